@@ -1,0 +1,171 @@
+import { AuthError } from '../errors.js'
+import { randomId } from './random.js'
+import { type Session } from './session.js'
+import { type EpochSeconds, type Seconds } from './time.js'
+
+/** What the app itself puts into an access token. */
+export type AppClaims = Readonly<Record<string, unknown>>
+
+/** The claims of an access token (RFC 7519, RFC 9068): ours, and beside them the app's own. */
+export interface AccessClaims extends AppClaims {
+  readonly iss?: string
+  readonly sub: string
+  readonly aud?: string | readonly string[]
+  readonly iat: EpochSeconds
+  readonly exp: EpochSeconds
+  readonly jti: string
+  /** The session that the token belongs to. */
+  readonly sid: string
+  /** When the person last proved who they are. */
+  readonly auth_time: EpochSeconds
+}
+
+/** The claims of a refresh token: a session as it was at one generation, and nothing else. */
+export interface RefreshClaims {
+  readonly sub: string
+  readonly sid: string
+  /** The generation: an integer from 0 to 2^31 - 2. */
+  readonly gen: number
+  readonly auth_time: EpochSeconds
+  /** When the generation was issued. */
+  readonly iat: EpochSeconds
+  readonly exp: EpochSeconds
+  /** The session's absolute end. */
+  readonly end: EpochSeconds
+  /** False where the person asked not to be remembered: the cookie then ends with the browser. */
+  readonly remember?: false
+}
+
+/** How access tokens are made and judged. */
+export interface AccessPolicy {
+  readonly expiresIn: Seconds
+  readonly issuer?: string
+  readonly audience?: string | readonly string[]
+  /** For `iat` and `nbf` in the future only; `exp` is exact. */
+  readonly leeway: Seconds
+}
+
+/** The longest token text that is looked at, in characters. */
+export const MAX_TOKEN_LENGTH = 8192
+
+/** The longest subject, in characters (OpenID Connect Core section 2, `sub`). */
+export const MAX_SUBJECT_LENGTH = 255
+
+const MAX_GENERATION = 2 ** 31 - 2
+
+// An access token that claims to last longer than an hour and than ours do was not made by this configuration.
+const MAX_ACCESS_LIFETIME: Seconds = 3600
+
+/** Names the app cannot set: it would change who, until when or for whom a token speaks. */
+const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
+
+/** The claims of a new access token. It ends with the session at the latest; the app's claims never override ours. */
+export function accessClaims (session: Session, app: AppClaims, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
+  const own = Object.entries(app).filter(([name]) => !RESERVED.has(name))
+  return {
+    ...Object.fromEntries(own),
+    ...(policy.issuer !== undefined && { iss: policy.issuer }),
+    sub: session.subject,
+    ...(policy.audience !== undefined && { aud: policy.audience }),
+    iat: now,
+    exp: Math.min(now + policy.expiresIn, session.expiresAt),
+    jti: randomId(),
+    sid: session.id,
+    auth_time: session.authTime
+  }
+}
+
+/**
+ * Judges the payload of an access token whose signature is good.
+ * Throws FST_AUTH_ACCESS_TOKEN_EXPIRED or FST_AUTH_ACCESS_TOKEN_INVALID.
+ */
+export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
+  if (!isAccessClaims(payload)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+  if (!isMeantForUs(payload, policy) || !isPlausible(payload, policy, now)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+  if (now >= payload.exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
+  return payload
+}
+
+/** The refresh token of a session as it stands. The same state gives the same claims, so it signs to the same token. */
+export function refreshClaims (session: Session, remember: boolean): RefreshClaims {
+  return {
+    sub: session.subject,
+    sid: session.id,
+    gen: session.generation,
+    auth_time: session.authTime,
+    iat: session.rotatedAt,
+    exp: Math.min(session.idleExpiresAt, session.expiresAt),
+    end: session.expiresAt,
+    ...(!remember && { remember: false })
+  }
+}
+
+/** The payload as refresh claims if it has their shape, else null. Whether it expired is for the caller to ask. */
+export function readRefreshClaims (payload: unknown): RefreshClaims | null {
+  return isRefreshClaims(payload) ? payload : null
+}
+
+/** The session as a verified refresh token states it, for the store that keeps none. */
+export function claimedSession (claims: RefreshClaims): Session {
+  return {
+    id: claims.sid,
+    subject: claims.sub,
+    generation: claims.gen,
+    previous: claims.gen === 0 ? null : claims.gen - 1,
+    rotatedAt: claims.iat,
+    createdAt: claims.auth_time,
+    expiresAt: claims.end,
+    idleExpiresAt: claims.exp,
+    authTime: claims.auth_time,
+    userAgent: null,
+    ip: null
+  }
+}
+
+/** Whether a text can be a subject: neither empty nor too long, and one that every database keeps as it is. */
+export function isSubject (value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_SUBJECT_LENGTH &&
+    value.isWellFormed() && !value.includes('\0')
+}
+
+function isAccessClaims (payload: unknown): payload is AccessClaims {
+  return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isId(payload['jti']) &&
+    isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time'])
+}
+
+function isRefreshClaims (payload: unknown): payload is RefreshClaims {
+  return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isGeneration(payload['gen']) &&
+    isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time']) && isTime(payload['end']) &&
+    (payload['remember'] === undefined || payload['remember'] === false)
+}
+
+function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
+  if (policy.issuer !== undefined && claims.iss !== policy.issuer) return false
+  if (policy.audience === undefined) return true
+  const ours = [policy.audience].flat()
+  const theirs: readonly unknown[] = [claims.aud].flat()
+  return ours.some(audience => theirs.includes(audience))
+}
+
+function isPlausible (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): boolean {
+  const lifetime = claims.exp - claims.iat
+  const nbf = claims['nbf'] ?? claims.iat
+  return lifetime > 0 && lifetime <= Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME) &&
+    claims.iat <= now + policy.leeway && isTime(nbf) && nbf <= now + policy.leeway
+}
+
+function isRecord (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isTime (value: unknown): value is EpochSeconds {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function isGeneration (value: unknown): value is number {
+  return isTime(value) && value <= MAX_GENERATION
+}
+
+function isId (value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= 64
+}

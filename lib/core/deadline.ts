@@ -1,0 +1,39 @@
+import { randomInt } from 'node:crypto'
+import { AuthError } from '../errors.js'
+import { type Seconds } from './time.js'
+
+/** How long outside work may take: each call to a store or an app callback, and all calls of one request together. */
+export interface Timeouts {
+  readonly call: Seconds
+  readonly request: Seconds
+}
+
+/** Runs a call to a store or an app callback: its result, or a 503 of ours if it throws or takes too long. */
+export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
+
+/**
+ * Starts the time budget of one request. What fails or hangs is FST_AUTH_STORE_UNAVAILABLE with the cause:
+ * never "not found", which would log people out, and never "ok".
+ */
+export function startDeadline (timeouts: Timeouts): Bounded {
+  const end = performance.now() + timeouts.request * 1000
+  return async function bounded (call) {
+    const left = Math.min(timeouts.call * 1000, end - performance.now())
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(left)} ms`)), left)
+    })
+    try {
+      return await Promise.race([call(), late])
+    } catch (cause) {
+      throw unavailable(cause)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** A 503 whose wait is spread, so that clients do not all come back at once. */
+export function unavailable (cause: unknown): AuthError {
+  return new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause, retryAfter: randomInt(2, 6) })
+}

@@ -1,0 +1,43 @@
+/** The request headers that tell where a request comes from. */
+export interface RequestSource {
+  /** `Sec-Fetch-Site` (Fetch Metadata). */
+  readonly site: string | undefined
+  /** `Origin` (RFC 6454). */
+  readonly origin: string | undefined
+  /** The host (and port) that the request was sent to. */
+  readonly host: string | undefined
+}
+
+/** Whose requests may change something. */
+export interface OriginPolicy {
+  /** Other origins than the app's own, as browsers spell them: scheme, host and port, nothing else. */
+  readonly trustedOrigins: ReadonlySet<string>
+  /** Whether the cookie travels with cross-site requests (SameSite=None): then a request must say where it comes from. */
+  readonly crossSiteCookie: boolean
+}
+
+/**
+ * Whether a request that changes something comes from the app's own pages, a trusted origin, or no browser at all.
+ *
+ * `Sec-Fetch-Site: same-origin` is proof. Everything else is judged by Origin: its host and port must be the
+ * request's, or it must be trusted; `null` never is. The scheme is not compared, since TLS may end at a proxy.
+ * A request with neither header is no browser's (every browser sends Origin with a POST), so no cookie was sent
+ * along against its owner's will.
+ */
+export function isTrustedSource (source: RequestSource, policy: OriginPolicy): boolean {
+  if (source.site === 'same-origin') return true
+  if (source.origin === undefined) return source.site === undefined && !policy.crossSiteCookie
+  return policy.trustedOrigins.has(source.origin) || isOwnOrigin(source.origin, source.host)
+}
+
+/** Whether a text is an origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
+export function isOrigin (text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && text !== 'null'
+}
+
+function isOwnOrigin (origin: string, host: string | undefined): boolean {
+  if (host === undefined || !isOrigin(origin)) return false
+  const own = `${new URL(origin).protocol}//${host}`
+  // Parsed, so that "example.com:443" and "example.com" are one host for https, and case does not matter.
+  return URL.canParse(own) && new URL(own).origin === origin
+}

@@ -1,0 +1,95 @@
+import { isRevoked, type Session, type SessionChange } from './session.js'
+import { type EpochSeconds, type Seconds } from './time.js'
+
+/** How refresh tokens rotate. */
+export interface RotationPolicy {
+  /** `'never'`: a refresh leaves the refresh token as it is. */
+  readonly rotation: 'always' | 'never'
+  /** How long a generation is held, and how long its predecessor still converges on it. 0: strict single use. */
+  readonly grace: Seconds
+  /** Whether the predecessor is good until its successor was used, for the reply that never arrived. */
+  readonly recoverLostReply: boolean
+  /** How long a session lasts without a refresh. */
+  readonly idle: Seconds
+}
+
+/** What a verified refresh token says of itself. */
+export interface Presented {
+  readonly generation: number
+  /** The token's `iat`. */
+  readonly issuedAt: EpochSeconds
+  /** The token's `exp`. */
+  readonly expiresAt: EpochSeconds
+  /** Whether the key that signed it is the one that signs now, and not a retired one. */
+  readonly signedByCurrentKey: boolean
+}
+
+/** How a refresh was answered. */
+export type RefreshOutcome = 'rotate' | 'hold' | 'replay' | 'recover' | 'heal'
+
+/** Why a refresh was refused by the session's row. */
+export type RefreshRefusal = 'ended' | 'reused' | 'expired' | 'reuse'
+
+/** What is to be done with a presented token: answer from the row, write a step first, or refuse. */
+export type Decision =
+  | { readonly answer: 'hold' | 'replay' }
+  | { readonly write: 'rotate' | 'recover' | 'heal', readonly change: SessionChange }
+  | { readonly refuse: RefreshRefusal }
+
+/** Whether something issued at `since` is within the grace window. A moment in the future (another clock) is. */
+export function isYoung (since: EpochSeconds, now: EpochSeconds, grace: Seconds): boolean {
+  // With grace 0 not even a negative age may be young: there is no window then.
+  return grace > 0 && now - since < grace
+}
+
+/** The step from `generation` to the next. The idle end moves, never beyond the absolute end. */
+export function rotation (generation: number, expiresAt: EpochSeconds, policy: RotationPolicy, now: EpochSeconds): SessionChange {
+  return {
+    generation: generation + 1,
+    previous: generation,
+    rotatedAt: now,
+    idleExpiresAt: Math.min(now + policy.idle, expiresAt)
+  }
+}
+
+/**
+ * The rotation policy: what a signed token of some generation means for its session.
+ *
+ * - The current generation rotates; while young it is held, so at most one rotation happens per grace window
+ *   and "one behind" is exact, whatever the number of tabs, reloads and retries.
+ * - The previous one converges on the current one while that is young (replay). Later, since a current one that
+ *   had been rotated would itself be the previous, the current one was never rotated: its reply was lost, or a
+ *   thief is ahead. It is replaced (recover), so that owner and thief can never both go on.
+ * - One ahead of the row was signed by us, so the store lost writes (heal).
+ * - Everything else was replaced before: a second use (RFC 9700 section 4.14.2).
+ */
+export function decide (session: Session, presented: Presented, policy: RotationPolicy, now: EpochSeconds): Decision {
+  if (isRevoked(session)) return { refuse: session.reason === 'reuse' ? 'reused' : 'ended' }
+  if (now >= session.expiresAt || now >= session.idleExpiresAt) return { refuse: 'expired' }
+
+  const young = isYoung(session.rotatedAt, now, policy.grace)
+
+  if (presented.generation === session.generation) {
+    if (young || policy.rotation === 'never') return { answer: 'hold' }
+    return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+  }
+  if (presented.generation === session.previous) {
+    if (young) return { answer: 'replay' }
+    if (policy.recoverLostReply) {
+      const next = rotation(session.generation, session.expiresAt, policy, now)
+      return { write: 'recover', change: { ...next, previous: session.previous } }
+    }
+  }
+  if (presented.generation > session.generation && presented.signedByCurrentKey && presented.issuedAt >= session.rotatedAt) {
+    return {
+      write: 'heal',
+      change: {
+        generation: presented.generation,
+        previous: presented.generation - 1,
+        rotatedAt: presented.issuedAt,
+        idleExpiresAt: Math.min(presented.expiresAt, session.expiresAt)
+      }
+    }
+  }
+  return { refuse: 'reuse' }
+}

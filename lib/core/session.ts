@@ -1,0 +1,84 @@
+import { type EpochSeconds } from './time.js'
+
+/** Why a session ended. A session ended by `reuse` answers every later token of it with FST_AUTH_REFRESH_TOKEN_REUSED. */
+export type RevokeReason = 'logout' | 'revoked' | 'reuse' | 'user_refused' | 'superseded' | 'password_changed' | 'limit'
+
+/**
+ * One login on one device: one row, whatever the number of refreshes.
+ * A refresh token names a session and a generation and is signed, so neither a token nor a hash of one is stored.
+ */
+export interface Session {
+  /** 128 random bits, base64url. Not secret: it alone opens nothing. */
+  readonly id: string
+  /** Whose session it is: the `sub` of its tokens. */
+  readonly subject: string
+  /** The generation of the refresh token that is current. */
+  readonly generation: number
+  /** The generation that the current one replaced; null before the first rotation. */
+  readonly previous: number | null
+  /** When the current generation was issued: the `iat` of its token. */
+  readonly rotatedAt: EpochSeconds
+  readonly createdAt: EpochSeconds
+  /** The absolute end. Nothing ever moves it. */
+  readonly expiresAt: EpochSeconds
+  /** The end if it is not refreshed before; each rotation moves it, never beyond `expiresAt`. */
+  readonly idleExpiresAt: EpochSeconds
+  /** When the person last proved who they are (OpenID Connect Core section 2, `auth_time`). */
+  readonly authTime: EpochSeconds
+  readonly userAgent: string | null
+  readonly ip: string | null
+  readonly revokedAt?: EpochSeconds | null
+  readonly reason?: RevokeReason | null
+}
+
+/** What a step of the rotation writes; everything else of a session never changes. */
+export interface SessionChange {
+  readonly generation: number
+  readonly previous: number | null
+  readonly rotatedAt: EpochSeconds
+  readonly idleExpiresAt: EpochSeconds
+  readonly authTime?: EpochSeconds
+}
+
+/** Told of sessions that ended elsewhere: one session, or everything a subject held at `at`. */
+export type RevocationListener = (revocation:
+  | { readonly id: string }
+  | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void
+
+/**
+ * Where sessions live. A store decides nothing: it keeps rows and offers one atomic step, `advance`.
+ * Any failure rejects; it is never answered as "no such session".
+ */
+export interface SessionStore {
+  /** Writes a new session; resolves once it is durable. */
+  create (session: Session): Promise<void>
+  /** The session, revoked or not, or null. `claimed` is the session as a verified token states it. */
+  get (id: string, claimed?: Session): Promise<Session | null>
+  /**
+   * Compare-and-set: applies `change` if the session exists, is not revoked and its generation is `fromGeneration`;
+   * resolves to the session after it, else to null. Of concurrent calls from one generation to a later one, one wins.
+   */
+  advance (id: string, fromGeneration: number, change: SessionChange, claimed?: Session): Promise<Session | null>
+  /** Ends a session unless it has ended; true if this call ended it. The first reason stays. */
+  revoke (id: string, reason: RevokeReason): Promise<boolean>
+  /** Ends all sessions of a subject, or all but one; resolves to how many this call ended. */
+  revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
+  /** The subject's sessions that have not been revoked, oldest first; they may be past their ends. */
+  list? (subject: string): Promise<Session[]>
+  /** Deletes rows whose absolute end passed before `before`; resolves to how many. */
+  purgeExpired? (before: EpochSeconds): Promise<number>
+  /** Calls back for each session that any instance ends; the returned function stops that. */
+  subscribe? (listener: RevocationListener): () => void
+  /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never work as it is. */
+  open? (): Promise<void>
+}
+
+/** Whether a session can still be refreshed at `now`: neither revoked nor past one of its ends. */
+export function isLive (session: Session, now: EpochSeconds): boolean {
+  return !isRevoked(session) && now < session.idleExpiresAt && now < session.expiresAt
+}
+
+/** Whether a session was ended before its time. */
+export function isRevoked (session: Session): boolean {
+  return typeof session.revokedAt === 'number'
+}

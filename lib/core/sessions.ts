@@ -1,0 +1,297 @@
+import { AuthError, type AuthErrorCode } from '../errors.js'
+import { accessClaims, claimedSession, isSubject, MAX_SUBJECT_LENGTH, judgeAccessClaims, readRefreshClaims, refreshClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
+import { startDeadline, type Bounded, type Timeouts } from './deadline.js'
+import { type RequestContext } from './events.js'
+import { randomId } from './random.js'
+import { decide, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation.js'
+import { isLive, isRevoked, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { type Clock, type EpochSeconds, type Seconds } from './time.js'
+import { type Tokens } from './tokens.js'
+import { type User, type Users } from './user.js'
+
+/** Everything the state machine is made of. */
+export interface SessionsOptions<U extends User = User> {
+  readonly store: SessionStore
+  readonly tokens: Tokens
+  readonly clock: Clock
+  readonly access: AccessPolicy
+  readonly rotation: RotationPolicy
+  /** The longest a session lasts, however often it is refreshed. */
+  readonly absolute: Seconds
+  readonly timeouts: Timeouts
+  /** Asked at every login and refresh where given. */
+  readonly findById?: NonNullable<Users<U>['findById']>
+  /** The app's own claims, made anew for every access token. */
+  readonly appClaims?: (user: U) => Promise<AppClaims> | AppClaims
+}
+
+/** A refresh token and how long a browser keeps it. */
+export interface IssuedRefreshToken {
+  readonly value: string
+  /** Until the token expires; null where the cookie ends with the browser. */
+  readonly maxAge: Seconds | null
+}
+
+/** What a login or a refresh gives. */
+export interface Issued {
+  readonly accessToken: string
+  readonly claims: AccessClaims
+  /** Seconds until the access token expires. */
+  readonly expiresIn: Seconds
+  /** Null where the browser already has the live one (hold): a re-sent cookie could overwrite a newer one. */
+  readonly refreshToken: IssuedRefreshToken | null
+}
+
+/** How a login is to be. */
+export interface LoginOptions<U extends User = User> {
+  /** App claims of this first access token, over those of `accessToken.claims`. */
+  readonly claims?: AppClaims
+  /** False: the cookie ends with the browser. */
+  readonly remember?: boolean
+  /** The user, where the caller has just loaded it. */
+  readonly user?: U
+  /** A refresh token that the browser held before: its session ends if it is the same subject's. */
+  readonly replaces?: string
+}
+
+/** The four verbs, and what an administrator can do. */
+export interface Sessions<U extends User = User> {
+  /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
+  login (subject: string, context: RequestContext, options?: LoginOptions<U>): Promise<Issued>
+  /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+  refresh (token: string, context: RequestContext): Promise<Issued>
+  /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED. */
+  authenticate (token: string): AccessClaims
+  /** As `authenticate`, and the session must still be live in the store. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE too. */
+  authenticateStrict (token: string): Promise<AccessClaims>
+  /** Ends the session of a refresh token of ours, of any generation, expired too; anything else is ignored. Throws FST_AUTH_STORE_UNAVAILABLE. */
+  logout (token: string, context: RequestContext): Promise<void>
+  /** The subject's live sessions, oldest first. */
+  list (subject: string): Promise<Session[]>
+  /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
+  revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean>
+  /** Ends all sessions of a subject, or all but one. Resolves to how many. */
+  revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number>
+  /** Deletes rows that nobody needs any more. Resolves to how many. */
+  purgeExpired (): Promise<number>
+}
+
+/** A lost compare-and-set reads the row and decides again, at most this often. */
+const MAX_DECISIONS_AGAIN = 3
+
+const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
+  ended: 'FST_AUTH_SESSION_ENDED',
+  reused: 'FST_AUTH_REFRESH_TOKEN_REUSED',
+  expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
+  reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
+}
+
+/** What one call of a verb works with: its time budget and the request it is for. */
+interface Work {
+  readonly bounded: Bounded
+  readonly context: RequestContext
+}
+
+/** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
+export function createSessions<U extends User = User> (options: SessionsOptions<U>): Sessions<U> {
+  const { store, tokens, access, timeouts, findById, appClaims } = options
+  const policy = options.rotation
+  const now = (): EpochSeconds => Math.floor(options.clock())
+
+  return {
+    async login (subject, context, { claims, remember = true, user, replaces } = {}) {
+      if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
+      const work = { bounded: startDeadline(timeouts), context }
+      const owner = user ?? await findUser(subject, work)
+      const app = await makeAppClaims(owner, work)
+
+      const session = newSession(subject, context)
+      await work.bounded(() => store.create(session))
+      context.emit({ type: 'login', subject, sessionId: session.id })
+      await supersede(replaces, subject, work)
+      return issue(session, { ...app, ...claims }, refreshTokenOf(session, remember))
+    },
+
+    async refresh (token, context) {
+      const { claims, signedByCurrentKey } = verifyRefresh(token)
+      const work = { bounded: startDeadline(timeouts), context }
+      const user = await admit(claims, work)
+      const app = await makeAppClaims(user, work)
+
+      const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey }
+      const { session, outcome } = await settle(presented, claimedSession(claims), work)
+      context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
+      return issue(session, app, outcome === 'hold' ? null : refreshTokenOf(session, claims.remember !== false))
+    },
+
+    authenticate,
+
+    async authenticateStrict (token) {
+      const claims = authenticate(token)
+      const session = await startDeadline(timeouts)(() => store.get(claims.sid))
+      if (session === null || isRevoked(session)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+      return claims
+    },
+
+    async logout (token, context) {
+      const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+      if (claims === null) return
+      const ended = await startDeadline(timeouts)(() => store.revoke(claims.sid, 'logout'))
+      if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+    },
+
+    async list (subject) {
+      const sessions = await startDeadline(timeouts)(() => ability(store, 'list')(subject))
+      return sessions.filter(session => isLive(session, now()))
+    },
+
+    async revoke (id, reason, context, subject) {
+      const work = { bounded: startDeadline(timeouts), context }
+      const session = await work.bounded(() => store.get(id))
+      if (session === null || !isLive(session, now())) return false
+      if (subject !== undefined && session.subject !== subject) return false
+      return await end(session, reason, work)
+    },
+
+    async revokeAll (subject, reason, context, exceptId) {
+      const count = await startDeadline(timeouts)(() => store.revokeAll(subject, reason, exceptId))
+      if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
+      return count
+    },
+
+    async purgeExpired () {
+      // Rows stay one access lifetime longer, so that a last access token still learns how its session ended.
+      // No deadline: it works in batches beside live traffic for as long as it needs.
+      return await ability(store, 'purgeExpired')(now() - access.expiresIn)
+    }
+  }
+
+  function authenticate (token: string): AccessClaims {
+    const verified = tokens.verifyAccess(token)
+    if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+    return judgeAccessClaims(verified.payload, access, now())
+  }
+
+  /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */
+  function verifyRefresh (token: string): { claims: RefreshClaims, signedByCurrentKey: boolean } {
+    const verified = tokens.verifyRefresh(token)
+    const claims = readRefreshClaims(verified?.payload)
+    if (verified === null || claims === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+    if (now() >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    return { claims, signedByCurrentKey: verified.signedByCurrentKey }
+  }
+
+  /** The user whose session is refreshed. One who is gone or disabled loses it. */
+  async function admit (claims: RefreshClaims, work: Work): Promise<U | null> {
+    try {
+      return await findUser(claims.sub, work)
+    } catch (error) {
+      if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
+        await end({ id: claims.sid, subject: claims.sub }, 'user_refused', work)
+      }
+      throw error
+    }
+  }
+
+  async function findUser (subject: string, { bounded }: Work): Promise<U | null> {
+    if (findById === undefined) return null
+    const user = await bounded(() => findById(subject))
+    if (user === null || user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
+    return user
+  }
+
+  async function makeAppClaims (user: U | null, { bounded }: Work): Promise<AppClaims> {
+    return appClaims === undefined || user === null ? {} : await bounded(() => appClaims(user))
+  }
+
+  /** Brings the session to where the presented token takes it, by compare-and-set against other requests. */
+  async function settle (presented: Presented, claimed: Session, work: Work): Promise<{ session: Session, outcome: RefreshOutcome }> {
+    const { bounded } = work
+    const at = now()
+    // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
+    const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
+    if (blind) {
+      const change = rotation(presented.generation, claimed.expiresAt, policy, at)
+      const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
+      if (rotated !== null) return { session: rotated, outcome: 'rotate' }
+    }
+
+    let healed = false
+    for (let again = blind ? 1 : 0; again <= MAX_DECISIONS_AGAIN; again++) {
+      const session = await bounded(() => store.get(claimed.id, claimed))
+      if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
+      const decision = decide(session, presented, policy, at)
+      if ('refuse' in decision) throw await refuse(decision.refuse, session, presented, work)
+      if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
+
+      const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
+      if (moved === null) continue
+      if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
+      healed = true // and the table again: the healed generation may be old enough to rotate
+    }
+    throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
+  }
+
+  async function refuse (refusal: RefreshRefusal, session: Session, presented: Presented, work: Work): Promise<AuthError> {
+    if (refusal === 'reuse') {
+      await work.bounded(() => store.revoke(session.id, 'reuse'))
+      work.context.emit({
+        type: 'reuse',
+        subject: session.subject,
+        sessionId: session.id,
+        presented: presented.generation,
+        current: session.generation,
+        since: { userAgent: session.userAgent, ip: session.ip }
+      })
+    }
+    return new AuthError(REFUSALS[refusal])
+  }
+
+  async function end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: Work): Promise<boolean> {
+    const ended = await bounded(() => store.revoke(session.id, reason))
+    if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
+    return ended
+  }
+
+  /** A new login replaces the one that this browser held, but only its own: somebody may have planted the cookie. */
+  async function supersede (token: string | undefined, subject: string, work: Work): Promise<void> {
+    const claims = token === undefined ? null : readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+    if (claims?.sub === subject) await end({ id: claims.sid, subject }, 'superseded', work)
+  }
+
+  function newSession (subject: string, { userAgent, ip }: RequestContext): Session {
+    const at = now()
+    const expiresAt = at + options.absolute
+    return {
+      id: randomId(),
+      subject,
+      generation: 0,
+      previous: null,
+      rotatedAt: at,
+      createdAt: at,
+      expiresAt,
+      idleExpiresAt: Math.min(at + policy.idle, expiresAt),
+      authTime: at,
+      userAgent,
+      ip
+    }
+  }
+
+  function refreshTokenOf (session: Session, remember: boolean): IssuedRefreshToken {
+    const claims = refreshClaims(session, remember)
+    return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - now() : null }
+  }
+
+  function issue (session: Session, app: AppClaims, refreshToken: IssuedRefreshToken | null): Issued {
+    const at = now()
+    const claims = accessClaims(session, app, access, at)
+    return { accessToken: tokens.signAccess(claims), claims, expiresIn: claims.exp - at, refreshToken }
+  }
+}
+
+/** An optional ability of a store. Registration has refused the options that need a missing one. */
+function ability<K extends 'list' | 'purgeExpired'> (store: SessionStore, name: K): NonNullable<SessionStore[K]> {
+  const method = store[name]
+  if (method === undefined) throw new TypeError(`this needs a store with "${name}", which keeps its sessions`)
+  return method.bind(store) as NonNullable<SessionStore[K]> // bind loses the union's correlation with K
+}

@@ -1,0 +1,25 @@
+/** A length of time in whole seconds. */
+export type Seconds = number
+
+/** A moment: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
+export type EpochSeconds = number
+
+/** Tells the time in seconds since the epoch; fractions are cut off by its callers. */
+export type Clock = () => EpochSeconds
+
+/** A length of time as options take it: whole seconds, or a number with its unit. */
+export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
+
+/** The machine's own clock, in whole seconds. */
+export const systemClock: Clock = () => Math.floor(Date.now() / 1000)
+
+const UNITS: Record<string, Seconds> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
+
+/** Reads a duration such as `'15m'`, `'30d'` or `900` as whole seconds; null when it is none. */
+export function parseDuration (value: unknown): Seconds | null {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null
+  if (typeof value !== 'string') return null
+  const [, count, unit = ''] = /^(\d{1,9})([smhdw])$/.exec(value) ?? []
+  const seconds = UNITS[unit]
+  return seconds === undefined ? null : Number(count) * seconds
+}

@@ -1,0 +1,24 @@
+/** A person as the app's own user table knows them. */
+export interface User {
+  readonly id: string | number
+  readonly username: string
+  /** The stored password hash; null for people who log in another way. */
+  readonly passwordHash: string | null
+  /** True refuses every login and every refresh. */
+  readonly disabled?: boolean
+}
+
+/**
+ * The app's user table. Each function may be missing: routes exist only when what they need is there.
+ * One that throws or takes too long is answered 503, and nothing is written.
+ */
+export interface Users<U extends User = User> {
+  /** The user with exactly this (normalised) name, or null. */
+  findByUsername? (username: string): Promise<U | null> | U | null
+  /** The user with `String(id) === sub`, or null. Asked at every refresh. */
+  findById? (sub: string): Promise<U | null> | U | null
+  /** A new user, or null when the name is taken; uniqueness is the database's. */
+  create? (user: { username: string, passwordHash: string }): Promise<U | null> | U | null
+  /** Replaces a hash; false if it was no longer `oldHash`. */
+  updatePasswordHash? (id: U['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
+}

@@ -1,0 +1,82 @@
+/**
+ * Every refusal of this package: a stable code, its HTTP status and a fixed message.
+ * A message never holds a token, a password or anything else the caller sent; what went wrong
+ * underneath stays in `cause`, for the log.
+ */
+const REFUSALS = {
+  FST_AUTH_ACCESS_TOKEN_MISSING: [401, 'An access token is required: send it as "Authorization: Bearer <token>"'],
+  FST_AUTH_ACCESS_TOKEN_INVALID: [401, 'The access token is not valid'],
+  FST_AUTH_ACCESS_TOKEN_EXPIRED: [401, 'The access token has expired: refresh it'],
+  FST_AUTH_REFRESH_TOKEN_MISSING: [401, 'No refresh token was sent: log in'],
+  FST_AUTH_REFRESH_TOKEN_INVALID: [401, 'The refresh token is not valid: log in'],
+  FST_AUTH_REFRESH_TOKEN_EXPIRED: [401, 'The refresh token has expired: log in'],
+  FST_AUTH_REFRESH_TOKEN_REUSED: [401, 'A refresh token of this session was used twice, so somebody may hold a copy: the session is ended, log in'],
+  FST_AUTH_SESSION_ENDED: [401, 'The session has ended: log in'],
+  FST_AUTH_USER_REFUSED: [401, 'This account may not log in'],
+  FST_AUTH_CREDENTIALS_INVALID: [401, 'The username or the password is wrong'],
+  FST_AUTH_CROSS_SITE: [403, 'This request comes from another site: add its origin to trustedOrigins if it is yours'],
+  FST_AUTH_FRESH_LOGIN_REQUIRED: [403, 'This needs a recent login: reauthenticate'],
+  FST_AUTH_SESSION_UNKNOWN: [404, 'There is no such session'],
+  FST_AUTH_USERNAME_TAKEN: [409, 'This username is taken'],
+  FST_AUTH_PASSWORD_REFUSED: [400, 'The password is refused by the password policy'],
+  FST_AUTH_TOO_MANY_ATTEMPTS: [429, 'Too many attempts: wait and try again'],
+  FST_AUTH_STORE_UNAVAILABLE: [503, 'Sessions cannot be reached at the moment: try again, nothing is lost'],
+  FST_AUTH_BUSY: [503, 'The server is busy: try again, nothing is lost']
+} as const satisfies Record<string, readonly [status: number, message: string]>
+
+/** The codes of every refusal, stable across releases. */
+export type AuthErrorCode = keyof typeof REFUSALS
+
+/** All codes, in the order of the table. */
+export const authErrorCodes = Object.keys(REFUSALS) as readonly AuthErrorCode[] // Object.keys is typed string[]
+
+/** What may accompany a refusal. */
+export interface AuthErrorOptions {
+  /** What went wrong underneath: for the log, never sent. */
+  cause?: unknown
+  /** Whole seconds after which another try makes sense, sent as `Retry-After`. */
+  retryAfter?: number
+  /** A more exact fixed sentence, e.g. which rule of the password policy refused. */
+  message?: string
+}
+
+/** A refusal. Fastify turns `statusCode`, `code` and `message` into its own error body. */
+export class AuthError extends Error {
+  override readonly name = 'AuthError'
+  readonly code: AuthErrorCode
+  readonly statusCode: number
+  /** Whole seconds, or undefined where waiting does not help. */
+  readonly retryAfter: number | undefined
+
+  constructor (code: AuthErrorCode, options: AuthErrorOptions = {}) {
+    const [statusCode, message] = REFUSALS[code]
+    super(options.message ?? message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.statusCode = statusCode
+    this.retryAfter = options.retryAfter
+  }
+
+  /** The response headers that belong to this refusal: a challenge for a 401 (RFC 6750 section 3), Retry-After for a wait. */
+  get headers (): Record<string, string> {
+    const headers: Record<string, string> = {}
+    if (this.statusCode === 401) headers['www-authenticate'] = challenge(this.code)
+    if (this.retryAfter !== undefined) headers['retry-after'] = String(this.retryAfter)
+    return headers
+  }
+}
+
+/** The status that a code answers with. */
+export function statusOf (code: AuthErrorCode): number {
+  return REFUSALS[code][0]
+}
+
+/** The fixed message of a code. */
+export function messageOf (code: AuthErrorCode): string {
+  return REFUSALS[code][1]
+}
+
+/** RFC 6750 section 3.1: a request without any token gets no error code. */
+function challenge (code: AuthErrorCode): string {
+  const withoutToken = code.endsWith('_MISSING') || code === 'FST_AUTH_CREDENTIALS_INVALID'
+  return withoutToken ? 'Bearer realm="api"' : 'Bearer realm="api", error="invalid_token"'
+}

@@ -1,0 +1,91 @@
+import { isRevoked, type RevocationListener, type Session, type SessionStore } from '../core/session.js'
+import { systemClock, type Clock } from '../core/time.js'
+
+/** How a memory store is made. */
+export interface MemoryStoreOptions {
+  /** Tells the time of a revocation; the system's clock by default. */
+  readonly clock?: Clock
+}
+
+/**
+ * Sessions in this process: right for one process, tests and development.
+ * A restart ends them all, and a second process does not see them.
+ */
+export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open'>> {
+  const sessions = new Map<string, Session>()
+  const idsOf = new Map<string, Set<string>>()
+  const listeners = new Set<RevocationListener>()
+
+  return {
+    async create (session) {
+      if (sessions.has(session.id)) throw new Error('a session with this id exists')
+      sessions.set(session.id, session)
+      const ids = idsOf.get(session.subject)
+      if (ids === undefined) idsOf.set(session.subject, new Set([session.id]))
+      else ids.add(session.id)
+    },
+
+    async get (id) {
+      return sessions.get(id) ?? null
+    },
+
+    async advance (id, fromGeneration, change) {
+      const session = sessions.get(id)
+      if (session === undefined || isRevoked(session) || session.generation !== fromGeneration) return null
+      const advanced = { ...session, ...change }
+      sessions.set(id, advanced)
+      return advanced
+    },
+
+    async revoke (id, reason) {
+      const session = sessions.get(id)
+      if (session === undefined || isRevoked(session)) return false
+      sessions.set(id, { ...session, revokedAt: Math.floor(clock()), reason })
+      for (const listener of listeners) listener({ id })
+      return true
+    },
+
+    async revokeAll (subject, reason, exceptId) {
+      const at = Math.floor(clock())
+      const live = liveOf(subject).filter(session => session.id !== exceptId)
+      for (const session of live) sessions.set(session.id, { ...session, revokedAt: at, reason })
+      for (const listener of listeners) listener({ subject, at, ...(exceptId !== undefined && { exceptId }) })
+      return live.length
+    },
+
+    async list (subject) {
+      return liveOf(subject)
+    },
+
+    async purgeExpired (before) {
+      let count = 0
+      for (const session of sessions.values()) {
+        if (session.expiresAt >= before) continue
+        remove(session)
+        count++
+      }
+      return count
+    },
+
+    subscribe (listener) {
+      listeners.add(listener)
+      return () => { listeners.delete(listener) }
+    }
+  }
+
+  function liveOf (subject: string): Session[] {
+    const found: Session[] = []
+    for (const id of idsOf.get(subject) ?? []) {
+      const session = sessions.get(id)
+      if (session !== undefined && !isRevoked(session)) found.push(session)
+    }
+    return found
+  }
+
+  function remove ({ id, subject }: Session): void {
+    sessions.delete(id)
+    const ids = idsOf.get(subject)
+    ids?.delete(id)
+    if (ids?.size === 0) idsOf.delete(subject)
+  }
+}
