@@ -65,7 +65,7 @@ export interface SessionStore {
   revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
   /** The subject's sessions that have not been revoked, oldest first; they may be past their ends. */
   list? (subject: string): Promise<Session[]>
-  /** Deletes rows whose absolute end passed before `before`; resolves to how many. */
+  /** Deletes the rows whose absolute end passed before `before`, and may delete those whose idle end did; resolves to how many. */
   purgeExpired? (before: EpochSeconds): Promise<number>
   /** Calls back for each session that any instance ends; the returned function stops that. */
   subscribe? (listener: RevocationListener): () => void

@@ -1,11 +1,13 @@
 import { isRevoked, type RevocationListener, type Session, type SessionStore } from '../core/session.js'
-import { systemClock, type Clock } from '../core/time.js'
+import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
   /** Tells the time of a revocation; the system's clock by default. */
   readonly clock?: Clock
 }
+
+const FIRST_SWEEP = 1000
 
 /**
  * Sessions in this process: right for one process, tests and development.
@@ -15,10 +17,12 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
   const sessions = new Map<string, Session>()
   const idsOf = new Map<string, Set<string>>()
   const listeners = new Set<RevocationListener>()
+  let sweepAt = FIRST_SWEEP
 
   return {
     async create (session) {
       if (sessions.has(session.id)) throw new Error('a session with this id exists')
+      if (sessions.size >= sweepAt) sweep()
       sessions.set(session.id, session)
       const ids = idsOf.get(session.subject)
       if (ids === undefined) idsOf.set(session.subject, new Set([session.id]))
@@ -58,13 +62,7 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     },
 
     async purgeExpired (before) {
-      let count = 0
-      for (const session of sessions.values()) {
-        if (session.expiresAt >= before) continue
-        remove(session)
-        count++
-      }
-      return count
+      return purge(before)
     },
 
     subscribe (listener) {
@@ -80,6 +78,22 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
       if (session !== undefined && !isRevoked(session)) found.push(session)
     }
     return found
+  }
+
+  function purge (before: EpochSeconds): number {
+    let count = 0
+    for (const session of sessions.values()) {
+      if (session.idleExpiresAt >= before) continue
+      remove(session)
+      count++
+    }
+    return count
+  }
+
+  /** Each time the map has doubled: what expired goes, at a constant cost per login and without a timer. */
+  function sweep (): void {
+    purge(Math.floor(clock()))
+    sweepAt = Math.max(FIRST_SWEEP, 2 * sessions.size)
   }
 
   function remove ({ id, subject }: Session): void {
