@@ -39,8 +39,8 @@ export interface RefreshClaims {
 /** How access tokens are made and judged. */
 export interface AccessPolicy {
   readonly expiresIn: Seconds
-  readonly issuer?: string
-  readonly audience?: string | readonly string[]
+  readonly issuer?: string | undefined
+  readonly audience?: string | readonly string[] | undefined
   /** For `iat` and `nbf` in the future only; `exp` is exact. */
   readonly leeway: Seconds
 }

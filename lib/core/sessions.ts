@@ -10,7 +10,7 @@ import { type Tokens } from './tokens.js'
 import { type User, type Users } from './user.js'
 
 /** Everything the state machine is made of. */
-export interface SessionsOptions<U extends User = User> {
+export interface SessionsOptions {
   readonly store: SessionStore
   readonly tokens: Tokens
   readonly clock: Clock
@@ -20,9 +20,9 @@ export interface SessionsOptions<U extends User = User> {
   readonly absolute: Seconds
   readonly timeouts: Timeouts
   /** Asked at every login and refresh where given. */
-  readonly findById?: NonNullable<Users<U>['findById']>
+  readonly findById?: Users['findById'] | undefined
   /** The app's own claims, made anew for every access token. */
-  readonly appClaims?: (user: U) => Promise<AppClaims> | AppClaims
+  readonly appClaims?: ((user: User) => Promise<AppClaims> | AppClaims) | undefined
 }
 
 /** A refresh token and how long a browser keeps it. */
@@ -43,21 +43,21 @@ export interface Issued {
 }
 
 /** How a login is to be. */
-export interface LoginOptions<U extends User = User> {
+export interface LoginOptions {
   /** App claims of this first access token, over those of `accessToken.claims`. */
-  readonly claims?: AppClaims
+  readonly claims?: AppClaims | undefined
   /** False: the cookie ends with the browser. */
-  readonly remember?: boolean
+  readonly remember?: boolean | undefined
   /** The user, where the caller has just loaded it. */
-  readonly user?: U
+  readonly user?: User | undefined
   /** A refresh token that the browser held before: its session ends if it is the same subject's. */
-  readonly replaces?: string
+  readonly replaces?: string | undefined
 }
 
 /** The four verbs, and what an administrator can do. */
-export interface Sessions<U extends User = User> {
+export interface Sessions {
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
-  login (subject: string, context: RequestContext, options?: LoginOptions<U>): Promise<Issued>
+  login (subject: string, context: RequestContext, options?: LoginOptions): Promise<Issued>
   /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   refresh (token: string, context: RequestContext): Promise<Issued>
   /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED. */
@@ -93,7 +93,7 @@ interface Work {
 }
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
-export function createSessions<U extends User = User> (options: SessionsOptions<U>): Sessions<U> {
+export function createSessions (options: SessionsOptions<U>): Sessions<U> {
   const { store, tokens, access, timeouts, findById, appClaims } = options
   const policy = options.rotation
   const now = (): EpochSeconds => Math.floor(options.clock())
@@ -182,7 +182,7 @@ export function createSessions<U extends User = User> (options: SessionsOptions<
   }
 
   /** The user whose session is refreshed. One who is gone or disabled loses it. */
-  async function admit (claims: RefreshClaims, work: Work): Promise<U | null> {
+  async function admit (claims: RefreshClaims, work: Work): Promise<User | null> {
     try {
       return await findUser(claims.sub, work)
     } catch (error) {
@@ -193,14 +193,14 @@ export function createSessions<U extends User = User> (options: SessionsOptions<
     }
   }
 
-  async function findUser (subject: string, { bounded }: Work): Promise<U | null> {
+  async function findUser (subject: string, { bounded }: Work): Promise<User | null> {
     if (findById === undefined) return null
     const user = await bounded(() => findById(subject))
     if (user === null || user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     return user
   }
 
-  async function makeAppClaims (user: U | null, { bounded }: Work): Promise<AppClaims> {
+  async function makeAppClaims (user: User | null, { bounded }: Work): Promise<AppClaims> {
     return appClaims === undefined || user === null ? {} : await bounded(() => appClaims(user))
   }
 
