@@ -32,7 +32,7 @@ export function isTrustedSource (source: RequestSource, policy: OriginPolicy): b
 
 /** Whether a text is an origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
 export function isOrigin (text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text && text !== 'null'
+  return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
 }
 
 function isOwnOrigin (origin: string, host: string | undefined): boolean {
