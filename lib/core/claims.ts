@@ -149,7 +149,7 @@ function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
 
 function isPlausible (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): boolean {
   const lifetime = claims.exp - claims.iat
-  const nbf = claims['nbf'] ?? claims.iat
+  const { nbf = claims.iat } = claims // a null is there, and no time
   return lifetime > 0 && lifetime <= Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME) &&
     claims.iat <= now + policy.leeway && isTime(nbf) && nbf <= now + policy.leeway
 }
