@@ -1,0 +1,161 @@
+import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
+import { type AuthEvent } from '../../lib/core/events.js'
+import { type RefreshOutcome, type RotationPolicy } from '../../lib/core/rotation.js'
+import { type SessionStore } from '../../lib/core/session.js'
+import { createSessions, type Issued, type LoginOptions, type Sessions, type SessionsOptions } from '../../lib/core/sessions.js'
+import { type Clock, type Duration } from '../../lib/core/time.js'
+import { type User } from '../../lib/core/user.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { fakeClock } from './fake-clock.js'
+import { fakeTokens, type FakeTokens } from './fake-tokens.js'
+import { faultyStore, type FaultyStore } from './faulty-store.js'
+
+export const GRACE = 30
+export const IDLE = 7 * 86_400
+export const ABSOLUTE = 30 * 86_400
+export const ACCESS = 600
+
+/** What a test may want otherwise; everything else is as the plugin's defaults. */
+export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'appClaims'>> {
+  readonly policy?: Partial<RotationPolicy>
+  /** Makes the store; a memory store where missing. */
+  readonly store?: (clock: Clock) => SessionStore
+  /** False: an app without a user table. */
+  readonly users?: boolean
+}
+
+/** The answer to one refresh, on its way to the browser. */
+export interface Answer {
+  /** How it was answered, or the code of the refusal. */
+  readonly outcome: RefreshOutcome | AuthErrorCode
+  readonly issued: Issued | null
+}
+
+/** One cookie jar with one slot; every tab of the browser shares it. */
+export interface Browser {
+  /** The refresh cookie, or null. */
+  cookie: string | null
+  /** The answer to the last login or refresh that gave one. */
+  issued: Issued | null
+  login (subject: string, options?: LoginOptions): Promise<Issued>
+  /** Sends the cookie and keeps what the reply sets; resolves to the outcome or the code of the refusal. */
+  refresh (): Promise<Answer['outcome']>
+  /** Sends the cookie; the reply stays on its way until `receive`. */
+  send (): Promise<Answer>
+  receive (answer: Answer): void
+  /** Resolves to 'ok', and the cookie is cleared, or to the code of the refusal, and it is kept. */
+  logout (): Promise<'ok' | AuthErrorCode>
+  /** A thief: another browser with a copy of this one's cookie. */
+  copy (): Browser
+}
+
+/** The state machine with everything around it in the test's hands. */
+export interface Core {
+  readonly sessions: Sessions
+  readonly store: FaultyStore
+  readonly tokens: FakeTokens
+  readonly clock: Clock
+  /** Moves the clock. */
+  wait (time: Duration): void
+  /** Everything that was told to the audit log, in order. */
+  readonly events: AuthEvent[]
+  /** The app's user table; a test may delete people from it or replace them. */
+  readonly people: Map<string, User>
+  browser (): Browser
+  /** A request's context that records its events. */
+  context (userAgent?: string, ip?: string): { userAgent: string | null, ip: string | null, emit (event: AuthEvent): void }
+}
+
+/** A person of the app's user table. */
+export function person (id: string, disabled = false): User {
+  return { id, username: id, passwordHash: null, disabled }
+}
+
+/** Builds the core over a memory store, a clock that moves only when told, and tokens without cryptography. */
+export function core ({ policy, store: makeStore, users = true, ...options }: CoreOptions = {}): Core {
+  const { now: clock, wait } = fakeClock()
+  const tokens = fakeTokens()
+  const store = faultyStore(makeStore?.(clock) ?? memoryStore({ clock }))
+  const people = new Map(['ada', 'bob'].map(id => [id, person(id)]))
+  const events: AuthEvent[] = []
+  const sessions = createSessions({
+    store,
+    tokens,
+    clock,
+    access: { expiresIn: ACCESS, leeway: 5 },
+    rotation: { rotation: 'always', grace: GRACE, recoverLostReply: true, idle: IDLE, ...policy },
+    absolute: ABSOLUTE,
+    timeouts: { call: 2, request: 3 },
+    ...(users && { findById: (id: string) => people.get(id) ?? null }),
+    ...options
+  })
+
+  return { sessions, store, tokens, clock, wait, events, people, context, browser: () => browser(sessions, context) }
+
+  function context (userAgent = 'Firefox', ip = '192.0.2.1') {
+    return { userAgent, ip, emit: (event: AuthEvent) => { events.push(event) } }
+  }
+}
+
+function browser (sessions: Sessions, context: Core['context'], cookie: string | null = null): Browser {
+  const self: Browser = {
+    cookie,
+    issued: null,
+
+    async login (subject, options = {}) {
+      const held = self.cookie === null ? {} : { replaces: self.cookie }
+      const issued = await sessions.login(subject, context(), { ...held, ...options })
+      self.receive({ outcome: 'rotate', issued })
+      return issued
+    },
+
+    async refresh () {
+      const answer = await self.send()
+      self.receive(answer)
+      return answer.outcome
+    },
+
+    async send () {
+      if (self.cookie === null) return { outcome: 'FST_AUTH_REFRESH_TOKEN_MISSING', issued: null }
+      const { emit, ...rest } = context()
+      let outcome: Answer['outcome'] | undefined
+      try {
+        const issued = await sessions.refresh(self.cookie, {
+          ...rest,
+          emit (event) {
+            if (event.type === 'refresh') outcome = event.outcome
+            emit(event)
+          }
+        })
+        if (outcome === undefined) throw new Error('a refresh told nobody of its outcome')
+        return { outcome, issued }
+      } catch (error) {
+        return { outcome: codeOf(error), issued: null }
+      }
+    },
+
+    receive ({ issued }) {
+      self.issued = issued ?? self.issued
+      self.cookie = issued?.refreshToken?.value ?? self.cookie
+    },
+
+    async logout () {
+      try {
+        if (self.cookie !== null) await sessions.logout(self.cookie, context())
+        self.cookie = null
+        return 'ok'
+      } catch (error) {
+        return codeOf(error)
+      }
+    },
+
+    copy: () => browser(sessions, context, self.cookie)
+  }
+  return self
+}
+
+/** The code of a refusal; anything else is a bug and goes on. */
+export function codeOf (error: unknown): AuthErrorCode {
+  if (error instanceof AuthError) return error.code
+  throw error
+}

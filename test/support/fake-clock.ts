@@ -1,0 +1,24 @@
+import { parseDuration, type Clock, type Duration, type EpochSeconds } from '../../lib/core/time.js'
+
+/** 2030-01-01T00:00:00Z: neither zero nor today, so that a second clock somewhere would show. */
+export const START: EpochSeconds = 1_893_456_000
+
+/** A clock that moves only when told. */
+export interface FakeClock {
+  readonly now: Clock
+  /** Moves the time by a duration, or by seconds: negative ones turn the clock back, fractions are kept. */
+  wait (time: Duration): void
+}
+
+/** A clock that stands still at `start`. */
+export function fakeClock (start: EpochSeconds = START): FakeClock {
+  let time = start
+  return {
+    now: () => time,
+    wait (by) {
+      const seconds = typeof by === 'number' ? by : parseDuration(by)
+      if (seconds === null) throw new TypeError('wait: not a duration')
+      time += seconds
+    }
+  }
+}

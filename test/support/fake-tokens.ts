@@ -1,0 +1,45 @@
+import { type Tokens, type Verified } from '../../lib/core/tokens.js'
+
+type Kind = 'access' | 'refresh'
+
+/** Tokens as the core sees them, without cryptography: JSON and a checksum. */
+export interface FakeTokens extends Tokens {
+  /** A token of ours with any payload. */
+  seal (kind: Kind, payload: unknown): string
+  /** From now on a new key signs; what earlier ones signed still verifies, as retired. */
+  changeKey (): void
+}
+
+const CHECKSUM_LENGTH = 8
+
+/** Equal claims give equal tokens under one key; a token with any character changed verifies as none. */
+export function fakeTokens (): FakeTokens {
+  let key = 1
+  return {
+    seal,
+    signAccess: claims => seal('access', claims),
+    signRefresh: claims => seal('refresh', claims),
+    verifyAccess: token => open('access', token),
+    verifyRefresh: token => open('refresh', token),
+    changeKey () { key++ }
+  }
+
+  function seal (kind: Kind, payload: unknown): string {
+    const text = JSON.stringify([kind, key, payload])
+    return text + checksum(text)
+  }
+
+  function open (kind: Kind, token: string): Verified | null {
+    const text = token.slice(0, -CHECKSUM_LENGTH)
+    if (token !== text + checksum(text)) return null
+    const [itsKind, itsKey, payload] = JSON.parse(text) as [Kind, number, unknown] // the checksum says that seal wrote it
+    return itsKind === kind ? { payload, signedByCurrentKey: itsKey === key } : null
+  }
+}
+
+/** FNV-1a: no security, but every change of one character shows. */
+function checksum (text: string): string {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(CHECKSUM_LENGTH, '0')
+}
