@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+
+/** What one argon2 computation costs. */
+export interface HashingParameters {
+  /** Memory, in KiB. */
+  readonly memoryCost: number
+  /** Passes over the memory. */
+  readonly timeCost: number
+  /** Lanes. */
+  readonly parallelism: number
+}
+
+/** A stored hash that can be verified, and what it says of itself. */
+export interface StoredHash extends HashingParameters {
+  /** The PHC string itself. */
+  readonly encoded: string
+  readonly type: 'argon2id' | 'argon2i' | 'argon2d'
+  /** 19 is RFC 9106; 16, or none in the string, is what came before it. */
+  readonly version: 16 | 19
+}
+
+/** The most that a stored hash may cost: 1 GiB, 16 passes, 16 lanes. Whoever can write a row could else stall the server. */
+export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
+
+// Salt of 8 to 64 bytes and hash of 16 to 64 bytes, in base64 without padding.
+const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
+
+/**
+ * Reads an argon2 hash in the PHC string format, its parameters in any order (argon2 0.45 writes m, p, t).
+ * Null for everything that cannot be verified or would cost more than `MAX_COST`.
+ */
+export function parsePasswordHash (value: unknown): StoredHash | null {
+  const [encoded, type, version, ...pairs] = PHC.exec(typeof value === 'string' ? value : '') ?? []
+  if (encoded === undefined) return null
+  const { m = 0, t = 0, p = 0 } = readParameters(pairs)
+  const stored = {
+    encoded,
+    type: type as StoredHash['type'], // the expression lets no other through
+    version: version === '19' ? 19 : 16,
+    memoryCost: m,
+    timeCost: t,
+    parallelism: p
+  } as const
+  return isBearable(stored) ? stored : null
+}
+
+/** Whether a hash is weaker than what is made now: another type, an older version, or less of anything. */
+export function needsRehash (stored: StoredHash, now: HashingParameters): boolean {
+  return stored.type !== 'argon2id' || stored.version !== 19 ||
+    stored.memoryCost < now.memoryCost || stored.timeCost < now.timeCost || stored.parallelism < now.parallelism
+}
+
+/** A hash that no password has and that costs as much to verify as a real one of these parameters. */
+export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParameters): string {
+  return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
+}
+
+function readParameters (pairs: readonly string[]): { m?: number, t?: number, p?: number } {
+  return Object.fromEntries(pairs.map(pair => [pair.charAt(0), Number(pair.slice(2))]))
+}
+
+/** RFC 9106 section 3.1: at least 8 KiB for each lane. A parameter that was not given is 0 here. */
+function isBearable ({ memoryCost, timeCost, parallelism }: HashingParameters): boolean {
+  return parallelism >= 1 && parallelism <= MAX_COST.parallelism &&
+    timeCost >= 1 && timeCost <= MAX_COST.timeCost &&
+    memoryCost >= 8 * parallelism && memoryCost <= MAX_COST.memoryCost
+}
+
+function unpadded (bytes: number): string {
+  return randomBytes(bytes).toString('base64').replaceAll('=', '')
+}

@@ -1,0 +1,318 @@
+import argon2 from 'argon2'
+import { mock } from 'node:test'
+import t from 'tap'
+import { createAccounts, type AccountsOptions, type Credentials } from '../../lib/accounts/accounts.js'
+import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
+import { type User } from '../../lib/core/user.js'
+import { AuthError } from '../../lib/errors.js'
+import { fastPasswords } from './fast-passwords.js'
+import { userTable } from './user-table.js'
+
+const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
+const PASSWORD = 'correct horse'
+const ADA: Credentials = { username: 'ada', password: PASSWORD }
+const INVALID = { code: 'FST_AUTH_CREDENTIALS_INVALID', statusCode: 401 }
+const UNAVAILABLE = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
+
+/** Accounts over a user table, with everything that they tell anybody. */
+function app (users: AccountsOptions['users'], options: Parameters<typeof fastPasswords>[0] & Partial<AccountsOptions> = {}) {
+  const timeouts = { call: 2, request: 3 }
+  const events: AuthEvent[] = []
+  const warnings: Array<{ subject: string, cause?: unknown }> = []
+  const { passwords, work } = fastPasswords(options)
+  const accounts = createAccounts({ users, passwords, timeouts, warn: (_message, details) => { warnings.push(details) }, ...options })
+  const context: RequestContext = { userAgent: null, ip: null, emit: event => { events.push(event) } }
+
+  return {
+    events,
+    warnings,
+    work,
+    async signup (credentials: Credentials): Promise<User> {
+      if (accounts.signup === undefined) throw new Error('there is no signup')
+      return await accounts.signup(credentials, context)
+    },
+    async login (credentials: Credentials): Promise<User> {
+      if (accounts.login === undefined) throw new Error('there is no login')
+      return await accounts.login(credentials, context)
+    }
+  }
+}
+
+/** A hash that is weaker than what is made now. */
+async function weakHash (): Promise<string> {
+  return await argon2.hash(PASSWORD, { ...COST, memoryCost: 512 })
+}
+
+t.test('signup and login exist only if the app\'s users give what they need', async t => {
+  const { passwords } = fastPasswords()
+  const { findByUsername, create, updatePasswordHash } = userTable()
+  const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, timeouts: { call: 2, request: 3 } }))
+
+  t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login'])
+  t.strictSame(abilities({ findByUsername }), ['login'])
+  t.strictSame(abilities({ create }), ['signup'])
+  t.strictSame(abilities({ updatePasswordHash }), [])
+})
+
+t.test('signup', async t => {
+  t.test('makes an account that can log in', async t => {
+    const users = userTable()
+    const { signup, login, events } = app(users)
+
+    const user = await signup(ADA)
+    t.match(user, { id: 1, username: 'ada', passwordHash: /^\$argon2id\$/ })
+    t.strictSame(await login(ADA), user)
+    t.strictSame(events, [{ type: 'signup', subject: '1' }])
+  })
+
+  t.test('stores one spelling of a name, and login finds it under all', async t => {
+    const users = userTable()
+    const { signup, login } = app(users)
+
+    await signup({ ...ADA, username: ' ada\uff20example.com ' })
+    t.strictSame([...users.rows.keys()], ['ada@example.com'])
+    t.equal((await login({ ...ADA, username: 'ada@example.com ' })).id, 1)
+    await t.rejects(signup({ ...ADA, username: 'ada@example.com' }), { code: 'FST_AUTH_USERNAME_TAKEN' })
+  })
+
+  t.test('costs one hash for a taken name as for a free one', async t => {
+    const { signup, work, events } = app(userTable())
+    await signup(ADA)
+    t.strictSame({ ...work }, { loads: 1, hashes: 1, verified: [] })
+
+    await t.rejects(signup(ADA), { code: 'FST_AUTH_USERNAME_TAKEN', statusCode: 409 })
+    t.strictSame({ ...work }, { loads: 2, hashes: 2, verified: [] })
+    t.equal(events.length, 1)
+  })
+
+  t.test('of one name by many makes one account', async t => {
+    const { signup } = app(userTable())
+    const answers = await Promise.allSettled(Array.from({ length: 20 }, () => signup(ADA)))
+    t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 1)
+  })
+
+  t.test('takes no row at all as a taken name', async t => {
+    // As a query gives that returns nothing on a conflict.
+    const create = (() => undefined) as unknown as () => null
+    await t.rejects(app({ create }).signup(ADA), { code: 'FST_AUTH_USERNAME_TAKEN' })
+  })
+
+  t.test('refuses an impossible name as validation does', async t => {
+    const users = userTable()
+    const { signup, work } = app(users)
+    for (const username of [undefined, 7, '', '  ', 'ad\0a', 'x'.repeat(255), '\ud800']) {
+      await t.rejects(signup({ ...ADA, username }), { statusCode: 400, code: 'FST_ERR_VALIDATION', message: /^body\/username / })
+    }
+    await t.rejects(app(users, { usernameField: 'email' }).signup({ ...ADA, username: '' }), { message: /^body\/email / })
+    t.strictSame(users.calls, [])
+    t.equal(work.hashes, 0)
+  })
+
+  t.test('refuses a password before it asks the app', async t => {
+    const asked: unknown[] = []
+    const users = userTable()
+    const { signup, work } = app(users, { check: (...values) => { asked.push(values); return false } })
+
+    for (const password of [undefined, 'short', 'x'.repeat(1025), PASSWORD]) {
+      await t.rejects(signup({ username: ' ada ', password }), { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400 })
+    }
+    t.strictSame(asked, [[PASSWORD, { username: 'ada' }]])
+    t.strictSame(users.calls, [])
+    t.equal(work.hashes, 0)
+  })
+
+  t.test('is a 503 when the app fails, and nobody signed up', async t => {
+    const cause = new Error('no database')
+    const { signup, events } = app({ create: async () => { throw cause } })
+    await t.rejects(signup(ADA), { ...UNAVAILABLE, cause })
+    t.strictSame(events, [])
+  })
+})
+
+t.test('login', async t => {
+  const passwordHash = await argon2.hash(PASSWORD, COST)
+
+  t.test('gives the user as the app knows them', async t => {
+    const row = { id: 'a1', username: 'ada', passwordHash, favouriteColour: 'green' }
+    const { login, work, events } = app({ findByUsername: name => name === 'ada' ? row : null })
+
+    t.equal(await login(ADA), row)
+    t.strictSame(work.verified, [passwordHash])
+    t.strictSame(events, [], 'the session that follows is the event')
+  })
+
+  t.test('answers every failure alike, after one verification of the same cost', async t => {
+    const users = userTable({
+      ada: { passwordHash },
+      disabled: { passwordHash, disabled: true },
+      elsewhere: { passwordHash: null },
+      empty: { passwordHash: '' },
+      garbage: { passwordHash: 'x' },
+      bcrypt: { passwordHash: '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW' },
+      greedy: { passwordHash: passwordHash.replace('m=1024', 'm=4194304') }
+    })
+    const { login, work } = app(users)
+    const failures: Credentials[] = [
+      { username: 'nobody', password: PASSWORD },
+      { username: 'ada', password: 'wrong password' },
+      { username: 'disabled', password: PASSWORD },
+      { username: 'disabled', password: 'wrong password' },
+      ...['elsewhere', 'empty', 'garbage', 'bcrypt', 'greedy'].map(username => ({ username, password: PASSWORD })),
+      ...[undefined, null, 7, [PASSWORD], '', 'x'.repeat(1025), '\ud800'].map(password => ({ username: 'ada', password })),
+      ...[undefined, null, 7, ['ada'], '', 'ad\0a', 'x'.repeat(255), '\ud800'].map(username => ({ username, password: PASSWORD }))
+    ]
+
+    const seen = new Set<string>()
+    for (const [index, credentials] of failures.entries()) {
+      const error: unknown = await login(credentials).catch((error: unknown) => error)
+      t.match(error, INVALID, String(index))
+      if (error instanceof AuthError) seen.add(JSON.stringify([error.message, error.headers, error.retryAfter ?? null, Object.keys(error), 'cause' in error]))
+      t.equal(work.verified.length, index + 1)
+      t.match(work.verified.at(-1), '$argon2id$v=19$m=1024,t=2,p=1$')
+    }
+    t.equal(seen.size, 1, 'and the errors look the same')
+    t.equal(work.hashes, 0)
+  })
+
+  t.test('names the user of a failure only if there is one', async t => {
+    const { login, events } = app(userTable({ ada: { id: 'a1', passwordHash }, bob: { id: 'b2', passwordHash, disabled: true } }))
+    for (const username of ['ada', 'bob', 'nobody', '']) await t.rejects(login({ username, password: 'wrong password' }), INVALID)
+
+    t.strictSame(events, ['a1', 'b2', null, null].map(subject => ({ type: 'login_failed', subject })))
+  })
+
+  t.test('does not ask the app for an impossible name', async t => {
+    const users = userTable()
+    const { login } = app(users)
+    await t.rejects(login({ ...ADA, username: 'ad\0a' }), INVALID)
+    t.strictSame(users.calls, [])
+  })
+
+  t.test('takes no row at all as nobody', async t => {
+    // As a Map or the first row of an empty result gives.
+    const findByUsername = (() => undefined) as unknown as () => null
+    await t.rejects(app({ findByUsername }).login(ADA), INVALID)
+  })
+
+  t.test('lets in whom an older policy accepted', async t => {
+    const short = await argon2.hash('abc', COST)
+    const { login } = app(userTable({ ada: { passwordHash: short } }), { check: () => t.fail('was asked') })
+    t.equal((await login({ username: 'ada', password: 'abc' })).id, 1)
+  })
+
+  t.test('works with users that are an instance of a class', async t => {
+    class Repository {
+      readonly table = userTable()
+      async create (user: { username: string, passwordHash: string }) { return await this.table.create(user) }
+      async findByUsername (name: string) { return await this.table.findByUsername(name) }
+      async updatePasswordHash (id: number, newHash: string, oldHash: string) { return await this.table.updatePasswordHash(id, newHash, oldHash) }
+    }
+    const users = new Repository()
+    const { signup, login } = app(users)
+    await signup(ADA)
+    users.table.rows.set('ada', { id: 1, username: 'ada', passwordHash: await weakHash() })
+    t.equal((await login(ADA)).id, 1)
+    t.equal(users.table.replaced.length, 1)
+  })
+
+  t.test('is a 503 when the app fails, without a word on the credentials', async t => {
+    const cause = new Error('no database')
+    const { login, events, work } = app({ findByUsername: async () => { throw cause } })
+    await t.rejects(login(ADA), { ...UNAVAILABLE, cause })
+    t.strictSame(events, [])
+    t.strictSame(work.verified, [])
+  })
+
+  t.test('is a 503 when the app hangs', async t => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const login = app({ findByUsername: () => new Promise<null>(() => {}) }).login(ADA)
+    mock.timers.tick(2000)
+    await t.rejects(login, UNAVAILABLE)
+  })
+
+  t.test('is a 503 when too many log in, without a word on the credentials', async t => {
+    const { login, events } = app(userTable(), { queue: { concurrency: 0, waiting: 0 } })
+    await t.rejects(login(ADA), { code: 'FST_AUTH_BUSY', statusCode: 503 })
+    t.strictSame(events, [])
+  })
+})
+
+t.test('a stored hash that cannot be read is told to the operator', async t => {
+  const users = userTable({ ada: { id: 'a1', passwordHash: 'x' }, bob: { id: 'b2', passwordHash: null } })
+  const { login, warnings } = app(users)
+
+  for (const username of ['ada', 'bob', 'nobody']) await t.rejects(login({ ...ADA, username }), INVALID)
+  t.strictSame(warnings, [{ subject: 'a1' }])
+  await t.rejects(app(users, { warn: undefined }).login(ADA), INVALID, 'or to nobody')
+})
+
+t.test('a login replaces a weak hash', async t => {
+  t.test('with one of today\'s parameters', async t => {
+    for (const old of [await weakHash(), await argon2.hash(PASSWORD, { ...COST, type: argon2.argon2i })]) {
+      const users = userTable({ ada: { passwordHash: old } })
+      const { login, work, warnings } = app(users)
+      await login(ADA)
+      await login(ADA)
+
+      t.match(users.rows.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1$')
+      t.strictSame(work.verified, [old, ...users.replaced])
+      t.equal(work.hashes, 1)
+      t.strictSame(warnings, [])
+    }
+  })
+
+  t.test('once, however many log in at a time', async t => {
+    const users = userTable({ ada: { passwordHash: await weakHash() } })
+    const { login } = app(users)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => login(ADA)))
+
+    t.ok(answers.every(({ id }) => id === 1))
+    t.equal(users.replaced.length, 1)
+    t.equal(users.rows.get('ada')?.passwordHash, users.replaced[0])
+  })
+
+  t.test('but not one that was changed meanwhile', async t => {
+    const old = await weakHash()
+    const users = userTable({ ada: { passwordHash: old } })
+    const changed: User = { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) }
+    const { login, warnings } = app({
+      ...users,
+      async findByUsername (username) {
+        const user = await users.findByUsername(username)
+        users.rows.set('ada', changed)
+        return user
+      }
+    })
+
+    t.equal((await login(ADA)).passwordHash, old)
+    t.equal(users.rows.get('ada'), changed)
+    t.strictSame(warnings, [])
+  })
+
+  t.test('but not after a failure', async t => {
+    const users = userTable({ ada: { passwordHash: await weakHash() }, bob: { passwordHash: await weakHash(), disabled: true } })
+    const { login } = app(users)
+    await t.rejects(login({ ...ADA, password: 'wrong password' }), INVALID)
+    await t.rejects(login({ ...ADA, username: 'bob' }), INVALID)
+    t.strictSame(users.replaced, [])
+  })
+
+  t.test('only if the app can store it', async t => {
+    const { findByUsername } = userTable({ ada: { passwordHash: await weakHash() } })
+    const { login, work } = app({ findByUsername })
+    await login(ADA)
+    t.equal(work.hashes, 0)
+  })
+
+  t.test('and succeeds even if that fails, which is told to the operator', async t => {
+    const cause = new Error('no database')
+    const { findByUsername } = userTable({ ada: { passwordHash: await weakHash() } })
+    const failures = [() => { throw cause }, async () => { throw cause }]
+    for (const updatePasswordHash of failures) {
+      const { login, warnings } = app({ findByUsername, updatePasswordHash })
+      t.equal((await login(ADA)).id, 1)
+      t.match(warnings, [{ subject: '1', cause: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
+    }
+  })
+})

@@ -1,0 +1,84 @@
+import argon2 from 'argon2'
+import t from 'tap'
+import { decoyHash, needsRehash, parsePasswordHash, type HashingParameters, type StoredHash } from '../../lib/accounts/password-hash.js'
+
+const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
+const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
+
+const encoded = (parameters: string, prefix = '$argon2id$v=19') => `${prefix}$${parameters}$${SALT}$${HASH}`
+
+t.test('hashes that are understood', async t => {
+  const cost = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
+  const cases: Array<[text: string, read: Omit<StoredHash, 'encoded'>]> = [
+    [encoded('m=19456,t=2,p=1'), { type: 'argon2id', version: 19, ...cost }],
+    [encoded('m=19456,p=1,t=2'), { type: 'argon2id', version: 19, ...cost }],
+    [encoded('p=1,t=2,m=19456'), { type: 'argon2id', version: 19, ...cost }],
+    [encoded('m=19456,t=2,p=1', '$argon2i$v=19'), { type: 'argon2i', version: 19, ...cost }],
+    [encoded('m=19456,t=2,p=1', '$argon2d$v=16'), { type: 'argon2d', version: 16, ...cost }],
+    [encoded('m=19456,t=2,p=1', '$argon2id'), { type: 'argon2id', version: 16, ...cost }],
+    [encoded('m=1048576,t=16,p=16'), { type: 'argon2id', version: 19, memoryCost: 1048576, timeCost: 16, parallelism: 16 }],
+    [encoded('m=8,t=1,p=1'), { type: 'argon2id', version: 19, memoryCost: 8, timeCost: 1, parallelism: 1 }]
+  ]
+  for (const [text, read] of cases) t.strictSame(parsePasswordHash(text), { encoded: text, ...read }, text)
+})
+
+t.test('everything else is none', async t => {
+  const cases: unknown[] = [
+    null, undefined, 7, ['x'], Buffer.from(encoded('m=8,t=1,p=1')), '', 'x', '$', '$argon2id$',
+    '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW',
+    '{SSHA}0c3RhbHQ', 'pbkdf2_sha256$600000$salt$hash',
+    encoded('m=4194304,t=2,p=1'), encoded('m=1048577,t=2,p=1'), encoded('m=19456,t=17,p=1'), encoded('m=19456,t=2,p=17'),
+    encoded('m=99999999,t=2,p=1'), encoded('m=19456,t=99999999,p=1'),
+    encoded('m=15,t=2,p=2'), encoded('m=0,t=2,p=1'), encoded('m=19456,t=0,p=1'), encoded('m=19456,t=2,p=0'),
+    encoded('m=-19456,t=2,p=1'), encoded('m=1e4,t=2,p=1'), encoded('m=0x20,t=2,p=1'), encoded('m=019456,t=2,p=1'),
+    encoded('m=19456,t=2'), encoded('m=19456,m=19456,t=2'), encoded('t=2,t=2,p=1'), encoded('m=19456,t=2,m=8'),
+    encoded('m=19456,t=2,p=1,data=aGk'), encoded('m=19456,t=2,p=1,keyid=aGk'), encoded('m=19456, t=2,p=1'),
+    encoded('m=19456,t=2,p=1', '$argon2x$v=19'), encoded('m=19456,t=2,p=1', '$argon2id$v=20'),
+    encoded('m=19456,t=2,p=1', '$ARGON2ID$v=19'), ` ${encoded('m=19456,t=2,p=1')}`, `${encoded('m=19456,t=2,p=1')}\n`,
+    `${encoded('m=19456,t=2,p=1')}=`, `${encoded('m=19456,t=2,p=1')}$`, `$argon2id$v=19$m=19456,t=2,p=1$${SALT}`,
+    `$argon2id$v=19$m=19456,t=2,p=1$$${HASH}`, `$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$${HASH}`,
+    `$argon2id$v=19$m=19456,t=2,p=1$${SALT}$aGFzaA`, `$argon2id$v=19$m=19456,t=2,p=1$${SALT}$${'A'.repeat(10_000)}`
+  ]
+  for (const value of cases) t.equal(parsePasswordHash(value), null, String(value).slice(0, 60))
+})
+
+t.test('the longest and the shortest salt and hash that are read can be verified', async t => {
+  for (const [salt, hash] of [['A'.repeat(11), 'A'.repeat(22)], ['A'.repeat(86), 'A'.repeat(86)], ['A'.repeat(13), 'A'.repeat(25)]]) {
+    for (const prefix of ['$argon2id$v=19', '$argon2i$v=16', '$argon2d']) {
+      const text = `${prefix}$t=1,m=8,p=1$${salt}$${hash}`
+      t.not(parsePasswordHash(text), null)
+      t.equal(await argon2.verify(text, 'a password'), false, text)
+    }
+  }
+})
+
+t.test('a hash needs to be made anew when it is of another type or version, or less of anything', async t => {
+  const now: HashingParameters = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
+  const cases: Array<[text: string, weaker: boolean]> = [
+    [encoded('m=19456,t=2,p=1'), false],
+    [encoded('m=19456,p=1,t=2'), false],
+    [encoded('m=65536,t=3,p=4'), false],
+    [encoded('m=19455,t=2,p=1'), true],
+    [encoded('m=47104,t=1,p=1'), true],
+    [encoded('m=65536,t=3,p=4', '$argon2i$v=19'), true],
+    [encoded('m=65536,t=3,p=4', '$argon2d$v=19'), true],
+    [encoded('m=65536,t=3,p=4', '$argon2id$v=16'), true],
+    [encoded('m=65536,t=3,p=4', '$argon2id'), true]
+  ]
+  for (const [text, weaker] of cases) {
+    const stored = parsePasswordHash(text)
+    t.equal(stored !== null && needsRehash(stored, now), weaker, text)
+  }
+  const single = parsePasswordHash(encoded('m=19456,t=2,p=1'))
+  t.equal(single !== null && needsRehash(single, { ...now, parallelism: 2 }), true, 'fewer lanes')
+})
+
+t.test('a decoy reads as a real hash of the same cost, and no two are alike', async t => {
+  const cost = { memoryCost: 9216, timeCost: 4, parallelism: 2 }
+  const decoy = decoyHash(cost)
+
+  t.match(parsePasswordHash(decoy), { type: 'argon2id', version: 19, ...cost })
+  t.equal(decoy.length, (await argon2.hash('a password', cost)).length)
+  t.not(decoyHash(cost), decoy)
+  t.equal(await argon2.verify(decoyHash({ ...cost, memoryCost: 64 }), 'a password'), false)
+})

@@ -1,0 +1,145 @@
+import { mock } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import t from 'tap'
+import { createPasswordQueue } from '../../lib/accounts/password-queue.js'
+import { AuthError } from '../../lib/errors.js'
+
+/** A queue and jobs that end when told, by name. */
+function queueOfJobs (options: Parameters<typeof createPasswordQueue>[0]) {
+  const queue = createPasswordQueue(options)
+  const started: string[] = []
+  const ends = new Map<string, () => void>()
+
+  return {
+    started,
+    /** Puts a job into the queue; resolves to its name once it has ended. */
+    async put (name: string): Promise<string> {
+      return await queue.run(async () => {
+        started.push(name)
+        await new Promise<void>(resolve => { ends.set(name, resolve) })
+        return name
+      })
+    },
+    /** Ends a running job and lets what follows from it happen. */
+    async end (name: string): Promise<void> {
+      ends.get(name)?.()
+      await setImmediate()
+    }
+  }
+}
+
+t.test('only so many jobs run at once, and the others come in their order', async t => {
+  const { put, end, started } = queueOfJobs({ concurrency: 2 })
+  const done = Promise.all(['a', 'b', 'c', 'd', 'e'].map(put))
+
+  t.strictSame(started, ['a', 'b'])
+  await end('b')
+  t.strictSame(started, ['a', 'b', 'c'])
+  await end('a')
+  await end('c')
+  t.strictSame(started, ['a', 'b', 'c', 'd', 'e'])
+  await end('d')
+  await end('e')
+  t.strictSame(await done, ['a', 'b', 'c', 'd', 'e'])
+})
+
+t.test('a job that comes while a place is handed over does not overtake', async t => {
+  const { put, end, started } = queueOfJobs({ concurrency: 1 })
+  const first = put('first').then(() => put('late'))
+  const second = put('second')
+
+  await end('first')
+  t.strictSame(started, ['first', 'second'])
+  await end('second')
+  await end('late')
+  t.strictSame(await Promise.all([first, second]), ['late', 'second'])
+})
+
+t.test('two run and fifty wait by default; the next is turned away at once', async t => {
+  const { put, end, started } = queueOfJobs(undefined)
+  const accepted = Array.from({ length: 52 }, (_, index) => put(String(index)))
+
+  const refused: unknown = await put('one too many').catch((error: unknown) => error)
+  t.match(refused, { code: 'FST_AUTH_BUSY', statusCode: 503 })
+  for (let index = 0; index < 52; index++) await end(String(index))
+  t.equal((await Promise.all(accepted)).length, 52)
+  t.notOk(started.includes('one too many'))
+})
+
+t.test('being turned away asks for a wait of 1 to 5 seconds', async t => {
+  const { put, end } = queueOfJobs({ concurrency: 1, waiting: 0 })
+  const running = put('running')
+
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const error: unknown = await put('refused').catch((error: unknown) => error)
+    const retryAfter = error instanceof AuthError ? error.retryAfter ?? 0 : 0
+    t.ok(Number.isInteger(retryAfter) && retryAfter >= 1 && retryAfter <= 5)
+  }
+  await end('running')
+  await running
+})
+
+t.test('a place is free again after a failure', async t => {
+  const queue = createPasswordQueue({ concurrency: 1, waiting: 1 })
+  const rejected = queue.run(async () => { throw new Error('rejected') })
+  const thrown = queue.run(() => { throw new Error('thrown') })
+
+  await t.rejects(rejected, { message: 'rejected' })
+  await t.rejects(thrown, { message: 'thrown' })
+  t.equal(await queue.run(() => 'fine'), 'fine')
+})
+
+t.test('when the turn does not come in time', async t => {
+  t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }))
+  t.afterEach(() => mock.timers.reset())
+
+  t.test('a waiter is turned away and never runs', async t => {
+    const { put, end, started } = queueOfJobs({ concurrency: 1 })
+    const running = put('running')
+    const waiting = put('waiting')
+
+    mock.timers.tick(4999)
+    mock.timers.tick(1)
+    await t.rejects(waiting, { code: 'FST_AUTH_BUSY', statusCode: 503 })
+    await end('running')
+    await running
+    t.strictSame(started, ['running'])
+  })
+
+  t.test('its place to wait is free again', async t => {
+    const { put, end } = queueOfJobs({ concurrency: 1, waiting: 1, maxWait: 2 })
+    const running = put('running')
+    const late = put('late')
+    mock.timers.tick(2000)
+    await t.rejects(late, { code: 'FST_AUTH_BUSY' })
+
+    const next = put('next')
+    await end('running')
+    await end('next')
+    t.strictSame(await Promise.all([running, next]), ['running', 'next'])
+  })
+
+  t.test('a waiter whose turn came is left alone, however long its work takes', async t => {
+    const { put, end } = queueOfJobs({ concurrency: 1 })
+    const first = put('first')
+    const second = put('second')
+    mock.timers.tick(4999)
+    await end('first')
+
+    mock.timers.tick(60_000)
+    await end('second')
+    t.strictSame(await Promise.all([first, second]), ['first', 'second'])
+  })
+})
+
+t.test('waiting does not keep a process alive', async t => {
+  const { put, end } = queueOfJobs({ concurrency: 1 })
+  const timers = () => process.getActiveResourcesInfo().filter(resource => resource === 'Timeout').length
+  const before = timers()
+  const jobs = [put('running'), put('waiting')]
+
+  t.equal(timers(), before)
+  await end('running')
+  await end('waiting')
+  await Promise.all(jobs)
+})
