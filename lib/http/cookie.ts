@@ -1,0 +1,61 @@
+import { type FastifyReply, type FastifyRequest } from 'fastify'
+import { type IssuedRefreshToken } from '../core/sessions.js'
+
+/** Where the refresh cookie is valid and how it travels. */
+export interface CookieSettings {
+  readonly name: string
+  readonly path: string
+  readonly domain: string | undefined
+  readonly sameSite: 'strict' | 'lax' | 'none'
+  readonly secure: boolean
+  readonly partitioned: boolean
+}
+
+/** Writes a Set-Cookie value: `serializeCookie` of @fastify/cookie. */
+export type SerializeCookie = (name: string, value: string, attributes: object) => string
+
+/** The refresh cookie: the only place where its name and attributes are known. */
+export interface RefreshCookie {
+  /** Every different value that the request carries under our name, in its order. */
+  read (request: FastifyRequest): string[]
+  set (reply: FastifyReply, token: IssuedRefreshToken): void
+  /** Tells the browser to forget it: with the same attributes, else it would not. */
+  clear (reply: FastifyReply): void
+}
+
+/** Builds the refresh cookie. It is httpOnly whatever else is set. */
+export function createRefreshCookie (settings: CookieSettings, serialize: SerializeCookie): RefreshCookie {
+  const { name, ...where } = settings
+  const attributes = { ...where, httpOnly: true }
+
+  return {
+    read: ({ headers }) => headers.cookie === undefined ? [] : [...new Set(cookieValues(headers.cookie, name))],
+
+    set (reply, { value, maxAge }) {
+      write(reply, name, serialize(name, value, maxAge === null ? attributes : { ...attributes, maxAge }))
+    },
+
+    clear (reply) {
+      write(reply, name, serialize(name, '', { ...attributes, maxAge: 0 }))
+    }
+  }
+}
+
+/**
+ * All values under a name, read from the raw header: a parser that keeps the first of two would let a sibling
+ * sub-domain, whose cookie can come first, choose the session (cookie tossing).
+ */
+function cookieValues (header: string, name: string): string[] {
+  return header.split(';')
+    .map(pair => pair.trim())
+    .filter(pair => pair.startsWith(`${name}=`))
+    .map(pair => pair.slice(name.length + 1).trim())
+    .filter(value => value !== '')
+}
+
+/** The last one written in a reply counts, and only it is sent; cookies of others stay. */
+function write (reply: FastifyReply, name: string, cookie: string): void {
+  const others = [reply.getHeader('set-cookie') ?? []].flat().filter(other => !String(other).startsWith(`${name}=`))
+  reply.removeHeader('set-cookie')
+  reply.header('set-cookie', [...others, cookie])
+}

@@ -1,0 +1,87 @@
+import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type Passwords } from '../accounts/passwords.js'
+import { type AccessClaims } from '../core/claims.js'
+import { type Session } from '../core/session.js'
+import { type AuthenticateHooks } from './authenticate.js'
+import { HttpRequestAuth, type RequestAuth, type RequestAuthDependencies } from './request-auth.js'
+
+/** `app.sessions`: what an administrator can do to anybody's sessions. */
+export interface SessionAdministration {
+  /** The subject's live sessions, oldest first. Needs a store that keeps sessions. */
+  list (subject: string): Promise<Session[]>
+  /** Ends a session; false where there was none to end. */
+  revoke (id: string): Promise<boolean>
+  /** Ends all sessions of a subject, e.g. after a password reset. Resolves to how many. */
+  revokeAll (subject: string): Promise<number>
+  /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many. */
+  purgeExpired (): Promise<number>
+}
+
+/** What an instance is decorated with. */
+export interface InstanceDecorators extends AuthenticateHooks {
+  /** The claims of an access token that came another way, e.g. over a WebSocket. Throws as `authenticate` refuses. */
+  readonly verifyAccessToken: (token: string) => AccessClaims
+  readonly sessions: SessionAdministration
+  /** For apps with their own signup or password reset. */
+  readonly passwords: Passwords
+}
+
+declare module 'fastify' {
+  interface FastifyInstance extends InstanceDecorators {}
+  interface FastifyRequest {
+    /** Who sends the request, and the verbs of a login. */
+    auth: RequestAuth
+  }
+}
+
+/** Marks our own hooks, to tell a second registration from another plugin's decorator. */
+const ours = Symbol('fastify-refresh-cookie')
+
+/** Decorates the instance. A getter that throws tells at start-up that a decorator cannot work with this store. */
+export function decorateInstance (fastify: FastifyInstance, decorators: InstanceDecorators): void {
+  if (Object.hasOwn(fastify, ours)) {
+    throw new Error('fastify-refresh-cookie is registered twice in one context: register the second one inside app.register(async scope => { … }), with another prefix')
+  }
+  fastify.decorate(ours, true)
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(decorators))) {
+    const value: unknown = descriptor.get === undefined ? descriptor.value : { getter: descriptor.get }
+    explainingClashes(`app.${name}`, () => fastify.decorate(name, value))
+  }
+}
+
+/**
+ * Decorates requests with `auth`, made when it is first asked for. Gives a function that reads it.
+ */
+export function decorateRequest (fastify: FastifyInstance, dependencies: RequestAuthDependencies): (request: FastifyRequest) => HttpRequestAuth {
+  // Symbols of this registration, so that another one in an inner context has its own `request.auth`.
+  const replyOf = Symbol('reply')
+  const made = Symbol('auth')
+  type Decorated = FastifyRequest & { [replyOf]: FastifyReply, [made]: HttpRequestAuth | null }
+
+  function authOf (request: FastifyRequest): HttpRequestAuth {
+    const decorated = request as Decorated // by the two lines below
+    decorated[made] ??= new HttpRequestAuth(dependencies, request, decorated[replyOf])
+    return decorated[made]
+  }
+
+  fastify.decorateRequest(replyOf, null)
+  fastify.decorateRequest(made, null)
+  fastify.addHook('onRequest', (request, reply, done) => {
+    (request as Decorated)[replyOf] = reply
+    done()
+  })
+  explainingClashes('request.auth', () => fastify.decorateRequest('auth', {
+    getter () {
+      return authOf(this)
+    }
+  }))
+  return authOf
+}
+
+function explainingClashes (name: string, decorate: () => unknown): void {
+  try {
+    decorate()
+  } catch (cause) {
+    throw new Error(`fastify-refresh-cookie decorates ${name}, which another plugin or the app has taken: register one of the two inside app.register(async scope => { … })`, { cause })
+  }
+}

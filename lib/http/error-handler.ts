@@ -1,0 +1,25 @@
+import { type FastifyError, type FastifySchemaValidationError, type FastifyReply, type FastifyRequest } from 'fastify'
+import { AuthError } from '../errors.js'
+
+/**
+ * The error handler of our routes. A refusal of ours gets its headers, and what nobody foresaw a body that tells
+ * nothing; both then go on to the host's own error handler, or to Fastify's.
+ */
+export function handleError (error: FastifyError, _request: FastifyRequest, reply: FastifyReply): never {
+  if (error instanceof AuthError) {
+    reply.headers(error.headers)
+    throw error
+  }
+  if (error.statusCode !== undefined && error.statusCode < 500) throw error
+  // The message of a bug may hold anything: a query, a host name, a password. It is for the log.
+  throw Object.assign(new Error('Internal Server Error', { cause: error }), { statusCode: 500 })
+}
+
+/** Says which field of a body is wrong, and never what was sent in it. */
+export function formatSchemaErrors (errors: FastifySchemaValidationError[], part: string): Error {
+  const [{ instancePath = '', message = 'is not valid', params = {} } = {}] = errors
+  const unknown = params['additionalProperty']
+  if (unknown === undefined) return new Error(`${part}${instancePath} ${message}`)
+  // The name is a caller's text too, so only what looks like a field's name is repeated.
+  return new Error(/^[a-z]\w{0,31}$/i.test(String(unknown)) ? `${part}/${String(unknown)} is not a known field` : `${part} has an unknown field`)
+}

@@ -1,0 +1,83 @@
+import { type FastifySchema, type RouteOptions } from 'fastify'
+import { messageOf, statusOf, type AuthErrorCode } from '../errors.js'
+import { type JsonSchema } from './json-schema.js'
+
+/** Names of our security schemes in an OpenAPI document. */
+export const ACCESS_TOKEN_SCHEME = 'accessToken'
+export const REFRESH_COOKIE_SCHEME = 'refreshCookie'
+
+type SecurityScheme = Readonly<Record<string, unknown>>
+
+/** The security schemes by name. With a login route, Swagger UI's Authorize logs in by its password form. */
+export function securitySchemes (cookieName: string, tokenUrl: string | null): Readonly<Record<string, SecurityScheme>> {
+  return {
+    [ACCESS_TOKEN_SCHEME]: tokenUrl === null
+      ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
+      : { type: 'oauth2', flows: { password: { tokenUrl, scopes: {} } } },
+    [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', in: 'cookie', name: cookieName }
+  }
+}
+
+/** What @fastify/swagger gives a route's own transform. */
+interface TransformInput {
+  readonly schema: FastifySchema
+  readonly url: string
+  readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> } }
+}
+
+/** A route's own transform for @fastify/swagger: it declares our schemes, since naming an undeclared one breaks the whole document. */
+export function declareSchemes (schemes: ReturnType<typeof securitySchemes>): (input: TransformInput) => { schema: FastifySchema, url: string } {
+  return ({ schema, url, openapiObject }) => {
+    if (openapiObject !== undefined) {
+      const components = openapiObject.components ??= {}
+      components.securitySchemes = { ...schemes, ...components.securitySchemes }
+    }
+    return { schema, url }
+  }
+}
+
+/** The response schemas of refusals, one for each status, naming its codes. */
+export function refusals (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
+  const statuses = [...new Set(codes.map(statusOf))]
+  return Object.fromEntries(statuses.map(status => [status, refusal(codes.filter(code => statusOf(code) === status))]))
+}
+
+/** An empty answer. */
+export function noContent (description: string): JsonSchema {
+  return { type: 'null', description }
+}
+
+/** What Fastify itself refuses before a handler runs, and the answer to what nobody foresaw. */
+export const refusedByFastify: Record<number, JsonSchema> = {
+  400: errorSchema('The body is not as described; the message names the field.'),
+  413: errorSchema('The body is too large.'),
+  415: errorSchema('The body is of another content type.'),
+  500: errorSchema('Something unforeseen.')
+}
+
+/** Marks a host's route that one of our hooks protects as needing an access token, so that Swagger UI sends it. */
+export function markProtected (route: RouteOptions, hooks: ReadonlySet<unknown>): void {
+  const used = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
+  if (!used.some(hook => hooks.has(hook))) return
+  const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
+  route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is @fastify/swagger's
+}
+
+function refusal (codes: readonly AuthErrorCode[]): JsonSchema {
+  return errorSchema(codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n'), codes)
+}
+
+/** Open to more properties: a host's own error handler may shape the body its own way. */
+function errorSchema (description: string, codes?: readonly AuthErrorCode[]): JsonSchema {
+  return {
+    type: 'object',
+    description,
+    properties: {
+      statusCode: { type: 'integer' },
+      code: { type: 'string', ...(codes && { enum: codes }) },
+      error: { type: 'string' },
+      message: { type: 'string' }
+    },
+    additionalProperties: true
+  }
+}

@@ -1,0 +1,149 @@
+import { type FastifyReply, type FastifyRequest } from 'fastify'
+import { type AccessClaims, type AppClaims } from '../core/claims.js'
+import { type AuthEvent, type RequestContext } from '../core/events.js'
+import { type Issued, type LoginOptions, type Sessions } from '../core/sessions.js'
+import { type User } from '../core/user.js'
+import { AuthError } from '../errors.js'
+import { audit, type EventListener } from './audit.js'
+import { bearerToken } from './bearer.js'
+import { type RefreshCookie } from './cookie.js'
+import { toDevice, type Device } from './device.js'
+import { toGrant, type Grant } from './grant.js'
+
+/** `request.auth`: who sends the request, and the verbs of a login. */
+export interface RequestAuth {
+  /** The claims of the access token; null until one was authenticated. */
+  readonly claims: AccessClaims | null
+  /** Authenticates the request by its access token. Rejects with FST_AUTH_ACCESS_TOKEN_MISSING, _INVALID or _EXPIRED. */
+  authenticate (): Promise<AccessClaims>
+  /** Starts a session for somebody whom the app has recognised in its own way; sets the cookie. */
+  login (subject: string | number, options?: { claims?: AppClaims, remember?: boolean }): Promise<Grant>
+  /** Swaps the refresh cookie for a new access token; sets the cookie where it changed. */
+  refresh (): Promise<Grant>
+  /** Ends the session of the refresh cookie, else that of the access token; clears the cookie. */
+  logout (): Promise<void>
+  /** The caller's sessions, oldest first. Needs an authenticated request, as the two below do. */
+  sessions (): Promise<Device[]>
+  /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN if it is not theirs. */
+  revokeSession (id: string): Promise<void>
+  /** Ends all of the caller's sessions but this one. Resolves to how many. */
+  revokeOtherSessions (): Promise<number>
+}
+
+/** What requests need of the plugin. */
+export interface RequestAuthDependencies {
+  readonly sessions: Sessions
+  readonly cookie: RefreshCookie
+  readonly onEvent: EventListener | undefined
+}
+
+const MAX_USER_AGENT_LENGTH = 256
+
+/** `request.auth` of one request. A class, since one is made for every authenticated request. */
+export class HttpRequestAuth implements RequestAuth, RequestContext {
+  claims: AccessClaims | null = null
+  readonly #plugin: RequestAuthDependencies
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+
+  constructor (plugin: RequestAuthDependencies, request: FastifyRequest, reply: FastifyReply) {
+    this.#plugin = plugin
+    this.#request = request
+    this.#reply = reply
+  }
+
+  /** Without control characters, which Node accepts in a header and a log or a page might not. */
+  get userAgent (): string | null {
+    const sent = this.#request.headers['user-agent']
+    return sent === undefined ? null : sent.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT_LENGTH)
+  }
+
+  get ip (): string {
+    return this.#request.ip
+  }
+
+  emit (event: AuthEvent): void {
+    audit(event, this.#request.log, this.#plugin.onEvent)
+  }
+
+  /** As `authenticate`, without a promise: for the hooks, which most requests go through. */
+  authenticateNow (): AccessClaims {
+    this.claims = this.#plugin.sessions.authenticate(this.#accessToken())
+    return this.claims
+  }
+
+  async authenticate (): Promise<AccessClaims> {
+    return this.authenticateNow()
+  }
+
+  async authenticateStrict (): Promise<AccessClaims> {
+    this.claims = await this.#plugin.sessions.authenticateStrict(this.#accessToken())
+    return this.claims
+  }
+
+  async login (subject: string | number, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
+    return await this.#start(String(subject), { claims: options.claims, remember: options.remember })
+  }
+
+  /** As `login`, for a user whom the accounts have just loaded. */
+  async loginUser (user: User, remember: boolean | undefined): Promise<Grant> {
+    return await this.#start(String(user.id), { user, remember })
+  }
+
+  async refresh (): Promise<Grant> {
+    const [token, ...others] = this.#plugin.cookie.read(this.#request)
+    if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+    // Two different cookies of our name: a sibling domain may have tossed one in, so neither is believed.
+    if (others.length > 0) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+    return this.#grant(await this.#plugin.sessions.refresh(token, this))
+  }
+
+  async logout (): Promise<void> {
+    const { sessions, cookie } = this.#plugin
+    const tokens = cookie.read(this.#request)
+    for (const token of tokens) await sessions.logout(token, this)
+    if (tokens.length === 0 && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
+    cookie.clear(this.#reply)
+    this.claims = null
+  }
+
+  async sessions (): Promise<Device[]> {
+    const { sub, sid } = this.#authenticated()
+    const sessions = await this.#plugin.sessions.list(sub)
+    return sessions.map(session => toDevice(session, sid))
+  }
+
+  async revokeSession (id: string): Promise<void> {
+    const { sub } = this.#authenticated()
+    const ended = await this.#plugin.sessions.revoke(id, 'revoked', this, sub)
+    if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
+  }
+
+  async revokeOtherSessions (): Promise<number> {
+    const { sub, sid } = this.#authenticated()
+    return await this.#plugin.sessions.revokeAll(sub, 'revoked', this, sid)
+  }
+
+  async #start (subject: string, options: LoginOptions): Promise<Grant> {
+    const [replaces, ...others] = this.#plugin.cookie.read(this.#request)
+    const held = others.length > 0 ? undefined : replaces
+    return this.#grant(await this.#plugin.sessions.login(subject, this, { ...options, replaces: held }))
+  }
+
+  #grant (issued: Issued): Grant {
+    if (issued.refreshToken !== null) this.#plugin.cookie.set(this.#reply, issued.refreshToken)
+    this.claims = issued.claims
+    return toGrant(issued)
+  }
+
+  #accessToken (): string {
+    const token = bearerToken(this.#request.headers)
+    if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
+    return token
+  }
+
+  #authenticated (): AccessClaims {
+    if (this.claims === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
+    return this.claims
+  }
+}

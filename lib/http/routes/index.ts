@@ -1,0 +1,60 @@
+import ajvCompiler from '@fastify/ajv-compiler'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
+import { type FastifyInstance, type FastifySerializerCompiler } from 'fastify'
+import { type OriginPolicy } from '../../core/origin.js'
+import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
+import { formatSchemaErrors, handleError } from '../error-handler.js'
+import { declareSchemes, securitySchemes } from '../openapi.js'
+import { refuseCrossSite } from '../same-origin.js'
+import { loginRoute } from './login.js'
+import { logoutRoute } from './logout.js'
+import { refreshRoute } from './refresh.js'
+import { type RouteDependencies } from './route.js'
+import { sessionsRoutes } from './sessions.js'
+import { signupRoute } from './signup.js'
+
+/** Where the routes are, and whose requests they serve. */
+export interface RoutesOptions extends RouteDependencies {
+  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions', string | false>>
+  readonly origins: OriginPolicy
+  readonly cookieName: string
+  /** Whether the store can list a subject's sessions. */
+  readonly listable: boolean
+}
+
+/**
+ * Registers our routes. They bring their own compilers, parsers and error handling, so that nothing a host sets
+ * for itself (zod compilers, coercing Ajv, text/plain) changes how they behave.
+ */
+export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): void {
+  const { urls, accounts, origins } = options
+  useOwnCompilers(scope)
+  registerContentTypes(scope)
+  scope.setErrorHandler(handleError)
+  scope.addHook('onRequest', (_request, reply, done) => {
+    reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
+    done()
+  })
+  scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
+
+  const tokenUrl = urls.login !== false && accounts.login !== undefined ? scope.prefix + urls.login : null
+  const swaggerTransform = declareSchemes(securitySchemes(options.cookieName, tokenUrl))
+  scope.addHook('onRoute', route => {
+    route.bodyLimit = BODY_LIMIT
+    route.config = Object.assign(route.config ?? {}, { swaggerTransform })
+  })
+
+  if (urls.signup !== false && accounts.signup !== undefined) signupRoute(scope, urls.signup, accounts.signup, options)
+  if (urls.login !== false && accounts.login !== undefined) loginRoute(scope, urls.login, accounts.login, options)
+  if (urls.refresh !== false) refreshRoute(scope, urls.refresh, options)
+  if (urls.logout !== false) logoutRoute(scope, urls.logout, options)
+  if (urls.sessions !== false && options.listable) sessionsRoutes(scope, urls.sessions, options)
+}
+
+function useOwnCompilers (scope: FastifyInstance): void {
+  const validator = ajvCompiler()({}, { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } })
+  const serializer = SerializerSelector()({}, {})
+  scope.setValidatorCompiler(validator)
+  scope.setSerializerCompiler(serializer as FastifySerializerCompiler<unknown>) // its types demand an httpStatus that Fastify may leave out
+  scope.setSchemaErrorFormatter(formatSchemaErrors)
+}

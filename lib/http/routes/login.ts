@@ -1,0 +1,32 @@
+import { type FastifyInstance } from 'fastify'
+import { type Accounts } from '../../accounts/accounts.js'
+import { loginSchema, readCredentials, readPasswordForm, withUsernameField } from '../credentials.js'
+import { grantSchema } from '../grant.js'
+import { refusals, refusedByFastify } from '../openapi.js'
+import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+
+/** `POST /login`: 200 with a grant and the cookie; one 401 for every failure. */
+export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { usernameField, authOf }: RouteDependencies): void {
+  const schema: RouteSchema = {
+    operationId: 'login',
+    summary: 'Log in',
+    description: 'Takes JSON or an OAuth2 password form. The refresh token is set as a cookie.',
+    tags: TAGS,
+    security: [],
+    consumes: ['application/json', 'application/x-www-form-urlencoded'],
+    body: withUsernameField(loginSchema, usernameField),
+    response: {
+      200: grantSchema,
+      ...refusedByFastify,
+      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+    }
+  }
+  const config = { readForm: (body: string) => readPasswordForm(body, usernameField) }
+
+  scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
+    const auth = authOf(request)
+    const { username, password, remember } = readCredentials(request.body, usernameField)
+    const user = await login({ username, password }, auth)
+    return await auth.loginUser(user, remember)
+  })
+}

@@ -1,0 +1,25 @@
+import { type FastifyInstance } from 'fastify'
+import { grantSchema } from '../grant.js'
+import { REFRESH_COOKIE_SCHEME, refusals, refusedByFastify } from '../openapi.js'
+import { emptyBodySchema, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+
+/** `POST /refresh`: 200 with a grant; 401 only when the person has to log in. It never deletes the cookie. */
+export function refreshRoute (scope: FastifyInstance, url: string, { authOf }: RouteDependencies): void {
+  const schema: RouteSchema = {
+    operationId: 'refresh',
+    summary: 'Swap the refresh cookie for a new access token',
+    description: 'Only a 401 means that the person is logged out. After 403, 429 and 5xx the session is as it was.',
+    tags: TAGS,
+    security: [{ [REFRESH_COOKIE_SCHEME]: [] }],
+    body: emptyBodySchema,
+    response: {
+      200: grantSchema,
+      ...refusedByFastify,
+      ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
+        'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE',
+        'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+    }
+  }
+
+  scope.post(url, { schema }, async request => await authOf(request).refresh())
+}

@@ -1,0 +1,29 @@
+import { type FastifyRequest, type RouteShorthandOptions } from 'fastify'
+import { type Accounts } from '../../accounts/accounts.js'
+import { type AuthenticateHook } from '../authenticate.js'
+import { type HttpRequestAuth } from '../request-auth.js'
+
+/** What the routes are made of. */
+export interface RouteDependencies {
+  readonly accounts: Accounts
+  readonly usernameField: string
+  readonly authenticate: AuthenticateHook
+  /** The `request.auth` of a request. */
+  authOf (request: FastifyRequest): HttpRequestAuth
+}
+
+/** The schema of a route, with what @fastify/swagger adds to Fastify's own. */
+export type RouteSchema = NonNullable<RouteShorthandOptions['schema']> & {
+  readonly operationId: string
+  readonly summary: string
+  readonly description?: string
+  readonly tags: readonly string[]
+  readonly consumes?: readonly string[]
+  readonly security?: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
+}
+
+/** The tag of all our routes in an OpenAPI document. */
+export const TAGS = ['auth'] as const
+
+/** Refresh and logout take no body; `{}` is what some clients send for none. */
+export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const

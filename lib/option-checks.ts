@@ -1,0 +1,117 @@
+import { inspect } from 'node:util'
+import { parseDuration, type Seconds } from './core/time.js'
+
+/** Reads one option: its value as the code uses it, or a TypeError that names the option, the value and the way out. */
+export type Check<T> = (value: unknown, option: string) => T
+
+/** What a check gives. */
+export type Checked<C> = C extends Check<infer T> ? T : never
+
+type Checks = Readonly<Record<string, Check<unknown>>>
+
+/** Refuses an option. Secrets are never passed as the value. */
+export function refuse (option: string, value: unknown, wanted: string): never {
+  throw new TypeError(`option "${option}" is ${inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 60 })}: ${wanted}`)
+}
+
+/** An option that may be left out: `fallback` then stands in, written as a user would write it. */
+export function defaultTo<T> (fallback: unknown, check: Check<T>): Check<T> & { readonly fallback: unknown } {
+  return Object.assign((value: unknown = fallback, option: string) => check(value, option), { fallback })
+}
+
+/** An option that may be left out, and is then undefined. */
+export function optional<T> (check: Check<T>): Check<T | undefined> {
+  return (value, option) => value === undefined ? undefined : check(value, option)
+}
+
+/** One of some fixed values. */
+export function oneOf<const T extends string | boolean> (...values: readonly T[]): Check<T> {
+  return (value, option) => values.find(known => known === value) ??
+    refuse(option, value, `it must be one of ${values.map(known => inspect(known)).join(', ')}`)
+}
+
+/** True or false. */
+export const flag: Check<boolean> = (value, option) =>
+  typeof value === 'boolean' ? value : refuse(option, value, 'it must be true or false')
+
+/** A text that is not empty. */
+export const text: Check<string> = (value, option) =>
+  typeof value === 'string' && value !== '' ? value : refuse(option, value, 'it must be a string that is not empty')
+
+/** A function. `T` is what the public types promise of it; at run time it is only known to be callable. */
+export function callback<T extends (...values: never[]) => unknown> (): Check<T> {
+  return (value, option) => typeof value === 'function'
+    ? value as T // a function's parameters cannot be checked
+    : refuse(option, value, 'it must be a function')
+}
+
+/** A whole number between two bounds, both allowed. */
+export function integer (min: number, max: number): Check<number> {
+  return (value, option) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
+    ? Number(value)
+    : refuse(option, value, `it must be a whole number from ${min} to ${max}`)
+}
+
+/** A duration between two bounds, both allowed, in seconds. */
+export function duration (min: Seconds, max: Seconds): Check<Seconds> {
+  return (value, option) => {
+    const seconds = parseDuration(value)
+    if (seconds === null) refuse(option, value, "it must be a duration: whole seconds, or a number with a unit such as '30s', '15m', '12h', '7d'")
+    return seconds >= min && seconds <= max ? seconds : refuse(option, value, `it must be between ${min} and ${max} seconds`)
+  }
+}
+
+/** An array of values of one kind. */
+export function listOf<T> (check: Check<T>): Check<readonly T[]> {
+  return (value, option) => Array.isArray(value)
+    ? Object.freeze(value.map((member, index) => check(member, `${option}[${index}]`)))
+    : refuse(option, value, 'it must be an array')
+}
+
+/** Any of two kinds, told apart by whether the value is an array. */
+export function oneOrMore<T> (check: Check<T>): Check<T | readonly T[]> {
+  const list = listOf(check)
+  return (value, option) => Array.isArray(value) ? list(value, option) : check(value, option)
+}
+
+/** A group of options: unknown ones are refused with the nearest known name. The result is new and frozen. */
+export function group<C extends Checks> (checks: C): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
+  const check: Check<{ readonly [K in keyof C]: Checked<C[K]> }> = (value = {}, option) => {
+    // Not printed: a secret may have been put in the wrong place.
+    if (!isObject(value)) throw new TypeError(`${option === '' ? 'the options' : `option "${option}"`} must be an object`)
+    const path = (name: string) => option === '' ? name : `${option}.${name}`
+    for (const name of Object.keys(value)) {
+      if (!Object.hasOwn(checks, name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, Object.keys(checks))}`)
+    }
+    const entries = Object.entries(checks).map(([name, read]) => [name, read(value[name], path(name))])
+    return Object.freeze(Object.fromEntries(entries)) // fromEntries forgets the names that `checks` gave it
+  }
+  return Object.assign(check, { checks })
+}
+
+function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** `; did you mean "…"?` where a known name is at most three edits away, else the known names. */
+function suggestion (name: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)
+  return nearest !== undefined && nearest.edits <= 3
+    ? `; did you mean "${nearest.candidate}"?`
+    : `; known are ${known.join(', ')}`
+}
+
+/** Levenshtein distance. */
+function editDistance (a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,116 @@
+import { type FastifyBaseLogger, type FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
+import { createAccounts, type Accounts } from './accounts/accounts.js'
+import { createPasswords, type Passwords } from './accounts/passwords.js'
+import { startDeadline } from './core/deadline.js'
+import { type RequestContext } from './core/events.js'
+import { deriveKeyRing, type KeyRing, type TokenKind } from './core/keys.js'
+import { type SessionStore } from './core/session.js'
+import { createSessions, type Sessions } from './core/sessions.js'
+import { audit } from './http/audit.js'
+import { createAuthenticateHooks } from './http/authenticate.js'
+import { createRefreshCookie } from './http/cookie.js'
+import { decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
+import { markProtected } from './http/openapi.js'
+import { registerPackages, type Packages } from './http/packages.js'
+import { registerRoutes } from './http/routes/index.js'
+import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
+import { memoryStore } from './stores/memory.js'
+
+/** Puts everything together; nothing else knows all parts. */
+const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
+  const production = process.env['NODE_ENV'] === 'production'
+  const settings = readOptions(options, production)
+  for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
+
+  const store = settings.store ?? memoryStore({ clock: settings.clock })
+  const packages = await registerPackages(fastify, keyRings(settings))
+  const sessions = buildSessions(settings, store, packages)
+  const passwords = createPasswords({ ...settings.passwords, timeouts: settings.timeouts })
+  const accounts = buildAccounts(settings, passwords, fastify.log)
+
+  const cookie = createRefreshCookie(settings.cookie, packages.serializeCookie)
+  const authOf = decorateRequest(fastify, { sessions, cookie, onEvent: settings.onEvent })
+  const { authenticate, authenticateOptional, authenticateStrict } = createAuthenticateHooks(authOf)
+  decorateInstance(fastify, {
+    authenticate,
+    authenticateOptional,
+    get authenticateStrict () {
+      if (store.list !== undefined) return authenticateStrict
+      throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
+    },
+    verifyAccessToken: token => sessions.authenticate(token),
+    sessions: administration(sessions, { userAgent: null, ip: null, emit: event => audit(event, fastify.log, settings.onEvent) }),
+    passwords
+  })
+
+  const protecting = new Set<unknown>([authenticate, authenticateStrict])
+  fastify.addHook('onRoute', route => markProtected(route, protecting))
+  fastify.addHook('onReady', async () => await openStore(store, settings, fastify.log))
+  fastify.register(async scope => registerRoutes(scope, {
+    accounts,
+    authOf,
+    authenticate,
+    usernameField: settings.accounts.usernameField,
+    urls: settings.routes,
+    cookieName: settings.cookie.name,
+    listable: store.list !== undefined,
+    origins: {
+      trustedOrigins: new Set(settings.trustedOrigins),
+      crossSiteCookie: settings.cookie.sameSite === 'none'
+    }
+  }), { prefix: settings.prefix })
+}
+
+/** The plugin: `app.register(refreshCookie, { secret, users })`. Its decorators reach the context that registers it. */
+export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
+
+function keyRings ({ secret = [], accessToken, refreshToken }: Settings): Record<TokenKind, KeyRing> {
+  return {
+    access: deriveKeyRing(secret, 'access', accessToken.algorithm),
+    refresh: deriveKeyRing(refreshToken.secret ?? secret, 'refresh', 'HS256')
+  }
+}
+
+function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages): Sessions {
+  const { clock, issuer, audience, accessToken, refreshToken, timeouts, users } = settings
+  return createSessions({
+    store,
+    tokens,
+    clock,
+    timeouts,
+    access: { expiresIn: accessToken.expiresIn, leeway: accessToken.leeway, issuer, audience },
+    rotation: refreshToken,
+    absolute: refreshToken.absolute,
+    findById: users?.findById?.bind(users),
+    appClaims: accessToken.claims
+  })
+}
+
+function buildAccounts ({ users, timeouts, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
+  if (users === undefined) return {}
+  const warn = (message: string, details: object) => log.warn(details, `auth: ${message}`)
+  return createAccounts({ users, passwords, timeouts, usernameField: accounts.usernameField, warn })
+}
+
+function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
+  return {
+    list: subject => sessions.list(subject),
+    revoke: id => sessions.revoke(id, 'revoked', context),
+    revokeAll: subject => sessions.revokeAll(subject, 'revoked', context),
+    purgeExpired: () => sessions.purgeExpired()
+  }
+}
+
+/** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */
+async function openStore (store: SessionStore, { timeouts }: Settings, log: FastifyBaseLogger): Promise<void> {
+  const open = store.open?.bind(store)
+  if (open === undefined) return
+  try {
+    await startDeadline(timeouts)(open)
+  } catch (error) {
+    const { cause } = error as Error // an AuthError: nothing else leaves a deadline
+    if (cause instanceof TypeError) throw cause
+    log.warn({ err: cause }, 'auth: the session store cannot be reached at start: logins and refreshes answer 503 until it can')
+  }
+}
