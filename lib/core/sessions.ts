@@ -86,14 +86,16 @@ const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
   reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
 }
 
-/** What one call of a verb works with: its time budget and the request it is for. */
+/** What one call of a verb works with: its time budget, the request it is for, and the moment that it is judged by. */
 interface Work {
   readonly bounded: Bounded
   readonly context: RequestContext
+  /** Read once: an end that passes while a store is slow must not give a cookie that deletes itself. */
+  readonly at: EpochSeconds
 }
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
-export function createSessions (options: SessionsOptions<U>): Sessions<U> {
+export function createSessions (options: SessionsOptions): Sessions {
   const { store, tokens, access, timeouts, findById, appClaims } = options
   const policy = options.rotation
   const now = (): EpochSeconds => Math.floor(options.clock())
@@ -101,27 +103,28 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
   return {
     async login (subject, context, { claims, remember = true, user, replaces } = {}) {
       if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-      const work = { bounded: startDeadline(timeouts), context }
+      const work = begin(context)
       const owner = user ?? await findUser(subject, work)
       const app = await makeAppClaims(owner, work)
 
-      const session = newSession(subject, context)
+      const session = newSession(subject, work)
       await work.bounded(() => store.create(session))
       context.emit({ type: 'login', subject, sessionId: session.id })
       await supersede(replaces, subject, work)
-      return issue(session, { ...app, ...claims }, refreshTokenOf(session, remember))
+      return { ...issue(session, { ...app, ...claims }, work), refreshToken: refreshTokenOf(session, remember, work) }
     },
 
     async refresh (token, context) {
-      const { claims, signedByCurrentKey } = verifyRefresh(token)
-      const work = { bounded: startDeadline(timeouts), context }
+      const work = begin(context)
+      const { claims, signedByCurrentKey } = verifyRefresh(token, work)
       const user = await admit(claims, work)
       const app = await makeAppClaims(user, work)
 
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey }
       const { session, outcome } = await settle(presented, claimedSession(claims), work)
       context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-      return issue(session, app, outcome === 'hold' ? null : refreshTokenOf(session, claims.remember !== false))
+      const refreshToken = outcome === 'hold' ? null : refreshTokenOf(session, claims.remember !== false, work)
+      return { ...issue(session, app, work), refreshToken }
     },
 
     authenticate,
@@ -141,14 +144,15 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
     },
 
     async list (subject) {
-      const sessions = await startDeadline(timeouts)(() => ability(store, 'list')(subject))
+      const listOf = ability(store, 'list')
+      const sessions = await startDeadline(timeouts)(() => listOf(subject))
       return sessions.filter(session => isLive(session, now()))
     },
 
     async revoke (id, reason, context, subject) {
-      const work = { bounded: startDeadline(timeouts), context }
+      const work = begin(context)
       const session = await work.bounded(() => store.get(id))
-      if (session === null || !isLive(session, now())) return false
+      if (session === null || !isLive(session, work.at)) return false
       if (subject !== undefined && session.subject !== subject) return false
       return await end(session, reason, work)
     },
@@ -166,6 +170,10 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
     }
   }
 
+  function begin (context: RequestContext): Work {
+    return { bounded: startDeadline(timeouts), context, at: now() }
+  }
+
   function authenticate (token: string): AccessClaims {
     const verified = tokens.verifyAccess(token)
     if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
@@ -173,11 +181,11 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
   }
 
   /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */
-  function verifyRefresh (token: string): { claims: RefreshClaims, signedByCurrentKey: boolean } {
+  function verifyRefresh (token: string, { at }: Work): { claims: RefreshClaims, signedByCurrentKey: boolean } {
     const verified = tokens.verifyRefresh(token)
     const claims = readRefreshClaims(verified?.payload)
     if (verified === null || claims === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-    if (now() >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     return { claims, signedByCurrentKey: verified.signedByCurrentKey }
   }
 
@@ -195,7 +203,7 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
 
   async function findUser (subject: string, { bounded }: Work): Promise<User | null> {
     if (findById === undefined) return null
-    const user = await bounded(() => findById(subject))
+    const user = await bounded(() => findById(subject)) ?? null
     if (user === null || user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     return user
   }
@@ -206,8 +214,7 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
 
   /** Brings the session to where the presented token takes it, by compare-and-set against other requests. */
   async function settle (presented: Presented, claimed: Session, work: Work): Promise<{ session: Session, outcome: RefreshOutcome }> {
-    const { bounded } = work
-    const at = now()
+    const { bounded, at } = work
     // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
     const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
     if (blind) {
@@ -259,8 +266,7 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
     if (claims?.sub === subject) await end({ id: claims.sid, subject }, 'superseded', work)
   }
 
-  function newSession (subject: string, { userAgent, ip }: RequestContext): Session {
-    const at = now()
+  function newSession (subject: string, { at, context: { userAgent, ip } }: Work): Session {
     const expiresAt = at + options.absolute
     return {
       id: randomId(),
@@ -277,15 +283,14 @@ export function createSessions (options: SessionsOptions<U>): Sessions<U> {
     }
   }
 
-  function refreshTokenOf (session: Session, remember: boolean): IssuedRefreshToken {
+  function refreshTokenOf (session: Session, remember: boolean, { at }: Work): IssuedRefreshToken {
     const claims = refreshClaims(session, remember)
-    return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - now() : null }
+    return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - at : null }
   }
 
-  function issue (session: Session, app: AppClaims, refreshToken: IssuedRefreshToken | null): Issued {
-    const at = now()
+  function issue (session: Session, app: AppClaims, { at }: Work): Omit<Issued, 'refreshToken'> {
     const claims = accessClaims(session, app, access, at)
-    return { accessToken: tokens.signAccess(claims), claims, expiresIn: claims.exp - at, refreshToken }
+    return { accessToken: tokens.signAccess(claims), claims, expiresIn: claims.exp - at }
   }
 }
 
