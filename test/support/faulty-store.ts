@@ -15,14 +15,14 @@ export interface Fault {
 export interface FaultyStore extends SessionStore {
   /** The names of the calls so far, in order; empty it to count anew. */
   readonly calls: StoreCall[]
-  /** The next calls that fit meet these faults, in order. */
-  readonly faults: Fault[]
+  /** The next calls that fit meet these faults, in order; null lets one call pass. */
+  readonly faults: Array<Fault | null>
 }
 
 /** Wraps a store so that chosen calls throw or hang, before or after they took effect. */
 export function faultyStore (store: SessionStore): FaultyStore {
   const calls: StoreCall[] = []
-  const faults: Fault[] = []
+  const faults: Array<Fault | null> = []
 
   return {
     ...store,
@@ -37,9 +37,9 @@ export function faultyStore (store: SessionStore): FaultyStore {
 
   async function meet<T> (call: StoreCall, work: () => Promise<T>): Promise<T> {
     calls.push(call)
-    const at = faults.findIndex(fault => fault.call === undefined || fault.call === call)
+    const at = faults.findIndex(fault => fault?.call === undefined || fault.call === call)
     const [fault] = at < 0 ? [] : faults.splice(at, 1)
-    if (fault === undefined) return await work()
+    if (fault === undefined || fault === null) return await work()
     if (fault.moment === 'after') await work()
     if (fault.kind === 'hang') return await new Promise<never>(() => {})
     throw new Error(`${call}: the connection is gone`)

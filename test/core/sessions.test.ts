@@ -1,0 +1,794 @@
+import t from 'tap'
+import { type RefreshClaims } from '../../lib/core/claims.js'
+import { type SessionStore } from '../../lib/core/session.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
+import { ABSOLUTE, ACCESS, core, GRACE, IDLE, person, type Browser, type Core } from '../support/core.js'
+
+const ENDED = 'FST_AUTH_SESSION_ENDED'
+const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
+const INVALID = 'FST_AUTH_REFRESH_TOKEN_INVALID'
+const REFUSED = 'FST_AUTH_USER_REFUSED'
+const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
+
+/** The claims of the refresh token that a browser holds. */
+function held ({ tokens }: Core, browser: Browser): RefreshClaims {
+  return tokens.verifyRefresh(browser.cookie ?? '')?.payload as RefreshClaims // the fake tokens give back what they signed
+}
+
+function rowOf (core: Core, browser: Browser) {
+  return core.store.get(held(core, browser).sid)
+}
+
+t.test('login', async t => {
+  t.test('starts a session at generation 0 and gives both tokens', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { claims, expiresIn, accessToken, refreshToken } = await ada.login('ada')
+    t.match(claims, { sub: 'ada', sid: held(c, ada).sid, iat: c.clock(), auth_time: c.clock(), exp: c.clock() + ACCESS })
+    t.equal(expiresIn, ACCESS)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    t.equal(refreshToken?.maxAge, IDLE)
+    t.match(await rowOf(c, ada), { subject: 'ada', generation: 0, previous: null, userAgent: 'Firefox', ip: '192.0.2.1', expiresAt: c.clock() + ABSOLUTE })
+    t.strictSame(c.events, [{ type: 'login', subject: 'ada', sessionId: claims.sid }])
+  })
+
+  t.test('gives every login a session of its own', async t => {
+    const c = core()
+    const [first, second] = [await c.browser().login('ada'), await c.browser().login('ada')]
+    t.not(first.claims.sid, second.claims.sid)
+  })
+
+  t.test('keeps the idle end within the absolute one', async t => {
+    const { refreshToken } = await core({ absolute: 3600 }).browser().login('ada')
+    t.equal(refreshToken?.maxAge, 3600)
+  })
+
+  t.test('refuses what can be no subject', async t => {
+    const c = core({ users: false })
+    for (const subject of ['', 'a'.repeat(256), 'a\0b', '\uD800']) {
+      await t.rejects(c.sessions.login(subject, c.context()), { name: 'TypeError', message: /^login: the subject / })
+    }
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('asks the user table, and refuses who is gone or disabled without a trace', async t => {
+    const c = core()
+    c.people.set('bob', person('bob', true))
+    for (const subject of ['nobody', 'bob']) await t.rejects(c.sessions.login(subject, c.context()), { code: REFUSED })
+    t.strictSame(c.store.calls, [])
+    t.strictSame(c.events, [])
+  })
+
+  t.test('does not look up again whom the caller has just loaded', async t => {
+    const c = core()
+    await c.sessions.login('eve', c.context(), { user: person('eve') })
+    t.strictSame(c.store.calls, ['create'])
+  })
+
+  t.test('needs no user table', async t => {
+    const c = core({ users: false })
+    const eve = c.browser()
+    await eve.login('eve')
+    c.wait(GRACE)
+    t.equal(await eve.refresh(), 'rotate')
+  })
+
+  t.test('puts claims of the app and of this login into the access token, the latter on top', async t => {
+    const c = core({ appClaims: async ({ username }) => ({ name: username, role: 'reader', sub: 'root' }) })
+    const ada = c.browser()
+    t.match((await ada.login('ada', { claims: { role: 'writer' } })).claims, { sub: 'ada', name: 'ada', role: 'writer' })
+    await ada.refresh()
+    t.match(ada.issued?.claims, { sub: 'ada', name: 'ada', role: 'reader' })
+  })
+
+  t.test('not remembered ends with the browser, and stays so through rotation', async t => {
+    const c = core()
+    const ada = c.browser()
+    t.equal((await ada.login('ada', { remember: false })).refreshToken?.maxAge, null)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(ada.issued?.refreshToken?.maxAge, null)
+  })
+
+  t.test('ends the session that this browser held before', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const before = ada.copy()
+    await ada.login('ada')
+    t.equal(await before.refresh(), ENDED)
+    t.equal(await ada.refresh(), 'hold')
+    t.match(c.events, [{ type: 'login' }, { type: 'login' }, { type: 'revoked', reason: 'superseded' }, { type: 'refresh' }])
+  })
+
+  t.test('ends it even when its token has expired', async t => {
+    const c = core({ policy: { idle: 100 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    c.wait(101)
+    await ada.login('ada')
+    t.match(await c.store.get(sid), { reason: 'superseded' })
+  })
+
+  t.test('leaves the session of somebody else alone, who may have planted the cookie', async t => {
+    const c = core()
+    const bob = c.browser()
+    await bob.login('bob')
+    const ada = bob.copy()
+    await ada.login('ada')
+    t.equal(await bob.refresh(), 'hold')
+  })
+
+  t.test('ignores garbage in the place of the session held before', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    for (const replaces of ['', 'garbage', accessToken, ada.cookie?.replace('ada', 'bob') ?? '']) await ada.login('ada', { replaces })
+    t.ok(c.events.every(event => event.type === 'login'))
+  })
+})
+
+t.test('refresh', async t => {
+  t.test('of a young token holds it: a new access token, no cookie, nothing moves', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const row = await rowOf(c, ada)
+    c.wait(GRACE - 1)
+    const answer = await ada.send()
+    t.match(answer, { outcome: 'hold', issued: { refreshToken: null, expiresIn: ACCESS, claims: { iat: c.clock() } } })
+    t.equal(await rowOf(c, ada), row)
+  })
+
+  t.test('of an old token rotates it: the idle end moves, the absolute one never', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { end } = held(c, ada)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.match(held(c, ada), { gen: 1, iat: c.clock(), exp: c.clock() + IDLE, end })
+    t.equal(ada.issued?.refreshToken?.maxAge, IDLE)
+    t.match(await rowOf(c, ada), { generation: 1, previous: 0, rotatedAt: c.clock() })
+  })
+
+  t.test('of the token before gives everybody the current one, and moves nothing', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const tabs = [ada.copy(), ada.copy()]
+    c.wait(GRACE)
+    await ada.refresh()
+    const row = await rowOf(c, ada)
+    c.wait(GRACE - 1)
+    for (const tab of tabs) {
+      t.equal(await tab.refresh(), 'replay')
+      t.equal(tab.cookie, ada.cookie)
+      t.equal(tab.issued?.refreshToken?.maxAge, IDLE - GRACE + 1, 'for as long as the current one lasts')
+    }
+    t.equal(await rowOf(c, ada), row)
+  })
+
+  t.test('recovers a reply that was lost, however late, and the lost one is dead', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const lost = await ada.send()
+    const thief = c.browser()
+    thief.receive(lost)
+    c.wait('1d')
+    t.equal(await ada.refresh(), 'recover')
+    t.match(await rowOf(c, ada), { generation: 2, previous: 0 })
+    t.equal(await thief.refresh(), REUSED)
+  })
+
+  t.test('recovers again when that reply is lost too', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    for (const outcome of ['rotate', 'recover', 'recover', 'recover'] as const) {
+      c.wait(GRACE)
+      t.equal((await ada.send()).outcome, outcome)
+    }
+    t.equal(await ada.refresh(), 'replay')
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+  })
+
+  t.test('a stolen token ends the session for thief and owner, and only that session', async t => {
+    const c = core()
+    const [ada, phone] = [c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 2; i++) {
+      c.wait(GRACE)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    t.equal(await thief.refresh(), REUSED)
+    t.equal(await ada.refresh(), REUSED)
+    t.equal(await thief.refresh(), REUSED)
+    t.equal(await phone.refresh(), 'rotate')
+  })
+
+  t.test('tells of a second use once, with both generations and whose session it was', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    const thief = ada.copy()
+    for (let i = 0; i < 3; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    await thief.refresh()
+    await thief.refresh()
+    t.strictSame(c.events.filter(event => event.type === 'reuse'), [{
+      type: 'reuse', subject: 'ada', sessionId: sid, presented: 0, current: 3, since: { userAgent: 'Firefox', ip: '192.0.2.1' }
+    }])
+  })
+
+  t.test('tells how it was answered', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const sessionId = held(c, ada).sid
+    await ada.refresh()
+    c.wait(GRACE)
+    await ada.refresh()
+    t.strictSame(c.events.slice(1), [
+      { type: 'refresh', subject: 'ada', sessionId, outcome: 'hold', generation: 0 },
+      { type: 'refresh', subject: 'ada', sessionId, outcome: 'rotate', generation: 1 }
+    ])
+  })
+
+  t.test('knows a first token after 500 rotations for what it is', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 500; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    t.equal(held(c, ada).gen, 500)
+    t.equal(await thief.refresh(), REUSED)
+  })
+
+  t.test('ends exactly at the idle end', async t => {
+    for (const [time, outcome] of [[IDLE - 1, 'rotate'], [IDLE, EXPIRED], [IDLE + 1, EXPIRED]] as const) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      c.wait(time)
+      t.equal(await ada.refresh(), outcome, `${time}`)
+    }
+  })
+
+  t.test('ends exactly at the absolute end, however busy', async t => {
+    const c = core({ absolute: 10_000, policy: { idle: 1000 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let time = 0; time < 9500; time += 500) {
+      c.wait(500)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    c.wait(499)
+    t.equal(await ada.refresh(), 'rotate')
+    t.match(ada.issued, { expiresIn: 1, refreshToken: { maxAge: 1 } })
+    c.wait(1)
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('is judged by one moment: an end that passes while the store works gives no dead cookie', async t => {
+    for (const [absolute, idle] of [[1000, 1000], [1000, 500]] as const) {
+      const c = core({ absolute, policy: { idle } })
+      const ada = c.browser()
+      await ada.login('ada')
+      const { advance } = c.store
+      c.store.advance = async (...step) => {
+        c.wait(5)
+        return await advance(...step)
+      }
+      c.wait(idle - 1)
+      t.equal(await ada.refresh(), 'rotate')
+      t.equal(ada.issued?.refreshToken?.maxAge, Math.min(idle, absolute - idle + 1))
+      t.ok((ada.issued?.expiresIn ?? 0) > 0)
+    }
+  })
+
+  t.test('cuts fractions off the clock', async t => {
+    const c = core()
+    const ada = c.browser()
+    c.wait(0.9)
+    await ada.login('ada')
+    t.equal(held(c, ada).iat, Math.floor(c.clock()))
+    c.wait(GRACE - 0.1)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(held(c, ada).iat, Math.floor(c.clock()))
+  })
+
+  t.test('goes on when the clock was turned back', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const late = ada.copy()
+    await ada.refresh()
+    c.wait(-1000)
+    t.equal(await ada.refresh(), 'hold')
+    t.equal(await late.refresh(), 'replay')
+  })
+
+  t.test('of a session that the store does not know is no alarm', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), sid: 'unknown' })
+    for (const time of [0, GRACE]) {
+      c.wait(time)
+      t.equal(await ada.refresh(), ENDED)
+    }
+    t.notOk(c.events.some(event => event.type === 'reuse'))
+  })
+
+  t.test('looks the user up again, and ends the session of one who is gone or disabled', async t => {
+    for (const gone of [true, false]) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      if (gone) c.people.delete('ada')
+      else c.people.set('ada', person('ada', true))
+      t.equal(await ada.refresh(), REFUSED)
+      t.equal(await ada.refresh(), REFUSED, 'and again')
+      c.people.set('ada', person('ada'))
+      t.equal(await ada.refresh(), ENDED)
+      t.match(c.events, [{ type: 'login' }, { type: 'revoked', subject: 'ada', sessionId: held(c, ada).sid, reason: 'user_refused' }])
+      t.equal(c.events.length, 2)
+    }
+  })
+
+  t.test('costs one round trip to rotate and one to hold', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const calls = async (): Promise<string[]> => {
+      await ada.refresh()
+      return c.store.calls.splice(0)
+    }
+    c.store.calls.splice(0)
+    t.strictSame(await calls(), ['get'])
+    c.wait(GRACE)
+    t.strictSame(await calls(), ['advance'])
+    t.strictSame(await calls(), ['get'])
+  })
+
+  t.test('of a forged token touches neither store nor user table', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    const token = ada.cookie ?? ''
+    c.store.calls.splice(0)
+    c.people.clear()
+    const flipped = Array.from(token, (_, i) => token.slice(0, i) + String.fromCharCode(token.charCodeAt(i) ^ 1) + token.slice(i + 1))
+    for (const forged of [...flipped, '', 'garbage', accessToken, token.slice(1), token + ' ', c.tokens.seal('refresh', { ...held(c, ada), gen: -1 })]) {
+      await t.rejects(c.sessions.refresh(forged, c.context()), { code: INVALID })
+      await c.sessions.logout(forged, c.context())
+    }
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('of an expired token touches neither store nor user table', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    c.people.clear()
+    c.wait(IDLE)
+    t.equal(await ada.refresh(), EXPIRED)
+    t.strictSame(c.store.calls, [])
+  })
+})
+
+t.test('concurrent refreshes', async t => {
+  t.test('of one token advance one generation, and all get the same cookie', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ada.send()))
+    t.equal(answers.filter(({ outcome }) => outcome === 'rotate').length, 1)
+    t.equal(answers.filter(({ outcome }) => outcome === 'replay').length, 99)
+    t.equal(new Set(answers.map(({ issued }) => issued?.refreshToken?.value)).size, 1)
+    t.match(await rowOf(c, ada), { generation: 1 })
+  })
+
+  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
+    for (const [losses, outcome] of [[0, 'rotate'], [3, 'rotate'], [4, 'FST_AUTH_BUSY']] as const) {
+      const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
+      const ada = c.browser()
+      await ada.login('ada')
+      c.wait(GRACE)
+      t.equal(await ada.refresh(), outcome, `${losses} losses`)
+      t.equal(await ada.refresh(), losses < 4 ? 'hold' : 'rotate', 'and nothing is lost')
+    }
+  })
+
+  t.test('count the step that heals among the three', async t => {
+    for (const [losses, outcome] of [[2, 'heal'], [3, 'FST_AUTH_BUSY']] as const) {
+      const c = core()
+      const ada = await ahead(c)
+      c.store.advance = losing({ ...c.store }, losses).advance
+      t.equal(await ada.refresh(), outcome, `${losses} losses`)
+      t.equal(await ada.refresh(), 'hold')
+    }
+  })
+
+  t.test('a logout beats a refresh that is under way', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const [, answer] = await Promise.all([c.sessions.logout(ada.cookie ?? '', c.context()), ada.send()])
+    ada.receive(answer)
+    t.equal(await ada.refresh(), ENDED)
+  })
+})
+
+t.test('a store that lost writes', async t => {
+  t.test('learns them from a young token, which is held and sent again', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { cookie } = ada
+    t.equal(await ada.refresh(), 'heal')
+    t.equal(ada.issued?.refreshToken?.value, cookie)
+    t.match(await rowOf(c, ada), { generation: 2, previous: 1, rotatedAt: held(c, ada).iat })
+    t.equal(await ada.refresh(), 'hold')
+  })
+
+  t.test('learns them from an old token, which is rotated', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'heal')
+    t.match(held(c, ada), { gen: 3, iat: c.clock() })
+    t.match(await rowOf(c, ada), { generation: 3, previous: 2 })
+  })
+
+  t.test('brings other tabs to the same token again', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const tab = c.browser()
+    tab.cookie = c.tokens.seal('refresh', { ...held(c, ada), gen: 1, iat: held(c, ada).iat - GRACE })
+    await ada.refresh()
+    t.equal(await tab.refresh(), 'replay')
+    t.equal(tab.cookie, ada.cookie)
+  })
+
+  t.test('moves no end further than the token says', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { exp, end } = held(c, ada)
+    c.wait(10)
+    await ada.refresh()
+    t.match(await rowOf(c, ada), { idleExpiresAt: exp, expiresAt: end })
+  })
+
+  t.test('learns nothing from a retired key', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    c.tokens.changeKey()
+    t.equal(await ada.refresh(), REUSED)
+  })
+
+  t.test('learns nothing from a token that is older than its row', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), iat: held(c, ada).iat - 2 * GRACE - 1 })
+    t.equal(await ada.refresh(), REUSED)
+  })
+
+  t.test('that never comes to rest answers busy', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { get, advance } = c.store
+    const lost = await rowOf(c, ada)
+    c.store.get = c.store.advance = async () => lost
+    t.equal(await ada.refresh(), 'FST_AUTH_BUSY')
+    Object.assign(c.store, { get, advance })
+    t.equal(await ada.refresh(), 'heal')
+  })
+})
+
+t.test('a retired key goes on until its tokens are rotated', async t => {
+  const c = core()
+  const ada = c.browser()
+  await ada.login('ada')
+  c.tokens.changeKey()
+  t.equal(await ada.refresh(), 'hold')
+  c.wait(GRACE)
+  t.equal(await ada.refresh(), 'rotate')
+  t.equal(c.tokens.verifyRefresh(ada.cookie ?? '')?.signedByCurrentKey, true)
+})
+
+t.test('rotation never', async t => {
+  const never = { policy: { rotation: 'never' } } as const
+
+  t.test('answers as hold, and the ends stay where login put them', async t => {
+    const c = core(never)
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    for (let i = 0; i < 6; i++) {
+      c.wait('1d')
+      t.equal(await ada.refresh(), 'hold')
+    }
+    t.strictSame(new Set(c.store.calls), new Set(['get']))
+    c.wait('1d')
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('still converges tokens of a time when they rotated', async t => {
+    const c = core(never)
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    c.wait(GRACE)
+    await c.store.advance(sid, 0, { generation: 1, previous: 0, rotatedAt: c.clock(), idleExpiresAt: c.clock() + IDLE })
+    const late = ada.copy()
+    t.equal(await ada.refresh(), 'replay')
+    t.equal(await ada.refresh(), 'hold')
+    c.wait(GRACE)
+    t.equal(await late.refresh(), 'recover')
+    t.equal(await ada.refresh(), REUSED)
+  })
+})
+
+t.test('strict rotation', async t => {
+  const strict = { policy: { grace: 0, recoverLostReply: false } }
+
+  t.test('gives a different token each time, even within a second', async t => {
+    const c = core(strict)
+    const ada = c.browser()
+    await ada.login('ada')
+    const cookies = new Set([ada.cookie])
+    for (let i = 0; i < 5; i++) {
+      t.equal(await ada.refresh(), 'rotate')
+      cookies.add(ada.cookie)
+    }
+    t.equal(cookies.size, 6)
+  })
+
+  t.test('ends the session at the first second use', async t => {
+    const c = core(strict)
+    const ada = c.browser()
+    await ada.login('ada')
+    const tab = ada.copy()
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(await tab.refresh(), REUSED)
+    t.equal(await ada.refresh(), REUSED)
+  })
+})
+
+t.test('a store that keeps nothing', async t => {
+  const stateless = { store: () => statelessStore() }
+
+  t.test('rotates old tokens and holds young ones, as the tokens state', async t => {
+    const c = core(stateless)
+    const ada = c.browser()
+    await ada.login('ada')
+    const old = ada.copy()
+    t.equal(await ada.refresh(), 'hold')
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(await old.refresh(), 'rotate', 'a second use is never noticed')
+  })
+
+  t.test('still ends at the absolute end', async t => {
+    const c = core({ ...stateless, absolute: 1000, policy: { idle: 500 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let time = 0; time < 900; time += 300) {
+      c.wait(300)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    t.equal(ada.issued?.refreshToken?.maxAge, 100)
+    c.wait(100)
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('has nothing to list or to purge, and says so', async t => {
+    const { sessions } = core(stateless)
+    await t.rejects(sessions.list('ada'), { name: 'TypeError', message: /"list"/ })
+    await t.rejects(sessions.purgeExpired(), { name: 'TypeError', message: /"purgeExpired"/ })
+  })
+})
+
+t.test('authenticate', async t => {
+  t.test('tells the claims of an access token, without I/O', async t => {
+    const c = core()
+    const { accessToken, claims } = await c.browser().login('ada')
+    c.store.calls.splice(0)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    c.wait(ACCESS - 1)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    c.wait(1)
+    t.throws(() => c.sessions.authenticate(accessToken), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('refuses everything else', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    for (const token of ['', 'garbage', accessToken + ' ', ada.cookie ?? '', c.tokens.seal('access', { sub: 'ada' })]) {
+      t.throws(() => c.sessions.authenticate(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+      await t.rejects(c.sessions.authenticateStrict(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+    }
+  })
+
+  t.test('strictly, it asks whether the session has ended', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken, claims } = await ada.login('ada')
+    t.same(await c.sessions.authenticateStrict(accessToken), claims)
+    await ada.logout()
+    await t.rejects(c.sessions.authenticateStrict(accessToken), { code: ENDED })
+    t.same(c.sessions.authenticate(accessToken), claims, 'which only the store can tell')
+  })
+
+  t.test('strictly, a session that the store does not know has ended', async t => {
+    const c = core()
+    const { claims } = await c.browser().login('ada')
+    await t.rejects(c.sessions.authenticateStrict(c.tokens.signAccess({ ...claims, sid: 'unknown' })), { code: ENDED })
+  })
+})
+
+t.test('logout', async t => {
+  t.test('ends the session for every copy, once', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const copy = ada.copy()
+    t.equal(await ada.logout(), 'ok')
+    t.equal(await copy.refresh(), ENDED)
+    t.equal(await copy.logout(), 'ok')
+    t.match(c.events, [{ type: 'login' }, { type: 'logout', subject: 'ada', sessionId: ada.issued?.claims.sid }])
+    t.equal(c.events.length, 2)
+  })
+
+  t.test('takes a token of any generation', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const oldest = ada.copy()
+    for (let i = 0; i < 3; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    t.equal(await oldest.logout(), 'ok')
+    t.equal(await ada.refresh(), ENDED)
+    t.notOk(c.events.some(event => event.type === 'reuse'))
+  })
+
+  t.test('takes an expired token and one of a retired key', async t => {
+    for (const spoil of [(c: Core) => c.wait(ABSOLUTE + 1), (c: Core) => c.tokens.changeKey()]) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      const { sid } = held(c, ada)
+      spoil(c)
+      t.equal(await ada.logout(), 'ok')
+      t.match(await c.store.get(sid), { reason: 'logout' })
+    }
+  })
+
+  t.test('leaves other devices alone, and an end by reuse keeps its reason', async t => {
+    const c = core()
+    const [ada, phone] = [c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 2; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    await thief.refresh()
+    t.equal(await thief.logout(), 'ok')
+    t.equal(await ada.refresh(), REUSED)
+    t.equal(await phone.refresh(), 'rotate')
+  })
+})
+
+t.test('administration', async t => {
+  t.test('lists the live sessions of a subject, oldest first', async t => {
+    const c = core()
+    const [first, second, third, bob] = [c.browser(), c.browser(), c.browser(), c.browser()]
+    for (const browser of [first, second, third]) {
+      await browser.login('ada')
+      c.wait(1)
+    }
+    await bob.login('bob')
+    await second.logout()
+    t.strictSame((await c.sessions.list('ada')).map(({ id }) => id), [held(c, first).sid, held(c, third).sid])
+    c.wait(IDLE - 3)
+    t.strictSame((await c.sessions.list('ada')).map(({ id }) => id), [held(c, third).sid], 'none past its end')
+    t.strictSame(await c.sessions.list('nobody'), [])
+  })
+
+  t.test('ends one session, if it belongs to that subject and still lives', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    t.notOk(await c.sessions.revoke('unknown', 'revoked', c.context()))
+    t.notOk(await c.sessions.revoke(sid, 'revoked', c.context(), 'bob'))
+    t.equal(await ada.refresh(), 'hold')
+    t.ok(await c.sessions.revoke(sid, 'revoked', c.context(), 'ada'))
+    t.notOk(await c.sessions.revoke(sid, 'revoked', c.context()))
+    t.equal(await ada.refresh(), ENDED)
+    t.strictSame(c.events.filter(event => event.type === 'revoked'), [{ type: 'revoked', subject: 'ada', sessionId: sid, reason: 'revoked' }])
+  })
+
+  t.test('does not end what is past its end', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(IDLE)
+    t.notOk(await c.sessions.revoke(held(c, ada).sid, 'revoked', c.context()))
+  })
+
+  t.test('ends all sessions of a subject, or all but one', async t => {
+    const c = core()
+    const [ada, phone, bob] = [c.browser(), c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    await bob.login('bob')
+    t.equal(await c.sessions.revokeAll('ada', 'password_changed', c.context(), held(c, ada).sid), 1)
+    t.equal(await phone.refresh(), ENDED)
+    t.equal(await ada.refresh(), 'hold')
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 1)
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 0)
+    t.equal(await ada.refresh(), ENDED)
+    t.equal(await bob.refresh(), 'hold')
+    t.strictSame(c.events.filter(event => event.type === 'revoked').map(({ subject, sessionId, reason }) => [subject, sessionId, reason]), [
+      ['ada', null, 'password_changed'],
+      ['ada', null, 'revoked']
+    ])
+  })
+
+  t.test('purges rows one access lifetime after their end, so that a last access token still learns of it', async t => {
+    const c = core({ absolute: IDLE })
+    await c.browser().login('ada')
+    for (const [time, purged] of [[IDLE + ACCESS - 1, 0], [1, 0], [1, 1], [1, 0]] as const) {
+      c.wait(time)
+      t.equal(await c.sessions.purgeExpired(), purged)
+    }
+  })
+})
+
+/** A browser two generations ahead of the store, which has lost both writes. */
+async function ahead (c: Core): Promise<Browser> {
+  const ada = c.browser()
+  await ada.login('ada')
+  const lost = await rowOf(c, ada)
+  for (let i = 0; i < 2; i++) {
+    c.wait(GRACE)
+    await ada.refresh()
+  }
+  const { sid, gen } = held(c, ada)
+  if (lost !== null) await c.store.advance(sid, gen, lost)
+  return ada
+}
+
+/** A store whose first compare-and-sets are lost, as if somebody else had been faster and then gone back. */
+function losing (store: SessionStore, losses: number): SessionStore {
+  let left = losses
+  return {
+    ...store,
+    advance: async (id, from, change, claimed) => left-- > 0 ? null : await store.advance(id, from, change, claimed)
+  }
+}
