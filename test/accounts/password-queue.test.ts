@@ -143,3 +143,17 @@ t.test('waiting does not keep a process alive', async t => {
   await end('waiting')
   await Promise.all(jobs)
 })
+
+t.test('a turn that comes leaves no timer behind', async t => {
+  const set = mock.method(globalThis, 'setTimeout')
+  const cleared = mock.method(globalThis, 'clearTimeout')
+  t.teardown(() => mock.restoreAll())
+  const { put, end } = queueOfJobs({ concurrency: 1 })
+  const jobs = [put('running'), put('waiting')]
+  const timer = set.mock.calls.at(-1)?.result
+
+  await end('running')
+  t.ok(cleared.mock.calls.some(call => call.arguments[0] === timer))
+  await end('waiting')
+  await Promise.all(jobs)
+})
