@@ -1,0 +1,1 @@
+export { storeContract, type ContractCase, type MakeStore } from './store-contract.js'

@@ -1,0 +1,419 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { randomId } from '../core/random.js'
+import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionStore } from '../core/session.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../core/time.js'
+
+/** Makes the store under test: empty, and dating revocations by `clock`. */
+export type MakeStore = (options: { readonly clock: Clock }) => SessionStore | Promise<SessionStore>
+
+/** One rule that a store keeps. */
+export interface ContractCase {
+  /** The rule as a sentence: the title of its test. */
+  readonly name: string
+  /** Makes one store and rejects, mostly with an AssertionError, if that breaks the rule. */
+  readonly run: (makeStore: MakeStore) => Promise<void>
+}
+
+/**
+ * The contract of a SessionStore, as cases for any test runner. `store` is any instance of the store under test: its
+ * optional methods decide which cases there are. One without `list` is taken for a store that keeps nothing.
+ *
+ * ```ts
+ * for (const { name, run } of storeContract(myStore(client))) {
+ *   test(name, () => run(({ clock }) => myStore(client, { clock, prefix: randomUUID() })))
+ * }
+ * ```
+ *
+ * Each case wants an empty store, hence the prefix; a fresh table or database will do as well.
+ * The cases sleep nowhere and have no time limit of their own: the runner's applies.
+ */
+export function storeContract (store: SessionStore): readonly ContractCase[] {
+  return [
+    ...casesOf(everyStore),
+    ...(store.list === undefined ? [] : casesOf(storesWithRows)),
+    ...(store.purgeExpired === undefined ? [] : casesOf(storesThatPurge)),
+    ...(store.subscribe === undefined ? [] : casesOf(storesThatTell))
+  ]
+}
+
+type Ability = 'list' | 'purgeExpired' | 'subscribe'
+type StoreWith<A extends Ability> = SessionStore & Required<Pick<SessionStore, A>>
+
+/** What a case works with: a new store, and the clock that the store was given. */
+interface Bench<A extends Ability> {
+  readonly store: StoreWith<A>
+  readonly wait: (time: Seconds) => void
+}
+
+type Cases<A extends Ability = never> = Readonly<Record<string, (bench: Bench<A>) => Promise<void>>>
+
+function casesOf<A extends Ability> (cases: Cases<A>): ContractCase[] {
+  return Object.entries(cases).map(([name, test]) => ({
+    name,
+    async run (makeStore) {
+      let now = NOW
+      const store = await makeStore({ clock: () => now })
+      await test({
+        store: store as StoreWith<A>, // storeContract saw that stores of this kind have these methods
+        wait: time => { now += time }
+      })
+    }
+  }))
+}
+
+/** In the year 2096: seconds that fit into 32 bits end in 2038. */
+const NOW: EpochSeconds = 4_000_000_000
+const DAY: Seconds = 86_400
+
+function newSession (over: Partial<Session> = {}): Session {
+  return {
+    id: randomId(),
+    subject: 'ada',
+    generation: 0,
+    previous: null,
+    rotatedAt: NOW,
+    createdAt: NOW,
+    expiresAt: NOW + 30 * DAY,
+    idleExpiresAt: NOW + 7 * DAY,
+    authTime: NOW,
+    userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0',
+    ip: '2001:db8::7',
+    ...over
+  }
+}
+
+/** What a refresh a minute later writes. */
+function changeTo (generation: number, over: Partial<SessionChange> = {}): SessionChange {
+  return { generation, previous: generation === 0 ? null : generation - 1, rotatedAt: NOW + 60, idleExpiresAt: NOW + 7 * DAY + 60, ...over }
+}
+
+/** A session that has not ended may say so with null or by saying nothing. */
+function assertSession (actual: Session | null | undefined, expected: Session): void {
+  assert.deepEqual({ revokedAt: null, reason: null, ...actual }, { revokedAt: null, reason: null, ...expected })
+}
+
+async function created (store: SessionStore, over: Partial<Session> = {}): Promise<Session> {
+  const session = newSession(over)
+  await store.create(session)
+  return session
+}
+
+const SESSIONS: readonly Partial<Session>[] = [
+  {},
+  { userAgent: null, ip: null },
+  { userAgent: '', ip: '' },
+  { generation: 2 ** 31 - 1, previous: 2 ** 31 - 2, rotatedAt: NOW + 1, authTime: NOW - 1 },
+  { createdAt: 0, rotatedAt: 1, authTime: 2, expiresAt: 253_402_300_799 },
+  { subject: 'Ægir Þór 李 🦉 \u202e"\'`\\%_;--$1' },
+  { subject: 'x'.repeat(255), userAgent: 'é'.repeat(5000) },
+  { subject: '0' }
+]
+
+const REASONS: Record<RevokeReason, true> = {
+  logout: true, revoked: true, reuse: true, user_refused: true, superseded: true, password_changed: true, limit: true
+}
+
+const STRANGE_IDS = ['', ' ', '\0', 'null', '__proto__', '*', '%', '$1', "' OR '1'='1", "'; DROP TABLE auth_sessions; --", '"; --', '\\', '../..', '{}', '\ud800', 'x'.repeat(10_000)]
+
+const everyStore: Cases = {
+  async 'a created session is found with every field as it was' ({ store }) {
+    for (const over of SESSIONS) {
+      const session = await created(store, over)
+      assertSession(await store.get(session.id, session), session)
+    }
+  },
+
+  async 'an unknown session is null, and no error' ({ store }) {
+    assert.equal(await store.get(randomId()), null)
+    assert.equal(await store.advance(randomId(), 0, changeTo(1)), null)
+    assert.equal(await store.revoke(randomId(), 'logout'), false)
+    assert.equal(await store.revokeAll('nobody', 'logout'), 0)
+  },
+
+  async 'an id is data: whatever it looks like, it is just unknown' ({ store }) {
+    const session = await created(store)
+    for (const id of STRANGE_IDS) {
+      assert.equal(await store.get(id), null)
+      assert.equal(await store.advance(id, 0, changeTo(1)), null)
+      assert.equal(await store.revoke(id, 'logout'), false)
+      assert.equal(await store.revokeAll(id, 'logout'), 0)
+    }
+    assertSession(await store.get(session.id, session), session)
+  },
+
+  async 'an advance gives the session as it is after it' ({ store }) {
+    const session = await created(store)
+    const change = changeTo(1)
+    assertSession(await store.advance(session.id, 0, change, session), { ...session, ...change })
+  },
+
+  async 'an advance moves authTime only when it is told to' ({ store }) {
+    const session = await created(store)
+    const rotated = await store.advance(session.id, 0, changeTo(1), session)
+    assert.equal(rotated?.authTime, NOW)
+    const reauthenticated = await store.advance(session.id, 1, changeTo(2, { authTime: NOW + 60 }), rotated)
+    assert.equal(reauthenticated?.authTime, NOW + 60)
+  },
+
+  async 'an advance may stay in its generation' ({ store }) {
+    const session = await created(store, { generation: 3, previous: 2 })
+    const change = changeTo(3, { authTime: NOW + 60 })
+    assertSession(await store.advance(session.id, 3, change, session), { ...session, ...change })
+  }
+}
+
+const storesWithRows: Cases<'list'> = {
+  async 'what a token claims never stands in for what is stored' ({ store }) {
+    const session = await created(store)
+    const claimed = { ...session, subject: 'mallory', generation: 9, expiresAt: NOW + 99 * DAY }
+    assertSession(await store.get(session.id, claimed), session)
+    assertSession(await store.advance(session.id, 0, changeTo(1), claimed), { ...session, ...changeTo(1) })
+
+    const unknown = newSession()
+    assert.equal(await store.get(unknown.id, unknown), null)
+    assert.equal(await store.advance(unknown.id, 0, changeTo(1), unknown), null)
+  },
+
+  async 'a second session with an id is refused, and the first stays as it was' ({ store }) {
+    const session = await created(store)
+    await assert.rejects(async () => await store.create({ ...session, subject: 'mallory' }))
+    assertSession(await store.get(session.id), session)
+    assert.deepEqual(await store.list('mallory'), [])
+  },
+
+  async 'ids that differ in case only are different sessions' ({ store }) {
+    const lower = await created(store, { id: 'aaaaaaaaaaaaaaaaaaaaaa' })
+    const upper = await created(store, { id: 'AAAAAAAAAAAAAAAAAAAAAA' })
+    await store.revoke(upper.id, 'logout')
+    assertSession(await store.get(lower.id), lower)
+  },
+
+  async 'a session is not changed through the objects that went in or came out' ({ store }) {
+    const session = newSession()
+    const given = { ...session }
+    await store.create(given)
+    given.subject = 'mallory'
+    const change = { ...changeTo(0) }
+    const found = [await store.get(session.id), await store.advance(session.id, 0, change), ...await store.list('ada')]
+    change.generation = 9
+    for (const object of found.filter(object => object !== null)) Reflect.set(object, 'subject', 'mallory') // false where it is frozen
+    assertSession(await store.get(session.id), { ...session, ...changeTo(0) })
+  },
+
+  async 'an advance writes the fields of its change and no other, in this session and no other' ({ store }) {
+    const session = await created(store)
+    const other = await created(store)
+    await store.advance(session.id, 0, changeTo(1))
+    assertSession(await store.get(session.id), { ...session, ...changeTo(1) })
+    await store.advance(session.id, 1, changeTo(2, { previous: null, authTime: NOW + 5 }))
+    assertSession(await store.get(session.id), { ...session, ...changeTo(2, { previous: null, authTime: NOW + 5 }) })
+    assertSession(await store.get(other.id), other)
+  },
+
+  async 'an advance from a stale generation changes nothing' ({ store }) {
+    const session = await created(store, { generation: 5, previous: 4 })
+    assert.equal(await store.advance(session.id, 4, changeTo(6)), null)
+    assertSession(await store.get(session.id), session)
+  },
+
+  async 'an advance from a generation yet to come changes nothing' ({ store }) {
+    const session = await created(store, { generation: 5, previous: 4 })
+    assert.equal(await store.advance(session.id, 6, changeTo(7)), null)
+    assertSession(await store.get(session.id), session)
+  },
+
+  async 'of 100 concurrent advances from one generation exactly one wins' ({ store }) {
+    const session = await created(store)
+    const rivals = Array.from({ length: 100 }, (_, n) => changeTo(1, { rotatedAt: NOW + n }))
+    const results = await Promise.all(rivals.map(change => store.advance(session.id, 0, change)))
+    const winners = results.filter(result => result !== null)
+    assert.equal(winners.length, 1)
+    assert.deepEqual(await store.get(session.id), winners[0])
+  },
+
+  async 'an ended session stays, with when and why it ended' ({ store, wait }) {
+    for (const reason of Object.keys(REASONS) as RevokeReason[]) { // Object.keys is typed string[]
+      const session = await created(store)
+      wait(1.5)
+      assert.equal(await store.revoke(session.id, reason), true)
+      const ended = await store.get(session.id)
+      assert.equal(ended !== null && isRevoked(ended), true)
+      assert.equal(ended?.reason, reason)
+    }
+  },
+
+  async 'an end is dated in whole seconds by the clock of the store' ({ store, wait }) {
+    const one = await created(store)
+    const two = await created(store, { subject: 'bob' })
+    wait(90.75)
+    await store.revoke(one.id, 'logout')
+    await store.revokeAll('bob', 'revoked')
+    assertSession(await store.get(one.id), { ...one, revokedAt: NOW + 90, reason: 'logout' })
+    assertSession(await store.get(two.id), { ...two, revokedAt: NOW + 90, reason: 'revoked' })
+  },
+
+  async 'a session ends once: its first reason and time stay' ({ store, wait }) {
+    const session = await created(store)
+    assert.equal(await store.revoke(session.id, 'reuse'), true)
+    const ended = await store.get(session.id)
+    wait(60)
+    assert.equal(await store.revoke(session.id, 'logout'), false)
+    assert.equal(await store.revokeAll('ada', 'password_changed'), 0)
+    assert.deepEqual(await store.get(session.id), ended)
+  },
+
+  async 'of 20 concurrent revocations exactly one ends the session' ({ store }) {
+    const session = await created(store)
+    const results = await Promise.all(Array.from({ length: 20 }, () => store.revoke(session.id, 'logout')))
+    assert.equal(results.filter(Boolean).length, 1)
+  },
+
+  async 'an ended session never advances' ({ store }) {
+    const session = await created(store)
+    await store.revoke(session.id, 'logout')
+    const ended = await store.get(session.id)
+    assert.equal(await store.advance(session.id, 0, changeTo(1)), null)
+    assert.equal(await store.advance(session.id, 0, changeTo(0)), null)
+    assert.deepEqual(await store.get(session.id), ended)
+  },
+
+  async 'an advance that races a revocation never leaves the session live' ({ store }) {
+    for (let round = 0; round < 50; round++) {
+      const session = await created(store)
+      const advance = () => store.advance(session.id, 0, changeTo(1))
+      const revoke = () => store.revoke(session.id, 'logout')
+      const [first, second] = round % 2 === 0 ? [advance, revoke] : [revoke, advance]
+      await Promise.all([first(), second()])
+
+      const after = await store.get(session.id)
+      assert.equal(after?.reason, 'logout')
+      assert.equal(await store.advance(session.id, after.generation, changeTo(2)), null)
+    }
+  },
+
+  async 'revokeAll ends what its subject holds and counts what it ended' ({ store }) {
+    const stolen = await created(store)
+    const others = [await created(store), await created(store)]
+    const theirs = await created(store, { subject: 'bob' })
+    await store.revoke(stolen.id, 'reuse')
+
+    assert.equal(await store.revokeAll('ada', 'password_changed'), 2)
+    for (const { id } of others) assert.equal((await store.get(id))?.reason, 'password_changed')
+    assert.equal((await store.get(stolen.id))?.reason, 'reuse')
+    assertSession(await store.get(theirs.id), theirs)
+  },
+
+  async 'revokeAll spares the one session that it is told to' ({ store }) {
+    const current = await created(store)
+    const other = await created(store)
+    assert.equal(await store.revokeAll('ada', 'revoked', current.id), 1)
+    assertSession(await store.get(current.id), current)
+    assert.equal((await store.get(other.id))?.reason, 'revoked')
+    assert.equal(await store.revokeAll('ada', 'revoked', randomId()), 1)
+  },
+
+  async 'subjects are the same only if every character is' ({ store }) {
+    const session = await created(store, { subject: 'Zo\u00eb' })
+    for (const subject of ['zo\u00eb', 'ZO\u00cb', 'Zoe', 'Zoe\u0308', 'Zo\u00eb ', ' Zo\u00eb', 'Zo%', 'Zo_', 'Zo\u00eb\0', '']) {
+      assert.equal(await store.revokeAll(subject, 'revoked'), 0)
+      assert.deepEqual(await store.list(subject), [])
+    }
+    assertSession(await store.get(session.id), session)
+  },
+
+  async 'list gives the sessions of one subject that have not been revoked, oldest first' ({ store }) {
+    const second = await created(store, { createdAt: NOW - 20 })
+    const third = await created(store, { createdAt: NOW - 10 })
+    const first = await created(store, { createdAt: NOW - 30 })
+    const ended = await created(store, { createdAt: NOW - 40 })
+    await created(store, { subject: 'bob' })
+    await store.revoke(ended.id, 'logout')
+    await store.advance(second.id, 0, changeTo(1))
+
+    const listed = await store.list('ada')
+    assert.equal(listed.length, 3)
+    assertSession(listed[0], first)
+    assertSession(listed[1], { ...second, ...changeTo(1) })
+    assertSession(listed[2], third)
+  },
+
+  async 'a subject without sessions has an empty list' ({ store }) {
+    assert.deepEqual(await store.list('nobody'), [])
+    const session = await created(store)
+    await store.revoke(session.id, 'logout')
+    assert.deepEqual(await store.list('ada'), [])
+  }
+}
+
+const storesThatPurge: Cases<'purgeExpired'> = {
+  async 'purgeExpired deletes what is past its absolute end, ended or not, and counts it' ({ store }) {
+    const live = await created(store)
+    const atItsEnd = await created(store, { expiresAt: NOW, idleExpiresAt: NOW })
+    const past = await created(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
+    const ended = await created(store, { expiresAt: NOW - DAY, idleExpiresAt: NOW - DAY })
+    await store.revoke(ended.id, 'logout')
+
+    assert.equal(await store.purgeExpired(NOW), 2)
+    assert.equal(await store.get(past.id), null)
+    assert.equal(await store.get(ended.id), null)
+    assertSession(await store.get(atItsEnd.id), atItsEnd)
+    assertSession(await store.get(live.id), live)
+    assert.equal(await store.purgeExpired(NOW), 0)
+  },
+
+  async 'purgeExpired leaves a session that has just ended, so that its tokens still learn why' ({ store }) {
+    const session = await created(store)
+    await store.revoke(session.id, 'reuse')
+    assert.equal(await store.purgeExpired(NOW), 0)
+    assert.equal((await store.get(session.id))?.reason, 'reuse')
+  },
+
+  async 'a session goes on after a purge' ({ store }) {
+    const session = await created(store)
+    await created(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
+    await Promise.all([store.purgeExpired(NOW), store.advance(session.id, 0, changeTo(1))])
+    assertSession(await store.get(session.id), { ...session, ...changeTo(1) })
+  }
+}
+
+/** Subscribes: `next` resolves to each revocation in its turn, also where it is told after `revoke` resolved. */
+function listen (store: StoreWith<'subscribe'>): { readonly next: () => Promise<unknown>, readonly stop: () => void } {
+  const told = new PassThrough({ objectMode: true })
+  const stop = store.subscribe(revocation => { told.write(revocation) })
+  const revocations = told[Symbol.asyncIterator]()
+  return { stop, next: async () => (await revocations.next()).value }
+}
+
+const storesThatTell: Cases<'subscribe'> = {
+  async 'every listener is told of a session that ends' ({ store }) {
+    const session = await created(store)
+    const listeners = [listen(store), listen(store)]
+    await store.revoke(session.id, 'logout')
+    for (const { next } of listeners) assert.deepEqual(await next(), { id: session.id })
+  },
+
+  async 'a listener is told whose sessions ended, when, and which one was spared' ({ store, wait }) {
+    const session = await created(store)
+    await created(store)
+    const { next } = listen(store)
+    wait(60)
+    await store.revokeAll('ada', 'revoked', session.id)
+    assert.deepEqual(await next(), { subject: 'ada', exceptId: session.id, at: NOW + 60 })
+    await store.revokeAll('ada', 'revoked')
+    assert.deepEqual(await next(), { subject: 'ada', at: NOW + 60 })
+  },
+
+  async 'a listener that stopped is told nothing more' ({ store }) {
+    const [one, two] = [await created(store), await created(store)]
+    const heard: unknown[] = []
+    const stop = store.subscribe(revocation => { heard.push(revocation) })
+    const { next } = listen(store)
+    await store.revoke(one.id, 'logout')
+    await next()
+    stop()
+    await store.revoke(two.id, 'logout')
+    await next()
+    assert.deepEqual(heard, [{ id: one.id }])
+  }
+}
