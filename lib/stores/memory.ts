@@ -23,7 +23,7 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     async create (session) {
       if (sessions.has(session.id)) throw new Error('a session with this id exists')
       if (sessions.size >= sweepAt) sweep()
-      sessions.set(session.id, session)
+      keep(session)
       const ids = idsOf.get(session.subject)
       if (ids === undefined) idsOf.set(session.subject, new Set([session.id]))
       else ids.add(session.id)
@@ -36,15 +36,13 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     async advance (id, fromGeneration, change) {
       const session = sessions.get(id)
       if (session === undefined || isRevoked(session) || session.generation !== fromGeneration) return null
-      const advanced = { ...session, ...change }
-      sessions.set(id, advanced)
-      return advanced
+      return keep({ ...session, ...change })
     },
 
     async revoke (id, reason) {
       const session = sessions.get(id)
       if (session === undefined || isRevoked(session)) return false
-      sessions.set(id, { ...session, revokedAt: Math.floor(clock()), reason })
+      keep({ ...session, revokedAt: Math.floor(clock()), reason })
       for (const listener of listeners) listener({ id })
       return true
     },
@@ -52,13 +50,13 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     async revokeAll (subject, reason, exceptId) {
       const at = Math.floor(clock())
       const live = liveOf(subject).filter(session => session.id !== exceptId)
-      for (const session of live) sessions.set(session.id, { ...session, revokedAt: at, reason })
+      for (const session of live) keep({ ...session, revokedAt: at, reason })
       for (const listener of listeners) listener({ subject, at, ...(exceptId !== undefined && { exceptId }) })
       return live.length
     },
 
     async list (subject) {
-      return liveOf(subject)
+      return liveOf(subject).sort((one, other) => one.createdAt - other.createdAt)
     },
 
     async purgeExpired (before) {
@@ -69,6 +67,13 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
       listeners.add(listener)
       return () => { listeners.delete(listener) }
     }
+  }
+
+  /** A frozen copy: callers hold these objects, and only this store may change a session. */
+  function keep (session: Session): Session {
+    const kept = Object.freeze({ ...session })
+    sessions.set(kept.id, kept)
+    return kept
   }
 
   function liveOf (subject: string): Session[] {
