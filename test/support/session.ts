@@ -1,0 +1,21 @@
+import { randomId } from '../../lib/core/random.js'
+import { type Session } from '../../lib/core/session.js'
+import { START } from './fake-clock.js'
+
+/** A session that began at START and lasts a week unused, 30 days at most. */
+export function newSession (over: Partial<Session> = {}): Session {
+  return {
+    id: randomId(),
+    subject: 'ada',
+    generation: 0,
+    previous: null,
+    rotatedAt: START,
+    createdAt: START,
+    expiresAt: START + 30 * 86_400,
+    idleExpiresAt: START + 7 * 86_400,
+    authTime: START,
+    userAgent: null,
+    ip: null,
+    ...over
+  }
+}
