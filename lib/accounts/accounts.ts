@@ -33,8 +33,8 @@ export interface AccountsOptions {
   readonly timeouts: Timeouts
   /** How requests call the username; for messages alone. */
   readonly usernameField?: string | undefined
-  /** Told of what an operator should look at though nobody was refused for it. Must not throw. */
-  readonly warn?: ((message: string, details: { readonly subject: string, readonly cause?: unknown }) => void) | undefined
+  /** Told of what an operator should look at; `err` is the name that loggers write a whole error under. Must not throw. */
+  readonly warn?: ((message: string, details: { readonly subject: string, readonly err?: unknown }) => void) | undefined
 }
 
 /** Builds signup and login from what `users` gives. */
@@ -94,8 +94,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
     try {
       const newHash = await passwords.hash(password)
       await bounded(() => updatePasswordHash(id, newHash, passwordHash))
-    } catch (cause) {
-      warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject: String(id), cause })
+    } catch (err) {
+      warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject: String(id), err })
     }
   }
 }

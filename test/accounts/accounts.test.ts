@@ -18,7 +18,7 @@ const UNAVAILABLE = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
 function app (users: AccountsOptions['users'], options: Parameters<typeof fastPasswords>[0] & Partial<AccountsOptions> = {}) {
   const timeouts = { call: 2, request: 3 }
   const events: AuthEvent[] = []
-  const warnings: Array<{ subject: string, cause?: unknown }> = []
+  const warnings: Array<{ subject: string, err?: unknown }> = []
   const { passwords, work } = fastPasswords(options)
   const accounts = createAccounts({ users, passwords, timeouts, warn: (_message, details) => { warnings.push(details) }, ...options })
   const context: RequestContext = { userAgent: null, ip: null, emit: event => { events.push(event) } }
@@ -312,7 +312,7 @@ t.test('a login replaces a weak hash', async t => {
     for (const updatePasswordHash of failures) {
       const { login, warnings } = app({ findByUsername, updatePasswordHash })
       t.equal((await login(ADA)).id, 1)
-      t.match(warnings, [{ subject: '1', cause: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
+      t.match(warnings, [{ subject: '1', err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
     }
   })
 })
