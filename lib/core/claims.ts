@@ -59,6 +59,13 @@ const MAX_ACCESS_LIFETIME: Seconds = 3600
 /** Names the app cannot set: it would change who, until when or for whom a token speaks. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
+/** An app's claims as JSON carries them. Throws where it cannot, so that this shows before anything is written. */
+export function toAppClaims (value: unknown): AppClaims {
+  const claims: unknown = isRecord(value) ? JSON.parse(JSON.stringify(value)) : null
+  if (!isRecord(claims)) throw new TypeError('claims must be an object that JSON can carry')
+  return claims
+}
+
 /** The claims of a new access token. It ends with the session at the latest; the app's claims never override ours. */
 export function accessClaims (session: Session, app: AppClaims, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
   const own = Object.entries(app).filter(([name]) => !RESERVED.has(name))

@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { accessClaims, claimedSession, isSubject, MAX_SUBJECT_LENGTH, judgeAccessClaims, readRefreshClaims, refreshClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
+import { accessClaims, claimedSession, isSubject, MAX_SUBJECT_LENGTH, judgeAccessClaims, readRefreshClaims, refreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
 import { startDeadline, type Bounded, type Timeouts } from './deadline.js'
 import { type RequestContext } from './events.js'
 import { randomId } from './random.js'
@@ -101,17 +101,17 @@ export function createSessions (options: SessionsOptions): Sessions {
   const now = (): EpochSeconds => Math.floor(options.clock())
 
   return {
-    async login (subject, context, { claims, remember = true, user, replaces } = {}) {
+    async login (subject, context, { claims = {}, remember = true, user, replaces } = {}) {
       if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
       const work = begin(context)
       const owner = user ?? await findUser(subject, work)
-      const app = await makeAppClaims(owner, work)
+      const app = { ...await makeAppClaims(owner, work), ...toAppClaims(claims) }
 
       const session = newSession(subject, work)
       await work.bounded(() => store.create(session))
       context.emit({ type: 'login', subject, sessionId: session.id })
       await supersede(replaces, subject, work)
-      return { ...issue(session, { ...app, ...claims }, work), refreshToken: refreshTokenOf(session, remember, work) }
+      return { ...issue(session, app, work), refreshToken: refreshTokenOf(session, remember, work) }
     },
 
     async refresh (token, context) {
@@ -209,7 +209,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   async function makeAppClaims (user: User | null, { bounded }: Work): Promise<AppClaims> {
-    return appClaims === undefined || user === null ? {} : await bounded(() => appClaims(user))
+    return appClaims === undefined || user === null ? {} : await bounded(async () => toAppClaims(await appClaims(user)))
   }
 
   /** Brings the session to where the presented token takes it, by compare-and-set against other requests. */
@@ -248,7 +248,7 @@ export function createSessions (options: SessionsOptions): Sessions {
         sessionId: session.id,
         presented: presented.generation,
         current: session.generation,
-        since: { userAgent: session.userAgent, ip: session.ip }
+        loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
       })
     }
     return new AuthError(REFUSALS[refusal])
