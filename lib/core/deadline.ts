@@ -18,18 +18,24 @@ export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
 export function startDeadline (timeouts: Timeouts): Bounded {
   const end = performance.now() + timeouts.request * 1000
   return async function bounded (call) {
-    const left = Math.min(timeouts.call * 1000, end - performance.now())
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(left)} ms`)), left)
-    })
     try {
-      return await Promise.race([call(), late])
+      return await within(Math.min(timeouts.call * 1000, end - performance.now()), call)
     } catch (cause) {
       throw unavailable(cause)
-    } finally {
-      clearTimeout(timer)
     }
+  }
+}
+
+/** The answer of a call, or a rejection once `ms` milliseconds have passed. */
+async function within<T> (ms: number, call: () => Promise<T> | T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+  })
+  try {
+    return await Promise.race([call(), late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
