@@ -1,5 +1,5 @@
 import t from 'tap'
-import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, type AccessPolicy } from '../../lib/core/claims.js'
+import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, toAppClaims, type AccessPolicy } from '../../lib/core/claims.js'
 import { type Session } from '../../lib/core/session.js'
 import { type EpochSeconds } from '../../lib/core/time.js'
 import { codeOf } from '../support/core.js'
@@ -75,6 +75,13 @@ t.test('the app adds claims of its own and never changes ours', async t => {
   for (const name of ['iss', 'aud', 'nbf', 'typ', 'polluted']) t.notOk(name in claims, name)
   t.not(claims.jti, 'x')
   t.equal(Object.getPrototypeOf(claims), Object.prototype)
+})
+
+t.test('an app\'s claims are an object that JSON can carry', async t => {
+  const circle: Record<string, unknown> = {}
+  circle['circle'] = circle
+  for (const value of [...NO_PAYLOADS, { big: 1n }, circle, { toJSON: () => 'text' }]) t.throws(() => toAppClaims(value), typeof value)
+  t.strictSame(toAppClaims({ role: 'admin', since: new Date(0), none: undefined }), { role: 'admin', since: '1970-01-01T00:00:00.000Z' })
 })
 
 t.test('good access claims are given back as they are, with what the app added', async t => {

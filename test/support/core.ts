@@ -16,7 +16,7 @@ export const ABSOLUTE = 30 * 86_400
 export const ACCESS = 600
 
 /** What a test may want otherwise; everything else is as the plugin's defaults. */
-export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'appClaims'>> {
+export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'findById' | 'appClaims'>> {
   readonly policy?: Partial<RotationPolicy>
   /** Makes the store; a memory store where missing. */
   readonly store?: (clock: Clock) => SessionStore
