@@ -2,7 +2,7 @@ import { readPasswordOptions, type PasswordOptions } from './accounts/password-o
 import { isOrigin } from './core/origin.js'
 import { secretWeakness, type HmacAlgorithm } from './core/keys.js'
 import { type AppClaims } from './core/claims.js'
-import { type AuthEvent } from './core/events.js'
+import { type AuditEvent, type EventListener } from './core/events.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
@@ -73,7 +73,7 @@ export interface RefreshCookieOptions {
     request?: Duration | undefined
   } | undefined
   /** Told of every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
-  onEvent? (event: AuthEvent): Promise<void> | void
+  onEvent? (event: AuditEvent): Promise<void> | void
   /** The time in seconds since the epoch, for tests. */
   clock?: Clock | undefined
 }
@@ -205,7 +205,7 @@ export const optionTable = group({
     call: defaultTo('2s', duration(1, 60)),
     request: defaultTo('3s', duration(1, 60))
   }),
-  onEvent: optional(callback<(event: AuthEvent) => Promise<void> | void>()),
+  onEvent: optional(callback<EventListener>()),
   clock: defaultTo(systemClock, clock)
 })
 

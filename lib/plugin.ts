@@ -7,7 +7,7 @@ import { type RequestContext } from './core/events.js'
 import { deriveKeyRing, type KeyRing, type TokenKind } from './core/keys.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
-import { audit } from './http/audit.js'
+import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie } from './http/cookie.js'
 import { decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
@@ -16,6 +16,9 @@ import { registerPackages, type Packages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
 import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
 import { memoryStore } from './stores/memory.js'
+
+/** Where an administrator's act comes from: no request. */
+const NOWHERE = { userAgent: null, ip: null } as const
 
 /** Puts everything together; nothing else knows all parts. */
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
@@ -30,7 +33,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const accounts = buildAccounts(settings, passwords, fastify.log)
 
   const cookie = createRefreshCookie(settings.cookie, packages.serializeCookie)
-  const authOf = decorateRequest(fastify, { sessions, cookie, onEvent: settings.onEvent })
+  const audit = createAudit(settings.clock, settings.onEvent)
+  const authOf = decorateRequest(fastify, { sessions, cookie, audit })
   const { authenticate, authenticateOptional, authenticateStrict } = createAuthenticateHooks(authOf)
   decorateInstance(fastify, {
     authenticate,
@@ -40,7 +44,10 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
     },
     verifyAccessToken: token => sessions.authenticate(token),
-    sessions: administration(sessions, { userAgent: null, ip: null, emit: event => audit(event, fastify.log, settings.onEvent) }),
+    sessions: administration(sessions, {
+      ...NOWHERE,
+      emit: event => audit(event, NOWHERE, null, fastify.log)
+    }),
     passwords
   })
 

@@ -1,21 +1,44 @@
 import { type RefreshOutcome } from './rotation.js'
 import { type RevokeReason } from './session.js'
+import { type EpochSeconds } from './time.js'
+
+/** Where somebody is, as far as a request tells. */
+export interface Whereabouts {
+  readonly userAgent: string | null
+  readonly ip: string | null
+}
+
+interface OfSession {
+  readonly subject: string
+  readonly sessionId: string
+}
 
 /** Something worth an audit line. Never holds a token, a cookie, a password or a hash. */
 export type AuthEvent =
   | { readonly type: 'signup', readonly subject: string }
-  | { readonly type: 'login', readonly subject: string, readonly sessionId: string }
+  | { readonly type: 'login' } & OfSession
+  /** `subject` is null where no such user exists. */
   | { readonly type: 'login_failed', readonly subject: string | null }
-  | { readonly type: 'refresh', readonly subject: string, readonly sessionId: string, readonly outcome: RefreshOutcome, readonly generation: number }
-  | { readonly type: 'reuse', readonly subject: string, readonly sessionId: string, readonly presented: number, readonly current: number, readonly since: { readonly userAgent: string | null, readonly ip: string | null } }
-  | { readonly type: 'logout', readonly subject: string, readonly sessionId: string }
+  | { readonly type: 'refresh', readonly outcome: RefreshOutcome, readonly generation: number } & OfSession
+  /** A second use of a refresh token: `presented` and `current` are generations, `loggedInFrom` is where the session began. */
+  | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: Whereabouts } & OfSession
+  | { readonly type: 'logout' } & OfSession
+  /** `sessionId` is null where all sessions of the subject were ended, or all but one. */
   | { readonly type: 'revoked', readonly subject: string, readonly sessionId: string | null, readonly reason: RevokeReason }
   | { readonly type: 'cross_site_refused' }
 
+/** An event, when it happened, and where the request came from. */
+export type AuditEvent = AuthEvent & Whereabouts & {
+  readonly at: EpochSeconds
+  /** Fastify's `request.id`; null where no request is behind the event. */
+  readonly requestId: string | null
+}
+
+/** Told of every event; what it throws, and how long it takes, changes nothing. */
+export type EventListener = (event: AuditEvent) => Promise<void> | void
+
 /** What the core knows of the request it works for. */
-export interface RequestContext {
-  readonly userAgent: string | null
-  readonly ip: string | null
+export interface RequestContext extends Whereabouts {
   /** Told of everything worth an audit line; must not throw. */
   emit (event: AuthEvent): void
 }

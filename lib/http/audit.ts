@@ -1,8 +1,9 @@
 import { type FastifyBaseLogger } from 'fastify'
-import { type AuthEvent } from '../core/events.js'
+import { type AuthEvent, type EventListener, type Whereabouts } from '../core/events.js'
+import { type Clock } from '../core/time.js'
 
-/** Told of every event; what it throws, and how long it takes, changes nothing. */
-export type EventListener = (event: AuthEvent) => Promise<void> | void
+/** Writes one log line for an event and tells the app's listener. Never throws. */
+export type Audit = (event: AuthEvent, from: Whereabouts, requestId: string | null, log: FastifyBaseLogger) => void
 
 type Level = 'debug' | 'info' | 'warn'
 
@@ -17,14 +18,27 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   cross_site_refused: 'warn'
 }
 
-/** Writes one log line for an event and tells the app's listener. Never throws. */
-export function audit (event: AuthEvent, log: FastifyBaseLogger, listener: EventListener | undefined): void {
-  log[LEVELS[event.type]]({ event }, `auth: ${event.type}`)
-  if (listener === undefined) return
-  const failed = (error: unknown): void => log.error({ err: error }, 'auth: onEvent failed')
-  try {
-    listener(event)?.catch(failed)
-  } catch (error) {
-    failed(error)
+/** Builds the audit over the app's clock and its listener, if it has one. */
+export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
+  return (event, { userAgent, ip }, requestId, log) => {
+    log[levelOf(event)](logged(event), `auth: ${event.type}`)
+    if (listener === undefined) return
+    const failed = (err: unknown): void => log.error({ err }, 'auth: onEvent failed')
+    try {
+      listener({ ...event, at: Math.floor(clock()), requestId, userAgent, ip })?.catch(failed)
+    } catch (error) {
+      failed(error)
+    }
   }
+}
+
+/** A healed session means that the store lost writes: an operator should know. */
+function levelOf (event: AuthEvent): Level {
+  return event.type === 'refresh' && event.outcome === 'heal' ? 'warn' : LEVELS[event.type]
+}
+
+/** Without what the caller sent: a user agent is anybody's text. */
+function logged (event: AuthEvent): object {
+  const { type, ...details } = event
+  return { auth: { event: type, ...details, loggedInFrom: undefined } }
 }

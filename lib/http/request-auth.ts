@@ -4,7 +4,7 @@ import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued, type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type User } from '../core/user.js'
 import { AuthError } from '../errors.js'
-import { audit, type EventListener } from './audit.js'
+import { type Audit } from './audit.js'
 import { bearerToken } from './bearer.js'
 import { type RefreshCookie } from './cookie.js'
 import { toDevice, type Device } from './device.js'
@@ -34,7 +34,7 @@ export interface RequestAuth {
 export interface RequestAuthDependencies {
   readonly sessions: Sessions
   readonly cookie: RefreshCookie
-  readonly onEvent: EventListener | undefined
+  readonly audit: Audit
 }
 
 const MAX_USER_AGENT_LENGTH = 256
@@ -63,7 +63,7 @@ export class HttpRequestAuth implements RequestAuth, RequestContext {
   }
 
   emit (event: AuthEvent): void {
-    audit(event, this.#request.log, this.#plugin.onEvent)
+    this.#plugin.audit(event, this, this.#request.id, this.#request.log)
   }
 
   /** As `authenticate`, without a promise: for the hooks, which most requests go through. */
