@@ -9,9 +9,11 @@ export type Checked<C> = C extends Check<infer T> ? T : never
 
 type Checks = Readonly<Record<string, Check<unknown>>>
 
+const IN_ONE_LINE = { depth: 0, compact: true, breakLength: Infinity, maxStringLength: 60, maxArrayLength: 6 }
+
 /** Refuses an option. Secrets are never passed as the value. */
 export function refuse (option: string, value: unknown, wanted: string): never {
-  throw new TypeError(`option "${option}" is ${inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 60 })}: ${wanted}`)
+  throw new TypeError(`option "${option}" is ${inspect(value, IN_ONE_LINE)}: ${wanted}`)
 }
 
 /** An option that may be left out: `fallback` then stands in, written as a user would write it. */
@@ -43,13 +45,6 @@ export function callback<T extends (...values: never[]) => unknown> (): Check<T>
   return (value, option) => typeof value === 'function'
     ? value as T // a function's parameters cannot be checked
     : refuse(option, value, 'it must be a function')
-}
-
-/** A whole number between two bounds, both allowed. */
-export function integer (min: number, max: number): Check<number> {
-  return (value, option) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
-    ? Number(value)
-    : refuse(option, value, `it must be a whole number from ${min} to ${max}`)
 }
 
 /** A duration between two bounds, both allowed, in seconds. */
