@@ -1,5 +1,6 @@
 import { isRevoked, type Session, type SessionChange } from './session.js'
 import { type EpochSeconds, type Seconds } from './time.js'
+import { isSameUserAgent } from './user-agent.js'
 
 /** How refresh tokens rotate. */
 export interface RotationPolicy {
@@ -11,6 +12,8 @@ export interface RotationPolicy {
   readonly recoverLostReply: boolean
   /** How long a session lasts without a refresh. */
   readonly idle: Seconds
+  /** Whether only the browser that logged in may present the previous generation. */
+  readonly bindUserAgent?: boolean
 }
 
 /** What a verified refresh token says of itself. */
@@ -22,6 +25,8 @@ export interface Presented {
   readonly expiresAt: EpochSeconds
   /** Whether the key that signed it is the one that signs now, and not a retired one. */
   readonly signedByCurrentKey: boolean
+  /** The User-Agent of the request that carries it. */
+  readonly userAgent: string | null
 }
 
 /** How a refresh was answered. */
@@ -73,7 +78,7 @@ export function decide (session: Session, presented: Presented, policy: Rotation
     if (young || policy.rotation === 'never') return { answer: 'hold' }
     return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
   }
-  if (presented.generation === session.previous) {
+  if (presented.generation === session.previous && isKnownBrowser(session, presented, policy)) {
     if (young) return { answer: 'replay' }
     if (policy.recoverLostReply) {
       const next = rotation(session.generation, session.expiresAt, policy, now)
@@ -92,4 +97,9 @@ export function decide (session: Session, presented: Presented, policy: Rotation
     }
   }
   return { refuse: 'reuse' }
+}
+
+/** What converges for tabs and lost replies would also serve a thief who is quick; another browser is never one of the tabs. */
+function isKnownBrowser (session: Session, presented: Presented, policy: RotationPolicy): boolean {
+  return policy.bindUserAgent !== true || isSameUserAgent(session.userAgent, presented.userAgent)
 }

@@ -120,7 +120,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       const user = await admit(claims, work)
       const app = await makeAppClaims(user, work)
 
-      const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey }
+      const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
       const { session, outcome } = await settle(presented, claimedSession(claims), work)
       context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
       const refreshToken = outcome === 'hold' ? null : refreshTokenOf(session, claims.remember !== false, work)

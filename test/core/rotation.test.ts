@@ -31,7 +31,7 @@ function sessionOf (age: number, row: Partial<Session> = {}): Session {
 }
 
 function presentedOf (generation: number, presented: Partial<Presented> = {}): Presented {
-  return { generation, issuedAt: NOW - 10, expiresAt: NOW - 10 + IDLE, signedByCurrentKey: true, ...presented }
+  return { generation, issuedAt: NOW - 10, expiresAt: NOW - 10 + IDLE, signedByCurrentKey: true, userAgent: null, ...presented }
 }
 
 const hold: Decision = { answer: 'hold' }

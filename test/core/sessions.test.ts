@@ -227,7 +227,7 @@ t.test('refresh', async t => {
     await thief.refresh()
     await thief.refresh()
     t.strictSame(c.events.filter(event => event.type === 'reuse'), [{
-      type: 'reuse', subject: 'ada', sessionId: sid, presented: 0, current: 3, since: { userAgent: 'Firefox', ip: '192.0.2.1' }
+      type: 'reuse', subject: 'ada', sessionId: sid, presented: 0, current: 3, loggedInFrom: { userAgent: 'Firefox', ip: '192.0.2.1' }
     }])
   })
 
