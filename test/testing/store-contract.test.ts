@@ -1,0 +1,280 @@
+import t from 'tap'
+import { type SessionStore } from '../../lib/core/session.js'
+import { type Clock } from '../../lib/core/time.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
+import { storeContract } from '../../lib/testing/index.js'
+
+type Store = ReturnType<typeof memoryStore>
+
+interface Flaw {
+  /** The rule that has to find it; others may too. */
+  readonly breaks: string
+  /** What the flawed store does otherwise than a sound one. */
+  readonly by: (sound: Store, clock: Clock) => Partial<SessionStore>
+}
+
+const names = storeContract(memoryStore()).map(({ name }) => name)
+const soon = async (): Promise<void> => await new Promise(resolve => { setImmediate(resolve) })
+
+/** Each is a mistake that a store of somebody's own may well make. */
+const flaws: Record<string, Flaw> = {
+  'keeps seconds in 32 bits': {
+    breaks: 'a created session is found with every field as it was',
+    by: ({ create }) => ({ create: session => create({ ...session, expiresAt: session.expiresAt | 0 }) })
+  },
+  'gives null as an empty text': {
+    breaks: 'a created session is found with every field as it was',
+    by: ({ create }) => ({ create: session => create({ ...session, userAgent: session.userAgent ?? '' }) })
+  },
+  'cuts long texts off': {
+    breaks: 'a created session is found with every field as it was',
+    by: ({ create }) => ({ create: session => create({ ...session, userAgent: session.userAgent?.slice(0, 255) ?? null }) })
+  },
+  'fails where there is no session': {
+    breaks: 'an unknown session is null, and no error',
+    by: ({ get }) => ({ get: async id => await get(id) ?? await Promise.reject(new Error('not found')) })
+  },
+  'builds its commands from ids': {
+    breaks: 'an id is data: whatever it looks like, it is just unknown',
+    by: ({ get }) => ({ get: async id => id.includes("'") ? await Promise.reject(new SyntaxError('near quote')) : await get(id) })
+  },
+  'gives an advanced session as it was before': {
+    breaks: 'an advance gives the session as it is after it',
+    by: ({ advance, get }) => ({
+      async advance (id, from, change) {
+        const before = await get(id)
+        return await advance(id, from, change) && before
+      }
+    })
+  },
+  'moves authTime with every rotation': {
+    breaks: 'an advance moves authTime only when it is told to',
+    by: ({ advance }) => ({ advance: (id, from, change) => advance(id, from, { authTime: change.rotatedAt, ...change }) })
+  },
+  'insists on a later generation': {
+    breaks: 'an advance may stay in its generation',
+    by: ({ advance }) => ({ advance: async (id, from, change) => change.generation > from ? await advance(id, from, change) : null })
+  },
+  'believes what a token claims': {
+    breaks: 'what a token claims never stands in for what is stored',
+    by: ({ get }) => ({ get: async (id, claimed) => claimed ?? await get(id) })
+  },
+  'overwrites a session of the same id': {
+    breaks: 'a second session with an id is refused, and the first stays as it was',
+    by: ({ create }) => ({ create: session => create(session).catch(() => {}) })
+  },
+  'compares ids without regard to case': {
+    breaks: 'ids that differ in case only are different sessions',
+    by: ({ create, get, revoke }) => ({
+      create: session => create({ ...session, id: session.id.toLowerCase() }),
+      get: id => get(id.toLowerCase()),
+      revoke: (id, reason) => revoke(id.toLowerCase(), reason)
+    })
+  },
+  'hands out the object that it keeps': {
+    breaks: 'a session is not changed through the objects that went in or came out',
+    by: ({ get }) => {
+      const kept = new Map<string, Awaited<ReturnType<Store['get']>>>()
+      return {
+        async get (id) {
+          const session = kept.get(id) ?? { ...await get(id) } as Awaited<ReturnType<Store['get']>> // an unfrozen copy
+          kept.set(id, session)
+          return session
+        }
+      }
+    }
+  },
+  'drops the previous generation': {
+    breaks: 'an advance writes the fields of its change and no other, in this session and no other',
+    by: ({ advance }) => ({ advance: (id, from, change) => advance(id, from, { ...change, previous: null }) })
+  },
+  'advances from any generation': {
+    breaks: 'an advance from a stale generation changes nothing',
+    by: ({ advance, get }) => ({
+      async advance (id, _from, change) {
+        const session = await get(id)
+        return session && await advance(id, session.generation, change)
+      }
+    })
+  },
+  'advances from any earlier generation': {
+    breaks: 'an advance from a generation yet to come changes nothing',
+    by: ({ advance, get }) => ({
+      async advance (id, from, change) {
+        const session = await get(id)
+        return session && from >= session.generation ? await advance(id, session.generation, change) : null
+      }
+    })
+  },
+  'reads a generation and writes later': {
+    breaks: 'of 100 concurrent advances from one generation exactly one wins',
+    by: ({ advance, get }) => ({
+      async advance (id, from, change) {
+        const session = await get(id)
+        await soon()
+        const current = await get(id)
+        return session?.generation === from && current !== null ? await advance(id, current.generation, change) : null
+      }
+    })
+  },
+  'forgets why a session ended': {
+    breaks: 'an ended session stays, with when and why it ended',
+    by: ({ revoke }) => ({ revoke: id => revoke(id, 'revoked') })
+  },
+  'deletes what ended': {
+    breaks: 'an ended session stays, with when and why it ended',
+    by: ({ get }) => ({
+      async get (id) {
+        const session = await get(id)
+        return session?.revokedAt === undefined ? session : null
+      }
+    })
+  },
+  'dates an end by a clock of its own': {
+    breaks: 'an end is dated in whole seconds by the clock of the store',
+    by: () => memoryStore()
+  },
+  'keeps the fraction of a second': {
+    breaks: 'an end is dated in whole seconds by the clock of the store',
+    by: ({ get }, clock) => ({
+      async get (id) {
+        const session = await get(id)
+        return session?.revokedAt === undefined ? session : { ...session, revokedAt: clock() }
+      }
+    })
+  },
+  'says each time that it ended a session': {
+    breaks: 'a session ends once: its first reason and time stay',
+    by: ({ revoke, get }) => ({ revoke: async (id, reason) => await revoke(id, reason) || await get(id) !== null })
+  },
+  'looks whether a session has ended, and ends it later': {
+    breaks: 'of 20 concurrent revocations exactly one ends the session',
+    by: ({ revoke, get }) => ({
+      async revoke (id, reason) {
+        const session = await get(id)
+        await soon()
+        await revoke(id, reason)
+        return session !== null && session.revokedAt === undefined
+      }
+    })
+  },
+  'advances an ended session': {
+    breaks: 'an ended session never advances',
+    by: ({ advance, get }) => ({
+      advance: async (id, from, change) => await advance(id, from, change) ?? await get(id)
+    })
+  },
+  'ends sessions a moment after it said so': {
+    breaks: 'an advance that races a revocation never leaves the session live',
+    by: ({ revoke }) => ({
+      async revoke (id, reason) {
+        setImmediate(() => { revoke(id, reason) })
+        return true
+      }
+    })
+  },
+  'counts what had ended before': {
+    breaks: 'revokeAll ends what its subject holds and counts what it ended',
+    by: ({ revokeAll }) => ({ revokeAll: async (...all) => await revokeAll(...all) + 1 })
+  },
+  'spares nobody': {
+    breaks: 'revokeAll spares the one session that it is told to',
+    by: ({ revokeAll }) => ({ revokeAll: (subject, reason) => revokeAll(subject, reason) })
+  },
+  'takes subjects for the same that only look so': {
+    breaks: 'subjects are the same only if every character is',
+    by: ({ revokeAll, list }) => ({
+      revokeAll: (subject, ...rest) => revokeAll(subject.normalize(), ...rest),
+      list: subject => list(subject.trim())
+    })
+  },
+  'lists the newest first': {
+    breaks: 'list gives the sessions of one subject that have not been revoked, oldest first',
+    by: ({ list }) => ({ list: async subject => (await list(subject)).reverse() })
+  },
+  'fails where a subject has no sessions': {
+    breaks: 'a subject without sessions has an empty list',
+    by: ({ list }) => ({
+      async list (subject) {
+        const sessions = await list(subject)
+        return sessions.length > 0 ? sessions : await Promise.reject(new Error('not found'))
+      }
+    })
+  },
+  'purges a session at its very end': {
+    breaks: 'purgeExpired deletes what is past its absolute end, ended or not, and counts it',
+    by: ({ purgeExpired }) => ({ purgeExpired: before => purgeExpired(before + 1) })
+  },
+  'purges a fortnight too early': {
+    breaks: 'purgeExpired leaves a session that has just ended, so that its tokens still learn why',
+    by: ({ purgeExpired }) => ({ purgeExpired: before => purgeExpired(before + 14 * 86_400) })
+  },
+  'purges whatever it holds': {
+    breaks: 'a session goes on after a purge',
+    by: ({ purgeExpired }) => ({ purgeExpired: () => purgeExpired(Infinity) })
+  },
+  'tells of an id that is none': {
+    breaks: 'a listener is told whose sessions ended, when, and which one was spared',
+    by: ({ subscribe }) => ({ subscribe: listener => subscribe(revocation => { listener({ id: '', ...revocation }) }) })
+  },
+  'does not tell which session ended': {
+    breaks: 'every listener is told of a session that ends',
+    by: ({ subscribe }) => ({ subscribe: listener => subscribe(() => { listener({ id: '' }) }) })
+  },
+  'goes on telling': {
+    breaks: 'a listener that stopped is told nothing more',
+    by: ({ subscribe }) => ({
+      subscribe (listener) {
+        subscribe(listener)
+        return () => {}
+      }
+    })
+  }
+}
+
+for (const [title, { breaks, by }] of Object.entries(flaws)) {
+  t.test(`a store that ${title} is found out`, async t => {
+    const broken: string[] = []
+    for (const { name, run } of storeContract(memoryStore())) {
+      await run(({ clock }) => {
+        const sound = memoryStore({ clock })
+        return { ...sound, ...by(sound, clock) }
+      }).catch(() => broken.push(name))
+    }
+    t.ok(broken.includes(breaks), broken.join('; '))
+  })
+}
+
+t.test('every rule finds some flaw', async t => {
+  const found = new Set(Object.values(flaws).map(({ breaks }) => breaks))
+  t.same(names.filter(name => !found.has(name)), [])
+  t.same([...found].filter(name => !names.includes(name)), [])
+})
+
+t.test('a store that tells its listeners late is as good', async t => {
+  for (const { name, run } of storeContract(memoryStore())) {
+    await t.resolves(run(({ clock }) => {
+      const store = memoryStore({ clock })
+      return { ...store, subscribe: listener => store.subscribe(revocation => { setImmediate(listener, revocation) }) }
+    }), name)
+  }
+})
+
+t.test('the rules are those that the store\'s methods call for', async t => {
+  const { create, get, advance, revoke, revokeAll, list, purgeExpired } = memoryStore()
+  const without = { create, get, advance, revoke, revokeAll }
+  const count = (store: SessionStore): number => storeContract(store).length
+  t.equal(count(without), count(statelessStore()))
+  t.ok(count(without) < count({ ...without, list }))
+  t.ok(count({ ...without, list }) < count({ ...without, list, purgeExpired }))
+  t.ok(count({ ...without, list, purgeExpired }) < count(memoryStore()))
+})
+
+t.test('no two rules have one name', async t => {
+  t.equal(new Set(names).size, names.length)
+})
+
+t.test('a store may be made by a promise', async t => {
+  for (const { run } of storeContract(memoryStore()).slice(0, 3)) await t.resolves(run(async ({ clock }) => memoryStore({ clock })))
+})
