@@ -88,12 +88,12 @@ function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** `; did you mean "…"?` where a known name is at most three edits away, else the known names. */
+/** `; did you mean "…"?` where a known name is near: at most three edits, and half of its letters; else the known names. */
 function suggestion (name: string, known: readonly string[]): string {
   const [nearest] = known
     .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)
-  return nearest !== undefined && nearest.edits <= 3
+  return nearest !== undefined && nearest.edits <= Math.min(3, nearest.candidate.length / 2)
     ? `; did you mean "${nearest.candidate}"?`
     : `; known are ${known.join(', ')}`
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { readPasswordOptions, type PasswordOptions } from './accounts/password-options.js'
 import { isOrigin } from './core/origin.js'
 import { secretWeakness, type HmacAlgorithm } from './core/keys.js'
@@ -6,7 +7,7 @@ import { type AuditEvent, type EventListener } from './core/events.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
-import { callback, defaultTo, duration, flag, group, listOf, oneOf, oneOrMore, optional, refuse, text, type Check, type Checked } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, refuse, text, type Check, type Checked } from './option-checks.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
@@ -65,6 +66,12 @@ export interface RefreshCookieOptions {
   } | undefined
   /** How passwords are judged and hashed. */
   passwords?: PasswordOptions | undefined
+  sessions?: {
+    /** How many live sessions a user may have: a login beyond ends the oldest. Unlimited by default. */
+    maxPerUser?: number | undefined
+    /** Whether only the browser that logged in may use a replaced token within grace, or recover a lost reply. */
+    bindUserAgent?: boolean | undefined
+  } | undefined
   /** How long calls to the store and to the app's callbacks may take. */
   timeouts?: {
     /** One call. */
@@ -79,7 +86,7 @@ export interface RefreshCookieOptions {
 }
 
 /** The routes that exist when what they need is there. */
-export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions'
+export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate'
 
 const DAY = 86_400
 
@@ -94,7 +101,13 @@ const secrets: Check<readonly string[]> = (value, option) => {
   const checked = [oneOrMore(secret)(value, option)].flat()
   if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
   if (new Set(checked).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
-  return checked
+  return unprintable(checked)
+}
+
+/** A frozen copy that shows none of its members to a log, be it by util.inspect or as JSON. */
+function unprintable (list: readonly string[]): readonly string[] {
+  const value = (): string => '[secret]'
+  return Object.freeze(Object.defineProperties([...list], { toJSON: { value }, [inspect.custom]: { value } }))
 }
 
 const urlPath: Check<string> = (value, option) =>
@@ -170,7 +183,9 @@ export const optionTable = group({
     login: defaultTo('/login', route),
     refresh: defaultTo('/refresh', route),
     logout: defaultTo('/logout', route),
-    sessions: defaultTo('/sessions', route)
+    sessions: defaultTo('/sessions', route),
+    password: defaultTo('/password', route),
+    reauthenticate: defaultTo('/reauthenticate', route)
   }),
   store: optional(store),
   users: optional(users),
@@ -201,6 +216,10 @@ export const optionTable = group({
     partitioned: defaultTo(false, flag)
   }),
   passwords,
+  sessions: group({
+    maxPerUser: optional(integer(1, 10_000)),
+    bindUserAgent: defaultTo(false, flag)
+  }),
   timeouts: group({
     call: defaultTo('2s', duration(1, 60)),
     request: defaultTo('3s', duration(1, 60))
@@ -241,6 +260,8 @@ function combinations (settings: Settings, production: boolean): ReadonlyArray<r
       'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
     [accessToken.claims !== undefined && users?.findById === undefined,
       'option "accessToken.claims" needs "users.findById", since claims are made anew at every refresh'],
+    [settings.sessions.maxPerUser !== undefined && settings.store !== undefined && settings.store.list === undefined,
+      'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out'],
     [!cookie.secure && production,
       'option "cookie.secure" is false in production: serve the app over https and leave it true'],
     [!cookie.secure && cookie.sameSite === 'none',

@@ -95,9 +95,10 @@ t.test('what is no group is refused without being printed: it may be a secret in
 
 t.test('an unknown option is refused with the nearest known one, whatever it holds', async t => {
   const suggestions: ReadonlyArray<readonly [string, string]> = [
-    ['rde', 'red'], ['RED', 'red'], ['re', 'red'], ['greeen', 'green'], ['depe', 'deep'], ['read', 'red']
+    ['RED', 'red'], ['re', 'red'], ['greeen', 'green'], ['depe', 'deep'], ['read', 'red']
   ]
   for (const [typed, meant] of suggestions) t.throws(() => colours({ [typed]: 'hunter2' }, ''), new RegExp(`^unknown option "${typed}"; did you mean "${meant}"\\?$`))
+  t.throws(() => colours({ keys: 'hunter2' }, ''), /^unknown option "keys"; known are/, 'nothing like it')
   t.throws(() => colours({ transparency: 'hunter2' }, ''), /^unknown option "transparency"; known are red, green, deep$/)
   t.throws(() => colours({ deep: { blu: 1 } }, 'c'), /^unknown option "c\.deep\.blu"; did you mean "blue"\?$/)
   t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'where none is known')

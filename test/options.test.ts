@@ -1,0 +1,327 @@
+import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+import t, { type Test } from 'tap'
+import { allowWeakHashing } from '../lib/accounts/password-options.js'
+import { systemClock } from '../lib/core/time.js'
+import { optionTable, readOptions, warningsOf, type RefreshCookieOptions, type Settings } from '../lib/options.js'
+import { memoryStore } from '../lib/stores/memory.js'
+
+const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
+const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+const users = { findById: () => null }
+
+/** The settings of options as somebody without TypeScript may write them. */
+function read (options: object, production = false): Settings {
+  return readOptions({ secret: SECRET, ...options } as RefreshCookieOptions, production)
+}
+
+/** `at('cookie.path', 'x')` is `{ cookie: { path: 'x' } }`. */
+function at (path: string, value: unknown): object {
+  const [name = '', ...rest] = path.split('.')
+  return { [name]: rest.length === 0 ? value : at(rest.join('.'), value) }
+}
+
+function throwsSentence (t: Test, options: object, expected: RegExp, production = false): void {
+  t.throws(() => read(options, production), { name: 'TypeError', message: expected }, inspect(options))
+}
+
+/** The paths of all options, e.g. 'cookie.path'; the names inside `passwords` are its own. */
+function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix = ''): string[] {
+  return Object.entries(checks).flatMap(([name, check]) => {
+    const inner = (check as { checks?: Record<string, unknown> }).checks // only groups have them
+    return inner === undefined ? [prefix + name] : allPaths(inner, `${prefix}${name}.`)
+  })
+}
+
+t.test('everything has the default that the documents name', async t => {
+  t.strictSame({ ...read({}), secret: null }, {
+    secret: null,
+    issuer: undefined,
+    audience: undefined,
+    prefix: '/auth',
+    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions' },
+    store: undefined,
+    users: undefined,
+    accounts: { usernameField: 'username' },
+    trustedOrigins: [],
+    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
+    refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true },
+    cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false },
+    passwords: {},
+    timeouts: { call: 2, request: 3 },
+    onEvent: undefined,
+    clock: systemClock
+  })
+})
+
+/** A value of every kind, by its name. */
+const KINDS: Readonly<Record<string, unknown>> = {
+  null: null,
+  true: true,
+  false: false,
+  zero: 0,
+  one: 1,
+  negative: -1,
+  fraction: 1.5,
+  nan: NaN,
+  infinity: Infinity,
+  huge: 1e12,
+  bigint: 10n,
+  empty: '',
+  word: 'word',
+  path: '/path',
+  duration: '15m',
+  symbol: Symbol('s'),
+  emptyList: [],
+  words: ['word'],
+  mixed: ['word', 1],
+  object: {},
+  date: new Date(0),
+  buffer: Buffer.alloc(64, 'secret'),
+  function: () => 1
+}
+
+const DURATIONS = ['one', 'duration']
+const DURATION_OR_ZERO = ['zero', ...DURATIONS]
+const WORDS = ['word', 'path', 'duration']
+
+/** For every option: the kinds that it takes, and values that look right and are wrong. */
+const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
+  secret: { takes: [], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
+  'refreshToken.secret': { takes: [], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
+  issuer: { takes: WORDS },
+  audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
+  prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
+  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
+  store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
+  users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
+  'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
+  trustedOrigins: { takes: ['emptyList'], and: ['*', ['*'], ['https://app.example/'], ['https://*.example'], ['app.example'], ['https://App.example'], ['https://app.example:443'], ['null'], ['https://a b'], [/example/], ['https://app.example/path'], 'https://app.example'] },
+  'accessToken.expiresIn': { takes: DURATIONS, and: ['0s', '25h', '15 minutes', '1.5h', '900'] },
+  'accessToken.algorithm': { takes: [], and: ['none', 'hs256', 'RS256', ['HS256']] },
+  'accessToken.claims': { takes: ['function'] },
+  'accessToken.leeway': { takes: DURATION_OR_ZERO.filter(kind => kind !== 'duration'), and: ['61s'] },
+  'refreshToken.idle': { takes: DURATIONS, and: ['401d', '0s'] },
+  'refreshToken.absolute': { takes: DURATIONS, and: ['401d', '0s'] },
+  'refreshToken.rotation': { takes: [], and: ['Always', 'sometimes'] },
+  'refreshToken.grace': { takes: ['zero', 'one'], and: ['301s', '-1s'] },
+  'refreshToken.recoverLostReply': { takes: ['true', 'false'], and: ['true'] },
+  'cookie.name': { takes: ['word'].concat('duration'), and: ['a b', 'a=b', 'a;b', 'ä', 'a,b', '"a"', 'a\r\nSet-Cookie: x'] },
+  'cookie.path': { takes: ['path'], and: ['auth', '/a b', '/;Domain=evil.example', '/a\n'] },
+  'cookie.domain': { takes: [], and: ['.example.com', 'localhost', 'Example.com', 'example.com;', 'https://example.com'] },
+  'cookie.sameSite': { takes: [], and: ['Strict', 'no'] },
+  'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
+  'cookie.partitioned': { takes: ['true', 'false'] },
+  passwords: { takes: ['object', 'date'] },
+  'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
+  'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
+  onEvent: { takes: ['function'] },
+  clock: { takes: ['function'], and: [Date.now, () => NaN, () => -1, () => '1', () => Infinity, () => new Date(), async () => 1] }
+}
+
+t.test('the table of wrong values knows every option', async t => {
+  t.strictSame(Object.keys(WRONG).sort(), allPaths().sort())
+})
+
+for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
+  t.test(`a wrong "${path}" is refused by its name, and without its value where that may be a secret`, async t => {
+    const kinds = Object.entries(KINDS).filter(([kind]) => !takes.includes(kind)).map(([, value]) => value)
+    for (const value of [...kinds, ...and]) {
+      throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replace('.', '\\.')}[^"]*"`))
+    }
+    for (const kind of takes) {
+      // Only a combination may still refuse it.
+      t.notMatch(complaintOf(() => read(at(path, KINDS[kind]))), /: it must /, `${path} takes ${kind}`)
+    }
+  })
+}
+
+function complaintOf (act: () => unknown): string {
+  try {
+    act()
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+t.test('a group that is none is refused by its name and not printed', async t => {
+  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'timeouts']) {
+    for (const value of [null, true, 1, SECRET, [SECRET], () => SECRET]) {
+      throwsSentence(t, { [name]: value }, new RegExp(`^option "${name}" must be an object$`))
+    }
+  }
+  for (const value of [null, SECRET, [SECRET], 1]) t.throws(() => readOptions(value as never, false), { message: 'the options must be an object' })
+})
+
+t.test('every option takes what the documents say, in the units that the code uses', async t => {
+  const GOOD: ReadonlyArray<readonly [path: string, written: unknown, used: unknown]> = [
+    ['issuer', 'https://login.example', 'https://login.example'],
+    ['audience', 'api', 'api'],
+    ['audience', ['api', 'web'], ['api', 'web']],
+    ['prefix', '/v1/auth', '/v1/auth'],
+    ['routes.signup', false, false],
+    ['routes.login', '/sign-in', '/sign-in'],
+    ['accounts.usernameField', 'email', 'email'],
+    ['trustedOrigins', ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443'], ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443']],
+    ['accessToken.expiresIn', '24h', 86_400],
+    ['accessToken.expiresIn', 1, 1],
+    ['accessToken.algorithm', 'HS512', 'HS512'],
+    ['accessToken.leeway', '1m', 60],
+    ['refreshToken.idle', '30d', 30 * 86_400],
+    ['refreshToken.absolute', '400d', 400 * 86_400],
+    ['refreshToken.rotation', 'never', 'never'],
+    ['refreshToken.grace', '5m', 300],
+    ['cookie.name', '__Secure-mine', '__Secure-mine'],
+    ['cookie.path', '/auth', '/auth'],
+    ['cookie.domain', 'example.co.uk', 'example.co.uk'],
+    ['cookie.sameSite', 'lax', 'lax'],
+    ['timeouts.call', '1m', 60],
+    ['timeouts.request', '10s', 10]
+  ]
+  for (const [path, written, used] of GOOD) {
+    const value = path.split('.').reduce<unknown>((inner, name) => Reflect.get(Object(inner), name), read(at(path, written)))
+    t.strictSame(value, used, `${path}: ${inspect(written)}`)
+  }
+})
+
+t.test('functions and stores are taken as they are', async t => {
+  const mine = { store: memoryStore(), users, clock: () => 1, onEvent () {}, passwords: { minLength: 12 } }
+  const claims = () => ({})
+  t.match(read({ ...mine, accessToken: { claims } }), { ...mine, accessToken: { claims } })
+})
+
+t.test('secrets are a list, whichever way they were given', async t => {
+  t.strictSame([...read({}).secret ?? []], [SECRET])
+  t.strictSame([...read({ secret: [OTHER, SECRET] }).secret ?? []], [OTHER, SECRET])
+  t.strictSame([...read({ refreshToken: { secret: OTHER } }).refreshToken.secret ?? []], [OTHER])
+})
+
+t.test('a misspelled option is refused with what was meant', async t => {
+  const TYPOS: ReadonlyArray<readonly [path: string, meant: string]> = [
+    ['secrets', 'secret'], ['Issuer', 'issuer'], ['audiance', 'audience'], ['acessToken', 'accessToken'], ['refreshtoken', 'refreshToken'],
+    ['trustedOrigin', 'trustedOrigins'], ['user', 'users'], ['onevent', 'onEvent'], ['password', 'passwords'], ['cookies', 'cookie'],
+    ['cookie.samesite', 'sameSite'], ['cookie.Path', 'path'], ['accessToken.expireIn', 'expiresIn'], ['accessToken.algoritm', 'algorithm'],
+    ['refreshToken.gracePeriod', 'known are'], ['routes.signUp', 'signup'], ['routes.session', 'sessions'], ['accounts.userNameField', 'usernameField'],
+    ['passwords.minlength', 'minLength'], ['passwords.memorycost', 'memoryCost'], ['timeouts.calls', 'call'], ['keys', 'known are'], ['maxAge', 'known are']
+  ]
+  for (const [path, meant] of TYPOS) {
+    throwsSentence(t, at(path, OTHER), new RegExp(`^unknown option "${path.replace('.', '\\.')}"; (did you mean "${meant}"\\?|${meant}.*)$`))
+  }
+})
+
+t.test('a combination that is dangerous or does nothing is refused, and told the way out', async t => {
+  const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
+    [{ secret: undefined }, /"secret" is missing/],
+    [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
+    [{ accessToken: { expiresIn: '1h' }, refreshToken: { idle: '1h' } }, /"accessToken\.expiresIn" must be shorter/],
+    [{ refreshToken: { idle: '31d' } }, /"refreshToken\.idle" must not be longer/],
+    [{ refreshToken: { idle: '1d', absolute: '1h' } }, /"refreshToken\.idle" must not be longer/],
+    [{ accessToken: { expiresIn: 1 }, refreshToken: { idle: '30s' } }, /"refreshToken\.grace" must be shorter/],
+    [{ refreshToken: { grace: 0 } }, /"refreshToken\.grace" is 0 .*recoverLostReply: false/],
+    [{ accessToken: { claims: () => ({}) } }, /"accessToken\.claims" needs "users\.findById"/],
+    [{ accessToken: { claims: () => ({}) }, users: { findByUsername: () => null } }, /"accessToken\.claims" needs "users\.findById"/],
+    [{ cookie: { secure: false, sameSite: 'none' }, trustedOrigins: ['https://app.example'] }, /"cookie\.sameSite" is 'none' without "secure"/],
+    [{ cookie: { sameSite: 'none' } }, /"cookie\.sameSite" is 'none' without "trustedOrigins"/],
+    [{ cookie: { partitioned: true } }, /"cookie\.partitioned"/],
+    [{ cookie: { partitioned: true, sameSite: 'lax' } }, /"cookie\.partitioned"/],
+    [{ cookie: { name: '__Host-a', path: '/auth' } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__Host-Http-a', domain: 'example.com' } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__host-a', secure: false } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__Secure-a', secure: false } }, /"cookie\.name" starts with "__Secure-"/],
+    [{ cookie: { name: '__http-a', secure: false } }, /"cookie\.name" starts with "__Secure-" or "__Http-"/],
+    [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/]
+  ]
+  for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
+})
+
+t.test('what is just inside those bounds is fine', async t => {
+  const FINE: readonly object[] = [
+    { accessToken: { expiresIn: 3599 }, refreshToken: { idle: '1h' } },
+    { refreshToken: { idle: '30d', absolute: '30d' } },
+    { accessToken: { expiresIn: 1 }, refreshToken: { idle: '31s' } },
+    { refreshToken: { grace: 0, recoverLostReply: false } },
+    { accessToken: { claims: () => ({}) }, users },
+    { cookie: { sameSite: 'none' }, trustedOrigins: ['https://app.example'] },
+    { cookie: { sameSite: 'none', partitioned: true }, trustedOrigins: ['https://app.example'] },
+    { cookie: { name: '__Host-mine' } },
+    { cookie: { name: '__Secure-mine', path: '/auth', domain: 'example.com' } },
+    { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }
+  ]
+  for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
+})
+
+t.test('the cookie gets the strongest prefix that its other settings allow', async t => {
+  const NAMES: ReadonlyArray<readonly [cookie: object, name: string]> = [
+    [{}, '__Host-Http-refresh'],
+    [{ sameSite: 'lax' }, '__Host-Http-refresh'],
+    [{ path: '/auth' }, '__Secure-refresh'],
+    [{ domain: 'example.com' }, '__Secure-refresh'],
+    [{ secure: false }, 'refresh'],
+    [{ secure: false, path: '/auth' }, 'refresh'],
+    [{ name: 'mine' }, 'mine']
+  ]
+  for (const [cookie, name] of NAMES) t.equal(read({ cookie }).cookie.name, name, inspect(cookie))
+})
+
+t.test('production takes neither an insecure cookie nor weak hashing', async t => {
+  throwsSentence(t, { cookie: { secure: false } }, /"cookie\.secure" is false in production/, true)
+  t.doesNotThrow(() => read({ cookie: { secure: false } }, false))
+  const before = process.env['NODE_ENV']
+  t.teardown(() => {
+    if (before === undefined) delete process.env['NODE_ENV']
+    else process.env['NODE_ENV'] = before
+  })
+  process.env['NODE_ENV'] = 'production'
+  throwsSentence(t, { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }, /"passwords\.memoryCost".*production/, true)
+})
+
+t.test('what is allowed and yet questionable is warned about, each by one line', async t => {
+  const WARNINGS: ReadonlyArray<readonly [options: object, production: boolean, names: readonly string[]]> = [
+    [{}, false, []],
+    [{ store: memoryStore() }, true, []],
+    [{}, true, ['store']],
+    [{ accessToken: { expiresIn: '1h' } }, false, []],
+    [{ accessToken: { expiresIn: 3601 } }, false, ['accessToken.expiresIn']],
+    [{ cookie: { name: 'mine' } }, false, ['cookie.name']],
+    [{ cookie: { name: 'mine', secure: false } }, false, []],
+    [{ accessToken: { expiresIn: '2h' }, cookie: { name: 'mine' } }, true, ['accessToken.expiresIn', 'cookie.name', 'store']]
+  ]
+  for (const [options, production, names] of WARNINGS) {
+    const warned = warningsOf(read(options, production), production).map(sentence => /^option "([\w.]+)"/.exec(sentence)?.[1])
+    t.strictSame(warned, names, inspect(options))
+  }
+  t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to take')
+})
+
+t.test('the settings are frozen through and through, and the caller\'s options are as they were', async t => {
+  const mine = { secret: [SECRET, OTHER], audience: ['api'], trustedOrigins: ['https://app.example'], routes: { signup: false }, cookie: { sameSite: 'lax' }, passwords: { minLength: 10 } }
+  const copy = structuredClone(mine)
+  const settings = read(mine)
+  for (const value of [settings, ...Object.values(settings).filter(value => value !== settings.passwords && typeof value === 'object')]) t.ok(Object.isFrozen(value))
+  t.strictSame(mine, copy)
+  t.notOk([mine, ...Object.values(mine)].some(Object.isFrozen))
+  mine.trustedOrigins.push('https://evil.example')
+  t.strictSame(settings.trustedOrigins, ['https://app.example'], 'nor do later changes reach it')
+})
+
+t.test('no secret is in a sentence about a wrong option, wherever it was put', async t => {
+  const canary = `canary-${randomBytes(40).toString('base64url')}`
+  const MISPLACED: readonly object[] = [
+    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: Buffer.from(canary) }, { secret: () => canary }, { secret: canary.slice(0, 31) },
+    { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
+    { secrets: canary }, { keys: [canary] }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { store: canary }, { users: canary }
+  ]
+  for (const options of MISPLACED) {
+    const complaint = complaintOf(() => read(options))
+    t.match(complaint, 'option')
+    t.notOk(complaint.includes(canary.slice(0, 12)), complaint)
+  }
+})
+
+t.test('no secret is in a printed settings object', async t => {
+  const settings = read({ refreshToken: { secret: [OTHER] } })
+  for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 }), inspect(settings.secret), String(settings)]) {
+    t.notOk(text.includes(SECRET) || text.includes(OTHER), text)
+  }
+})
