@@ -47,6 +47,13 @@ export function callback<T extends (...values: never[]) => unknown> (): Check<T>
     : refuse(option, value, 'it must be a function')
 }
 
+/** A whole number between two bounds, both allowed. */
+export function integer (min: number, max: number): Check<number> {
+  return (value, option) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
+    ? Number(value)
+    : refuse(option, value, `it must be a whole number from ${min} to ${max}`)
+}
+
 /** A duration between two bounds, both allowed, in seconds. */
 export function duration (min: Seconds, max: Seconds): Check<Seconds> {
   return (value, option) => {

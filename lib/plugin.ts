@@ -35,10 +35,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const cookie = createRefreshCookie(settings.cookie, packages.serializeCookie)
   const audit = createAudit(settings.clock, settings.onEvent)
   const authOf = decorateRequest(fastify, { sessions, cookie, audit })
-  const { authenticate, authenticateOptional, authenticateStrict } = createAuthenticateHooks(authOf)
+  const { authenticateStrict, ...hooks } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
-    authenticate,
-    authenticateOptional,
+    ...hooks,
     get authenticateStrict () {
       if (store.list !== undefined) return authenticateStrict
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
@@ -51,13 +50,13 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     passwords
   })
 
-  const protecting = new Set<unknown>([authenticate, authenticateStrict])
+  const protecting = new Set<unknown>([hooks.authenticate, authenticateStrict])
   fastify.addHook('onRoute', route => markProtected(route, protecting))
   fastify.addHook('onReady', async () => await openStore(store, settings, fastify.log))
   fastify.register(async scope => registerRoutes(scope, {
     accounts,
     authOf,
-    authenticate,
+    authenticate: hooks.authenticate,
     usernameField: settings.accounts.usernameField,
     urls: settings.routes,
     cookieName: settings.cookie.name,
@@ -87,7 +86,8 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
     clock,
     timeouts,
     access: { expiresIn: accessToken.expiresIn, leeway: accessToken.leeway, issuer, audience },
-    rotation: refreshToken,
+    rotation: { ...refreshToken, bindUserAgent: settings.sessions.bindUserAgent },
+    maxPerSubject: settings.sessions.maxPerUser,
     absolute: refreshToken.absolute,
     findById: users?.findById?.bind(users),
     appClaims: accessToken.claims

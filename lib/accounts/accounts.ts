@@ -24,6 +24,16 @@ export interface Accounts {
    * after the same work; FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY say nothing about the credentials.
    */
   readonly login?: (credentials: Credentials, context: RequestContext) => Promise<User>
+  /**
+   * The user of a session that is under way, if the password proves them once more; needs `findById`. Throws
+   * FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   */
+  readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<User>
+  /**
+   * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
+   * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile.
+   */
+  readonly changePassword?: (user: User, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
 }
 
 /** What accounts are built from. */
@@ -43,13 +53,16 @@ export function createAccounts (options: AccountsOptions): Accounts {
   // Bound, since `users` may be an instance of a class.
   const create = users.create?.bind(users)
   const findByUsername = users.findByUsername?.bind(users)
+  const findById = users.findById?.bind(users)
   const updatePasswordHash = users.updatePasswordHash?.bind(users)
   // A budget for each callback: time in the password queue is not the database's.
   const bounded: Bounded = call => startDeadline(timeouts)(call)
 
   return {
     ...(create !== undefined && { signup: signupWith(create) }),
-    ...(findByUsername !== undefined && { login: loginWith(findByUsername) })
+    ...(findByUsername !== undefined && { login: loginWith(findByUsername) }),
+    ...(findById !== undefined && { reauthenticate: reauthenticateWith(findById) }),
+    ...(updatePasswordHash !== undefined && { changePassword: changePasswordWith(updatePasswordHash) })
   }
 
   function signupWith (create: NonNullable<Users['create']>): NonNullable<Accounts['signup']> {
@@ -70,17 +83,40 @@ export function createAccounts (options: AccountsOptions): Accounts {
     return async function login ({ username, password }, context) {
       const name = normaliseUsername(username)
       const user = name === null ? null : await bounded(() => findByUsername(name)) ?? null
-      // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
-      const proven = await passwords.verify(user?.passwordHash ?? null, password)
-
-      if (user === null || !proven || user.disabled) {
-        if (user !== null) warnIfUnreadable(user)
-        context.emit({ type: 'login_failed', subject: user === null ? null : String(user.id) })
-        throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
-      }
-      await strengthen(user, password)
-      return user
+      return await proven(user, password, context)
     }
+  }
+
+  function reauthenticateWith (findById: NonNullable<Users['findById']>): NonNullable<Accounts['reauthenticate']> {
+    return async function reauthenticate (subject, password, context) {
+      return await proven(await bounded(() => findById(subject)) ?? null, password, context)
+    }
+  }
+
+  function changePasswordWith (updatePasswordHash: NonNullable<Users['updatePasswordHash']>): NonNullable<Accounts['changePassword']> {
+    return async function changePassword ({ id, username, passwordHash }, newPassword, context) {
+      await passwords.check(newPassword, { username })
+      const newHash = await passwords.hash(newPassword)
+
+      return async function commit () {
+        const replaced = passwordHash !== null && await bounded(() => updatePasswordHash(id, newHash, passwordHash))
+        if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+        context.emit({ type: 'password_changed', subject: String(id) })
+      }
+    }
+  }
+
+  /** The user, if the password is theirs and they may log in. */
+  async function proven (user: User | null, password: unknown, context: RequestContext): Promise<User> {
+    // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
+    const matches = await passwords.verify(user?.passwordHash ?? null, password)
+
+    if (user === null || !matches || user.disabled) {
+      if (user !== null) warnIfUnreadable(user)
+      context.emit({ type: 'login_failed', subject: user === null ? null : String(user.id) })
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+    }
+    return await strengthened(user, password)
   }
 
   function warnIfUnreadable ({ id, passwordHash }: User): void {
@@ -88,14 +124,17 @@ export function createAccounts (options: AccountsOptions): Accounts {
     warn('The stored password hash of this user cannot be read: they can only log in after a password reset', { subject: String(id) })
   }
 
-  /** Only a login knows the password, so it is the moment to replace a hash that is weaker than today's. */
-  async function strengthen ({ id, passwordHash }: User, password: unknown): Promise<void> {
-    if (updatePasswordHash === undefined || passwordHash === null || !passwords.needsRehash(passwordHash)) return
+  /** The user, with a stronger hash if theirs is weaker than today's: only a login knows the password. */
+  async function strengthened (user: User, password: unknown): Promise<User> {
+    const { id, passwordHash } = user
+    if (updatePasswordHash === undefined || passwordHash === null || !passwords.needsRehash(passwordHash)) return user
     try {
       const newHash = await passwords.hash(password)
-      await bounded(() => updatePasswordHash(id, newHash, passwordHash))
+      const replaced = await bounded(() => updatePasswordHash(id, newHash, passwordHash))
+      return replaced ? { ...user, passwordHash: newHash } : user
     } catch (err) {
       warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject: String(id), err })
+      return user
     }
   }
 }

@@ -23,6 +23,8 @@ export type AuthEvent =
   /** A second use of a refresh token: `presented` and `current` are generations, `loggedInFrom` is where the session began. */
   | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: Whereabouts } & OfSession
   | { readonly type: 'logout' } & OfSession
+  | { readonly type: 'reauthenticated' } & OfSession
+  | { readonly type: 'password_changed', readonly subject: string }
   /** `sessionId` is null where all sessions of the subject were ended, or all but one. */
   | { readonly type: 'revoked', readonly subject: string, readonly sessionId: string | null, readonly reason: RevokeReason }
   | { readonly type: 'cross_site_refused' }

@@ -19,6 +19,8 @@ export interface SessionsOptions {
   /** The longest a session lasts, however often it is refreshed. */
   readonly absolute: Seconds
   readonly timeouts: Timeouts
+  /** How many live sessions a subject may have: a login beyond ends the oldest. Needs a store with `list`. */
+  readonly maxPerSubject?: number | undefined
   /** Asked at every login and refresh where given. */
   readonly findById?: Users['findById'] | undefined
   /** The app's own claims, made anew for every access token. */
@@ -64,6 +66,8 @@ export interface Sessions {
   authenticate (token: string): AccessClaims
   /** As `authenticate`, and the session must still be live in the store. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE too. */
   authenticateStrict (token: string): Promise<AccessClaims>
+  /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+  reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
   /** Ends the session of a refresh token of ours, of any generation, expired too; anything else is ignored. Throws FST_AUTH_STORE_UNAVAILABLE. */
   logout (token: string, context: RequestContext): Promise<void>
   /** The subject's live sessions, oldest first. */
@@ -111,6 +115,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       await work.bounded(() => store.create(session))
       context.emit({ type: 'login', subject, sessionId: session.id })
       await supersede(replaces, subject, work)
+      await endOldest(subject, work)
       return { ...issue(session, app, work), refreshToken: refreshTokenOf(session, remember, work) }
     },
 
@@ -134,6 +139,14 @@ export function createSessions (options: SessionsOptions): Sessions {
       const session = await startDeadline(timeouts)(() => store.get(claims.sid))
       if (session === null || isRevoked(session)) throw new AuthError('FST_AUTH_SESSION_ENDED')
       return claims
+    },
+
+    async reauthenticate ({ sid }, user, context) {
+      const work = begin(context)
+      const app = await makeAppClaims(user, work)
+      const session = await prove(sid, work)
+      context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
+      return { ...issue(session, app, work), refreshToken: null }
     },
 
     async logout (token, context) {
@@ -239,6 +252,18 @@ export function createSessions (options: SessionsOptions): Sessions {
     throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
   }
 
+  /** Moves `authTime` alone: the generation stays, so that tabs which refresh at this moment win or lose nothing. */
+  async function prove (id: string, { bounded, at }: Work): Promise<Session> {
+    for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
+      const session = await bounded(() => store.get(id))
+      if (session === null || !isLive(session, at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+      const { generation, previous, rotatedAt, idleExpiresAt } = session
+      const proven = await bounded(() => store.advance(id, generation, { generation, previous, rotatedAt, idleExpiresAt, authTime: at }))
+      if (proven !== null) return proven
+    }
+    throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
+  }
+
   async function refuse (refusal: RefreshRefusal, session: Session, presented: Presented, work: Work): Promise<AuthError> {
     if (refusal === 'reuse') {
       await work.bounded(() => store.revoke(session.id, 'reuse'))
@@ -264,6 +289,14 @@ export function createSessions (options: SessionsOptions): Sessions {
   async function supersede (token: string | undefined, subject: string, work: Work): Promise<void> {
     const claims = token === undefined ? null : readRefreshClaims(tokens.verifyRefresh(token)?.payload)
     if (claims?.sub === subject) await end({ id: claims.sid, subject }, 'superseded', work)
+  }
+
+  async function endOldest (subject: string, work: Work): Promise<void> {
+    const { maxPerSubject } = options
+    if (maxPerSubject === undefined) return
+    const sessions = await work.bounded(() => ability(store, 'list')(subject))
+    const live = sessions.filter(session => isLive(session, work.at))
+    for (const session of live.slice(0, Math.max(0, live.length - maxPerSubject))) await end(session, 'limit', work)
   }
 
   function newSession (subject: string, { at, context: { userAgent, ip } }: Work): Session {

@@ -14,6 +14,8 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   refresh: 'debug',
   reuse: 'warn',
   logout: 'info',
+  reauthenticated: 'info',
+  password_changed: 'info',
   revoked: 'info',
   cross_site_refused: 'warn'
 }

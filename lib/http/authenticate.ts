@@ -1,4 +1,5 @@
 import { type FastifyReply, type FastifyRequest, type HookHandlerDoneFunction, type onRequestAsyncHookHandler } from 'fastify'
+import { parseDuration, type Clock, type Duration } from '../core/time.js'
 import { AuthError } from '../errors.js'
 import { bearerToken } from './bearer.js'
 import { type HttpRequestAuth } from './request-auth.js'
@@ -12,21 +13,18 @@ export interface AuthenticateHooks {
   readonly authenticate: AuthenticateHook
   /** Without a token `request.auth.claims` is null; a bad token is refused all the same. */
   readonly authenticateOptional: AuthenticateHook
+  /**
+   * Makes a hook that demands a login, or a re-authentication, not longer ago than `age`. It authenticates too, so it
+   * stands alone. Throws a TypeError for a wrong duration.
+   */
+  readonly requireFreshLogin: (age: Duration) => AuthenticateHook
   /** As `authenticate`, and the session must not have ended: asks the store. */
   readonly authenticateStrict: onRequestAsyncHookHandler
 }
 
 /** Builds the hooks; `authOf` gives the `request.auth` of a request. */
-export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth): AuthenticateHooks {
-  const authenticate: AuthenticateHook = (request, reply, done) => {
-    let refused: Error | undefined
-    try {
-      authOf(request).authenticateNow()
-    } catch (error) {
-      refused = challenge(error, reply)
-    }
-    done(refused)
-  }
+export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): AuthenticateHooks {
+  const authenticate = hook(request => authOf(request).authenticateNow())
 
   return {
     authenticate,
@@ -36,6 +34,15 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
       else authenticate(request, reply, done)
     },
 
+    requireFreshLogin (age) {
+      const maxAge = parseDuration(age)
+      if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
+      return hook(request => {
+        const { auth_time: authTime } = authOf(request).authenticateNow()
+        if (clock() - authTime > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+      })
+    },
+
     async authenticateStrict (request, reply) {
       try {
         await authOf(request).authenticateStrict()
@@ -43,6 +50,20 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
         throw challenge(error, reply)
       }
     }
+  }
+}
+
+/** A hook from a check that throws. */
+function hook (check: (request: FastifyRequest) => void): AuthenticateHook {
+  return (request, reply, done) => {
+    let refused: Error | undefined
+    try {
+      check(request)
+    } catch (error) {
+      refused = challenge(error, reply)
+    }
+    // Not in the `try`: what a later handler throws is no refusal of ours.
+    done(refused)
   }
 }
 

@@ -23,6 +23,22 @@ export const signupSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
+/** The body of a password change. */
+export const passwordChangeSchema = {
+  type: 'object',
+  properties: { currentPassword: password, newPassword: password },
+  required: ['currentPassword', 'newPassword'],
+  additionalProperties: false
+} as const satisfies JsonSchema
+
+/** The body of a re-authentication. */
+export const passwordSchema = {
+  type: 'object',
+  properties: { password },
+  required: ['password'],
+  additionalProperties: false
+} as const satisfies JsonSchema
+
 /** Who somebody says they are, and the proof. */
 export type Credentials = FromSchema<typeof loginSchema>
 

@@ -66,6 +66,11 @@ export class HttpRequestAuth implements RequestAuth, RequestContext {
     this.#plugin.audit(event, this, this.#request.id, this.#request.log)
   }
 
+  /** Whose request it is. Throws FST_AUTH_ACCESS_TOKEN_MISSING where nobody was authenticated. */
+  get subject (): string {
+    return this.#authenticated().sub
+  }
+
   /** As `authenticate`, without a promise: for the hooks, which most requests go through. */
   authenticateNow (): AccessClaims {
     this.claims = this.#plugin.sessions.authenticate(this.#accessToken())
@@ -88,6 +93,25 @@ export class HttpRequestAuth implements RequestAuth, RequestContext {
   /** As `login`, for a user whom the accounts have just loaded. */
   async loginUser (user: User, remember: boolean | undefined): Promise<Grant> {
     return await this.#start(String(user.id), { user, remember })
+  }
+
+  /** Notes that the person has just been proven; the same session goes on. */
+  async reauthenticateUser (user: User): Promise<Grant> {
+    return this.#grant(await this.#plugin.sessions.reauthenticate(this.#authenticated(), user, this))
+  }
+
+  /**
+   * Ends every session of a user whose password changes, around the change: before, so that nothing is changed when the
+   * store cannot be reached; after, since somebody may have logged in with the old password meanwhile. A new one starts.
+   */
+  async changePassword (user: User, change: () => Promise<void>): Promise<Grant> {
+    const { sessions } = this.#plugin
+    const { sid } = this.#authenticated()
+    await sessions.revokeAll(String(user.id), 'password_changed', this, sid)
+    await change()
+    const issued = await sessions.login(String(user.id), this, { user })
+    await sessions.revokeAll(String(user.id), 'password_changed', this, issued.claims.sid)
+    return this.#grant(issued)
   }
 
   async refresh (): Promise<Grant> {

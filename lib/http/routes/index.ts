@@ -8,6 +8,8 @@ import { declareSchemes, securitySchemes } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
 import { loginRoute } from './login.js'
 import { logoutRoute } from './logout.js'
+import { passwordRoute } from './password.js'
+import { reauthenticateRoute } from './reauthenticate.js'
 import { refreshRoute } from './refresh.js'
 import { type RouteDependencies } from './route.js'
 import { sessionsRoutes } from './sessions.js'
@@ -15,7 +17,7 @@ import { signupRoute } from './signup.js'
 
 /** Where the routes are, and whose requests they serve. */
 export interface RoutesOptions extends RouteDependencies {
-  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions', string | false>>
+  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate', string | false>>
   readonly origins: OriginPolicy
   readonly cookieName: string
   /** Whether the store can list a subject's sessions. */
@@ -49,6 +51,8 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   if (urls.refresh !== false) refreshRoute(scope, urls.refresh, options)
   if (urls.logout !== false) logoutRoute(scope, urls.logout, options)
   if (urls.sessions !== false && options.listable) sessionsRoutes(scope, urls.sessions, options)
+  if (urls.password !== false) passwordRoute(scope, urls.password, options)
+  if (urls.reauthenticate !== false && options.listable) reauthenticateRoute(scope, urls.reauthenticate, options)
 }
 
 function useOwnCompilers (scope: FastifyInstance): void {

@@ -27,3 +27,6 @@ export const TAGS = ['auth'] as const
 
 /** Refresh and logout take no body; `{}` is what some clients send for none. */
 export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const
+
+/** The refusals of a route that needs an access token. */
+export const ACCESS_TOKEN_REFUSALS = ['FST_AUTH_ACCESS_TOKEN_MISSING', 'FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED'] as const

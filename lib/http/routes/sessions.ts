@@ -1,11 +1,9 @@
 import { type FastifyInstance } from 'fastify'
 import { deviceSchema } from '../device.js'
 import { ACCESS_TOKEN_SCHEME, noContent, refusals, refusedByFastify } from '../openapi.js'
-import { emptyBodySchema, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { ACCESS_TOKEN_REFUSALS, emptyBodySchema, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
-
-const accessTokenRefusals = ['FST_AUTH_ACCESS_TOKEN_MISSING', 'FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED'] as const
 
 /** `GET /sessions`, `DELETE /sessions/:id` and `DELETE /sessions` (all others): a person's own sessions, nobody else's. */
 export function sessionsRoutes (scope: FastifyInstance, url: string, { authenticate, authOf }: RouteDependencies): void {
@@ -17,7 +15,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { authentic
     response: {
       200: { type: 'array', items: deviceSchema },
       500: refusedByFastify[500],
-      ...refusals(...accessTokenRefusals, 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const revokeSchema: RouteSchema = {
@@ -30,7 +28,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { authentic
     response: {
       204: noContent('Ended.'),
       ...refusedByFastify,
-      ...refusals(...accessTokenRefusals, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const revokeOthersSchema: RouteSchema = {
@@ -42,7 +40,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { authentic
     response: {
       204: noContent('Ended.'),
       ...refusedByFastify,
-      ...refusals(...accessTokenRefusals, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 
