@@ -1,8 +1,9 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import { type Test } from 'tap'
+import refreshCookie, { allowWeakHashing, memoryStore, type AuthEvent, type RefreshCookieOptions, type User, type Users } from '../../lib/index.js'
 import { parseDuration, type Duration } from '../../lib/core/time.js'
 import { cookieJar, type CookieJar } from './cookie-jar.js'
-import refreshCookie, { allowWeakHashing, type RefreshCookieOptions, type User, type Users } from '../../lib/index.js'
+import { faultyStore, type FaultyStore } from './faulty-store.js'
 
 /** A secret that no rule refuses. */
 export const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
@@ -33,32 +34,55 @@ export function testClock (): TestClock {
 
 /** The app's user table, in memory. */
 export interface UserTable extends Required<Users> {
-  byName: Map<string, User>
+  readonly byName: Map<string, User>
+  /** Which functions were called, in order; empty it to count anew. */
+  readonly calls: string[]
+  /** Changes columns of a person's row. */
+  change (username: string, columns: Partial<User>): void
 }
 
 export function userTable (): UserTable {
   const byName = new Map<string, User>()
+  const calls: string[] = []
   const byId = (id: string) => [...byName.values()].find(user => String(user.id) === id) ?? null
+
+  function change (username: string, columns: Partial<User>): void {
+    const user = byName.get(username)
+    if (user === undefined) throw new Error(`there is no user ${username}`)
+    byName.set(username, { ...user, ...columns })
+  }
+
   return {
     byName,
-    findByUsername: async username => byName.get(username) ?? null,
-    findById: async sub => byId(sub),
+    calls,
+    change,
+    async findByUsername (username) {
+      calls.push('findByUsername')
+      return byName.get(username) ?? null
+    },
+    async findById (sub) {
+      calls.push('findById')
+      return byId(sub)
+    },
     async create ({ username, passwordHash }) {
+      calls.push('create')
       if (byName.has(username)) return null
       const user = { id: byName.size + 1, username, passwordHash }
       byName.set(username, user)
       return user
     },
     async updatePasswordHash (id, newHash, oldHash) {
+      calls.push('updatePasswordHash')
       const user = byId(String(id))
       if (user?.passwordHash !== oldHash) return false
-      byName.set(user.username, { ...user, passwordHash: newHash })
+      change(user.username, { passwordHash: newHash })
       return true
     }
   }
 }
 
-type Answer = LightMyRequestResponse
+/** A reply as a test sees it. */
+export type Answer = LightMyRequestResponse
 
 /** A browser: a cookie jar, the access token that its page holds, and the headers a browser sends. */
 export interface Browser {
@@ -76,8 +100,12 @@ export interface Browser {
   copy (): Browser
 }
 
-const HOST = 'app.example'
-const ORIGIN = `https://${HOST}`
+/** Where the app is, as its browsers spell it. */
+export const HOST = 'app.example'
+export const ORIGIN = `https://${HOST}`
+
+/** The refresh cookie's name when nothing else is set. */
+export const COOKIE = '__Host-Http-refresh'
 
 export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/auth'): Browser {
   const self: Browser = {
@@ -107,7 +135,7 @@ export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/au
     refresh: async more => grant(await self.send({ method: 'POST', url: `${prefix}/refresh`, ...more })),
     logout: async more => await self.send({ method: 'POST', url: `${prefix}/logout`, ...more }),
     get: async url => await self.send({ method: 'GET', url }),
-    cookie: () => jar.value('__Host-Http-refresh'),
+    cookie: () => jar.value(COOKIE),
     copy: () => openBrowser(app, jar.copy(), prefix)
   }
 
@@ -118,23 +146,70 @@ export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/au
   return self
 }
 
+/** An app under test, and everything around it in the test's hands. */
 export interface TestServer {
-  app: FastifyInstance
-  clock: TestClock
-  wait: TestClock['wait']
-  users: UserTable
-  browser: () => Browser
+  readonly app: FastifyInstance
+  readonly clock: TestClock
+  readonly wait: TestClock['wait']
+  readonly users: UserTable
+  /** The sessions: the calls that it saw, and the faults that it is to meet. */
+  readonly store: FaultyStore
+  /** Everything that the app's listener was told, in order. */
+  readonly events: AuthEvent[]
+  browser (): Browser
 }
 
-/** An app with our plugin, a route that needs a login, and the people who use it. */
-export async function server (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}): Promise<TestServer> {
+/** An app with our plugin, routes that need a login, what `extend` adds, and the people who use it. */
+export async function server (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend: (app: FastifyInstance) => void = () => {}): Promise<TestServer> {
   const clock = testClock()
   const users = userTable()
+  const store = faultyStore(options.store ?? memoryStore({ clock }))
+  const events: AuthEvent[] = []
   const app = Fastify(fastifyOptions)
-  await app.register(refreshCookie, { secret: SECRET, clock, users, passwords: FAST_HASHING, ...options })
+  await app.register(refreshCookie, {
+    secret: SECRET,
+    clock,
+    users,
+    passwords: FAST_HASHING,
+    onEvent (event) { events.push(event) },
+    ...options,
+    store
+  })
   app.get('/me', { onRequest: app.authenticate }, async request => ({ id: request.auth.claims?.sub }))
   app.get('/maybe', { onRequest: app.authenticateOptional }, async request => ({ id: request.auth.claims?.sub ?? null }))
+  extend(app)
   t.teardown(async () => { await app.close() })
   await app.ready()
-  return { app, clock, wait: clock.wait, users, browser: () => openBrowser(app, cookieJar(clock)) }
+  return { app, clock, wait: clock.wait, users, store, events, browser: () => openBrowser(app, cookieJar(clock)) }
+}
+
+/** A server whose user Ada has signed up: her browser, and nothing in the lists of calls and events yet. */
+export interface LoggedIn extends TestServer { readonly ada: Browser }
+
+export async function loggedIn (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend?: (app: FastifyInstance) => void): Promise<LoggedIn> {
+  const s = await server(t, options, fastifyOptions, extend)
+  const ada = s.browser()
+  await ada.signup('ada')
+  forget(s.store.calls, s.users.calls, s.events)
+  return { ...s, ada }
+}
+
+/** Empties lists, to count anew. */
+export function forget (...lists: unknown[][]): void {
+  for (const list of lists) list.length = 0
+}
+
+/** The Set-Cookie lines of a reply. */
+export function setCookies ({ headers }: Answer): string[] {
+  return [headers['set-cookie'] ?? []].flat()
+}
+
+/** The session of the cookie that a browser holds. */
+export function sessionOf (browser: Browser): string {
+  return String(payloadOf(browser.cookie())['sid'])
+}
+
+/** The payload of a token, unverified. */
+export function payloadOf (token: string | undefined): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString())
 }
