@@ -1,0 +1,104 @@
+import t from 'tap'
+import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { foundAfter, getsIn, HABITS, isFollowerFound, isLoggedOut, USES, type Habit } from './scenarios.js'
+
+/**
+ * Whom the policy of rotation signs out and whom it finds: the real core among browsers, networks and thieves that
+ * are drawn by lot, always the same lots.
+ */
+
+const ROUNDS = 100
+const HONEST_RUNS = 50
+const THEFTS = 200
+const COPIES = 1000
+
+type Policy = Partial<RotationPolicy>
+
+const OURS: Policy = {}
+const CAUTIOUS: Policy = { recoverLostReply: false }
+const STRICT: Policy = { grace: 0, recoverLostReply: false }
+
+/** What became of everybody under one policy. */
+interface Outcome {
+  /** The share of honest people who were logged out within the rounds, by their use. */
+  readonly loggedOut: Record<string, number>
+  /** Seconds from each theft until it was found, by the thief's habit, shortest first. */
+  readonly found: Record<string, number[]>
+  /** The share of copies first used 15 minutes after the theft that got in. */
+  readonly getsIn: number
+}
+
+async function simulate (policy: Policy): Promise<Outcome> {
+  const loggedOut: Outcome['loggedOut'] = {}
+  const found: Outcome['found'] = {}
+  for (const [name, use] of Object.entries(USES)) loggedOut[name] = await share(HONEST_RUNS, seed => isLoggedOut(policy, use, ROUNDS, seed))
+  for (const [name, habit] of Object.entries(HABITS)) found[name] = await timesFound(policy, habit)
+  return { loggedOut, found, getsIn: await share(COPIES, seed => getsIn(policy, 15 * 60, seed)) }
+}
+
+/** The share of so many runs, each with its own seed, in which something happens. */
+async function share (runs: number, happens: (seed: number) => Promise<boolean>): Promise<number> {
+  let count = 0
+  for (let seed = 1; seed <= runs; seed++) count += await happens(seed) ? 1 : 0
+  return count / runs
+}
+
+async function timesFound (policy: Policy, habit: Habit): Promise<number[]> {
+  const times: number[] = []
+  for (let seed = 1; seed <= THEFTS; seed++) times.push(await foundAfter(policy, habit, seed))
+  return times.sort((a, b) => a - b)
+}
+
+const medianOf = (sorted: number[] = []): number => sorted[Math.floor(sorted.length / 2)] ?? NaN
+const percent = (share: number): string => `${Math.round(share * 100)} %`
+const minutes = (seconds: number): string => `${Math.round(seconds / 60)} min`
+
+const ours = await simulate(OURS)
+const cautious = await simulate(CAUTIOUS)
+const strict = await simulate(STRICT)
+
+/** The outcomes side by side, so that what a thief can do stands beside when the thief is found. */
+function table (outcomes: Record<string, Outcome>): string[] {
+  const titles = ['policy', ...Object.keys(USES), ...Object.keys(HABITS).map(habit => `${habit} thief found after`), 'thief gets in']
+  const rows = Object.entries(outcomes).map(([policy, { loggedOut, found, getsIn }]) => [
+    policy, ...Object.values(loggedOut).map(percent), ...Object.values(found).map(times => minutes(medianOf(times))), percent(getsIn)
+  ])
+  const widths = titles.map((_, i) => Math.max(...[titles, ...rows].map(row => row[i]?.length ?? 0)))
+  return [titles, ...rows].map(row => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | '))
+}
+
+t.test('the table', async t => {
+  t.comment(`honest people logged out within ${ROUNDS} refreshes; thieves found after the theft, median of ${THEFTS}; a copy first used 15 min after the theft gets in`)
+  for (const line of table({ ours, 'recoverLostReply: false': cautious, 'strict (grace: 0)': strict })) t.comment(line)
+})
+
+t.test('an honest person is never logged out', async t => {
+  for (const [use, loggedOut] of Object.entries(ours.loggedOut)) t.equal(loggedOut, 0, use)
+})
+
+t.test('strict rotation logs honest people out, so the simulation can tell', async t => {
+  for (const [use, loggedOut] of Object.entries(strict.loggedOut)) t.ok(loggedOut > 0.4, use)
+})
+
+t.test('without recovery only the lost replies cost a login', async t => {
+  const [tabs, badNetwork, lost] = Object.values(cautious.loggedOut)
+  t.match([tabs, badNetwork], [0, 0])
+  t.equal(lost, Object.values(strict.loggedOut)[2])
+})
+
+t.test('a thief and the owner never both go on, and the thief is found within twice the time of strict rotation', async t => {
+  for (const [habit, times] of Object.entries(ours.found)) {
+    t.ok(times.every(Number.isFinite), `${habit}: every one is found`)
+    t.ok(medianOf(times) < 2 * medianOf(strict.found[habit]), `${habit}: soon`)
+  }
+})
+
+t.test('a copy one generation old gets in until the owner\'s next refresh, unless lost replies are not recovered', async t => {
+  t.ok(ours.getsIn > strict.getsIn + 0.2)
+  t.ok(Math.abs(cautious.getsIn - strict.getsIn) < 0.05)
+})
+
+t.test('a thief who follows every refresh within seconds is what only strict rotation sees', async t => {
+  t.equal(await share(10, seed => isFollowerFound(OURS, ROUNDS, seed)), 0)
+  t.equal(await share(10, seed => isFollowerFound(STRICT, ROUNDS, seed)), 1)
+})

@@ -1,0 +1,129 @@
+import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { type Seconds } from '../../lib/core/time.js'
+import { type SeededRandom } from '../support/seeded-random.js'
+import { BAD, PERFECT, send, world, type Network } from './world.js'
+
+type Policy = Partial<RotationPolicy>
+
+const MINUTE: Seconds = 60
+const HOUR: Seconds = 3600
+
+/** The access token's life: each tab refreshes when it is over, within a few seconds of the others. */
+const ROUND: Seconds = 10 * MINUTE
+const TABS_WITHIN: Seconds = 3
+
+/** The owner's refreshes while being watched: at random, since people come and go. */
+const OWNER_GAP: Seconds = 12 * MINUTE
+
+/** How an honest person uses the app. */
+export interface Use {
+  readonly tabs: number
+  readonly network: Network
+  /** How long after a lost reply the tab comes back; at the next round only, where missing. */
+  readonly backAfter?: Seconds
+}
+
+/** The honest people of DESIGN's table. */
+export const USES: Record<string, Use> = {
+  '3 tabs, perfect network': { tabs: 3, network: PERFECT },
+  '8 tabs, bad network': { tabs: 8, network: BAD },
+  'reply lost, back 5 min later': { tabs: 1, network: { ...PERFECT, lost: 0.01 }, backAfter: 5 * MINUTE }
+}
+
+/** Whether an honest person was logged out within so many rounds of refreshes. */
+export async function isLoggedOut (policy: Policy, { tabs, network, backAfter }: Use, rounds: number, seed: number): Promise<boolean> {
+  const w = world(policy, seed)
+  const ada = await w.login()
+  let loggedOut = false
+
+  w.after(ROUND, () => round(1))
+  await w.run(() => loggedOut)
+  return loggedOut
+
+  function round (count: number): void {
+    for (let tab = 0; tab < tabs; tab++) w.after(w.random.between(0, TABS_WITHIN), refresh)
+    if (count < rounds) w.after(ROUND, () => round(count + 1))
+  }
+
+  function refresh (): void {
+    send(w, ada, network, outcome => {
+      loggedOut ||= isRefusal(outcome)
+      if (outcome === 'lost' && backAfter !== undefined) w.after(backAfter, refresh)
+    })
+  }
+}
+
+/** When a thief presents what was copied: the wait before each use. */
+export type Habit = (random: SeededRandom) => Seconds
+
+/** Thieves by their habits. */
+export const HABITS: Record<string, Habit> = {
+  random: random => random.gap(15 * MINUTE),
+  polling: () => 10
+}
+
+/** How long after the theft a copied cookie is found; Infinity if owner and thief both go on for a thousand refreshes. */
+export async function foundAfter (policy: Policy, habit: Habit, seed: number): Promise<Seconds> {
+  const w = world(policy, seed)
+  const ada = await w.login()
+  const theft = w.random.between(HOUR, 2 * HOUR)
+  let found = Infinity
+  let left = 1000
+
+  w.after(w.random.gap(OWNER_GAP), owner)
+  w.after(theft, () => {
+    const thief = ada.copy()
+    w.after(habit(w.random), function again () { return use(thief, () => w.after(habit(w.random), again)) })
+  })
+  await w.run(() => found < Infinity || left === 0)
+  return found
+
+  function owner (): Promise<void> {
+    return use(ada, () => w.after(w.random.gap(OWNER_GAP), owner))
+  }
+
+  async function use (browser: typeof ada, goOn: () => void): Promise<void> {
+    const outcome = await browser.refresh()
+    if (outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED') found = w.now() - theft
+    else if (!isRefusal(outcome)) goOn()
+    left--
+  }
+}
+
+/** Whether a copy that is first used so long after the theft still gets in. */
+export async function getsIn (policy: Policy, wait: Seconds, seed: number): Promise<boolean> {
+  const w = world(policy, seed)
+  const ada = await w.login()
+  let outcome: string | undefined
+
+  w.after(w.random.gap(OWNER_GAP), async function owner () {
+    await ada.refresh()
+    w.after(w.random.gap(OWNER_GAP), owner)
+  })
+  w.after(w.random.between(HOUR, 2 * HOUR), () => {
+    const thief = ada.copy()
+    w.after(wait, async () => { outcome = await thief.refresh() })
+  })
+  await w.run(() => outcome !== undefined)
+  return !isRefusal(outcome ?? '')
+}
+
+/** Whether a thief who comes seconds after each of the owner's refreshes is found within so many of them. */
+export async function isFollowerFound (policy: Policy, rounds: number, seed: number): Promise<boolean> {
+  const w = world(policy, seed)
+  const ada = await w.login()
+  const thief = ada.copy()
+  let found = false
+  const use = async (browser: typeof ada): Promise<void> => { found ||= isRefusal(await browser.refresh()) }
+
+  for (let round = 1; round <= rounds; round++) {
+    w.after(round * ROUND, () => use(ada))
+    w.after(round * ROUND + w.random.between(1, 5), () => use(thief))
+  }
+  await w.run(() => found)
+  return found
+}
+
+function isRefusal (outcome: string): boolean {
+  return outcome.startsWith('FST_AUTH_')
+}
