@@ -1,4 +1,5 @@
-import { type EpochSeconds } from './time.js'
+import { randomId } from './random.js'
+import { type EpochSeconds, type Seconds } from './time.js'
 
 /** Why a session ended. A session ended by `reuse` answers every later token of it with FST_AUTH_REFRESH_TOKEN_REUSED. */
 export type RevokeReason = 'logout' | 'revoked' | 'reuse' | 'user_refused' | 'superseded' | 'password_changed' | 'limit'
@@ -81,4 +82,29 @@ export function isLive (session: Session, now: EpochSeconds): boolean {
 /** Whether a session was ended before its time. */
 export function isRevoked (session: Session): boolean {
   return typeof session.revokedAt === 'number'
+}
+
+/** A new session as it begins at `at`: generation 0, with no previous one. */
+export function startSession (subject: string, from: Pick<Session, 'userAgent' | 'ip'>, lasts: { readonly idle: Seconds, readonly absolute: Seconds }, at: EpochSeconds): Session {
+  const expiresAt = at + lasts.absolute
+  return {
+    id: randomId(),
+    subject,
+    generation: 0,
+    previous: null,
+    rotatedAt: at,
+    createdAt: at,
+    expiresAt,
+    idleExpiresAt: Math.min(at + lasts.idle, expiresAt),
+    authTime: at,
+    userAgent: from.userAgent,
+    ip: from.ip
+  }
+}
+
+/** An optional ability of a store. A TypeError where it is missing: registration has refused the options that need it. */
+export function ability<K extends 'list' | 'purgeExpired'> (store: SessionStore, name: K): NonNullable<SessionStore[K]> {
+  const method = store[name]
+  if (method === undefined) throw new TypeError(`this needs a store with "${name}", which keeps its sessions`)
+  return method.bind(store) as NonNullable<SessionStore[K]> // bind loses the union's correlation with K
 }

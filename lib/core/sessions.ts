@@ -1,10 +1,11 @@
-import { AuthError, type AuthErrorCode } from '../errors.js'
-import { accessClaims, claimedSession, isSubject, MAX_SUBJECT_LENGTH, judgeAccessClaims, readRefreshClaims, refreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
-import { startDeadline, type Bounded, type Timeouts } from './deadline.js'
+import { AuthError } from '../errors.js'
+import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
+import { startDeadline, type Timeouts } from './deadline.js'
 import { type RequestContext } from './events.js'
-import { randomId } from './random.js'
-import { decide, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation.js'
-import { isLive, isRevoked, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { createIssuer, type Issued } from './issue.js'
+import { type RotationPolicy } from './rotation.js'
+import { ability, isLive, isRevoked, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { prove, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
 import { type Tokens } from './tokens.js'
 import { type User, type Users } from './user.js'
@@ -25,23 +26,6 @@ export interface SessionsOptions {
   readonly findById?: Users['findById'] | undefined
   /** The app's own claims, made anew for every access token. */
   readonly appClaims?: ((user: User) => Promise<AppClaims> | AppClaims) | undefined
-}
-
-/** A refresh token and how long a browser keeps it. */
-export interface IssuedRefreshToken {
-  readonly value: string
-  /** Until the token expires; null where the cookie ends with the browser. */
-  readonly maxAge: Seconds | null
-}
-
-/** What a login or a refresh gives. */
-export interface Issued {
-  readonly accessToken: string
-  readonly claims: AccessClaims
-  /** Seconds until the access token expires. */
-  readonly expiresIn: Seconds
-  /** Null where the browser already has the live one (hold): a re-sent cookie could overwrite a newer one. */
-  readonly refreshToken: IssuedRefreshToken | null
 }
 
 /** How a login is to be. */
@@ -80,28 +64,11 @@ export interface Sessions {
   purgeExpired (): Promise<number>
 }
 
-/** A lost compare-and-set reads the row and decides again, at most this often. */
-const MAX_DECISIONS_AGAIN = 3
-
-const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
-  ended: 'FST_AUTH_SESSION_ENDED',
-  reused: 'FST_AUTH_REFRESH_TOKEN_REUSED',
-  expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
-  reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
-}
-
-/** What one call of a verb works with: its time budget, the request it is for, and the moment that it is judged by. */
-interface Work {
-  readonly bounded: Bounded
-  readonly context: RequestContext
-  /** Read once: an end that passes while a store is slow must not give a cookie that deletes itself. */
-  readonly at: EpochSeconds
-}
-
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
   const { store, tokens, access, timeouts, findById, appClaims } = options
   const policy = options.rotation
+  const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
 
   return {
@@ -111,12 +78,12 @@ export function createSessions (options: SessionsOptions): Sessions {
       const owner = user ?? await findUser(subject, work)
       const app = { ...await makeAppClaims(owner, work), ...toAppClaims(claims) }
 
-      const session = newSession(subject, work)
+      const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
       await work.bounded(() => store.create(session))
       context.emit({ type: 'login', subject, sessionId: session.id })
       await supersede(replaces, subject, work)
       await endOldest(subject, work)
-      return { ...issue(session, app, work), refreshToken: refreshTokenOf(session, remember, work) }
+      return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at) }
     },
 
     async refresh (token, context) {
@@ -126,10 +93,10 @@ export function createSessions (options: SessionsOptions): Sessions {
       const app = await makeAppClaims(user, work)
 
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
-      const { session, outcome } = await settle(presented, claimedSession(claims), work)
+      const { session, outcome } = await settle(store, policy, presented, claimedSession(claims), work)
       context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-      const refreshToken = outcome === 'hold' ? null : refreshTokenOf(session, claims.remember !== false, work)
-      return { ...issue(session, app, work), refreshToken }
+      const refreshToken = outcome === 'hold' ? null : issuer.refresh(session, claims.remember !== false, work.at)
+      return { ...issuer.access(session, app, work.at), refreshToken }
     },
 
     authenticate,
@@ -144,9 +111,9 @@ export function createSessions (options: SessionsOptions): Sessions {
     async reauthenticate ({ sid }, user, context) {
       const work = begin(context)
       const app = await makeAppClaims(user, work)
-      const session = await prove(sid, work)
+      const session = await prove(store, sid, work)
       context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-      return { ...issue(session, app, work), refreshToken: null }
+      return { ...issuer.access(session, app, work.at), refreshToken: null }
     },
 
     async logout (token, context) {
@@ -225,60 +192,6 @@ export function createSessions (options: SessionsOptions): Sessions {
     return appClaims === undefined || user === null ? {} : await bounded(async () => toAppClaims(await appClaims(user)))
   }
 
-  /** Brings the session to where the presented token takes it, by compare-and-set against other requests. */
-  async function settle (presented: Presented, claimed: Session, work: Work): Promise<{ session: Session, outcome: RefreshOutcome }> {
-    const { bounded, at } = work
-    // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
-    const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
-    if (blind) {
-      const change = rotation(presented.generation, claimed.expiresAt, policy, at)
-      const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
-      if (rotated !== null) return { session: rotated, outcome: 'rotate' }
-    }
-
-    let healed = false
-    for (let again = blind ? 1 : 0; again <= MAX_DECISIONS_AGAIN; again++) {
-      const session = await bounded(() => store.get(claimed.id, claimed))
-      if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-      const decision = decide(session, presented, policy, at)
-      if ('refuse' in decision) throw await refuse(decision.refuse, session, presented, work)
-      if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
-
-      const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
-      if (moved === null) continue
-      if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
-      healed = true // and the table again: the healed generation may be old enough to rotate
-    }
-    throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
-  }
-
-  /** Moves `authTime` alone: the generation stays, so that tabs which refresh at this moment win or lose nothing. */
-  async function prove (id: string, { bounded, at }: Work): Promise<Session> {
-    for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
-      const session = await bounded(() => store.get(id))
-      if (session === null || !isLive(session, at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
-      const { generation, previous, rotatedAt, idleExpiresAt } = session
-      const proven = await bounded(() => store.advance(id, generation, { generation, previous, rotatedAt, idleExpiresAt, authTime: at }))
-      if (proven !== null) return proven
-    }
-    throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
-  }
-
-  async function refuse (refusal: RefreshRefusal, session: Session, presented: Presented, work: Work): Promise<AuthError> {
-    if (refusal === 'reuse') {
-      await work.bounded(() => store.revoke(session.id, 'reuse'))
-      work.context.emit({
-        type: 'reuse',
-        subject: session.subject,
-        sessionId: session.id,
-        presented: presented.generation,
-        current: session.generation,
-        loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
-      })
-    }
-    return new AuthError(REFUSALS[refusal])
-  }
-
   async function end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: Work): Promise<boolean> {
     const ended = await bounded(() => store.revoke(session.id, reason))
     if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
@@ -298,38 +211,4 @@ export function createSessions (options: SessionsOptions): Sessions {
     const live = sessions.filter(session => isLive(session, work.at))
     for (const session of live.slice(0, Math.max(0, live.length - maxPerSubject))) await end(session, 'limit', work)
   }
-
-  function newSession (subject: string, { at, context: { userAgent, ip } }: Work): Session {
-    const expiresAt = at + options.absolute
-    return {
-      id: randomId(),
-      subject,
-      generation: 0,
-      previous: null,
-      rotatedAt: at,
-      createdAt: at,
-      expiresAt,
-      idleExpiresAt: Math.min(at + policy.idle, expiresAt),
-      authTime: at,
-      userAgent,
-      ip
-    }
-  }
-
-  function refreshTokenOf (session: Session, remember: boolean, { at }: Work): IssuedRefreshToken {
-    const claims = refreshClaims(session, remember)
-    return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - at : null }
-  }
-
-  function issue (session: Session, app: AppClaims, { at }: Work): Omit<Issued, 'refreshToken'> {
-    const claims = accessClaims(session, app, access, at)
-    return { accessToken: tokens.signAccess(claims), claims, expiresIn: claims.exp - at }
-  }
-}
-
-/** An optional ability of a store. Registration has refused the options that need a missing one. */
-function ability<K extends 'list' | 'purgeExpired'> (store: SessionStore, name: K): NonNullable<SessionStore[K]> {
-  const method = store[name]
-  if (method === undefined) throw new TypeError(`this needs a store with "${name}", which keeps its sessions`)
-  return method.bind(store) as NonNullable<SessionStore[K]> // bind loses the union's correlation with K
 }

@@ -1,5 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type IssuedRefreshToken } from '../core/sessions.js'
+import { type IssuedRefreshToken } from '../core/issue.js'
 
 /** Where the refresh cookie is valid and how it travels. */
 export interface CookieSettings {

@@ -1,4 +1,4 @@
-import { type Issued } from '../core/sessions.js'
+import { type Issued } from '../core/issue.js'
 import { type FromSchema, type JsonSchema } from './json-schema.js'
 
 /** The body of a successful login, signup or refresh (RFC 6749 section 5.1). */
