@@ -55,13 +55,14 @@ export function readCredentials (body: Record<string, unknown>, field: string): 
 
 /**
  * The credentials of an OAuth2 password form. Fields of the standard that mean nothing here (scope, client_id, …) and
- * unknown ones are ignored (RFC 6749 section 3.2); one sent twice is not, nor is another grant_type: null then.
+ * unknown ones are ignored, and an empty one was not sent (RFC 6749 section 3.2); one sent twice is not, nor is another
+ * grant_type: null then.
  */
 export function readPasswordForm (body: string, field: string): Record<string, string> | null {
   const form = new URLSearchParams(body)
   const known = ['grant_type', 'username', 'password'].map(name => form.getAll(name))
   if (known.some(values => values.length > 1)) return null
-  const [grantType = 'password', name, password] = known.map(([value]) => value)
+  const [grantType = 'password', name, password] = known.map(([value]) => value === '' ? undefined : value)
   if (grantType !== 'password') return null
   return { ...(name !== undefined && { [field]: name }), ...(password !== undefined && { password }) }
 }
