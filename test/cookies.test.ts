@@ -1,0 +1,214 @@
+import fastifyCookie from '@fastify/cookie'
+import t from 'tap'
+import { CookieJar } from 'tough-cookie'
+import refreshCookie, { type RefreshCookieOptions } from '../lib/index.js'
+import { systemClock } from '../lib/core/time.js'
+import { COOKIE, FAST_HASHING, loggedIn, openBrowser, ORIGIN, PASSWORD, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer } from './support/server.js'
+
+const WEEK = 604_800
+
+/** A Set-Cookie line, read as a browser reads it. */
+interface SetCookie {
+  readonly name: string
+  readonly value: string
+  /** In alphabetical order. */
+  readonly attributes: readonly string[]
+}
+
+function read (line: string): SetCookie {
+  const [pair = '', ...attributes] = line.split('; ')
+  const at = pair.indexOf('=')
+  return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes: attributes.sort() }
+}
+
+/** The only cookie of a reply. */
+function cookieOf (answer: Answer): SetCookie {
+  const [line, ...others] = setCookies(answer)
+  if (line === undefined || others.length > 0) throw new Error(`a reply with ${others.length} cookies too many`)
+  return read(line)
+}
+
+t.test('the cookie is as strong as a browser knows, by default', async t => {
+  const { ada, wait } = await loggedIn(t)
+  wait('30s')
+  for (const answer of [await ada.signup('bob'), await ada.login('ada')]) {
+    const { name, value, attributes } = cookieOf(answer)
+    t.equal(name, '__Host-Http-refresh')
+    t.match(value, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+    t.strictSame(attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+  }
+  wait('30s')
+  t.strictSame(cookieOf(await ada.refresh()).attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+})
+
+/** Settings, the name that is their default, and the attributes beside HttpOnly and Max-Age. */
+const VARIANTS: Array<[cookie: NonNullable<RefreshCookieOptions['cookie']>, name: string, attributes: string[]]> = [
+  [{}, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ sameSite: 'strict', secure: true, path: '/', partitioned: false }, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ sameSite: 'lax' }, '__Host-Http-refresh', ['Path=/', 'SameSite=Lax', 'Secure']],
+  [{ sameSite: 'none' }, '__Host-Http-refresh', ['Path=/', 'SameSite=None', 'Secure']],
+  [{ sameSite: 'none', partitioned: true }, '__Host-Http-refresh', ['Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
+  [{ path: '/auth' }, '__Secure-refresh', ['Path=/auth', 'SameSite=Strict', 'Secure']],
+  [{ domain: 'example.com' }, '__Secure-refresh', ['Domain=example.com', 'Path=/', 'SameSite=Strict', 'Secure']],
+  [{ domain: 'example.com', path: '/auth', sameSite: 'lax' }, '__Secure-refresh', ['Domain=example.com', 'Path=/auth', 'SameSite=Lax', 'Secure']],
+  [{ secure: false }, 'refresh', ['Path=/', 'SameSite=Strict']],
+  [{ secure: false, path: '/auth' }, 'refresh', ['Path=/auth', 'SameSite=Strict']],
+  [{ name: 'session' }, 'session', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ name: '__Host-session' }, '__Host-session', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ name: '__Secure-session', path: '/auth' }, '__Secure-session', ['Path=/auth', 'SameSite=Strict', 'Secure']]
+]
+
+for (const [cookie, name, attributes] of VARIANTS) {
+  t.test(`cookie ${JSON.stringify(cookie)} is set, used, and cleared with the same attributes`, async t => {
+    const { browser, wait } = await server(t, { cookie, trustedOrigins: ['https://other.example'] })
+    const ada = browser()
+    const set = cookieOf(await ada.signup('ada'))
+    t.equal(set.name, name)
+    t.strictSame(set.attributes, [...attributes, 'HttpOnly', `Max-Age=${WEEK}`].sort())
+
+    wait('30s')
+    const rotated = cookieOf(await ada.refresh())
+    t.strictSame({ ...rotated, value: '' }, { ...set, value: '' })
+
+    const cleared = cookieOf(await ada.logout())
+    t.strictSame(cleared, { name, value: '', attributes: [...attributes, 'HttpOnly', 'Max-Age=0'].sort() })
+    t.equal(ada.jar.value(name), undefined)
+  })
+}
+
+t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout', async t => {
+  const settings: Array<[cookie: RefreshCookieOptions['cookie'], site: string]> = [
+    [{}, ORIGIN],
+    [{ sameSite: 'lax', path: '/auth' }, ORIGIN],
+    [{ domain: 'app.example' }, 'https://app.example'],
+    [{ domain: 'app.example' }, 'https://login.app.example'],
+    [{ secure: false }, 'http://app.example']
+  ]
+  for (const [cookie, site] of settings) {
+    const { app } = await server(t, { clock: systemClock, cookie })
+    const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
+    const { host } = new URL(site)
+    const post = async (path: string, payload?: object): Promise<Answer> => {
+      const url = `${site}${path}`
+      const headers = { host, cookie: await jar.getCookieString(url) }
+      const answer = await app.inject({ method: 'POST', url: path, headers, ...(payload && { payload }) })
+      for (const line of setCookies(answer)) await jar.setCookie(line, url)
+      return answer
+    }
+
+    t.match(await post('/auth/signup', { username: 'ada', password: PASSWORD }), { statusCode: 201 })
+    const [held] = await jar.getCookies(`${site}/auth/refresh`)
+    t.match(held, { httpOnly: true, maxAge: WEEK })
+    t.match(await post('/auth/refresh'), { statusCode: 200 })
+    t.match(await post('/auth/logout'), { statusCode: 204 })
+    t.strictSame(await jar.getCookies(`${site}/auth/refresh`), [])
+  }
+})
+
+t.test('one reply sets it once: what was said last', async t => {
+  const { app, browser } = await server(t, {}, {}, app => {
+    app.post('/twice', async ({ auth }) => {
+      await auth.login('1')
+      return await auth.login('2')
+    })
+    app.post('/in-and-out', async ({ auth }) => {
+      await auth.login('1')
+      await auth.logout()
+      return {}
+    })
+    app.post('/out-and-in', async ({ auth }) => {
+      await auth.logout()
+      return await auth.login('2')
+    })
+  })
+  await browser().signup('ada')
+  await browser().signup('bob')
+  const post = async (url: string): Promise<SetCookie> => cookieOf(await app.inject({ method: 'POST', url }))
+  t.match(payloadOf((await post('/twice')).value), { sub: '2' })
+  t.match(await post('/in-and-out'), { value: '', attributes: ['HttpOnly', 'Max-Age=0'] })
+  t.match(payloadOf((await post('/out-and-in')).value), { sub: '2' })
+})
+
+t.test('cookies of the app are left alone', async t => {
+  const { browser } = await server(t, {}, {}, app => {
+    app.post('/raw', async ({ auth }, reply) => {
+      reply.header('set-cookie', 'theme=dark; Path=/')
+      reply.header('set-cookie', 'lang=en')
+      await auth.login('1')
+      await auth.login('1')
+      reply.header('set-cookie', ['a=1', `x${COOKIE}=2`])
+      return {}
+    })
+    app.post('/clear', async ({ auth }, reply) => {
+      reply.header('set-cookie', 'theme=dark; Path=/')
+      await auth.logout()
+      return {}
+    })
+  })
+  const ada = browser()
+  await ada.signup('ada')
+  const namesOf = (answer: Answer) => setCookies(answer).map(line => read(line).name)
+  t.strictSame(namesOf(await ada.send({ method: 'POST', url: '/raw' })), ['theme', 'lang', COOKIE, 'a', `x${COOKIE}`])
+  t.strictSame(namesOf(await ada.send({ method: 'POST', url: '/clear' })), ['theme', COOKIE])
+})
+
+t.test('cookies that the app sets by @fastify/cookie are left alone', async t => {
+  const s = await server(t, {}, {}, app => {
+    app.register(async scope => {
+      await scope.register(fastifyCookie)
+      scope.post('/theme', async ({ auth }, reply) => {
+        reply.setCookie('theme', 'dark')
+        await auth.login('1')
+        reply.setCookie('lang', 'en')
+        return {}
+      })
+    })
+  })
+  await s.browser().signup('ada')
+  const lines = setCookies(await s.app.inject({ method: 'POST', url: '/theme' }))
+  t.strictSame(lines.map(line => read(line).name).sort(), [COOKIE, 'lang', 'theme'])
+})
+
+t.test('a host\'s own @fastify/cookie options do not leak into ours', async t => {
+  const s = await server(t, {}, {}, app => {
+    app.register(async scope => {
+      await scope.register(fastifyCookie, { secret: 'a secret of the host', parseOptions: { domain: 'evil.example', httpOnly: false, secure: false, signed: true, path: '/elsewhere' } })
+      scope.post('/enter', async ({ auth }) => await auth.login('1'))
+    })
+  })
+  await s.browser().signup('ada')
+  const { attributes } = cookieOf(await s.app.inject({ method: 'POST', url: '/enter' }))
+  t.strictSame(attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+})
+
+t.test('the refresh token is in no body and in no other header', async t => {
+  const { ada, wait } = await loggedIn(t)
+  wait('30s')
+  for (const answer of [await ada.signup('bob'), await ada.login('ada'), await ada.refresh(), await ada.get('/auth/sessions'), await ada.get('/me')]) {
+    const { 'set-cookie': _, ...headers } = answer.headers
+    t.notMatch(JSON.stringify([answer.body, headers]), String(ada.cookie()))
+  }
+})
+
+t.test('the cookie is no longer than browsers keep, for the longest subject', async t => {
+  const sub = 'ü'.repeat(255)
+  const { app } = await server(t, { users: {} }, {}, app => {
+    app.post('/enter', async ({ auth }) => await auth.login(sub, { claims: { roles: Array(500).fill('reader') }, remember: false }))
+  })
+  const { name, value } = cookieOf(await app.inject({ method: 'POST', url: '/enter' }))
+  t.equal(payloadOf(value)['sub'], sub)
+  t.ok(name.length + value.length <= 4096, 'RFC 6265bis section 5.6')
+})
+
+t.test('two registrations with two names hold two sessions in one jar', async t => {
+  const inner = { secret: SECRET, users: userTable(), clock: testClock(), passwords: FAST_HASHING, prefix: '/admin', cookie: { name: '__Host-admin' } }
+  const { app, browser } = await server(t, {}, {}, app => { app.register(async scope => { await scope.register(refreshCookie, inner) }) })
+  const ada = browser()
+  const admin = openBrowser(app, ada.jar, '/admin')
+  await ada.signup('ada')
+  await admin.signup('root')
+  t.match(await ada.refresh(), { statusCode: 200 })
+  t.match(await admin.logout(), { statusCode: 204 })
+  t.match((await admin.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
