@@ -12,6 +12,9 @@ export interface Credentials {
   readonly password: unknown
 }
 
+/** A user whose password has just been verified. */
+export type ProvenUser = User & { readonly passwordHash: string }
+
 /** Signup and login against the app's users. Each exists only if `users` gives what it needs. */
 export interface Accounts {
   /**
@@ -28,12 +31,12 @@ export interface Accounts {
    * The user of a session that is under way, if the password proves them once more; needs `findById`. Throws
    * FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
-  readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<User>
+  readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<ProvenUser>
   /**
    * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
    * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile.
    */
-  readonly changePassword?: (user: User, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
+  readonly changePassword?: (user: ProvenUser, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
 }
 
 /** What accounts are built from. */
@@ -99,7 +102,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const newHash = await passwords.hash(newPassword)
 
       return async function commit () {
-        const replaced = passwordHash !== null && await bounded(() => updatePasswordHash(id, newHash, passwordHash))
+        const replaced = await bounded(() => updatePasswordHash(id, newHash, passwordHash))
         if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
         context.emit({ type: 'password_changed', subject: String(id) })
       }
@@ -107,11 +110,11 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   /** The user, if the password is theirs and they may log in. */
-  async function proven (user: User | null, password: unknown, context: RequestContext): Promise<User> {
+  async function proven (user: User | null, password: unknown, context: RequestContext): Promise<ProvenUser> {
     // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
     const matches = await passwords.verify(user?.passwordHash ?? null, password)
 
-    if (user === null || !matches || user.disabled) {
+    if (user === null || !hasPassword(user) || !matches || user.disabled) {
       if (user !== null) warnIfUnreadable(user)
       context.emit({ type: 'login_failed', subject: user === null ? null : String(user.id) })
       throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
@@ -125,9 +128,9 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   /** The user, with a stronger hash if theirs is weaker than today's: only a login knows the password. */
-  async function strengthened (user: User, password: unknown): Promise<User> {
+  async function strengthened (user: ProvenUser, password: unknown): Promise<ProvenUser> {
     const { id, passwordHash } = user
-    if (updatePasswordHash === undefined || passwordHash === null || !passwords.needsRehash(passwordHash)) return user
+    if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return user
     try {
       const newHash = await passwords.hash(password)
       const replaced = await bounded(() => updatePasswordHash(id, newHash, passwordHash))
@@ -137,6 +140,10 @@ export function createAccounts (options: AccountsOptions): Accounts {
       return user
     }
   }
+}
+
+function hasPassword (user: User): user is ProvenUser {
+  return user.passwordHash !== null
 }
 
 /** As Fastify's own validation answers. */

@@ -48,10 +48,11 @@ t.test('signup and login exist only if the app\'s users give what they need', as
   const { findByUsername, create, updatePasswordHash } = userTable()
   const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, timeouts: { call: 2, request: 3 } }))
 
-  t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login'])
+  t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login', 'changePassword'])
   t.strictSame(abilities({ findByUsername }), ['login'])
   t.strictSame(abilities({ create }), ['signup'])
-  t.strictSame(abilities({ updatePasswordHash }), [])
+  t.strictSame(abilities({ findById: async () => null }), ['reauthenticate'])
+  t.strictSame(abilities({ updatePasswordHash }), ['changePassword'])
 })
 
 t.test('signup', async t => {
