@@ -2,8 +2,9 @@ import { type FastifySchema, type RouteOptions } from 'fastify'
 import { messageOf, statusOf, type AuthErrorCode } from '../errors.js'
 import { type JsonSchema } from './json-schema.js'
 
-/** Names of our security schemes in an OpenAPI document. */
+/** The name of the access token's security scheme in an OpenAPI document. */
 export const ACCESS_TOKEN_SCHEME = 'accessToken'
+/** The name of the refresh cookie's. */
 export const REFRESH_COOKIE_SCHEME = 'refreshCookie'
 
 type SecurityScheme = Readonly<Record<string, unknown>>

@@ -1,0 +1,249 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+
+interface Part {
+  /** The files and folders whose values and types it may use, besides itself. */
+  readonly uses?: readonly string[]
+  /** The files and folders whose types alone it may use. */
+  readonly usesTypesOf?: readonly string[]
+  readonly packages?: readonly string[]
+}
+
+/** The parts of lib, from the bottom to the top: imports point upwards in this table only. */
+const PARTS: Readonly<Record<string, Part>> = {
+  'client/': {},
+  'errors.ts': {},
+  'core/': { uses: ['errors.ts'], packages: ['node:crypto'] },
+  'stores/': { uses: ['core/'] },
+  'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
+  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:util', 'argon2'] },
+  'options.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
+  'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
+  'http/': {
+    uses: ['core/', 'errors.ts'],
+    usesTypesOf: ['accounts/'],
+    packages: ['fastify', '@fastify/jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
+  },
+  'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'http/', 'errors.ts'], packages: ['fastify', 'fastify-plugin'] },
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['core/', 'http/', 'options.ts'] }
+}
+
+const FUNCTION_LINES = 60
+const FILE_LINES = 240
+/** Files that are long because they are lists. */
+const LISTS: Readonly<Record<string, number>> = { 'testing/store-contract.ts': 400 }
+
+interface Import {
+  /** A path inside lib, or the name of a package. */
+  readonly target: string
+  readonly isPackage: boolean
+  readonly typesOnly: boolean
+}
+
+interface SourceFile {
+  readonly path: string
+  readonly tree: ts.SourceFile
+  readonly imports: readonly Import[]
+}
+
+const sources = readdirSync('lib', { recursive: true, encoding: 'utf8' })
+  .map(path => path.replaceAll('\\', '/'))
+  .filter(path => path.endsWith('.ts'))
+  .sort()
+  .map(read)
+
+t.test('every file of lib loads, so that coverage counts it', async t => {
+  for (const { path } of sources) t.ok(await import(`../lib/${path.replace(/\.ts$/, '.js')}`), path)
+})
+
+t.test('every file belongs to a part, and every part has files', async t => {
+  t.same(sources.filter(({ path }) => partOf(path) === '').map(({ path }) => path), [])
+  const there = new Set(sources.map(({ path }) => partOf(path)))
+  t.same(Object.keys(PARTS).filter(part => part !== 'client/' && !there.has(part)), [])
+})
+
+t.test('a part imports only what the table allows it', async t => {
+  const wrong = sources.flatMap(({ path, imports }) => imports
+    .filter(imported => !mayImport(path, imported))
+    .map(({ target, typesOnly }) => `${path} → ${target}${typesOnly ? ' (types)' : ''}`))
+  t.same(wrong, [])
+})
+
+t.test('no file reaches itself by its imports, those of types included', async t => {
+  t.same(sources.flatMap(({ path }) => findCycle(path)), [])
+})
+
+/** What no file may do, and the files that may. */
+const FORBIDDEN: ReadonlyArray<readonly [name: string, found: (node: ts.Node) => boolean, exceptIn?: string]> = [
+  ['the time of the machine', readsTime, 'core/time.ts'],
+  ['chance that can be guessed', node => isMember(node, 'Math', 'random')],
+  ['the console', node => ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === 'console'],
+  ['the type any', node => node.kind === ts.SyntaxKind.AnyKeyword]
+]
+
+for (const [name, found, exceptIn] of FORBIDDEN) {
+  t.test(`no file uses ${name}`, async t => {
+    const places = sources
+      .filter(({ path }) => path !== exceptIn)
+      .flatMap(source => descendants(source.tree).filter(found).map(node => place(source, node)))
+    t.same(places, [])
+  })
+}
+
+t.test('no comment silences the compiler, the linter or the coverage', async t => {
+  const silencer = /@ts-(ignore|nocheck|expect-error)|eslint-disable|\b(c8|v8|istanbul) ignore/
+  t.same(sources.filter(({ tree }) => silencer.test(tree.text)).map(({ path }) => path), [])
+})
+
+t.test('every export has a doc comment', async t => {
+  const bare = sources.flatMap(source => source.tree.statements
+    .filter(statement => isExported(statement) && ts.getJSDocCommentsAndTags(statement).length === 0)
+    .map(statement => place(source, statement)))
+  t.same(bare, [])
+})
+
+t.test('every file can be read at a sitting', async t => {
+  const long = sources
+    .map(({ path, tree }) => ({ path, lines: codeLines(tree) }))
+    .filter(({ path, lines }) => lines > (LISTS[path] ?? FILE_LINES))
+  t.same(long, [])
+})
+
+t.test('every function can be seen at once', async t => {
+  const long = sources.flatMap(source => descendants(source.tree)
+    .filter(isFunctionWithBody)
+    .filter(node => ownLines(node) > FUNCTION_LINES)
+    .map(node => `${place(source, node)} has ${ownLines(node)} lines of its own`))
+  t.same(long, [])
+})
+
+function read (path: string): SourceFile {
+  const tree = ts.createSourceFile(path, readFileSync(`lib/${path}`, 'utf8'), ts.ScriptTarget.Latest, true)
+  const imports = descendants(tree).flatMap(node => {
+    const specifier = specifierOf(node)
+    if (specifier === undefined) return []
+    const isPackage = !specifier.startsWith('.')
+    const target = isPackage ? specifier : posix.join(posix.dirname(path), specifier).replace(/\.js$/, '.ts')
+    return [{ target, isPackage, typesOnly: importsTypesOnly(node) }]
+  })
+  return { path, tree, imports }
+}
+
+/** What a node imports, if it does: import and export declarations, import() and the type import('…'). */
+function specifierOf (node: ts.Node): string | undefined {
+  const specifier = ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
+    ? node.moduleSpecifier
+    : ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
+      ? node.arguments[0]
+      : ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined
+  return specifier !== undefined && ts.isStringLiteral(specifier) ? specifier.text : undefined
+}
+
+function importsTypesOnly (node: ts.Node): boolean {
+  if (ts.isImportTypeNode(node)) return true
+  if (ts.isExportDeclaration(node)) {
+    return node.isTypeOnly || (node.exportClause !== undefined && ts.isNamedExports(node.exportClause) && node.exportClause.elements.every(({ isTypeOnly }) => isTypeOnly))
+  }
+  if (!ts.isImportDeclaration(node) || node.importClause === undefined) return false
+  const { phaseModifier, name, namedBindings } = node.importClause
+  if (phaseModifier === ts.SyntaxKind.TypeKeyword) return true
+  return name === undefined && namedBindings !== undefined && ts.isNamedImports(namedBindings) && namedBindings.elements.every(({ isTypeOnly }) => isTypeOnly)
+}
+
+/** '' where no part holds the file. */
+function partOf (path: string): string {
+  return Object.keys(PARTS).find(part => holds(part, path)) ?? ''
+}
+
+function holds (fileOrFolder: string, path: string): boolean {
+  return fileOrFolder.endsWith('/') ? path.startsWith(fileOrFolder) : path === fileOrFolder
+}
+
+function mayImport (path: string, { target, isPackage, typesOnly }: Import): boolean {
+  const part = partOf(path)
+  const { uses = [], usesTypesOf = [], packages = [] } = PARTS[part] ?? {}
+  if (isPackage) return packages.includes(target)
+  return [part, ...uses, ...(typesOnly ? usesTypesOf : [])].some(allowed => holds(allowed, target))
+}
+
+/** The way from a file back to itself, as one line, or nothing. */
+function findCycle (start: string): string[] {
+  const seen = new Set<string>()
+  const follow = (path: string, way: readonly string[]): string[] => {
+    for (const { target } of sources.find(source => source.path === path)?.imports ?? []) {
+      if (target === start) return [[...way, target].join(' → ')]
+      if (seen.has(target)) continue
+      seen.add(target)
+      const cycle = follow(target, [...way, target])
+      if (cycle.length > 0) return cycle
+    }
+    return []
+  }
+  return follow(start, [start])
+}
+
+function readsTime (node: ts.Node): boolean {
+  return isMember(node, 'Date', 'now') ||
+    (ts.isNewExpression(node) && node.expression.getText() === 'Date' && (node.arguments ?? []).length === 0)
+}
+
+function isMember (node: ts.Node, object: string, member: string): boolean {
+  return ts.isPropertyAccessExpression(node) && node.expression.getText() === object && node.name.text === member
+}
+
+/** Whether it declares what it exports: what is only passed on is documented where it is declared. */
+function isExported (statement: ts.Statement): boolean {
+  return ts.canHaveModifiers(statement) && (ts.getModifiers(statement) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+}
+
+function isFunctionWithBody (node: ts.Node): node is ts.FunctionLikeDeclaration {
+  return ts.isFunctionLike(node) && 'body' in node && node.body !== undefined
+}
+
+/** The lines of a function without those of the functions in it: a factory is as long as what it does itself. */
+function ownLines (node: ts.Node): number {
+  const nested = (inner: ts.Node): number => {
+    let lines = 0
+    inner.forEachChild(child => { lines += isFunctionWithBody(child) ? span(child) : nested(child) })
+    return lines
+  }
+  return span(node) - nested(node)
+}
+
+function span (node: ts.Node): number {
+  return lineOf(node, node.getEnd()) - lineOf(node, node.getStart()) + 1
+}
+
+/** Lines with anything on them but comments. */
+function codeLines (tree: ts.SourceFile): number {
+  const lines = new Set<number>()
+  const visit = (node: ts.Node): void => {
+    if (ts.isJSDoc(node)) return
+    const parts = node.getChildren(tree)
+    parts.forEach(visit)
+    if (parts.length > 0 || node.kind === ts.SyntaxKind.EndOfFileToken) return
+    for (let line = lineOf(node, node.getStart()); line <= lineOf(node, node.getEnd()); line++) lines.add(line)
+  }
+  visit(tree)
+  return lines.size
+}
+
+function lineOf (node: ts.Node, position: number): number {
+  return node.getSourceFile().getLineAndCharacterOfPosition(position).line
+}
+
+function place ({ path }: SourceFile, node: ts.Node): string {
+  return `lib/${path}:${lineOf(node, node.getStart()) + 1} ${node.getText().split('\n', 1)[0]}`
+}
+
+function descendants (node: ts.Node): ts.Node[] {
+  const found: ts.Node[] = []
+  const visit = (child: ts.Node): void => {
+    found.push(child)
+    child.forEachChild(visit)
+  }
+  node.forEachChild(visit)
+  return found
+}
