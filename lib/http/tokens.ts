@@ -59,9 +59,7 @@ async function registerJwt (scope: FastifyInstance, kind: TokenKind, { kid, algo
     // Times are judged in the core, by the injected clock; here they would be judged by Date.now.
     verify: { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true }
   })
-  const jwt = (scope.jwt as unknown as Record<string, JWT>)[namespace] // namespaces are not in the types of `jwt`
-  if (jwt === undefined) throw new Error('@fastify/jwt did not register its namespace')
-  return jwt
+  return Reflect.get(scope.jwt, namespace) as JWT // namespaces are not in the types of `jwt`
 }
 
 /** The payload, or undefined: whatever @fastify/jwt throws, and it throws errors that would be a 500, is one refusal. */
@@ -80,20 +78,19 @@ function verifySignature (jwt: JWT, token: string, key: Key | undefined): unknow
  */
 function keyFinder (ring: KeyRing, type: string): (encodedHeader: string) => Key | null {
   return encodedHeader => {
-    const header = parseHeader(encodedHeader)
-    const key = typeof header?.['kid'] === 'string' ? ring.byKid.get(header['kid']) : undefined
-    if (header === null || key === undefined) return null
-    const ours = header['alg'] === key.algorithm && isType(header['typ'], type) && header['crit'] === undefined
-    return ours ? key : null
+    const { kid, alg, typ, crit } = parseHeader(encodedHeader)
+    const key = typeof kid === 'string' ? ring.byKid.get(kid) : undefined
+    if (key === undefined) return null
+    return alg === key.algorithm && isType(typ, type) && crit === undefined ? key : null
   }
 }
 
-function parseHeader (encoded: string): Record<string, unknown> | null {
+/** What a header says; nothing where it is not one. */
+function parseHeader (encoded: string): Record<string, unknown> {
   try {
-    const header: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString())
-    return typeof header === 'object' && header !== null ? { ...header } : null
+    return { ...JSON.parse(Buffer.from(encoded, 'base64url').toString()) }
   } catch {
-    return null
+    return {}
   }
 }
 

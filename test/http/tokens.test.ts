@@ -235,6 +235,16 @@ t.test('an access token ends exactly at its exp, whatever the leeway', async t =
   t.equal(await access(token), 'FST_AUTH_ACCESS_TOKEN_EXPIRED')
 })
 
+t.test('times are told by the clock of the options alone, whatever the machine says', async t => {
+  for (const now of [1_000_000_000, 4_102_444_800]) {
+    const { doors: { access, refresh } } = await doors(t, { clock: () => now })
+    const claims = { iat: now, nbf: now, exp: now + 600, auth_time: now, end: now + 700 }
+    t.equal(await access(forged('access', { claims })), 'ok', String(now))
+    t.equal(await refresh(forged('refresh', { claims })), 'FST_AUTH_SESSION_ENDED', 'as there is no such session')
+    t.equal(await access(forged('access', { claims: { ...claims, nbf: now + 6 } })), INVALID.access)
+  }
+})
+
 t.test('a refresh token ends exactly at its exp', async t => {
   const { doors: { refresh }, store, wait } = await doors(t)
   const token = forged('refresh', { claims: { exp: START + 10 } })
