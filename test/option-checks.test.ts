@@ -1,5 +1,5 @@
 import t from 'tap'
-import { callback, defaultTo, duration, flag, group, listOf, oneOf, oneOrMore, optional, refuse, text, type Check } from '../lib/option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, refuse, text, type Check } from '../lib/option-checks.js'
 
 /** One value of every kind that JavaScript has. */
 const EVERYTHING: readonly unknown[] = [
@@ -28,6 +28,8 @@ t.test('a check lets its own kind through and refuses everything else by name', 
   t.strictSame(passed(listOf(text)), [[], ['a']])
   t.strictSame(passed(oneOrMore(oneOf('a'))), ['a', [], ['a']])
   t.strictSame(passed(optional(flag)), [undefined, true, false])
+  t.strictSame(passed(integer(0, 1)), [0, -0, 1])
+  t.strictSame(passed(integer(-1, 2 ** 53 - 1)), [0, -0, 1, -1])
   t.strictSame(passed(duration(0, 900)), [0, -0, 1, 900, 0])
   t.strictSame(passed(duration(1, 900)), [1, 900])
 })

@@ -5,6 +5,7 @@ import { allowWeakHashing } from '../lib/accounts/password-options.js'
 import { systemClock } from '../lib/core/time.js'
 import { optionTable, readOptions, warningsOf, type RefreshCookieOptions, type Settings } from '../lib/options.js'
 import { memoryStore } from '../lib/stores/memory.js'
+import { statelessStore } from '../lib/stores/stateless.js'
 
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
@@ -39,7 +40,7 @@ t.test('everything has the default that the documents name', async t => {
     issuer: undefined,
     audience: undefined,
     prefix: '/auth',
-    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions' },
+    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate' },
     store: undefined,
     users: undefined,
     accounts: { usernameField: 'username' },
@@ -48,6 +49,7 @@ t.test('everything has the default that the documents name', async t => {
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true },
     cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false },
     passwords: {},
+    sessions: { maxPerUser: undefined, bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
     clock: systemClock
@@ -92,7 +94,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   issuer: { takes: WORDS },
   audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
   prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
-  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
+  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
   store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
   users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
   'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
@@ -113,6 +115,8 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
   'cookie.partitioned': { takes: ['true', 'false'] },
   passwords: { takes: ['object', 'date'] },
+  'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
+  'sessions.bindUserAgent': { takes: ['true', 'false'] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
   'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
   onEvent: { takes: ['function'] },
@@ -146,7 +150,7 @@ function complaintOf (act: () => unknown): string {
 }
 
 t.test('a group that is none is refused by its name and not printed', async t => {
-  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'timeouts']) {
+  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'sessions', 'timeouts']) {
     for (const value of [null, true, 1, SECRET, [SECRET], () => SECRET]) {
       throwsSentence(t, { [name]: value }, new RegExp(`^option "${name}" must be an object$`))
     }
@@ -230,6 +234,7 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
     [{ cookie: { name: '__host-a', secure: false } }, /"cookie\.name" starts with "__Host-"/],
     [{ cookie: { name: '__Secure-a', secure: false } }, /"cookie\.name" starts with "__Secure-"/],
     [{ cookie: { name: '__http-a', secure: false } }, /"cookie\.name" starts with "__Secure-" or "__Http-"/],
+    [{ sessions: { maxPerUser: 5 }, store: statelessStore() }, /"sessions\.maxPerUser" needs a store that can list/],
     [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/]
   ]
   for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
@@ -246,6 +251,8 @@ t.test('what is just inside those bounds is fine', async t => {
     { cookie: { sameSite: 'none', partitioned: true }, trustedOrigins: ['https://app.example'] },
     { cookie: { name: '__Host-mine' } },
     { cookie: { name: '__Secure-mine', path: '/auth', domain: 'example.com' } },
+    { sessions: { maxPerUser: 1 } },
+    { sessions: { maxPerUser: 10_000 }, store: memoryStore() },
     { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }
   ]
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
