@@ -1,5 +1,9 @@
 import { inspect } from 'node:util'
-import { readPasswordOptions, type PasswordOptions } from './accounts/password-options.js'
+import { allowWeakHashing, assertStrong, MINIMA } from './accounts/hashing-strength.js'
+import { MAX_COST } from './accounts/password-hash.js'
+import { type PasswordCheck } from './accounts/password-policy.js'
+import { type VerifyLegacy } from './accounts/passwords.js'
+import { type PepperOptions } from './accounts/pepper.js'
 import { isOrigin } from './core/origin.js'
 import { secretWeakness, type HmacAlgorithm } from './core/keys.js'
 import { type AppClaims } from './core/claims.js'
@@ -64,8 +68,36 @@ export interface RefreshCookieOptions {
     /** Cookies having independent partitioned state (CHIPS), for an app inside other sites' pages. */
     partitioned?: boolean | undefined
   } | undefined
-  /** How passwords are judged and hashed. */
-  passwords?: PasswordOptions | undefined
+  /** How passwords are judged and hashed (argon2id). */
+  passwords?: {
+    /** Memory for one hash, in KiB. */
+    memoryCost?: number | undefined
+    /** Passes over the memory. */
+    timeCost?: number | undefined
+    /** Lanes. */
+    parallelism?: number | undefined
+    /** The fewest characters (Unicode code points) of a new password, 8 to 64. */
+    minLength?: number | undefined
+    /** The app's own rule for new passwords, e.g. a look-up among breached ones. */
+    check?: PasswordCheck | undefined
+    /** Verifies hashes of other systems (bcrypt, scrypt, …); each is replaced at the next login of its owner. */
+    verifyLegacy?: VerifyLegacy | undefined
+    /** A secret in every hash, kept away from the database: at least 32 random bytes, in a ring so that it can change. */
+    pepper?: PepperOptions | undefined
+    /** How much password work may be under way and waiting; what goes beyond is answered 503. */
+    queue?: {
+      /** Hashes at once. libuv has 4 threads by default, and files and DNS need some of them. */
+      concurrency?: number | undefined
+      /** Those that may wait for their turn. */
+      waiting?: number | undefined
+      /** The longest wait for a turn. */
+      maxWait?: Duration | undefined
+    } | undefined
+    /** Lets hashing be weaker than the minimum, for tests; refused in production. */
+    [allowWeakHashing]?: boolean | undefined
+  } | undefined
+  /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
+  revocation?: 'refresh' | 'immediate' | undefined
   sessions?: {
     /** How many live sessions a user may have: a login beyond ends the oldest. Unlimited by default. */
     maxPerUser?: number | undefined
@@ -104,10 +136,21 @@ const secrets: Check<readonly string[]> = (value, option) => {
   return unprintable(checked)
 }
 
-/** A frozen copy that shows none of its members to a log, be it by util.inspect or as JSON. */
-function unprintable (list: readonly string[]): readonly string[] {
+// Neither it nor the keys' names are printed: a secret may have been put in their place.
+const keyId: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^[\w-]{1,8}$/.test(value)) return value
+  throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
+}
+
+const pepperKeys: Check<Readonly<Record<string, string>>> = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
+  return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
+}
+
+/** Freezes an object, and shows none of its members to a log, be it by util.inspect or as JSON. */
+function unprintable<T extends object> (object: T): T {
   const value = (): string => '[secret]'
-  return Object.freeze(Object.defineProperties([...list], { toJSON: { value }, [inspect.custom]: { value } }))
+  return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
 }
 
 const urlPath: Check<string> = (value, option) =>
@@ -155,15 +198,28 @@ const users: Check<Users> = (value, option) => {
   return value as Users // its functions' parameters cannot be checked
 }
 
-const anything: Check<unknown> = value => value
+const passwordGroup = group({
+  // 128 KiB: 8 for each of the most lanes (RFC 9106 section 3.1).
+  memoryCost: defaultTo(MINIMA[0].memoryCost, integer(128, MAX_COST.memoryCost)),
+  timeCost: defaultTo(MINIMA[0].timeCost, integer(1, MAX_COST.timeCost)),
+  parallelism: defaultTo(1, integer(1, MAX_COST.parallelism)),
+  // NIST SP 800-63B section 3.1.1.2: 8 at the very least, and 64 must be welcome.
+  minLength: defaultTo(8, integer(8, 64)),
+  check: optional(callback<PasswordCheck>()),
+  verifyLegacy: optional(callback<VerifyLegacy>()),
+  pepper: optional(group({ current: keyId, keys: pepperKeys })),
+  queue: group({
+    concurrency: defaultTo(2, integer(1, 128)),
+    waiting: defaultTo(50, integer(0, 10_000)),
+    maxWait: defaultTo('5s', duration(1, 60))
+  })
+})
 
-const passwordNames = group({ memoryCost: anything, timeCost: anything, parallelism: anything, minLength: anything, check: anything })
-
-const passwords: Check<PasswordOptions> = (value = {}, option) => {
-  passwordNames(value, option)
-  readPasswordOptions(value as PasswordOptions) // which checks every value
-  return value as PasswordOptions
-}
+const passwords: typeof passwordGroup = Object.assign((value: unknown, option: string) => {
+  const read = passwordGroup(value, option)
+  assertStrong(read, Reflect.get(Object(value), allowWeakHashing) === true)
+  return read
+}, { checks: passwordGroup.checks })
 
 const clock: Check<Clock> = (value, option) => {
   const tell = callback<Clock>()(value, option)
@@ -216,6 +272,7 @@ export const optionTable = group({
     partitioned: defaultTo(false, flag)
   }),
   passwords,
+  revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
   sessions: group({
     maxPerUser: optional(integer(1, 10_000)),
     bindUserAgent: defaultTo(false, flag)
@@ -262,6 +319,8 @@ function combinations (settings: Settings, production: boolean): ReadonlyArray<r
       'option "accessToken.claims" needs "users.findById", since claims are made anew at every refresh'],
     [settings.sessions.maxPerUser !== undefined && settings.store !== undefined && settings.store.list === undefined,
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out'],
+    [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
+      'option "revocation" is \'immediate\', which needs a store that tells what other instances end (subscribe): use another store, or \'refresh\''],
     [!cookie.secure && production,
       'option "cookie.secure" is false in production: serve the app over https and leave it true'],
     [!cookie.secure && cookie.sameSite === 'none',

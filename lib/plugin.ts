@@ -2,9 +2,9 @@ import { type FastifyBaseLogger, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { createAccounts, type Accounts } from './accounts/accounts.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
-import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { deriveKeyRing, type KeyRing, type TokenKind } from './core/keys.js'
+import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
 import { createAudit } from './http/audit.js'
@@ -14,6 +14,7 @@ import { decorateInstance, decorateRequest, type SessionAdministration } from '.
 import { markProtected } from './http/openapi.js'
 import { registerPackages, type Packages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
+import { followRevocations, openOnReady } from './http/store-lifecycle.js'
 import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
 import { memoryStore } from './stores/memory.js'
 
@@ -28,13 +29,15 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 
   const store = settings.store ?? memoryStore({ clock: settings.clock })
   const packages = await registerPackages(fastify, keyRings(settings))
-  const sessions = buildSessions(settings, store, packages)
-  const passwords = createPasswords({ ...settings.passwords, timeouts: settings.timeouts })
+  const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
+  const sessions = buildSessions(settings, store, packages, revocations)
+  const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
 
   const cookie = createRefreshCookie(settings.cookie, packages.serializeCookie)
   const audit = createAudit(settings.clock, settings.onEvent)
   const authOf = decorateRequest(fastify, { sessions, cookie, audit })
+  const app: RequestContext = { ...NOWHERE, emit: event => audit(event, NOWHERE, null, fastify.log) }
   const { authenticateStrict, ...hooks } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
     ...hooks,
@@ -43,16 +46,14 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
     },
     verifyAccessToken: token => sessions.authenticate(token),
-    sessions: administration(sessions, {
-      ...NOWHERE,
-      emit: event => audit(event, NOWHERE, null, fastify.log)
-    }),
+    sessions: administration(sessions, app),
     passwords
   })
 
   const protecting = new Set<unknown>([hooks.authenticate, authenticateStrict])
   fastify.addHook('onRoute', route => markProtected(route, protecting))
-  fastify.addHook('onReady', async () => await openStore(store, settings, fastify.log))
+  openOnReady(fastify, store, settings.timeouts)
+  if (revocations !== undefined) followRevocations(fastify, store, revocations, app)
   fastify.register(async scope => registerRoutes(scope, {
     accounts,
     authOf,
@@ -78,7 +79,7 @@ function keyRings ({ secret = [], accessToken, refreshToken }: Settings): Record
   }
 }
 
-function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages): Sessions {
+function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, revocations: Revocations | undefined): Sessions {
   const { clock, issuer, audience, accessToken, refreshToken, timeouts, users } = settings
   return createSessions({
     store,
@@ -88,9 +89,19 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
     access: { expiresIn: accessToken.expiresIn, leeway: accessToken.leeway, issuer, audience },
     rotation: { ...refreshToken, bindUserAgent: settings.sessions.bindUserAgent },
     maxPerSubject: settings.sessions.maxPerUser,
+    revocations,
     absolute: refreshToken.absolute,
     findById: users?.findById?.bind(users),
     appClaims: accessToken.claims
+  })
+}
+
+/** An entry matters as long as any access token lives that was signed before it, or while it was on its way. */
+function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Settings): Revocations {
+  return createRevocations({
+    clock,
+    retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,
+    skew: Math.max(accessToken.leeway, Math.ceil(refreshToken.grace / 3))
   })
 }
 
@@ -106,18 +117,5 @@ function administration (sessions: Sessions, context: RequestContext): SessionAd
     revoke: id => sessions.revoke(id, 'revoked', context),
     revokeAll: subject => sessions.revokeAll(subject, 'revoked', context),
     purgeExpired: () => sessions.purgeExpired()
-  }
-}
-
-/** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */
-async function openStore (store: SessionStore, { timeouts }: Settings, log: FastifyBaseLogger): Promise<void> {
-  const open = store.open?.bind(store)
-  if (open === undefined) return
-  try {
-    await startDeadline(timeouts)(open)
-  } catch (error) {
-    const { cause } = error as Error // an AuthError: nothing else leaves a deadline
-    if (cause instanceof TypeError) throw cause
-    log.warn({ err: cause }, 'auth: the session store cannot be reached at start: logins and refreshes answer 503 until it can')
   }
 }

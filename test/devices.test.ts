@@ -41,7 +41,7 @@ t.test('parallel logins never leave more sessions than allowed', async t => {
 t.test('a limit of sessions needs a store that can list them', async t => {
   const app = Fastify()
   app.register(refreshCookie, { secret: SECRET, store: statelessStore(), sessions: { maxPerUser: 3 } })
-  await t.rejects(app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
+  await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
 })
 
 t.test('changing the password', async t => {

@@ -28,6 +28,8 @@ export type AuthEvent =
   /** `sessionId` is null where all sessions of the subject were ended, or all but one. */
   | { readonly type: 'revoked', readonly subject: string, readonly sessionId: string | null, readonly reason: RevokeReason }
   | { readonly type: 'cross_site_refused' }
+  /** Whether this instance hears of sessions that others end (`revocation: 'immediate'`). */
+  | { readonly type: 'revocation_feed', readonly up: boolean }
 
 /** An event, when it happened, and where the request came from. */
 export type AuditEvent = AuthEvent & Whereabouts & {

@@ -68,8 +68,11 @@ export interface SessionStore {
   list? (subject: string): Promise<Session[]>
   /** Deletes the rows whose absolute end passed before `before`, and may delete those whose idle end did; resolves to how many. */
   purgeExpired? (before: EpochSeconds): Promise<number>
-  /** Calls back for each session that any instance ends; the returned function stops that. */
-  subscribe? (listener: RevocationListener): () => void
+  /**
+   * Calls back for each session that any instance ends, at once for those of its own, until the returned function is
+   * called. `onConnection` is told whenever it is up (at first too) or down: what ends while it is down is not told.
+   */
+  subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
   /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never work as it is. */
   open? (): Promise<void>
 }

@@ -3,6 +3,7 @@ import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readR
 import { startDeadline, type Timeouts } from './deadline.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
+import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
 import { ability, isLive, isRevoked, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
 import { prove, settle, type Work } from './settle.js'
@@ -22,6 +23,8 @@ export interface SessionsOptions {
   readonly timeouts: Timeouts
   /** How many live sessions a subject may have: a login beyond ends the oldest. Needs a store with `list`. */
   readonly maxPerSubject?: number | undefined
+  /** What ended while its access tokens still live; without it they work until they expire. */
+  readonly revocations?: Revocations | undefined
   /** Asked at every login and refresh where given. */
   readonly findById?: Users['findById'] | undefined
   /** The app's own claims, made anew for every access token. */
@@ -46,8 +49,12 @@ export interface Sessions {
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<Issued>
   /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   refresh (token: string, context: RequestContext): Promise<Issued>
-  /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED. */
+  /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED, or FST_AUTH_SESSION_ENDED where that is known. */
   authenticate (token: string): AccessClaims
+  /** Whether `authenticate` could tell that the session is live. If not, `confirm` asks the store. */
+  isCertain (claims: AccessClaims): boolean
+  /** Throws FST_AUTH_SESSION_ENDED if the session has ended. A store that is away refuses nobody whom the set would know. */
+  confirm (claims: AccessClaims): Promise<void>
   /** As `authenticate`, and the session must still be live in the store. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE too. */
   authenticateStrict (token: string): Promise<AccessClaims>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
@@ -66,7 +73,7 @@ export interface Sessions {
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
-  const { store, tokens, access, timeouts, findById, appClaims } = options
+  const { store, tokens, access, timeouts, findById, appClaims, revocations } = options
   const policy = options.rotation
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
@@ -101,10 +108,22 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     authenticate,
 
+    isCertain: claims => revocations === undefined || revocations.judge(claims) === 'live',
+
+    async confirm ({ sid }) {
+      try {
+        const verdict = await revocations?.ask(sid, () => isUnrevoked(sid))
+        if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
+      } catch (error) {
+        const away = error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
+        // Open for one access lifetime at the most, unless revocations are known to be missing from the set.
+        if (!away || revocations?.isFull()) throw error
+      }
+    },
+
     async authenticateStrict (token) {
       const claims = authenticate(token)
-      const session = await startDeadline(timeouts)(() => store.get(claims.sid))
-      if (session === null || isRevoked(session)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+      if (!await isUnrevoked(claims.sid)) throw new AuthError('FST_AUTH_SESSION_ENDED')
       return claims
     },
 
@@ -157,7 +176,14 @@ export function createSessions (options: SessionsOptions): Sessions {
   function authenticate (token: string): AccessClaims {
     const verified = tokens.verifyAccess(token)
     if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
-    return judgeAccessClaims(verified.payload, access, now())
+    const claims = judgeAccessClaims(verified.payload, access, now())
+    if (revocations?.judge(claims) === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
+    return claims
+  }
+
+  async function isUnrevoked (id: string): Promise<boolean> {
+    const session = await startDeadline(timeouts)(() => store.get(id))
+    return session !== null && !isRevoked(session)
   }
 
   /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */

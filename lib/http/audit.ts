@@ -17,7 +17,8 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   reauthenticated: 'info',
   password_changed: 'info',
   revoked: 'info',
-  cross_site_refused: 'warn'
+  cross_site_refused: 'warn',
+  revocation_feed: 'warn'
 }
 
 /** Builds the audit over the app's clock and its listener, if it has one. */
@@ -34,9 +35,11 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   }
 }
 
-/** A healed session means that the store lost writes: an operator should know. */
+/** A healed session means that the store lost writes, a feed that came back that all is well again. */
 function levelOf (event: AuthEvent): Level {
-  return event.type === 'refresh' && event.outcome === 'heal' ? 'warn' : LEVELS[event.type]
+  if (event.type === 'refresh' && event.outcome === 'heal') return 'warn'
+  if (event.type === 'revocation_feed' && event.up) return 'info'
+  return LEVELS[event.type]
 }
 
 /** Without what the caller sent: a user agent is anybody's text. */

@@ -38,8 +38,12 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
       const maxAge = parseDuration(age)
       if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
       return hook(request => {
-        const { auth_time: authTime } = authOf(request).authenticateNow()
-        if (clock() - authTime > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+        const auth = authOf(request)
+        const demandFresh = (): void => {
+          if (clock() - auth.authTime > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+        }
+        const pending = auth.authenticateNow()
+        return pending === undefined ? demandFresh() : pending.then(demandFresh)
       })
     },
 
@@ -53,17 +57,18 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
   }
 }
 
-/** A hook from a check that throws. */
-function hook (check: (request: FastifyRequest) => void): AuthenticateHook {
+/** A hook from a check that throws or rejects. */
+function hook (check: (request: FastifyRequest) => Promise<void> | void): AuthenticateHook {
   return (request, reply, done) => {
-    let refused: Error | undefined
+    let pending: Promise<void> | void
     try {
-      check(request)
+      pending = check(request)
     } catch (error) {
-      refused = challenge(error, reply)
+      return done(challenge(error, reply))
     }
     // Not in the `try`: what a later handler throws is no refusal of ours.
-    done(refused)
+    if (pending === undefined) return done()
+    pending.then(() => done(), error => done(challenge(error, reply)))
   }
 }
 

@@ -14,8 +14,8 @@ export function securitySchemes (cookieName: string, tokenUrl: string | null): R
   return {
     [ACCESS_TOKEN_SCHEME]: tokenUrl === null
       ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', flows: { password: { tokenUrl, scopes: {} } } },
-    [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', in: 'cookie', name: cookieName }
+      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl, scopes: {} } } },
+    [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.', in: 'cookie', name: cookieName }
   }
 }
 
@@ -26,15 +26,23 @@ interface TransformInput {
   readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> } }
 }
 
-/** A route's own transform for @fastify/swagger: it declares our schemes, since naming an undeclared one breaks the whole document. */
-export function declareSchemes (schemes: ReturnType<typeof securitySchemes>): (input: TransformInput) => { schema: FastifySchema, url: string } {
-  return ({ schema, url, openapiObject }) => {
+/**
+ * A route's own transform for @fastify/swagger. It declares our schemes, since naming an undeclared one breaks the whole
+ * document, and leaves out a body that can only be empty, since Swagger UI would ask for it.
+ */
+export function describeRoute (schemes: ReturnType<typeof securitySchemes>): (input: TransformInput) => { schema: FastifySchema, url: string } {
+  return ({ schema: { body, ...schema }, url, openapiObject }) => {
     if (openapiObject !== undefined) {
       const components = openapiObject.components ??= {}
       components.securitySchemes = { ...schemes, ...components.securitySchemes }
     }
-    return { schema, url }
+    return { schema: hasFields(body) ? { ...schema, body } : schema, url }
   }
+}
+
+function hasFields (body: unknown): boolean {
+  const { properties = {} } = (body ?? {}) as Partial<JsonSchema> // the bodies of our routes are such
+  return Object.keys(properties).length > 0
 }
 
 /** The response schemas of refusals, one for each status, naming its codes. */

@@ -3,6 +3,7 @@ import { type AccessClaims, type AppClaims } from '../core/claims.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
+import { type EpochSeconds } from '../core/time.js'
 import { type User } from '../core/user.js'
 import { AuthError } from '../errors.js'
 import { type Audit } from './audit.js'
@@ -72,14 +73,27 @@ export class HttpRequestAuth implements RequestAuth, RequestContext {
     return this.#authenticated().sub
   }
 
-  /** As `authenticate`, without a promise: for the hooks, which most requests go through. */
-  authenticateNow (): AccessClaims {
-    this.claims = this.#plugin.sessions.authenticate(this.#accessToken())
-    return this.claims
+  /** When they last proved who they are. Throws as `subject` does. */
+  get authTime (): EpochSeconds {
+    return this.#authenticated().auth_time
+  }
+
+  /**
+   * As `authenticate`, for the hooks, which most requests go through: a promise only if the store has to be asked.
+   */
+  authenticateNow (): Promise<void> | void {
+    const { sessions } = this.#plugin
+    const claims = sessions.authenticate(this.#accessToken())
+    if (sessions.isCertain(claims)) {
+      this.claims = claims
+      return
+    }
+    return sessions.confirm(claims).then(() => { this.claims = claims })
   }
 
   async authenticate (): Promise<AccessClaims> {
-    return this.authenticateNow()
+    await this.authenticateNow()
+    return this.#authenticated()
   }
 
   async authenticateStrict (): Promise<AccessClaims> {

@@ -63,8 +63,9 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
       return purge(before)
     },
 
-    subscribe (listener) {
+    subscribe (listener, onConnection) {
       listeners.add(listener)
+      onConnection?.(true)
       return () => { listeners.delete(listener) }
     }
   }

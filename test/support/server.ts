@@ -177,6 +177,7 @@ export async function server (t: Test, options: RefreshCookieOptions = {}, fasti
   })
   app.get('/me', { onRequest: app.authenticate }, async request => ({ id: request.auth.claims?.sub }))
   app.get('/maybe', { onRequest: app.authenticateOptional }, async request => ({ id: request.auth.claims?.sub ?? null }))
+  app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, async () => ({}))
   extend(app)
   t.teardown(async () => { await app.close() })
   await app.ready()

@@ -4,7 +4,7 @@ import { type FastifyInstance, type FastifySerializerCompiler } from 'fastify'
 import { type OriginPolicy } from '../../core/origin.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
 import { formatSchemaErrors, handleError } from '../error-handler.js'
-import { declareSchemes, securitySchemes } from '../openapi.js'
+import { describeRoute, securitySchemes } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
 import { loginRoute } from './login.js'
 import { logoutRoute } from './logout.js'
@@ -40,7 +40,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
 
   const tokenUrl = urls.login !== false && accounts.login !== undefined ? scope.prefix + urls.login : null
-  const swaggerTransform = declareSchemes(securitySchemes(options.cookieName, tokenUrl))
+  const swaggerTransform = describeRoute(securitySchemes(options.cookieName, tokenUrl))
   scope.addHook('onRoute', route => {
     route.bodyLimit = BODY_LIMIT
     route.config = Object.assign(route.config ?? {}, { swaggerTransform })

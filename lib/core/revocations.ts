@@ -1,0 +1,121 @@
+import { type AccessClaims } from './claims.js'
+import { type RevocationListener } from './session.js'
+import { type Clock, type EpochSeconds, type Seconds } from './time.js'
+
+/** What is known of a session: `unknown` means that only the store can tell. */
+export type Verdict = 'live' | 'ended' | 'unknown'
+
+/** The sessions that ended while access tokens of theirs still live: asked at every request, without I/O. */
+export interface Revocations {
+  judge (claims: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict
+  /** Asks the store about an unknown session and keeps the answer: what ends it later is heard of. Rejects as `isLive` does. */
+  ask (id: string, isLive: () => Promise<boolean>): Promise<Verdict>
+  /** Takes what the store's subscription tells. */
+  readonly listener: RevocationListener
+  /**
+   * Takes whether the subscription is up. While it is down the set goes on with what it has; once it is up again, what
+   * ended meanwhile is unknown, and asked for once a session.
+   */
+  connected (up: boolean): void
+  /** Whether there were more revocations than fit: nobody is known to be live until the first of them no longer matter. */
+  isFull (): boolean
+}
+
+/** How revocations are kept. */
+export interface RevocationsOptions {
+  readonly clock: Clock
+  /** How long an entry matters: no access token lives longer, nor does a request under way. */
+  readonly retain: Seconds
+  /** By how much clocks of instances may differ. */
+  readonly skew: Seconds
+  /** How many entries fit; none is ever dropped for another. */
+  readonly capacity?: number | undefined
+}
+
+/** Everything that a subject held at a moment was ended, but for one session. */
+interface SubjectEntry {
+  readonly at: EpochSeconds
+  readonly exceptId: string | undefined
+  readonly until: EpochSeconds
+  /** Which of the things that happened here it was. */
+  readonly turn: number
+}
+
+const CAPACITY = 100_000
+
+const NEVER = -1
+
+/** Builds an empty set, with the subscription down: what ended before it came up is unknown. */
+export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }: RevocationsOptions): Revocations {
+  // In order of insertion, and every entry matters equally long: those that no longer do are at the front.
+  const sessions = new Map<string, EpochSeconds>()
+  const subjects = new Map<string, SubjectEntry>()
+  /** Sessions that the store called live, and when: a moment is too coarse, so things that happen are counted. */
+  const confirmed = new Map<string, number>()
+  let turn = 0
+  let gap = { end: NEVER, turn: NEVER }
+  let fullUntil: EpochSeconds = 0
+
+  return {
+    judge ({ sid, sub, iat }) {
+      if (sessions.has(sid)) return 'ended'
+      if (isFull()) return 'unknown'
+      const entry = subjects.get(sub)
+      const all = entry === undefined || entry.exceptId === sid ? undefined : entry
+      if (all !== undefined && iat < all.at - skew) return 'ended'
+      // Around that second, whole seconds and other clocks cannot tell a token of before from one of after.
+      const doubt = all !== undefined && iat <= all.at + skew ? all.turn : NEVER
+      const doubtOfGap = iat <= gap.end + skew ? gap.turn : NEVER
+      return (confirmed.get(sid) ?? NEVER) >= Math.max(doubt, doubtOfGap) ? 'live' : 'unknown'
+    },
+
+    async ask (id, isLive) {
+      const asked = ++turn // before the answer, which may be older than a revocation that arrives in between
+      if (!await isLive()) return 'ended'
+      if (confirmed.size < capacity) confirmed.set(id, asked)
+      return sessions.has(id) ? 'ended' : 'live'
+    },
+
+    listener (revocation) {
+      forget()
+      const until = now() + retain
+      if (sessions.size + subjects.size >= capacity) {
+        fullUntil = until
+      } else if ('id' in revocation) {
+        sessions.set(revocation.id, until)
+      } else {
+        subjects.delete(revocation.subject) // so that it is inserted at the end
+        subjects.set(revocation.subject, { at: revocation.at, exceptId: revocation.exceptId, until, turn: ++turn })
+      }
+    },
+
+    connected (up) {
+      gap = up ? { end: now(), turn: ++turn } : { end: NEVER, turn: NEVER }
+    },
+
+    isFull
+  }
+
+  function now (): EpochSeconds {
+    return Math.floor(clock())
+  }
+
+  function isFull (): boolean {
+    return fullUntil !== 0 && now() < fullUntil
+  }
+
+  function forget (): void {
+    const at = now()
+    forgetUntil(sessions, until => until <= at)
+    forgetUntil(subjects, ({ until }) => until <= at)
+    if (gap.end + skew + retain <= at && subjects.size === 0) confirmed.clear()
+  }
+}
+
+/** Deletes from the front of a map as long as its values are done with. */
+function forgetUntil<V> (entries: Map<string, V>, isDone: (value: V) => boolean): void {
+  for (const [key, value] of entries) {
+    if (!isDone(value)) return
+    entries.delete(key)
+  }
+}
