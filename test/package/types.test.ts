@@ -1,0 +1,153 @@
+import { join } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+import { createConsumer } from './consumer.js'
+
+const hosts = ['fastify', '@types/node', '@fastify/jwt', '@fastify/cookie', '@fastify/swagger']
+const { folder, packageFolder, write } = await createConsumer(t, hosts)
+
+/** What an app does with the package. Only how it gets hold of it differs between kinds of module. */
+const app = `
+  const users: Users = {
+    findById: async sub => ({ id: Number(sub), username: 'ada', passwordHash: null }),
+    updatePasswordHash: async (id, newHash, oldHash) => id !== 0 && newHash !== oldHash
+  }
+  const options: RefreshCookieOptions = {
+    secret: process.env['AUTH_SECRET'],
+    store: postgresStore({ query: async (sql: string) => ({ rows: [{ sql }], rowCount: 1 }) }),
+    users,
+    accessToken: { expiresIn: '10m', claims: user => ({ name: user.username }) }
+  }
+
+  export async function build (): Promise<FastifyInstance> {
+    const app = Fastify()
+    await app.register(refreshCookie, options)
+    app.get('/me', { onRequest: app.authenticate }, async request => request.auth.claims?.sub.toUpperCase())
+    app.get('/maybe', { preHandler: app.authenticateOptional }, async request => request.auth.claims === null)
+    app.get('/devices', { onRequest: [app.authenticateStrict] }, async request => await request.auth.sessions())
+    app.post('/sso', async request => {
+      const grant: Grant = await request.auth.login(7)
+      return grant
+    })
+    const ended: number = await app.sessions.revokeAll('7')
+    const hash: string = await app.passwords.hash('correct horse')
+    const { sub, sid, exp } = app.verifyAccessToken('…')
+    app.log.info({ ended, hash, sub, sid, exp, rules: storeContract(memoryStore()).length })
+    try {
+      app.verifyAccessToken('…')
+    } catch (error) {
+      if (error instanceof AuthError && error.code === 'FST_AUTH_ACCESS_TOKEN_EXPIRED') app.log.info(error.retryAfter)
+      // @ts-expect-error: no such code
+      if (error instanceof AuthError && error.code === 'FST_AUTH_NO_SUCH_CODE') throw error
+    }
+    // @ts-expect-error: no such option
+    await app.register(refreshCookie, { secrets: 'x' })
+    // @ts-expect-error: a subject is a string or a number
+    app.post('/wrong', async request => await request.auth.login({ id: 7 }))
+    return app
+  }
+`
+
+const names = 'AuthError, memoryStore, type Grant, type RefreshCookieOptions, type Users'
+const esm = `
+  import Fastify, { type FastifyInstance } from 'fastify'
+  import refreshCookie, { ${names} } from 'fastify-refresh-cookie'
+  import { postgresStore } from 'fastify-refresh-cookie/postgres'
+  import { storeContract } from 'fastify-refresh-cookie/testing'
+  ${app}
+`
+const cjs = `
+  import Fastify = require('fastify')
+  import type { FastifyInstance } from 'fastify'
+  import { refreshCookie, ${names} } from 'fastify-refresh-cookie'
+  import { postgresStore } from 'fastify-refresh-cookie/postgres'
+  import { storeContract } from 'fastify-refresh-cookie/testing'
+  ${app}
+`
+
+/** An app that has @fastify/jwt, @fastify/cookie and @fastify/swagger for itself, and their types its own way. */
+const host = `
+  import cookie from '@fastify/cookie'
+  import jwt from '@fastify/jwt'
+  import swagger from '@fastify/swagger'
+  import { build } from './app.mjs'
+
+  declare module '@fastify/jwt' {
+    interface FastifyJWT {
+      payload: { mine: string }
+      user: { mine: string }
+      namespaces: { access: { mine: number } }
+    }
+  }
+
+  const app = await build()
+  await app.register(swagger)
+  await app.register(cookie, { secret: '…' })
+  await app.register(jwt, { secret: '…' })
+  app.get('/mine', async (request, reply) => {
+    const signed: string = await reply.jwtSign({ mine: 'x' })
+    return [request.user.mine, request.cookies['a'], request.auth.claims?.sub, signed]
+  })
+`
+
+/** The settings of an app; skipLibCheck is off, so that our own declarations are looked at too. */
+const STRICT: ts.CompilerOptions = {
+  target: ts.ScriptTarget.ES2023,
+  lib: ['lib.es2023.d.ts'],
+  types: ['node'],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noEmit: true,
+  skipLibCheck: false
+}
+const NODE: ts.CompilerOptions = { ...STRICT, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext }
+const BUNDLER: ts.CompilerOptions = { ...STRICT, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }
+
+t.test('an app compiles as an ES module and as CommonJS', async t => {
+  const program = compile([await write('app.mts', esm), await write('app.cts', cjs)], NODE)
+  t.strictSame(complaints(program), [])
+  for (const build of ['esm', 'cjs']) {
+    t.ok(program.getSourceFile(join(packageFolder, 'dist', build, 'index.d.ts')), `the declarations of the ${build} build`)
+  }
+})
+
+t.test('an app compiles for a bundler', async t => {
+  t.strictSame(complaints(compile([await write('app.ts', esm)], BUNDLER)), [])
+})
+
+t.test('our declarations bring those of no other plugin along', async t => {
+  const program = compile([await write('app.mts', esm)], NODE)
+  const plugins = program.getSourceFiles().filter(({ fileName }) => /\/@fastify\/(jwt|cookie|swagger)\//.test(fileName))
+  t.strictSame(plugins.map(({ fileName }) => fileName), [])
+})
+
+t.test('our declarations go with a host that has those plugins for itself', async t => {
+  t.strictSame(complaints(compile([await write('host.mts', host), await write('app.mts', esm)], NODE)), [])
+})
+
+/** Files that programs share are read once: those of Fastify and Node are most of the work. */
+const parsed = new Map<string, ts.SourceFile | undefined>()
+
+function compile (files: string[], options: ts.CompilerOptions): ts.Program {
+  const compilerHost = ts.createCompilerHost(options)
+  return ts.createProgram(files, options, {
+    ...compilerHost,
+    getCurrentDirectory: () => folder,
+    getSourceFile (path, languageVersion, ...more) {
+      const format = typeof languageVersion === 'object' ? languageVersion.impliedNodeFormat : undefined
+      const key = `${path} ${format} ${options.moduleResolution}`
+      if (path.startsWith(folder) || !parsed.has(key)) parsed.set(key, compilerHost.getSourceFile(path, languageVersion, ...more))
+      return parsed.get(key)
+    }
+  })
+}
+
+/** What the compiler says of the app and of our declarations; those of others are not ours to mend. */
+function complaints (program: ts.Program): string[] {
+  const files = program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(folder))
+  return [...program.getGlobalDiagnostics(), ...program.getOptionsDiagnostics(), ...files.flatMap(file => [
+    ...program.getSyntacticDiagnostics(file),
+    ...program.getSemanticDiagnostics(file)
+  ])].map(({ file, messageText }) => `${file?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
+}
