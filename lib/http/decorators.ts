@@ -72,7 +72,7 @@ export function decorateRequest (fastify: FastifyInstance, dependencies: Request
   })
   explainingClashes('request.auth', () => fastify.decorateRequest('auth', {
     getter () {
-      return authOf(this)
+      return authOf(this) as RequestAuth // which promises its claims, as its documentation says
     }
   }))
   return authOf

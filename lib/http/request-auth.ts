@@ -14,8 +14,11 @@ import { toGrant, type Grant } from './grant.js'
 
 /** `request.auth`: who sends the request, and the verbs of a login. */
 export interface RequestAuth {
-  /** The claims of the access token; null until one was authenticated. */
-  readonly claims: AccessClaims | null
+  /**
+   * The claims of the access token; null until one was authenticated. Typed as if it always had been, since that is so
+   * behind `app.authenticate`; behind `app.authenticateOptional` compare it with null.
+   */
+  readonly claims: AccessClaims
   /** Authenticates the request by its access token. Rejects with FST_AUTH_ACCESS_TOKEN_MISSING, _INVALID or _EXPIRED. */
   authenticate (): Promise<AccessClaims>
   /** Starts a session for somebody whom the app has recognised in its own way; sets the cookie. */
@@ -42,7 +45,7 @@ export interface RequestAuthDependencies {
 const MAX_USER_AGENT_LENGTH = 256
 
 /** `request.auth` of one request. A class, since one is made for every authenticated request. */
-export class HttpRequestAuth implements RequestAuth, RequestContext {
+export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestContext {
   claims: AccessClaims | null = null
   readonly #plugin: RequestAuthDependencies
   readonly #request: FastifyRequest
