@@ -17,26 +17,29 @@ export interface StoredHash extends HashingParameters {
   readonly type: 'argon2id' | 'argon2i' | 'argon2d'
   /** 19 is RFC 9106; 16, or none in the string, is what came before it. */
   readonly version: 16 | 19
+  /** The pepper that is in it, by its id; null where there is none. */
+  readonly keyId: string | null
 }
 
 /** The most that a stored hash may cost: 1 GiB, 16 passes, 16 lanes. Whoever can write a row could else stall the server. */
 export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
 
-// Salt of 8 to 64 bytes and hash of 16 to 64 bytes, in base64 without padding.
-const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
+// Key id of 1 to 8 bytes, salt of 8 to 64 bytes and hash of 16 to 64 bytes, in base64 without padding.
+const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6})(?:,keyid=([A-Za-z0-9+/]{2,11}))?\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
 
 /**
  * Reads an argon2 hash in the PHC string format, its parameters in any order (argon2 0.45 writes m, p, t).
  * Null for everything that cannot be verified or would cost more than `MAX_COST`.
  */
 export function parsePasswordHash (value: unknown): StoredHash | null {
-  const [encoded, type, version, ...pairs] = PHC.exec(typeof value === 'string' ? value : '') ?? []
+  const [encoded, type, version, one = '', two = '', three = '', keyId] = PHC.exec(typeof value === 'string' ? value : '') ?? []
   if (encoded === undefined) return null
-  const { m = 0, t = 0, p = 0 } = readParameters(pairs)
+  const { m = 0, t = 0, p = 0 } = readParameters([one, two, three])
   const stored = {
     encoded,
     type: type as StoredHash['type'], // the expression lets no other through
     version: version === '19' ? 19 : 16,
+    keyId: keyId === undefined ? null : Buffer.from(keyId, 'base64').toString(),
     memoryCost: m,
     timeCost: t,
     parallelism: p
@@ -44,10 +47,16 @@ export function parsePasswordHash (value: unknown): StoredHash | null {
   return isBearable(stored) ? stored : null
 }
 
-/** Whether a hash is weaker than what is made now: another type, an older version, or less of anything. */
-export function needsRehash (stored: StoredHash, now: HashingParameters): boolean {
-  return stored.type !== 'argon2id' || stored.version !== 19 ||
+/** Whether a hash is weaker than what is made now: another type, an older version, another pepper or none, or less of anything. */
+export function needsRehash (stored: StoredHash, now: HashingParameters, keyId: string | null): boolean {
+  return stored.type !== 'argon2id' || stored.version !== 19 || stored.keyId !== keyId ||
     stored.memoryCost < now.memoryCost || stored.timeCost < now.timeCost || stored.parallelism < now.parallelism
+}
+
+/** A new hash with the id of the pepper that is in it, as the PHC string format of argon2 writes it: `keyid`, after the costs. */
+export function withKeyId (encoded: string, keyId: string): string {
+  const id = Buffer.from(keyId).toString('base64').replaceAll('=', '')
+  return encoded.replace(/^(?:\$[^$]+){3}/, parameters => `${parameters},keyid=${id}`)
 }
 
 /** A hash that no password has and that costs as much to verify as a real one of these parameters. */

@@ -1,9 +1,30 @@
 import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { AuthError } from '../errors.js'
-import { type PasswordOwner, type PasswordRules } from './password-options.js'
+import { isGuessable } from './guessable.js'
 
 /** The longest password, in bytes of UTF-8. Nothing is ever cut off: a longer one is refused. */
 export const MAX_PASSWORD_BYTES = 1024
+
+/** Whose password it is, as far as known. */
+export interface PasswordOwner {
+  /** The normalised username. */
+  readonly username?: string
+}
+
+/**
+ * The app's own rule, e.g. a look-up among breached passwords. True or nothing accepts, everything else refuses.
+ * It gets the password in Unicode NFC; it is answered 503 if it throws or takes too long.
+ */
+export type PasswordCheck = (password: string, owner: PasswordOwner) => Promise<boolean | void> | boolean | void
+
+/** What a new password is judged by. */
+export interface PasswordRules {
+  /** The fewest characters (Unicode code points). */
+  readonly minLength: number
+  readonly check: PasswordCheck | undefined
+  /** Words that anybody can know, such as the app's name. */
+  readonly contextWords: readonly string[]
+}
 
 /** A password as it is hashed, or the sentence that says why it can never be one. */
 export type ReadPassword =
@@ -25,12 +46,14 @@ export function readPassword (value: unknown): ReadPassword {
 }
 
 /**
- * Judges a new password: its length in code points, then the app's own rule; never which characters it has.
+ * Judges a new password: its length in code points, whether it is among the first that are tried, then the app's own
+ * rule; never which kinds of characters it has (NIST SP 800-63B section 3.1.1.2).
  * Throws FST_AUTH_PASSWORD_REFUSED with the rule that refused it, FST_AUTH_STORE_UNAVAILABLE if the app's rule fails.
  */
 export async function judgePassword (text: string, owner: PasswordOwner, rules: PasswordRules, timeouts: Timeouts): Promise<void> {
-  const { minLength, check } = rules
+  const { minLength, check, contextWords } = rules
   if ([...text].length < minLength) throw passwordRefused(`The password must have at least ${minLength} characters`)
+  if (isGuessable(text, [owner.username ?? '', ...contextWords])) throw passwordRefused('The password is too easy to guess: choose another')
   if (check === undefined) return
   const verdict = await startDeadline(timeouts)(() => check(text, owner))
   if (verdict !== true && verdict !== undefined) throw passwordRefused('The password is not accepted here: choose another')

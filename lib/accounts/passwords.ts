@@ -1,8 +1,8 @@
-import { type Timeouts } from '../core/deadline.js'
-import { decoyHash, needsRehash, parsePasswordHash, type HashingParameters } from './password-hash.js'
-import { readPasswordOptions, type PasswordOptions, type PasswordOwner } from './password-options.js'
-import { judgePassword, passwordRefused, readPassword } from './password-policy.js'
+import { startDeadline, type Timeouts } from '../core/deadline.js'
+import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters } from './password-hash.js'
+import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './password-policy.js'
 import { busy, createPasswordQueue, type PasswordQueueOptions } from './password-queue.js'
+import { createPepper, type PepperOptions } from './pepper.js'
 
 /** Passwords: judged, hashed with argon2id, verified. All work goes through one bounded queue. */
 export interface Passwords {
@@ -12,27 +12,38 @@ export interface Passwords {
    */
   hash (password: unknown): Promise<string>
   /**
-   * Whether the hash is this password's; false for any hash or password that cannot be one, and for null.
-   * Every answer costs one argon2 computation, so that its time does not tell why. Throws FST_AUTH_BUSY.
+   * Whether the hash is this password's; false for any hash or password that cannot be one, and for null. Every false
+   * costs at least one argon2 computation, so that its time does not tell why. Throws FST_AUTH_BUSY, and
+   * FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
    */
   verify (passwordHash: string | null, password: unknown): Promise<boolean>
   /** Judges a new password. Throws FST_AUTH_PASSWORD_REFUSED, FST_AUTH_STORE_UNAVAILABLE if the app's own rule fails. */
   check (password: unknown, owner?: PasswordOwner): Promise<void>
   /** Whether a hash should be made anew at the next login, because it is weaker than what is made now. */
   needsRehash (passwordHash: string): boolean
+  /** Whether a hash can be verified at all: by its own kind, or by `verifyLegacy`. */
+  canVerify (passwordHash: string): boolean
 }
 
 /** What is used of the package argon2. */
 export interface Argon2 {
-  hash (password: string, options: HashingParameters & { readonly type: 2 }): Promise<string>
-  verify (encoded: string, password: string): Promise<boolean>
+  hash (password: string, options: HashingParameters & { readonly type: 2, readonly secret: Buffer }): Promise<string>
+  verify (encoded: string, password: string, options: { readonly secret: Buffer }): Promise<boolean>
 }
 
-/** How passwords are made. */
-export interface PasswordsOptions extends PasswordOptions {
-  /** The time that `check` may take. */
+/**
+ * Verifies a hash that another system made (bcrypt, scrypt, …). Gets the password as it was typed; true logs in, and
+ * the hash is replaced at once. It is answered 503 if it throws or takes too long.
+ */
+export type VerifyLegacy = (passwordHash: string, password: string) => Promise<boolean> | boolean
+
+/** How passwords are judged and made. */
+export interface PasswordsOptions extends HashingParameters, PasswordRules {
+  readonly verifyLegacy: VerifyLegacy | undefined
+  readonly pepper: PepperOptions | undefined
+  readonly queue: PasswordQueueOptions
+  /** The time that `check` and `verifyLegacy` may take. */
   readonly timeouts: Timeouts
-  readonly queue?: PasswordQueueOptions | undefined
   /** Loads argon2, at its first use. */
   readonly loadArgon2?: (() => Promise<Argon2>) | undefined
 }
@@ -40,46 +51,65 @@ export interface PasswordsOptions extends PasswordOptions {
 // RFC 9106 section 3.1: the number of argon2id.
 const ARGON2ID = 2
 
-/** Builds passwords. Throws a TypeError for parameters weaker than the minimum. */
+/** Builds passwords. Throws a TypeError for a pepper whose current key is missing. */
 export function createPasswords (options: PasswordsOptions): Passwords {
   // A dynamic import: an app whose people log in another way never loads the native module.
-  const { timeouts, loadArgon2 = () => import('argon2') } = options
-  const rules = readPasswordOptions(options)
+  const { memoryCost, timeCost, parallelism, verifyLegacy, timeouts, loadArgon2 = () => import('argon2') } = options
+  const parameters = { memoryCost, timeCost, parallelism }
+  const pepper = createPepper(options.pepper ?? { current: null, keys: {} })
   const queue = createPasswordQueue(options.queue)
-  const decoy = decoyHash(rules.parameters)
+  const decoy = { encoded: decoyHash(parameters), secret: pepper.current }
 
   return {
     async hash (password) {
       const text = accept(password)
-      return await compute(argon2 => argon2.hash(text, { ...rules.parameters, type: ARGON2ID }))
+      const encoded = await queue.run(() => compute(argon2 => argon2.hash(text, { ...parameters, type: ARGON2ID, secret: pepper.current })))
+      return pepper.currentId === null ? encoded : withKeyId(encoded, pepper.currentId)
     },
 
     async verify (passwordHash, password) {
       const { text } = readPassword(password)
-      const encoded = text === null ? null : parsePasswordHash(passwordHash)?.encoded ?? null
-      const matches = await compute(argon2 => argon2.verify(encoded ?? decoy, text ?? ''))
-      return matches && encoded !== null
+      const stored = text === null ? null : readHash(passwordHash)
+      return await queue.run(async () => {
+        // As it was typed, since the other system did not bring it into NFC; where `text` is a string, so is it.
+        if (stored === null && text !== null && await verifiesElsewhere(passwordHash, password as string)) return true
+        const { encoded, secret } = stored ?? decoy
+        const matches = await compute(argon2 => argon2.verify(encoded, text ?? '', { secret }))
+        return matches && stored !== null
+      })
     },
 
     async check (password, owner = {}) {
-      await judgePassword(accept(password), owner, rules, timeouts)
+      await judgePassword(accept(password), owner, options, timeouts)
     },
 
     needsRehash (passwordHash) {
       const stored = parsePasswordHash(passwordHash)
-      return stored === null || needsRehash(stored, rules.parameters)
-    }
+      return stored === null || needsRehash(stored, parameters, pepper.currentId)
+    },
+
+    canVerify: passwordHash => verifyLegacy !== undefined || readHash(passwordHash) !== null
+  }
+
+  /** A hash of our own kind with the pepper that is in it; null for any other. */
+  function readHash (passwordHash: string | null): { encoded: string, secret: Buffer } | null {
+    const stored = parsePasswordHash(passwordHash)
+    const secret = stored === null ? undefined : pepper.keyOf(stored.keyId)
+    return stored === null || secret === undefined ? null : { encoded: stored.encoded, secret }
+  }
+
+  async function verifiesElsewhere (passwordHash: string | null, password: string): Promise<boolean> {
+    if (verifyLegacy === undefined || !passwordHash) return false
+    return await startDeadline(timeouts)(() => verifyLegacy(passwordHash, password)) === true
   }
 
   async function compute<T> (work: (argon2: Argon2) => Promise<T>): Promise<T> {
-    return await queue.run(async () => {
-      try {
-        return await work(await loadArgon2())
-      } catch (cause) {
-        // It was given nothing that it could refuse: it is out of memory, or not built for this machine.
-        throw busy(cause)
-      }
-    })
+    try {
+      return await work(await loadArgon2())
+    } catch (cause) {
+      // It was given nothing that it could refuse: it is out of memory, or not built for this machine.
+      throw busy(cause)
+    }
   }
 }
 
