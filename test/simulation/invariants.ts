@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { refreshClaims, type RefreshClaims } from '../../lib/core/claims.js'
+import { type RefreshOutcome } from '../../lib/core/rotation.js'
+import { isRevoked, type Session } from '../../lib/core/session.js'
+import { type EpochSeconds, type Seconds } from '../../lib/core/time.js'
+import { type FakeTokens } from '../support/fake-tokens.js'
+import { GRACE, type Answer } from '../support/core.js'
+import { IDLE } from './steps.js'
+
+/** What is known of a session beside its row. */
+export interface Family {
+  readonly subject: string
+  /** Its row after the last step; null before the first, and once it was purged. */
+  row: Session | null
+  /** Its rows, one for each change, oldest first. */
+  readonly rows: Session[]
+  /** When each of its generations was issued, in seconds that passed since the script began. */
+  readonly since: Map<string, Seconds>
+  /** Somebody holds a copy of its token. */
+  stolen: boolean
+  /** It was ended, and the call that ended it has returned. */
+  ended: boolean
+  /** Its row was set back. */
+  forgotten: boolean
+  /** Nobody promises its owner that it goes on. */
+  disturbed: boolean
+}
+
+/** One refresh: what was presented to which row, and what came of it. */
+export interface Presentation {
+  readonly token: RefreshClaims
+  readonly signedByCurrentKey: boolean
+  readonly family: Family
+  /** Whether the user may log in. */
+  readonly active: boolean
+  /** Whether the store was about to fail. */
+  readonly faulty: boolean
+  readonly before: Session | null
+  readonly after: Session | null
+  readonly answer: Answer
+  readonly now: EpochSeconds
+}
+
+interface Meeting {
+  readonly token: RefreshClaims
+  readonly before: Session
+  readonly after: Session
+  readonly now: EpochSeconds
+}
+
+/** What each outcome says of the token, the row that it met, and the row after it. Young is exactly less than grace. */
+const MEANINGS: Record<RefreshOutcome, (meeting: Meeting) => boolean> = {
+  hold: m => m.token.gen === m.before.generation && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
+  replay: m => m.token.gen === m.before.previous && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
+  rotate: m => m.token.gen === m.before.generation && m.now - m.token.iat >= GRACE && isNext(m),
+  recover: m => m.token.gen === m.before.previous && !isYoung(m.before, m.now) && isNext(m),
+  heal: m => m.token.gen > m.before.generation && m.token.iat >= m.before.rotatedAt && m.after.generation - m.token.gen <= 1
+}
+
+/** Checks one refresh against what a session promises. */
+export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
+  const { outcome, issued } = p.answer
+  const expected = expectation(p)
+  if (outcome === 'FST_AUTH_STORE_UNAVAILABLE') return assert.ok(p.faulty, 'I7: 503 only while the store fails')
+  assert.notEqual(outcome, 'FST_AUTH_BUSY', 'I7: nobody competes here')
+  if (issued === null) {
+    assert.notEqual(expected, 'served', `I3: an honest owner is refused with ${outcome}`)
+    assert.equal(p.after?.generation, p.before?.generation, 'I7: a refusal moves nothing')
+    return
+  }
+  assert.notEqual(expected, 'refused', `I4: what is over or was replaced is answered with ${outcome}`)
+  assert.ok(p.before !== null && p.after !== null, 'I4: a session without a row is served')
+
+  const meeting: Meeting = { token: p.token, before: p.before, after: p.after, now: p.now }
+  assert.ok(MEANINGS[outcome as RefreshOutcome](meeting), `I1: ${outcome} means something else than ${JSON.stringify(meeting)}`) // a refusal issues nothing
+  assert.ok(outcome !== 'heal' || p.signedByCurrentKey, 'I1: a retired key heals nothing')
+  checkIssued(p.answer, meeting, tokens)
+}
+
+/** Whether a refresh must be served, must be refused, or may be either. */
+function expectation ({ token, family, active, before, now }: Presentation): 'served' | 'refused' | 'either' {
+  if (family.ended || !active || before === null || isRevoked(before)) return 'refused'
+  if (now >= token.exp || now >= before.idleExpiresAt || now >= before.expiresAt) return 'refused'
+  if (!family.stolen && !family.disturbed) return 'served'
+  return token.gen < before.generation && token.gen !== before.previous ? 'refused' : 'either'
+}
+
+function checkIssued ({ outcome, issued }: Answer, { token, after, now }: Meeting, tokens: FakeTokens): void {
+  assert.ok(issued !== null)
+  assert.ok(issued.expiresIn > 0 && issued.claims.exp <= after.expiresAt, 'I6: an access token lives within its session')
+  if (issued.refreshToken === null) {
+    assert.equal(outcome, 'hold', 'I2: a cookie with everything but a hold')
+    assert.equal(token.gen, after.generation, 'I2: what is held is current')
+    return
+  }
+  const { value, maxAge } = issued.refreshToken
+  assert.notEqual(outcome, 'hold', 'I2: no cookie with a hold')
+  assert.deepEqual(tokens.verifyRefresh(value)?.payload, refreshClaims(after, true), 'I2: the cookie is the current token')
+  assert.equal(maxAge, Math.min(after.idleExpiresAt, after.expiresAt) - now, 'I6: the cookie ends with its token')
+  assert.ok(maxAge > 0, 'I6: no cookie deletes itself')
+}
+
+/** What a step may do to a session. */
+export interface Licence {
+  /** It may change it. */
+  readonly touches: boolean
+  /** It may set it back. */
+  readonly forgets: boolean
+  /** It may delete it if it was over at this moment. */
+  readonly purges: EpochSeconds
+}
+
+/** Checks what one step made of a row; null where it is gone. */
+export function checkRow (before: Session, after: Session | null, { touches, forgets, purges }: Licence): void {
+  if (after === null) return assert.ok(Math.min(before.idleExpiresAt, before.expiresAt) < purges, 'I10: only what is long over is purged')
+  if (!touches) assert.deepEqual(after, before, 'I9: other sessions are left alone')
+  if (isRevoked(before)) assert.deepEqual(after, before, 'I4: what has ended stays as it ended')
+  if (!forgets) assert.ok(after.generation >= before.generation, 'I1: generations only grow')
+  assert.equal(after.expiresAt, before.expiresAt, 'I6: the absolute end never moves')
+  assert.ok(after.idleExpiresAt <= Math.min(after.rotatedAt + IDLE, after.expiresAt), 'I6: the idle end moves with a rotation only')
+}
+
+function isYoung ({ rotatedAt }: Session, now: EpochSeconds): boolean {
+  return now - rotatedAt < GRACE
+}
+
+function isNext ({ token, before, after, now }: Meeting): boolean {
+  return after.generation === before.generation + 1 && after.previous === token.gen && after.rotatedAt === now
+}

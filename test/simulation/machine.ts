@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict'
+import { type RefreshClaims } from '../../lib/core/claims.js'
+import { isLive, isRevoked, type Session, type SessionStore } from '../../lib/core/session.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../../lib/core/time.js'
+import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
+import { checkPresentation, checkRow, type Family } from './invariants.js'
+import { ABSOLUTE, IDLE, OWNERS, type Step } from './steps.js'
+
+/** What a step came to. */
+export interface Told {
+  readonly step: Step['do']
+  readonly answer: string
+}
+
+/** Makes the store that a script is played on. */
+export type MakeStore = (clock: Clock) => SessionStore
+
+/**
+ * Plays a script with the real core on a store and checks the invariants after each step.
+ * Resolves to the trace: each step with its answer. Rejects with the invariant that broke.
+ * Scripts that share a table need a `run` each, which keeps their people apart.
+ */
+export async function play (script: readonly Step[], makeStore: MakeStore, run = ''): Promise<Told[]> {
+  const machine = createMachine(makeStore, run)
+  const trace: Told[] = []
+  for (const step of script) trace.push({ step: step.do, answer: await machine.take(step) })
+  await machine.finish()
+  return trace
+}
+
+/** What happens at each kind of step; resolves to what the trace says of it. */
+type Acts = { [Kind in Step['do']]: (step: Extract<Step, { do: Kind }>) => Promise<string> | string }
+
+/** One of the browsers, and the thief who may have a copy of its cookie. */
+interface Desk {
+  readonly subject: string
+  readonly owner: Browser
+  readonly thief: Browser
+}
+
+/** An answer on its way. */
+interface Reply {
+  readonly to: Browser
+  readonly answer: Answer
+}
+
+function createMachine (makeStore: MakeStore, run: string) {
+  let made: SessionStore | undefined
+  const c = core({ absolute: ABSOLUTE, policy: { idle: IDLE }, store: clock => (made = makeStore(clock)) })
+  const rows = made ?? assert.fail() // the same store, beneath its faults
+  const desks: Desk[] = OWNERS.map(owner => ({ subject: owner + run, owner: c.browser(), thief: c.browser() }))
+  const families = new Map<string, Family>()
+  const signedOut = new Set<Browser>()
+  const replies: Reply[] = []
+  let purgedBefore: EpochSeconds = -Infinity
+  let keyChanged = false
+  let passed: Seconds = 0
+  for (const { subject } of desks) admit(subject, true)
+
+  const acts: Acts = {
+    login: ({ browser }) => login(desk(browser)),
+    refresh: ({ browser }) => visit(desk(browser)),
+    'thief refreshes': ({ browser }) => desk(browser).thief.cookie === null ? steal(desk(browser)) : refresh(desk(browser).thief),
+    tabs: ({ browser, count }) => refreshTabs(desk(browser).owner, count),
+    logout: ({ browser }) => logout(desk(browser).owner),
+    steal: ({ browser }) => steal(desk(browser)),
+    'store forgets': ({ browser }) => forget(desk(browser).owner),
+    'end all': ({ subject }) => endAll(subject + run),
+    disable: ({ subject }) => admit(subject + run, false),
+    enable: ({ subject }) => admit(subject + run, true),
+    deliver: ({ reply }) => deliver(reply),
+    drop: ({ reply }) => pick(reply) === undefined ? 'nothing' : 'done',
+    wait ({ seconds }) {
+      c.wait(seconds)
+      passed += Math.max(0, seconds) // time itself never goes back, only a clock
+      return 'done'
+    },
+
+    async send ({ browser }) {
+      const { owner: to } = desk(browser)
+      if (to.cookie === null) return await visit(desk(browser))
+      const answer = await present(to)
+      if (answer.issued?.refreshToken != null) replies.push({ to, answer })
+      return told(to, answer)
+    },
+
+    'store fails' ({ times }) {
+      for (let i = 0; i < times; i++) c.store.faults.push({ moment: 'before', kind: 'throw' })
+      return 'done'
+    },
+
+    'killed after commit' () {
+      c.store.faults.push({ moment: 'after', kind: 'throw', call: 'advance' })
+      return 'done'
+    },
+
+    'change key' () {
+      c.tokens.changeKey()
+      keyChanged = true
+      for (const family of families.values()) family.disturbed ||= family.forgotten
+      return 'done'
+    },
+
+    async purge () {
+      purgedBefore = Math.max(purgedBefore, c.clock() - ACCESS)
+      await c.sessions.purgeExpired()
+      return 'done'
+    }
+  }
+
+  return { take, finish }
+
+  async function take (step: Step): Promise<string> {
+    const touched = 'browser' in step ? sidOf(step.do === 'thief refreshes' ? desk(step.browser).thief : desk(step.browser).owner) : undefined
+    const answer = await (acts[step.do] as (step: Step) => Promise<string> | string)(step) // the table has one for each kind
+    for (const [sid, family] of families) {
+      const before = family.row
+      family.row = await rows.get(sid)
+      const touches = sid === touched || (step.do === 'end all' && family.subject === step.subject + run)
+      if (before !== null) checkRow(before, family.row, { touches, forgets: step.do === 'store forgets', purges: purgedBefore })
+      if (family.row !== null) note(family, family.row)
+    }
+    return answer
+  }
+
+  /** In the end nothing fails any more: an honest owner is served, and a thief and the owner take turns until one is out. */
+  async function finish (): Promise<void> {
+    c.store.faults.splice(0)
+    for (const { subject, owner, thief } of desks) {
+      admit(subject, true)
+      const shared = owner.cookie !== null && sidOf(owner) === sidOf(thief)
+      const served: boolean[] = []
+      for (const browser of shared ? [thief, owner, thief, owner] : [owner]) {
+        c.wait(GRACE + 1)
+        served.push(!(await refresh(browser)).startsWith('FST_AUTH_'))
+      }
+      if (shared) assert.ok(served.slice(2).includes(false), 'I5: a thief and the owner both go on')
+    }
+  }
+
+  /** A person comes back: refreshes, or logs in after having been signed out. */
+  async function visit (desk: Desk): Promise<string> {
+    if (desk.owner.cookie === null || signedOut.has(desk.owner)) return `login ${await login(desk)}`
+    const told = await refresh(desk.owner)
+    if (told.startsWith('FST_AUTH_') && told !== 'FST_AUTH_STORE_UNAVAILABLE') signedOut.add(desk.owner)
+    return told
+  }
+
+  async function login ({ owner, subject }: Desk): Promise<string> {
+    const held = familyOf(owner)
+    const code = await owner.login(subject).then(() => 'done', codeOf)
+    if (code !== 'done') return code
+    if (held !== undefined) held.ended = true
+    signedOut.delete(owner)
+    families.set(sidOf(owner) ?? '', { subject, row: null, rows: [], since: new Map(), stolen: false, ended: false, forgotten: false, disturbed: false })
+    return code
+  }
+
+  async function refresh (browser: Browser): Promise<string> {
+    const answer = await present(browser)
+    browser.receive(answer)
+    return told(browser, answer)
+  }
+
+  /** Sends a browser's cookie, and checks the answer. */
+  async function present (browser: Browser): Promise<Answer> {
+    const [token, family, verified] = [claimsOf(browser), familyOf(browser), c.tokens.verifyRefresh(browser.cookie ?? '')]
+    if (token === null || family === undefined || verified === null) return await browser.send()
+    const active = c.people.get(token.sub)?.disabled !== true
+    const faulty = c.store.faults.length > 0
+    const before = await rows.get(token.sid)
+    const answer = await browser.send()
+    const after = await rows.get(token.sid)
+    const { signedByCurrentKey } = verified
+    checkPresentation({ token, signedByCurrentKey, family, active, faulty, before, after, answer, now: c.clock() }, c.tokens)
+    if (answer.outcome === 'FST_AUTH_USER_REFUSED') family.ended = true
+    return answer
+  }
+
+  /** Tabs that refresh at once: which of them rotates is up to the store, that they agree is not. */
+  async function refreshTabs (browser: Browser, count: number): Promise<string> {
+    if (c.store.faults.length > 0) return await refresh(browser)
+    const answers = await Promise.all(Array.from({ length: count }, () => browser.send()))
+    const cookies = new Set(answers.map(({ issued }) => issued?.refreshToken?.value ?? browser.cookie))
+    const served = answers.filter(({ issued }) => issued !== null).length
+    assert.equal(cookies.size, 1, 'I2: tabs that refresh at once come to one cookie')
+    assert.ok(served === 0 || served === count, 'I2: tabs that refresh at once are all served or all refused')
+    for (const answer of answers) browser.receive(answer)
+    return served > 0 ? 'served' : told(browser, answers[0] ?? assert.fail())
+  }
+
+  function deliver (index: number): string {
+    const reply = pick(index)
+    const token = read(reply?.answer.issued?.refreshToken?.value)
+    if (reply === undefined || token === null) return 'nothing'
+    // Grace is longer than any reply takes. One that comes later may set the browser back behind what was replaced since.
+    const family = families.get(token.sid) ?? assert.fail()
+    family.disturbed ||= passed - (family.since.get(`${token.gen} ${token.iat}`) ?? 0) >= GRACE
+    reply.to.receive(reply.answer)
+    return 'done'
+  }
+
+  async function logout (browser: Browser): Promise<string> {
+    const family = familyOf(browser)
+    const code = await browser.logout()
+    if (code === 'ok' && family !== undefined) family.ended = true
+    return code
+  }
+
+  function steal ({ owner, thief }: Desk): string {
+    const family = familyOf(owner)
+    if (family === undefined) return 'nothing'
+    family.stolen = true
+    thief.cookie = owner.cookie
+    return 'done'
+  }
+
+  async function endAll (subject: string): Promise<string> {
+    const code = await c.sessions.revokeAll(subject, 'revoked', c.context()).then(() => 'done', codeOf)
+    if (code === 'done') for (const family of families.values()) family.ended ||= family.subject === subject
+    return code
+  }
+
+  /** A failover: the store is back where it was one change ago. */
+  async function forget (browser: Browser): Promise<string> {
+    const [family, sid] = [familyOf(browser), sidOf(browser) ?? '']
+    const [earlier, row] = [family?.rows.at(-2), await rows.get(sid)]
+    if (family === undefined || earlier === undefined || row === null || !isLive(row, c.clock())) return 'nothing'
+    const { generation, previous, rotatedAt, idleExpiresAt } = earlier
+    await rows.advance(sid, row.generation, { generation, previous, rotatedAt, idleExpiresAt })
+    family.rows.pop()
+    family.forgotten = true
+    family.disturbed ||= keyChanged
+    return 'done'
+  }
+
+  function admit (subject: string, active: boolean): string {
+    c.people.set(subject, person(subject, !active))
+    return 'done'
+  }
+
+  function note (family: Family, row: Session): void {
+    family.ended ||= isRevoked(row)
+    const last = family.rows.at(-1)
+    if (last?.generation === row.generation && last.rotatedAt === row.rotatedAt) return
+    family.rows.push(row)
+    family.since.set(`${row.generation} ${row.rotatedAt}`, passed)
+  }
+
+  /** How a refresh was answered. Stores purge sooner or later, and then tell less of what was over anyway. */
+  function told (browser: Browser, { outcome, issued }: Answer): string {
+    const last = familyOf(browser)?.rows.at(-1)
+    const purged = last !== undefined && Math.min(last.idleExpiresAt, last.expiresAt) < purgedBefore
+    return purged && issued === null ? 'FST_AUTH_ over' : outcome
+  }
+
+  function pick (index: number): Reply | undefined {
+    return replies.splice(index % replies.length, 1)[0]
+  }
+
+  function desk (index: number): Desk {
+    return desks[index] ?? assert.fail()
+  }
+
+  function read (cookie: string | null | undefined): RefreshClaims | null {
+    return (c.tokens.verifyRefresh(cookie ?? '')?.payload ?? null) as RefreshClaims | null // the fake tokens give back what was signed
+  }
+
+  function claimsOf (browser: Browser): RefreshClaims | null {
+    return read(browser.cookie)
+  }
+
+  function sidOf (browser: Browser): string | undefined {
+    return claimsOf(browser)?.sid
+  }
+
+  function familyOf (browser: Browser): Family | undefined {
+    return families.get(sidOf(browser) ?? '')
+  }
+}
