@@ -48,7 +48,7 @@ function hasFields (body: unknown): boolean {
 /** The response schemas of refusals, one for each status, naming its codes. */
 export function refusals (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
   const statuses = [...new Set(codes.map(statusOf))]
-  return Object.fromEntries(statuses.map(status => [status, refusal(codes.filter(code => statusOf(code) === status))]))
+  return Object.fromEntries(statuses.map(status => [status, refusal(status, codes.filter(code => statusOf(code) === status))]))
 }
 
 /** An empty answer. */
@@ -72,8 +72,11 @@ export function markProtected (route: RouteOptions, hooks: ReadonlySet<unknown>)
   route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is @fastify/swagger's
 }
 
-function refusal (codes: readonly AuthErrorCode[]): JsonSchema {
-  return errorSchema(codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n'), codes)
+/** Where Fastify refuses with the same status, its codes are possible too. */
+function refusal (status: number, codes: readonly AuthErrorCode[]): JsonSchema {
+  const meanings = codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n')
+  const others = refusedByFastify[status]
+  return others === undefined ? errorSchema(meanings, codes) : errorSchema(`${others['description']}\n${meanings}`)
 }
 
 /** Open to more properties: a host's own error handler may shape the body its own way. */
