@@ -2,7 +2,6 @@ import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError } from '../errors.js'
-import { parsePasswordHash } from './password-hash.js'
 import { type Passwords } from './passwords.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
 
@@ -123,7 +122,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   function warnIfUnreadable ({ id, passwordHash }: User): void {
-    if (passwordHash === null || parsePasswordHash(passwordHash) !== null) return
+    if (passwordHash === null || passwords.canVerify(passwordHash)) return
     warn('The stored password hash of this user cannot be read: they can only log in after a password reset', { subject: String(id) })
   }
 

@@ -245,6 +245,9 @@ t.test('a stored hash that cannot be read is told to the operator', async t => {
 
   for (const username of ['ada', 'bob', 'nobody']) await t.rejects(login({ ...ADA, username }), INVALID)
   t.strictSame(warnings, [{ subject: 'a1' }])
+  const other = app(users, { verifyLegacy: () => false })
+  await t.rejects(other.login(ADA), INVALID)
+  t.strictSame(other.warnings, [], 'where another system made it, it can be read')
   await t.rejects(app(users, { warn: undefined }).login(ADA), INVALID, 'or to nobody')
 })
 
@@ -259,6 +262,24 @@ t.test('a login replaces a weak hash', async t => {
       t.match(users.rows.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1$')
       t.strictSame(work.verified, [old, ...users.replaced])
       t.equal(work.hashes, 1)
+      t.strictSame(warnings, [])
+    }
+  })
+
+  t.test('with one of our own, where another system made it or the pepper changed', async t => {
+    const KEYS = { k1: 'fN3#pL8!wQ5@xC2$zV7%uB1^mR9&kT4*', k2: 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*' }
+    const bcrypt = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
+    const peppered = await fastPasswords({ pepper: { current: 'k1', keys: KEYS } }).passwords.hash(PASSWORD)
+    for (const old of [bcrypt, peppered, await argon2.hash(PASSWORD, COST)]) {
+      const users = userTable({ ada: { passwordHash: old } })
+      const { login, warnings } = app(users, { pepper: { current: 'k2', keys: KEYS }, verifyLegacy: (_hash, password) => password === PASSWORD })
+      await login(ADA)
+
+      t.match(users.rows.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1,keyid=azI$')
+      t.equal(users.replaced.length, 1)
+      t.equal((await login(ADA)).id, 1)
+      t.equal(users.replaced.length, 1)
+      await t.rejects(login({ ...ADA, password: 'wrong password' }), INVALID)
       t.strictSame(warnings, [])
     }
   })

@@ -1,5 +1,4 @@
 import argon2 from 'argon2'
-import { allowWeakHashing } from '../../lib/accounts/password-options.js'
 import { createPasswords, type Argon2, type Passwords, type PasswordsOptions } from '../../lib/accounts/passwords.js'
 
 /** What argon2 was asked to do. */
@@ -10,8 +9,19 @@ export interface Work {
   readonly verified: string[]
 }
 
-/** Parameters for tests that log in often: a millisecond each. */
-export const FAST = { memoryCost: 1024, timeCost: 2, parallelism: 1, [allowWeakHashing]: true } as const
+/** Everything as by default, but with parameters for tests that log in often: a millisecond each. */
+export const FAST: PasswordsOptions = {
+  memoryCost: 1024,
+  timeCost: 2,
+  parallelism: 1,
+  minLength: 8,
+  check: undefined,
+  contextWords: [],
+  verifyLegacy: undefined,
+  pepper: undefined,
+  queue: {},
+  timeouts: { call: 2, request: 3 }
+}
 
 /** Real passwords with fast parameters, and a count of what argon2 did. `argon2` replaces parts of it. */
 export function fastPasswords (options: Partial<PasswordsOptions> = {}, replaced: Partial<Argon2> = {}): { passwords: Passwords, work: Work } {
@@ -24,12 +34,12 @@ export function fastPasswords (options: Partial<PasswordsOptions> = {}, replaced
         work.hashes++
         return await engine.hash(password, parameters)
       },
-      async verify (encoded, password) {
+      async verify (encoded, password, parameters) {
         work.verified.push(encoded)
-        return await engine.verify(encoded, password)
+        return await engine.verify(encoded, password, parameters)
       }
     }
   }
-  const passwords = createPasswords({ ...FAST, timeouts: { call: 2, request: 3 }, loadArgon2, ...options })
+  const passwords = createPasswords({ ...FAST, loadArgon2, ...options })
   return { passwords, work }
 }

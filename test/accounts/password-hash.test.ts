@@ -1,6 +1,6 @@
 import argon2 from 'argon2'
 import t from 'tap'
-import { decoyHash, needsRehash, parsePasswordHash, type HashingParameters, type StoredHash } from '../../lib/accounts/password-hash.js'
+import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters, type StoredHash } from '../../lib/accounts/password-hash.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
@@ -8,7 +8,7 @@ const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
 const encoded = (parameters: string, prefix = '$argon2id$v=19') => `${prefix}$${parameters}$${SALT}$${HASH}`
 
 t.test('hashes that are understood', async t => {
-  const cost = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
+  const cost = { memoryCost: 19456, timeCost: 2, parallelism: 1, keyId: null }
   const cases: Array<[text: string, read: Omit<StoredHash, 'encoded'>]> = [
     [encoded('m=19456,t=2,p=1'), { type: 'argon2id', version: 19, ...cost }],
     [encoded('m=19456,p=1,t=2'), { type: 'argon2id', version: 19, ...cost }],
@@ -16,8 +16,10 @@ t.test('hashes that are understood', async t => {
     [encoded('m=19456,t=2,p=1', '$argon2i$v=19'), { type: 'argon2i', version: 19, ...cost }],
     [encoded('m=19456,t=2,p=1', '$argon2d$v=16'), { type: 'argon2d', version: 16, ...cost }],
     [encoded('m=19456,t=2,p=1', '$argon2id'), { type: 'argon2id', version: 16, ...cost }],
-    [encoded('m=1048576,t=16,p=16'), { type: 'argon2id', version: 19, memoryCost: 1048576, timeCost: 16, parallelism: 16 }],
-    [encoded('m=8,t=1,p=1'), { type: 'argon2id', version: 19, memoryCost: 8, timeCost: 1, parallelism: 1 }]
+    [encoded('m=1048576,t=16,p=16'), { type: 'argon2id', version: 19, memoryCost: 1048576, timeCost: 16, parallelism: 16, keyId: null }],
+    [encoded('m=8,t=1,p=1'), { type: 'argon2id', version: 19, memoryCost: 8, timeCost: 1, parallelism: 1, keyId: null }],
+    [encoded('m=19456,t=2,p=1,keyid=azE'), { type: 'argon2id', version: 19, ...cost, keyId: 'k1' }],
+    [encoded('m=19456,t=2,p=1,keyid=MjAyNi0xMi0'), { type: 'argon2id', version: 19, ...cost, keyId: '2026-12-' }]
   ]
   for (const [text, read] of cases) t.strictSame(parsePasswordHash(text), { encoded: text, ...read }, text)
 })
@@ -32,7 +34,9 @@ t.test('everything else is none', async t => {
     encoded('m=15,t=2,p=2'), encoded('m=0,t=2,p=1'), encoded('m=19456,t=0,p=1'), encoded('m=19456,t=2,p=0'),
     encoded('m=-19456,t=2,p=1'), encoded('m=1e4,t=2,p=1'), encoded('m=0x20,t=2,p=1'), encoded('m=019456,t=2,p=1'),
     encoded('m=19456,t=2'), encoded('m=19456,m=19456,t=2'), encoded('t=2,t=2,p=1'), encoded('m=19456,t=2,m=8'),
-    encoded('m=19456,t=2,p=1,data=aGk'), encoded('m=19456,t=2,p=1,keyid=aGk'), encoded('m=19456, t=2,p=1'),
+    encoded('m=19456,t=2,p=1,data=aGk'), encoded('m=19456, t=2,p=1'),
+    encoded('m=19456,t=2,p=1,keyid='), encoded('m=19456,t=2,p=1,keyid=a'), encoded(`m=19456,t=2,p=1,keyid=${'a'.repeat(12)}`),
+    encoded('keyid=azE,m=19456,t=2,p=1'), encoded('m=19456,t=2,p=1,keyid=azE,keyid=azE'), encoded('m=19456,t=2,p=1,keyid=azE='),
     encoded('m=19456,t=2,p=1', '$argon2x$v=19'), encoded('m=19456,t=2,p=1', '$argon2id$v=20'),
     encoded('m=19456,t=2,p=1', '$ARGON2ID$v=19'), ` ${encoded('m=19456,t=2,p=1')}`, `${encoded('m=19456,t=2,p=1')}\n`,
     `${encoded('m=19456,t=2,p=1')}=`, `${encoded('m=19456,t=2,p=1')}$`, `$argon2id$v=19$m=19456,t=2,p=1$${SALT}`,
@@ -67,10 +71,27 @@ t.test('a hash needs to be made anew when it is of another type or version, or l
   ]
   for (const [text, weaker] of cases) {
     const stored = parsePasswordHash(text)
-    t.equal(stored !== null && needsRehash(stored, now), weaker, text)
+    t.equal(stored !== null && needsRehash(stored, now, null), weaker, text)
   }
   const single = parsePasswordHash(encoded('m=19456,t=2,p=1'))
-  t.equal(single !== null && needsRehash(single, { ...now, parallelism: 2 }), true, 'fewer lanes')
+  t.equal(single !== null && needsRehash(single, { ...now, parallelism: 2 }, null), true, 'fewer lanes')
+})
+
+t.test('a hash needs to be made anew when its pepper is not the current one', async t => {
+  const now: HashingParameters = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
+  const cases: Array<[keyId: string | null, current: string | null, weaker: boolean]> = [[null, null, false], ['k1', 'k1', false], ['k1', 'k2', true], [null, 'k1', true], ['k1', null, true]]
+  for (const [keyId, current, weaker] of cases) {
+    const stored = parsePasswordHash(keyId === null ? encoded('m=19456,t=2,p=1') : withKeyId(encoded('m=19456,t=2,p=1'), keyId))
+    t.equal(stored !== null && needsRehash(stored, now, current), weaker, `${String(keyId)} → ${String(current)}`)
+  }
+})
+
+t.test('the id of the pepper stands after the costs, whatever their order, and is read back', async t => {
+  t.equal(withKeyId(encoded('m=19456,t=2,p=1'), 'k1'), encoded('m=19456,t=2,p=1,keyid=azE'))
+  t.equal(withKeyId(encoded('m=19456,p=1,t=2'), 'k1'), encoded('m=19456,p=1,t=2,keyid=azE'))
+  for (const keyId of ['k', 'k1', '123', '2026', '2026-', '2026-1', '2026-12', '_20a-12_']) {
+    t.equal(parsePasswordHash(withKeyId(encoded('m=19456,t=2,p=1'), keyId))?.keyId, keyId)
+  }
 })
 
 t.test('a decoy reads as a real hash of the same cost, and no two are alike', async t => {

@@ -1,9 +1,9 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { readPasswordOptions, type PasswordCheck } from '../../lib/accounts/password-options.js'
-import { judgePassword, readPassword } from '../../lib/accounts/password-policy.js'
+import { judgePassword, readPassword, type PasswordCheck, type PasswordRules } from '../../lib/accounts/password-policy.js'
 
 const TIMEOUTS = { call: 2, request: 3 }
+const RULES: PasswordRules = { minLength: 8, check: undefined, contextWords: [] }
 
 t.test('what is read as a password', async t => {
   const cases: Array<[value: string, text: string]> = [
@@ -42,18 +42,26 @@ t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes once it is c
 })
 
 t.test('a password is long enough by its characters, not its bytes', async t => {
-  const rules = readPasswordOptions()
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /at least 8 characters/ }
 
-  for (const text of ['', 'aaaaaaa', '\u00e9'.repeat(7), '🔑'.repeat(7)]) await t.rejects(judgePassword(text, {}, rules, TIMEOUTS), refused)
-  for (const text of ['aaaaaaaa', '🔑'.repeat(8), '🔑'.repeat(64), 'correcthorsebatterystaple', '        ']) {
-    await t.resolves(judgePassword(text, {}, rules, TIMEOUTS))
+  for (const text of ['', 'aaaaaaa', '\u00e9'.repeat(7), '🔑'.repeat(7)]) await t.rejects(judgePassword(text, {}, RULES, TIMEOUTS), refused)
+  for (const text of ['mzqwkvbn', '🦊🐻🐼🐨🐯🦁🐮🐷', '🦊🐻🐼🐨🐯🦁🐮🐷'.repeat(8), 'correcthorsebatterystaple', 'a b c d e']) {
+    await t.resolves(judgePassword(text, {}, RULES, TIMEOUTS), text)
   }
-  await t.rejects(judgePassword('a'.repeat(14), {}, readPasswordOptions({ minLength: 15 }), TIMEOUTS), { message: /at least 15 characters/ })
+  await t.rejects(judgePassword('mzqwkvbnxpltrd', {}, { ...RULES, minLength: 15 }, TIMEOUTS), { message: /at least 15 characters/ })
+})
+
+t.test('a password that is tried first is refused with a sentence of its own', async t => {
+  const rules = { ...RULES, contextWords: ['https://acme.example'], check: () => t.fail('was asked') }
+  const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /too easy to guess/ }
+  for (const text of ['password1', 'aaaaaaaa', 'lovelace99', 'Acme2026!']) {
+    await t.rejects(judgePassword(text, { username: 'lovelace' }, rules, TIMEOUTS), refused, text)
+  }
+  await t.resolves(judgePassword('lovelace99', {}, RULES, TIMEOUTS), 'where nobody knows that name')
 })
 
 t.test('the app\'s own rule', async t => {
-  const judgeBy = (check: PasswordCheck) => judgePassword('correct horse', { username: 'ada' }, readPasswordOptions({ check }), TIMEOUTS)
+  const judgeBy = (check: PasswordCheck) => judgePassword('correct horse', { username: 'ada' }, { ...RULES, check }, TIMEOUTS)
 
   t.test('is asked with the password and its owner', async t => {
     const asked: unknown[] = []
@@ -77,7 +85,7 @@ t.test('the app\'s own rule', async t => {
   })
 
   t.test('is not asked about a password that is too short', async t => {
-    const rules = readPasswordOptions({ check: () => t.fail('was asked') })
+    const rules = { ...RULES, check: () => t.fail('was asked') }
     await t.rejects(judgePassword('short', {}, rules, TIMEOUTS), { message: /at least 8 characters/ })
   })
 

@@ -4,7 +4,6 @@ import t from 'tap'
 import { createPasswords } from '../../lib/accounts/passwords.js'
 import { FAST, fastPasswords } from './fast-passwords.js'
 
-const TIMEOUTS = { call: 2, request: 3 }
 const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
 
 t.test('a password is verified by its hash and no other password is', async t => {
@@ -17,17 +16,13 @@ t.test('a password is verified by its hash and no other password is', async t =>
   t.not(await passwords.hash('correct horse'), hash, 'salted')
 })
 
-t.test('by default hashes cost what OWASP recommends', async t => {
-  const passwords = createPasswords({ timeouts: TIMEOUTS })
+t.test('hashes of the real cost are made by argon2 itself', async t => {
+  const passwords = createPasswords({ ...FAST, memoryCost: 19456 })
   const hash = await passwords.hash('correct horse')
 
   t.match(hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
   t.equal(await passwords.verify(hash, 'correct horse'), true)
   t.equal(await passwords.verify(null, 'correct horse'), false)
-})
-
-t.test('parameters that are too weak are refused', async t => {
-  t.throws(() => createPasswords({ memoryCost: 1024, timeouts: TIMEOUTS }), TypeError)
 })
 
 t.test('argon2 is not loaded before it is needed', async t => {
@@ -127,6 +122,116 @@ t.test('a hash should be made anew when it is weaker than the parameters, or can
   t.equal(passwords.needsRehash('x'), true)
 })
 
+t.test('a pepper', async t => {
+  const K1 = 'fN3#pL8!wQ5@xC2$zV7%uB1^mR9&kT4*'
+  const K2 = 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*'
+  const passwordsWith = (current: string, keys: Record<string, string>) => fastPasswords({ pepper: { current, keys } }).passwords
+
+  t.test('is in the hash, which names its key', async t => {
+    const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    t.match(hash, /^\$argon2id\$v=19\$m=1024,t=2,p=1,keyid=azE\$/)
+    t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horse'), true)
+    t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horsf'), false)
+    t.equal(await passwordsWith('k1', { k1: K2 }).verify(hash, 'correct horse'), false, 'another key of that id')
+    t.equal(await argon2.verify(hash, 'correct horse'), false, 'without it nobody can tell')
+    t.equal(await argon2.verify(hash, 'correct horse', { secret: Buffer.from(K1) }), true)
+  })
+
+  t.test('changes with the old key still there, and the next login brings the new one', async t => {
+    const old = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    const passwords = passwordsWith('k2', { k1: K1, k2: K2 })
+    t.equal(await passwords.verify(old, 'correct horse'), true)
+    t.equal(passwords.needsRehash(old), true)
+    t.equal(passwords.needsRehash(await passwords.hash('correct horse')), false)
+  })
+
+  t.test('comes to hashes that were made without one', async t => {
+    const plain = await fastPasswords().passwords.hash('correct horse')
+    const passwords = passwordsWith('k1', { k1: K1 })
+    t.equal(await passwords.verify(plain, 'correct horse'), true)
+    t.equal(passwords.needsRehash(plain), true)
+  })
+
+  t.test('that is gone takes its hashes with it, at the usual cost', async t => {
+    const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    for (const pepper of [undefined, { current: 'k2', keys: { k2: K2 } }]) {
+      const { passwords, work } = fastPasswords({ pepper })
+      t.equal(await passwords.verify(hash, 'correct horse'), false)
+      t.equal(passwords.canVerify(hash), false)
+      t.equal(passwords.needsRehash(hash), true)
+      t.equal(work.verified.length, 1)
+      t.not(work.verified[0], hash)
+    }
+  })
+
+  t.test('without its current key is refused', async t => {
+    t.throws(() => passwordsWith('k2', { k1: K1 }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
+  })
+})
+
+t.test('a hash that another system made', async t => {
+  const BCRYPT = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
+  const asked: unknown[] = []
+  const verifyLegacy = (...values: [string, string]): boolean => {
+    asked.push(values)
+    return values[1] === 'cafe\u0301 au lait'
+  }
+  t.beforeEach(() => { asked.length = 0 })
+
+  t.test('is verified by the app, with the password as it was typed', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    t.equal(await passwords.verify(BCRYPT, 'cafe\u0301 au lait'), true)
+    t.strictSame(asked, [[BCRYPT, 'cafe\u0301 au lait']])
+    t.equal(work.loads, 0)
+    t.equal(passwords.needsRehash(BCRYPT), true)
+    t.equal(passwords.canVerify(BCRYPT), true)
+  })
+
+  t.test('costs a failure what every failure costs', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    t.equal(await passwords.verify(BCRYPT, 'wrong password'), false)
+    t.equal(work.verified.length, 1)
+  })
+
+  t.test('is not asked about where there is none, nor about what can never be a password', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    const hash = await passwords.hash('correct horse')
+    t.equal(await passwords.verify(hash, 'wrong password'), false)
+    for (const none of [null, '']) t.equal(await passwords.verify(none, 'correct horse'), false)
+    for (const password of [undefined, 7, '\ud800', 'x'.repeat(1025)]) t.equal(await passwords.verify(BCRYPT, password), false)
+    t.strictSame(asked, [])
+    t.equal(work.verified.length, 7)
+  })
+
+  t.test('logs in by true alone', async t => {
+    for (const answer of ['yes', 1, {}, undefined]) {
+      // What somebody without a type checker returns.
+      const { passwords } = fastPasswords({ verifyLegacy: (() => answer) as unknown as () => boolean })
+      t.equal(await passwords.verify(BCRYPT, 'correct horse'), false)
+    }
+    t.equal(await fastPasswords({ verifyLegacy: async () => true }).passwords.verify(BCRYPT, 'correct horse'), true)
+  })
+
+  t.test('is a 503 when the app fails, and says nothing of the password', async t => {
+    const cause = new Error('no such module')
+    for (const verifyLegacy of [() => { throw cause }, async () => { throw cause }]) {
+      const { passwords, work } = fastPasswords({ verifyLegacy })
+      await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503, cause })
+      t.equal(work.verified.length, 0)
+    }
+  })
+
+  t.test('waits for its turn as all password work does', async t => {
+    const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0 } })
+    await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
+    t.strictSame(asked, [])
+  })
+
+  t.test('cannot be verified where the app does not know how', async t => {
+    t.equal(fastPasswords().passwords.canVerify(BCRYPT), false)
+  })
+})
+
 t.test('hashing and verifying share one queue', async t => {
   let finish = () => {}
   const gate = new Promise<void>(resolve => { finish = resolve })
@@ -160,6 +265,6 @@ t.test('argon2 that cannot work is a 503 with its cause, and the next attempt is
   fails = false
   t.equal(await passwords.verify(null, 'correct horse'), false)
 
-  const missing = createPasswords({ ...FAST, timeouts: TIMEOUTS, loadArgon2: async () => { throw cause } })
+  const missing = createPasswords({ ...FAST, loadArgon2: async () => { throw cause } })
   await t.rejects(missing.hash('correct horse'), { code: 'FST_AUTH_BUSY', cause })
 })
