@@ -5,7 +5,6 @@ import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
-import { readPasswordOptions } from '../lib/accounts/password-options.js'
 import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { optionTable } from '../lib/options.js'
 import { SECRET } from './support/server.js'
@@ -72,7 +71,7 @@ t.test('the two commands stand there', async t => {
 
 t.test('the table of options has a row for each, with its default', async t => {
   const rows = tableUnder('option', 'default')
-  const options = [...leaves(optionTable, ''), ...passwordOptions()]
+  const options = leaves(optionTable, '')
   t.strictSame(rows.map(([name]) => name).sort(), options.map(([name]) => `\`${name}\``).sort())
   // Others have a default that is no plain value, such as a store: the README says it in its own words.
   const plain = options.filter(([, fallback]) => fallback !== undefined && typeof fallback !== 'function')
@@ -109,15 +108,8 @@ function tableUnder (...header: readonly string[]): string[][] {
 /** Every option of the table in the code that is no group, with what it is when left out. */
 function leaves (check: unknown, name: string): Array<readonly [name: string, fallback: unknown]> {
   const { checks, fallback } = check as { checks?: object, fallback?: unknown } // what group and defaultTo put on a check
-  if (name === 'passwords') return []
   if (checks === undefined) return [[name, fallback]]
   return Object.entries(checks).flatMap(([member, read]) => leaves(read, name === '' ? member : `${name}.${member}`))
-}
-
-/** Those of passwords are checked in one go. */
-function passwordOptions (): Array<readonly [name: string, fallback: unknown]> {
-  const { parameters, ...others } = readPasswordOptions()
-  return Object.entries({ ...parameters, ...others }).map(([name, fallback]) => [`passwords.${name}`, fallback])
 }
 
 /** What the compiler says of blocks against lib, by the line of the README. Each is a module of its own. */
