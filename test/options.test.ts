@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
-import { allowWeakHashing } from '../lib/accounts/password-options.js'
+import { allowWeakHashing } from '../lib/accounts/hashing-strength.js'
 import { systemClock } from '../lib/core/time.js'
 import { optionTable, readOptions, warningsOf, type RefreshCookieOptions, type Settings } from '../lib/options.js'
 import { memoryStore } from '../lib/stores/memory.js'
@@ -26,7 +26,7 @@ function throwsSentence (t: Test, options: object, expected: RegExp, production 
   t.throws(() => read(options, production), { name: 'TypeError', message: expected }, inspect(options))
 }
 
-/** The paths of all options, e.g. 'cookie.path'; the names inside `passwords` are its own. */
+/** The paths of all options, e.g. 'cookie.path'; those inside 'passwords.pepper' are its own. */
 function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix = ''): string[] {
   return Object.entries(checks).flatMap(([name, check]) => {
     const inner = (check as { checks?: Record<string, unknown> }).checks // only groups have them
@@ -48,7 +48,17 @@ t.test('everything has the default that the documents name', async t => {
     accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true },
     cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false },
-    passwords: {},
+    passwords: {
+      memoryCost: 19_456,
+      timeCost: 2,
+      parallelism: 1,
+      minLength: 8,
+      check: undefined,
+      verifyLegacy: undefined,
+      pepper: undefined,
+      queue: { concurrency: 2, waiting: 50, maxWait: 5 }
+    },
+    revocation: 'refresh',
     sessions: { maxPerUser: undefined, bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
@@ -114,9 +124,19 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'cookie.sameSite': { takes: [], and: ['Strict', 'no'] },
   'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
   'cookie.partitioned': { takes: ['true', 'false'] },
-  passwords: { takes: ['object', 'date'] },
+  'passwords.memoryCost': { takes: [], and: ['19456', 127, 1048577, 19456.5] },
+  'passwords.timeCost': { takes: ['one'], and: ['2', 17] },
+  'passwords.parallelism': { takes: ['one'], and: ['1', 17] },
+  'passwords.minLength': { takes: [], and: ['8', 7, 65] },
+  'passwords.check': { takes: ['function'] },
+  'passwords.verifyLegacy': { takes: ['function'] },
+  'passwords.pepper': { takes: [], and: [SECRET, { current: 'k1' }, { keys: { k1: SECRET } }, ...[null, SECRET, { k1: 'short' }, { 'k 1': SECRET }, { 123456789: SECRET }, [SECRET, 1]].map(keys => ({ current: 'k1', keys })), ...[null, 1, '', 'k 1', SECRET].map(current => ({ current, keys: { k1: SECRET } }))] },
+  'passwords.queue.concurrency': { takes: ['one'], and: [129, '2'] },
+  'passwords.queue.waiting': { takes: ['zero', 'one'], and: [10_001, '50'] },
+  'passwords.queue.maxWait': { takes: ['one'], and: ['61s', '0s'] },
   'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
+  revocation: { takes: [], and: ['Immediate', 'never'] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
   'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
   onEvent: { takes: ['function'] },
@@ -131,7 +151,7 @@ for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
   t.test(`a wrong "${path}" is refused by its name, and without its value where that may be a secret`, async t => {
     const kinds = Object.entries(KINDS).filter(([kind]) => !takes.includes(kind)).map(([, value]) => value)
     for (const value of [...kinds, ...and]) {
-      throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replace('.', '\\.')}[^"]*"`))
+      throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
     }
     for (const kind of takes) {
       // Only a combination may still refuse it.
@@ -180,6 +200,11 @@ t.test('every option takes what the documents say, in the units that the code us
     ['cookie.path', '/auth', '/auth'],
     ['cookie.domain', 'example.co.uk', 'example.co.uk'],
     ['cookie.sameSite', 'lax', 'lax'],
+    ['passwords.memoryCost', 2 ** 20, 2 ** 20],
+    ['passwords.minLength', 64, 64],
+    ['passwords.pepper', { current: 'k2', keys: { k1: SECRET, k2: OTHER } }, { current: 'k2', keys: { k1: SECRET, k2: OTHER } }],
+    ['passwords.queue.waiting', 0, 0],
+    ['passwords.queue.maxWait', '1m', 60],
     ['timeouts.call', '1m', 60],
     ['timeouts.request', '10s', 10]
   ]
@@ -305,7 +330,7 @@ t.test('the settings are frozen through and through, and the caller\'s options a
   const mine = { secret: [SECRET, OTHER], audience: ['api'], trustedOrigins: ['https://app.example'], routes: { signup: false }, cookie: { sameSite: 'lax' }, passwords: { minLength: 10 } }
   const copy = structuredClone(mine)
   const settings = read(mine)
-  for (const value of [settings, ...Object.values(settings).filter(value => value !== settings.passwords && typeof value === 'object')]) t.ok(Object.isFrozen(value))
+  for (const value of [settings, settings.passwords.queue, ...Object.values(settings).filter(value => typeof value === 'object')]) t.ok(Object.isFrozen(value))
   t.strictSame(mine, copy)
   t.notOk([mine, ...Object.values(mine)].some(Object.isFrozen))
   mine.trustedOrigins.push('https://evil.example')
@@ -317,7 +342,7 @@ t.test('no secret is in a sentence about a wrong option, wherever it was put', a
   const MISPLACED: readonly object[] = [
     { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: Buffer.from(canary) }, { secret: () => canary }, { secret: canary.slice(0, 31) },
     { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
-    { secrets: canary }, { keys: [canary] }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { store: canary }, { users: canary }
+    { secrets: canary }, { keys: [canary] }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
   ]
   for (const options of MISPLACED) {
     const complaint = complaintOf(() => read(options))
@@ -327,7 +352,7 @@ t.test('no secret is in a sentence about a wrong option, wherever it was put', a
 })
 
 t.test('no secret is in a printed settings object', async t => {
-  const settings = read({ refreshToken: { secret: [OTHER] } })
+  const settings = read({ refreshToken: { secret: [OTHER] }, passwords: { pepper: { current: 'k1', keys: { k1: OTHER } } } })
   for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 }), inspect(settings.secret), String(settings)]) {
     t.notOk(text.includes(SECRET) || text.includes(OTHER), text)
   }
