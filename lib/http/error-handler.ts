@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifySchemaValidationError, type FastifyReply, type FastifyRequest } from 'fastify'
 import { AuthError } from '../errors.js'
 
@@ -10,9 +11,12 @@ export function handleError (error: FastifyError, _request: FastifyRequest, repl
     reply.headers(error.headers)
     throw error
   }
-  if (error.statusCode !== undefined && error.statusCode < 500) throw error
+  const { statusCode = 500 } = error
+  if (statusCode >= 400 && statusCode < 500) throw error
+  // A 503 of the host's own, when it is overloaded, stays one; whatever is no server error is a bug.
+  const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may hold anything: a query, a host name, a password. It is for the log.
-  throw Object.assign(new Error('Internal Server Error', { cause: error }), { statusCode: 500 })
+  throw Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
 }
 
 /** Says which field of a body is wrong, and never what was sent in it. */
