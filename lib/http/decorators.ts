@@ -52,22 +52,30 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Instance
 /**
  * Decorates requests with `auth`, made when it is first asked for. Gives a function that reads it.
  */
-export function decorateRequest (fastify: FastifyInstance, dependencies: RequestAuthDependencies): (request: FastifyRequest) => HttpRequestAuth {
+export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<RequestAuthDependencies, 'replyOf'>): (request: FastifyRequest) => HttpRequestAuth {
   // Symbols of this registration, so that another one in an inner context has its own `request.auth`.
-  const replyOf = Symbol('reply')
+  const reply = Symbol('reply')
   const made = Symbol('auth')
-  type Decorated = FastifyRequest & { [replyOf]: FastifyReply, [made]: HttpRequestAuth | null }
+  type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: HttpRequestAuth | null } // by the lines below
+
+  function replyOf (request: FastifyRequest): FastifyReply {
+    const known = (request as Decorated)[reply]
+    if (known === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
+    return known
+  }
+
+  const plugin = { ...dependencies, replyOf }
 
   function authOf (request: FastifyRequest): HttpRequestAuth {
-    const decorated = request as Decorated // by the two lines below
-    decorated[made] ??= new HttpRequestAuth(dependencies, request, decorated[replyOf])
+    const decorated = request as Decorated
+    decorated[made] ??= new HttpRequestAuth(plugin, request)
     return decorated[made]
   }
 
-  fastify.decorateRequest(replyOf, null)
+  fastify.decorateRequest(reply, null)
   fastify.decorateRequest(made, null)
-  fastify.addHook('onRequest', (request, reply, done) => {
-    (request as Decorated)[replyOf] = reply
+  fastify.addHook('onRequest', (request, itsReply, done) => {
+    (request as Decorated)[reply] = itsReply
     done()
   })
   explainingClashes('request.auth', () => fastify.decorateRequest('auth', {

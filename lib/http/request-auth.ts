@@ -40,6 +40,8 @@ export interface RequestAuthDependencies {
   readonly sessions: Sessions
   readonly cookie: RefreshCookie
   readonly audit: Audit
+  /** The reply of a request. Throws where a hook asks that runs before ours. */
+  replyOf (request: FastifyRequest): FastifyReply
 }
 
 const MAX_USER_AGENT_LENGTH = 256
@@ -49,12 +51,10 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   claims: AccessClaims | null = null
   readonly #plugin: RequestAuthDependencies
   readonly #request: FastifyRequest
-  readonly #reply: FastifyReply
 
-  constructor (plugin: RequestAuthDependencies, request: FastifyRequest, reply: FastifyReply) {
+  constructor (plugin: RequestAuthDependencies, request: FastifyRequest) {
     this.#plugin = plugin
     this.#request = request
-    this.#reply = reply
   }
 
   /** Without control characters, which Node accepts in a header and a log or a page might not. */
@@ -145,7 +145,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     const tokens = cookie.read(this.#request)
     for (const token of tokens) await sessions.logout(token, this)
     if (tokens.length === 0 && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
-    cookie.clear(this.#reply)
+    cookie.clear(this.#reply())
     this.claims = null
   }
 
@@ -173,9 +173,13 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   #grant (issued: Issued): Grant {
-    if (issued.refreshToken !== null) this.#plugin.cookie.set(this.#reply, issued.refreshToken)
+    if (issued.refreshToken !== null) this.#plugin.cookie.set(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
     return toGrant(issued)
+  }
+
+  #reply (): FastifyReply {
+    return this.#plugin.replyOf(this.#request)
   }
 
   #accessToken (): string {
