@@ -52,7 +52,8 @@ interface Meeting {
 const MEANINGS: Record<RefreshOutcome, (meeting: Meeting) => boolean> = {
   hold: m => m.token.gen === m.before.generation && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
   replay: m => m.token.gen === m.before.previous && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
-  rotate: m => m.token.gen === m.before.generation && m.now - m.token.iat >= GRACE && isNext(m),
+  // Token and row differ in age only where a store that forgot a generation was given it once more.
+  rotate: m => m.token.gen === m.before.generation && m.now - Math.min(m.token.iat, m.before.rotatedAt) >= GRACE && isNext(m),
   recover: m => m.token.gen === m.before.previous && !isYoung(m.before, m.now) && isNext(m),
   heal: m => m.token.gen > m.before.generation && m.token.iat >= m.before.rotatedAt && m.after.generation - m.token.gen <= 1
 }

@@ -55,6 +55,7 @@ function createMachine (makeStore: MakeStore, run: string) {
   let purgedBefore: EpochSeconds = -Infinity
   let keyChanged = false
   let passed: Seconds = 0
+  let clockBehind: Seconds = 0
   for (const { subject } of desks) admit(subject, true)
 
   const acts: Acts = {
@@ -70,9 +71,16 @@ function createMachine (makeStore: MakeStore, run: string) {
     enable: ({ subject }) => admit(subject + run, true),
     deliver: ({ reply }) => deliver(reply),
     drop: ({ reply }) => pick(reply) === undefined ? 'nothing' : 'done',
+
     wait ({ seconds }) {
       c.wait(seconds)
-      passed += Math.max(0, seconds) // time itself never goes back, only a clock
+      passed += seconds
+      return 'done'
+    },
+
+    'other instance' ({ behind }) {
+      c.wait(clockBehind - behind)
+      clockBehind = behind
       return 'done'
     },
 
