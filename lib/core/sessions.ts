@@ -1,5 +1,5 @@
 import { AuthError } from '../errors.js'
-import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaims } from './claims.js'
+import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type Holder, type RefreshClaims } from './claims.js'
 import { startDeadline, type Timeouts } from './deadline.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
@@ -27,6 +27,8 @@ export interface SessionsOptions {
   readonly revocations?: Revocations | undefined
   /** Asked at every login and refresh where given. */
   readonly findById?: Users['findById'] | undefined
+  /** Asked about every refresh once its token's signature was verified, before the store; may refuse it. */
+  readonly limitRefresh?: ((session: Holder, context: RequestContext) => Promise<void>) | undefined
   /** The app's own claims, made anew for every access token. */
   readonly appClaims?: ((user: User) => Promise<AppClaims> | AppClaims) | undefined
 }
@@ -59,8 +61,10 @@ export interface Sessions {
   authenticateStrict (token: string): Promise<AccessClaims>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
-  /** Ends the session of a refresh token of ours, of any generation, expired too; anything else is ignored. Throws FST_AUTH_STORE_UNAVAILABLE. */
-  logout (token: string, context: RequestContext): Promise<void>
+  /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
+  logout (token: string, context: RequestContext): Promise<boolean>
+  /** The session of a refresh token that has not expired, by its signature alone: it may have ended. Null for any other text. */
+  holder (token: string): Holder | null
   /** The subject's live sessions, oldest first. */
   list (subject: string): Promise<Session[]>
   /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
@@ -73,7 +77,7 @@ export interface Sessions {
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
-  const { store, tokens, access, timeouts, findById, appClaims, revocations } = options
+  const { store, tokens, access, timeouts, findById, limitRefresh, appClaims, revocations } = options
   const policy = options.rotation
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
@@ -96,6 +100,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     async refresh (token, context) {
       const work = begin(context)
       const { claims, signedByCurrentKey } = verifyRefresh(token, work)
+      await limitRefresh?.(claims, context)
       const user = await admit(claims, work)
       const app = await makeAppClaims(user, work)
 
@@ -137,9 +142,15 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     async logout (token, context) {
       const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
-      if (claims === null) return
+      if (claims === null) return false
       const ended = await startDeadline(timeouts)(() => store.revoke(claims.sid, 'logout'))
       if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+      return true
+    },
+
+    holder (token) {
+      const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+      return claims === null || now() >= claims.exp ? null : claims
     },
 
     async list (subject) {
