@@ -36,6 +36,9 @@ export interface RefreshClaims {
   readonly remember?: false
 }
 
+/** A session and whose it is, as a token says. */
+export type Holder = Pick<RefreshClaims, 'sub' | 'sid'>
+
 /** How access tokens are made and judged. */
 export interface AccessPolicy {
   readonly expiresIn: Seconds
@@ -127,6 +130,12 @@ export function claimedSession (claims: RefreshClaims): Session {
     userAgent: null,
     ip: null
   }
+}
+
+/** The subject of a user's id. Throws a TypeError for what is no id: as text, a missing one would make one subject of many people. */
+export function subjectOf (id: unknown): string {
+  if (typeof id === 'string' || Number.isFinite(id)) return String(id)
+  throw new TypeError(`the id of a user must be a string or a finite number, and is ${id === null ? 'null' : `of type ${typeof id}`}`)
 }
 
 /** Whether a text can be a subject: neither empty nor too long, and one that every database keeps as it is. */

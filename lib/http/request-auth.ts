@@ -1,5 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type AccessClaims, type AppClaims } from '../core/claims.js'
+import { subjectOf, type AccessClaims, type AppClaims, type Holder } from '../core/claims.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
@@ -76,6 +76,17 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return this.#authenticated().sub
   }
 
+  /** The session that the access token belongs to. Throws as `subject` does. */
+  get session (): Holder {
+    return this.#authenticated()
+  }
+
+  /** The session of the refresh cookie, by its signature alone; null without one, or with two that differ. */
+  get holder (): Holder | null {
+    const [token, ...others] = this.#plugin.cookie.read(this.#request)
+    return token === undefined || others.length > 0 ? null : this.#plugin.sessions.holder(token)
+  }
+
   /** When they last proved who they are. Throws as `subject` does. */
   get authTime (): EpochSeconds {
     return this.#authenticated().auth_time
@@ -105,12 +116,12 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async login (subject: string | number, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
-    return await this.#start(String(subject), { claims: options.claims, remember: options.remember })
+    return await this.#start(subjectOf(subject), { claims: options.claims, remember: options.remember })
   }
 
   /** As `login`, for a user whom the accounts have just loaded. */
   async loginUser (user: User, remember: boolean | undefined): Promise<Grant> {
-    return await this.#start(String(user.id), { user, remember })
+    return await this.#start(subjectOf(user.id), { user, remember })
   }
 
   /** Notes that the person has just been proven; the same session goes on. */
@@ -124,11 +135,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
    */
   async changePassword (user: User, change: () => Promise<void>): Promise<Grant> {
     const { sessions } = this.#plugin
-    const { sid } = this.#authenticated()
-    await sessions.revokeAll(String(user.id), 'password_changed', this, sid)
+    const { sub, sid } = this.#authenticated()
+    await sessions.revokeAll(sub, 'password_changed', this, sid)
     await change()
-    const issued = await sessions.login(String(user.id), this, { user })
-    await sessions.revokeAll(String(user.id), 'password_changed', this, issued.claims.sid)
+    const issued = await sessions.login(sub, this, { user })
+    await sessions.revokeAll(sub, 'password_changed', this, issued.claims.sid)
     return this.#grant(issued)
   }
 
@@ -142,9 +153,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   async logout (): Promise<void> {
     const { sessions, cookie } = this.#plugin
-    const tokens = cookie.read(this.#request)
-    for (const token of tokens) await sessions.logout(token, this)
-    if (tokens.length === 0 && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
+    let ended = false
+    for (const token of cookie.read(this.#request)) ended = await sessions.logout(token, this) || ended
+    if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
     cookie.clear(this.#reply())
     this.claims = null
   }
