@@ -1,17 +1,17 @@
-import { inspect } from 'node:util'
-import { allowWeakHashing, assertStrong, MINIMA } from './accounts/hashing-strength.js'
-import { MAX_COST } from './accounts/password-hash.js'
+import { type RedisClient } from './accounts/attempt-counter.js'
+import { type allowWeakHashing } from './accounts/hashing-strength.js'
 import { type PasswordCheck } from './accounts/password-policy.js'
 import { type VerifyLegacy } from './accounts/passwords.js'
 import { type PepperOptions } from './accounts/pepper.js'
-import { isOrigin } from './core/origin.js'
-import { secretWeakness, type HmacAlgorithm } from './core/keys.js'
+import { type SignupListener } from './accounts/silent-signup.js'
 import { type AppClaims } from './core/claims.js'
 import { type AuditEvent, type EventListener } from './core/events.js'
+import { type HmacAlgorithm } from './core/keys.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
-import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, refuse, text, type Check, type Checked } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, text, type Checked } from './option-checks.js'
+import { clock, cookieName, cookiePath, domain, field, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
@@ -32,6 +32,17 @@ export interface RefreshCookieOptions {
   accounts?: {
     /** What the username is called in bodies, e.g. 'email'. */
     usernameField?: string | undefined
+    /**
+     * 'open' answers a signup with 201 and a session, or with 409 for a taken name, which tells strangers who has an
+     * account. 'silent' answers 202 and nothing else either way: the rest is in a mail that `onSignup` sends.
+     */
+    signup?: 'open' | 'silent' | undefined
+    /**
+     * Told of every silent signup, after its answer: `user` is null where the name was taken. Send the link that
+     * confirms the address, or the news that somebody tried. Let `users.create` make people `disabled` until they
+     * confirm: else a login with the password just chosen tells what the signup did not.
+     */
+    onSignup?: SignupListener | undefined
   } | undefined
   /** Other origins whose pages may log in, refresh and log out, e.g. 'https://app.example.com'. */
   trustedOrigins?: readonly string[] | undefined
@@ -96,6 +107,22 @@ export interface RefreshCookieOptions {
     /** Lets hashing be weaker than the minimum, for tests; refused in production. */
     [allowWeakHashing]?: boolean | undefined
   } | undefined
+  /**
+   * How often is too often; false switches it off. A limit is `{ max, per }`, a list of them that hold together, or
+   * false. Failures count against the caller's address (`request.ip`, so see Fastify's `trustProxy`) and the account.
+   */
+  rateLimit?: false | {
+    /** Failed logins, and signups, of one address or IPv6 /64. */
+    perAddress?: RateLimit | readonly RateLimit[] | false | undefined
+    /** Failed logins to one account, in a row. */
+    perAccount?: RateLimit | readonly RateLimit[] | false | undefined
+    /** Refreshes of one session. */
+    perSession?: RateLimit | readonly RateLimit[] | false | undefined
+    /** A client of ioredis or of redis: then all instances count together. In the memory of the process by default. */
+    redis?: RedisClient | undefined
+    /** What the keys in Redis begin with. */
+    keyPrefix?: string | undefined
+  } | undefined
   /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
   revocation?: 'refresh' | 'immediate' | undefined
   sessions?: {
@@ -117,116 +144,16 @@ export interface RefreshCookieOptions {
   clock?: Clock | undefined
 }
 
+/** At most `max` within `per`. */
+export interface RateLimit {
+  max: number
+  per: Duration
+}
+
 /** The routes that exist when what they need is there. */
 export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate'
 
 const DAY = 86_400
-
-// Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
-const secret: Check<string> = (value, option) => {
-  const weakness = typeof value === 'string' ? secretWeakness(value) : 'is not a string'
-  if (typeof value === 'string' && weakness === null) return value
-  throw new TypeError(`option "${option}" ${weakness}: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
-}
-
-const secrets: Check<readonly string[]> = (value, option) => {
-  const checked = [oneOrMore(secret)(value, option)].flat()
-  if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
-  if (new Set(checked).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
-  return unprintable(checked)
-}
-
-// Neither it nor the keys' names are printed: a secret may have been put in their place.
-const keyId: Check<string> = (value, option) => {
-  if (typeof value === 'string' && /^[\w-]{1,8}$/.test(value)) return value
-  throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
-}
-
-const pepperKeys: Check<Readonly<Record<string, string>>> = (value, option) => {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
-  return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
-}
-
-/** Freezes an object, and shows none of its members to a log, be it by util.inspect or as JSON. */
-function unprintable<T extends object> (object: T): T {
-  const value = (): string => '[secret]'
-  return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
-}
-
-const urlPath: Check<string> = (value, option) =>
-  typeof value === 'string' && /^(\/[\w.~-]+)+$/.test(value)
-    ? value
-    : refuse(option, value, "it must be a path such as '/auth', without a slash at its end")
-
-const route: Check<string | false> = (value, option) => value === false ? false : urlPath(value, option)
-
-const origin: Check<string> = (value, option) =>
-  typeof value === 'string' && (isOrigin(value) || /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(value))
-    ? value
-    : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no slash at its end")
-
-const cookieName: Check<string> = (value, option) =>
-  typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
-    ? value
-    : refuse(option, value, 'it must be a cookie name (RFC 6265 section 4.1.1): letters, digits, "-" and "_"')
-
-const cookiePath: Check<string> = (value, option) =>
-  typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
-
-const domain: Check<string> = (value, option) =>
-  typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
-    ? value
-    : refuse(option, value, "it must be a domain such as 'example.com', without a dot before it")
-
-const field: Check<string> = (value, option) =>
-  typeof value === 'string' && /^[a-z]\w{0,31}$/i.test(value) && !['password', 'remember'].includes(value)
-    ? value
-    : refuse(option, value, "it must be the name of a field such as 'email'")
-
-const store: Check<SessionStore> = (value, option) => {
-  const missing = ['create', 'get', 'advance', 'revoke', 'revokeAll'].filter(name => !hasFunction(value, name))
-  if (missing.length > 0) throw new TypeError(`option "${option}" is no session store: it lacks ${missing.join(', ')}`)
-  return value as SessionStore // its functions' parameters cannot be checked
-}
-
-const USER_FUNCTIONS = ['findByUsername', 'findById', 'create', 'updatePasswordHash']
-
-const users: Check<Users> = (value, option) => {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
-  const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
-  if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
-  return value as Users // its functions' parameters cannot be checked
-}
-
-const passwordGroup = group({
-  // 128 KiB: 8 for each of the most lanes (RFC 9106 section 3.1).
-  memoryCost: defaultTo(MINIMA[0].memoryCost, integer(128, MAX_COST.memoryCost)),
-  timeCost: defaultTo(MINIMA[0].timeCost, integer(1, MAX_COST.timeCost)),
-  parallelism: defaultTo(1, integer(1, MAX_COST.parallelism)),
-  // NIST SP 800-63B section 3.1.1.2: 8 at the very least, and 64 must be welcome.
-  minLength: defaultTo(8, integer(8, 64)),
-  check: optional(callback<PasswordCheck>()),
-  verifyLegacy: optional(callback<VerifyLegacy>()),
-  pepper: optional(group({ current: keyId, keys: pepperKeys })),
-  queue: group({
-    concurrency: defaultTo(2, integer(1, 128)),
-    waiting: defaultTo(50, integer(0, 10_000)),
-    maxWait: defaultTo('5s', duration(1, 60))
-  })
-})
-
-const passwords: typeof passwordGroup = Object.assign((value: unknown, option: string) => {
-  const read = passwordGroup(value, option)
-  assertStrong(read, Reflect.get(Object(value), allowWeakHashing) === true)
-  return read
-}, { checks: passwordGroup.checks })
-
-const clock: Check<Clock> = (value, option) => {
-  const tell = callback<Clock>()(value, option)
-  const now = tell()
-  if (Number.isFinite(now) && now >= 0 && now < 1e11) return tell
-  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
-}
 
 /** The table of all options: what each may be, and what it is when left out. */
 export const optionTable = group({
@@ -246,7 +173,9 @@ export const optionTable = group({
   store: optional(store),
   users: optional(users),
   accounts: group({
-    usernameField: defaultTo('username', field)
+    usernameField: defaultTo('username', field),
+    signup: defaultTo('open', oneOf('open', 'silent')),
+    onSignup: optional(callback<SignupListener>())
   }),
   trustedOrigins: defaultTo([], listOf(origin)),
   accessToken: group({
@@ -272,6 +201,7 @@ export const optionTable = group({
     partitioned: defaultTo(false, flag)
   }),
   passwords,
+  rateLimit,
   revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
   sessions: group({
     maxPerUser: optional(integer(1, 10_000)),
@@ -317,6 +247,10 @@ function combinations (settings: Settings, production: boolean): ReadonlyArray<r
       'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
     [accessToken.claims !== undefined && users?.findById === undefined,
       'option "accessToken.claims" needs "users.findById", since claims are made anew at every refresh'],
+    [settings.accounts.signup === 'silent' && settings.accounts.onSignup === undefined,
+      'option "accounts.signup" is \'silent\' without "accounts.onSignup": nobody would learn what came of their signup; send them a mail there'],
+    [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,
+      'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': make that \'silent\', or use onEvent'],
     [settings.sessions.maxPerUser !== undefined && settings.store !== undefined && settings.store.list === undefined,
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
@@ -354,8 +288,4 @@ export function warningsOf (settings: Settings, production: boolean): string[] {
 function defaultCookieName ({ path, domain, secure }: { path: string, domain: string | undefined, secure: boolean }): string {
   if (!secure) return 'refresh'
   return path === '/' && domain === undefined ? '__Host-Http-refresh' : '__Secure-refresh'
-}
-
-function hasFunction (value: unknown, name: string): boolean {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
 }

@@ -1,7 +1,10 @@
-import { type FastifyBaseLogger, type FastifyPluginAsync } from 'fastify'
+import { type FastifyBaseLogger, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { createAccounts, type Accounts } from './accounts/accounts.js'
+import { memoryCounter, redisCounter } from './accounts/attempt-counter.js'
+import { createAttempts, type Attempts } from './accounts/attempts.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
+import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
 import { type RequestContext } from './core/events.js'
 import { deriveKeyRing, type KeyRing, type TokenKind } from './core/keys.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
@@ -10,7 +13,7 @@ import { createSessions, type Sessions } from './core/sessions.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie } from './http/cookie.js'
-import { decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
+import { claimContext, decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
 import { markProtected } from './http/openapi.js'
 import { registerPackages, type Packages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
@@ -22,7 +25,8 @@ import { memoryStore } from './stores/memory.js'
 const NOWHERE = { userAgent: null, ip: null } as const
 
 /** Puts everything together; nothing else knows all parts. */
-const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
+const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLevel, logSerializers, ...options }: RefreshCookieOptions & RegisterOptions) => {
+  claimContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
   for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
@@ -30,7 +34,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const store = settings.store ?? memoryStore({ clock: settings.clock })
   const packages = await registerPackages(fastify, keyRings(settings))
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
-  const sessions = buildSessions(settings, store, packages, revocations)
+  const attempts = buildAttempts(settings, fastify.log)
+  const sessions = buildSessions(settings, store, packages, attempts, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
 
@@ -56,6 +61,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (revocations !== undefined) followRevocations(fastify, store, revocations, app)
   fastify.register(async scope => registerRoutes(scope, {
     accounts,
+    attempts,
+    signupSilently: silentSignup(settings, fastify.log),
     authOf,
     authenticate: hooks.authenticate,
     usernameField: settings.accounts.usernameField,
@@ -66,7 +73,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       trustedOrigins: new Set(settings.trustedOrigins),
       crossSiteCookie: settings.cookie.sameSite === 'none'
     }
-  }), { prefix: settings.prefix })
+  }), {
+    // Fastify's own options of `register`, which it gives a plugin like this one no chance to have by itself.
+    ...(logLevel !== undefined && { logLevel }),
+    ...(logSerializers !== undefined && { logSerializers }),
+    prefix: settings.prefix
+  })
 }
 
 /** The plugin: `app.register(refreshCookie, { secret, users })`. Its decorators reach the context that registers it. */
@@ -79,7 +91,7 @@ function keyRings ({ secret = [], accessToken, refreshToken }: Settings): Record
   }
 }
 
-function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, revocations: Revocations | undefined): Sessions {
+function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Attempts, revocations: Revocations | undefined): Sessions {
   const { clock, issuer, audience, accessToken, refreshToken, timeouts, users } = settings
   return createSessions({
     store,
@@ -92,6 +104,7 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
     revocations,
     absolute: refreshToken.absolute,
     findById: users?.findById?.bind(users),
+    limitRefresh: attempts.refresh,
     appClaims: accessToken.claims
   })
 }
@@ -103,6 +116,20 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Setti
     retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,
     skew: Math.max(accessToken.leeway, Math.ceil(refreshToken.grace / 3))
   })
+}
+
+function buildAttempts ({ rateLimit: { redis, keyPrefix, ...limits }, users, timeouts }: Settings, log: FastifyBaseLogger): Attempts {
+  return createAttempts({
+    limits,
+    timeouts,
+    counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),
+    findByUsername: users?.findByUsername?.bind(users),
+    warn: (message, details) => log.warn(details, `auth: ${message}`)
+  })
+}
+
+function silentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLogger): SilentSignup | undefined {
+  return onSignup && createSilentSignup(onSignup, err => log.error({ err }, 'auth: onSignup failed'))
 }
 
 function buildAccounts ({ users, timeouts, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {

@@ -28,6 +28,8 @@ export type AuthEvent =
   /** `sessionId` is null where all sessions of the subject were ended, or all but one. */
   | { readonly type: 'revoked', readonly subject: string, readonly sessionId: string | null, readonly reason: RevokeReason }
   | { readonly type: 'cross_site_refused' }
+  /** Too many attempts: of an address, at an account, or by a session. `subject` is null where nobody has looked who it is. */
+  | { readonly type: 'throttled', readonly what: 'address' | 'account' | 'session', readonly subject: string | null }
   /** Whether this instance hears of sessions that others end (`revocation: 'immediate'`). */
   | { readonly type: 'revocation_feed', readonly up: boolean }
 

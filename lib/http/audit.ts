@@ -18,6 +18,7 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   password_changed: 'info',
   revoked: 'info',
   cross_site_refused: 'warn',
+  throttled: 'warn',
   revocation_feed: 'warn'
 }
 

@@ -6,7 +6,7 @@ import { refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the cookie; one 401 for every failure. */
-export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { attempts, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
@@ -18,7 +18,7 @@ export function loginRoute (scope: FastifyInstance, url: string, login: NonNulla
     response: {
       200: grantSchema,
       ...refusedByFastify,
-      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const config = { readForm: (body: string) => readPasswordForm(body, usernameField) }
@@ -26,7 +26,7 @@ export function loginRoute (scope: FastifyInstance, url: string, login: NonNulla
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
-    const user = await login({ username, password }, auth)
+    const user = await attempts.login(username, auth, async () => await login({ username, password }, auth))
     return await auth.loginUser(user, remember)
   })
 }

@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME, refusals, refusedByFastify } from '../openapi.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new cookie; every other session of the person ends. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, authenticate, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
   if (reauthenticate === undefined || changePassword === undefined) return
   const schema: RouteSchema = {
@@ -19,14 +19,14 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
       200: grantSchema,
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
-        'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+        'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
-    const user = await reauthenticate(auth.subject, currentPassword, auth)
+    const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
     const change = await changePassword(user, newPassword, auth)
     return await auth.changePassword(user, change)
   })

@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME, refusals, refusedByFastify } from '../openapi.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate } = accounts
   if (reauthenticate === undefined) return
   const schema: RouteSchema = {
@@ -19,13 +19,13 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
       200: grantSchema,
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_CROSS_SITE',
-        'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+        'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
-    const user = await reauthenticate(auth.subject, request.body.password, auth)
+    const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, request.body.password, auth))
     return await auth.reauthenticateUser(user)
   })
 }

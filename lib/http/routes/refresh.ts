@@ -17,7 +17,7 @@ export function refreshRoute (scope: FastifyInstance, url: string, { authOf }: R
       ...refusedByFastify,
       ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
         'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE',
-        'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+        'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 

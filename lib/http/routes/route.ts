@@ -1,11 +1,17 @@
 import { type FastifyRequest, type RouteShorthandOptions } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
+import { type Attempts } from '../../accounts/attempts.js'
+import { type SilentSignup } from '../../accounts/silent-signup.js'
 import { type AuthenticateHook } from '../authenticate.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
 /** What the routes are made of. */
 export interface RouteDependencies {
   readonly accounts: Accounts
+  /** How often is too often. */
+  readonly attempts: Attempts
+  /** Where signups answer alike for free and taken names. */
+  readonly signupSilently: SilentSignup | undefined
   readonly usernameField: string
   readonly authenticate: AuthenticateHook
   /** The `request.auth` of a request. */

@@ -1,0 +1,81 @@
+import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract, type RateLimiterRes } from 'rate-limiter-flexible'
+import { type Seconds } from '../core/time.js'
+
+/** At most `max` attempts within `per`, from the first one on. */
+export interface Limit {
+  readonly max: number
+  readonly per: Seconds
+}
+
+/** Counts attempts by keys against one limit. Times are the machine's own, not the injected clock's. */
+export interface AttemptCounter {
+  /** How long a key has to wait; 0 if it may try. Counts nothing. */
+  look (key: string): Promise<Seconds>
+  /** Counts one more attempt. Resolves to how long the key has to wait if that was one too many, else to 0. */
+  count (key: string): Promise<Seconds>
+  /** Begins anew. */
+  forget (key: string): Promise<void>
+}
+
+/** What is used of a Redis client: one of ioredis, or one of redis (node-redis). */
+export interface RedisClient {
+  multi (): unknown
+  del (key: string): unknown
+}
+
+/**
+ * A counter in the memory of this process. It keeps at most `maxKeys` keys and then forgets the one that failed least
+ * recently: whoever wants to be forgotten has to fail that often from elsewhere first.
+ */
+export function memoryCounter ({ max, per }: Limit, maxKeys = 100_000): AttemptCounter {
+  const limiter = new RateLimiterMemory({ points: max, duration: per }) // its timers are unref'd
+  const keys = new Set<string>()
+  const counter = createCounter(limiter, max)
+
+  return { look: counter.look, count, forget }
+
+  async function count (key: string): Promise<Seconds> {
+    keys.delete(key)
+    keys.add(key)
+    if (keys.size > maxKeys) await forgetOldest()
+    return await counter.count(key)
+  }
+
+  async function forget (key: string): Promise<void> {
+    keys.delete(key)
+    await counter.forget(key)
+  }
+
+  async function forgetOldest (): Promise<void> {
+    const [oldest = ''] = keys
+    await forget(oldest)
+  }
+}
+
+/** A counter that all instances share. */
+export function redisCounter ({ max, per }: Limit, client: RedisClient, keyPrefix: string): AttemptCounter {
+  // The package knows node-redis by the name of its class, which is another one since its version 5.
+  const useRedisPackage = !('defineCommand' in client)
+  return createCounter(new RateLimiterRedis({ storeClient: client, useRedisPackage, keyPrefix, points: max, duration: per }), max)
+}
+
+function createCounter (limiter: RateLimiterAbstract, max: number): AttemptCounter {
+  return {
+    async look (key) {
+      const counted = await limiter.get(key)
+      return counted !== null && counted.consumedPoints >= max ? waitOf(counted) : 0
+    },
+    async count (key) {
+      const counted = await limiter.penalty(key)
+      return counted.consumedPoints > max ? waitOf(counted) : 0
+    },
+    async forget (key) {
+      await limiter.delete(key)
+    }
+  }
+}
+
+/** In memory, a key may be there a moment after its time is over. */
+function waitOf ({ msBeforeNext }: RateLimiterRes): Seconds {
+  return Math.max(0, Math.ceil(msBeforeNext / 1000))
+}

@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto'
+import { type Holder } from '../core/claims.js'
+import { startDeadline, type Timeouts } from '../core/deadline.js'
+import { type RequestContext } from '../core/events.js'
+import { type Seconds } from '../core/time.js'
+import { type Users } from '../core/user.js'
+import { AuthError, type AuthErrorCode } from '../errors.js'
+import { type AttemptCounter, type Limit } from './attempt-counter.js'
+import { networkOf } from './network.js'
+import { normaliseUsername } from './username.js'
+
+/** Who makes an attempt. */
+export interface Caller extends RequestContext {
+  /** The session of the refresh cookie that came with the request, by its signature alone; null where there is none. */
+  readonly holder: Holder | null
+}
+
+/**
+ * Limits how often anybody may try. Each verb throws FST_AUTH_TOO_MANY_ATTEMPTS before it does anything else, and a
+ * `throttled` event tells what was exhausted. While the counters cannot be reached, FST_AUTH_STORE_UNAVAILABLE.
+ */
+export interface Attempts {
+  /**
+   * Runs a login. A wrong password counts against the caller's address and the account, whether that exists or not; a
+   * right one costs nothing and clears the account. Whoever holds a session of the account has a count of their own once
+   * the account's is exhausted, so that a stranger cannot lock its owner out.
+   */
+  login<T> (username: unknown, caller: Caller, prove: () => Promise<T>): Promise<T>
+  /** Runs a proof by somebody who is logged in. A wrong password counts against the address and the session. */
+  reauthenticate<T> (session: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T>
+  /** Runs a signup. Each one counts against the address, made or refused: a flood of accounts is an attack too. */
+  signup<T> (caller: RequestContext, make: () => Promise<T>): Promise<T>
+  /** Counts a refresh against its session. Goes on while the counters cannot be reached: nobody is to be logged out by that. */
+  refresh (session: Holder, context: RequestContext): Promise<void>
+}
+
+/** How often is too often. Several limits hold together; none is no limit. */
+export interface AttemptLimits {
+  readonly perAddress: readonly Limit[]
+  readonly perAccount: readonly Limit[]
+  readonly perSession: readonly Limit[]
+}
+
+/** What attempts are counted with. */
+export interface AttemptsOptions {
+  readonly limits: AttemptLimits
+  /** Makes the counter of a limit; `name` is what no other counter is called. */
+  readonly counter: (limit: Limit, name: string) => AttemptCounter
+  readonly findByUsername: Users['findByUsername']
+  readonly timeouts: Timeouts
+  /** Told when the counters can no longer be reached. Must not throw. */
+  readonly warn: (message: string, details: { readonly err: unknown }) => void
+}
+
+const WRONG_PASSWORD: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_CREDENTIALS_INVALID'])
+
+/** What a signup may be refused with after it was tried. Anything else, such as a 503, says nothing of the caller. */
+const SIGNUP_REFUSALS: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED'])
+
+/** Builds the limits over their counters. */
+export function createAttempts ({ limits, counter, findByUsername, timeouts, warn }: AttemptsOptions): Attempts {
+  const perAddress = together('address', limits.perAddress)
+  const perAccount = together('account', limits.perAccount)
+  const perSession = together('session', limits.perSession)
+  let reachable = true
+
+  return {
+    async login (username, caller, prove) {
+      const name = normaliseUsername(username)
+      const account = accountKey(name)
+      const wait = await look(caller, account)
+      if (wait === 0) return await proving(account, caller, prove)
+
+      const session = await sessionOf(name, caller)
+      if (session === null) throw throttled('account', null, wait, caller)
+      return await reauthenticate(session, caller, prove)
+    },
+
+    reauthenticate,
+
+    async signup (caller, make) {
+      await look(caller)
+      try {
+        const made = await make()
+        // The account is there, so nothing may fail any more.
+        await reach(() => perAddress.count(addressKey(caller))).catch(() => 0)
+        return made
+      } catch (error) {
+        if (isRefusal(error, SIGNUP_REFUSALS)) await reach(() => perAddress.count(addressKey(caller)))
+        throw error
+      }
+    },
+
+    async refresh ({ sub, sid }, context) {
+      const counted = reach(() => perSession.count(keyOf('session', sid))).catch(() => 0)
+      // While the counters are away nobody waits for them; the one whose count gets through again ends that.
+      const wait = reachable ? await counted : 0
+      if (wait > 0) throw throttled('session', sub, wait, context)
+    }
+  }
+
+  async function reauthenticate<T> ({ sub, sid }: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
+    const account = keyOf('session', sid)
+    const wait = await look(caller, account)
+    if (wait > 0) throw throttled('account', sub, wait, caller)
+    return await proving(account, caller, prove)
+  }
+
+  /** How long an account has to wait. Throws if the address has to. */
+  async function look (caller: RequestContext, account?: string): Promise<Seconds> {
+    const [ofAddress, ofAccount] = await reach(() => Promise.all([
+      perAddress.look(addressKey(caller)),
+      account === undefined ? 0 : perAccount.look(account)
+    ]))
+    if (ofAddress > 0) throw throttled('address', null, ofAddress, caller)
+    return ofAccount
+  }
+
+  async function proving<T> (account: string, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
+    try {
+      const proven = await prove()
+      // If this fails, so does the login: else a right password would be told from a wrong one while nothing is counted.
+      await reach(() => perAccount.forget(account))
+      return proven
+    } catch (error) {
+      if (isRefusal(error, WRONG_PASSWORD)) await reach(() => Promise.all([perAddress.count(addressKey(caller)), perAccount.count(account)]))
+      throw error
+    }
+  }
+
+  /** The session that came with a login, if it is the account's own. Asked only where the account is exhausted. */
+  async function sessionOf (name: string | null, { holder }: Caller): Promise<Holder | null> {
+    if (name === null || holder === null || findByUsername === undefined) return null
+    const user = await startDeadline(timeouts)(() => findByUsername(name)) ?? null
+    return user !== null && String(user.id) === holder.sub ? holder : null
+  }
+
+  /** A call to the counters. Throws FST_AUTH_STORE_UNAVAILABLE, and warns the first time. */
+  async function reach<T> (call: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await startDeadline(timeouts)(call)
+      reachable = true
+      return answer
+    } catch (err) {
+      if (reachable) warn('The counters of attempts cannot be reached: logins answer 503 until they can, refreshes are not limited', { err })
+      reachable = false
+      throw err
+    }
+  }
+
+  /** Several limits as one counter: the longest wait counts. */
+  function together (what: string, limits: readonly Limit[]): AttemptCounter {
+    const counters = limits.map(limit => counter(limit, `${what}:${limit.max}/${limit.per}`))
+    const longest = async (waits: Array<Promise<Seconds>>): Promise<Seconds> => Math.max(0, ...await Promise.all(waits))
+    return {
+      look: async key => await longest(counters.map(async each => await each.look(key))),
+      count: async key => await longest(counters.map(async each => await each.count(key))),
+      async forget (key) {
+        await Promise.all(counters.map(async each => await each.forget(key)))
+      }
+    }
+  }
+}
+
+function throttled (what: 'address' | 'account' | 'session', subject: string | null, wait: Seconds, context: RequestContext): AuthError {
+  context.emit({ type: 'throttled', what, subject })
+  return new AuthError('FST_AUTH_TOO_MANY_ATTEMPTS', { retryAfter: wait })
+}
+
+function isRefusal (error: unknown, codes: ReadonlySet<AuthErrorCode>): boolean {
+  return error instanceof AuthError && codes.has(error.code)
+}
+
+function addressKey ({ ip }: RequestContext): string {
+  return keyOf('address', networkOf(ip ?? ''))
+}
+
+/** In one spelling of its letters, since apps may look names up in any. What is no username is one account for all. */
+function accountKey (name: string | null): string {
+  return keyOf('name', name?.toUpperCase().toLowerCase() ?? '')
+}
+
+/** Hashed: of one length, and nothing that somebody typed is kept. */
+function keyOf (kind: string, value: string): string {
+  return createHash('sha256').update(`${kind} ${value}`).digest('base64url').slice(0, 22)
+}

@@ -1,0 +1,156 @@
+import { inspect } from 'node:util'
+import { type Limit, type RedisClient } from './accounts/attempt-counter.js'
+import { allowWeakHashing, assertStrong, MINIMA } from './accounts/hashing-strength.js'
+import { MAX_COST } from './accounts/password-hash.js'
+import { type PasswordCheck } from './accounts/password-policy.js'
+import { type VerifyLegacy } from './accounts/passwords.js'
+import { isOrigin } from './core/origin.js'
+import { secretWeakness } from './core/keys.js'
+import { type SessionStore } from './core/session.js'
+import { type Clock } from './core/time.js'
+import { type Users } from './core/user.js'
+import { callback, defaultTo, duration, group, integer, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
+
+// Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
+const secret: Check<string> = (value, option) => {
+  const weakness = typeof value === 'string' ? secretWeakness(value) : 'is not a string'
+  if (typeof value === 'string' && weakness === null) return value
+  throw new TypeError(`option "${option}" ${weakness}: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
+}
+
+/** Secrets, as a list whichever way they were given: one text or several. */
+export const secrets: Check<readonly string[]> = (value, option) => {
+  const checked = [oneOrMore(secret)(value, option)].flat()
+  if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
+  if (new Set(checked).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
+  return unprintable(checked)
+}
+
+// Neither it nor the keys' names are printed: a secret may have been put in their place.
+const keyId: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^[\w-]{1,8}$/.test(value)) return value
+  throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
+}
+
+const pepperKeys: Check<Readonly<Record<string, string>>> = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
+  return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
+}
+
+/** Freezes an object, and shows none of its members to a log, be it by util.inspect or as JSON. */
+function unprintable<T extends object> (object: T): T {
+  const value = (): string => '[secret]'
+  return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
+}
+
+/** A path of a URL, below which routes are. */
+export const urlPath: Check<string> = (value, option) =>
+  typeof value === 'string' && /^(\/[\w.~-]+)+$/.test(value)
+    ? value
+    : refuse(option, value, "it must be a path such as '/auth', without a slash at its end")
+
+/** The path of a route; false switches it off. */
+export const route: Check<string | false> = (value, option) => value === false ? false : urlPath(value, option)
+
+/** An origin as browsers send it (RFC 6454 section 6.2). */
+export const origin: Check<string> = (value, option) =>
+  typeof value === 'string' && (isOrigin(value) || /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(value))
+    ? value
+    : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no slash at its end")
+
+/** The name of a cookie. */
+export const cookieName: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
+    ? value
+    : refuse(option, value, 'it must be a cookie name (RFC 6265 section 4.1.1): letters, digits, "-" and "_"')
+
+/** The path of a cookie. */
+export const cookiePath: Check<string> = (value, option) =>
+  typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
+
+/** The domain of a cookie. */
+export const domain: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
+    ? value
+    : refuse(option, value, "it must be a domain such as 'example.com', without a dot before it")
+
+/** The name of a field in a body. */
+export const field: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[a-z]\w{0,31}$/i.test(value) && !['password', 'remember'].includes(value)
+    ? value
+    : refuse(option, value, "it must be the name of a field such as 'email'")
+
+/** A session store; what it can do beyond the minimum is asked where it is needed. */
+export const store: Check<SessionStore> = (value, option) => {
+  const missing = ['create', 'get', 'advance', 'revoke', 'revokeAll'].filter(name => !hasFunction(value, name))
+  if (missing.length > 0) throw new TypeError(`option "${option}" is no session store: it lacks ${missing.join(', ')}`)
+  return value as SessionStore // its functions' parameters cannot be checked
+}
+
+const USER_FUNCTIONS = ['findByUsername', 'findById', 'create', 'updatePasswordHash']
+
+/** The app's user table: any of its functions may be missing. */
+export const users: Check<Users> = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
+  const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
+  if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
+  return value as Users // its functions' parameters cannot be checked
+}
+
+const passwordOptions = group({
+  // 128 KiB: 8 for each of the most lanes (RFC 9106 section 3.1).
+  memoryCost: defaultTo(MINIMA[0].memoryCost, integer(128, MAX_COST.memoryCost)),
+  timeCost: defaultTo(MINIMA[0].timeCost, integer(1, MAX_COST.timeCost)),
+  parallelism: defaultTo(1, integer(1, MAX_COST.parallelism)),
+  // NIST SP 800-63B section 3.1.1.2: 8 at the very least, and 64 must be welcome.
+  minLength: defaultTo(8, integer(8, 64)),
+  check: optional(callback<PasswordCheck>()),
+  verifyLegacy: optional(callback<VerifyLegacy>()),
+  pepper: optional(group({ current: keyId, keys: pepperKeys })),
+  queue: group({
+    concurrency: defaultTo(2, integer(1, 128)),
+    waiting: defaultTo(50, integer(0, 10_000)),
+    maxWait: defaultTo('5s', duration(1, 60))
+  })
+})
+
+/** Everything about passwords. */
+export const passwords: typeof passwordOptions = Object.assign((value: unknown, option: string) => {
+  const read = passwordOptions(value, option)
+  assertStrong(read, Reflect.get(Object(value), allowWeakHashing) === true)
+  return read
+}, { checks: passwordOptions.checks })
+
+const limit = group({ max: integer(1, 1_000_000), per: duration(1, 86_400) })
+
+const limits: Check<readonly Limit[]> = (value, option) => Object.freeze(value === false ? [] : [oneOrMore(limit)(value, option)].flat())
+
+const redis: Check<RedisClient> = (value, option) => {
+  if (hasFunction(value, 'multi') && hasFunction(value, 'del')) return value as RedisClient // its functions' parameters cannot be checked
+  throw new TypeError(`option "${option}" must be a client of ioredis or of redis`)
+}
+
+const rateLimitOptions = group({
+  perAddress: defaultTo({ max: 100, per: '15m' }, limits),
+  perAccount: defaultTo([{ max: 10, per: '15m' }, { max: 100, per: '1d' }], limits),
+  perSession: defaultTo({ max: 60, per: '1m' }, limits),
+  redis: optional(redis),
+  keyPrefix: defaultTo('auth:', text)
+})
+
+/** How often is too often; false is no limit at all. */
+export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown, option: string) =>
+  rateLimitOptions(value === false ? { perAddress: false, perAccount: false, perSession: false } : value, option),
+{ checks: rateLimitOptions.checks })
+
+/** A clock that tells seconds. */
+export const clock: Check<Clock> = (value, option) => {
+  const tell = callback<Clock>()(value, option)
+  const now = tell()
+  if (Number.isFinite(now) && now >= 0 && now < 1e11) return tell
+  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
+}
+
+function hasFunction (value: unknown, name: string): boolean {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
+}
