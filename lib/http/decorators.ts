@@ -34,15 +34,19 @@ declare module 'fastify' {
   }
 }
 
-/** Marks our own hooks, to tell a second registration from another plugin's decorator. */
+/** Marks the contexts that are ours, to tell a second registration from another plugin's decorator. */
 const ours = Symbol('fastify-refresh-cookie')
 
-/** Decorates the instance. A getter that throws tells at start-up that a decorator cannot work with this store. */
-export function decorateInstance (fastify: FastifyInstance, decorators: InstanceDecorators): void {
+/** Takes a context for this registration. Throws where another one has it. */
+export function claimContext (fastify: FastifyInstance): void {
   if (Object.hasOwn(fastify, ours)) {
     throw new Error('fastify-refresh-cookie is registered twice in one context: register the second one inside app.register(async scope => { … }), with another prefix')
   }
   fastify.decorate(ours, true)
+}
+
+/** Decorates the instance. A getter that throws tells at start-up that a decorator cannot work with this store. */
+export function decorateInstance (fastify: FastifyInstance, decorators: InstanceDecorators): void {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(decorators))) {
     const value: unknown = descriptor.get === undefined ? descriptor.value : { getter: descriptor.get }
     explainingClashes(`app.${name}`, () => fastify.decorate(name, value))

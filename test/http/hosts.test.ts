@@ -1,0 +1,253 @@
+import fastifyAuth from '@fastify/auth'
+import fastifyCookie from '@fastify/cookie'
+import fastifyJwt from '@fastify/jwt'
+import fastifyRateLimit from '@fastify/rate-limit'
+import fastifySwagger from '@fastify/swagger'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { cookieJar } from '../support/cookie-jar.js'
+import { COOKIE, FAST_HASHING, openBrowser, SECRET, setCookies, testClock, userTable, type TestClock } from '../support/server.js'
+
+const WEEK = 7 * 86_400
+
+/** What a host does with the plugin's options; it says where the walk begins, if not at the root. */
+type Host = (options: RefreshCookieOptions) => Promise<{ app: FastifyInstance, base?: string }>
+
+/** Registers the plugin and a route that it protects. */
+async function join (app: FastifyInstance, options: RefreshCookieOptions): Promise<void> {
+  await app.register(refreshCookie, options)
+  app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
+}
+
+/** A host that prepares its app before us, and goes on after us. */
+function host (before: (app: FastifyInstance) => unknown, after: (app: FastifyInstance) => unknown = () => {}): Host {
+  return async options => {
+    const app = Fastify()
+    await before(app)
+    await join(app, options)
+    await after(app)
+    return { app }
+  }
+}
+
+const HOST_SECRET = 'a secret of the host itself'
+
+/** A host's own tokens keep working beside ours. */
+const ownTokens = (app: FastifyInstance): void => {
+  app.get('/own', async () => app.jwt.verify(app.jwt.sign({ mine: true })))
+}
+
+const zodLike = (app: FastifyInstance): void => {
+  app.setValidatorCompiler(({ schema }) => (schema as { parse: (value: unknown) => never }).parse)
+  app.setSerializerCompiler(({ schema }) => (schema as { stringify: (value: unknown) => string }).stringify)
+}
+
+const HOSTS: Readonly<Record<string, Host>> = {
+  'that has nothing else': host(() => {}),
+  'with its own @fastify/jwt before us': host(app => app.register(fastifyJwt, { secret: HOST_SECRET }), ownTokens),
+  'with its own @fastify/jwt after us': host(() => {}, async app => { await app.register(fastifyJwt, { secret: HOST_SECRET }); ownTokens(app) }),
+  'with its own @fastify/jwt in an inner context': host(() => {}, app => app.register(async scope => { await scope.register(fastifyJwt, { secret: HOST_SECRET }); ownTokens(scope) })),
+  'whose @fastify/jwt reads our cookie': host(app => app.register(fastifyJwt, { secret: SECRET, cookie: { cookieName: COOKIE, signed: false } })),
+  'with namespaces of @fastify/jwt before us': host(async app => {
+    for (const namespace of ['access', 'refresh', 'accessToken1', 'auth']) await app.register(fastifyJwt, { namespace, secret: HOST_SECRET })
+  }),
+  'with namespaces of @fastify/jwt after us': host(() => {}, async app => {
+    for (const namespace of ['access', 'refresh', 'auth']) await app.register(fastifyJwt, { namespace, secret: HOST_SECRET })
+  }),
+  'that decorates request.user': host(app => app.decorateRequest('user', null as never)),
+  'that decorates request.user after us': host(() => {}, app => app.decorateRequest('user', null as never)),
+  'with its own @fastify/cookie before us': host(app => app.register(fastifyCookie, { secret: HOST_SECRET })),
+  'with its own @fastify/cookie after us': host(() => {}, app => app.register(fastifyCookie)),
+  'with its own @fastify/cookie that is not waited for': host(app => { app.register(fastifyCookie) }),
+  'whose @fastify/cookie has options that would break ours': host(app => app.register(fastifyCookie, {
+    secret: HOST_SECRET,
+    parseOptions: { domain: 'evil.example', path: '/elsewhere', httpOnly: false, secure: false, sameSite: 'none', signed: true, expires: new Date(0), maxAge: 1, partitioned: true, priority: 'low', encode: value => value.toUpperCase() }
+  })),
+  'whose @fastify/cookie parses nothing': host(app => app.register(fastifyCookie, { hook: false })),
+  'whose @fastify/cookie parses late': host(app => app.register(fastifyCookie, { hook: 'preHandler' })),
+  'with @fastify/auth': host(app => app.register(fastifyAuth)),
+  'with @fastify/rate-limit': host(app => app.register(fastifyRateLimit, { max: 1000 })),
+  'with compilers as those of zod': host(zodLike),
+  'with compilers as those of zod after us': host(() => {}, zodLike),
+  'with @fastify/swagger for OpenAPI 3': host(app => app.register(fastifySwagger, { openapi: { openapi: '3.0.3', info: { title: 'Host', version: '1' } } })),
+  'with @fastify/swagger for Swagger 2': host(app => app.register(fastifySwagger, { swagger: { info: { title: 'Host', version: '1' } } })),
+  'with @fastify/swagger after us': host(() => {}, app => app.register(fastifySwagger, { openapi: {} })),
+  'with its own error handler': host(app => app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => { reply.code(error.statusCode ?? 500).send({ mine: true }) })),
+  'with its own content types': host(app => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser(['application/json', 'text/plain', 'application/x-www-form-urlencoded'], { parseAs: 'string' }, (_request, body, done) => done(null, `the host has eaten ${body.length} bytes`))
+    app.addContentTypeParser('*', (_request, _payload, done) => done(null, { anything: true }))
+  }),
+  'without any content types': host(app => app.removeAllContentTypeParsers()),
+  'with hooks of its own': host(app => {
+    app.addHook('onRequest', async request => { request.headers['x-seen'] = 'yes' })
+    app.addHook('preSerialization', async (_request, _reply, payload) => payload)
+    app.addHook('onSend', async (_request, reply, payload) => { reply.header('x-host', 'yes'); return payload })
+  }),
+  'whose Ajv coerces and removes': async options => {
+    const app = Fastify({ ajv: { customOptions: { coerceTypes: 'array', removeAdditional: 'all', useDefaults: true, allErrors: true } } })
+    await join(app, options)
+    return { app }
+  },
+  'with unusual Fastify options': async options => {
+    const app = Fastify({
+      bodyLimit: 10,
+      exposeHeadRoutes: false,
+      onProtoPoisoning: 'ignore',
+      onConstructorPoisoning: 'ignore',
+      routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 30 }
+    })
+    await join(app, options)
+    return { app }
+  },
+  'that registers us under a prefix of its own': async options => {
+    const app = Fastify()
+    await app.register(async api => { await api.register(async v1 => { await join(v1, options) }, { prefix: '/v1' }) }, { prefix: '/api' })
+    return { app, base: '/api/v1' }
+  },
+  'that does not wait for us': async options => {
+    const app = Fastify()
+    app.register(refreshCookie, options)
+    app.after(() => { app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub })) })
+    return { app }
+  },
+  'that imports us when it registers us': async options => {
+    const app = Fastify()
+    await app.register(import('../../lib/index.js'), options)
+    app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
+    return { app }
+  },
+  'whose options for us are a function': async options => {
+    const app = Fastify()
+    await app.register(refreshCookie, () => options)
+    app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
+    return { app }
+  }
+}
+
+for (const [kind, build] of Object.entries(HOSTS)) {
+  t.test(`a host ${kind}: signup, me, refresh, logout`, async t => {
+    const clock = testClock()
+    const { app, base = '' } = await build({ secret: SECRET, users: userTable(), clock, passwords: FAST_HASHING })
+    t.teardown(async () => { await app.close() })
+    await walk(t, app, clock, base)
+    if (app.hasRoute({ method: 'GET', url: '/own' })) t.match((await app.inject('/own')).json(), { mine: true })
+  })
+}
+
+/** What a person does in a day. */
+async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: string): Promise<void> {
+  const ada = openBrowser(app, cookieJar(clock), `${base}/auth`)
+  const signup = await ada.signup('ada')
+  t.match(signup, { statusCode: 201 })
+  t.match(setCookies(signup), [new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=${WEEK}; Path=/; HttpOnly; Secure; SameSite=Strict$`)])
+  t.strictSame((await ada.get(`${base}/me`)).json(), { id: '1' })
+  clock.wait('1m')
+  t.match(await ada.refresh(), { statusCode: 200 })
+  t.match(await ada.refresh({ headers: { 'content-type': 'application/json' } }), { statusCode: 200, headers: { 'set-cookie': undefined } })
+  t.match(await ada.send({ method: 'POST', url: `${base}/auth/login`, payload: { username: ['ada'], password: 'x' } }), { statusCode: 400 })
+  t.match(await ada.send({ method: 'POST', url: `${base}/auth/login`, headers: { 'content-type': 'text/plain' }, payload: '{}' }), { statusCode: 415 })
+  t.match(await ada.logout(), { statusCode: 204 })
+  const signedOut = await ada.refresh()
+  t.match(signedOut, { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api"', 'cache-control': 'no-store' } })
+  t.match(await ada.login('ada'), { statusCode: 200 })
+  t.equal((await ada.get(`${base}/auth/sessions`)).json().length, 1)
+}
+
+t.test('two contexts side by side share users and sessions', async t => {
+  const clock = testClock()
+  const shared = { secret: SECRET, users: userTable(), store: memoryStore({ clock }), clock, passwords: FAST_HASHING }
+  const app = Fastify()
+  for (const prefix of ['/web', '/admin']) await app.register(async scope => { await join(scope, shared) }, { prefix })
+  t.teardown(async () => { await app.close() })
+  const ada = openBrowser(app, cookieJar(clock), '/web/auth')
+  const bob = openBrowser(app, cookieJar(clock), '/admin/auth')
+  await ada.signup('ada')
+  await bob.signup('bob')
+  t.strictSame((await ada.get('/admin/me')).json(), { id: '1' })
+  t.strictSame((await bob.get('/web/me')).json(), { id: '2' })
+  t.equal((await openBrowser(app, ada.jar, '/admin/auth').refresh()).statusCode, 200)
+})
+
+t.test('a registration inside a context that has one is another one, with its own requests', async t => {
+  const clock = testClock()
+  const outer = { secret: SECRET, users: userTable(), clock, passwords: FAST_HASHING }
+  const inner = { ...outer, secret: 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x', users: userTable(), cookie: { name: '__Host-Http-admin' } }
+  const app = Fastify()
+  await join(app, outer)
+  await app.register(async scope => { await join(scope, inner) }, { prefix: '/admin' })
+  t.teardown(async () => { await app.close() })
+  const ada = openBrowser(app, cookieJar(clock))
+  const root = openBrowser(app, ada.jar, '/admin/auth')
+  await ada.signup('ada')
+  await root.signup('root')
+  t.strictSame((await ada.get('/me')).json(), { id: '1' })
+  t.match((await ada.get('/admin/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+  t.strictSame((await root.get('/admin/me')).json(), { id: '1' })
+  t.match((await root.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+  t.equal((await root.logout()).statusCode, 204)
+  t.equal((await ada.refresh()).statusCode, 200)
+})
+
+t.test("Fastify's own options of register are for our routes, too", async t => {
+  const lines: Array<{ level: number, msg: string, auth?: unknown }> = []
+  const stream = { write (line: string) { lines.push(JSON.parse(line)) } }
+  const app = Fastify({ logger: { level: 'info', stream } })
+  await app.register(refreshCookie, {
+    secret: SECRET,
+    users: userTable(),
+    passwords: FAST_HASHING,
+    logLevel: 'warn',
+    logSerializers: { auth: () => 'hidden' }
+  })
+  t.teardown(async () => { await app.close() })
+  const ada = openBrowser(app, cookieJar(() => 0))
+  await ada.signup('ada')
+  t.strictSame(lines.filter(({ msg }) => msg.startsWith('auth:') || msg === 'incoming request'), [], 'of our routes nothing below a warning')
+  await ada.refresh({ headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } })
+  t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), [{ level: 40, auth: 'hidden' }])
+})
+
+/** A registration that cannot be, and what the sentence must say. */
+const CLASHES: ReadonlyArray<readonly [what: string, register: (app: FastifyInstance) => unknown, sentence: RegExp]> = [
+  ['twice in one context', app => app.register(refreshCookie, { secret: SECRET }), /registered twice in one context.*app\.register\(/],
+  ['twice, under two prefixes', app => app.register(refreshCookie, { secret: SECRET, prefix: '/other' }), /registered twice in one context.*app\.register\(/]
+]
+
+for (const [what, register, sentence] of CLASHES) {
+  t.test(`registered ${what}, it says what to do`, async t => {
+    const app = Fastify()
+    await app.register(refreshCookie, { secret: SECRET })
+    await t.rejects(async () => { await register(app) }, { message: sentence })
+  })
+}
+
+for (const name of ['authenticate', 'authenticateOptional', 'authenticateStrict', 'requireFreshLogin', 'verifyAccessToken', 'sessions', 'passwords']) {
+  t.test(`where the app has its own app.${name}, it says what to do`, async t => {
+    const app = Fastify()
+    app.decorate(name, () => {})
+    await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: new RegExp(`app\\.${name}, which another plugin or the app has taken.*app\\.register\\(`) })
+  })
+}
+
+t.test('where the app has its own request.auth, it says what to do', async t => {
+  const app = Fastify()
+  app.decorateRequest('auth', null as never)
+  await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: /request\.auth, which another plugin or the app has taken.*app\.register\(/ })
+})
+
+t.test('what the app decorates inside of our context does not disturb us', async t => {
+  const app = Fastify()
+  await app.register(async scope => { scope.decorate('authenticate', () => 'mine') })
+  await app.register(async scope => { await join(scope, { secret: SECRET }) })
+  await app.ready()
+  t.notOk(app.hasDecorator('authenticate'))
+  t.notOk(app.hasDecorator('jwt'), 'nor do we leave anything of @fastify/jwt')
+  t.notOk(app.hasDecorator('serializeCookie'), 'or of @fastify/cookie')
+})
+
+t.test('a wrong option stops the start with one sentence', async t => {
+  await t.rejects(async () => { await Fastify().register(refreshCookie, { secret: 'short' }) }, { name: 'TypeError', message: /^option "secret"/ })
+  await t.rejects(async () => { await Fastify().register(refreshCookie, {}) }, { name: 'TypeError', message: /^option "secret" is missing/ })
+})
