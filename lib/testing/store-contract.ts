@@ -44,6 +44,8 @@ type StoreWith<A extends Ability> = SessionStore & Required<Pick<SessionStore, A
 interface Bench<A extends Ability> {
   readonly store: StoreWith<A>
   readonly wait: (time: Seconds) => void
+  /** Notes what is to be called when the case has ended, however it ends. */
+  readonly after: (stop: () => unknown) => void
 }
 
 type Cases<A extends Ability = never> = Readonly<Record<string, (bench: Bench<A>) => Promise<void>>>
@@ -54,10 +56,16 @@ function casesOf<A extends Ability> (cases: Cases<A>): ContractCase[] {
     async run (makeStore) {
       let now = NOW
       const store = await makeStore({ clock: () => now })
-      await test({
-        store: store as StoreWith<A>, // storeContract saw that stores of this kind have these methods
-        wait: time => { now += time }
-      })
+      const stops: Array<() => unknown> = []
+      try {
+        await test({
+          store: store as StoreWith<A>, // storeContract saw that stores of this kind have these methods
+          wait: time => { now += time },
+          after: stop => { stops.push(stop) }
+        })
+      } finally {
+        for (const stop of stops) await stop()
+      }
     }
   }))
 }
@@ -377,26 +385,32 @@ const storesThatPurge: Cases<'purgeExpired'> = {
   }
 }
 
-/** Subscribes: `next` resolves to each revocation in its turn, also where it is told after `revoke` resolved. */
-function listen (store: StoreWith<'subscribe'>): { readonly next: () => Promise<unknown>, readonly stop: () => void } {
+/** Subscribes: gives a function that resolves to each revocation in its turn, also where it is told after `revoke` resolved. */
+function listen ({ store, after }: Bench<'subscribe'>): () => Promise<unknown> {
   const told = new PassThrough({ objectMode: true })
-  const stop = store.subscribe(revocation => { told.write(revocation) })
+  after(store.subscribe(revocation => { told.write(revocation) }))
   const revocations = told[Symbol.asyncIterator]()
-  return { stop, next: async () => (await revocations.next()).value }
+  return async () => (await revocations.next()).value
 }
 
 const storesThatTell: Cases<'subscribe'> = {
-  async 'every listener is told of a session that ends' ({ store }) {
-    const session = await created(store)
-    const listeners = [listen(store), listen(store)]
-    await store.revoke(session.id, 'logout')
-    for (const { next } of listeners) assert.deepEqual(await next(), { id: session.id })
+  async 'a subscription says when it is up' ({ store, after }) {
+    const first = await new Promise(resolve => after(store.subscribe(() => {}, resolve)))
+    assert.equal(first, true)
   },
 
-  async 'a listener is told whose sessions ended, when, and which one was spared' ({ store, wait }) {
+  async 'every listener is told of a session that ends' (bench) {
+    const session = await created(bench.store)
+    const listeners = [listen(bench), listen(bench)]
+    await bench.store.revoke(session.id, 'logout')
+    for (const next of listeners) assert.deepEqual(await next(), { id: session.id })
+  },
+
+  async 'a listener is told whose sessions ended, when, and which one was spared' (bench) {
+    const { store, wait } = bench
     const session = await created(store)
     await created(store)
-    const { next } = listen(store)
+    const next = listen(bench)
     wait(60)
     await store.revokeAll('ada', 'revoked', session.id)
     assert.deepEqual(await next(), { subject: 'ada', exceptId: session.id, at: NOW + 60 })
@@ -404,14 +418,15 @@ const storesThatTell: Cases<'subscribe'> = {
     assert.deepEqual(await next(), { subject: 'ada', at: NOW + 60 })
   },
 
-  async 'a listener that stopped is told nothing more' ({ store }) {
+  async 'a listener that stopped is told nothing more' (bench) {
+    const { store } = bench
     const [one, two] = [await created(store), await created(store)]
     const heard: unknown[] = []
     const stop = store.subscribe(revocation => { heard.push(revocation) })
-    const { next } = listen(store)
+    const next = listen(bench)
     await store.revoke(one.id, 'logout')
     await next()
-    stop()
+    await stop()
     await store.revoke(two.id, 'logout')
     await next()
     assert.deepEqual(heard, [{ id: one.id }])

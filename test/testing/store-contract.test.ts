@@ -214,19 +214,23 @@ const flaws: Record<string, Flaw> = {
     breaks: 'a session goes on after a purge',
     by: ({ purgeExpired }) => ({ purgeExpired: () => purgeExpired(Infinity) })
   },
+  'says that its subscription is down while it is up': {
+    breaks: 'a subscription says when it is up',
+    by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(listener, up => onConnection?.(!up)) })
+  },
   'tells of an id that is none': {
     breaks: 'a listener is told whose sessions ended, when, and which one was spared',
-    by: ({ subscribe }) => ({ subscribe: listener => subscribe(revocation => { listener({ id: '', ...revocation }) }) })
+    by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(revocation => { listener({ id: '', ...revocation }) }, onConnection) })
   },
   'does not tell which session ended': {
     breaks: 'every listener is told of a session that ends',
-    by: ({ subscribe }) => ({ subscribe: listener => subscribe(() => { listener({ id: '' }) }) })
+    by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(() => { listener({ id: '' }) }, onConnection) })
   },
   'goes on telling': {
     breaks: 'a listener that stopped is told nothing more',
     by: ({ subscribe }) => ({
-      subscribe (listener) {
-        subscribe(listener)
+      subscribe (...both) {
+        subscribe(...both)
         return () => {}
       }
     })
@@ -256,7 +260,7 @@ t.test('a store that tells its listeners late is as good', async t => {
   for (const { name, run } of storeContract(memoryStore())) {
     await t.resolves(run(({ clock }) => {
       const store = memoryStore({ clock })
-      return { ...store, subscribe: listener => store.subscribe(revocation => { setImmediate(listener, revocation) }) }
+      return { ...store, subscribe: (listener, onConnection) => store.subscribe(revocation => { setImmediate(listener, revocation) }, onConnection) }
     }), name)
   }
 })
