@@ -18,8 +18,9 @@ const PARTS: Readonly<Record<string, Part>> = {
   'core/': { uses: ['errors.ts'], packages: ['node:crypto'] },
   'stores/': { uses: ['core/'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
-  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:util', 'argon2'] },
-  'options.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
+  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:net', 'argon2', 'rate-limiter-flexible'] },
+  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/'] },
+  'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
   'http/': {
     uses: ['core/', 'errors.ts'],

@@ -43,7 +43,7 @@ t.test('everything has the default that the documents name', async t => {
     routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate' },
     store: undefined,
     users: undefined,
-    accounts: { usernameField: 'username' },
+    accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
     trustedOrigins: [],
     accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true },
@@ -57,6 +57,13 @@ t.test('everything has the default that the documents name', async t => {
       verifyLegacy: undefined,
       pepper: undefined,
       queue: { concurrency: 2, waiting: 50, maxWait: 5 }
+    },
+    rateLimit: {
+      perAddress: [{ max: 100, per: 900 }],
+      perAccount: [{ max: 10, per: 900 }, { max: 100, per: 86_400 }],
+      perSession: [{ max: 60, per: 60 }],
+      redis: undefined,
+      keyPrefix: 'auth:'
     },
     revocation: 'refresh',
     sessions: { maxPerUser: undefined, bindUserAgent: false },
@@ -107,6 +114,8 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
   store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
   users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
+  'accounts.signup': { takes: [], and: ['Silent', 'closed'] },
+  'accounts.onSignup': { takes: ['function'] },
   'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
   trustedOrigins: { takes: ['emptyList'], and: ['*', ['*'], ['https://app.example/'], ['https://*.example'], ['app.example'], ['https://App.example'], ['https://app.example:443'], ['null'], ['https://a b'], [/example/], ['https://app.example/path'], 'https://app.example'] },
   'accessToken.expiresIn': { takes: DURATIONS, and: ['0s', '25h', '15 minutes', '1.5h', '900'] },
@@ -136,6 +145,9 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'passwords.queue.maxWait': { takes: ['one'], and: ['61s', '0s'] },
   'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
+  ...Object.fromEntries(['perAddress', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
+  'rateLimit.redis': { takes: [], and: [{ multi () {} }, { del () {} }, { multi: true, del: true }] },
+  'rateLimit.keyPrefix': { takes: WORDS },
   revocation: { takes: [], and: ['Immediate', 'never'] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
   'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
@@ -170,7 +182,7 @@ function complaintOf (act: () => unknown): string {
 }
 
 t.test('a group that is none is refused by its name and not printed', async t => {
-  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'sessions', 'timeouts']) {
+  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'rateLimit', 'sessions', 'timeouts']) {
     for (const value of [null, true, 1, SECRET, [SECRET], () => SECRET]) {
       throwsSentence(t, { [name]: value }, new RegExp(`^option "${name}" must be an object$`))
     }
@@ -187,6 +199,10 @@ t.test('every option takes what the documents say, in the units that the code us
     ['routes.signup', false, false],
     ['routes.login', '/sign-in', '/sign-in'],
     ['accounts.usernameField', 'email', 'email'],
+    ['rateLimit.perAddress', { max: 1, per: '24h' }, [{ max: 1, per: 86_400 }]],
+    ['rateLimit.perAccount', [{ max: 3, per: '1m' }, { max: 1_000_000, per: 1 }], [{ max: 3, per: 60 }, { max: 1_000_000, per: 1 }]],
+    ['rateLimit.perSession', false, []],
+    ['rateLimit', false, { perAddress: [], perAccount: [], perSession: [], redis: undefined, keyPrefix: 'auth:' }],
     ['trustedOrigins', ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443'], ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443']],
     ['accessToken.expiresIn', '24h', 86_400],
     ['accessToken.expiresIn', 1, 1],
@@ -260,7 +276,9 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
     [{ cookie: { name: '__Secure-a', secure: false } }, /"cookie\.name" starts with "__Secure-"/],
     [{ cookie: { name: '__http-a', secure: false } }, /"cookie\.name" starts with "__Secure-" or "__Http-"/],
     [{ sessions: { maxPerUser: 5 }, store: statelessStore() }, /"sessions\.maxPerUser" needs a store that can list/],
-    [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/]
+    [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
+    [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
+    [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/]
   ]
   for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
 })
@@ -278,7 +296,9 @@ t.test('what is just inside those bounds is fine', async t => {
     { cookie: { name: '__Secure-mine', path: '/auth', domain: 'example.com' } },
     { sessions: { maxPerUser: 1 } },
     { sessions: { maxPerUser: 10_000 }, store: memoryStore() },
-    { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }
+    { passwords: { memoryCost: 1024, [allowWeakHashing]: true } },
+    { accounts: { signup: 'silent', onSignup () {} } },
+    { rateLimit: { redis: { multi () {}, del () {} } } }
   ]
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
 })
@@ -330,7 +350,7 @@ t.test('the settings are frozen through and through, and the caller\'s options a
   const mine = { secret: [SECRET, OTHER], audience: ['api'], trustedOrigins: ['https://app.example'], routes: { signup: false }, cookie: { sameSite: 'lax' }, passwords: { minLength: 10 } }
   const copy = structuredClone(mine)
   const settings = read(mine)
-  for (const value of [settings, settings.passwords.queue, ...Object.values(settings).filter(value => typeof value === 'object')]) t.ok(Object.isFrozen(value))
+  for (const value of [settings, settings.passwords.queue, ...Object.values(settings.rateLimit).filter(Array.isArray), ...Object.values(settings).filter(value => typeof value === 'object')]) t.ok(Object.isFrozen(value))
   t.strictSame(mine, copy)
   t.notOk([mine, ...Object.values(mine)].some(Object.isFrozen))
   mine.trustedOrigins.push('https://evil.example')

@@ -56,18 +56,20 @@ t.test('a name that nobody can see or tell apart is refused', async t => {
 /** Passwords, and whether they are good enough. */
 const PASSWORDS: Array<[password: string, accepted: boolean, why: string]> = [
   ['seven77', false, 'too short'],
-  ['eight888', true, 'eight characters'],
+  ['mzqwkvbn', true, 'eight characters'],
   ['🔑🔑🔑🔑🔑🔑🔑', false, 'seven characters of two units each'],
-  ['🔑🔑🔑🔑🔑🔑🔑🔑', true, 'eight of them'],
-  ['🔑'.repeat(64), true, 'a long one without a letter'],
-  ['        ', true, 'blanks: no rule about which characters'],
-  ['p'.repeat(1024), true, 'the longest'],
+  ['🦊🐻🐼🐨🐯🦁🐮🐷', true, 'eight of them'],
+  ['🦊🐻🐼🐨🐯🦁🐮🐷'.repeat(8), true, 'a long one without a letter'],
+  ['a b c d ', true, 'blanks: no rule about which characters'],
+  ['horse staple '.repeat(78).padEnd(1024, '-'), true, 'the longest'],
+  ['password2026', false, 'one that is tried first'],
+  ['p'.repeat(1024), false, 'one letter, however often'],
   ['p'.repeat(1025), false, 'too long'],
   ['ü'.repeat(513), false, 'too long in bytes'],
   ['\ud800'.repeat(8), false, 'ill-formed Unicode']
 ]
 
-t.test('a password is judged by its length alone, and never cut off', async t => {
+t.test('a password is judged by its length and by how soon it is tried, and never cut off', async t => {
   for (const [password, accepted, why] of PASSWORDS) {
     const { browser, users } = await server(t)
     const answer = await browser().signup('ada', { password })
