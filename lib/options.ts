@@ -126,8 +126,10 @@ export interface RefreshCookieOptions {
   /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
   revocation?: 'refresh' | 'immediate' | undefined
   sessions?: {
-    /** How many live sessions a user may have: a login beyond ends the oldest. Unlimited by default. */
+    /** How many live sessions a user may have. Unlimited by default. */
     maxPerUser?: number | undefined
+    /** What a login beyond that does: ends the oldest session, or is refused. */
+    whenFull?: 'endOldest' | 'refuseLogin' | undefined
     /** Whether only the browser that logged in may use a replaced token within grace, or recover a lost reply. */
     bindUserAgent?: boolean | undefined
   } | undefined
@@ -205,6 +207,7 @@ export const optionTable = group({
   revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
   sessions: group({
     maxPerUser: optional(integer(1, 10_000)),
+    whenFull: defaultTo('endOldest', oneOf('endOldest', 'refuseLogin')),
     bindUserAgent: defaultTo(false, flag)
   }),
   timeouts: group({

@@ -55,25 +55,27 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
     passwords
   })
 
-  const protecting = new Set<unknown>([hooks.authenticate, authenticateStrict])
-  fastify.addHook('onRoute', route => markProtected(route, protecting))
   openOnReady(fastify, store, settings.timeouts)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, app)
-  fastify.register(async scope => registerRoutes(scope, {
-    accounts,
-    attempts,
-    signupSilently: silentSignup(settings, fastify.log),
-    authOf,
-    authenticate: hooks.authenticate,
-    usernameField: settings.accounts.usernameField,
-    urls: settings.routes,
-    cookieName: settings.cookie.name,
-    listable: store.list !== undefined,
-    origins: {
-      trustedOrigins: new Set(settings.trustedOrigins),
-      crossSiteCookie: settings.cookie.sameSite === 'none'
-    }
-  }), {
+  fastify.register(async scope => {
+    const documented = registerRoutes(scope, {
+      accounts,
+      attempts,
+      signupSilently: silentSignup(settings, fastify.log),
+      authOf,
+      authenticate: hooks.authenticate,
+      usernameField: settings.accounts.usernameField,
+      urls: settings.routes,
+      cookieName: settings.cookie.name,
+      listable: store.list !== undefined,
+      origins: {
+        trustedOrigins: new Set(settings.trustedOrigins),
+        crossSiteCookie: settings.cookie.sameSite === 'none'
+      }
+    })
+    // Without a route of ours nothing declares our schemes, and to name one would break the host's whole document.
+    if (documented) fastify.addHook('onRoute', markProtected)
+  }, {
     // Fastify's own options of `register`, which it gives a plugin like this one no chance to have by itself.
     ...(logLevel !== undefined && { logLevel }),
     ...(logSerializers !== undefined && { logSerializers }),
@@ -93,14 +95,15 @@ function keyRings ({ secret = [], accessToken, refreshToken }: Settings): Record
 
 function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Attempts, revocations: Revocations | undefined): Sessions {
   const { clock, issuer, audience, accessToken, refreshToken, timeouts, users } = settings
+  const { maxPerUser, whenFull, bindUserAgent } = settings.sessions
   return createSessions({
     store,
     tokens,
     clock,
     timeouts,
     access: { expiresIn: accessToken.expiresIn, leeway: accessToken.leeway, issuer, audience },
-    rotation: { ...refreshToken, bindUserAgent: settings.sessions.bindUserAgent },
-    maxPerSubject: settings.sessions.maxPerUser,
+    rotation: { ...refreshToken, bindUserAgent },
+    limit: maxPerUser === undefined ? undefined : { max: maxPerUser, whenFull },
     revocations,
     absolute: refreshToken.absolute,
     findById: users?.findById?.bind(users),

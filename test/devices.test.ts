@@ -44,6 +44,37 @@ t.test('a limit of sessions needs a store that can list them', async t => {
   await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
 })
 
+t.test('where a full account refuses, a login needs room first', async t => {
+  const { app, browser } = await server(t, { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' } })
+  const laptop = browser()
+  const phone = browser()
+  await laptop.signup('ada')
+  await phone.login('ada')
+
+  t.match((await browser().login('ada')).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
+  t.equal((await laptop.login('ada')).statusCode, 200, 'the session of this browser makes room for its successor')
+  await phone.logout()
+  t.equal((await browser().login('ada')).statusCode, 200)
+  t.equal((await app.sessions.list('1')).length, 2)
+})
+
+t.test('a replaced token serves the browser that logged in, and ends the session in another', async t => {
+  for (const [userAgent, outcome] of [
+    ['Mozilla/5.0 (X11) Firefox/153.0', 200], // after an update
+    ['Mozilla/5.0 (Windows) Chrome/156.0', 401]
+  ] as const) {
+    const { browser, wait } = await server(t, { sessions: { bindUserAgent: true } })
+    const ada = browser()
+    const headers = { 'user-agent': 'Mozilla/5.0 (X11) Firefox/152.0' }
+    await ada.send({ method: 'POST', url: '/auth/signup', headers, payload: { username: 'ada', password: PASSWORD } })
+    const other = ada.copy()
+    wait('31s')
+    t.equal((await ada.refresh({ headers })).statusCode, 200)
+    t.equal((await other.refresh({ headers: { 'user-agent': userAgent } })).statusCode, outcome)
+    t.equal((await ada.refresh({ headers })).statusCode, outcome, 'for the owner too')
+  }
+})
+
 t.test('changing the password', async t => {
   const NEW_PASSWORD = 'a much better passphrase'
   const change = (currentPassword = PASSWORD, newPassword = NEW_PASSWORD) =>

@@ -6,6 +6,7 @@ import { createIssuer, type Issued } from './issue.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
 import { ability, isLive, isRevoked, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { demandRoom, excessOf, type SessionLimit } from './session-limit.js'
 import { prove, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
 import { type Tokens } from './tokens.js'
@@ -21,8 +22,8 @@ export interface SessionsOptions {
   /** The longest a session lasts, however often it is refreshed. */
   readonly absolute: Seconds
   readonly timeouts: Timeouts
-  /** How many live sessions a subject may have: a login beyond ends the oldest. Needs a store with `list`. */
-  readonly maxPerSubject?: number | undefined
+  /** How many live sessions a subject may have. Needs a store with `list`. */
+  readonly limit?: SessionLimit | undefined
   /** What ended while its access tokens still live; without it they work until they expire. */
   readonly revocations?: Revocations | undefined
   /** Asked at every login and refresh where given. */
@@ -89,11 +90,15 @@ export function createSessions (options: SessionsOptions): Sessions {
       const owner = user ?? await findUser(subject, work)
       const app = { ...await makeAppClaims(owner, work), ...toAppClaims(claims) }
 
+      const held = heldBy(subject, replaces)
+      if (options.limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, options.limit, work)
+
       const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
       await work.bounded(() => store.create(session))
       context.emit({ type: 'login', subject, sessionId: session.id })
-      await supersede(replaces, subject, work)
-      await endOldest(subject, work)
+      // The one that this browser held makes room first.
+      if (held !== null) await end({ id: held, subject }, 'superseded', work)
+      if (options.limit !== undefined) await endOldest(subject, options.limit, work)
       return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at) }
     },
 
@@ -235,17 +240,13 @@ export function createSessions (options: SessionsOptions): Sessions {
     return ended
   }
 
-  /** A new login replaces the one that this browser held, but only its own: somebody may have planted the cookie. */
-  async function supersede (token: string | undefined, subject: string, work: Work): Promise<void> {
+  /** The session that this browser held, if it is the subject's own: somebody may have planted the cookie. */
+  function heldBy (subject: string, token: string | undefined): string | null {
     const claims = token === undefined ? null : readRefreshClaims(tokens.verifyRefresh(token)?.payload)
-    if (claims?.sub === subject) await end({ id: claims.sid, subject }, 'superseded', work)
+    return claims?.sub === subject ? claims.sid : null
   }
 
-  async function endOldest (subject: string, work: Work): Promise<void> {
-    const { maxPerSubject } = options
-    if (maxPerSubject === undefined) return
-    const sessions = await work.bounded(() => ability(store, 'list')(subject))
-    const live = sessions.filter(session => isLive(session, work.at))
-    for (const session of live.slice(0, Math.max(0, live.length - maxPerSubject))) await end(session, 'limit', work)
+  async function endOldest (subject: string, { max }: SessionLimit, work: Work): Promise<void> {
+    for (const session of await excessOf(store, subject, null, max, work)) await end(session, 'limit', work)
   }
 }

@@ -18,7 +18,7 @@ export function loginRoute (scope: FastifyInstance, url: string, login: NonNulla
     response: {
       200: grantSchema,
       ...refusedByFastify,
-      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const config = { readForm: (body: string) => readPasswordForm(body, usernameField) }
