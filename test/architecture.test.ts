@@ -19,9 +19,9 @@ const PARTS: Readonly<Record<string, Part>> = {
   'stores/': { uses: ['core/'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
   'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:net', 'argon2', 'rate-limiter-flexible'] },
-  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/'] },
-  'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
+  'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
+  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/'] },
   'http/': {
     uses: ['core/', 'errors.ts'],
     usesTypesOf: ['accounts/'],
