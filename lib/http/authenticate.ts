@@ -22,9 +22,25 @@ export interface AuthenticateHooks {
   readonly authenticateStrict: onRequestAsyncHookHandler
 }
 
+const demanding = new WeakSet<object>()
+
+/** Whether a hook is one of ours that lets nobody pass without an access token. */
+export function demandsAccessToken (hook: object): boolean {
+  return demanding.has(hook)
+}
+
 /** Builds the hooks; `authOf` gives the `request.auth` of a request. */
 export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): AuthenticateHooks {
   const authenticate = hook(request => authOf(request).authenticateNow())
+
+  const authenticateStrict: onRequestAsyncHookHandler = async (request, reply) => {
+    try {
+      await authOf(request).authenticateStrict()
+    } catch (error) {
+      throw challenge(error, reply)
+    }
+  }
+  demanding.add(authenticateStrict)
 
   return {
     authenticate,
@@ -47,19 +63,13 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
       })
     },
 
-    async authenticateStrict (request, reply) {
-      try {
-        await authOf(request).authenticateStrict()
-      } catch (error) {
-        throw challenge(error, reply)
-      }
-    }
+    authenticateStrict
   }
 }
 
 /** A hook from a check that throws or rejects. */
 function hook (check: (request: FastifyRequest) => Promise<void> | void): AuthenticateHook {
-  return (request, reply, done) => {
+  const authenticating: AuthenticateHook = (request, reply, done) => {
     let pending: Promise<void> | void
     try {
       pending = check(request)
@@ -70,6 +80,8 @@ function hook (check: (request: FastifyRequest) => Promise<void> | void): Authen
     if (pending === undefined) return done()
     pending.then(() => done(), error => done(challenge(error, reply)))
   }
+  demanding.add(authenticating)
+  return authenticating
 }
 
 /** Puts the headers of a refusal on the reply itself: those of an error get lost in a host's own error handler. */

@@ -1,5 +1,6 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
 import { messageOf, statusOf, type AuthErrorCode } from '../errors.js'
+import { demandsAccessToken } from './authenticate.js'
 import { type JsonSchema } from './json-schema.js'
 
 /** The name of the access token's security scheme in an OpenAPI document. */
@@ -19,11 +20,18 @@ export function securitySchemes (cookieName: string, tokenUrl: string | null): R
   }
 }
 
-/** What @fastify/swagger gives a route's own transform. */
+/** The schemes in the words of Swagger 2, which knows neither bearer tokens nor cookies. */
+const SECURITY_DEFINITIONS: Readonly<Record<string, SecurityScheme>> = {
+  [ACCESS_TOKEN_SCHEME]: { type: 'apiKey', description: 'Bearer, a space, and the access token.', in: 'header', name: 'Authorization' },
+  [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.', in: 'header', name: 'Cookie' }
+}
+
+/** What @fastify/swagger gives a route's own transform: one of two documents. */
 interface TransformInput {
   readonly schema: FastifySchema
   readonly url: string
   readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> } }
+  readonly swaggerObject?: { securityDefinitions?: Record<string, unknown> }
 }
 
 /**
@@ -31,10 +39,13 @@ interface TransformInput {
  * document, and leaves out a body that can only be empty, since Swagger UI would ask for it.
  */
 export function describeRoute (schemes: ReturnType<typeof securitySchemes>): (input: TransformInput) => { schema: FastifySchema, url: string } {
-  return ({ schema: { body, ...schema }, url, openapiObject }) => {
+  return ({ schema: { body, ...schema }, url, openapiObject, swaggerObject }) => {
     if (openapiObject !== undefined) {
       const components = openapiObject.components ??= {}
       components.securitySchemes = { ...schemes, ...components.securitySchemes }
+    }
+    if (swaggerObject !== undefined) {
+      swaggerObject.securityDefinitions = { ...SECURITY_DEFINITIONS, ...swaggerObject.securityDefinitions }
     }
     return { schema: hasFields(body) ? { ...schema, body } : schema, url }
   }
@@ -65,9 +76,9 @@ export const refusedByFastify: Record<number, JsonSchema> = {
 }
 
 /** Marks a host's route that one of our hooks protects as needing an access token, so that Swagger UI sends it. */
-export function markProtected (route: RouteOptions, hooks: ReadonlySet<unknown>): void {
-  const used = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
-  if (!used.some(hook => hooks.has(hook))) return
+export function markProtected (route: RouteOptions): void {
+  const hooks = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
+  if (!hooks.some(hook => hook !== undefined && demandsAccessToken(hook))) return
   const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
   route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is @fastify/swagger's
 }

@@ -1,83 +1,202 @@
-import swagger from '@fastify/swagger'
-import Fastify from 'fastify'
+import fastifySwagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
-import { SECRET, userTable } from '../support/server.js'
+import refreshCookie, { authErrorCodes, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { FAST_HASHING, SECRET, userTable } from '../support/server.js'
 
-/** What the tests read of an operation. */
 interface Operation {
-  readonly security?: ReadonlyArray<Record<string, string[]>>
-  readonly requestBody?: { readonly content: Record<string, unknown> }
-  readonly responses: Record<string, { readonly description: string, readonly content?: { 'application/json': { schema: { properties: { code: { enum?: string[] } } } } } }>
+  readonly operationId?: string
+  readonly summary?: string
+  readonly tags?: readonly string[]
+  readonly security?: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: unknown }>> }
+  readonly parameters?: ReadonlyArray<{ readonly in: string, readonly name: string }>
+  readonly responses: Readonly<Record<string, { readonly description: string }>>
 }
 
-interface ApiDocument {
-  readonly paths: Record<string, Record<string, Operation>>
-  readonly components: { readonly securitySchemes: Record<string, object> }
+/** What is looked at in an OpenAPI document. */
+interface Document {
+  readonly openapi: string
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly securitySchemes: Readonly<Record<string, { readonly type: string }>> }
 }
 
-const key = { type: 'apiKey', in: 'header', name: 'x-key' } as const
+interface Documented {
+  readonly options?: Partial<RefreshCookieOptions>
+  readonly swagger?: FastifyDynamicSwaggerOptions
+  readonly routes?: (app: FastifyInstance) => void
+}
 
-async function documentOf (t: Test, options: RefreshCookieOptions = {}, schemes = {}): Promise<ApiDocument> {
+/** The document of a host that has registered @fastify/swagger, as it is sent. */
+async function documentOf<T = Document> (t: Test, { options = {}, swagger = { openapi: {} }, routes = () => {} }: Documented = {}): Promise<T> {
   const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(swagger, { openapi: { openapi: '3.1.0', components: { securitySchemes: { key, ...schemes } } } })
-  await app.register(refreshCookie, { secret: SECRET, users: userTable(), ...options })
-  app.get('/me', { onRequest: app.authenticate }, async () => 'me')
-  app.get('/open', async () => 'open')
-  app.get('/chosen', { onRequest: app.authenticate, schema: Object.assign({}, { security: [{ key: [] }] }) }, async () => 'chosen')
+  t.teardown(async () => { await app.close() })
+  await app.register(fastifySwagger, swagger)
+  app.get('/health', async () => 'ok')
+  await app.register(refreshCookie, { secret: SECRET, users: userTable(), passwords: FAST_HASHING, ...options })
+  routes(app)
   await app.ready()
-  return app.swagger() as unknown as ApiDocument // what is read of it
+  return JSON.parse(JSON.stringify(app.swagger()))
 }
 
-t.test('the document tells who may call a route', async t => {
-  const { paths } = await documentOf(t)
-  const securityOf = (method: string, path: string) => paths[path]?.[method]?.security
+/** `POST /auth/login` and the like, with their operations. */
+function operations ({ paths }: Document): Array<readonly [route: string, operation: Operation]> {
+  return Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const))
+}
 
-  t.same(securityOf('post', '/auth/login'), [])
-  t.same(securityOf('post', '/auth/refresh'), [{ refreshCookie: [] }])
-  t.same(securityOf('get', '/auth/sessions'), [{ accessToken: [] }])
-  t.same(securityOf('get', '/me'), [{ accessToken: [] }], 'a route of the app that needs a login')
-  t.equal(securityOf('get', '/open'), undefined)
-  t.same(securityOf('get', '/chosen'), [{ key: [] }], 'what the app says itself counts')
+const ours = (document: Document) => operations(document).filter(([route]) => route.includes('/auth/'))
+
+const PROOF = ['accessToken']
+const COOKIE = ['refreshCookie']
+
+/** Every route, which proof it needs, whether it takes a body, and every status that it answers. */
+const ROUTES: Readonly<Record<string, readonly [proof: readonly string[], body: boolean, statuses: readonly number[]]>> = {
+  'POST /auth/signup': [[], true, [201, 400, 403, 409, 413, 415, 429, 500, 503]],
+  'POST /auth/login': [[], true, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
+  'POST /auth/refresh': [COOKIE, false, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
+  'POST /auth/logout': [COOKIE, false, [204, 400, 403, 413, 415, 500, 503]],
+  'GET /auth/sessions': [PROOF, false, [200, 401, 500, 503]],
+  'DELETE /auth/sessions': [PROOF, false, [204, 400, 401, 403, 413, 415, 500, 503]],
+  'DELETE /auth/sessions/{id}': [PROOF, false, [204, 400, 401, 403, 404, 413, 415, 500, 503]],
+  'POST /auth/password': [PROOF, true, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
+  'POST /auth/reauthenticate': [PROOF, true, [200, 400, 401, 403, 413, 415, 429, 500, 503]]
+}
+
+t.test('every route is described: name, summary, tag, proof, body and every answer', async t => {
+  const document = await documentOf(t)
+  t.strictSame(ours(document).map(([route]) => route).sort(), Object.keys(ROUTES).sort())
+  for (const [route, operation] of ours(document)) {
+    const [proof, body, statuses] = ROUTES[route] ?? [[], false, []]
+    t.match(operation, { operationId: /^[a-z][A-Za-z]+$/, summary: /\w/, tags: ['auth'] }, route)
+    t.strictSame(operation.security?.flatMap(Object.keys), proof, `${route} needs ${proof.join()}`)
+    t.equal(operation.requestBody !== undefined, body, `${route} takes ${body ? 'a' : 'no'} body`)
+    t.strictSame(Object.keys(operation.responses).map(Number), statuses, route)
+  }
 })
 
-t.test('Authorize logs in by the password form', async t => {
-  const { components } = await documentOf(t, { prefix: '/api/auth' })
-  t.match(components.securitySchemes, {
-    accessToken: { type: 'oauth2', flows: { password: { tokenUrl: '/api/auth/login', scopes: {} } } },
-    refreshCookie: { type: 'apiKey', in: 'cookie', name: '__Host-Http-refresh' }
+t.test('the document is one that tools can read', async t => {
+  const document = await documentOf(t)
+  t.match(document.openapi, /^3\.0/)
+  const names = operations(document).flatMap(([, { operationId }]) => operationId ?? [])
+  t.equal(new Set(names).size, names.length, 'no name is there twice')
+  for (const [route, operation] of operations(document)) {
+    for (const [status, { description }] of Object.entries(operation.responses)) t.ok(description.length > 3, `${route} says what ${status} means`)
+    for (const name of (operation.security ?? []).flatMap(Object.keys)) t.ok(document.components.securitySchemes[name], `${route} names a scheme that is there`)
+    const inPath = (operation.parameters ?? []).filter(parameter => parameter.in === 'path').map(({ name }) => `{${name}}`)
+    t.strictSame(route.match(/\{\w+\}/g) ?? [], inPath)
+  }
+  t.notMatch(JSON.stringify(document), /"\$ref"/, 'nothing points elsewhere')
+})
+
+t.test('a login is JSON or an OAuth2 password form, the other bodies are JSON', async t => {
+  for (const [route, { requestBody }] of ours(await documentOf(t))) {
+    if (requestBody === undefined) continue
+    t.strictSame(Object.keys(requestBody.content), route.endsWith('/login') ? ['application/json', 'application/x-www-form-urlencoded'] : ['application/json'], route)
+  }
+})
+
+t.test('codes are named where they are answered, and none that is not ours', async t => {
+  const document = JSON.stringify(await documentOf(t))
+  const named = new Set(document.match(/FST_AUTH_\w+/g))
+  for (const code of named) t.ok(authErrorCodes.some(known => known === code), code)
+  for (const code of ['FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED']) t.ok(named.has(code), code)
+})
+
+t.test('no token is in a path or a query', async t => {
+  for (const [route, { parameters = [] }] of ours(await documentOf(t))) t.strictSame(parameters.map(parameter => `${parameter.in} ${parameter.name}`), route.includes('{id}') ? ['path id'] : [], route)
+})
+
+t.test('Swagger UI can log in by the password form where there is a login route, wherever that is', async t => {
+  const URLS: ReadonlyArray<readonly [options: Partial<RefreshCookieOptions>, tokenUrl: string]> = [
+    [{}, '/auth/login'],
+    [{ prefix: '/session' }, '/session/login'],
+    [{ routes: { login: '/sign-in' } }, '/auth/sign-in']
+  ]
+  for (const [options, tokenUrl] of URLS) {
+    const { components } = await documentOf(t, { options })
+    t.match(components.securitySchemes, { accessToken: { type: 'oauth2', flows: { password: { tokenUrl, scopes: {} } } } })
+  }
+})
+
+t.test('without a login route the access token is a plain bearer token', async t => {
+  for (const options of [{ routes: { login: false } }, { users: {} }] as const) {
+    const { components } = await documentOf(t, { options })
+    t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } })
+  }
+})
+
+t.test('the refresh cookie is called by its name', async t => {
+  t.match((await documentOf(t)).components.securitySchemes, { refreshCookie: { type: 'apiKey', in: 'cookie', name: '__Host-Http-refresh' } })
+  t.match((await documentOf(t, { options: { cookie: { name: '__Host-mine' } } })).components.securitySchemes, { refreshCookie: { name: '__Host-mine' } })
+})
+
+t.test('routes that do not exist are not described', async t => {
+  t.strictSame(ours(await documentOf(t, { options: { users: {} } })).map(([route]) => route).sort(), ['DELETE /auth/sessions', 'DELETE /auth/sessions/{id}', 'GET /auth/sessions', 'POST /auth/logout', 'POST /auth/refresh'])
+  t.strictSame(ours(await documentOf(t, { options: { users: {}, store: statelessStore() } })).map(([route]) => route).sort(), ['POST /auth/logout', 'POST /auth/refresh'])
+})
+
+t.test("a host's route is marked where it lets nobody pass without an access token", async t => {
+  const mine = [{ mine: [] }]
+  const { paths } = await documentOf(t, {
+    swagger: { openapi: { components: { securitySchemes: { mine: { type: 'apiKey', in: 'header', name: 'x-key' } } } } },
+    routes (app) {
+      const handler = async () => 'ok'
+      app.get('/onRequest', { onRequest: app.authenticate }, handler)
+      app.get('/preHandler', { preHandler: [async () => {}, app.authenticate] }, handler)
+      app.get('/preParsing', { preParsing: async () => {}, preValidation: app.authenticate }, handler)
+      app.get('/strict', { onRequest: app.authenticateStrict }, handler)
+      app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, handler)
+      app.get('/schema', { onRequest: app.authenticate, schema: { summary: 'As it was' } }, handler)
+      app.get('/its-own', { onRequest: app.authenticate, schema: { security: mine } }, handler)
+      app.get('/optional', { onRequest: app.authenticateOptional }, handler)
+      app.get('/open', { onRequest: async () => {} }, handler)
+    }
   })
+  const marks = Object.fromEntries(Object.entries(paths).filter(([path]) => !path.startsWith('/auth')).map(([path, { get }]) => [path, get?.security]))
+  const marked = [{ accessToken: [] }]
+  t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
+  t.equal(paths['/schema']?.['get']?.summary, 'As it was')
 })
 
-t.test('without a login route Authorize takes a token', async t => {
-  const { components } = await documentOf(t, { routes: { login: false } })
-  t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer' } })
+t.test('a host keeps the schemes that it declares, and its own word on ours', async t => {
+  const securitySchemes = { mine: { type: 'apiKey', in: 'header', name: 'x-key' }, accessToken: { type: 'http', scheme: 'bearer', description: 'as the host has it' } } as const
+  const document = await documentOf(t, { swagger: { openapi: { components: { securitySchemes, schemas: { Thing: { type: 'object' } } } } } })
+  t.match(document.components, { securitySchemes: { ...securitySchemes, refreshCookie: { type: 'apiKey' } }, schemas: { Thing: { type: 'object' } } })
 })
 
-t.test('schemes of the app stay, also under our names', async t => {
-  const accessToken = { type: 'http', scheme: 'bearer', description: 'Ours' }
-  const { components } = await documentOf(t, {}, { accessToken })
-  t.match(components.securitySchemes, { accessToken, key, refreshCookie: { in: 'cookie' } })
+t.test("a host's transform is for its own routes", async t => {
+  const seen: string[] = []
+  const transform: NonNullable<FastifyDynamicSwaggerOptions['transform']> = ({ schema, url }) => {
+    seen.push(url)
+    return { schema, url }
+  }
+  await documentOf(t, { swagger: { openapi: {}, transform } })
+  t.strictSame(seen, ['/health'])
 })
 
-t.test('only routes that read a body show one', async t => {
-  const { paths } = await documentOf(t)
-  const typesOf = (path: string) => Object.keys(paths[path]?.['post']?.requestBody?.content ?? {})
-
-  t.same(typesOf('/auth/login'), ['application/json', 'application/x-www-form-urlencoded'])
-  t.same(typesOf('/auth/signup'), ['application/json'])
-  t.same(typesOf('/auth/refresh'), [])
-  t.same(typesOf('/auth/logout'), [])
-  t.equal(paths['/auth/sessions/{id}']?.['delete']?.requestBody, undefined)
+t.test('without any route of ours the host is left alone', async t => {
+  const routes = { signup: false, login: false, refresh: false, logout: false, sessions: false, password: false, reauthenticate: false } as const
+  const document = await documentOf(t, { options: { routes }, routes (app) { app.get('/me', { onRequest: app.authenticate }, async () => 'me') } })
+  t.strictSame(operations(document).map(([route, { security }]) => [route, security]), [['GET /health', undefined], ['GET /me', undefined]])
 })
 
-t.test('an answer names its codes, and is open where Fastify has others', async t => {
-  const { paths } = await documentOf(t)
-  const answerOf = (status: string) => paths['/auth/signup']?.['post']?.responses[status]
-  const codesOf = (status: string) => answerOf(status)?.content?.['application/json'].schema.properties.code.enum
+t.test('a document of Swagger 2 has all of it, as far as it knows the words', async t => {
+  interface Swagger2 { readonly swagger: string, readonly paths: Document['paths'], readonly securityDefinitions: Readonly<Record<string, object>> }
+  const document = await documentOf<Swagger2>(t, {
+    swagger: { swagger: { securityDefinitions: { mine: { type: 'basic' } } } },
+    routes (app) { app.get('/me', { onRequest: app.authenticate }, async () => 'me') }
+  })
+  t.equal(document.swagger, '2.0')
+  t.match(document.securityDefinitions, { mine: { type: 'basic' }, accessToken: { type: 'apiKey', in: 'header', name: 'Authorization' }, refreshCookie: { type: 'apiKey', in: 'header', name: 'Cookie' } })
+  for (const path of ['/auth/login', '/auth/refresh', '/auth/sessions/{id}', '/me']) t.ok(document.paths[path], path)
+  t.strictSame(document.paths['/me']?.['get']?.security, [{ accessToken: [] }])
+})
 
-  t.same(codesOf('409'), ['FST_AUTH_USERNAME_TAKEN'])
-  t.equal(codesOf('400'), undefined)
-  t.match(answerOf('400')?.description, /FST_AUTH_PASSWORD_REFUSED/)
+t.test('a schema of our own never changes what a host shares', async t => {
+  const users = userTable()
+  const documents = [await documentOf(t, { options: { users, prefix: '/a' } }), await documentOf(t, { options: { users, prefix: '/b', accounts: { usernameField: 'email' } } })]
+  const fields = documents.map(document => JSON.stringify(operations(document).find(([route]) => route.endsWith('/login'))?.[1].requestBody))
+  t.match(fields[0], /"username"/)
+  t.match(fields[1], /"email"/)
+  t.notMatch(fields[1], /"username"/)
 })

@@ -26,9 +26,9 @@ export interface RoutesOptions extends RouteDependencies {
 
 /**
  * Registers our routes. They bring their own compilers, parsers and error handling, so that nothing a host sets
- * for itself (zod compilers, coercing Ajv, text/plain) changes how they behave.
+ * for itself (zod compilers, coercing Ajv, text/plain) changes how they behave. Gives whether there are any.
  */
-export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): void {
+export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
   const { urls, accounts, origins } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
@@ -41,7 +41,9 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
 
   const tokenUrl = urls.login !== false && accounts.login !== undefined ? scope.prefix + urls.login : null
   const swaggerTransform = describeRoute(securitySchemes(options.cookieName, tokenUrl))
+  let any = false
   scope.addHook('onRoute', route => {
+    any = true
     route.bodyLimit = BODY_LIMIT
     route.config = Object.assign(route.config ?? {}, { swaggerTransform })
   })
@@ -53,6 +55,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   if (urls.sessions !== false && options.listable) sessionsRoutes(scope, urls.sessions, options)
   if (urls.password !== false) passwordRoute(scope, urls.password, options)
   if (urls.reauthenticate !== false && options.listable) reauthenticateRoute(scope, urls.reauthenticate, options)
+  return any
 }
 
 function useOwnCompilers (scope: FastifyInstance): void {
