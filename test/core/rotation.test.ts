@@ -108,6 +108,19 @@ const AHEAD: Array<[title: string, generation: number, row: Row, decision: Decis
   ['its idle end beyond the absolute end: no further than that', 6, { age: 100, row: { expiresAt: NOW + 60 } }, heal(6, NOW - 10, NOW + 60)]
 ]
 
+const bound: Partial<RotationPolicy> = { bindUserAgent: true }
+
+const BOUND: Array<[title: string, generation: number, row: Row, decision: Decision]> = [
+  ['the previous one from the same browser, young: replayed', 4, { age: 0, token: { userAgent: 'Firefox/131' } }, replay],
+  ['the previous one from the same browser, old: recovered', 4, { age: GRACE, token: { userAgent: 'Firefox/131' } }, recover],
+  ['the previous one from another, young: reuse', 4, { age: 0, token: { userAgent: 'curl/8' } }, reuse],
+  ['the previous one from another, old: reuse', 4, { age: GRACE, token: { userAgent: 'curl/8' } }, reuse],
+  ['the previous one from nobody knows where: reuse', 4, { age: 0 }, reuse],
+  ['the current one from another, young: held', 5, { age: 0, token: { userAgent: 'curl/8' } }, hold],
+  ['the current one from another, old: rotated', 5, { age: GRACE, token: { userAgent: 'curl/8' } }, rotate],
+  ['one ahead from another: healed', 6, { age: 100, token: { userAgent: 'curl/8' } }, heal(6)]
+]
+
 const OLDER: Array<[title: string, generation: number, row: Row]> = [
   ['one older than the previous, young', 3, { age: 0 }],
   ['one older than the previous, old', 3, { age: GRACE }],
@@ -129,6 +142,12 @@ t.test('the previous generation', async t => {
 
 t.test('a generation that the row does not know yet', async t => {
   for (const [title, generation, row, decision] of AHEAD) t.strictSame(decided(generation, row), decision, title)
+})
+
+t.test('where grace is bound to the user agent', async t => {
+  for (const [title, generation, row, decision] of BOUND) {
+    t.strictSame(decided(generation, { ...row, policy: bound, row: { userAgent: 'Firefox/130' } }), decision, title)
+  }
 })
 
 t.test('every other generation is a second use', async t => {

@@ -1,5 +1,7 @@
 import t from 'tap'
-import { isLive, isRevoked, type Session } from '../../lib/core/session.js'
+import { ability, isLive, isRevoked, startSession, type Session, type SessionStore } from '../../lib/core/session.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
 
 const session: Session = {
   id: 'id',
@@ -35,4 +37,21 @@ t.test('a session is revoked from the moment that says when', async t => {
   t.notOk(isRevoked({ ...session, revokedAt: null, reason: null }), 'as a database tells it')
   t.ok(isRevoked({ ...session, revokedAt: 0 }))
   t.ok(isRevoked({ ...session, revokedAt: 1200, reason: 'reuse' }))
+})
+
+t.test('a new session begins at generation 0, and its idle end is never beyond the absolute one', async t => {
+  const from = { userAgent: 'Firefox', ip: '192.0.2.1' }
+  t.match(startSession('ada', from, { idle: 50, absolute: 100 }, 1000), {
+    id: /^[\w-]{22}$/, subject: 'ada', generation: 0, previous: null, rotatedAt: 1000, createdAt: 1000, expiresAt: 1100, idleExpiresAt: 1050, authTime: 1000, ...from
+  })
+  t.equal(startSession('ada', from, { idle: 100, absolute: 60 }, 1000).idleExpiresAt, 1060)
+  t.not(startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id, startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id)
+})
+
+t.test('an ability that a store lacks is named', async t => {
+  t.strictSame(await ability(memoryStore(), 'list')('ada'), [])
+  t.equal(await ability(memoryStore(), 'purgeExpired')(0), 0)
+  const poor: SessionStore = statelessStore()
+  t.throws(() => ability(poor, 'list'), { name: 'TypeError', message: /"list"/ })
+  t.throws(() => ability(poor, 'purgeExpired'), { name: 'TypeError', message: /"purgeExpired"/ })
 })

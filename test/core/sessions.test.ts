@@ -1,24 +1,13 @@
 import t from 'tap'
-import { type RefreshClaims } from '../../lib/core/claims.js'
-import { type SessionStore } from '../../lib/core/session.js'
-import { memoryStore } from '../../lib/stores/memory.js'
-import { statelessStore } from '../../lib/stores/stateless.js'
-import { ABSOLUTE, ACCESS, core, GRACE, IDLE, person, type Browser, type Core } from '../support/core.js'
+import { AuthError } from '../../lib/errors.js'
+import { createRevocations } from '../../lib/core/revocations.js'
+import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Core } from '../support/core.js'
 
 const ENDED = 'FST_AUTH_SESSION_ENDED'
 const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
 const INVALID = 'FST_AUTH_REFRESH_TOKEN_INVALID'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
 const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
-
-/** The claims of the refresh token that a browser holds. */
-function held ({ tokens }: Core, browser: Browser): RefreshClaims {
-  return tokens.verifyRefresh(browser.cookie ?? '')?.payload as RefreshClaims // the fake tokens give back what they signed
-}
-
-function rowOf (core: Core, browser: Browser) {
-  return core.store.get(held(core, browser).sid)
-}
 
 t.test('login', async t => {
   t.test('starts a session at generation 0 and gives both tokens', async t => {
@@ -393,113 +382,36 @@ t.test('refresh', async t => {
   })
 })
 
-t.test('concurrent refreshes', async t => {
-  t.test('of one token advance one generation, and all get the same cookie', async t => {
-    const c = core()
-    const ada = c.browser()
-    await ada.login('ada')
+t.test('grace bound to the user agent is for the browser that logged in, of whatever version', async t => {
+  for (const [userAgent, code] of [['Firefox/130.0', 'ok'], ['Firefox/131.0', 'ok'], ['curl/8', REUSED]] as const) {
+    const c = core({ policy: { bindUserAgent: true } })
+    const { refreshToken } = await c.sessions.login('ada', c.context('Firefox/130.0'))
+    const refresh = (userAgent: string) => c.sessions.refresh(refreshToken?.value ?? '', c.context(userAgent)).then(() => 'ok', codeOf)
     c.wait(GRACE)
-    const answers = await Promise.all(Array.from({ length: 100 }, () => ada.send()))
-    t.equal(answers.filter(({ outcome }) => outcome === 'rotate').length, 1)
-    t.equal(answers.filter(({ outcome }) => outcome === 'replay').length, 99)
-    t.equal(new Set(answers.map(({ issued }) => issued?.refreshToken?.value)).size, 1)
-    t.match(await rowOf(c, ada), { generation: 1 })
-  })
-
-  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
-    for (const [losses, outcome] of [[0, 'rotate'], [3, 'rotate'], [4, 'FST_AUTH_BUSY']] as const) {
-      const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
-      const ada = c.browser()
-      await ada.login('ada')
-      c.wait(GRACE)
-      t.equal(await ada.refresh(), outcome, `${losses} losses`)
-      t.equal(await ada.refresh(), losses < 4 ? 'hold' : 'rotate', 'and nothing is lost')
-    }
-  })
-
-  t.test('count the step that heals among the three', async t => {
-    for (const [losses, outcome] of [[2, 'heal'], [3, 'FST_AUTH_BUSY']] as const) {
-      const c = core()
-      const ada = await ahead(c)
-      c.store.advance = losing({ ...c.store }, losses).advance
-      t.equal(await ada.refresh(), outcome, `${losses} losses`)
-      t.equal(await ada.refresh(), 'hold')
-    }
-  })
-
-  t.test('a logout beats a refresh that is under way', async t => {
-    const c = core()
-    const ada = c.browser()
-    await ada.login('ada')
-    c.wait(GRACE)
-    const [, answer] = await Promise.all([c.sessions.logout(ada.cookie ?? '', c.context()), ada.send()])
-    ada.receive(answer)
-    t.equal(await ada.refresh(), ENDED)
-  })
+    t.equal(await refresh('curl/8'), 'ok', 'rotated, wherever it comes from')
+    t.equal(await refresh(userAgent), code, userAgent)
+  }
 })
 
-t.test('a store that lost writes', async t => {
-  t.test('learns them from a young token, which is held and sent again', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    const { cookie } = ada
-    t.equal(await ada.refresh(), 'heal')
-    t.equal(ada.issued?.refreshToken?.value, cookie)
-    t.match(await rowOf(c, ada), { generation: 2, previous: 1, rotatedAt: held(c, ada).iat })
+t.test('a limit of refreshes', async t => {
+  t.test('is asked once the signature was verified', async t => {
+    const asked: string[] = []
+    const c = core({ limitRefresh: async ({ sub }) => { asked.push(sub) } })
+    const ada = c.browser()
+    await ada.login('ada')
     t.equal(await ada.refresh(), 'hold')
+    await t.rejects(c.sessions.refresh('garbage', c.context()), { code: INVALID })
+    t.strictSame(asked, ['ada'])
   })
 
-  t.test('learns them from an old token, which is rotated', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    c.wait(GRACE)
-    t.equal(await ada.refresh(), 'heal')
-    t.match(held(c, ada), { gen: 3, iat: c.clock() })
-    t.match(await rowOf(c, ada), { generation: 3, previous: 2 })
-  })
-
-  t.test('brings other tabs to the same token again', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    const tab = c.browser()
-    tab.cookie = c.tokens.seal('refresh', { ...held(c, ada), gen: 1, iat: held(c, ada).iat - GRACE })
-    await ada.refresh()
-    t.equal(await tab.refresh(), 'replay')
-    t.equal(tab.cookie, ada.cookie)
-  })
-
-  t.test('moves no end further than the token says', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    const { exp, end } = held(c, ada)
-    c.wait(10)
-    await ada.refresh()
-    t.match(await rowOf(c, ada), { idleExpiresAt: exp, expiresAt: end })
-  })
-
-  t.test('learns nothing from a retired key', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    c.tokens.changeKey()
-    t.equal(await ada.refresh(), REUSED)
-  })
-
-  t.test('learns nothing from a token that is older than its row', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), iat: held(c, ada).iat - 2 * GRACE - 1 })
-    t.equal(await ada.refresh(), REUSED)
-  })
-
-  t.test('that never comes to rest answers busy', async t => {
-    const c = core()
-    const ada = await ahead(c)
-    const { get, advance } = c.store
-    const lost = await rowOf(c, ada)
-    c.store.get = c.store.advance = async () => lost
-    t.equal(await ada.refresh(), 'FST_AUTH_BUSY')
-    Object.assign(c.store, { get, advance })
-    t.equal(await ada.refresh(), 'heal')
+  t.test('refuses before user table and store are asked', async t => {
+    const c = core({ limitRefresh: async () => { throw new AuthError('FST_AUTH_TOO_MANY_ATTEMPTS') } })
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    c.people.clear()
+    t.equal(await ada.refresh(), 'FST_AUTH_TOO_MANY_ATTEMPTS')
+    t.strictSame(c.store.calls, [])
   })
 })
 
@@ -512,99 +424,6 @@ t.test('a retired key goes on until its tokens are rotated', async t => {
   c.wait(GRACE)
   t.equal(await ada.refresh(), 'rotate')
   t.equal(c.tokens.verifyRefresh(ada.cookie ?? '')?.signedByCurrentKey, true)
-})
-
-t.test('rotation never', async t => {
-  const never = { policy: { rotation: 'never' } } as const
-
-  t.test('answers as hold, and the ends stay where login put them', async t => {
-    const c = core(never)
-    const ada = c.browser()
-    await ada.login('ada')
-    c.store.calls.splice(0)
-    for (let i = 0; i < 6; i++) {
-      c.wait('1d')
-      t.equal(await ada.refresh(), 'hold')
-    }
-    t.strictSame(new Set(c.store.calls), new Set(['get']))
-    c.wait('1d')
-    t.equal(await ada.refresh(), EXPIRED)
-  })
-
-  t.test('still converges tokens of a time when they rotated', async t => {
-    const c = core(never)
-    const ada = c.browser()
-    await ada.login('ada')
-    const { sid } = held(c, ada)
-    c.wait(GRACE)
-    await c.store.advance(sid, 0, { generation: 1, previous: 0, rotatedAt: c.clock(), idleExpiresAt: c.clock() + IDLE })
-    const late = ada.copy()
-    t.equal(await ada.refresh(), 'replay')
-    t.equal(await ada.refresh(), 'hold')
-    c.wait(GRACE)
-    t.equal(await late.refresh(), 'recover')
-    t.equal(await ada.refresh(), REUSED)
-  })
-})
-
-t.test('strict rotation', async t => {
-  const strict = { policy: { grace: 0, recoverLostReply: false } }
-
-  t.test('gives a different token each time, even within a second', async t => {
-    const c = core(strict)
-    const ada = c.browser()
-    await ada.login('ada')
-    const cookies = new Set([ada.cookie])
-    for (let i = 0; i < 5; i++) {
-      t.equal(await ada.refresh(), 'rotate')
-      cookies.add(ada.cookie)
-    }
-    t.equal(cookies.size, 6)
-  })
-
-  t.test('ends the session at the first second use', async t => {
-    const c = core(strict)
-    const ada = c.browser()
-    await ada.login('ada')
-    const tab = ada.copy()
-    t.equal(await ada.refresh(), 'rotate')
-    t.equal(await tab.refresh(), REUSED)
-    t.equal(await ada.refresh(), REUSED)
-  })
-})
-
-t.test('a store that keeps nothing', async t => {
-  const stateless = { store: () => statelessStore() }
-
-  t.test('rotates old tokens and holds young ones, as the tokens state', async t => {
-    const c = core(stateless)
-    const ada = c.browser()
-    await ada.login('ada')
-    const old = ada.copy()
-    t.equal(await ada.refresh(), 'hold')
-    c.wait(GRACE)
-    t.equal(await ada.refresh(), 'rotate')
-    t.equal(await old.refresh(), 'rotate', 'a second use is never noticed')
-  })
-
-  t.test('still ends at the absolute end', async t => {
-    const c = core({ ...stateless, absolute: 1000, policy: { idle: 500 } })
-    const ada = c.browser()
-    await ada.login('ada')
-    for (let time = 0; time < 900; time += 300) {
-      c.wait(300)
-      t.equal(await ada.refresh(), 'rotate')
-    }
-    t.equal(ada.issued?.refreshToken?.maxAge, 100)
-    c.wait(100)
-    t.equal(await ada.refresh(), EXPIRED)
-  })
-
-  t.test('has nothing to list or to purge, and says so', async t => {
-    const { sessions } = core(stateless)
-    await t.rejects(sessions.list('ada'), { name: 'TypeError', message: /"list"/ })
-    await t.rejects(sessions.purgeExpired(), { name: 'TypeError', message: /"purgeExpired"/ })
-  })
 })
 
 t.test('authenticate', async t => {
@@ -645,6 +464,72 @@ t.test('authenticate', async t => {
     const { claims } = await c.browser().login('ada')
     await t.rejects(c.sessions.authenticateStrict(c.tokens.signAccess({ ...claims, sid: 'unknown' })), { code: ENDED })
   })
+})
+
+t.test('known revocations', async t => {
+  /** The core with a set of revocations, whose subscription came up so many seconds before the login. */
+  async function start (ago: number) {
+    let clock = (): number => 0
+    const revocations = createRevocations({ clock: () => clock(), retain: ACCESS, skew: 5 })
+    const c = core({ revocations })
+    clock = c.clock
+    c.store.subscribe?.(revocations.listener)
+    revocations.connected(true)
+    c.wait(ago)
+    const ada = c.browser()
+    const { accessToken, claims } = await ada.login('ada')
+    c.store.calls.splice(0)
+    return { c, ada, accessToken, claims, revocations }
+  }
+
+  t.test('end the access tokens of a session with it, without asking the store', async t => {
+    const { c, ada, accessToken, claims } = await start(100)
+    t.ok(c.sessions.isCertain(claims))
+    t.strictSame(c.store.calls, [])
+    await ada.logout()
+    t.throws(() => c.sessions.authenticate(accessToken), { code: ENDED })
+    await t.rejects(c.sessions.authenticateStrict(accessToken), { code: ENDED })
+  })
+
+  t.test('ask the store once about a session of which nothing is known', async t => {
+    const { c, claims } = await start(0)
+    t.notOk(c.sessions.isCertain(claims))
+    await c.sessions.confirm(claims)
+    t.ok(c.sessions.isCertain(claims))
+    t.strictSame(c.store.calls, ['get'])
+  })
+
+  t.test('refuse what the store says has ended', async t => {
+    const { c, claims } = await start(0)
+    c.store.get = async () => null
+    await t.rejects(c.sessions.confirm(claims), { code: ENDED })
+  })
+
+  t.test('refuse nobody while the store is away, unless there were too many to keep', async t => {
+    const { c, claims, revocations } = await start(0)
+    c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
+    await c.sessions.confirm(claims)
+    t.notOk(c.sessions.isCertain(claims), 'and the store is asked again')
+    revocations.isFull = () => true
+    await t.rejects(c.sessions.confirm(claims), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  })
+
+  t.test('are not needed: then every good token is certain', async t => {
+    const c = core()
+    const { claims } = await c.browser().login('ada')
+    t.ok(c.sessions.isCertain(claims))
+    await c.sessions.confirm(claims)
+  })
+})
+
+t.test('the holder of a refresh token', async t => {
+  const c = core()
+  const ada = c.browser()
+  const { accessToken, claims } = await ada.login('ada')
+  t.match(c.sessions.holder(ada.cookie ?? ''), { sub: 'ada', sid: claims.sid })
+  for (const text of ['', 'garbage', accessToken]) t.equal(c.sessions.holder(text), null)
+  c.wait(IDLE)
+  t.equal(c.sessions.holder(ada.cookie ?? ''), null, 'not of an expired one')
 })
 
 t.test('logout', async t => {
@@ -769,26 +654,3 @@ t.test('administration', async t => {
     }
   })
 })
-
-/** A browser two generations ahead of the store, which has lost both writes. */
-async function ahead (c: Core): Promise<Browser> {
-  const ada = c.browser()
-  await ada.login('ada')
-  const lost = await rowOf(c, ada)
-  for (let i = 0; i < 2; i++) {
-    c.wait(GRACE)
-    await ada.refresh()
-  }
-  const { sid, gen } = held(c, ada)
-  if (lost !== null) await c.store.advance(sid, gen, lost)
-  return ada
-}
-
-/** A store whose first compare-and-sets are lost, as if somebody else had been faster and then gone back. */
-function losing (store: SessionStore, losses: number): SessionStore {
-  let left = losses
-  return {
-    ...store,
-    advance: async (id, from, change, claimed) => left-- > 0 ? null : await store.advance(id, from, change, claimed)
-  }
-}

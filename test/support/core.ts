@@ -1,7 +1,8 @@
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
+import { type RefreshClaims } from '../../lib/core/claims.js'
 import { type AuthEvent } from '../../lib/core/events.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/core/rotation.js'
-import { type SessionStore } from '../../lib/core/session.js'
+import { type Session, type SessionStore } from '../../lib/core/session.js'
 import { type Issued } from '../../lib/core/issue.js'
 import { createSessions, type LoginOptions, type Sessions, type SessionsOptions } from '../../lib/core/sessions.js'
 import { type Clock, type Duration } from '../../lib/core/time.js'
@@ -17,7 +18,7 @@ export const ABSOLUTE = 30 * 86_400
 export const ACCESS = 600
 
 /** What a test may want otherwise; everything else is as the plugin's defaults. */
-export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'findById' | 'appClaims'>> {
+export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
   readonly policy?: Partial<RotationPolicy>
   /** Makes the store; a memory store where missing. */
   readonly store?: (clock: Clock) => SessionStore
@@ -153,6 +154,16 @@ function browser (sessions: Sessions, context: Core['context'], cookie: string |
     copy: () => browser(sessions, context, self.cookie)
   }
   return self
+}
+
+/** The claims of the refresh token that a browser holds. */
+export function held ({ tokens }: Core, browser: Browser): RefreshClaims {
+  return tokens.verifyRefresh(browser.cookie ?? '')?.payload as RefreshClaims // the fake tokens give back what they signed
+}
+
+/** The row of the session that a browser holds. */
+export function rowOf (core: Core, browser: Browser): Promise<Session | null> {
+  return core.store.get(held(core, browser).sid)
 }
 
 /** The code of a refusal; anything else is a bug and goes on. */

@@ -1,0 +1,52 @@
+import t from 'tap'
+import { core, held } from '../support/core.js'
+
+const ENDED = 'FST_AUTH_SESSION_ENDED'
+const REFUSED = 'FST_AUTH_USER_REFUSED'
+
+/** Two devices of Ada, one a second older than the other, and Bob's. */
+async function start (whenFull: 'endOldest' | 'refuseLogin') {
+  const c = core({ limit: { max: 2, whenFull } })
+  const [first, second, bob] = [c.browser(), c.browser(), c.browser()]
+  await bob.login('bob')
+  for (const browser of [first, second]) {
+    await browser.login('ada')
+    c.wait(1)
+  }
+  return { c, first, second, bob }
+}
+
+t.test('a login beyond the limit ends the oldest session of that subject', async t => {
+  const { c, first, second, bob } = await start('endOldest')
+  t.equal(await first.refresh(), 'hold')
+  const third = c.browser()
+  await third.login('ada')
+  t.equal(await first.refresh(), ENDED)
+  for (const browser of [second, third, bob]) t.equal(await browser.refresh(), 'hold')
+  const { sid } = held(c, first)
+  t.match(c.events.filter(event => event.type === 'revoked'), [{ sessionId: sid, reason: 'limit' }])
+})
+
+t.test('or is refused, and nothing is written', async t => {
+  const { c, first, second } = await start('refuseLogin')
+  await t.rejects(c.browser().login('ada'), { code: REFUSED })
+  for (const browser of [first, second]) t.equal(await browser.refresh(), 'hold')
+  t.equal((await c.sessions.list('ada')).length, 2)
+})
+
+t.test('only what lives counts', async t => {
+  for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
+    const { c, first, second } = await start(whenFull)
+    await first.logout()
+    await c.browser().login('ada')
+    t.equal(await second.refresh(), 'hold', whenFull)
+  }
+})
+
+t.test('the session of the same browser makes room for its successor', async t => {
+  for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
+    const { first, second } = await start(whenFull)
+    await second.login('ada')
+    for (const browser of [first, second]) t.equal(await browser.refresh(), 'hold', whenFull)
+  }
+})
