@@ -1,0 +1,30 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { SECRET } from '../support/server.js'
+import { runUntilEnd } from './server-process.js'
+
+t.test('a setting that cannot work is one line, and no server', async t => {
+  const DATA_DIR = join(t.testdir(), 'data')
+  const bad: ReadonlyArray<readonly [name: string, variables: Record<string, string>]> = [
+    ['PORT', { PORT: 'http' }],
+    ['DATA_DIR', { DATA_DIR: '/dev/null/data' }],
+    ['DATABASE_URL', { DATABASE_URL: 'mysql://localhost/app' }],
+    ['DATABASE_URL', { DATABASE_URL: 'postgres://127.0.0.1:1/app' }],
+    ['REDIS_URL', { REDIS_URL: 'redis://localhost' }],
+    ['AUTH_SECRET', { AUTH_SECRET: 'short' }],
+    ['AUTH_SECRET', { NODE_ENV: 'production' }],
+    ['ACCESS_TTL', { ACCESS_TTL: 'soon' }],
+    ['ACCESS_TTL', { ACCESS_TTL: '1h', REFRESH_IDLE: '1h' }],
+    ['REFRESH_IDLE', { REFRESH_ABSOLUTE: '1h' }],
+    ['GRACE', { GRACE: '1h' }],
+    ['TRUSTED_ORIGINS', { TRUSTED_ORIGINS: 'https://app.example/path' }],
+    ['COOKIE_SECURE', { NODE_ENV: 'production', AUTH_SECRET: SECRET, COOKIE_SECURE: 'false' }],
+    ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
+    ['REVOCATION', { REVOCATION: 'soon' }],
+    ['RATE_LIMIT', { RATE_LIMIT: 'on' }]
+  ]
+  for (const [name, variables] of bad) {
+    const { code, errors } = await runUntilEnd({ DATA_DIR, ...variables })
+    t.match({ code, errors }, { code: 1, errors: new RegExp(`^${name} [^\n]+\n$`) }, JSON.stringify(variables))
+  }
+})

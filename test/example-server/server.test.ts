@@ -1,0 +1,95 @@
+import { stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { ADA, client } from './client.js'
+import { runUntilEnd, startServer } from './server-process.js'
+
+t.test('a server with its data in a folder', async t => {
+  const dataDir = join(t.testdir(), 'data')
+  const first = await startServer(t, { DATA_DIR: dataDir, ACCESS_TTL: '5m' })
+  const ada = client(first.url)
+
+  t.test('logs a person in', async t => {
+    const { status, json } = await ada.send('POST', '/auth/signup', ADA)
+    t.equal(status, 201)
+    t.match(json(), { access_token: String, token_type: 'Bearer', expires_in: 300 })
+    t.match((await ada.send('GET', '/me')).json(), { id: String, username: 'ada' })
+  })
+
+  t.test('gives a name once', async t => {
+    const { status, json } = await client(first.url).send('POST', '/auth/signup', ADA)
+    t.match([status, json()], [409, { code: 'FST_AUTH_USERNAME_TAKEN' }])
+  })
+
+  t.test('keeps the cookie of a young token', async t => {
+    const { status, headers } = await ada.send('POST', '/auth/refresh')
+    t.equal(status, 200)
+    t.same(headers.getSetCookie(), [])
+  })
+
+  t.test('shows the devices of a person, and signs them out', async t => {
+    const phone = client(first.url)
+    t.equal((await phone.send('POST', '/auth/login', ADA)).status, 200)
+    const other = (await ada.send('GET', '/auth/sessions')).json().find((device: { current: boolean }) => !device.current)
+    t.equal((await ada.send('DELETE', `/auth/sessions/${other.id}`)).status, 204)
+    t.match((await phone.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  })
+
+  t.test('lets nobody in who is logged out', async t => {
+    const guest = client(first.url)
+    await guest.send('POST', '/auth/login', ADA)
+    t.equal((await guest.send('POST', '/auth/logout')).status, 204)
+    t.equal(guest.jar.header('/'), undefined)
+    t.equal((await guest.send('POST', '/auth/refresh')).status, 401)
+    t.match((await client(first.url).send('GET', '/me')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+  })
+
+  t.test('is well', async t => {
+    t.same((await client(first.url).send('GET', '/health')).json(), { status: 'ok' })
+  })
+
+  t.test('serves a page that runs only its own scripts', async t => {
+    const { status, headers, text } = await client(first.url).send('GET', '/')
+    t.equal(status, 200)
+    t.match(headers.get('content-security-policy'), /default-src 'self'/)
+    const files = [...text.matchAll(/(?:src|href)="(\/[^"]+\.\w+)"/g)].map(([, path = '']) => path)
+    for (const path of new Set([...files, '/auth.js', '/docs'])) {
+      t.equal((await client(first.url).send('GET', path)).status, 200, path)
+    }
+  })
+
+  t.test('describes its routes, and which need a login', async t => {
+    const { paths, components } = (await client(first.url).send('GET', '/docs/json')).json()
+    t.match(Object.keys(paths), ['/auth/signup', '/auth/login', '/auth/refresh', '/auth/logout', '/auth/sessions', '/auth/sessions/{id}'])
+    t.same(paths['/me'].get.security, [{ accessToken: [] }])
+    t.same(paths['/health'].get.security, [])
+    t.equal(components.securitySchemes.accessToken.flows.password.tokenUrl, '/auth/login')
+  })
+
+  t.test('keeps its secret to this user', async t => {
+    const { mode } = await stat(join(dataDir, 'auth-secret'))
+    t.equal(mode & 0o777, 0o600)
+  })
+
+  t.test('shares its folder with nobody', async t => {
+    t.match(await runUntilEnd({ DATA_DIR: dataDir }), { code: 1, errors: /^DATA_DIR [^\n]+ in use by the process \d+[^\n]+\n$/ })
+  })
+
+  t.test('stops when told', async t => {
+    t.equal(await first.stop('SIGTERM'), 0)
+  })
+
+  t.test('still knows everybody after a restart', async t => {
+    await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
+    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent' })
+    const again = client(second.url, ada.jar)
+    const thief = client(second.url, ada.jar.copy())
+
+    t.equal((await again.send('POST', '/auth/refresh')).status, 200, 'the session')
+    t.equal((await client(second.url).send('POST', '/auth/login', ADA)).status, 200, 'the user')
+    t.match((await thief.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'without a grace period a cookie is good once')
+    t.match((await again.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+    t.equal(second.output().split('\n').length, 2, 'a silent server says where it is and no more')
+    t.equal(await second.stop('SIGINT'), 0)
+  })
+})
