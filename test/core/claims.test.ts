@@ -1,5 +1,5 @@
 import t from 'tap'
-import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, toAppClaims, type AccessPolicy } from '../../lib/core/claims.js'
+import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, subjectOf, toAppClaims, type AccessPolicy } from '../../lib/core/claims.js'
 import { type Session } from '../../lib/core/session.js'
 import { type EpochSeconds } from '../../lib/core/time.js'
 import { codeOf } from '../support/core.js'
@@ -177,4 +177,12 @@ t.test('a token states its session well enough for a store that keeps none', asy
 t.test('a subject is text that every database keeps as it is', async t => {
   for (const subject of NO_SUBJECTS) t.notOk(isSubject(subject), JSON.stringify(subject))
   for (const subject of ['a', '0', 'ada@example.com', 'a'.repeat(MAX_SUBJECT_LENGTH), 'Ada Lovelace', '用户', '👩‍💻', ' ']) t.ok(isSubject(subject), subject)
+})
+
+t.test('the subject of a user is the id as text', async t => {
+  for (const [id, subject] of [['ada', 'ada'], [7, '7'], [0, '0'], [-1, '-1'], ['', '']] as const) t.equal(subjectOf(id), subject)
+})
+
+t.test('a user without an id is nobody', async t => {
+  for (const id of [undefined, null, true, NaN, Infinity, 7n, {}, [], ['ada']]) t.throws(() => subjectOf(id), { name: 'TypeError' }, String(id))
 })
