@@ -1,0 +1,81 @@
+/** Compiled by `npm run typecheck`, never run: what the app and its requests have. */
+import fastifyAuth from '@fastify/auth'
+import { type FastifyInstance } from 'fastify'
+import { AuthError, authErrorCodes, type AccessClaims, type AuthErrorCode, type Device, type Grant, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import { assertType, type Same } from './same-type.js'
+
+export function routes (app: FastifyInstance): void {
+  app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => {
+    assertType<Same<typeof auth, RequestAuth>>()
+    assertType<Same<typeof auth.claims, AccessClaims>>()
+    assertType<Same<typeof auth.claims.sub, string>>()
+    assertType<Same<typeof auth.claims.iat, number>>()
+    assertType<Same<typeof auth.claims['role'], unknown>>()
+    // @ts-expect-error nobody becomes somebody else by an assignment
+    auth.claims = { sub: 'root' }
+    // @ts-expect-error nor by half of one
+    auth.claims.sub = 'root'
+    return { id: auth.claims.sub }
+  })
+
+  app.get('/maybe', { preHandler: app.authenticateOptional }, async ({ auth }) => ({ id: auth.claims === null ? null : auth.claims.sub }))
+  app.get('/strict', { onRequest: [app.authenticateStrict] }, async () => 'ok')
+  app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, async () => 'ok')
+  // @ts-expect-error it makes a hook and is none
+  app.get('/mistaken', { onRequest: app.requireFreshLogin }, async () => 'ok')
+  // @ts-expect-error a duration without a unit
+  app.requireFreshLogin('300')
+
+  app.register(fastifyAuth).after(() => {
+    app.get('/either', { preHandler: app.auth([app.authenticate, app.authenticateStrict, app.authenticateOptional]) }, async () => 'ok')
+  })
+  app.register(async scope => { scope.addHook('onRequest', scope.authenticate) })
+  app.register(async scope => { scope.addHook('preHandler', scope.authenticateStrict) })
+}
+
+export async function verbs (auth: RequestAuth): Promise<void> {
+  assertType<Same<Awaited<ReturnType<typeof auth.login>>, Grant>>()
+  assertType<Same<keyof Grant, 'access_token' | 'token_type' | 'expires_in'>>()
+  assertType<Same<Grant['token_type'], 'Bearer'>>()
+  assertType<Same<Grant['expires_in'], number>>()
+  await auth.login('ada')
+  await auth.login(1, { claims: { role: 'admin' }, remember: false })
+  // @ts-expect-error a user is not an id
+  await auth.login({ id: 1 })
+  // @ts-expect-error claims are an object
+  await auth.login('ada', { claims: 'admin' })
+  // @ts-expect-error an option that does not exist
+  await auth.login('ada', { rememberMe: true })
+
+  assertType<Same<Awaited<ReturnType<typeof auth.refresh>>, Grant>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.logout>>, void>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.authenticate>>, AccessClaims>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.sessions>>, Device[]>>()
+  assertType<Same<Device['userAgent'], string | null>>()
+  assertType<Same<Device['current'], boolean>>()
+  await auth.revokeSession('id')
+  assertType<Same<Awaited<ReturnType<typeof auth.revokeOtherSessions>>, number>>()
+}
+
+export async function administration (app: FastifyInstance): Promise<void> {
+  assertType<Same<Awaited<ReturnType<typeof app.sessions.list>>, Session[]>>()
+  assertType<Same<Awaited<ReturnType<typeof app.sessions.revoke>>, boolean>>()
+  assertType<Same<Awaited<ReturnType<typeof app.sessions.revokeAll>>, number>>()
+  assertType<Same<Awaited<ReturnType<typeof app.sessions.purgeExpired>>, number>>()
+  assertType<Same<Awaited<ReturnType<typeof app.passwords.hash>>, string>>()
+  assertType<Same<Awaited<ReturnType<typeof app.passwords.verify>>, boolean>>()
+  assertType<Same<ReturnType<typeof app.verifyAccessToken>, AccessClaims>>()
+  // @ts-expect-error a token is text
+  app.verifyAccessToken(null)
+  // @ts-expect-error nobody replaces a hook
+  app.authenticate = () => {}
+}
+
+export function errors (error: unknown): AuthErrorCode | null {
+  if (!(error instanceof AuthError)) return null
+  assertType<Same<typeof error.statusCode, number>>()
+  assertType<Same<typeof error.retryAfter, number | undefined>>()
+  // @ts-expect-error a code that does not exist
+  if (error.code === 'FST_AUTH_TOKEN_INVALID') return null
+  return authErrorCodes.includes(error.code) ? error.code : null
+}

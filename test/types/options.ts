@@ -1,0 +1,64 @@
+/** Compiled by `npm run typecheck`, never run: what the options take, and what an editor underlines. */
+import { type FastifyInstance } from 'fastify'
+import refreshCookie, { allowWeakHashing, memoryStore, refreshCookie as named, statelessStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
+
+const secret = 'x'
+
+export const good: RefreshCookieOptions[] = [
+  { secret },
+  { secret: [secret, secret] },
+  { secret, issuer: 'https://us.example', audience: ['api', 'web'], prefix: '/session', trustedOrigins: ['https://app.example'] },
+  { secret, routes: { signup: false, login: '/sign-in' }, accounts: { usernameField: 'email' } },
+  { secret, store: memoryStore({ clock: () => 0 }), clock: () => 0 },
+  { secret, store: statelessStore() },
+  { secret, accessToken: { expiresIn: '10m', algorithm: 'HS512', leeway: 0 }, refreshToken: { secret, idle: '7d', absolute: 2_592_000, rotation: 'never', grace: '30s', recoverLostReply: false } },
+  { secret, cookie: { name: '__Host-mine', path: '/', domain: 'example.com', sameSite: 'lax', secure: true, partitioned: false } },
+  { secret, passwords: { memoryCost: 1024, timeCost: 2, parallelism: 1, minLength: 15, [allowWeakHashing]: true } },
+  { secret, timeouts: { call: '2s', request: 3 }, onEvent (event) { if (event.type === 'reuse') console.log(event.subject, event.presented, event.at) } },
+  // Read from an environment that may lack them, under exactOptionalPropertyTypes.
+  { secret: process.env['AUTH_SECRET'], issuer: process.env['ISSUER'], cookie: { domain: process.env['COOKIE_DOMAIN'] }, accessToken: undefined }
+]
+
+export const wrong: RefreshCookieOptions[] = [
+  // @ts-expect-error a name that is nearly right
+  { secret, acessToken: {} },
+  // @ts-expect-error one level deeper
+  { secret, cookie: { samesite: 'lax' } },
+  // @ts-expect-error a route that does not exist
+  { secret, routes: { signin: '/x' } },
+  // @ts-expect-error a duration without a unit
+  { secret, accessToken: { expiresIn: '600' } },
+  // @ts-expect-error a duration in a unit that is not known
+  { secret, refreshToken: { idle: '7 days' } },
+  // @ts-expect-error an algorithm that needs two keys
+  { secret, accessToken: { algorithm: 'RS256' } },
+  // @ts-expect-error no signature at all
+  { secret, accessToken: { algorithm: 'none' } },
+  // @ts-expect-error the browser's spelling
+  { secret, cookie: { sameSite: 'Strict' } },
+  // @ts-expect-error what @fastify/cookie has and we refuse
+  { secret, cookie: { secure: 'auto' } },
+  // @ts-expect-error the cookie is httpOnly whatever one says
+  { secret, cookie: { httpOnly: false } },
+  // @ts-expect-error bytes are not a text
+  { secret: Buffer.from(secret) },
+  // @ts-expect-error a pattern is no origin
+  { secret, trustedOrigins: [/example/] },
+  // @ts-expect-error a store that lacks most of it
+  { secret, store: { get: async () => null } },
+  // @ts-expect-error a switch for the weak
+  { secret, passwords: { allowWeakHashing: true } }
+]
+
+/** Every way to register it. */
+export async function register (app: FastifyInstance): Promise<void> {
+  await app.register(refreshCookie, { secret })
+  await app.register(named, { secret })
+  await app.register(import('fastify-refresh-cookie'), { secret })
+  await app.register(refreshCookie, () => ({ secret }))
+  await app.register(refreshCookie, { secret, prefix: '/auth', logLevel: 'warn', logSerializers: {} })
+  // @ts-expect-error an unknown option
+  await app.register(refreshCookie, { secret, unknown: true })
+  // @ts-expect-error an option of a wrong type
+  await app.register(refreshCookie, { secret: 1 })
+}

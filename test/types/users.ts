@@ -1,0 +1,66 @@
+/** Compiled by `npm run typecheck`, never run: an app whose people have more than the plugin asks for. */
+import Fastify from 'fastify'
+import refreshCookie, { type User, type Users } from 'fastify-refresh-cookie'
+
+interface Person {
+  id: number
+  username: string
+  passwordHash: string | null
+  disabled: boolean
+  roles: string[]
+  createdAt: Date
+}
+
+/** As a database library gives it. */
+class PersonTable {
+  async findByUsername (username: string): Promise<Person | null> { return await this.find({ username }) }
+  async findById (id: string): Promise<Person | null> { return await this.find({ id }) }
+  async create (row: { username: string, passwordHash: string }): Promise<Person | null> { return await this.find(row) }
+  async updatePasswordHash (id: number, newHash: string, oldHash: string): Promise<boolean> { return await this.find({ id, newHash, oldHash }) !== null }
+
+  private async find (_where: object): Promise<Person | null> { return null }
+}
+
+export async function appOfPeople (): Promise<void> {
+  const app = Fastify()
+  await app.register(refreshCookie, {
+    secret: 'x',
+    users: new PersonTable(),
+    accessToken: {
+      claims: (person: Person) => ({ roles: person.roles, since: person.createdAt.toISOString() })
+    },
+    passwords: {
+      check: async (password, { username }) => password !== username
+    }
+  })
+  await app.register(refreshCookie, { secret: 'x', accessToken: { claims: async (person: Person) => ({ roles: person.roles }) } })
+  await app.register(refreshCookie, { secret: 'x', accessToken: { claims: user => ({ name: user.username }) } })
+}
+
+/** Every function may be missing, and may be synchronous. */
+export const tables: Users[] = [
+  {},
+  { findById: () => null },
+  { findById: async id => ({ id, username: 'ada', passwordHash: null }) },
+  { findByUsername: username => ({ id: 1, username, passwordHash: null, disabled: true, roles: [] }) },
+  { create: ({ username, passwordHash }) => ({ id: 1n.toString(), username, passwordHash }) },
+  { updatePasswordHash: () => true }
+]
+
+export const wrongTables: Users[] = [
+  // @ts-expect-error a function that does not exist
+  { findByEmail: () => null },
+  // @ts-expect-error a user without an id
+  { findById: () => ({ username: 'ada', passwordHash: null }) },
+  // @ts-expect-error a user without a hash: people without a password say null
+  { findById: () => ({ id: 1, username: 'ada' }) },
+  // @ts-expect-error an id that is no text and no number
+  { findById: () => ({ id: new Date(), username: 'ada', passwordHash: null }) },
+  // @ts-expect-error an answer of another kind
+  { updatePasswordHash: () => 'yes' },
+  // @ts-expect-error not a function
+  { findById: null }
+]
+
+// @ts-expect-error what the plugin was given is not the plugin's to change
+export const change = (user: User): void => { user.passwordHash = 'x' }
