@@ -27,7 +27,7 @@ export interface RedisClient {
  * A counter in the memory of this process. It keeps at most `maxKeys` keys and then forgets the one that failed least
  * recently: whoever wants to be forgotten has to fail that often from elsewhere first.
  */
-export function memoryCounter ({ max, per }: Limit, maxKeys = 100_000): AttemptCounter {
+export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCounter {
   const limiter = new RateLimiterMemory({ points: max, duration: per }) // its timers are unref'd
   const keys = new Set<string>()
   const counter = createCounter(limiter, max)

@@ -17,7 +17,7 @@ function firstGroups (ip: string): string[] {
   const tail = after === undefined || after === '' ? [] : after.split(':')
   // An IPv4 address at the end (`64:ff9b::192.0.2.1`) stands for two groups.
   const zeros = 8 - head.length - tail.length - (ip.includes('.') ? 1 : 0)
-  return [...head, ...Array<string>(Math.max(0, zeros)).fill('0'), ...tail]
+  return [...head, ...Array<string>(zeros).fill('0'), ...tail]
     .slice(0, 4)
     .map(group => Number.parseInt(group, 16).toString(16))
 }

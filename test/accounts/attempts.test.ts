@@ -1,0 +1,292 @@
+import { mock } from 'node:test'
+import t from 'tap'
+import { memoryCounter, type AttemptCounter } from '../../lib/accounts/attempt-counter.js'
+import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accounts/attempts.js'
+import { type Holder } from '../../lib/core/claims.js'
+import { type AuthEvent } from '../../lib/core/events.js'
+import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
+
+const TOO_MANY = { code: 'FST_AUTH_TOO_MANY_ATTEMPTS', statusCode: 429, retryAfter: 60 }
+const AWAY = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
+const SESSION: Holder = { sub: '1', sid: 's1' }
+
+/** What a test may want otherwise. */
+interface Given {
+  readonly limits?: Partial<AttemptLimits>
+  /** Replaces parts of every counter. */
+  readonly counter?: (counter: AttemptCounter) => AttemptCounter
+  /** False: an app that finds nobody by name. */
+  readonly lookUp?: boolean
+}
+
+/** Attempts over counters in memory, three a minute for everything, and everything that they tell and ask. */
+function attempts ({ limits = {}, counter = counter => counter, lookUp = true }: Given = {}) {
+  const three = [{ max: 3, per: 60 }]
+  const events: AuthEvent[] = []
+  const warnings: unknown[] = []
+  const asked: string[] = []
+  const names = new Set<string>()
+  const made = createAttempts({
+    limits: { perAddress: three, perAccount: three, perSession: three, ...limits },
+    counter (limit, name) {
+      if (names.has(name)) throw new Error(`two counters are called ${name}`)
+      names.add(name)
+      return counter(memoryCounter(limit))
+    },
+    findByUsername: lookUp
+      ? name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null }
+      : undefined,
+    timeouts: { call: 2, request: 3 },
+    warn: (_message, details) => { warnings.push(details) }
+  })
+  const from = (ip: string | null, holder: Holder | null = null): Caller => ({ ip, userAgent: null, holder, emit: event => { events.push(event) } })
+
+  return { ...made, events, warnings, asked, names, from }
+}
+
+const right = async (): Promise<string> => 'proven'
+const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw new AuthError(code) }
+const wrong = refusedWith('FST_AUTH_CREDENTIALS_INVALID')
+
+/** An address that nobody else has. */
+const elsewhere = (nth: number): string => `198.51.100.${nth}`
+
+t.test('what was proven is passed on, and what was not too', async t => {
+  const { login, reauthenticate, signup, from } = attempts()
+  t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), 'proven')
+  t.equal(await signup(from('192.0.2.1'), right), 'proven')
+  for (const act of [login('ada', from('192.0.2.1'), wrong), reauthenticate(SESSION, from('192.0.2.1'), wrong)]) await t.rejects(act, { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+})
+
+t.test('so many wrong passwords for an account, from wherever, and no more', async t => {
+  const { login, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), async () => t.fail('was tried')), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'account', subject: null }])
+  t.equal(await login('bob', from(elsewhere(5)), right), 'proven', 'another account')
+})
+
+t.test('an account is counted in every spelling of its name, whether it exists or not', async t => {
+  for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
+    const { login, from } = attempts()
+    for (const [nth, name] of names.slice(1).entries()) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await t.rejects(login(names[0], from(elsewhere(9)), right), TOO_MANY, String(names[0]))
+  }
+})
+
+t.test('a right password costs nothing and begins the account anew', async t => {
+  const { login, from } = attempts()
+  for (let round = 1; round <= 3; round++) {
+    for (let nth = 1; nth <= 2; nth++) await t.rejects(login('ada', from(elsewhere(10 * round + nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+  }
+  for (let nth = 1; nth <= 9; nth++) t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+})
+
+t.test('so many wrong passwords from an address, for whatever account, and no more', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts()
+  for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from('2001:db8:1:2::1'), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  const neighbour = from('2001:db8:1:2:ffff::9', SESSION)
+  await t.rejects(login('dan', neighbour, right), TOO_MANY)
+  await t.rejects(reauthenticate(SESSION, neighbour, right), TOO_MANY)
+  await t.rejects(signup(neighbour, right), TOO_MANY)
+  t.strictSame(events, Array(3).fill({ type: 'throttled', what: 'address', subject: null }))
+  t.equal(await login('dan', from('2001:db8:1:3::1'), right), 'proven', 'another network')
+})
+
+t.test('requests without an address are counted as one', async t => {
+  const { login, from } = attempts()
+  for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from(null), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('dan', from(null), right), TOO_MANY)
+})
+
+t.test('what says nothing of the caller is not counted', async t => {
+  const { login, signup, from } = attempts()
+  for (const code of ['FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE'] as const) {
+    for (let nth = 1; nth <= 5; nth++) {
+      await t.rejects(login('ada', from('192.0.2.1'), refusedWith(code)), { code })
+      await t.rejects(signup(from('192.0.2.1'), refusedWith(code)), { code })
+    }
+  }
+  const bug = new Error('a bug')
+  await t.rejects(login('ada', from('192.0.2.1'), async () => { throw bug }), bug)
+  t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+})
+
+t.test('signups count against the address, made or refused', async t => {
+  const { login, signup, from } = attempts()
+  await signup(from('192.0.2.1'), right)
+  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_USERNAME_TAKEN')), { code: 'FST_AUTH_USERNAME_TAKEN' })
+  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_PASSWORD_REFUSED')), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  await t.rejects(signup(from('192.0.2.1'), right), TOO_MANY)
+  await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+})
+
+t.test('whoever holds a session of the account', async t => {
+  /** An account that strangers have exhausted. */
+  async function besieged (given?: Given) {
+    const all = attempts(given)
+    for (let nth = 1; nth <= 3; nth++) await t.rejects(all.login('ada', all.from(elsewhere(nth)), wrong))
+    return all
+  }
+
+  t.test('is not locked out by strangers', async t => {
+    const { login, from } = await besieged()
+    t.equal(await login('ada', from('192.0.2.1', SESSION), right), 'proven')
+    await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+  })
+
+  t.test('may not try for ever either: a stolen cookie is no licence', async t => {
+    const { login, from, events } = await besieged()
+    for (let nth = 11; nth <= 13; nth++) await t.rejects(login('ada', from(elsewhere(nth), SESSION), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await t.rejects(login('ada', from(elsewhere(14), SESSION), right), TOO_MANY)
+    t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
+    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), 'proven', 'another of their sessions')
+  })
+
+  t.test('gives nobody else a way in', async t => {
+    const { login, from, asked } = await besieged()
+    for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
+      await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
+    }
+    t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session')
+  })
+
+  t.test('of an account that is gone is a stranger', async t => {
+    const { login, from } = attempts()
+    for (const name of ['nobody', '\0']) {
+      for (let nth = 1; nth <= 3; nth++) await t.rejects(login(name, from(elsewhere(nth)), wrong))
+      await t.rejects(login(name, from(elsewhere(9), { sub: 'undefined', sid: 's1' }), right), TOO_MANY)
+      await t.rejects(login(name, from(elsewhere(9), { sub: 'null', sid: 's1' }), right), TOO_MANY)
+    }
+  })
+
+  t.test('cannot be told where the app finds nobody by name', async t => {
+    const { login, from } = await besieged({ lookUp: false })
+    await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
+  })
+})
+
+t.test('a proof by somebody who is logged in counts against the session alone', async t => {
+  const { login, reauthenticate, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(reauthenticate(SESSION, from(elsewhere(nth)), wrong))
+  await t.rejects(reauthenticate(SESSION, from(elsewhere(4)), right), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
+  t.equal(await login('ada', from(elsewhere(5)), right), 'proven')
+  t.equal(await reauthenticate({ sub: '1', sid: 's2' }, from(elsewhere(6)), right), 'proven')
+})
+
+t.test('so many refreshes of a session, and no more', async t => {
+  const { refresh, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+  await t.rejects(refresh(SESSION, from('192.0.2.1')), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'session', subject: '1' }])
+  await t.resolves(refresh({ sub: '1', sid: 's2' }, from('192.0.2.1')))
+})
+
+t.test('several limits hold together, and the longest wait is told', async t => {
+  const { login, from, names } = attempts({ limits: { perAccount: [{ max: 1, per: 60 }, { max: 2, per: 3600 }, { max: 2, per: 60 }] } })
+  mock.timers.enable({ apis: ['Date', 'setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  await t.rejects(login('ada', from(elsewhere(1)), wrong))
+  await t.rejects(login('ada', from(elsewhere(2)), right), TOO_MANY)
+  mock.timers.tick(60_000)
+  await t.rejects(login('ada', from(elsewhere(3)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), right), { ...TOO_MANY, retryAfter: 3540 })
+  t.equal(names.size, 5)
+})
+
+t.test('without limits nothing is limited', async t => {
+  const { login, reauthenticate, signup, refresh, from } = attempts({ limits: { perAddress: [], perAccount: [], perSession: [] } })
+  for (let nth = 1; nth <= 200; nth++) {
+    await t.rejects(login('ada', from('192.0.2.1'), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await signup(from('192.0.2.1'), right)
+    await refresh(SESSION, from('192.0.2.1'))
+  }
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), 'proven')
+})
+
+t.test('while the counters are away', async t => {
+  const cause = new Error('no Redis')
+  const away = { now: false }
+  const counter = (inner: AttemptCounter): AttemptCounter => {
+    const unlessAway = <A extends unknown[], R>(act: (...values: A) => Promise<R>) => async (...values: A): Promise<R> => {
+      if (away.now) throw cause
+      return await act(...values)
+    }
+    return { look: unlessAway(inner.look), count: unlessAway(inner.count), forget: unlessAway(inner.forget) }
+  }
+  t.beforeEach(() => { away.now = true })
+
+  t.test('nobody logs in or signs up, and nothing is tried', async t => {
+    const { login, reauthenticate, signup, from } = attempts({ counter })
+    for (const act of [login('ada', from('192.0.2.1'), right), reauthenticate(SESSION, from('192.0.2.1'), right), signup(from('192.0.2.1'), right)]) {
+      await t.rejects(act, { ...AWAY, cause })
+    }
+    await t.rejects(login('ada', from('192.0.2.1'), async () => t.fail('was tried')), AWAY)
+  })
+
+  t.test('a right and a wrong password are answered alike, since neither is counted', async t => {
+    const { login, signup, from } = attempts({ counter })
+    for (const prove of [right, wrong]) {
+      away.now = false
+      await t.rejects(login('ada', from('192.0.2.1'), async () => { away.now = true; return await prove() }), AWAY)
+    }
+    away.now = false
+    await t.rejects(signup(from('192.0.2.1'), async () => { away.now = true; return await refusedWith('FST_AUTH_USERNAME_TAKEN')() }), AWAY)
+  })
+
+  t.test('an account that was just made is not taken back', async t => {
+    const { signup, from } = attempts({ counter })
+    away.now = false
+    t.equal(await signup(from('192.0.2.1'), async () => { away.now = true; return 'made' }), 'made')
+  })
+
+  t.test('refreshes go on', async t => {
+    const { refresh, from } = attempts({ counter })
+    for (let nth = 1; nth <= 9; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+  })
+
+  t.test('one line tells the operator, and one more the next time', async t => {
+    const { refresh, login, from, warnings } = attempts({ counter })
+    for (let nth = 1; nth <= 3; nth++) await refresh(SESSION, from('192.0.2.1'))
+    t.match(warnings, [{ err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
+    away.now = false
+    await login('ada', from('192.0.2.1'), right)
+    away.now = true
+    await refresh(SESSION, from('192.0.2.1'))
+    t.equal(warnings.length, 2)
+  })
+
+  t.test('only the first refresh waits for them', async t => {
+    away.now = false
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const { refresh, from, warnings } = attempts({ counter: inner => ({ ...inner, count: () => new Promise(() => {}) }) })
+    const first = refresh(SESSION, from('192.0.2.1'))
+    mock.timers.tick(2000)
+    await t.resolves(first)
+    await t.resolves(refresh(SESSION, from('192.0.2.1')), 'while nobody moves the time')
+    t.equal(warnings.length, 1)
+  })
+
+  t.test('and are found again, they limit again', async t => {
+    const { refresh, from } = attempts({ counter })
+    await refresh(SESSION, from('192.0.2.1'))
+    away.now = false
+    for (let nth = 1; nth <= 3; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+    await t.rejects(refresh(SESSION, from('192.0.2.1')), TOO_MANY)
+  })
+})
+
+t.test('no counter is asked about what somebody typed or where they are', async t => {
+  const keys: string[] = []
+  const { login, refresh, from } = attempts({
+    counter: inner => ({ ...inner, async look (key) { keys.push(key); return await inner.look(key) }, async count (key) { keys.push(key); return await inner.count(key) } })
+  })
+  await t.rejects(login('ada@example.com', from('192.0.2.1'), wrong))
+  await refresh(SESSION, from('192.0.2.1'))
+  t.equal(keys.length, 5)
+  for (const key of keys) t.match(key, /^[\w-]{22}$/)
+})
