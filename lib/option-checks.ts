@@ -105,15 +105,17 @@ function suggestion (name: string, known: readonly string[]): string {
     : `; known are ${known.join(', ')}`
 }
 
-/** Levenshtein distance. */
+/** Levenshtein distance, row by row. */
 function editDistance (a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  let left = b.length
   for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (const [j, other] of [...b].entries()) {
-      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)))
-    }
-    row = next
+    let corner = i
+    row = row.map((above, column) => {
+      left = column === 0 ? i + 1 : Math.min(above + 1, left + 1, letter === b[column - 1] ? corner : corner + 1)
+      corner = above
+      return left
+    })
   }
-  return row[b.length] ?? 0
+  return left
 }
