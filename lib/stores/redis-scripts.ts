@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import { type Session, type SessionChange, type RevokeReason } from '../core/session.js'
+import { type EpochSeconds } from '../core/time.js'
+
+/** A step that Redis takes at once, on one key. */
+export interface RedisScript {
+  readonly text: string
+  /** What EVALSHA calls it by. */
+  readonly sha: string
+}
+
+/**
+ * How a session is kept: as a JSON array in these fields' order, which begins with its generation. One that ended has
+ * its reason and its time in front. So the scripts compare and change the beginning of a text and parse nothing.
+ */
+const FIELDS = ['generation', 'previous', 'rotatedAt', 'idleExpiresAt', 'authTime', 'subject', 'createdAt', 'expiresAt', 'userAgent', 'ip'] as const satisfies ReadonlyArray<keyof Session>
+
+/** A session as its key holds it. */
+export function textOf (session: Session): string {
+  return JSON.stringify(FIELDS.map(field => session[field]))
+}
+
+/** The session of an id, from what its key holds. */
+export function sessionOf (id: string, text: string): Session {
+  const values = JSON.parse(text) as unknown[] // whatever else there is fails here or was not written by this store
+  const [reason, revokedAt] = typeof values[0] === 'string' ? values.splice(0, 2) : [null, null]
+  const fields = FIELDS.map((field, index) => [field, values[index]])
+  return { id, ...Object.fromEntries(fields), revokedAt, reason } as Session // as textOf wrote it
+}
+
+/** What the text of a live session of a generation begins with. */
+export function beginningOf (generation: number): string {
+  return `[${generation},`
+}
+
+/** What an advance puts before the authTime. */
+export function changeOf ({ generation, previous, rotatedAt, idleExpiresAt }: SessionChange): string {
+  return `[${generation},${previous},${rotatedAt},${idleExpiresAt},`
+}
+
+/** What an end puts before the generation. */
+export function endOf (reason: RevokeReason, at: EpochSeconds): string {
+  return `[${JSON.stringify(reason)},${at},`
+}
+
+function script (text: string): RedisScript {
+  return { text, sha: createHash('sha1').update(text).digest('hex') }
+}
+
+/** Session key; its text, milliseconds to live. Nil where there is one. */
+export const CREATE = script("return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')")
+
+/** Session key. Its text or nil. A script too, since a plain GET may be answered by a replica or a client's cache. */
+export const READ = script("return redis.call('GET', KEYS[1])")
+
+/** Session key; beginningOf, changeOf, authTime or ''. The new text, or nil where the beginning is another one. */
+export const ADVANCE = script(`
+local session = redis.call('GET', KEYS[1])
+if not session or string.sub(session, 1, #ARGV[1]) ~= ARGV[1] then return false end
+local authTime, rest = string.match(session, '^[^,]+,[^,]+,[^,]+,[^,]+,([^,]+)(.*)$')
+if ARGV[3] ~= '' then authTime = ARGV[3] end
+session = ARGV[2] .. authTime .. rest
+redis.call('SET', KEYS[1], session, 'KEEPTTL')
+return session
+`)
+
+/** Session key; endOf, and where others are to be told: channel, message. Nil where there is nothing to end. */
+export const REVOKE = script(`
+local session = redis.call('GET', KEYS[1])
+if not session or string.sub(session, 1, 2) == '["' then return false end
+if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+redis.call('SET', KEYS[1], ARGV[1] .. string.sub(session, 2), 'KEEPTTL')
+return 1
+`)
+
+/** Index key; channel, message. */
+export const TELL = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
+
+/** Index key; now, the session's end, its id, milliseconds to live. Sessions that are past their end leave the index. */
+export const INDEX = script(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+`)
+
+/** Index key; now. The ids of sessions that are not past their end. */
+export const LIST = script(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+`)
+
+/** Index key; ids that leave it. */
+export const FORGET = script(`
+for _, id in ipairs(ARGV) do redis.call('ZREM', KEYS[1], id) end
+return 1
+`)

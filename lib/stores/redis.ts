@@ -1,0 +1,137 @@
+import { isRevoked, type RevokeReason, type Session, type SessionStore } from '../core/session.js'
+import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds, type Seconds } from '../core/time.js'
+import { commandsOf, type RedisClient } from './redis-client.js'
+import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REVOKE, sessionOf, TELL, textOf } from './redis-scripts.js'
+import { revocationFeed } from './revocation-feed.js'
+
+export { type RedisClient } from './redis-client.js'
+
+/** How a Redis store is made. */
+export interface RedisStoreOptions {
+  /**
+   * What its keys and its channel begin with, `'auth:'` by default. Apps that share a server need different ones, also
+   * where each has a database number or a `keyPrefix` of its own: a channel knows neither.
+   */
+  readonly prefix?: string
+  /** Tells the time of a revocation and how long a session has still to live; the system's clock by default. */
+  readonly clock?: Clock
+  /** How long a session's key outlives its absolute end: one lifetime of access tokens or more, an hour by default. */
+  readonly retainFor?: Duration
+}
+
+/**
+ * Sessions in Redis 6 or later: one key per session, and one per user with the ids of theirs.
+ *
+ * Each step of a session is one script on one key, so it is atomic, takes one round trip and runs on a cluster. Keys
+ * expire by themselves. A server that fails over may lose what it acknowledged in its last moments. The client stays
+ * yours: listen to its `'error'` event, and close it. A TypeError for one that could run a command long after it was
+ * given up. `open` warns of a server that may drop sessions when its memory is full.
+ */
+export function redisStore (client: RedisClient, { prefix = 'auth:', clock = systemClock, retainFor = '1h' }: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
+  if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to what its keys are to begin with, such as 'auth:'`)
+  const retained = secondsOf(retainFor)
+  const redis = commandsOf(client)
+  const channel = `${prefix}revoked`
+  const feed = revocationFeed(onMessage => redis.listen(channel, onMessage))
+  return {
+    async open () {
+      await redis.untilReady()
+      const answers = await redis.memoryInfo()
+      const [evicting] = answers.flatMap(evictingPolicy)
+      if (evicting !== undefined) warnOfEviction(evicting)
+    },
+
+    async create (session) {
+      const lifetime = lifetimeOf(session)
+      // The index first: of a session that it does not know its user could never be signed out.
+      await redis.run(INDEX, indexKey(session.subject), now(), session.expiresAt, session.id, lifetime)
+      const created = await redis.run(CREATE, sessionKey(session.id), textOf(session), lifetime)
+      if (created === null) throw new Error('a session with this id exists')
+    },
+
+    get,
+
+    async advance (id, fromGeneration, change) {
+      const text = await redis.run(ADVANCE, sessionKey(id), beginningOf(fromGeneration), changeOf(change), change.authTime ?? '')
+      return text === null ? null : sessionOf(id, String(text))
+    },
+
+    async revoke (id, reason) {
+      const ended = await end(id, reason, now(), channel, feed.messageOf({ id }))
+      if (ended) feed.tell({ id })
+      return ended
+    },
+
+    async revokeAll (subject, reason, exceptId) {
+      const at = now()
+      const live = await liveOf(subject)
+      const ended = await Promise.all(live.filter(({ id }) => id !== exceptId).map(({ id }) => end(id, reason, at)))
+      const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
+      feed.tell(revocation)
+      // Also where none was left: the call before may have failed just here.
+      await redis.run(TELL, indexKey(subject), channel, feed.messageOf(revocation))
+      return ended.filter(Boolean).length
+    },
+
+    async list (subject) {
+      const live = await liveOf(subject)
+      return live.sort((one, other) => one.createdAt - other.createdAt)
+    },
+
+    subscribe: feed.subscribe
+  }
+
+  // Well-formed: of half a surrogate pair the packages make different bytes when they look for its place in a cluster.
+  function sessionKey (id: string): string {
+    return `${prefix}s:${id.toWellFormed()}`
+  }
+
+  function indexKey (subject: string): string {
+    return `${prefix}u:${subject.toWellFormed()}`
+  }
+
+  function now (): EpochSeconds {
+    return Math.floor(clock())
+  }
+
+  /** In milliseconds, from now on by our clock: the server's may tell another time. */
+  function lifetimeOf ({ expiresAt }: Session): number {
+    return Math.max(expiresAt - now() + retained, 1) * 1000
+  }
+
+  async function get (id: string): Promise<Session | null> {
+    const text = await redis.run(READ, sessionKey(id))
+    return text === null ? null : sessionOf(id, String(text))
+  }
+
+  async function end (id: string, reason: RevokeReason, at: EpochSeconds, ...told: string[]): Promise<boolean> {
+    return await redis.run(REVOKE, sessionKey(id), endOf(reason, at), ...told) !== null
+  }
+
+  /** The subject's sessions that have not been revoked. The index forgets the others. */
+  async function liveOf (subject: string): Promise<Session[]> {
+    const ids = await redis.run(LIST, indexKey(subject), now()) as unknown[] // what that script answers
+    const found = await Promise.all(ids.map(id => get(String(id))))
+    // An id without a session stays: its session may be about to be written.
+    const sessions = found.filter(session => session !== null)
+    const isLive = (session: Session): boolean => session.subject === subject && !isRevoked(session)
+    const stale = sessions.filter(session => !isLive(session))
+    if (stale.length > 0) await redis.run(FORGET, indexKey(subject), ...stale.map(({ id }) => id))
+    return sessions.filter(isLive)
+  }
+}
+
+function secondsOf (retainFor: Duration): Seconds {
+  const seconds = parseDuration(retainFor)
+  if (seconds === null) throw new TypeError(`redisStore: the option "retainFor" is ${String(retainFor)}: set it to a duration such as '1h', or to seconds`)
+  return seconds
+}
+
+/** The policy that a server names in its answer to INFO memory, unless it keeps what it has. */
+function evictingPolicy (info: string): string[] {
+  return /(?<=^maxmemory_policy:)(?!noeviction)\S+/m.exec(info) ?? []
+}
+
+function warnOfEviction (policy: string): void {
+  process.emitWarning(`redisStore: the server's maxmemory-policy is ${policy}, so when its memory is full it drops sessions, and their users are signed out: set it to noeviction`, { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_EVICTION' })
+}

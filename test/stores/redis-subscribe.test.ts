@@ -1,0 +1,138 @@
+import { type Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
+import { commandsOf } from '../../lib/stores/redis-client.js'
+import { type Revocation } from '../../lib/stores/revocation-feed.js'
+import { fakeClock, START } from '../support/fake-clock.js'
+import { ioredisClusterOn, ioredisOn, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../support/redis.js'
+import { newSession } from '../support/session.js'
+import { told } from '../support/told.js'
+
+const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient>> = {
+  ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),
+  'ioredis with the older protocol and a prefix of its own': (t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }),
+  'node-redis': (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis),
+  'node-redis with the older protocol': (t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 })
+}
+
+/** Subscribes a new store on a client, with what it is told. */
+function listening (t: Test, client: RedisClient, prefix = 'auth:') {
+  const store = redisStore(client, { prefix, clock: fakeClock().now })
+  const revocations = told<Revocation>()
+  const connections = told<boolean>()
+  const stop = store.subscribe(revocations.tell, connections.tell)
+  t.teardown(stop)
+  return { store, revocations, connections, stop }
+}
+
+for (const [name, connect] of Object.entries(clients)) {
+  t.test(`with ${name}`, async t => {
+    const server = await ownRedisServer(t)
+    if (server === null) return
+    let admin: Redis
+    t.beforeEach(async () => { admin = await ioredisOn(t, server.ioredis) })
+
+    t.test('a store hears at once of what it ends itself, and others hear of it too', async t => {
+      const [here, there] = [listening(t, await connect(t, server)), listening(t, await connect(t, server))]
+      for (const { connections } of [here, there]) t.equal(await connections.next(), true)
+      const [one, two] = [newSession(), newSession()]
+      for (const session of [one, two]) await here.store.create(session)
+
+      await here.store.revoke(one.id, 'logout')
+      await here.store.revokeAll('ada', 'revoked', two.id)
+      await here.store.revokeAll('ada', 'revoked')
+      for (const { revocations } of [here, there]) {
+        t.same(await revocations.next(), { id: one.id })
+        t.same(await revocations.next(), { subject: 'ada', at: START, exceptId: two.id })
+        t.same(await revocations.next(), { subject: 'ada', at: START })
+      }
+      await there.store.revokeAll('bob', 'revoked')
+      for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'bob', at: START })
+    })
+
+    t.test('what was not ended is not told', async t => {
+      const { store, revocations, connections } = listening(t, await connect(t, server))
+      await connections.next()
+      t.equal(await store.revoke('unknown', 'logout'), false)
+      await store.revokeAll('ada', 'logout')
+      t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription that is cut comes back, and says both', async t => {
+      const here = await connect(t, server)
+      const { connections, revocations } = listening(t, await connect(t, server))
+      t.equal(await connections.next(), true)
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      t.equal(await connections.next(), false)
+      t.equal(await connections.next(), true)
+      await redisStore(here, { clock: fakeClock().now }).revokeAll('ada', 'logout')
+      t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription survives a restart of the server, and one may begin while that is away', async t => {
+      const client = await connect(t, server)
+      const before = listening(t, client)
+      t.equal(await before.connections.next(), true)
+      await server.stop()
+      t.equal(await before.connections.next(), false)
+      const during = listening(t, client)
+      t.equal(await during.connections.next(), false)
+      await server.start()
+      for (const { connections } of [before, during]) t.equal(await connections.next(), true)
+      const other = redisStore(await connect(t, server), { clock: fakeClock().now })
+      await other.revokeAll('ada', 'logout')
+      for (const { revocations } of [before, during]) t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription that was stopped leaves no connection', async t => {
+      const { connections, stop } = listening(t, await connect(t, server), 'stopped:')
+      t.equal(await connections.next(), true)
+      t.same(await admin.pubsub('CHANNELS', '*stopped:revoked'), ['stopped:revoked'])
+      await stop()
+      let channels: unknown[] = [0]
+      while (channels.length > 0) channels = await admin.pubsub('CHANNELS', '*stopped:revoked')
+      t.same(channels, [])
+    })
+
+    t.test('stores with different prefixes do not hear each other', async t => {
+      const [one, two] = [listening(t, await connect(t, server), 'one:'), listening(t, await connect(t, server), 'two:')]
+      for (const { connections } of [one, two]) t.equal(await connections.next(), true)
+      await one.store.revokeAll('ada', 'logout')
+      await two.store.revokeAll('bob', 'logout')
+      await admin.publish('two:revoked', 'hello')
+      await one.store.revokeAll('eve', 'logout')
+      t.match(await one.revocations.next(), { subject: 'ada' })
+      t.match(await one.revocations.next(), { subject: 'eve' })
+      t.match(await two.revocations.next(), { subject: 'bob' })
+    })
+
+    t.test('a subscription asks whether its connection still lives', async t => {
+      const open = commandsOf(await connect(t, server)).listen('auth:revoked', () => {})
+      const over = new AbortController()
+      t.teardown(() => over.abort())
+      const probe = await open(over)
+      await t.resolves(probe())
+      over.abort()
+      await t.rejects(probe())
+    })
+  })
+}
+
+t.test('all servers of a cluster tell each other', async t => {
+  const cluster = await redisCluster(t)
+  if (cluster === null) return
+  const ioredis = await ioredisClusterOn(t, cluster.ports)
+  const stores = [listening(t, ioredis), listening(t, await nodeRedisClusterOn(t, cluster.ports)), listening(t, ioredis)]
+  for (const { connections } of stores) t.equal(await connections.next(), true)
+  for (const { store } of stores) {
+    const session = newSession()
+    await store.create(session)
+    await store.revoke(session.id, 'logout')
+    for (const { revocations } of stores) t.same(await revocations.next(), { id: session.id })
+  }
+
+  const lost = await ioredisClusterOn(t, cluster.ports)
+  lost.disconnect()
+  const { connections } = listening(t, lost)
+  t.equal(await connections.next(), false, 'a client that knows of no server')
+})

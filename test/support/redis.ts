@@ -1,0 +1,218 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Readable, type Writable } from 'node:stream'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { createClient, createCluster, type RedisClientOptions } from 'redis'
+import root, { type Test } from 'tap'
+
+/** Without an option that ioredis does not take as undefined. */
+type IoredisOptions = Omit<RedisOptions, 'replyMapping'>
+
+/** A Redis server: where it is, as both packages want it. */
+export interface RedisServer {
+  readonly ioredis: IoredisOptions
+  readonly nodeRedis: RedisClientOptions
+}
+
+/** A server that belongs to one test, which may break it. */
+export interface OwnRedisServer extends RedisServer {
+  /** As a loss of power: nothing is saved, and connections are lost. */
+  stop (): Promise<void>
+  start (): Promise<void>
+}
+
+type Keeper = ChildProcessByStdio<Writable, Readable, null>
+
+const MISSING = 'REDIS_URL is not set, and there is no redis-server to start here'
+
+let shared: Promise<RedisServer> | undefined
+
+/**
+ * A server that tests share: that of REDIS_URL, else one started for this test file. Where neither can be had, `t`
+ * shows why it is skipped and the answer is null. What a test writes begins with a prefix of its own.
+ */
+export async function redisServer (t: Test): Promise<RedisServer | null> {
+  shared ??= process.env.REDIS_URL ? serverAt(process.env.REDIS_URL) : startServer(root)
+  return await orSkip(t, shared)
+}
+
+/** A server that nobody else uses, started empty, which ends with `t`; null as with `redisServer`. */
+export async function ownRedisServer (t: Test, ...settings: string[]): Promise<OwnRedisServer | null> {
+  return await orSkip(t, startServer(t, ...settings))
+}
+
+/** Three servers in cluster mode that share the slots. */
+export interface RedisCluster {
+  readonly ports: readonly number[]
+  /** Ends one of the servers for good. */
+  stop (nth: number): Promise<void>
+}
+
+/** A cluster of its own, which ends with `t`; null as with `redisServer`. */
+export async function redisCluster (t: Test): Promise<RedisCluster | null> {
+  const servers = await orSkip(t, Promise.all([startClusterNode(t), startClusterNode(t), startClusterNode(t)]))
+  if (servers === null) return null
+  const ports = servers.map(({ port }) => port)
+  const nodes = await Promise.all(ports.map(port => ioredisOn(t, { port })))
+  await Promise.all(nodes.map(async (node, nth) => {
+    await node.call('CLUSTER', ['ADDSLOTS', ...slotsOf(nth)])
+    for (const port of ports) await node.call('CLUSTER', 'MEET', '127.0.0.1', String(port))
+  }))
+  for (const node of nodes) {
+    let info = ''
+    while (!info.includes('cluster_state:ok') || !info.includes(`cluster_slots_assigned:${SLOTS}`)) info = String(await node.cluster('INFO'))
+  }
+  return { ports, stop: async nth => await servers[nth]?.stop() }
+}
+
+const SLOTS = 16_384
+
+/** A third of the slots. */
+function slotsOf (nth: number): string[] {
+  return Array.from({ length: SLOTS }, (_, slot) => String(slot)).filter((_, slot) => Math.floor(slot * 3 / SLOTS) === nth)
+}
+
+/** A client of ioredis, ready, which ends with `t`. */
+export async function ioredisOn (t: Test, options: IoredisOptions): Promise<Redis> {
+  const client = new Redis({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...options })
+  t.teardown(() => client.disconnect())
+  await once(client, 'ready')
+  client.on('error', () => {})
+  return client
+}
+
+/** A connected client of the package redis, which ends with `t`. */
+export async function nodeRedisOn (t: Test, options: Omit<RedisClientOptions, 'RESP'> & { readonly RESP?: 2 | 3 }) {
+  // The protocol changes the types of some answers, but of none that the store gets.
+  const client = createClient({ disableOfflineQueue: true, ...options } as RedisClientOptions)
+  client.on('error', () => {})
+  t.teardown(() => client.destroy())
+  await client.connect()
+  return client
+}
+
+/** A cluster of ioredis, ready, which ends with `t`. */
+export async function ioredisClusterOn (t: Test, ports: readonly number[]): Promise<Cluster> {
+  const cluster = new Cluster(ports.map(port => ({ host: '127.0.0.1', port })), { enableOfflineQueue: false })
+  cluster.on('error', () => {})
+  t.teardown(() => cluster.disconnect())
+  await once(cluster, 'ready')
+  return cluster
+}
+
+/** A connected cluster of the package redis, which ends with `t`. */
+export async function nodeRedisClusterOn (t: Test, ports: readonly number[]) {
+  const cluster = createCluster({ rootNodes: ports.map(port => ({ socket: { host: '127.0.0.1', port } })), defaults: { disableOfflineQueue: true } })
+  cluster.on('error', () => {})
+  t.teardown(() => cluster.destroy())
+  await cluster.connect()
+  return cluster
+}
+
+/** What no other test writes under; deleted when `t` ends. */
+export function newPrefix (t: Test, { ioredis }: RedisServer): string {
+  const prefix = `test:${randomUUID()}:`
+  t.teardown(async () => {
+    const client = await ioredisOn(t, ioredis)
+    for await (const keys of client.scanStream({ match: `${prefix}*`, count: 1000 })) await client.del(prefix, ...keys)
+    client.disconnect()
+  })
+  return prefix
+}
+
+async function orSkip<T> (t: Test, found: Promise<T>): Promise<T | null> {
+  try {
+    return await found
+  } catch (error) {
+    t.pass('needs Redis', { skip: `${MISSING} (${String(error).split('\n', 1)[0]})` })
+    return null
+  }
+}
+
+async function serverAt (url: string): Promise<RedisServer> {
+  const { hostname, port, username, password, pathname } = new URL(url)
+  return {
+    ioredis: { host: hostname, port: Number(port || 6379), username, password, db: Number(pathname.slice(1) || 0) },
+    nodeRedis: { url }
+  }
+}
+
+async function startServer (t: Test, ...settings: string[]): Promise<OwnRedisServer> {
+  const path = join(await newHome(t), 'socket')
+  let keeper: Keeper | undefined
+  const server: OwnRedisServer = {
+    ioredis: { path },
+    nodeRedis: { socket: { path, tls: false } },
+    async start () {
+      keeper = await launch('--port', '0', '--unixsocket', path, ...settings)
+    },
+    async stop () {
+      if (keeper !== undefined) await end(keeper)
+      keeper = undefined
+    }
+  }
+  await server.start()
+  t.teardown(() => server.stop())
+  return server
+}
+
+async function startClusterNode (t: Test): Promise<{ port: number, stop: () => Promise<void> }> {
+  const port = await freePort()
+  const keeper = await launch('--port', String(port), '--bind', '127.0.0.1', '--cluster-enabled', 'yes', '--dir', await newHome(t))
+  const stop = () => end(keeper)
+  t.teardown(stop)
+  return { port, stop }
+}
+
+async function newHome (t: Test): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'redis-'))
+  t.teardown(() => rm(home, { recursive: true, force: true }))
+  await mkdir(home, { recursive: true })
+  return home
+}
+
+// Whatever becomes of this process, its end closes the keeper's standard input, and the server stops.
+const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _; kill -KILL $!; wait'
+
+async function launch (...settings: string[]): Promise<Keeper> {
+  const keeper = spawn('sh', ['-c', KEEPER, 'sh', 'redis-server', '--save', '', '--appendonly', 'no', ...settings], { stdio: ['pipe', 'pipe', 'ignore'] })
+  try {
+    await untilReady(keeper.stdout)
+  } catch (error) {
+    await end(keeper)
+    throw error
+  }
+  keeper.stdout.resume()
+  keeper.unref()
+  return keeper
+}
+
+async function untilReady (log: Readable): Promise<void> {
+  let lines = ''
+  for await (const chunk of log.iterator({ destroyOnReturn: false })) {
+    lines += String(chunk)
+    if (/ready to accept connections/i.test(lines)) return
+  }
+  throw new Error(/# .*/.exec(lines)?.[0] ?? 'redis-server did not start')
+}
+
+async function end (keeper: Keeper): Promise<void> {
+  keeper.ref()
+  keeper.stdin.end()
+  if (keeper.exitCode === null && keeper.signalCode === null) await once(keeper, 'exit')
+}
+
+/** Below that of a cluster's second port, which is 10,000 higher. */
+async function freePort (): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo // it listens on TCP
+  listener.close()
+  await once(listener, 'close')
+  return port < 55_536 ? port : await freePort()
+}
