@@ -1,0 +1,108 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t from 'tap'
+import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '../../lib/index.js'
+import { SECRET } from '../support/server.js'
+
+/** A log that keeps what was written above a level. */
+function keptLog (above: number): { lines: Array<{ level: number, msg: string }>, stream: { write (line: string): void } } {
+  const lines: Array<{ level: number, msg: string }> = []
+  return {
+    lines,
+    stream: {
+      write (line) {
+        const entry = JSON.parse(line)
+        if (entry.level > above) lines.push(entry)
+      }
+    }
+  }
+}
+
+async function appOver (store: SessionStore, stream = keptLog(0).stream, options: object = {}): Promise<FastifyInstance> {
+  const app = Fastify({ logger: { level: 'trace', stream } })
+  await app.register(refreshCookie, { secret: SECRET, store, ...options })
+  app.post('/enter', async ({ auth }) => await auth.login('ada'))
+  return app
+}
+
+t.test('a store is opened once, before anybody is served', async t => {
+  let opened = 0
+  const app = await appOver({ ...memoryStore(), open: async () => { opened++ } })
+  t.equal(opened, 0, 'not while the app is still being put together')
+  t.teardown(async () => { await app.close() })
+  for (let i = 0; i < 2; i++) t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+  t.equal(opened, 1)
+})
+
+t.test('a store keeps its `this`', async t => {
+  class Store {
+    opened = false
+    readonly #sessions = memoryStore()
+    create = this.#sessions.create
+    get = this.#sessions.get
+    advance = this.#sessions.advance
+    revoke = this.#sessions.revoke
+    revokeAll = this.#sessions.revokeAll
+    async open (): Promise<void> { this.opened = true }
+  }
+  const store = new Store()
+  const app = await appOver(store)
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  t.equal(store.opened, true)
+})
+
+t.test('a store that can never work stops the start', async t => {
+  const wrong = new TypeError('the table "sessions" is somebody else\'s')
+  const app = await appOver({ ...memoryStore(), open: async () => { throw wrong } })
+  t.teardown(async () => { await app.close() })
+  await t.rejects(async () => { await app.ready() }, wrong)
+})
+
+t.test('a store that is away for the moment does not: it is warned about', async t => {
+  const { lines, stream } = keptLog(30)
+  const app = await appOver({ ...memoryStore(), open: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  t.match(lines, [{ level: 40, msg: /^auth: the session store cannot be reached at start/, err: { message: 'connect ECONNREFUSED' } }])
+  t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+})
+
+t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
+  const events: AuthEvent[] = []
+  let tell = (_up: boolean): void => {}
+  let stopped = 0
+  const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
+    tell = up => { connected?.(up) }
+    return () => { stopped++ }
+  }
+  const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate', onEvent (event: AuthEvent) { events.push(event) } })
+  await app.ready()
+  for (const up of [true, true, false, false, true, true, false]) tell(up)
+  t.match(events, [false, true, false].map(up => ({ type: 'revocation_feed', up, requestId: null })))
+  t.equal(stopped, 0)
+  await app.close()
+  t.equal(stopped, 1)
+})
+
+t.test('a feed that is down from the start is told', async t => {
+  const events: AuthEvent[] = []
+  const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
+    connected?.(false)
+    return async () => {}
+  }
+  const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate', onEvent (event: AuthEvent) { events.push(event) } })
+  await app.ready()
+  t.match(events, [{ type: 'revocation_feed', up: false }])
+  await app.close()
+})
+
+t.test('an app that closes before it has started leaves no subscription behind', async t => {
+  let subscriptions = 0
+  const subscribe = () => {
+    subscriptions++
+    return () => { subscriptions-- }
+  }
+  const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate' })
+  await app.close()
+  t.equal(subscriptions, 0)
+})
