@@ -140,7 +140,7 @@ export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/au
   }
 
   function grant (answer: Answer): Answer {
-    if (answer.statusCode < 300) self.accessToken = answer.json().access_token
+    if (answer.statusCode < 300 && answer.body !== '') self.accessToken = answer.json().access_token
     return answer
   }
   return self

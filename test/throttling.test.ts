@@ -1,0 +1,256 @@
+import { once } from 'node:events'
+import { mock } from 'node:test'
+import t, { type Test } from 'tap'
+import { type RefreshCookieOptions } from '../lib/index.js'
+import { ioredisOn, newPrefix, nodeRedisOn, ownRedisServer, redisServer } from './support/redis.js'
+import { forget, loggedIn, PASSWORD, server, setCookies, type Answer, type Browser } from './support/server.js'
+
+const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
+const TOO_MANY = { statusCode: 429, code: 'FST_AUTH_TOO_MANY_ATTEMPTS' }
+const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+/** The limits as an app has them that says nothing. */
+const BY_DEFAULT: RefreshCookieOptions = { rateLimit: {} }
+
+/** Sends a request to one of our routes, from an address of the internet. */
+async function send (browser: Browser, route: string, payload: object, remoteAddress = '192.0.2.1', headers = {}): Promise<Answer> {
+  return await browser.send({ method: 'POST', url: `/auth/${route}`, payload, remoteAddress, headers })
+}
+
+async function login (browser: Browser, username: string, password: string, remoteAddress?: string, headers?: object): Promise<Answer> {
+  return await send(browser, 'login', { username, password }, remoteAddress, headers)
+}
+
+/** The nth of many addresses. */
+function addressOf (nth: number): string {
+  return `10.${nth >> 16 & 255}.${nth >> 8 & 255}.${nth & 255}`
+}
+
+/** Time that moves only when told, for the counters too. */
+function stopTime (t: Test): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+}
+
+t.test('500 wrong passwords from everywhere for one account: ten are tried, and the owner gets in', async t => {
+  const { ada, browser, users, events } = await loggedIn(t, BY_DEFAULT)
+  const answers: number[] = []
+  for (let nth = 1; nth <= 500; nth++) answers.push((await login(browser(), 'ada', `wrong password ${nth}`, addressOf(nth))).statusCode)
+  t.strictSame(answers, [...Array(10).fill(401), ...Array(490).fill(429)])
+  t.equal(users.calls.filter(call => call === 'findByUsername').length, 10, 'the others cost nothing')
+  t.equal(events.filter(({ type }) => type === 'throttled').length, 490)
+  t.match(events.at(-1), { type: 'throttled', what: 'account', subject: null, ip: addressOf(500) })
+
+  t.match((await login(browser(), 'ada', PASSWORD)).json(), TOO_MANY, 'nobody else does, with the right password either')
+  t.match(await login(ada, 'ada', PASSWORD), { statusCode: 200 })
+})
+
+t.test('the refusal says how long to wait, and leaves cookie and session as they are', async t => {
+  stopTime(t)
+  const { ada, browser } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
+  mock.timers.tick(60_500)
+  const thief = browser()
+  const answer = await login(thief, 'ada', PASSWORD)
+  t.match(answer.json(), { ...TOO_MANY, error: 'Too Many Requests' })
+  t.match(answer.headers, { 'retry-after': '840', 'cache-control': 'no-store' })
+  t.strictSame(setCookies(answer), [])
+  t.match(await ada.refresh(), { statusCode: 200 })
+
+  mock.timers.tick(839_500)
+  t.match(await login(thief, 'ada', PASSWORD), { statusCode: 200 })
+})
+
+t.test('a name that nobody has is refused as one that somebody has', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  const answers = await Promise.all(['ada', 'nobody'].map(async name => {
+    for (let nth = 1; nth <= 10; nth++) await login(browser(), name, 'wrong password', addressOf(nth))
+    const { statusCode, headers: { date, ...headers }, body } = await login(browser(), name, PASSWORD)
+    return { statusCode, headers, body }
+  }))
+  t.equal(answers[0]?.statusCode, 429)
+  t.strictSame(answers[0], answers[1])
+})
+
+t.test('no more than a hundred wrong passwords a day for one account', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  let tried = 0
+  for (let quarter = 0; quarter < 4 * 24; quarter++) {
+    for (let nth = 1; nth <= 11; nth++) {
+      const { statusCode } = await login(browser(), 'ada', 'wrong password', addressOf(100 * quarter + nth))
+      if (statusCode === 401) tried++
+    }
+    mock.timers.tick(900_000)
+  }
+  t.equal(tried, 100)
+})
+
+t.test('one address: a hundred failures for whatever account, and others are not disturbed before', async t => {
+  const { ada, browser, events } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 99; nth++) t.match((await login(browser(), `name ${nth}`, 'wrong password')).json(), WRONG)
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which costs nothing')
+  await login(browser(), 'name 100', 'wrong password')
+
+  forget(events)
+  t.match((await login(ada, 'ada', PASSWORD)).json(), TOO_MANY, 'the owner too: the address is the attacker\'s')
+  t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), TOO_MANY)
+  t.match(events, [{ type: 'throttled', what: 'address', subject: null }, { type: 'throttled', what: 'address', subject: null }])
+  t.match(await login(browser(), 'ada', PASSWORD, '192.0.2.2'), { statusCode: 200 }, 'from elsewhere')
+})
+
+t.test('a right password after a few wrong ones begins anew', async t => {
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  for (let round = 1; round <= 3; round++) {
+    for (let nth = 1; nth <= 9; nth++) t.match((await login(browser(), 'ada', 'wrong password', addressOf(round))).json(), WRONG)
+    t.match(await login(browser(), 'ada', PASSWORD, addressOf(round)), { statusCode: 200 })
+  }
+})
+
+t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy', async t => {
+  const limits = { rateLimit: { perAddress: { max: 3, per: '1m' } } } as const
+  const forwarded = (nth: number) => ({ 'x-forwarded-for': addressOf(nth) })
+  for (const [trustProxy, fourth] of [[false, 429], [true, 401]] as const) {
+    const { browser } = await server(t, limits, { trustProxy })
+    for (let nth = 1; nth <= 3; nth++) await login(browser(), `name ${nth}`, 'wrong password', undefined, forwarded(nth))
+    t.equal((await login(browser(), 'name 4', 'wrong password', undefined, forwarded(4))).statusCode, fourth)
+  }
+})
+
+t.test('signups count against their address, made or refused', async t => {
+  const { browser, users } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } })
+  const signup = async (username: string, password = PASSWORD) => (await send(browser(), 'signup', { username, password })).statusCode
+  t.strictSame([await signup('ada'), await signup('ada'), await signup('bob', 'password1'), await signup('bob')], [201, 409, 400, 429])
+  t.strictSame([...users.byName.keys()], ['ada'])
+})
+
+t.test('a body that is refused as such counts for nothing', async t => {
+  const { browser } = await server(t, { rateLimit: { perAddress: { max: 1, per: '1m' } } })
+  for (let nth = 1; nth <= 5; nth++) t.match(await send(browser(), 'login', { username: 'ada' }), { statusCode: 400 })
+  t.match((await login(browser(), 'ada', 'wrong password')).json(), WRONG)
+})
+
+t.test('a device that is left alone does not give its owner\'s password away', async t => {
+  const { ada, browser, users } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) t.match((await send(ada, 'reauthenticate', { password: `wrong password ${nth}` }, addressOf(nth))).json(), WRONG)
+  forget(users.calls)
+  t.match((await send(ada, 'reauthenticate', { password: PASSWORD })).json(), TOO_MANY)
+  t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'violet umbrella' })).json(), TOO_MANY, 'by no other route either')
+  t.strictSame(users.calls, [])
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which locks nobody out elsewhere')
+})
+
+t.test('a new password that is refused is no wrong password', async t => {
+  const { ada } = await loggedIn(t, { rateLimit: { perAddress: { max: 2, per: '1m' }, perAccount: { max: 2, per: '1m' } } })
+  for (let nth = 1; nth <= 5; nth++) {
+    t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'password1' })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  }
+})
+
+t.test('one session: sixty refreshes a minute', async t => {
+  stopTime(t)
+  const { ada, browser, users, store, events } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 60; nth++) t.equal((await ada.refresh()).statusCode, 200)
+  forget(store.calls, users.calls, events)
+
+  const answer = await ada.refresh()
+  t.match([answer.json(), answer.headers, setCookies(answer)], [TOO_MANY, { 'retry-after': '60' }, []])
+  t.strictSame([store.calls, users.calls], [[], []], 'nothing was asked')
+  t.match(events, [{ type: 'throttled', what: 'session', subject: '1' }])
+
+  const other = browser()
+  await other.login('ada')
+  t.match(await other.refresh(), { statusCode: 200 }, 'another session of hers')
+  mock.timers.tick(60_000)
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a forged refresh token uses up nobody\'s refreshes', async t => {
+  const { app, ada } = await loggedIn(t, { rateLimit: { perSession: { max: 2, per: '1m' } } })
+  const forged = `${ada.cookie()?.slice(0, -4)}AAAA`
+  for (let nth = 1; nth <= 5; nth++) {
+    const answer = await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: `__Host-Http-refresh=${forged}` } })
+    t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+  }
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a cookie lets its holder past the strangers only while it is good', async t => {
+  const { ada, browser, wait } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
+  const bob = browser()
+  await bob.signup('bob')
+  t.match((await login(bob, 'ada', PASSWORD)).json(), TOO_MANY, 'somebody else\'s')
+  const two = { cookie: `__Host-Http-refresh=${ada.cookie()}; __Host-Http-refresh=${bob.cookie()}` }
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, two)).json(), TOO_MANY, 'two that differ')
+  const kept = { cookie: `__Host-Http-refresh=${ada.cookie()}` }
+  t.match(await login(browser(), 'ada', PASSWORD, undefined, kept), { statusCode: 200 }, 'her own')
+  wait('7d')
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, kept)).json(), TOO_MANY, 'expired')
+})
+
+t.test('limits can be tuned and switched off, together and each by itself', async t => {
+  const cases: ReadonlyArray<readonly [options: RefreshCookieOptions['rateLimit'], tried: number]> = [
+    [false, 30],
+    [{ perAddress: false, perAccount: false }, 30],
+    [{ perAccount: false, perAddress: { max: 20, per: '1m' } }, 20],
+    [{ perAddress: false }, 10],
+    [{ perAccount: [{ max: 5, per: '1m' }, { max: 7, per: '1h' }] }, 5]
+  ]
+  for (const [rateLimit, tried] of cases) {
+    const { browser } = await server(t, { rateLimit })
+    const answers: number[] = []
+    for (let nth = 1; nth <= 30; nth++) answers.push((await login(browser(), 'ada', 'wrong password')).statusCode)
+    t.equal(answers.filter(status => status === 401).length, tried, JSON.stringify(rateLimit))
+  }
+})
+
+t.test('counters in Redis', async t => {
+  t.test('are shared by all instances', async t => {
+    const redis = await redisServer(t)
+    if (redis === null) return
+    const keyPrefix = newPrefix(t, redis)
+    const one = await server(t, { rateLimit: { redis: await ioredisOn(t, redis.ioredis), keyPrefix } })
+    const other = await server(t, { rateLimit: { redis: await nodeRedisOn(t, redis.nodeRedis), keyPrefix } })
+    for (let nth = 1; nth <= 10; nth++) t.match((await login((nth % 2 === 0 ? one : other).browser(), 'ada', 'wrong password')).json(), WRONG)
+    for (const { browser } of [one, other]) t.match((await login(browser(), 'ada', 'wrong password')).json(), TOO_MANY)
+  })
+
+  t.test('hold nothing that anybody typed', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const client = await ioredisOn(t, redis.ioredis)
+    const { browser } = await server(t, { rateLimit: { redis: client } })
+    const ada = browser()
+    await ada.signup('ada@example.com')
+    await ada.refresh()
+    await login(ada, 'ada@example.com', 'wrong password')
+    const keys = await client.keys('*')
+    t.strictSame(keys.map(key => key.replace(/[\w-]{22}$/, '')).sort(), ['auth:account:10/900:', 'auth:account:100/86400:', 'auth:address:100/900:', 'auth:address:100/900:', 'auth:session:60/60:'])
+  })
+
+  t.test('that are away stop logins and no refresh, with one line in the log', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const client = await ioredisOn(t, { ...redis.ioredis, retryStrategy: () => 1 })
+    const lines: string[] = []
+    const logger = { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } }
+    const { ada, browser, users } = await loggedIn(t, { rateLimit: { redis: client } }, { logger })
+
+    await redis.stop()
+    for (let nth = 1; nth <= 3; nth++) t.match(await ada.refresh(), { statusCode: 200 })
+    const answer = await login(browser(), 'ada', PASSWORD)
+    t.match([answer.json(), setCookies(answer)], [UNAVAILABLE, []])
+    t.match(answer.headers['retry-after'], /^[2-5]$/)
+    t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), UNAVAILABLE)
+    t.match((await send(ada, 'reauthenticate', { password: PASSWORD })).json(), UNAVAILABLE)
+    t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'violet umbrella' })).json(), UNAVAILABLE)
+    t.strictSame([...users.byName.keys()], ['ada'])
+    t.equal(lines.filter(line => line.includes('counters of attempts')).length, 1)
+
+    await redis.start()
+    await once(client, 'ready')
+    t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 })
+  })
+})
