@@ -184,6 +184,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   #grant (issued: Issued): Grant {
+    this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1, in routes of the app too
     if (issued.refreshToken !== null) this.#plugin.cookie.set(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
     return toGrant(issued)
