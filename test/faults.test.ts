@@ -229,7 +229,7 @@ t.test('a callback that gives nothing found nobody', async t => {
 })
 
 t.test('claims that are none change nothing', async t => {
-  for (const claims of [undefined, null, 'admin', ['admin'], { big: 1n }]) {
+  for (const claims of [undefined, null, 'admin', ['admin'], { big: 1n }, { large: 'x'.repeat(4086) }]) {
     const { on, ada, store, wait } = await switchable(t)
     wait('30s')
     const row = await store.get(sessionOf(ada))
@@ -318,6 +318,24 @@ t.test('a hook of the app that fails on our routes tells nothing either', async 
       t.match(answer, { statusCode: statusCode === 503 ? 503 : 500 }, `${name} ${statusCode}`)
       t.notMatch(answer.body, /hunter2|db1/)
     }
+  }
+})
+
+t.test('a rotation that was written reaches the browser, though the app fails to answer', async t => {
+  for (const name of ['preSerialization', 'onSend'] as const) {
+    let broken = false
+    const { ada, wait } = await loggedIn(t, { refreshToken: { recoverLostReply: false } }, {}, app => {
+      app.addHook(name, async () => {
+        if (broken) throw new Error(SECRET_TEXT)
+      })
+    })
+    wait('30s')
+    broken = true
+    const answer = await ada.refresh()
+    t.strictSame([answer.statusCode, setCookies(answer).length], [500, 1])
+    broken = false
+    wait('30s')
+    t.match(await ada.refresh(), { statusCode: 200 })
   }
 })
 

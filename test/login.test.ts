@@ -1,5 +1,5 @@
 import t from 'tap'
-import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, sessionOf, setCookies, START, type Answer, type Browser, type LoggedIn } from './support/server.js'
+import { FAST_HASHING, forget, loggedIn, PASSWORD, payloadOf, server, sessionOf, setCookies, START, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
 const FORM = 'application/x-www-form-urlencoded'
 const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
@@ -303,6 +303,7 @@ t.test('request.auth.login in a route of the app', async t => {
     const ada = browser()
     const answer = await ada.send({ method: 'POST', url: '/sso' })
     t.match(answer.json(), { token_type: 'Bearer', expires_in: 600, who: '7' })
+    t.match(answer.headers, { 'cache-control': 'no-store' })
     ada.accessToken = answer.json().access_token
     t.match(payloadOf(answer.json().access_token), { sub: '7', role: 'admin', exp: START + 600 })
     t.same((await ada.get('/role')).json(), { role: 'admin' })
@@ -336,11 +337,24 @@ t.test('request.auth.login in a route of the app', async t => {
     t.match(payloadOf(grant.access_token), { name: 'ada', role: 'admin' })
   })
 
+  t.test('refuses claims that make the token longer than any that is let in, before anything is written', async t => {
+    const { app, browser, store } = await server(t, { accessToken: { claims: () => ({ a: 'x'.repeat(2000) }) } }, {}, app => {
+      app.post<{ Body: { length: number } }>('/sso', async ({ auth, body }) => await auth.login(1, { claims: { b: 'x'.repeat(body.length) } }))
+    })
+    await browser().signup('ada')
+    forget(store.calls)
+    const enter = async (length: number) => await app.inject({ method: 'POST', url: '/sso', payload: { length } })
+    t.match(await enter(2082), { statusCode: 500, headers: { 'set-cookie': undefined } })
+    t.strictSame(store.calls, [])
+    const { access_token: token } = (await enter(2081)).json()
+    t.match(await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } }), { statusCode: 200 })
+  })
+
   t.test('of an impossible subject is a bug of the app', async t => {
     const { app, store } = await server(t, { users: {} }, {}, app => {
       app.post<{ Body: { sub: string } }>('/sso', async ({ auth, body }) => await auth.login(body.sub))
     })
-    for (const sub of ['', 'x'.repeat(256), 'a\u0000']) {
+    for (const sub of ['', 'x'.repeat(256), 'a\u0000', null]) {
       t.match(await app.inject({ method: 'POST', url: '/sso', payload: { sub } }), { statusCode: 500, headers: { 'set-cookie': undefined } })
     }
     t.strictSame(store.calls, [])

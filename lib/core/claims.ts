@@ -51,6 +51,9 @@ export interface AccessPolicy {
 /** The longest token text that is looked at, in characters. */
 export const MAX_TOKEN_LENGTH = 8192
 
+/** The most that an app's own claims may take, in bytes of JSON: the token must stay one that `MAX_TOKEN_LENGTH` lets in. */
+export const MAX_APP_CLAIMS = 4096
+
 /** The longest subject, in characters (OpenID Connect Core section 2, `sub`). */
 export const MAX_SUBJECT_LENGTH = 255
 
@@ -62,10 +65,13 @@ const MAX_ACCESS_LIFETIME: Seconds = 3600
 /** Names the app cannot set: it would change who, until when or for whom a token speaks. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
-/** An app's claims as JSON carries them. Throws where it cannot, so that this shows before anything is written. */
+/** An app's claims as JSON carries them. Throws where it cannot, or a token could not, so that this shows before anything is written. */
 export function toAppClaims (value: unknown): AppClaims {
-  const claims: unknown = isRecord(value) ? JSON.parse(JSON.stringify(value)) : null
+  const json = isRecord(value) ? JSON.stringify(value) : 'null'
+  const claims: unknown = JSON.parse(json)
   if (!isRecord(claims)) throw new TypeError('claims must be an object that JSON can carry')
+  const bytes = Buffer.byteLength(json)
+  if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return claims
 }
 

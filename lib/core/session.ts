@@ -77,6 +77,11 @@ export interface SessionStore {
   open? (): Promise<void>
 }
 
+/** Whether a text can be the id of a session. Nothing else need reach a store, where it might be no legal text (U+0000). */
+export function isSessionId (text: string): boolean {
+  return /^[\w-]{1,64}$/.test(text)
+}
+
 /** Whether a session can still be refreshed at `now`: neither revoked nor past one of its ends. */
 export function isLive (session: Session, now: EpochSeconds): boolean {
   return !isRevoked(session) && now < session.idleExpiresAt && now < session.expiresAt

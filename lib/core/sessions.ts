@@ -5,7 +5,7 @@ import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
-import { ability, isLive, isRevoked, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { ability, isLive, isRevoked, isSessionId, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
 import { demandRoom, excessOf, type SessionLimit } from './session-limit.js'
 import { prove, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
@@ -88,7 +88,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
       const work = begin(context)
       const owner = user ?? await findUser(subject, work)
-      const app = { ...await makeAppClaims(owner, work), ...toAppClaims(claims) }
+      const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
 
       const held = heldBy(subject, replaces)
       if (options.limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, options.limit, work)
@@ -166,7 +166,7 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     async revoke (id, reason, context, subject) {
       const work = begin(context)
-      const session = await work.bounded(() => store.get(id))
+      const session = isSessionId(id) ? await work.bounded(() => store.get(id)) : null
       if (session === null || !isLive(session, work.at)) return false
       if (subject !== undefined && session.subject !== subject) return false
       return await end(session, reason, work)

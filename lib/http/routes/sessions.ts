@@ -23,7 +23,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { authentic
     summary: 'End one of the sessions of the caller',
     tags: TAGS,
     security,
-    params: { type: 'object', properties: { id: { type: 'string', minLength: 1, maxLength: 64 } }, required: ['id'] },
+    params: { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] },
     body: emptyBodySchema,
     response: {
       204: noContent('Ended.'),
