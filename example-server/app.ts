@@ -18,7 +18,7 @@ export interface Parts {
 
 /** The app, ready to listen once the database is open. An EnvironmentError says which variables do not go together. */
 export async function buildApp ({ environment, secret, database, users }: Parts): Promise<FastifyInstance> {
-  const { logLevel, accessTtl, refreshIdle, refreshAbsolute, grace, recoverLostReply, trustedOrigins, cookieSecure } = environment
+  const { logLevel, accessTtl, refreshIdle, refreshAbsolute, grace, recoverLostReply, trustedOrigins, cookieSecure, revocation, rateLimit } = environment
   const app = Fastify({ trustProxy: '127.0.0.1', logger: { level: logLevel } })
   app.addHook('onClose', async () => await database.close())
 
@@ -31,7 +31,9 @@ export async function buildApp ({ environment, secret, database, users }: Parts)
       trustedOrigins,
       accessToken: { expiresIn: accessTtl, claims: ({ username }) => ({ username }) },
       refreshToken: { idle: refreshIdle, absolute: refreshAbsolute, grace, recoverLostReply },
-      cookie: { secure: cookieSecure }
+      cookie: { secure: cookieSecure },
+      revocation,
+      rateLimit: rateLimit ? undefined : false
     })
   } catch (error) {
     throw inWordsOfEnvironment(error)

@@ -11,7 +11,8 @@ const VARIABLES: Readonly<Record<string, string>> = {
   'refreshToken.idle': 'REFRESH_IDLE',
   'refreshToken.absolute': 'REFRESH_ABSOLUTE',
   'refreshToken.grace': 'GRACE',
-  'cookie.secure': 'COOKIE_SECURE'
+  'cookie.secure': 'COOKIE_SECURE',
+  revocation: 'REVOCATION'
 }
 
 /** The plugin's refusal of an option, in the words of whoever set a variable; any other error as it is. */

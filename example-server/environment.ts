@@ -27,8 +27,8 @@ export function readEnvironment (variables: NodeJS.ProcessEnv) {
     recoverLostReply: !isZero(grace), // without a grace period the plugin wants strict single use
     trustedOrigins: read('TRUSTED_ORIGINS', list),
     cookieSecure: read('COOKIE_SECURE', oneOf('true', 'false')) !== 'false',
-    revocation: read('REVOCATION', oneOf('refresh')) ?? 'refresh',
-    rateLimit: read('RATE_LIMIT', oneOf('off')) ?? 'off'
+    revocation: read('REVOCATION', oneOf('refresh', 'immediate')),
+    rateLimit: read('RATE_LIMIT', oneOf('on', 'off')) !== 'off'
   }
   if (variables['NODE_ENV'] === 'production' && environment.authSecret === undefined) {
     throw new EnvironmentError('AUTH_SECRET is missing: production needs at least 32 random bytes of your own, for example from "openssl rand -base64 48"')

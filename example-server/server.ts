@@ -56,5 +56,7 @@ async function listen (app: FastifyInstance, environment: Environment): Promise<
 async function stop (): Promise<void> {
   setTimeout(() => process.exit(1), 10_000).unref()
   const app = await starting.catch(() => undefined)
+  // A browser keeps its connection after the last answer, and would be waited for.
+  setInterval(() => app?.server.closeIdleConnections(), 100).unref()
   await app?.close()
 }

@@ -17,12 +17,18 @@ const SENTENCES = {
     : 'Your browser did not keep the cookie, which is for secure connections only (Safari wants https even on this machine): use https, or another browser at http://localhost, or start the server with COOKIE_SECURE=false.'
 }
 
-function explain ({ status, code, message, retryAfter }) {
+/** A sentence for a person; `advice` follows where the trouble will pass. */
+function explain ({ status, code, message, retryAfter }, advice = 'Please try again in a moment.') {
   if (SENTENCES[code]) return SENTENCES[code]
-  if (status === 0) return 'The server does not answer. Are you offline?'
-  if (status === 429) return `Too many attempts. Try again in ${retryAfter ?? 'a few'} seconds.`
-  if (status >= 500) return 'The server has a problem right now. Please try again in a moment.'
+  if (status === 0) return `The server does not answer; are you offline? ${advice}`
+  if (status === 429) return `That was too often. Please wait ${waitingTime(retryAfter)}.`
+  if (status >= 500) return `The server has a problem right now. ${advice}`
   return `${message}.`
+}
+
+function waitingTime (seconds) {
+  if (seconds === null) return 'a moment'
+  return seconds < 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`
 }
 
 /* ---------- Who is here ---------- */
@@ -40,7 +46,8 @@ function show (state, before) {
     $('hello').textContent = `Hello, ${claims.username}`
     $('claims').textContent = token === null ? 'It is gone.' : describe(claims)
     $('cookie').textContent = document.cookie || 'Nothing: document.cookie is empty. Only the browser and the server know it.'
-    if (before.status === 'in' && token !== null) showRenewal()
+    if (before.status !== 'in') notice('')
+    else if (token !== null) showRenewal()
     if (token !== null) loadDevices()
     tick()
   } else {
@@ -99,7 +106,7 @@ async function useToken () {
     await auth.call('/me')
   } catch (problem) {
     if (auth.state.status !== 'in') return
-    notice(`${explain(problem)} You are still logged in: the next attempt is in a few seconds.`)
+    notice(explain(problem, 'You are still logged in, and this page goes on trying.'))
     renewAt = Date.now() + 1000 * (problem.retryAfter ?? 5)
   }
 }
@@ -268,7 +275,7 @@ async function start () {
     await auth.init()
     if (auth.state.status === 'in') say('Welcome back: the cookie brought an access token')
   } catch (problem) {
-    notice(`${explain(problem)} Whether you are logged in is not known yet.`)
+    notice(explain(problem, 'This page goes on trying.'))
     setTimeout(start, 1000 * (problem.retryAfter ?? 5))
   }
 }

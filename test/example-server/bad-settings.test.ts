@@ -21,7 +21,7 @@ t.test('a setting that cannot work is one line, and no server', async t => {
     ['COOKIE_SECURE', { NODE_ENV: 'production', AUTH_SECRET: SECRET, COOKIE_SECURE: 'false' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
     ['REVOCATION', { REVOCATION: 'soon' }],
-    ['RATE_LIMIT', { RATE_LIMIT: 'on' }]
+    ['RATE_LIMIT', { RATE_LIMIT: '5' }]
   ]
   for (const [name, variables] of bad) {
     const { code, errors } = await runUntilEnd({ DATA_DIR, ...variables })

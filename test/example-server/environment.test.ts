@@ -19,8 +19,8 @@ t.test('an empty environment is enough', async t => {
     recoverLostReply: true,
     trustedOrigins: undefined,
     cookieSecure: true,
-    revocation: 'refresh',
-    rateLimit: 'off'
+    revocation: undefined,
+    rateLimit: true
   })
 })
 
@@ -38,7 +38,7 @@ t.test('every variable is read', async t => {
     GRACE: '10s',
     TRUSTED_ORIGINS: 'https://a.example, https://b.example,',
     COOKIE_SECURE: 'false',
-    REVOCATION: 'refresh',
+    REVOCATION: 'immediate',
     RATE_LIMIT: 'off'
   }), {
     host: '0.0.0.0',
@@ -53,7 +53,9 @@ t.test('every variable is read', async t => {
     grace: '10s',
     recoverLostReply: true,
     trustedOrigins: ['https://a.example', 'https://b.example'],
-    cookieSecure: false
+    cookieSecure: false,
+    revocation: 'immediate',
+    rateLimit: false
   })
 })
 
