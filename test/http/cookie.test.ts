@@ -1,0 +1,67 @@
+import { type FastifyReply, type FastifyRequest } from 'fastify'
+import t from 'tap'
+import { createRefreshCookie, type CookieSettings, type RefreshCookie } from '../../lib/http/cookie.js'
+
+const SETTINGS: CookieSettings = { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false }
+
+/** A cookie over a serialiser that shows what it was given. */
+function refreshCookie (settings: Partial<CookieSettings> = {}): RefreshCookie {
+  return createRefreshCookie({ ...SETTINGS, ...settings }, (name, value, attributes) => `${name}=${value} ${JSON.stringify(attributes)}`)
+}
+
+/** A reply of which only the headers matter. */
+function reply (headers: Record<string, unknown> = {}): { headers: Record<string, unknown>, reply: FastifyReply } {
+  const reply = {
+    getHeader: (name: string) => headers[name],
+    removeHeader: (name: string) => { delete headers[name] },
+    // As Fastify: a second Set-Cookie is added to the first.
+    header: (name: string, value: string[]) => { headers[name] = [...[headers[name] ?? []].flat(), ...value] }
+  }
+  return { headers, reply: reply as unknown as FastifyReply }
+}
+
+t.test('every different value under our exact name is read, from wherever it is in the header', async t => {
+  const N = SETTINGS.name
+  const HEADERS: ReadonlyArray<readonly [header: string | undefined, values: string[]]> = [
+    [undefined, []], ['', []], [';', []], [';;  ; ', []], ['other=1', []],
+    [`${N}=a`, ['a']], [`${N}=a;`, ['a']], [` ${N}=a `, ['a']], [`${N}= a `, ['a']], [`x=1; ${N}=a; y=2`, ['a']], [`x=1;${N}=a;y=2`, ['a']], [`\t${N}=a`, ['a']],
+    [`${N}=a=b==`, ['a=b==']], [`${N}="a"`, ['"a"']], [`${N}=a%20b`, ['a%20b']], [`${N}=a,b`, ['a,b']],
+    [`${N}=a; ${N}=a`, ['a']], [`${N}=a; ${N}=b`, ['a', 'b']], [`${N}=b; x=1; ${N}=a; ${N}=b`, ['b', 'a']], [`${N}=; ${N}=a`, ['a']],
+    [`${N}`, []], [`${N}=`, []], [`${N} =a`, []], [`x${N}=a`, []], [`${N}x=a`, []], [`x=${N}=a`, []], [`"${N}=a"`, []],
+    [N.toLowerCase() + '=a', []], [N.toUpperCase() + '=a', []], ['refresh=a', []], ['__Secure-refresh=a', []], ['__Host-refresh=a', []]
+  ]
+  for (const [cookie, values] of HEADERS) {
+    t.strictSame(refreshCookie().read({ headers: { cookie } } as FastifyRequest), values, cookie ?? 'no header')
+  }
+})
+
+t.test('every attribute is given every time, so that defaults of a host change nothing', async t => {
+  const cookie = refreshCookie({ path: '/auth', domain: 'example.com', sameSite: 'none', partitioned: true })
+  const where = { path: '/auth', domain: 'example.com', sameSite: 'none', secure: true, partitioned: true, httpOnly: true }
+  const { headers, reply: target } = reply()
+  cookie.set(target, { value: 'token', maxAge: 60 })
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify({ ...where, maxAge: 60 })}`])
+  cookie.set(target, { value: 'token', maxAge: null })
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify(where)}`], 'until the browser is closed')
+  cookie.clear(target)
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, maxAge: 0 })}`])
+})
+
+t.test('a cookie is httpOnly, whatever else is set', async t => {
+  for (const secure of [true, false]) {
+    const { headers, reply: target } = reply()
+    refreshCookie({ name: 'refresh', secure }).set(target, { value: 'token', maxAge: 60 })
+    t.match(headers['set-cookie'], [/"httpOnly":true/])
+  }
+})
+
+t.test('of ours the last one written is sent, and those of others stay', async t => {
+  for (const before of ['mine=1; Path=/', ['mine=1; Path=/'], ['mine=1; Path=/', `${SETTINGS.name}=old`, `${SETTINGS.name}-2=other`]]) {
+    const { headers, reply: target } = reply({ 'set-cookie': before })
+    const others = [before].flat().filter(line => !line.startsWith(`${SETTINGS.name}=`))
+    refreshCookie().set(target, { value: 'first', maxAge: 60 })
+    refreshCookie().clear(target)
+    t.equal([headers['set-cookie']].flat().length, others.length + 1)
+    t.match(headers['set-cookie'], [...others, new RegExp(`^${SETTINGS.name}= `)])
+  }
+})
