@@ -1,0 +1,204 @@
+import { AuthError, type AuthProblem } from './auth-error.js'
+import { authRequests } from './auth-request.js'
+import { authorizedFetch } from './authorized-fetch.js'
+import { exclusive } from './exclusive.js'
+import { recall, remember } from './hint.js'
+import { type AuthClientOptions, type Fetch } from './options.js'
+import { readClaims, type AccessClaims, type Session } from './session.js'
+import { type AuthState } from './state.js'
+import { unlessAborted } from './unless-aborted.js'
+
+/** Keeps somebody signed in. Each of its functions may be passed on by itself. */
+export interface AuthClient<Claims> {
+  /** What is known at this moment. */
+  readonly state: AuthState<Claims>
+  /** Finds out who is signed in, by the cookie. Never rejects: what failed is in the state, which stays 'unknown'. */
+  readonly init: () => Promise<AuthState<Claims>>
+  /**
+   * The platform's fetch, with the access token for requests to the API, renewed as needed. Rejects with an AuthError
+   * where there is no valid token and none can be had now; where nobody is signed in, it sends none.
+   */
+  readonly fetch: Fetch
+  /** A valid access token, or null where nobody is signed in; for WebSocket and the like. Rejects as `fetch` does. */
+  readonly token: () => Promise<string | null>
+  /** Signs in with what /login takes. Rejects with an AuthError that says why not. */
+  readonly login: (credentials: object) => Promise<AuthState<Claims>>
+  /** Makes an account and signs in, with what /signup takes. Rejects with an AuthError that says why not. */
+  readonly signup: (credentials: object) => Promise<AuthState<Claims>>
+  /** Asks the server now; also after a login that went around this client. Rejects with an AuthError if it cannot say. */
+  readonly refresh: () => Promise<AuthState<Claims>>
+  /** Signs out here and in every tab at once. Rejects if the server was not reached; the next `init` tells it. */
+  readonly logout: () => Promise<AuthState<Claims>>
+  /** Calls back after every change of the state, until the function that it gives is called. */
+  readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
+  /** Lets go of the page: no more callbacks, no more messages from and to other tabs. */
+  readonly dispose: () => void
+}
+
+/** What a tab that learnt something from the server tells the others: who is signed in, or why nobody is. */
+interface Message<Claims> {
+  readonly session: Session<Claims> | undefined
+  readonly error: AuthProblem | undefined
+}
+
+/**
+ * A client for one page. Outside of browsers it is inert: it knows nobody, stores nothing, keeps no process alive, and
+ * its `fetch` is the platform's, so that a module on a server can hold one and never signs in everybody as somebody.
+ */
+export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
+  const { prefix = '/auth', leeway = 10, lockTimeout = 5000, timeout = 15_000, share = true, headers, fetch: send = (...request) => fetch(...request) } = options
+  const base = typeof document === 'undefined' ? null : new URL(prefix.replace(/\/*$/, '/'), document.baseURI)
+  const name = `auth:${base}`
+  const post = authRequests(send, base, headers)
+  const listeners = new Set<(state: AuthState<Claims>) => void>()
+  let channel = base && new BroadcastChannel(name)
+
+  let state: AuthState<Claims> = { status: 'unknown' }
+  let session: Session<Claims> | undefined
+  /** Counts what changed who is signed in, so that an answer to an older question can be told. */
+  let epoch = 0
+  /** The renewal under way. One that failed stays for a while, so that the server is left alone. */
+  let flight: Promise<AuthState<Claims>> | undefined
+  let wake = ignore
+
+  const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
+    state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error }
+    // Each by itself, so that one that throws is reported and stops nothing.
+    for (const listener of listeners) Promise.resolve(state).then(listener)
+  }
+
+  const adopt = (next?: Session<Claims>, error?: AuthProblem, status: AuthState<Claims>['status'] = next ? 'in' : 'out'): void => {
+    // Claims without a token answer no question.
+    if (!next || next.token) {
+      epoch++
+      flight = undefined
+    }
+    if (next || session || status !== state.status) {
+      session = next
+      publish(status, error)
+    }
+    wake()
+  }
+
+  /** Adopts what this tab learnt from the server, and tells the others. */
+  const settle = (next?: Session<Claims>, error?: AuthProblem, isLogin?: boolean): AuthState<Claims> => {
+    if (!base) return state
+    adopt(next, error)
+    remember(name, next ? '' : 'out')
+    if (share || !next || isLogin) {
+      channel?.postMessage({
+        session: share ? next : next && { claims: next.claims, expiresAt: 0 },
+        error: error && { ...error, message: error.message } // of an Error, only its own fields would arrive
+      } satisfies Message<Claims>)
+    }
+    return state
+  }
+
+  /** Does what changes the cookie while no other tab does, and tells it whether it had to wait for one. */
+  const alone = (work: (waited: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
+    unlessAborted(exclusive(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
+      throw cause instanceof AuthError ? cause : new AuthError({ cause })
+    })
+
+  /** The end is counted from when the request was sent, by the same clock that judges it: a wrong one does no harm. */
+  const grant = async (route: string, body?: object): Promise<Session<Claims>> => {
+    const sentAt = Date.now()
+    const { access_token: token, expires_in: lifetime } = await post(route, body)
+    return { claims: await readClaims(token), token, expiresAt: sentAt + lifetime * 1000 }
+  }
+
+  const signIn = (route: string) => (credentials: object) =>
+    alone(async () => settle(await grant(route, credentials), undefined, true))
+
+  const logout = (): Promise<AuthState<Claims>> => {
+    settle()
+    remember(name, 'leaving')
+    return alone(async () => {
+      await post('logout')
+      // Again: the token of a renewal that ended just before may have reached tabs after they heard of this.
+      settle()
+    })
+  }
+
+  const renew = (): Promise<AuthState<Claims>> => {
+    const seen = epoch
+    flight ??= alone(async waited => {
+      if (waited && epoch === seen) await hearsay()
+      if (epoch !== seen) return
+      const next = await grant('refresh')
+      if (epoch === seen) settle(next)
+    }).catch(error => {
+      if (epoch !== seen) return state
+      // Only the server itself can say so: a proxy's 401 says nothing about the session.
+      if (error.status === 401 && error.code?.startsWith('FST_AUTH_')) return settle(undefined, error)
+      publish(state.status, error)
+      setTimeout(() => { if (epoch === seen) flight = undefined }, (error.retryAfter || 1 + Math.random()) * 1000)
+      throw error
+    })
+    return flight
+  }
+
+  /** Resolves once the tab that was waited for has said what it learnt: within 4 ms, as measured in three browsers. */
+  const hearsay = () => new Promise<void>(resolve => {
+    wake = resolve
+    setTimeout(resolve, 50)
+  })
+
+  const start = async (): Promise<AuthState<Claims>> => {
+    if (!base || state.status !== 'unknown') return state
+    const hint = recall(name)
+    if (hint === 'leaving') await logout().catch(ignore)
+    else if (hint) adopt()
+    else await renew()
+    return start()
+  }
+
+  const ready = async (): Promise<Session<Claims> | undefined> => {
+    await start()
+    const held = session
+    if (held && Date.now() >= held.expiresAt - leeway * 1000) {
+      await renew().catch(error => {
+        if (Date.now() >= held.expiresAt) throw error
+      })
+    }
+    return session
+  }
+
+  /** A page that comes back from the back/forward cache has heard nothing while it was away. */
+  const comeBack = ({ persisted }: PageTransitionEvent): void => {
+    if (!persisted) return
+    adopt(undefined, undefined, 'unknown')
+    start().catch(ignore)
+  }
+
+  if (channel) {
+    channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
+    addEventListener('pageshow', comeBack)
+  }
+
+  return {
+    get state () { return state },
+    init: () => start().catch(() => state),
+    fetch: authorizedFetch(send, base, () => session, ready),
+    token: async () => (await ready())?.token ?? null,
+    login: signIn('login'),
+    signup: signIn('signup'),
+    refresh: renew,
+    logout,
+    subscribe (listener) {
+      listeners.add(listener)
+      return () => { listeners.delete(listener) }
+    },
+    dispose () {
+      if (!channel) return
+      channel.close()
+      channel = null
+      listeners.clear()
+      removeEventListener('pageshow', comeBack)
+    }
+  }
+}
+
+function ignore (): void {
+  // What failed is in the state.
+}

@@ -1,0 +1,5 @@
+export { AuthError, type AuthProblem } from './auth-error.js'
+export { createAuthClient, type AuthClient } from './auth-client.js'
+export { type AuthClientOptions, type Fetch } from './options.js'
+export { type AccessClaims } from './session.js'
+export { type AuthState } from './state.js'

@@ -1,0 +1,338 @@
+import t from 'tap'
+import { AuthError } from '../../lib/client/index.js'
+import { browser } from './support/browser.js'
+import { LIFETIME, refusal } from './support/fake-server.js'
+import { idle } from './support/fake-time.js'
+
+const EXPIRED = LIFETIME * 1000
+const REFRESH = '/auth/refresh'
+
+t.test('20 parallel requests with an expired token cost one refresh', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn()
+  await time.advance(EXPIRED)
+
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ann.fetch('/api/me')))
+  t.same(answers.map(({ status }) => status), Array(20).fill(200))
+  t.equal(server.count(REFRESH), 1)
+  t.equal(server.count('/api/me'), 20, 'none of them was sent with the old token')
+})
+
+t.test('20 parallel requests with a token that the server refuses cost one refresh', async t => {
+  const { server, signedIn } = browser(t)
+  const ann = await signedIn()
+  server.forgetTokens()
+
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ann.fetch('/api/me')))
+  t.same(answers.map(({ status }) => status), Array(20).fill(200))
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('two tabs with five requests each cost one refresh', async t => {
+  const { server, time, signedIn, tab } = browser(t)
+  const tabs = [await signedIn(), tab()]
+  await tabs[1]?.init()
+  await time.advance(EXPIRED)
+  const before = server.count(REFRESH)
+
+  const answers = await Promise.all(tabs.flatMap(tab => Array.from({ length: 5 }, () => tab.fetch('/api/me'))))
+  t.same(answers.map(({ status }) => status), Array(10).fill(200))
+  t.equal(server.count(REFRESH) - before, 1)
+})
+
+t.test('five tabs that load at once cost one refresh', async t => {
+  const { server, tab } = browser(t)
+  server.cookie = 'ann'
+  const states = await Promise.all(Array.from({ length: 5 }, () => tab().init()))
+  t.same(states.map(({ status }) => status), Array(5).fill('in'))
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('without locks every tab refreshes by itself and stays signed in', async t => {
+  const { server, tab } = browser(t, { locks: false })
+  server.cookie = 'ann'
+  const states = await Promise.all(Array.from({ length: 3 }, () => tab().init()))
+  t.same(states.map(({ status }) => status), Array(3).fill('in'))
+  t.equal(server.count(REFRESH), 3)
+})
+
+t.test('the request for a refresh survives its page and stores nothing', async t => {
+  const { server, tab } = browser(t)
+  await tab({ headers: { 'x-app': 'shop' } }).init()
+  t.match(server.arrivals[0], {
+    method: 'POST',
+    url: 'https://app.test/auth/refresh',
+    init: { keepalive: true, credentials: 'include', cache: 'no-store', redirect: 'error', signal: undefined }
+  })
+  t.equal(server.arrivals[0]?.headers.get('x-requested-with'), 'fetch')
+  t.equal(server.arrivals[0]?.headers.get('x-app'), 'shop')
+})
+
+t.test('the prefix may be on another origin, with or without a slash at its end', async t => {
+  const { server, tab } = browser(t)
+  await tab({ prefix: 'https://api.test/v1/auth' }).init()
+  await tab({ prefix: 'https://api.test/v1/auth/' }).refresh()
+  t.same(server.arrivals.map(({ url }) => url), Array(2).fill('https://api.test/v1/auth/refresh'))
+})
+
+t.test('a tab that waited for the lock takes the token of the tab that held it', async t => {
+  const { server, time, locks, signedIn, tab } = browser(t)
+  const ann = await signedIn()
+  const late = tab()
+  const release = server.hold(REFRESH)
+  const first = ann.refresh()
+  await idle()
+  const second = late.refresh()
+  await idle()
+  release()
+  await Promise.all([first, second])
+
+  t.equal(server.count(REFRESH), 1)
+  t.equal(await late.token(), await ann.token())
+  t.same(locks.asked.map(({ ifAvailable, signal }) => ifAvailable ? 'at once' : signal instanceof AbortSignal && 'in time').slice(-2), ['at once', 'in time'])
+  t.notOk(locks.asked.some(({ steal }) => steal))
+  t.equal(late.state.expiresAt, time.now() + LIFETIME * 1000)
+})
+
+t.test('a message that comes a little later than the lock is waited for', async t => {
+  const { server, time, channels, signedIn, tab } = browser(t)
+  const ann = await signedIn()
+  const late = tab()
+  channels.delay = 40
+  const release = server.hold(REFRESH)
+  const renewals = [ann.refresh(), late.refresh()]
+  await idle()
+  release()
+  await time.advance(40)
+  await Promise.all(renewals)
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('a message that does not come costs one more refresh', async t => {
+  const { server, time, channels, signedIn, tab } = browser(t)
+  const ann = await signedIn()
+  const late = tab()
+  channels.delay = 1000
+  const release = server.hold(REFRESH)
+  const renewals = [ann.refresh(), late.refresh()]
+  await idle()
+  release()
+  await time.advance(50)
+  await Promise.all(renewals)
+  t.equal(server.count(REFRESH), 2)
+})
+
+t.test('a tab waits for a lock only so long, goes on without, and never steals it', async t => {
+  const { server, time, locks, signedIn, tab } = browser(t)
+  const hanging = await signedIn({ timeout: 60_000 })
+  const other = tab()
+  server.hold(REFRESH)
+  hanging.refresh()
+  await idle()
+
+  const renewal = other.refresh()
+  await time.advance(4999)
+  t.equal(server.count(REFRESH), 1)
+  await time.advance(1)
+  t.match(await renewal, { status: 'in' })
+  t.equal(server.count(REFRESH), 2)
+  t.notOk(locks.asked.some(({ steal }) => steal))
+})
+
+t.test('a token is renewed once it has less than the leeway left', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn({ leeway: 30 })
+  await time.advance(EXPIRED - 30_001)
+  const old = await ann.token()
+  t.equal(server.count(REFRESH), 0)
+  await time.advance(1)
+  t.not(await ann.token(), old)
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('the end of a token is counted from when it was asked for', async t => {
+  const { server, time, tab } = browser(t)
+  server.cookie = 'ann'
+  const start = time.now()
+  const release = server.hold(REFRESH)
+  const ann = tab()
+  const init = ann.init()
+  await time.advance(8000)
+  release()
+  t.equal((await init).expiresAt, start + LIFETIME * 1000)
+})
+
+t.test('a clock that is wrong by years does no harm', async t => {
+  const { server, time, tab } = browser(t)
+  server.cookie = 'ann'
+  time.set(-10 * 365 * 86_400_000)
+  const ann = tab()
+  await ann.init()
+  await time.advance(EXPIRED - 11_000)
+  t.equal((await ann.fetch('/api/me')).status, 200)
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('a laptop that slept renews its token on the next use, not before', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn()
+  time.set(8 * 3_600_000)
+  await idle()
+  t.equal(server.count(REFRESH), 0)
+  t.equal((await ann.fetch('/api/me')).status, 200)
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('a token that is still valid is used while renewing it fails', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn()
+  await time.advance(EXPIRED - 5000)
+  server.script(REFRESH, refusal(503, 'FST_AUTH_STORE_UNAVAILABLE'))
+  t.equal((await ann.fetch('/api/me')).status, 200)
+  t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: { status: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' } })
+})
+
+const failures = {
+  'a server error': () => refusal(500, 'FST_ERR'),
+  'a busy server': () => refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '1' }),
+  'too many requests': () => refusal(429, 'FST_AUTH_TOO_MANY_ATTEMPTS'),
+  'a request that is taken for cross-site': () => refusal(403, 'FST_AUTH_CROSS_SITE'),
+  'a route that is not there': () => refusal(404, 'NOT_FOUND'),
+  'a 401 of somebody else': () => refusal(401, 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER'),
+  'a 401 without a code': () => Response.json({}, { status: 401 }),
+  'a 401 that is a page': () => new Response('<h1>Proxy</h1>', { status: 401 }),
+  'the page of a captive portal': () => new Response('<h1>Free WiFi</h1>'),
+  'JSON that is no grant': () => Response.json({ hello: 'world' }),
+  'JSON that is nothing': () => Response.json(null),
+  'a token that is no JWT': () => Response.json({ access_token: 'opaque', expires_in: 600 }),
+  'no network': () => 'offline' as const
+}
+
+for (const [name, failure] of Object.entries(failures)) {
+  t.test(`after ${name} nobody is signed out, and the next try succeeds`, async t => {
+    const { server, time, signedIn, storage } = browser(t)
+    const ann = await signedIn()
+    await time.advance(EXPIRED)
+    server.script(REFRESH, failure)
+
+    await t.rejects(ann.fetch('/api/me'), AuthError)
+    t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: AuthError })
+    t.notOk(Object.values(storage).includes('out'))
+    await time.advance(2000)
+    t.equal((await ann.fetch('/api/me')).status, 200)
+    t.equal(ann.state.error, undefined)
+  })
+}
+
+t.test('what failed is told with its status, code, wait and cause', async t => {
+  const { server, time, tab } = browser(t)
+  server.cookie = 'ann'
+  const ann = tab()
+  server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '7' }), 'offline')
+  await t.rejects(ann.refresh(), { name: 'AuthError', status: 503, code: 'FST_AUTH_BUSY', message: 'This is FST_AUTH_BUSY', retryAfter: 7 })
+  await time.advance(7000)
+  await t.rejects(ann.refresh(), { name: 'AuthError', status: undefined, code: undefined, cause: TypeError })
+})
+
+t.test('the server is left alone for as long as it asked, and asked again then', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn()
+  await time.advance(EXPIRED)
+  server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '30' }))
+  await t.rejects(ann.fetch('/api/me'), { name: 'AuthError', status: 503 })
+  await time.advance(29_999)
+  await t.rejects(ann.token(), { name: 'AuthError', status: 503 })
+  t.equal(server.count(REFRESH), 1)
+  await time.advance(1)
+  t.ok(await ann.token())
+})
+
+t.test('without a word from the server it is left alone for one to two seconds', async t => {
+  const { server, time, signedIn } = browser(t)
+  const ann = await signedIn()
+  await time.advance(EXPIRED)
+  server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }))
+  await t.rejects(ann.fetch('/api/me'), { name: 'AuthError', status: 503, retryAfter: 0 })
+  await time.advance(999)
+  await t.rejects(ann.refresh(), { name: 'AuthError', status: 503 })
+  t.equal(server.count(REFRESH), 1)
+  await time.advance(1001)
+  t.match(await ann.refresh(), { status: 'in' })
+})
+
+t.test('the end of a wait for the server does not disturb a refresh that began since', async t => {
+  const { server, time, signedIn } = browser(t, { locks: false })
+  const ann = await signedIn()
+  server.script(REFRESH, 'offline')
+  await t.rejects(ann.refresh(), { name: 'AuthError' })
+  await ann.login({ username: 'ann', password: 'right' })
+  const release = server.hold(REFRESH)
+  const first = ann.refresh()
+  await time.advance(2000)
+  const second = ann.refresh()
+  release()
+  await Promise.all([first, second])
+  t.equal(server.count(REFRESH), 2)
+})
+
+t.test('callers are told that no answer came, and the answer still counts when it comes', async t => {
+  const { server, time, tab } = browser(t)
+  server.cookie = 'ann'
+  const ann = tab({ timeout: 15_000 })
+  const release = server.hold(REFRESH)
+  const token = ann.token()
+  token.catch(() => {})
+  await time.advance(15_000)
+  await t.rejects(token, { name: 'AuthError', status: undefined, cause: { name: 'TimeoutError' } })
+  t.equal(ann.state.status, 'unknown')
+  t.equal(server.arrivals[0]?.init?.signal, undefined, 'nothing aborts it')
+
+  release()
+  await idle()
+  t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: undefined })
+})
+
+t.test('a failure that comes after something newer changes nothing', async t => {
+  const { server, tab, signedIn } = browser(t, { locks: false })
+  server.cookie = 'ann'
+  const other = tab()
+  const release = server.hold(REFRESH)
+  server.script(REFRESH, refusal(401, 'FST_AUTH_SESSION_ENDED'))
+  const renewal = other.refresh()
+  await idle()
+  await signedIn()
+  release()
+  t.match(await renewal, { status: 'in', claims: { sub: 'ann' }, error: undefined })
+})
+
+t.test('an answer that comes after something newer changes nothing', async t => {
+  const { server, tab } = browser(t, { locks: false })
+  server.cookie = 'ann'
+  const page = tab()
+  const release = server.hold(REFRESH)
+  const renewal = page.refresh()
+  await idle()
+  await page.login({ username: 'bob', password: 'right' })
+  const token = await page.token()
+  server.cookie = 'ann'
+  release()
+  await renewal
+  t.match(page.state, { claims: { sub: 'bob' } })
+  t.equal(await page.token(), token)
+})
+
+t.test('a refresh that was waiting for the lock is not sent after a logout', async t => {
+  const { server, tab, signedIn } = browser(t)
+  const ann = await signedIn()
+  const other = tab()
+  const release = server.hold(REFRESH)
+  const first = ann.refresh()
+  await idle()
+  const second = other.refresh()
+  await idle()
+  const logout = ann.logout()
+  release()
+  await Promise.all([first, logout])
+  t.match(await second, { status: 'out' })
+  t.equal(server.count(REFRESH), 1)
+})

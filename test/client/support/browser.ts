@@ -1,0 +1,102 @@
+import { type Test } from 'tap'
+import { createAuthClient, type AccessClaims, type AuthClient, type AuthClientOptions } from '../../../lib/client/index.js'
+import { fakeChannels, type FakeChannel, type FakeChannels } from './fake-channel.js'
+import { fakeLocks, type FakeLocks } from './fake-locks.js'
+import { fakeServer, ORIGIN, type FakeServer } from './fake-server.js'
+import { fakeTime, replace, type FakeTime } from './fake-time.js'
+
+/** The claims of the fake server's tokens. */
+export interface Claims extends AccessClaims {
+  readonly name: string
+}
+
+/** What a page holds. */
+export type Tab = AuthClient<Claims>
+
+/** A browser whose tabs share locks, messages, storage and cookies, and the server that they all talk to. */
+export interface Browser {
+  readonly server: FakeServer
+  readonly time: FakeTime
+  readonly locks: FakeLocks
+  readonly channels: FakeChannels
+  readonly storage: Record<string, string>
+  /** Opens a page. */
+  tab (options?: AuthClientOptions): Tab
+  /** Opens a page in which somebody has logged in. */
+  signedIn (options?: AuthClientOptions): Promise<Tab>
+  /** Puts a page into the back/forward cache. */
+  freeze (tab: Tab): void
+  /** Shows a page: again if it comes out of the cache, else for the first time. */
+  show (tab: Tab, persisted?: boolean): void
+  /** How many listeners a page has on its window. */
+  listeners (tab: Tab): number
+}
+
+type PageShow = (event: { persisted: boolean }) => void
+
+/** What may be otherwise in a browser. */
+export interface Differences {
+  /** False: an insecure context or an old browser. */
+  readonly locks?: boolean
+  /** False: the person lets no site store anything. */
+  readonly storage?: boolean
+  readonly baseURI?: string
+}
+
+/** Turns the platform into a browser's, until `t` ends. */
+export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage = true, baseURI = `${ORIGIN}/page` }: Differences = {}): Browser {
+  const time = fakeTime(t)
+  const server = fakeServer(time)
+  const locks = fakeLocks()
+  const channels = fakeChannels()
+  const storage: Record<string, string> = {}
+  const pages = new Map<Tab, { listeners: Set<PageShow>, channels: FakeChannel[] }>()
+  let opened = { listeners: new Set<PageShow>(), channels: [] as FakeChannel[] }
+
+  replace(t, globalThis, 'document', { baseURI })
+  replace(t, globalThis, 'navigator', { locks: hasLocks ? locks : undefined })
+  replace(t, globalThis, 'fetch', server.fetch)
+  replace(t, globalThis, 'addEventListener', (_type: string, listener: PageShow) => { opened.listeners.add(listener) })
+  replace(t, globalThis, 'removeEventListener', (_type: string, listener: PageShow) => {
+    for (const page of pages.values()) page.listeners.delete(listener)
+  })
+  replace(t, globalThis, 'BroadcastChannel', class extends channels.Channel {
+    constructor (name: string) {
+      super(name)
+      opened.channels.push(this)
+    }
+  })
+  replace(t, globalThis, 'localStorage', storage)
+  if (!hasStorage) {
+    Object.defineProperty(globalThis, 'localStorage', {
+      configurable: true,
+      get () { throw new DOMException('Access is denied', 'SecurityError') }
+    })
+  }
+
+  const self: Browser = {
+    server,
+    time,
+    locks,
+    channels,
+    storage,
+    tab (options) {
+      opened = { listeners: new Set(), channels: [] }
+      const tab = createAuthClient<Claims>(options)
+      pages.set(tab, opened)
+      return tab
+    },
+    async signedIn (options) {
+      const tab = self.tab(options)
+      await tab.login({ username: 'ann', password: 'right' })
+      return tab
+    },
+    freeze: tab => pages.get(tab)?.channels.forEach(channel => { channel.frozen = true }),
+    show (tab, persisted = true) {
+      pages.get(tab)?.channels.forEach(channel => { channel.frozen = false })
+      pages.get(tab)?.listeners.forEach(listener => listener({ persisted }))
+    },
+    listeners: tab => pages.get(tab)?.listeners.size ?? 0
+  }
+  return self
+}

@@ -1,0 +1,148 @@
+import { type FakeTime } from './fake-time.js'
+
+/** A request as it arrived. */
+export interface Arrival {
+  readonly method: string
+  readonly url: string
+  readonly path: string
+  readonly headers: Headers
+  readonly body: string
+  /** What fetch was called with beside the URL. */
+  readonly init: RequestInit | undefined
+  /** The subject of a valid access token, null without one. */
+  readonly sub: string | null
+}
+
+/** An answer, or 'offline': none comes. */
+export type Reply = Response | 'offline'
+
+/** Where the pages and the API are. */
+export const ORIGIN = 'https://app.test'
+
+/** Seconds that an access token lives. */
+export const LIFETIME = 600
+
+/** One server, and the one cookie jar of the browser that talks to it. */
+export interface FakeServer {
+  /** Stands in for the platform's fetch. */
+  readonly fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
+  /** Everything that arrived, in order. */
+  readonly arrivals: Arrival[]
+  /** How often a path was asked for. */
+  count (path: string): number
+  /** The next requests for a path get these answers; then the server is itself again. */
+  script (path: string, ...replies: Array<Reply | (() => Reply)>): void
+  /** The next request for a path is answered once the function that this gives is called. */
+  hold (path: string): () => void
+  /** The refresh cookie: whose session it is. */
+  cookie: string | null
+  /** The code with which the session ended, where it did. */
+  ended: string | null
+  /** No access token is valid any more, as after a change of keys. */
+  forgetTokens (): void
+}
+
+/**
+ * A server with the plugin at /auth, and below /api routes that answer with whose token came and what was sent. Access
+ * tokens are real JWTs with an app's claim outside of ASCII; their end is judged by the given time.
+ */
+export function fakeServer (time: FakeTime): FakeServer {
+  const scripts = new Map<string, Array<Reply | (() => Reply)>>()
+  const held = new Map<string, Array<Promise<void>>>()
+  const tokens = new Map<string, { sub: string, endsAt: number }>()
+  let issued = 0
+
+  const server: FakeServer = {
+    arrivals: [],
+    cookie: null,
+    ended: null,
+    forgetTokens () { tokens.clear() },
+    count: path => server.arrivals.filter(arrival => arrival.path === path).length,
+    script (path, ...replies) { scripts.set(path, [...scripts.get(path) ?? [], ...replies]) },
+    hold (path) {
+      const { promise, resolve } = gate()
+      held.set(path, [...held.get(path) ?? [], promise])
+      return resolve
+    },
+    fetch: async (input, init) => {
+      const arrival = await arrive(input, init)
+      server.arrivals.push(arrival)
+      await Promise.race([held.get(arrival.path)?.shift() ?? null, aborted(input, init)])
+      const scripted = scripts.get(arrival.path)?.shift()
+      const reply = typeof scripted === 'function' ? scripted() : scripted ?? answer(arrival)
+      if (reply === 'offline') throw new TypeError('Failed to fetch')
+      return reply
+    }
+  }
+  return server
+
+  async function arrive (input: RequestInfo | URL, init: RequestInit | undefined): Promise<Arrival> {
+    const request = new Request(input instanceof Request ? input : new URL(String(input), ORIGIN), { ...init, duplex: 'half' } as RequestInit) // Node wants it for streams
+    const token = tokens.get(request.headers.get('authorization')?.replace('Bearer ', '') ?? '')
+    return {
+      method: request.method,
+      url: request.url,
+      path: new URL(request.url).pathname,
+      headers: request.headers,
+      body: await request.text(),
+      init,
+      sub: token !== undefined && time.now() < token.endsAt ? token.sub : null
+    }
+  }
+
+  function answer (arrival: Arrival): Response {
+    switch (arrival.path) {
+      case '/auth/login':
+      case '/auth/signup': return logIn(JSON.parse(arrival.body))
+      case '/auth/refresh': return refresh()
+      case '/auth/logout': return logOut()
+    }
+    if (arrival.sub === null) return refusal(401, 'FST_AUTH_ACCESS_TOKEN_INVALID')
+    return Response.json({ sub: arrival.sub, body: arrival.body })
+  }
+
+  function logIn ({ username, password }: Record<string, string>): Response {
+    if (password !== 'right' || username === undefined) return refusal(401, 'FST_AUTH_CREDENTIALS_INVALID')
+    server.cookie = username
+    server.ended = null
+    return grant(username)
+  }
+
+  function refresh (): Response {
+    if (server.cookie === null) return refusal(401, 'FST_AUTH_REFRESH_TOKEN_MISSING')
+    if (server.ended !== null) return refusal(401, server.ended)
+    return grant(server.cookie)
+  }
+
+  function logOut (): Response {
+    server.cookie = null
+    return new Response(null, { status: 204 })
+  }
+
+  function grant (sub: string): Response {
+    const claims = { sub, sid: `session of ${sub}`, jti: String(++issued), name: 'Zoë ✓' }
+    const token = ['{"alg":"HS256"}', JSON.stringify(claims), String(issued)].map(part => Buffer.from(part).toString('base64url')).join('.')
+    tokens.set(token, { sub, endsAt: time.now() + LIFETIME * 1000 })
+    return Response.json({ access_token: token, token_type: 'Bearer', expires_in: LIFETIME })
+  }
+}
+
+/** The body of a refusal, as the plugin sends it. */
+export function refusal (status: number, code: string, headers: Record<string, string> = {}): Response {
+  return Response.json({ statusCode: status, code, error: 'Error', message: `This is ${code}` }, { status, headers })
+}
+
+function gate (): { promise: Promise<void>, resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>(_resolve => { resolve = _resolve })
+  return { promise, resolve }
+}
+
+/** Rejects when the caller does not want the answer any more. */
+function aborted (input: RequestInfo | URL, init: RequestInit | undefined): Promise<never> {
+  const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
+  signal?.throwIfAborted()
+  return new Promise((_resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason))
+  })
+}

@@ -1,0 +1,197 @@
+import t from 'tap'
+import { browser } from './support/browser.js'
+import { idle } from './support/fake-time.js'
+
+const REFRESH = '/auth/refresh'
+const BOB = { username: 'bob', password: 'right' }
+
+t.test('a login in one tab signs in the others, without a request', async t => {
+  const { server, tab } = browser(t)
+  const [one, other] = [tab(), tab()]
+  await other.init()
+  await one.login(BOB)
+  await idle()
+  t.match(other.state, { status: 'in', claims: { sub: 'bob' } })
+  t.equal(await other.token(), await one.token())
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('clients of two prefixes on one page know nothing of each other', async t => {
+  const { tab } = browser(t)
+  const [shop, admin] = [tab({ prefix: '/auth' }), tab({ prefix: '/admin/auth' })]
+  await shop.login(BOB)
+  await idle()
+  t.match(admin.state, { status: 'unknown' })
+})
+
+t.test('with share off no token leaves its tab, by a login or a renewal', async t => {
+  const { channels, signedIn } = browser(t)
+  const ann = await signedIn({ share: false })
+  await ann.refresh()
+  t.notMatch(JSON.stringify(channels.messages), await ann.token() ?? '')
+  t.equal(channels.messages.length, 1)
+})
+
+t.test('with share off the others know who logged in, and get a token of their own when they need one', async t => {
+  const { server, tab } = browser(t)
+  const [one, other] = [tab({ share: false }), tab({ share: false })]
+  await other.init()
+  await one.login(BOB)
+  await idle()
+  t.match(other.state, { status: 'in', claims: { sub: 'bob' }, expiresAt: 0 })
+  t.equal(server.count(REFRESH), 1)
+  t.equal((await other.fetch('/api/me')).status, 200)
+  t.equal(server.count(REFRESH), 2)
+  t.not(await other.token(), await one.token())
+})
+
+for (const status of ['in', 'unknown'] as const) {
+  t.test(`with share off a refresh that waited for a login in another tab asks the server: ${status} before`, async t => {
+    const { server, time, tab } = browser(t)
+    const [one, other] = [tab({ share: false }), tab({ share: false })]
+    if (status === 'in') await other.login(BOB)
+    await time.advance(3_600_000)
+    const release = server.hold('/auth/login')
+    const login = one.login(BOB)
+    const token = other.token()
+    await idle()
+    release()
+    await time.advance(50)
+    await login
+    t.ok(await token)
+    t.match(other.state, { claims: { sub: 'bob' } })
+  })
+}
+
+t.test('with share off a logout still reaches the others', async t => {
+  const { tab } = browser(t)
+  const [one, other] = [tab({ share: false }), tab({ share: false })]
+  await one.login(BOB)
+  await idle()
+  await one.logout()
+  await idle()
+  t.match(other.state, { status: 'out' })
+})
+
+t.test('a page that comes back from the back/forward cache asks again', async t => {
+  const { server, signedIn, freeze, show } = browser(t)
+  const ann = await signedIn()
+  const token = await ann.token()
+  freeze(ann)
+  await idle()
+  show(ann)
+  t.same(ann.state, { status: 'unknown', claims: undefined, expiresAt: undefined, error: undefined })
+  t.not(await ann.token(), token)
+  t.equal(server.count(REFRESH), 1)
+})
+
+t.test('a page that missed a logout in the back/forward cache is signed out, without a request', async t => {
+  const { server, signedIn, tab, freeze, show } = browser(t)
+  const ann = await signedIn()
+  const other = tab()
+  await other.init()
+  freeze(ann)
+  await other.logout()
+  await idle()
+  t.match(ann.state, { status: 'in' })
+  show(ann)
+  await idle()
+  t.match(ann.state, { status: 'out' })
+  t.equal(server.count(REFRESH), 1, 'that of the other tab')
+})
+
+t.test('a page that comes back while the server cannot be reached knows nobody', async t => {
+  const { server, signedIn, show } = browser(t)
+  const ann = await signedIn()
+  server.script(REFRESH, 'offline')
+  show(ann)
+  await idle()
+  t.match(ann.state, { status: 'unknown', error: { name: 'AuthError' } })
+})
+
+t.test('a page that comes back in the middle of a refresh asks again, and lets nobody go without', async t => {
+  const { server, time, tab, show } = browser(t)
+  server.cookie = 'ann'
+  const ann = tab()
+  const release = server.hold(REFRESH)
+  const answer = ann.fetch('/api/me')
+  await idle()
+  show(ann)
+  release()
+  await time.advance(50)
+  t.equal((await answer).status, 200)
+  t.match(ann.state, { status: 'in' })
+})
+
+t.test('a page that is shown for the first time forgets nothing', async t => {
+  const { signedIn, show } = browser(t)
+  const ann = await signedIn()
+  const before = ann.state
+  show(ann, false)
+  t.equal(ann.state, before)
+})
+
+t.test('the state is one object until something changes', async t => {
+  const { signedIn, tab } = browser(t)
+  const ann = await signedIn()
+  const other = tab()
+  const { state } = ann
+  await ann.fetch('/api/me')
+  await ann.init()
+  t.equal(ann.state, state)
+  await ann.refresh()
+  t.not(ann.state, state)
+
+  await other.logout()
+  await idle()
+  const out = ann.state
+  t.match(out, { status: 'out' })
+  await ann.logout()
+  t.equal(ann.state, out, 'signed out twice is signed out')
+})
+
+t.test('listeners hear of every change, until they do not want to', async t => {
+  const { signedIn } = browser(t)
+  const ann = await signedIn()
+  const heard: unknown[] = []
+  const off = ann.subscribe(state => { heard.push(state) })
+  await ann.refresh()
+  t.same(heard, [ann.state])
+  await ann.logout()
+  t.match(heard.slice(1), [{ status: 'out' }])
+  off()
+  await ann.login(BOB)
+  t.equal(heard.length, 2)
+})
+
+t.test('a listener that throws is reported and stops nobody', async t => {
+  const { signedIn } = browser(t)
+  const ann = await signedIn()
+  const reported = new Promise(resolve => { process.once('unhandledRejection', resolve) })
+  let heard = 0
+  ann.subscribe(() => { throw new Error('a bug in the page') })
+  ann.subscribe(() => { heard++ })
+  t.match(await ann.refresh(), { status: 'in' })
+  t.equal(heard, 1)
+  t.match(await reported, { message: 'a bug in the page' })
+})
+
+t.test('a client that was disposed of is heard no more and hears nothing', async t => {
+  const { channels, tab, signedIn, listeners } = browser(t)
+  const ann = await signedIn()
+  const other = tab()
+  await other.init()
+  let heard = 0
+  ann.subscribe(() => { heard++ })
+  ann.dispose()
+  ann.dispose()
+  t.equal(listeners(ann), 0)
+
+  const told = channels.messages.length
+  await ann.refresh()
+  t.equal(channels.messages.length, told)
+  await other.logout()
+  await idle()
+  t.match(ann.state, { status: 'in' })
+  t.equal(heard, 0)
+})
