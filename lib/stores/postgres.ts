@@ -1,10 +1,13 @@
-import { type Session, type SessionStore } from '../core/session.js'
-import { systemClock, type Clock } from '../core/time.js'
+import { type SessionStore } from '../core/session.js'
+import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
+import { hasCode, listenOn, missingTimeouts, statementRunner, type PostgresDatabase } from './postgres-database.js'
+import { assertColumns, FIELDS, sessionOf, statementsOn, type FoundColumn, type Row } from './postgres-statements.js'
+import { revocationFeed } from './revocation-feed.js'
 
-/** What the store needs of a database. A `Pool` of the package pg is one, and so is a PGlite instance. */
-export interface PostgresDatabase {
-  query (text: string, values: unknown[]): PromiseLike<{ readonly rows: readonly unknown[] }>
-}
+export { type PostgresDatabase } from './postgres-database.js'
+
+/** Every method of a store; `subscribe` only where the database can tell what happens in other processes. */
+export type PostgresStore = Required<Omit<SessionStore, 'subscribe'>> & Pick<SessionStore, 'subscribe'>
 
 /** How a PostgreSQL store is made. */
 export interface PostgresStoreOptions {
@@ -19,13 +22,19 @@ export interface PostgresStoreOptions {
  *
  * `open` makes the table if it is missing, else checks it; where `open` is not called, the first call of another
  * method does it. A TypeError says that the table does not fit or may not be made; every other failure is the
- * database's own error. The pool stays yours: listen to its `'error'` event, and end it.
+ * database's own error. The pool stays yours: listen to its `'error'` event, and end it. One without timeouts is warned
+ * of, since a call that was given up could run when nobody waits for it. The store of a `Pool` or of PGlite can be
+ * subscribed to, over a connection of its own.
  */
-export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', clock = systemClock }: PostgresStoreOptions = {}): Required<Omit<SessionStore, 'subscribe'>> {
+export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', clock = systemClock }: PostgresStoreOptions = {}): PostgresStore {
   if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
   if (typeof table !== 'string' || !TABLE.test(table)) throw new TypeError(`postgresStore: the option "table" is "${table}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long, or to "schema.name" of two such`)
 
   const sql = statementsOn(table)
+  const query = statementRunner(db, [sql.get, sql.advance])
+  const channel = `${table.slice(-CHANNEL_LENGTH)}_revoked`
+  const listen = listenOn(db, `"${channel}"`)
+  const feed = revocationFeed()
   let opening: Promise<void> | undefined
   return {
     open,
@@ -46,13 +55,17 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
     },
 
     async revoke (id, reason) {
-      const ended = await rowsOf(id, sql.revoke, now(), reason)
+      const ended = await rowsOf(id, sql.revoke, now(), reason, channel, feed.messageOf({ id }))
+      if (ended.length > 0) feed.tell({ id })
       return ended.length > 0
     },
 
     async revokeAll (subject, reason, exceptId) {
-      const ended = await rowsOf(subject, sql.revokeAll, now(), reason, exceptId ?? null)
-      return ended.length
+      const at = now()
+      const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
+      const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, channel, feed.messageOf(revocation), exceptId ?? null)
+      feed.tell(revocation)
+      return Number(ended?.count ?? 0)
     },
 
     async list (subject) {
@@ -69,10 +82,12 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
         count += deleted.length
       } while (deleted.length === PURGE_BATCH)
       return count
-    }
+    },
+
+    ...(listen !== undefined && { subscribe: feed.over(listen) })
   }
 
-  function now (): number {
+  function now (): EpochSeconds {
     return Math.floor(clock())
   }
 
@@ -90,6 +105,8 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
     const found = await run(sql.columns, [sql.name]) as FoundColumn[] // what that statement selects
     assertColumns(table, found)
     await make(sql.createIndexes)
+    const missing = await missingTimeouts(db, query)
+    if (missing.length > 0) warnOfMissing(missing)
   }
 
   async function make (statement: string): Promise<void> {
@@ -111,8 +128,7 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
   /** Runs one statement, a transaction of its own: rolled back in favour of another one, it can simply run again. */
   async function run (statement: string, values: unknown[], attempts = MAX_ATTEMPTS): Promise<readonly Row[]> {
     try {
-      const { rows } = await db.query(statement, values)
-      return rows as Row[] // each is an object with the columns' names
+      return await query(statement, values) as Row[] // each is an object with the columns' names
     } catch (error) {
       if (attempts === 1 || !hasCode(error, ROLLED_BACK)) throw error
       return await run(statement, values, attempts - 1)
@@ -120,9 +136,9 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
   }
 }
 
-type Row = Readonly<Record<string, unknown>>
-
 const TABLE = /^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/
+/** Of the table's name: a channel's has at most 63 characters. */
+const CHANNEL_LENGTH = 55
 const PURGE_BATCH = 1000
 const MAX_ATTEMPTS = 3
 
@@ -130,115 +146,6 @@ const MAX_ATTEMPTS = 3
 const MAY_NOT_MAKE = ['42501', '3F000']
 const ROLLED_BACK = ['40001', '40P01']
 
-function hasCode (error: unknown, codes: readonly unknown[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(error.code)
-}
-
-interface Column {
-  readonly name: string
-  readonly type: 'text' | 'bigint'
-  readonly constraint: 'PRIMARY KEY' | 'NOT NULL' | ''
-}
-
-/** Where each field of a session is kept. Moments are bigint, since an integer of seconds ends in 2038. */
-const COLUMNS: Readonly<Record<keyof Session, Column>> = {
-  id: { name: 'id', type: 'text', constraint: 'PRIMARY KEY' },
-  subject: { name: 'subject', type: 'text', constraint: 'NOT NULL' },
-  generation: { name: 'generation', type: 'bigint', constraint: 'NOT NULL' },
-  previous: { name: 'previous', type: 'bigint', constraint: '' },
-  rotatedAt: { name: 'rotated_at', type: 'bigint', constraint: 'NOT NULL' },
-  createdAt: { name: 'created_at', type: 'bigint', constraint: 'NOT NULL' },
-  expiresAt: { name: 'expires_at', type: 'bigint', constraint: 'NOT NULL' },
-  idleExpiresAt: { name: 'idle_expires_at', type: 'bigint', constraint: 'NOT NULL' },
-  authTime: { name: 'auth_time', type: 'bigint', constraint: 'NOT NULL' },
-  userAgent: { name: 'user_agent', type: 'text', constraint: '' },
-  ip: { name: 'ip', type: 'text', constraint: '' },
-  revokedAt: { name: 'revoked_at', type: 'bigint', constraint: '' },
-  reason: { name: 'reason', type: 'text', constraint: '' }
-}
-
-const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Session> // Object.keys is typed string[]
-
-/** pg gives a bigint as a string, PGlite as a number. */
-function sessionOf (row: Row): Session {
-  const fields = FIELDS.map(field => {
-    const value = row[field]
-    return [field, COLUMNS[field].type === 'bigint' && value !== null ? Number(value) : value]
-  })
-  return Object.fromEntries(fields) as Session // open has checked the columns
-}
-
-/** A column as PostgreSQL describes it. */
-interface FoundColumn extends Row {
-  readonly name: string
-  readonly type: string
-  readonly required: boolean
-  readonly unique: boolean
-}
-
-function assertColumns (table: string, found: readonly FoundColumn[]): void {
-  for (const column of Object.values(COLUMNS)) {
-    const actual = found.find(({ name }) => name === column.name)
-    if (actual !== undefined && fits(actual, column)) continue
-    const is = actual === undefined ? 'missing' : actual.type + (actual.required ? ' NOT NULL' : '')
-    const wanted = `${column.type} ${column.constraint}`.trimEnd()
-    throw new TypeError(`postgresStore: the column "${column.name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to a name that is free`)
-  }
-}
-
-/** Whether every session can be written to a column and read back. A longest length would refuse some. */
-function fits ({ type, required, unique }: FoundColumn, column: Column): boolean {
-  if (type !== column.type && !(type === 'character varying' && column.type === 'text')) return false
-  if (column.constraint === 'PRIMARY KEY') return unique
-  return column.constraint === 'NOT NULL' || !required
-}
-
-/**
- * The statements. Each method is one of them, so each is atomic without a transaction and takes one round trip.
- * What a rotation writes is in no index, and the pages keep room, so that it stays a heap-only update.
- */
-function statementsOn (table: string) {
-  const name = table.split('.').map(part => `"${part}"`).join('.') // quoted: it may be a reserved word
-  const columns = Object.values(COLUMNS)
-  const session = FIELDS.map(field => `${COLUMNS[field].name} AS "${field}"`).join(', ')
-  // Two processes that start at once would otherwise both find the table missing, and one would fail.
-  const lock = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
-
-  return {
-    name,
-    create: `INSERT INTO ${name} (${columns.map(column => column.name).join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})`,
-    get: `SELECT ${session} FROM ${name} WHERE id = $1`,
-    advance: `UPDATE ${name}
-      SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
-      WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
-      RETURNING ${session}`,
-    revoke: `UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id`,
-    revokeAll: `UPDATE ${name} SET revoked_at = $2, reason = $3
-      WHERE subject = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $4 RETURNING id`,
-    list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
-    // Rows that another transaction holds are left to the next purge: this waits for nobody and nobody waits long for it.
-    purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
-      SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    )) RETURNING id`,
-
-    // What exists is left alone: a user who may not make tables can then use one that was made for it.
-    createTable: `DO $$ BEGIN
-      ${lock};
-      IF to_regclass('${name}') IS NULL THEN
-        CREATE TABLE IF NOT EXISTS ${name} (${columns.map(column => `${column.name} ${column.type} ${column.constraint}`).join(', ')}) WITH (fillfactor = 80);
-      END IF;
-    END $$`,
-    columns: `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required, EXISTS (
-        SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique AND indnkeyatts = 1 AND indkey[0] = attnum AND indpred IS NULL
-      ) AS "unique"
-      FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    createIndexes: `DO $$ DECLARE bare name; BEGIN
-      ${lock};
-      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname IN ('subject', 'expires_at')
-        AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
-      LOOP
-        EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
-      END LOOP;
-    END $$`
-  }
+function warnOfMissing (timeouts: readonly string[]): void {
+  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
 }

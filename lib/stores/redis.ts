@@ -32,7 +32,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
   const retained = secondsOf(retainFor)
   const redis = commandsOf(client)
   const channel = `${prefix}revoked`
-  const feed = revocationFeed(onMessage => redis.listen(channel, onMessage))
+  const feed = revocationFeed()
   return {
     async open () {
       await redis.untilReady()
@@ -78,7 +78,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
       return live.sort((one, other) => one.createdAt - other.createdAt)
     },
 
-    subscribe: feed.subscribe
+    subscribe: feed.over(onMessage => redis.listen(channel, onMessage))
   }
 
   // Well-formed: of half a surrogate pair the packages make different bytes when they look for its place in a cluster.

@@ -7,20 +7,21 @@ export type Revocation = Parameters<RevocationListener>[0]
 
 /** How a store tells its own listeners, and those of other processes, of sessions that ended. */
 export interface RevocationFeed {
-  readonly subscribe: NonNullable<SessionStore['subscribe']>
+  /** The method `subscribe` of a store whose connections `open` makes: each subscription has one of its own. */
+  readonly over: (open: (onMessage: (message: string) => void) => OpenLink) => NonNullable<SessionStore['subscribe']>
   /** The message that tells other processes. */
   readonly messageOf: (revocation: Revocation) => string
   /** Tells the listeners of this store, without the way over the network. */
   readonly tell: (revocation: Revocation) => void
 }
 
-/** The feed over connections that `open` makes: each subscription has one of its own. */
-export function revocationFeed (open: (onMessage: (message: string) => void) => OpenLink): RevocationFeed {
+/** The feed of one store. */
+export function revocationFeed (): RevocationFeed {
   const from = randomId()
   const listeners = new Set<RevocationListener>()
 
   return {
-    subscribe (listener, onConnection = () => {}) {
+    over: open => (listener, onConnection = () => {}) => {
       const own: RevocationListener = revocation => listener(revocation)
       listeners.add(own)
       const stop = keepLink(open(message => {

@@ -6,6 +6,7 @@ import { storeContract } from '../../lib/testing/index.js'
 import { START } from '../support/fake-clock.js'
 import { poolOn, postgres } from '../support/postgres.js'
 import { newSession } from '../support/session.js'
+import { told } from '../support/told.js'
 
 const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
 
@@ -75,7 +76,7 @@ t.test('on a server', async t => {
     await store.revoke(session.id, 'logout')
     await store.revokeAll('ada', 'logout')
     await store.purgeExpired(START)
-    t.same(db.statements.map(({ text }) => text.split(' ', 1)[0]), ['INSERT', 'SELECT', 'UPDATE', 'SELECT', 'UPDATE', 'UPDATE', 'DELETE'])
+    t.same(db.statements.map(({ text }) => text.split(' ', 1)[0]), ['INSERT', 'SELECT', 'UPDATE', 'SELECT', 'WITH', 'WITH', 'DELETE'])
   })
 
   t.test('no statement reads the whole table', async t => {
@@ -244,6 +245,63 @@ t.test('on a server', async t => {
 
     t.same(await Promise.all([store.get('a'), store.get('b'), store.list('ada')]), [null, null, []])
     t.equal(db.statements.filter(({ text }) => text.includes('CREATE TABLE')).length, 2)
+  })
+
+  t.test('a pool prepares the two statements of a refresh, once for each of its connections', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const table = newTable()
+    const [store, other] = [postgresStore(one, { table }), postgresStore(one, { table: newTable() })]
+    for (const id of ['a', 'b']) {
+      await store.create(newSession({ id }))
+      await store.get(id)
+      await store.advance(id, 0, ROTATION)
+      await other.get(id)
+    }
+    const { rows } = await one.query("SELECT split_part(statement, ' ', 1) AS verb FROM pg_prepared_statements ORDER BY 1")
+    t.same(rows, [{ verb: 'SELECT' }, { verb: 'SELECT' }, { verb: 'UPDATE' }])
+  })
+
+  t.test('where statements cannot stay prepared, they run all the same', async t => {
+    const losses = ['DEALLOCATE ALL', 'ALTER TABLE {table} ALTER ip TYPE varchar']
+    for (const loss of losses) {
+      const one = poolOn(t, { connectionString, max: 1 })
+      const table = newTable()
+      const store = postgresStore(one, { table })
+      await store.create(newSession({ id: 'a' }))
+      t.equal((await store.get('a'))?.generation, 0)
+      await one.query(loss.replace('{table}', table))
+      t.equal((await store.get('a'))?.generation, 0, loss)
+      t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+      const { rows } = await one.query("SELECT FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%'")
+      t.equal(rows.length, 0)
+    }
+  })
+
+  t.test('another failure of a prepared statement is one', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const table = newTable()
+    const store = postgresStore(one, { table })
+    t.equal(await store.get('a'), null)
+    await one.query(`DROP TABLE ${table}`)
+    await t.rejects(store.get('a'), { code: '42P01' })
+  })
+
+  t.test('a pool without timeouts is warned of, by what it lacks', async t => {
+    const lacking = async (config: pg.PoolConfig) => {
+      const warned = told<Error>()
+      process.once('warning', warned.tell)
+      t.teardown(() => process.off('warning', warned.tell))
+      await postgresStore(poolOn(t, { connectionString, ...config }), { table: newTable() }).open()
+      return warned
+    }
+    const none = { statement_timeout: undefined, connectionTimeoutMillis: undefined }
+    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no connectionTimeoutMillis/ })
+    t.match(await (await lacking({ ...none, statement_timeout: 5000 })).next(), { message: /no connectionTimeoutMillis,/ })
+    t.match(await (await lacking({ ...none, connectionTimeoutMillis: 5000 })).next(), { message: /no statement_timeout,/ })
+
+    const enough = await lacking({ ...none, connectionTimeoutMillis: 5000, options: '-c statement_timeout=5s' })
+    process.emitWarning('the end')
+    t.match(await enough.next(), { message: 'the end' })
   })
 
   t.test('a statement that was rolled back for another one runs again, at most twice', async t => {

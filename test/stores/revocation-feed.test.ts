@@ -3,13 +3,14 @@ import { type OpenLink } from '../../lib/stores/link.js'
 import { revocationFeed, type Revocation, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
 
 /** A feed whose connections are up at once, and what delivers a message on all of them. */
-function feedOf (): RevocationFeed & { readonly deliver: (message: string) => void } {
+function feedOf (): RevocationFeed & { readonly subscribe: ReturnType<RevocationFeed['over']>, readonly deliver: (message: string) => void } {
   const receivers: Array<(message: string) => void> = []
   const open = (onMessage: (message: string) => void): OpenLink => {
     receivers.push(onMessage)
     return async () => async () => {}
   }
-  return { ...revocationFeed(open), deliver: message => { for (const receive of receivers) receive(message) } }
+  const feed = revocationFeed()
+  return { ...feed, subscribe: feed.over(open), deliver: message => { for (const receive of receivers) receive(message) } }
 }
 
 t.test('what one store tells reaches the listeners of another, as it was told', async t => {

@@ -48,7 +48,7 @@ export async function postgresPool (t: Test, config: pg.PoolConfig = {}): Promis
 
 /** A pool that ends with `t`, and that survives the loss of an idle connection as an app's should. */
 export function poolOn (t: Test, config: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool(config)
+  const pool = new pg.Pool({ statement_timeout: 60_000, connectionTimeoutMillis: 60_000, ...config })
   pool.on('error', () => {})
   t.teardown(() => pool.end())
   return pool

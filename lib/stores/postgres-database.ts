@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import { whenAborted, type OpenLink } from './link.js'
+
+/** What the store needs of a database. A `Pool` of the package pg is one, and so is a PGlite instance. */
+export interface PostgresDatabase {
+  query (text: string, values: unknown[]): PromiseLike<{ readonly rows: readonly unknown[] }>
+}
+
+/** Runs a statement and gives its rows. */
+export type RunStatement = (text: string, values: unknown[]) => Promise<readonly unknown[]>
+
+/** What else a `Pool` of pg has: it can prepare statements, and make connections. */
+interface Pool {
+  readonly options: { readonly connectionTimeoutMillis?: number | undefined }
+  readonly Client: new (options: Pool['options']) => Connection
+  query (prepared: { readonly name: string, readonly text: string, readonly values: unknown[] }): PromiseLike<{ readonly rows: readonly unknown[] }>
+}
+
+interface Connection extends NodeJS.EventEmitter {
+  connect (): Promise<unknown>
+  query (statement: { readonly text: string, readonly query_timeout: number }): Promise<unknown>
+  end (): Promise<unknown>
+}
+
+interface PGlite {
+  listen (channel: string, onMessage: (message: string) => void): Promise<() => Promise<void>>
+}
+
+function isPool (db: object): db is Pool {
+  return 'Client' in db && typeof db.Client === 'function' && 'options' in db
+}
+
+function isPGlite (db: object): db is PGlite {
+  return 'listen' in db && typeof db.listen === 'function'
+}
+
+/** An error of PostgreSQL with one of these codes. */
+export function hasCode (error: unknown, codes: readonly unknown[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(error.code)
+}
+
+/**
+ * Where a statement may not be prepared: its connection is another one for each transaction (PgBouncer), forgot it, or
+ * the table was altered since. In each case it has not run.
+ */
+const NOT_PREPARED = ['26000', '42P05', '0A000']
+
+/** Runs statements, of which a pool prepares those that are `hot`: a quarter of the work of a rotation is the parsing. */
+export function statementRunner (db: PostgresDatabase, hot: readonly string[]): RunStatement {
+  const names = new Map(isPool(db) ? hot.map(text => [text, `auth_${createHash('sha1').update(text).digest('hex')}`]) : [])
+
+  return async (text, values) => {
+    const name = names.get(text)
+    if (name === undefined) return (await db.query(text, values)).rows
+    try {
+      const pool = db as unknown as Pool // only the statements of one have names
+      return (await pool.query({ name, text, values })).rows
+    } catch (error) {
+      if (!hasCode(error, NOT_PREPARED)) throw error
+      names.clear()
+      return (await db.query(text, values)).rows
+    }
+  }
+}
+
+/** What a pool should have so that a call that was given up does not run later: the names of options that it lacks. */
+export async function missingTimeouts (db: PostgresDatabase, run: RunStatement): Promise<string[]> {
+  if (!isPool(db)) return []
+  const [row] = await run("SELECT current_setting('statement_timeout') AS timeout", []) as ReadonlyArray<{ timeout: string }>
+  return [
+    ...(row?.timeout === '0' ? ['statement_timeout'] : []),
+    ...(db.options.connectionTimeoutMillis ? [] : ['connectionTimeoutMillis'])
+  ]
+}
+
+/** An answer takes no longer than this, in milliseconds, or the connection is lost. */
+const ANSWER_WITHIN_MS = 5000
+
+/**
+ * How a database hears what NOTIFY tells; undefined where it cannot. A pool makes a connection for that and does not
+ * count it: one that was lent would have to be given back before the pool can end.
+ */
+export function listenOn (db: PostgresDatabase, channel: string): ((onMessage: (message: string) => void) => OpenLink) | undefined {
+  if (isPool(db)) return onMessage => over => listenWithPool(db, channel, onMessage, over)
+  if (isPGlite(db)) return onMessage => over => listenWithPGlite(db, channel, onMessage, over)
+  return undefined
+}
+
+async function listenWithPool (pool: Pool, channel: string, onMessage: (message: string) => void, over: AbortController): Promise<() => Promise<unknown>> {
+  const client = new pool.Client(pool.options)
+  whenAborted(over.signal, () => { client.end().catch(() => {}) })
+  client.on('error', () => over.abort())
+  client.on('end', () => over.abort())
+  client.on('notification', ({ payload }: { payload: string }) => onMessage(payload))
+  await client.connect()
+  await client.query({ text: `LISTEN ${channel}`, query_timeout: ANSWER_WITHIN_MS })
+  return () => client.query({ text: 'SELECT 1', query_timeout: ANSWER_WITHIN_MS })
+}
+
+async function listenWithPGlite (db: PGlite, channel: string, onMessage: (message: string) => void, over: AbortController): Promise<() => Promise<unknown>> {
+  const stop = await db.listen(channel, onMessage)
+  whenAborted(over.signal, () => { stop().catch(() => {}) }) // it fails where the database has been closed
+  return async () => {} // in this process: there is nothing to lose
+}

@@ -1,0 +1,121 @@
+import { type Session } from '../core/session.js'
+
+/** A row as a driver gives it. */
+export type Row = Readonly<Record<string, unknown>>
+
+interface Column {
+  readonly name: string
+  readonly type: 'text' | 'bigint'
+  readonly constraint: 'PRIMARY KEY' | 'NOT NULL' | ''
+}
+
+/** Where each field of a session is kept. Moments are bigint, since an integer of seconds ends in 2038. */
+const COLUMNS: Readonly<Record<keyof Session, Column>> = {
+  id: { name: 'id', type: 'text', constraint: 'PRIMARY KEY' },
+  subject: { name: 'subject', type: 'text', constraint: 'NOT NULL' },
+  generation: { name: 'generation', type: 'bigint', constraint: 'NOT NULL' },
+  previous: { name: 'previous', type: 'bigint', constraint: '' },
+  rotatedAt: { name: 'rotated_at', type: 'bigint', constraint: 'NOT NULL' },
+  createdAt: { name: 'created_at', type: 'bigint', constraint: 'NOT NULL' },
+  expiresAt: { name: 'expires_at', type: 'bigint', constraint: 'NOT NULL' },
+  idleExpiresAt: { name: 'idle_expires_at', type: 'bigint', constraint: 'NOT NULL' },
+  authTime: { name: 'auth_time', type: 'bigint', constraint: 'NOT NULL' },
+  userAgent: { name: 'user_agent', type: 'text', constraint: '' },
+  ip: { name: 'ip', type: 'text', constraint: '' },
+  revokedAt: { name: 'revoked_at', type: 'bigint', constraint: '' },
+  reason: { name: 'reason', type: 'text', constraint: '' }
+}
+
+/** The fields of a session, in the order of its columns. */
+export const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Session> // Object.keys is typed string[]
+
+/** A session from its row: pg gives a bigint as a string, PGlite as a number. */
+export function sessionOf (row: Row): Session {
+  const fields = FIELDS.map(field => {
+    const value = row[field]
+    return [field, COLUMNS[field].type === 'bigint' && value !== null ? Number(value) : value]
+  })
+  return Object.fromEntries(fields) as Session // assertColumns has seen them
+}
+
+/** A column as PostgreSQL describes it. */
+export interface FoundColumn extends Row {
+  readonly name: string
+  readonly type: string
+  readonly required: boolean
+  readonly unique: boolean
+}
+
+/** Throws a TypeError with the way out if a table cannot hold every session. */
+export function assertColumns (table: string, found: readonly FoundColumn[]): void {
+  for (const column of Object.values(COLUMNS)) {
+    const actual = found.find(({ name }) => name === column.name)
+    if (actual !== undefined && fits(actual, column)) continue
+    const is = actual === undefined ? 'missing' : actual.type + (actual.required ? ' NOT NULL' : '')
+    const wanted = `${column.type} ${column.constraint}`.trimEnd()
+    throw new TypeError(`postgresStore: the column "${column.name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to a name that is free`)
+  }
+}
+
+/** Whether every session can be written to a column and read back. A longest length would refuse some. */
+function fits ({ type, required, unique }: FoundColumn, column: Column): boolean {
+  if (type !== column.type && !(type === 'character varying' && column.type === 'text')) return false
+  if (column.constraint === 'PRIMARY KEY') return unique
+  return column.constraint === 'NOT NULL' || !required
+}
+
+/**
+ * The statements. Each method is one of them, so each is atomic without a transaction and takes one round trip.
+ * What a rotation writes is in no index, and the pages keep room, so that it stays a heap-only update.
+ */
+export function statementsOn (table: string) {
+  const name = table.split('.').map(part => `"${part}"`).join('.') // quoted: it may be a reserved word
+  const columns = Object.values(COLUMNS)
+  const session = FIELDS.map(field => `${COLUMNS[field].name} AS "${field}"`).join(', ')
+  // Two processes that start at once would otherwise both find the table missing, and one would fail.
+  const lock = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
+
+  return {
+    name,
+    create: `INSERT INTO ${name} (${columns.map(column => column.name).join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})`,
+    get: `SELECT ${session} FROM ${name} WHERE id = $1`,
+    advance: `UPDATE ${name}
+      SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
+      WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
+      RETURNING ${session}`,
+    // Others are told when it is committed, and only if it is: a message is part of the transaction.
+    revoke: `WITH ended AS (
+        UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id
+      ) SELECT pg_notify($4, $5) FROM ended`,
+    revokeAll: `WITH ended AS (
+        UPDATE ${name} SET revoked_at = $2, reason = $3
+        WHERE subject = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $6 RETURNING id
+      ), ends AS (SELECT count(*) AS count FROM ended)
+      SELECT count, CASE WHEN count > 0 THEN pg_notify($4, $5) END FROM ends`,
+    list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
+    // Rows that another transaction holds are left to the next purge: this waits for nobody and nobody waits long for it.
+    purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
+      SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )) RETURNING id`,
+
+    // What exists is left alone: a user who may not make tables can then use one that was made for it.
+    createTable: `DO $$ BEGIN
+      ${lock};
+      IF to_regclass('${name}') IS NULL THEN
+        CREATE TABLE IF NOT EXISTS ${name} (${columns.map(column => `${column.name} ${column.type} ${column.constraint}`).join(', ')}) WITH (fillfactor = 80);
+      END IF;
+    END $$`,
+    columns: `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required, EXISTS (
+        SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique AND indnkeyatts = 1 AND indkey[0] = attnum AND indpred IS NULL
+      ) AS "unique"
+      FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+    createIndexes: `DO $$ DECLARE bare name; BEGIN
+      ${lock};
+      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname IN ('subject', 'expires_at')
+        AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
+      LOOP
+        EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
+      END LOOP;
+    END $$`
+  }
+}
