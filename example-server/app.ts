@@ -1,11 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import refreshCookie from 'fastify-refresh-cookie'
-import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { describeApi } from './api-document.js'
 import { type Database } from './database.js'
 import { inWordsOfEnvironment } from './environment-error.js'
 import { type Environment } from './environment.js'
 import { page } from './page.js'
+import { type OpenSessionStore } from './session-store.js'
 import { type UserTable } from './users.js'
 
 /** What the app is made of. */
@@ -13,21 +13,25 @@ export interface Parts {
   readonly environment: Environment
   readonly secret: string
   readonly database: Database
+  readonly sessions: OpenSessionStore
   readonly users: UserTable
 }
 
 /** The app, ready to listen once the database is open. An EnvironmentError says which variables do not go together. */
-export async function buildApp ({ environment, secret, database, users }: Parts): Promise<FastifyInstance> {
+export async function buildApp ({ environment, secret, database, sessions, users }: Parts): Promise<FastifyInstance> {
   const { logLevel, accessTtl, refreshIdle, refreshAbsolute, grace, recoverLostReply, trustedOrigins, cookieSecure, revocation, rateLimit } = environment
   const app = Fastify({ trustProxy: '127.0.0.1', logger: { level: logLevel } })
-  app.addHook('onClose', async () => await database.close())
+  app.addHook('onClose', async () => {
+    await sessions.close()
+    await database.close()
+  })
 
   await describeApi(app)
   try {
     await app.register(refreshCookie, {
       secret,
       users,
-      store: postgresStore(database),
+      store: sessions.store,
       trustedOrigins,
       accessToken: { expiresIn: accessTtl, claims: ({ username }) => ({ username }) },
       refreshToken: { idle: refreshIdle, absolute: refreshAbsolute, grace, recoverLostReply },
@@ -41,7 +45,7 @@ export async function buildApp ({ environment, secret, database, users }: Parts)
   await app.register(page)
   meRoute(app)
   healthRoute(app, database)
-  purgeNowAndThen(app)
+  if (sessions.store.purgeExpired !== undefined) purgeNowAndThen(app)
   return app
 }
 

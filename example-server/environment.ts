@@ -17,7 +17,7 @@ export function readEnvironment (variables: NodeJS.ProcessEnv) {
 
     dataDir: read('DATA_DIR', text) ?? '.data',
     databaseUrl: read('DATABASE_URL', postgresUrl),
-    redisUrl: read('REDIS_URL', notYet),
+    redisUrl: read('REDIS_URL', redisUrl),
 
     authSecret: read('AUTH_SECRET', text),
     accessTtl: read('ACCESS_TTL', duration) ?? '1m', // short, so that whoever opens the page can watch a token expire
@@ -60,8 +60,9 @@ const postgresUrl: Check<string> = (value, name) => {
   throw new EnvironmentError(`${name} is no address of a PostgreSQL server: it must look like postgres://user:password@host:5432/database`)
 }
 
-const notYet: Check<never> = (_value, name) => {
-  throw new EnvironmentError(`${name} is not supported yet: leave it out, and sessions are kept in the database`)
+const redisUrl: Check<string> = (value, name) => {
+  if (/^rediss?:\/\//.test(value) && URL.canParse(value)) return value
+  throw new EnvironmentError(`${name} is no address of a Redis server: it must look like redis://user:password@host:6379/0`)
 }
 
 function oneOf<const T extends string> (...values: readonly T[]): Check<T> {

@@ -4,6 +4,7 @@ import { createDataFolder } from './data-folder.js'
 import { embeddedDatabase, remoteDatabase } from './database.js'
 import { EnvironmentError } from './environment-error.js'
 import { readEnvironment, type Environment } from './environment.js'
+import { sessionsInDatabase, sessionsInRedis } from './session-store.js'
 import { createUserTable } from './users.js'
 
 /** Why the server cannot listen, and the variable that is to blame. */
@@ -26,11 +27,12 @@ try {
 /** The app, listening. */
 async function start (): Promise<FastifyInstance> {
   const environment = readEnvironment(process.env)
-  const { authSecret, dataDir, databaseUrl } = environment
+  const { authSecret, dataDir, databaseUrl, redisUrl } = environment
   const folder = createDataFolder(dataDir)
   const database = databaseUrl === undefined ? embeddedDatabase(folder) : await remoteDatabase(databaseUrl)
+  const sessions = redisUrl === undefined ? sessionsInDatabase(database) : await sessionsInRedis(redisUrl)
   const users = createUserTable(database)
-  const app = await buildApp({ environment, secret: authSecret ?? folder.secret(), database, users })
+  const app = await buildApp({ environment, secret: authSecret ?? folder.secret(), database, sessions, users })
   try {
     await database.open()
     await users.createTable()

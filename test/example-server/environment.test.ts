@@ -69,7 +69,7 @@ t.test('a bad value is refused by the name of its variable', async t => {
     PORT: ['http', '65536', '-1', '3000.5', '1e3'],
     LOG_LEVEL: ['loud', 'INFO'],
     DATABASE_URL: ['mysql://db/app', 'db', 'postgres://app@db:port/app'],
-    REDIS_URL: ['redis://localhost'],
+    REDIS_URL: ['localhost:6379'],
     COOKIE_SECURE: ['no', '0'],
     REVOCATION: ['soon'],
     RATE_LIMIT: ['5']
