@@ -28,8 +28,6 @@ export interface OwnRedisServer extends RedisServer {
 
 type Keeper = ChildProcessByStdio<Writable, Readable, null>
 
-const MISSING = 'REDIS_URL is not set, and there is no redis-server to start here'
-
 let shared: Promise<RedisServer> | undefined
 
 /**
@@ -38,12 +36,12 @@ let shared: Promise<RedisServer> | undefined
  */
 export async function redisServer (t: Test): Promise<RedisServer | null> {
   shared ??= process.env.REDIS_URL ? serverAt(process.env.REDIS_URL) : startServer(root)
-  return await orSkip(t, shared)
+  return await orSkip(t, shared, 'REDIS_URL, or the program redis-server')
 }
 
 /** A server that nobody else uses, started empty, which ends with `t`; null as with `redisServer`. */
 export async function ownRedisServer (t: Test, ...settings: string[]): Promise<OwnRedisServer | null> {
-  return await orSkip(t, startServer(t, ...settings))
+  return await orSkip(t, startServer(t, ...settings), PROGRAM)
 }
 
 /** Three servers in cluster mode that share the slots. */
@@ -55,7 +53,7 @@ export interface RedisCluster {
 
 /** A cluster of its own, which ends with `t`; null as with `redisServer`. */
 export async function redisCluster (t: Test): Promise<RedisCluster | null> {
-  const servers = await orSkip(t, Promise.all([startClusterNode(t), startClusterNode(t), startClusterNode(t)]))
+  const servers = await orSkip(t, Promise.all([startClusterNode(t), startClusterNode(t), startClusterNode(t)]), PROGRAM)
   if (servers === null) return null
   const ports = servers.map(({ port }) => port)
   const nodes = await Promise.all(ports.map(port => ioredisOn(t, { port })))
@@ -114,22 +112,24 @@ export async function nodeRedisClusterOn (t: Test, ports: readonly number[]) {
   return cluster
 }
 
-/** What no other test writes under; deleted when `t` ends. */
+/** What no other test writes under, with a client's prefix before it or not; deleted when `t` ends. */
 export function newPrefix (t: Test, { ioredis }: RedisServer): string {
   const prefix = `test:${randomUUID()}:`
   t.teardown(async () => {
     const client = await ioredisOn(t, ioredis)
-    for await (const keys of client.scanStream({ match: `${prefix}*`, count: 1000 })) await client.del(prefix, ...keys)
+    for await (const keys of client.scanStream({ match: `*${prefix}*`, count: 1000 })) await client.del(prefix, ...keys)
     client.disconnect()
   })
   return prefix
 }
 
-async function orSkip<T> (t: Test, found: Promise<T>): Promise<T | null> {
+const PROGRAM = 'the program redis-server'
+
+async function orSkip<T> (t: Test, found: Promise<T>, needs: string): Promise<T | null> {
   try {
     return await found
   } catch (error) {
-    t.pass('needs Redis', { skip: `${MISSING} (${String(error).split('\n', 1)[0]})` })
+    t.pass('needs Redis', { skip: `needs ${needs} (${String(error).split('\n', 1)[0]})` })
     return null
   }
 }
@@ -176,8 +176,9 @@ async function newHome (t: Test): Promise<string> {
   return home
 }
 
-// Whatever becomes of this process, its end closes the keeper's standard input, and the server stops.
-const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _; kill -KILL $!; wait'
+// Whatever becomes of this process, its end closes the keeper's standard input, and the server stops. The server alone
+// holds the output, so that its end shows there.
+const KEEPER = 'trap "" HUP INT TERM; "$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 async function launch (...settings: string[]): Promise<Keeper> {
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', 'redis-server', '--save', '', '--appendonly', 'no', ...settings], { stdio: ['pipe', 'pipe', 'ignore'] })
