@@ -5,6 +5,6 @@ export function unlessAborted<T> (work: Promise<T>, signal: AbortSignal | null |
     const abort = (): void => reject(signal.reason)
     if (signal.aborted) abort()
     signal.addEventListener('abort', abort)
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    work.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
   })
 }

@@ -231,7 +231,7 @@ t.test('what failed is told with its status, code, wait and cause', async t => {
   server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '7' }), 'offline')
   await t.rejects(ann.refresh(), { name: 'AuthError', status: 503, code: 'FST_AUTH_BUSY', message: 'This is FST_AUTH_BUSY', retryAfter: 7 })
   await time.advance(7000)
-  await t.rejects(ann.refresh(), { name: 'AuthError', status: undefined, code: undefined, cause: TypeError })
+  await t.rejects(ann.refresh(), { name: 'AuthError', status: undefined, code: undefined, message: /./, cause: TypeError })
 })
 
 t.test('the server is left alone for as long as it asked, and asked again then', async t => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
 import { browser } from './support/browser.js'
-import { LIFETIME, refusal } from './support/fake-server.js'
+import { LIFETIME, NAME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
 
 const REFRESH = '/auth/refresh'
@@ -15,7 +15,7 @@ for (const route of ['login', 'signup'] as const) {
     const state = await ann[route](CREDENTIALS)
     t.match(server.arrivals, [{ method: 'POST', path: `/auth/${route}`, body: JSON.stringify(CREDENTIALS) }])
     t.equal(server.arrivals[0]?.headers.get('content-type'), 'application/json')
-    t.match(state, { status: 'in', claims: { sub: 'ann', name: 'Zoë ✓' }, expiresAt: time.now() + LIFETIME * 1000, error: undefined })
+    t.match(state, { status: 'in', claims: { sub: 'ann', name: NAME }, expiresAt: time.now() + LIFETIME * 1000, error: undefined })
     t.equal(ann.state, state)
   })
 

@@ -148,6 +148,7 @@ t.test('the state is one object until something changes', async t => {
   t.match(out, { status: 'out' })
   await ann.logout()
   t.equal(ann.state, out, 'signed out twice is signed out')
+  t.match(await ann.refresh(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }, 'for another reason')
 })
 
 t.test('listeners hear of every change, until they do not want to', async t => {
@@ -188,7 +189,7 @@ t.test('a client that was disposed of is heard no more and hears nothing', async
   t.equal(listeners(ann), 0)
 
   const told = channels.messages.length
-  await ann.refresh()
+  await ann.login(BOB)
   t.equal(channels.messages.length, told)
   await other.logout()
   await idle()

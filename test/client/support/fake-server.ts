@@ -19,6 +19,9 @@ export type Reply = Response | 'offline'
 /** Where the pages and the API are. */
 export const ORIGIN = 'https://app.test'
 
+/** A claim whose bytes need every character of base64url. */
+export const NAME = 'Zoë ✓ ~~~~ ????'
+
 /** Seconds that an access token lives. */
 export const LIFETIME = 600
 
@@ -120,7 +123,7 @@ export function fakeServer (time: FakeTime): FakeServer {
   }
 
   function grant (sub: string): Response {
-    const claims = { sub, sid: `session of ${sub}`, jti: String(++issued), name: 'Zoë ✓' }
+    const claims = { sub, sid: `session of ${sub}`, jti: String(++issued), name: NAME }
     const token = ['{"alg":"HS256"}', JSON.stringify(claims), String(issued)].map(part => Buffer.from(part).toString('base64url')).join('.')
     tokens.set(token, { sub, endsAt: time.now() + LIFETIME * 1000 })
     return Response.json({ access_token: token, token_type: 'Bearer', expires_in: LIFETIME })

@@ -1,0 +1,78 @@
+import t, { type Test } from 'tap'
+import { type RefreshCookieOptions } from '../../lib/index.js'
+import { PASSWORD, server, type Browser as RealBrowser } from '../support/server.js'
+import { browser } from './support/browser.js'
+
+const ANN = { username: 'ann', password: PASSWORD }
+
+/** A page of an app that has the plugin: what the client asks, the plugin answers. */
+async function open (t: Test, options?: RefreshCookieOptions) {
+  const { browser: openBrowser, wait } = await server(t, options)
+  const { time, tab } = browser(t)
+  const cookies = openBrowser()
+  return {
+    cookies,
+    auth: tab({ fetch: overHttp(cookies) }),
+    tab: () => tab({ fetch: overHttp(cookies) }),
+    async sleep (minutes: number) {
+      wait(`${minutes}m`)
+      await time.advance(minutes * 60_000)
+    }
+  }
+}
+
+function overHttp (cookies: RealBrowser): typeof globalThis.fetch {
+  return async (input, init) => {
+    const request = new Request(input instanceof Request ? input : new URL(input, 'https://app.example'), init)
+    const { statusCode, headers, body } = await cookies.send({
+      method: request.method === 'POST' ? 'POST' : 'GET',
+      url: new URL(request.url).pathname,
+      headers: Object.fromEntries(request.headers),
+      payload: await request.text()
+    })
+    return new Response(statusCode === 204 ? null : body, { status: statusCode, headers: headers as Record<string, string> })
+  }
+}
+
+t.test('a person signs up, stays signed in for days, and logs out', async t => {
+  const { auth, tab, sleep } = await open(t)
+  t.match(await auth.signup(ANN), { status: 'in', claims: { sub: '1' } })
+  for (let hour = 0; hour < 48; hour++) {
+    t.match(await (await auth.fetch('/me')).json(), { id: '1' })
+    await sleep(60)
+  }
+  t.match(await tab().init(), { status: 'in' })
+  t.match(await auth.logout(), { status: 'out' })
+  t.equal((await auth.fetch('/me')).status, 401)
+  t.match(await auth.refresh(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } })
+})
+
+t.test('a person who was away too long is signed out, and told so', async t => {
+  const { auth, sleep } = await open(t)
+  await auth.signup(ANN)
+  await sleep(8 * 24 * 60)
+  t.equal((await auth.fetch('/me')).status, 401)
+  t.match(auth.state, { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }, 'the cookie is gone too')
+})
+
+t.test('a wrong password is told', async t => {
+  const { auth } = await open(t)
+  await auth.signup(ANN)
+  await t.rejects(auth.login({ ...ANN, password: 'wrong' }), { name: 'AuthError', status: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.match(auth.state, { status: 'in' })
+})
+
+t.test('a thief who uses a copy of the cookie signs both out, and the owner is told why', async t => {
+  const { auth, cookies, sleep } = await open(t)
+  await auth.signup(ANN)
+  const thief = cookies.copy()
+  await sleep(20)
+  t.equal((await auth.fetch('/me')).status, 200)
+  await sleep(20)
+  t.equal((await auth.fetch('/me')).status, 200)
+  await thief.refresh()
+
+  await sleep(20)
+  t.equal((await auth.fetch('/me')).status, 401)
+  t.match(auth.state, { status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' } })
+})
