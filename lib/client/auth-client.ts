@@ -59,6 +59,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   let epoch = 0
   /** The renewal under way. One that failed stays for a while, so that the server is left alone. */
   let flight: Promise<AuthState<Claims>> | undefined
+  /** Ends the wait for a message of the tab that held the lock. */
   let wake = ignore
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
@@ -67,8 +68,9 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     for (const listener of listeners) Promise.resolve(state).then(listener)
   }
 
+  /** Takes over what is newer than all that was known: a person, or that there is none. */
   const adopt = (next?: Session<Claims>, error?: AuthProblem, status: AuthState<Claims>['status'] = next ? 'in' : 'out'): void => {
-    // Claims without a token answer no question.
+    // Claims without a token are no answer to whoever waits for one.
     if (!next || next.token) {
       epoch++
       flight = undefined
@@ -80,7 +82,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     wake()
   }
 
-  /** Adopts what this tab learnt from the server, and tells the others. */
+  /** Adopts what this tab learnt from the server, and tells the others; of a renewal only if they share the token. */
   const settle = (next?: Session<Claims>, error?: AuthProblem, isLogin?: boolean): AuthState<Claims> => {
     if (!base) return state
     adopt(next, error)
@@ -144,6 +146,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     return flight
   }
 
+  /** Finds out who is signed in, unless that is known; again if it was forgotten meanwhile. */
   const start = async (): Promise<AuthState<Claims>> => {
     if (!base || state.status !== 'unknown') return state
     const hint = recall(name)
@@ -153,6 +156,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     return start()
   }
 
+  /** Who is signed in, with a token that may be sent. */
   const ready = async (): Promise<Session<Claims> | undefined> => {
     await start()
     const held = session
