@@ -90,7 +90,6 @@ async function listenWithPool (pool: Pool, channel: string, onMessage: (message:
   const client = new pool.Client(pool.options)
   whenAborted(over.signal, () => { client.end().catch(() => {}) })
   client.on('error', () => over.abort())
-  client.on('end', () => over.abort())
   client.on('notification', ({ payload }: { payload: string }) => onMessage(payload))
   await client.connect()
   await client.query({ text: `LISTEN ${channel}`, query_timeout: ANSWER_WITHIN_MS })

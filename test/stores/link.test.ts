@@ -62,10 +62,14 @@ t.test('after a link that was up the first try comes soon again', async t => {
 
 t.test('a link is asked from time to time, and lost when it does not answer', async t => {
   const questions = told<number>()
+  const signals: AbortSignal[] = []
   let asked = 0
-  const { connections, pauses, stop } = link(async () => async () => {
-    questions.tell(++asked)
-    if (asked === 3) throw new Error('no answer')
+  const { connections, pauses, stop } = link(async over => {
+    signals.push(over.signal)
+    return async () => {
+      questions.tell(++asked)
+      if (asked === 3) throw new Error('no answer')
+    }
   })
   t.equal(await connections.next(), true)
   for (let question = 1; question <= 3; question++) {
@@ -73,6 +77,7 @@ t.test('a link is asked from time to time, and lost when it does not answer', as
     t.equal(await questions.next(), question)
   }
   t.equal(await connections.next(), false)
+  t.same(signals.map(({ aborted }) => aborted), [true], 'it is closed')
   stop()
 })
 

@@ -111,6 +111,11 @@ t.test('whatever a client rejects with, the store rejects with', async t => {
   t.equal(await redisStore(failing('no error at all')).get('a').catch((error: unknown) => error), 'no error at all')
 })
 
+t.test('a script is sent as text only where its hash is unknown', async t => {
+  const other = Object.assign(failing(new Error('ERR NOSCRIPT')), { eval: async () => t.fail('sent as text') })
+  await t.rejects(redisStore(other).get('a'))
+})
+
 t.test('a script that neither its hash nor its text runs is an error', async t => {
   await t.rejects(redisStore(failing(new Error('NOSCRIPT No matching script.'))).get('a'), { message: /^NOSCRIPT/ })
 })
