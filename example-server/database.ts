@@ -1,4 +1,5 @@
 import { type PGlite } from '@electric-sql/pglite'
+import { type PostgresDatabase } from 'fastify-refresh-cookie/postgres'
 import { type DataFolder } from './data-folder.js'
 import { EnvironmentError } from './environment-error.js'
 
@@ -7,6 +8,8 @@ export interface Database {
   /** To be called first. An EnvironmentError says why it cannot be opened. */
   open (): Promise<void>
   query (sql: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+  /** For the session store, which also listens to what other processes tell. */
+  readonly connection: PostgresDatabase
   close (): Promise<void>
 }
 
@@ -14,6 +17,10 @@ export interface Database {
 export function embeddedDatabase (folder: DataFolder): Database {
   let database: PGlite | undefined
   let unlock: (() => void) | undefined
+  const listening = {
+    query,
+    listen: async (channel: string, onMessage: (message: string) => void) => await opened().listen(channel, onMessage)
+  }
 
   return {
     async open () {
@@ -24,15 +31,22 @@ export function embeddedDatabase (folder: DataFolder): Database {
       })
     },
 
-    async query (sql, values) {
-      if (database === undefined) throw new Error('The database is not open')
-      return await database.query(sql, values)
-    },
+    query,
+    connection: listening,
 
     async close () {
       await database?.close()
       unlock?.()
     }
+  }
+
+  function opened (): PGlite {
+    if (database === undefined) throw new Error('The database is not open')
+    return database
+  }
+
+  async function query (sql: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }> {
+    return await opened().query(sql, values)
   }
 }
 
@@ -50,6 +64,7 @@ export async function remoteDatabase (connectionString: string): Promise<Databas
       })
     },
     query: async (sql, values) => await pool.query(sql, values),
+    connection: pool,
     close: async () => await pool.end()
   }
 }

@@ -12,7 +12,7 @@ export interface OpenSessionStore {
 
 /** Sessions beside the users, in the database. */
 export function sessionsInDatabase (database: Database): OpenSessionStore {
-  return { store: postgresStore(database), close: async () => {} }
+  return { store: postgresStore(database.connection), close: async () => {} }
 }
 
 /** Sessions in Redis. An EnvironmentError says why it cannot be reached. */

@@ -75,6 +75,14 @@ t.test('a replaced token serves the browser that logged in, and ends the session
   }
 })
 
+t.test('a client that does not name itself is a device without a name', async t => {
+  const { app, browser } = await server(t, {}, {}, app => {
+    app.addHook('onRequest', async request => { delete request.headers['user-agent'] })
+  })
+  await browser().signup('ada')
+  t.match(await app.sessions.list('1'), [{ userAgent: null }])
+})
+
 t.test('changing the password', async t => {
   const NEW_PASSWORD = 'a much better passphrase'
   const change = (currentPassword = PASSWORD, newPassword = NEW_PASSWORD) =>

@@ -66,7 +66,7 @@ t.test('everything has the default that the documents name', async t => {
       keyPrefix: 'auth:'
     },
     revocation: 'refresh',
-    sessions: { maxPerUser: undefined, bindUserAgent: false },
+    sessions: { maxPerUser: undefined, whenFull: 'endOldest', bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
     clock: systemClock
@@ -144,6 +144,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'passwords.queue.waiting': { takes: ['zero', 'one'], and: [10_001, '50'] },
   'passwords.queue.maxWait': { takes: ['one'], and: ['61s', '0s'] },
   'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
+  'sessions.whenFull': { takes: [], and: ['endNewest'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
   ...Object.fromEntries(['perAddress', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
   'rateLimit.redis': { takes: [], and: [{ multi () {} }, { del () {} }, { multi: true, del: true }] },

@@ -51,6 +51,14 @@ t.test('a wrong password proves nothing', async t => {
   t.match((await browser().send(proof())).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
 })
 
+t.test('a person who is gone proves nothing', async t => {
+  const { browser, users } = await bank(t)
+  const ada = browser()
+  await ada.signup('ada')
+  users.byName.clear()
+  t.match((await ada.send(proof())).json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
+})
+
 t.test('a session that has ended cannot be renewed by a password', async t => {
   const { app, browser } = await bank(t)
   const ada = browser()
