@@ -53,7 +53,7 @@ export function embeddedDatabase (folder: DataFolder): Database {
 /** A PostgreSQL server. */
 export async function remoteDatabase (connectionString: string): Promise<Database> {
   const { default: { Pool } } = await import('pg')
-  const pool = new Pool({ connectionString, connectionTimeoutMillis: 2000, query_timeout: 2000 })
+  const pool = new Pool({ connectionString, connectionTimeoutMillis: 2000, query_timeout: 2000, statement_timeout: 2000 })
   // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
   pool.on('error', () => {})
 
