@@ -181,7 +181,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     const after = await rows.get(token.sid)
     const { signedByCurrentKey } = verified
     checkPresentation({ token, signedByCurrentKey, family, active, faulty, before, after, answer, now: c.clock() }, c.tokens)
-    if (answer.outcome === 'FST_AUTH_USER_REFUSED') family.ended = true
+    family.ended ||= answer.outcome === 'FST_AUTH_USER_REFUSED' || answer.outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED'
     return answer
   }
 

@@ -4,7 +4,7 @@ import { ACCESS, GRACE } from '../support/core.js'
 
 /** Ends so near that a script meets both. */
 export const IDLE: Seconds = 1000
-export const ABSOLUTE: Seconds = 2500
+export const ABSOLUTE: Seconds = 1500
 
 /** Whose the browsers are: Ada has two. */
 export const OWNERS = ['ada', 'ada', 'bob'] as const
