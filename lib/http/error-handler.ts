@@ -12,11 +12,16 @@ export function handleError (error: FastifyError, _request: FastifyRequest, repl
     throw error
   }
   const { statusCode = 500 } = error
-  if (statusCode >= 400 && statusCode < 500) throw error
+  if (statusCode >= 400 && statusCode < 500) throw unlogged(error)
   // A 503 of the host's own, when it is overloaded, stays one; whatever is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may hold anything: a query, a host name, a password. It is for the log.
   throw Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
+}
+
+/** Ajv's own account of a wrong body repeats names that a caller chose: for a host's error handler, not for a log. */
+function unlogged (error: FastifyError): FastifyError {
+  return error.validation === undefined ? error : Object.defineProperty(error, 'validation', { enumerable: false })
 }
 
 /** Says which field of a body is wrong, and never what was sent in it. */

@@ -59,6 +59,10 @@ t.test('every variable is read', async t => {
   })
 })
 
+t.test('sessions can be in Redis', async t => {
+  for (const REDIS_URL of ['redis://localhost', 'rediss://user:secret@redis.example:6380/1']) t.equal(readEnvironment({ REDIS_URL }).redisUrl, REDIS_URL)
+})
+
 t.test('no grace period means strict single use', async t => {
   for (const GRACE of ['0', '0s', '00m']) t.equal(readEnvironment({ GRACE }).recoverLostReply, false, GRACE)
   for (const GRACE of ['1', '10s', '30']) t.equal(readEnvironment({ GRACE }).recoverLostReply, true, GRACE)

@@ -1,7 +1,7 @@
 import fastifyAuth from '@fastify/auth'
 import Fastify, { type FastifyInstance, type FastifyRequest, type InjectOptions, type onRequestHookHandler } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { AuthError, memoryStore, statelessStore, type AccessClaims } from '../../lib/index.js'
+import refreshCookie, { AuthError, memoryStore, statelessStore, type AccessClaims, type SessionStore } from '../../lib/index.js'
 import { faultyStore } from '../support/faulty-store.js'
 import { COOKIE, loggedIn, SECRET, sessionOf, START, type Answer, type LoggedIn } from '../support/server.js'
 import { newSession } from '../support/session.js'
@@ -215,6 +215,22 @@ t.test("the challenge survives a host's own error handler", async t => {
     t.match(answer, { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' } })
     t.strictSame(answer.json(), { code: INVALID, mine: true })
   }
+})
+
+t.test('where only the store can tell whether a session has ended, it is asked, and a refusal is as any other', async t => {
+  // An instance that has just come up does not know what ended before.
+  const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
+    connected?.(true)
+    return () => {}
+  }
+  const store = { ...memoryStore({ clock: () => START }), subscribe }
+  const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks), { store, revocation: 'immediate' })
+  const ask = async () => await server.inject({ url: '/', headers: GOOD })
+
+  t.match(await ask(), { statusCode: 401, headers: { 'www-authenticate': /error="invalid_token"/ } })
+  t.equal(seen(await ask()), ENDED)
+  await store.create(newSession({ id: 'session-1', subject: '1' }))
+  t.equal(seen(await ask()), '1')
 })
 
 t.test('what goes wrong after the hook is not taken for a refusal', async t => {

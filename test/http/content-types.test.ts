@@ -58,6 +58,7 @@ for (const path of ['/login', '/signup', '/refresh', '/logout']) {
 
 t.test('a body of just the size that is read is read', async t => {
   const { ada } = await loggedIn(t)
+  t.equal(BODY_LIMIT, 16_384)
   const rest = BODY_LIMIT - JSON.stringify({ username: 'ada', password: '' }).length
   for (const [length, status] of [[rest, 401], [rest + 1, 413]] as const) {
     t.match(await ada.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: 'x'.repeat(length) } }), { statusCode: status })
@@ -69,6 +70,8 @@ t.test('a refused body tells nothing of what was in it', async t => {
   const canary = 'hunter2'
   const BODIES: ReadonlyArray<readonly [contentType: string, body: string]> = [
     ['application/json', `{"password":"${canary}`],
+    ['application/json', `{"password": ${canary}}`],
+    ['application/json', canary],
     ['application/json', `{"username":"ada","password":["${canary}"]}`],
     ['application/json', `{"username":"ada","password":"x","${canary} \\n":1}`],
     ['application/x-www-form-urlencoded', `password=${canary}`],

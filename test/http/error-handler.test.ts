@@ -26,6 +26,15 @@ t.test('what Fastify refuses goes on as it is', async t => {
   }
 })
 
+t.test("Ajv's account of a wrong body is there for a host, and not for a log", async t => {
+  const validation = [failure({ params: { additionalProperty: 'hunter2' } })]
+  const error = Object.assign(new Error('body has an unknown field'), { statusCode: 400, validation })
+  const { thrown } = handled(error)
+  t.equal(thrown, error)
+  t.equal(error.validation, validation)
+  t.notMatch(JSON.stringify(thrown), 'hunter2')
+})
+
 t.test('whatever else goes wrong says nothing but that it did', async t => {
   const STATUSES: ReadonlyArray<readonly [statusCode: unknown, answered: number, message: string]> = [
     [undefined, 500, 'Internal Server Error'],

@@ -96,7 +96,9 @@ t.test('a login is JSON or an OAuth2 password form, the other bodies are JSON', 
 })
 
 t.test('codes are named where they are answered, and none that is not ours', async t => {
-  const document = JSON.stringify(await documentOf(t))
+  const described = await documentOf(t)
+  t.match(described.paths['/auth/signup']?.['post']?.responses['409'], { content: { 'application/json': { schema: { properties: { code: { enum: ['FST_AUTH_USERNAME_TAKEN'] } } } } } })
+  const document = JSON.stringify(described)
   const named = new Set(document.match(/FST_AUTH_\w+/g))
   for (const code of named) t.ok(authErrorCodes.some(known => known === code), code)
   for (const code of ['FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED']) t.ok(named.has(code), code)
