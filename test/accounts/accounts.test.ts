@@ -1,7 +1,7 @@
 import argon2 from 'argon2'
 import { mock } from 'node:test'
 import t from 'tap'
-import { createAccounts, type AccountsOptions, type Credentials } from '../../lib/accounts/accounts.js'
+import { createAccounts, type AccountsOptions, type Credentials, type ProvenUser } from '../../lib/accounts/accounts.js'
 import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
 import { type User } from '../../lib/core/user.js'
 import { AuthError } from '../../lib/errors.js'
@@ -336,5 +336,61 @@ t.test('a login replaces a weak hash', async t => {
       t.equal((await login(ADA)).id, 1)
       t.match(warnings, [{ subject: '1', err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
     }
+  })
+})
+
+t.test('somebody who is logged in', async t => {
+  /** Ada with her password, and what she can do in a session. */
+  async function session (row: Partial<User> = {}) {
+    const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, COST), ...row } })
+    const findById = (sub: string): User | null => [...users.rows.values()].find(({ id }) => String(id) === sub) ?? null
+    const { passwords } = fastPasswords()
+    const events: AuthEvent[] = []
+    const context: RequestContext = { userAgent: null, ip: null, emit: event => { events.push(event) } }
+    const { reauthenticate, changePassword } = createAccounts({ users: { ...users, findById }, passwords, timeouts: { call: 2, request: 3 } })
+    if (reauthenticate === undefined || changePassword === undefined) throw new Error('this app can do neither')
+    return {
+      users,
+      events,
+      passwords,
+      reauthenticate: async (subject: string, password: unknown) => await reauthenticate(subject, password, context),
+      changePassword: async (user: ProvenUser, password: unknown) => await changePassword(user, password, context)
+    }
+  }
+
+  t.test('is proven once more by the password', async t => {
+    const { reauthenticate, events } = await session()
+    t.match(await reauthenticate('1', PASSWORD), { id: 1, username: 'ada' })
+    await t.rejects(reauthenticate('1', 'wrong password'), INVALID)
+    await t.rejects(reauthenticate('2', PASSWORD), INVALID)
+    t.strictSame(events, [{ type: 'login_failed', subject: '1' }, { type: 'login_failed', subject: null }])
+  })
+
+  t.test('is nobody once they are disabled', async t => {
+    const { reauthenticate } = await session({ disabled: true })
+    await t.rejects(reauthenticate('1', PASSWORD), INVALID)
+  })
+
+  t.test('changes the password, and nothing is written before the end', async t => {
+    const { reauthenticate, changePassword, users, events, passwords } = await session()
+    const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
+    t.strictSame([users.replaced, events], [[], []])
+    await commit()
+    t.equal(await passwords.verify(users.rows.get('ada')?.passwordHash ?? null, 'violet umbrella'), true)
+    t.strictSame(events, [{ type: 'password_changed', subject: '1' }])
+  })
+
+  t.test('cannot change it to one that is refused', async t => {
+    const { reauthenticate, changePassword } = await session()
+    const ada = await reauthenticate('1', PASSWORD)
+    for (const password of ['short', 'password1', 'ada12345']) await t.rejects(changePassword(ada, password), { code: 'FST_AUTH_PASSWORD_REFUSED' }, password)
+  })
+
+  t.test('is refused when it was changed meanwhile', async t => {
+    const { reauthenticate, changePassword, users, events } = await session()
+    const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
+    users.rows.set('ada', { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) })
+    await t.rejects(commit(), INVALID)
+    t.strictSame(events, [])
   })
 })
