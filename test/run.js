@@ -1,0 +1,31 @@
+/** Runs the tests with tap. Those that need a program which is not on this machine are skipped: said here, and by each of them. */
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** What needs a program, and what it may be called. */
+const NEEDS = {
+  'the Redis store': ['redis-server'],
+  'the browser client in Chromium': ['chromium', 'chromium-browser', 'google-chrome'],
+  'the browser client in Firefox': ['firefox', 'firefox-esr'],
+  'pages over https': ['openssl']
+}
+
+const skipped = Object.entries(NEEDS).filter(([, names]) => !names.some(isHere))
+for (const [what, names] of skipped) console.log(`Skipped: the tests of ${what}, which need ${names.join(' or ')}`)
+
+// What nobody could run is no gap of the tests; on a machine that has everything, every line and branch has to be covered.
+const allowance = skipped.length > 0 ? ['--allow-incomplete-coverage'] : []
+const { status } = spawnSync('tap', [...allowance, ...process.argv.slice(2)], { stdio: 'inherit', shell: process.platform === 'win32' })
+process.exit(status ?? 1)
+
+function isHere (name) {
+  return (process.env.PATH ?? '').split(delimiter).some(folder => {
+    try {
+      accessSync(join(folder, name), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
