@@ -19,7 +19,9 @@ export function startDeadline (timeouts: Timeouts): Bounded {
   const end = performance.now() + timeouts.request * 1000
   return async function bounded (call) {
     try {
-      return await within(Math.min(timeouts.call * 1000, end - performance.now()), call)
+      const left = end - performance.now()
+      if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
+      return await within(Math.min(timeouts.call * 1000, left), call)
     } catch (cause) {
       throw unavailable(cause)
     }

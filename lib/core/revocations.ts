@@ -72,6 +72,7 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     async ask (id, isLive) {
       const asked = ++turn // before the answer, which may be older than a revocation that arrives in between
       if (!await isLive()) return 'ended'
+      confirmed.delete(id) // so that it is inserted at the end
       if (confirmed.size < capacity) confirmed.set(id, asked)
       return sessions.has(id) ? 'ended' : 'live'
     },
@@ -108,7 +109,10 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     const at = now()
     forgetUntil(sessions, until => until <= at)
     forgetUntil(subjects, ({ until }) => until <= at)
-    if (gap.end + skew + retain <= at && subjects.size === 0) confirmed.clear()
+    // An answer is worth keeping as long as it is younger than a doubt.
+    const [oldest] = subjects.values()
+    const doubts = [oldest?.turn ?? Infinity, gap.end + skew + retain <= at ? Infinity : gap.turn]
+    forgetUntil(confirmed, asked => asked < Math.min(...doubts))
   }
 }
 

@@ -73,6 +73,8 @@ export interface SessionStore {
    * called. `onConnection` is told whenever it is up (at first too) or down: what ends while it is down is not told.
    */
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
+  /** What time it is to the store's server, fractions kept: compared with the app's clock at start, and used for nothing else. */
+  now? (): Promise<EpochSeconds>
   /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never work as it is. */
   open? (): Promise<void>
 }

@@ -11,7 +11,7 @@ export type RunStatement = (text: string, values: unknown[]) => Promise<readonly
 
 /** What else a `Pool` of pg has: it can prepare statements, and make connections. */
 interface Pool {
-  readonly options: { readonly connectionTimeoutMillis?: number | undefined }
+  readonly options: { readonly connectionTimeoutMillis?: number | undefined, readonly query_timeout?: number | undefined }
   readonly Client: new (options: Pool['options']) => Connection
   query (prepared: { readonly name: string, readonly text: string, readonly values: unknown[] }): PromiseLike<{ readonly rows: readonly unknown[] }>
 }
@@ -20,6 +20,8 @@ interface Connection extends NodeJS.EventEmitter {
   connect (): Promise<unknown>
   query (statement: { readonly text: string, readonly query_timeout: number }): Promise<unknown>
   end (): Promise<unknown>
+  /** It keeps no process alive any more. */
+  unref (): void
 }
 
 interface PGlite {
@@ -63,12 +65,16 @@ export function statementRunner (db: PostgresDatabase, hot: readonly string[]): 
   }
 }
 
-/** What a pool should have so that a call that was given up does not run later: the names of options that it lacks. */
+/**
+ * What a pool should have so that a call that was given up neither runs later nor keeps a connection that was lost
+ * without a word: the names of options that it lacks.
+ */
 export async function missingTimeouts (db: PostgresDatabase, run: RunStatement): Promise<string[]> {
   if (!isPool(db)) return []
   const [row] = await run("SELECT current_setting('statement_timeout') AS timeout", []) as ReadonlyArray<{ timeout: string }>
   return [
     ...(row?.timeout === '0' ? ['statement_timeout'] : []),
+    ...(db.options.query_timeout ? [] : ['query_timeout']),
     ...(db.options.connectionTimeoutMillis ? [] : ['connectionTimeoutMillis'])
   ]
 }
@@ -88,7 +94,10 @@ export function listenOn (db: PostgresDatabase, channel: string): ((onMessage: (
 
 async function listenWithPool (pool: Pool, channel: string, onMessage: (message: string) => void, over: AbortController): Promise<() => Promise<unknown>> {
   const client = new pool.Client(pool.options)
-  whenAborted(over.signal, () => { client.end().catch(() => {}) })
+  whenAborted(over.signal, () => {
+    client.unref() // a server that is out of reach never answers the farewell
+    client.end().catch(() => {})
+  })
   client.on('error', () => over.abort())
   client.on('notification', ({ payload }: { payload: string }) => onMessage(payload))
   await client.connect()

@@ -93,6 +93,7 @@ export function statementsOn (table: string) {
       ), ends AS (SELECT count(*) AS count FROM ended)
       SELECT count, CASE WHEN count > 0 THEN pg_notify($4, $5) END FROM ends`,
     list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
+    now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',
     // Rows that another transaction holds are left to the next purge: this waits for nobody and nobody waits long for it.
     purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
       SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED

@@ -84,6 +84,12 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
       return count
     },
 
+    async now () {
+      await open()
+      const [row] = await run(sql.now, [])
+      return Number(row?.now)
+    },
+
     ...(listen !== undefined && { subscribe: feed.over(listen) })
   }
 
@@ -147,5 +153,5 @@ const MAY_NOT_MAKE = ['42501', '3F000']
 const ROLLED_BACK = ['40001', '40P01']
 
 function warnOfMissing (timeouts: readonly string[]): void {
-  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
+  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run, or hold its connection, minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
 }

@@ -76,6 +76,9 @@ return 1
 /** Index key; channel, message. */
 export const TELL = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
+/** Any key. The seconds since 1970, as a text with a fraction. */
+export const TIME = script("local time = redis.call('TIME') return time[1] .. '.' .. string.format('%06d', time[2])")
+
 /** Index key; now, the session's end, its id, milliseconds to live. Sessions that are past their end leave the index. */
 export const INDEX = script(`
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])

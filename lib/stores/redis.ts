@@ -1,7 +1,7 @@
 import { isRevoked, type RevokeReason, type Session, type SessionStore } from '../core/session.js'
 import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds, type Seconds } from '../core/time.js'
 import { commandsOf, type RedisClient } from './redis-client.js'
-import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REVOKE, sessionOf, TELL, textOf } from './redis-scripts.js'
+import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type RedisClient } from './redis-client.js'
@@ -76,6 +76,10 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
     async list (subject) {
       const live = await liveOf(subject)
       return live.sort((one, other) => one.createdAt - other.createdAt)
+    },
+
+    async now () {
+      return Number(await redis.run(TIME, channel))
     },
 
     subscribe: feed.over(onMessage => redis.listen(channel, onMessage))

@@ -33,11 +33,12 @@ export function storeContract (store: SessionStore): readonly ContractCase[] {
     ...casesOf(everyStore),
     ...(store.list === undefined ? [] : casesOf(storesWithRows)),
     ...(store.purgeExpired === undefined ? [] : casesOf(storesThatPurge)),
-    ...(store.subscribe === undefined ? [] : casesOf(storesThatTell))
+    ...(store.subscribe === undefined ? [] : casesOf(storesThatTell)),
+    ...(store.now === undefined ? [] : casesOf(storesWithAClock))
   ]
 }
 
-type Ability = 'list' | 'purgeExpired' | 'subscribe'
+type Ability = 'list' | 'purgeExpired' | 'subscribe' | 'now'
 type StoreWith<A extends Ability> = SessionStore & Required<Pick<SessionStore, A>>
 
 /** What a case works with: a new store, and the clock that the store was given. */
@@ -430,5 +431,13 @@ const storesThatTell: Cases<'subscribe'> = {
     await store.revoke(two.id, 'logout')
     await next()
     assert.deepEqual(heard, [{ id: one.id }])
+  }
+}
+
+const storesWithAClock: Cases<'now'> = {
+  async 'the time is that of the server, in seconds, and goes on' ({ store }) {
+    const times = [await store.now(), await store.now()] as const
+    for (const time of times) assert.ok(time > 1e9 && time < NOW, `${time} is no time of this century`)
+    assert.ok(times[0] <= times[1])
   }
 }

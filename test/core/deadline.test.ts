@@ -73,6 +73,13 @@ t.test('all calls of a request share its time', async t => {
   t.equal(call.state, 'refused')
 })
 
+t.test('no call begins when the time of its request is over', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  pass(3000)
+  await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the time of the request is over' } })
+})
+
 t.test('a call that answers in time leaves no timer behind', async t => {
   const pass = fakeTime(t)
   let cleared = 0

@@ -104,6 +104,8 @@ t.test('what ended while the subscription was down is asked for, once a session'
   t.equal(revocations.judge(token(-30 - SKEW - 1)), 'live', 'a token of after the gap was made from a live session')
   await revocations.ask('s1', live)
   t.equal(revocations.judge(token()), 'live')
+  revocations.listener({ id: 's7' })
+  t.equal(revocations.judge(token()), 'live', 'which other revocations leave as it is')
 })
 
 t.test('before the subscription is up for the first time nothing is unknown', async t => {
@@ -143,4 +145,16 @@ t.test('answers of the store are kept within bounds too', async t => {
   wait(RETAIN + SKEW)
   revocations.listener({ id: 's8' })
   t.equal(revocations.judge(token(60, 's1')), 'unknown', 'forgotten when no token of before the gap is alive')
+})
+
+t.test('answers that are older than every doubt make room, however many revocations there are', async t => {
+  const { revocations, now, wait } = settled(5)
+  for (let round = 0; round < 50; round++) {
+    wait(RETAIN / 2)
+    const [sid, sub] = [`s${round}`, `p${round}`]
+    revocations.listener({ subject: sub, at: now() })
+    t.equal(revocations.judge({ sid, sub, iat: now() }), 'unknown')
+    await revocations.ask(sid, live)
+    t.equal(revocations.judge({ sid, sub, iat: now() }), 'live')
+  }
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ability, isLive, isRevoked, startSession, type Session, type SessionStore } from '../../lib/core/session.js'
+import { ability, isLive, isRevoked, isSessionId, startSession, type Session, type SessionStore } from '../../lib/core/session.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
 
@@ -54,4 +54,10 @@ t.test('an ability that a store lacks is named', async t => {
   const poor: SessionStore = statelessStore()
   t.throws(() => ability(poor, 'list'), { name: 'TypeError', message: /"list"/ })
   t.throws(() => ability(poor, 'purgeExpired'), { name: 'TypeError', message: /"purgeExpired"/ })
+})
+
+t.test('what can be no id of a session is not looked for', async t => {
+  const { id } = startSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
+  for (const text of [id, 'a', '-_', 'a'.repeat(64)]) t.ok(isSessionId(text), text)
+  for (const text of ['', 'a'.repeat(65), 'a b', 'a/b', 'a\0', 'é', `${id}\n`, '../x']) t.notOk(isSessionId(text), JSON.stringify(text))
 })

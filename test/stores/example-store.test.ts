@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { storeContract } from '../../lib/testing/index.js'
 import { fakeClock } from '../support/fake-clock.js'
@@ -47,4 +48,9 @@ t.test('a write that loses each time is an error', async t => {
   await store.create(session)
   await t.rejects(store.revoke(session.id, 'logout'))
   t.equal((await store.get(session.id))?.revokedAt ?? null, null)
+})
+
+t.test('the README shows this store as it is', async t => {
+  const source = readFileSync(new URL('example-store.ts', import.meta.url), 'utf8')
+  t.ok(readFileSync('README.md', 'utf8').includes(`\`\`\`ts\n${source}\`\`\`\n`))
 })

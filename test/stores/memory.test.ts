@@ -18,7 +18,7 @@ t.test('sessions that expired make room for new ones, without a timer', async t 
   const young = newSession({ idleExpiresAt: START + 9 * 86_400 })
   await store.create(young)
   t.strictSame(new Set(await Promise.all(old.map(({ id }) => store.get(id)))), new Set([null]))
-  t.same(await store.list('ada'), [young])
+  t.match(await store.list('ada'), [young])
 })
 
 t.test('sessions that are live stay, however many there are', async t => {
@@ -40,4 +40,21 @@ t.test('an end is dated by the clock of the machine by default', async t => {
   await store.create(session)
   await store.revoke(session.id, 'logout')
   t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
+})
+
+t.test('a person has one session or several, and each of them ends for itself', async t => {
+  const store = memoryStore()
+  const [one, two, three] = [newSession({ idleExpiresAt: START + 1 }), newSession({ idleExpiresAt: START + 2 }), newSession({ idleExpiresAt: START + 3 })]
+  for (const session of [one, two, three]) await store.create(session)
+  for (const left of [[two, three], [three], []]) {
+    t.equal(await store.purgeExpired(START + 4 - left.length), 1)
+    t.match((await store.list('ada')).map(({ id }) => id), left.map(({ id }) => id))
+  }
+})
+
+t.test('what devices are called is kept, of however many kinds they are', async t => {
+  const store = memoryStore()
+  const sessions = Array.from({ length: 2500 }, (_, nth) => newSession({ userAgent: `browser ${nth % 1250}` }))
+  for (const session of sessions) await store.create(session)
+  t.strictSame(await Promise.all(sessions.map(async ({ id }) => (await store.get(id))?.userAgent)), sessions.map(({ userAgent }) => userAgent))
 })

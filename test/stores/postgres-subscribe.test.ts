@@ -8,6 +8,7 @@ import { type Revocation } from '../../lib/stores/revocation-feed.js'
 import { fakeClock, START } from '../support/fake-clock.js'
 import { poolOn, postgres } from '../support/postgres.js'
 import { newSession } from '../support/session.js'
+import { tcpProxy } from '../support/tcp-proxy.js'
 import { told } from '../support/told.js'
 
 /** A new store on a database, which is subscribed to, and what it is told. */
@@ -108,7 +109,7 @@ t.test('on a server', async t => {
   })
 
   t.test('a subscription takes no connection of the pool, and does not keep it from ending', async t => {
-    const one = new pg.Pool({ connectionString, max: 1, statement_timeout: 60_000, connectionTimeoutMillis: 60_000 })
+    const one = new pg.Pool({ connectionString, max: 1, statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000 })
     const { connections, store, stop } = listening(t, one)
     t.equal(await connections.next(), true)
     t.equal(await store.get('a'), null)
@@ -117,6 +118,18 @@ t.test('on a server', async t => {
     let rows: unknown[] = [0]
     while (rows.length > 0) rows = (await pool.query(`SELECT FROM pg_stat_activity ${LISTENING}`)).rows
     t.same(rows, [])
+  })
+
+  t.test('a subscription that ends keeps no process alive, also where its server is out of reach', async t => {
+    const { hostname, port } = new URL(connectionString)
+    const proxy = await tcpProxy(t, { host: hostname, port: Number(port || 5432) })
+    const { connections, stop } = listening(t, poolOn(t, { connectionString: Object.assign(new URL(connectionString), { host: `127.0.0.1:${proxy.port}` }).href }))
+    t.equal(await connections.next(), true)
+    await proxy.hold()
+    const sockets = (): number => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length
+    const before = sockets()
+    await stop()
+    t.equal(sockets(), before - 1)
   })
 
   t.test('stores of different tables do not hear each other, however long the names are', async t => {

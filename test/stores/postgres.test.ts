@@ -294,12 +294,14 @@ t.test('on a server', async t => {
       await postgresStore(poolOn(t, { connectionString, ...config }), { table: newTable() }).open()
       return warned
     }
-    const none = { statement_timeout: undefined, connectionTimeoutMillis: undefined }
-    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no connectionTimeoutMillis/ })
-    t.match(await (await lacking({ ...none, statement_timeout: 5000 })).next(), { message: /no connectionTimeoutMillis,/ })
-    t.match(await (await lacking({ ...none, connectionTimeoutMillis: 5000 })).next(), { message: /no statement_timeout,/ })
+    const none = { statement_timeout: undefined, query_timeout: undefined, connectionTimeoutMillis: undefined }
+    const all = { statement_timeout: 5000, query_timeout: 5000, connectionTimeoutMillis: 5000 }
+    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no query_timeout and no connectionTimeoutMillis, .*: 5000$/ })
+    for (const name of Object.keys(all)) {
+      t.match(await (await lacking({ ...all, [name]: undefined })).next(), { message: new RegExp(`has no ${name}, `) })
+    }
 
-    const enough = await lacking({ ...none, connectionTimeoutMillis: 5000, options: '-c statement_timeout=5s' })
+    const enough = await lacking({ ...all, statement_timeout: undefined, options: '-c statement_timeout=5s' })
     process.emitWarning('the end')
     t.match(await enough.next(), { message: 'the end' })
   })

@@ -283,6 +283,12 @@ t.test('on a server', async t => {
     t.same(warnings, [])
   })
 
+  t.test('a user who may not ask for the time has it refused', async t => {
+    await admin.call('ACL', ['SETUSER', 'timeless', 'on', 'nopass', '~*', '&*', '+@all', '-time'])
+    const timeless = await ioredisOn(t, { ...server.ioredis, username: 'timeless', password: 'any' })
+    await t.rejects(redisStore(timeless).now(), { message: /NOPERM|can't run this command/ })
+  })
+
   t.test('a client that is about to connect is waited for', async t => {
     const connecting = new Redis({ ...server.ioredis, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
     t.teardown(() => connecting.disconnect())

@@ -18,6 +18,17 @@ interface Owner {
   readonly gid?: number
 }
 
+/** A server that belongs to one test, which may break it. */
+export interface OwnPostgresServer {
+  readonly url: string
+  readonly port: number
+  /** Its immediate shutdown, which is a crash to the server: what was committed is recovered at the next start. */
+  stop (): Promise<void>
+  start (): Promise<void>
+  /** Keeps the data of a stopped server; the returned function brings a stopped server back to them. */
+  snapshot (): Promise<() => Promise<void>>
+}
+
 let server: Promise<{ url: string } | { missing: string }> | undefined
 
 /**
@@ -40,6 +51,44 @@ export async function postgres (t: Test): Promise<string | null> {
   return url.href
 }
 
+/** A server that nobody else uses, which ends with `t`; null as with `postgres`. PG_URL does not matter to it. */
+export async function ownPostgresServer (t: Test): Promise<OwnPostgresServer | null> {
+  try {
+    const cluster = await createCluster()
+    t.teardown(() => rm(cluster.home, { recursive: true, force: true }))
+    return await startOwnServer(t, cluster).catch(() => startOwnServer(t, cluster)) // as below
+  } catch (error) {
+    t.pass('needs PostgreSQL', { skip: `an embedded server does not start here (${String(error).split('\n', 1)[0]})` })
+    return null
+  }
+}
+
+async function startOwnServer (t: Test, { program, data, owner, home }: Cluster): Promise<OwnPostgresServer> {
+  const port = await freePort()
+  // Whatever was answered is in a file by then, so that only a loss of power could lose it.
+  const start = () => launch({ program, data, owner, home }, port, 'synchronous_commit=on')
+  const copy = `${data}-snapshot`
+  let stop: ((keepData: boolean) => Promise<void>) | undefined = await start()
+  const server: OwnPostgresServer = {
+    url: urlOn(port),
+    port,
+    async stop () {
+      await stop?.(true)
+      stop = undefined
+    },
+    async start () { stop = await start() },
+    async snapshot () {
+      await run('cp', ['-a', data, copy])
+      return async () => {
+        await rm(data, { recursive: true })
+        await run('cp', ['-a', copy, data])
+      }
+    }
+  }
+  t.teardown(() => server.stop())
+  return server
+}
+
 /** As `postgres`, with a pool on that database that ends with `t`. */
 export async function postgresPool (t: Test, config: pg.PoolConfig = {}): Promise<pg.Pool | null> {
   const connectionString = await postgres(t)
@@ -48,7 +97,7 @@ export async function postgresPool (t: Test, config: pg.PoolConfig = {}): Promis
 
 /** A pool that ends with `t`, and that survives the loss of an idle connection as an app's should. */
 export function poolOn (t: Test, config: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({ statement_timeout: 60_000, connectionTimeoutMillis: 60_000, ...config })
+  const pool = new pg.Pool({ statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000, ...config })
   pool.on('error', () => {})
   t.teardown(() => pool.end())
   return pool
@@ -72,8 +121,34 @@ async function findServer (): Promise<{ url: string } | { missing: string }> {
   }
 }
 
-/** Starts a throw-away server: no data survives it, so nothing is ever flushed to the disk. */
+/** What a server is started from. */
+interface Cluster {
+  readonly program: string
+  readonly data: string
+  readonly owner: Owner
+  /** The folder that holds everything. */
+  readonly home: string
+}
+
+/** Starts a throw-away server: no data survives it. */
 async function startServer (): Promise<string> {
+  const cluster = await createCluster()
+  try {
+    const port = await freePort()
+    const stop = await launch(cluster, port, 'synchronous_commit=off')
+    root.teardown(() => stop(false))
+    return urlOn(port)
+  } catch (error) {
+    await rm(cluster.home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function urlOn (port: number): string {
+  return `postgresql://postgres@127.0.0.1:${port}/postgres`
+}
+
+async function createCluster (): Promise<Cluster> {
   const owner = await findOwner()
   const home = await mkdtemp(join(tmpdir(), 'postgres-'))
   if (owner.uid !== undefined && owner.gid !== undefined) await chown(home, owner.uid, owner.gid)
@@ -81,7 +156,7 @@ async function startServer (): Promise<string> {
     const bin = await findBinaries(owner, home)
     const data = join(home, 'data')
     await run(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], owner)
-    return await launch(join(bin, 'postgres'), data, owner, home)
+    return { program: join(bin, 'postgres'), data, owner, home }
   } catch (error) {
     await rm(home, { recursive: true, force: true })
     throw error
@@ -122,36 +197,37 @@ async function linkLibraries (native: string): Promise<void> {
   }
 }
 
-// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its data goes.
-const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _; kill -QUIT $!; wait; cd /; rm -rf "$DATA_HOME"'
+// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its data goes,
+// which a line keeps.
+const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _ && kept=1; kill -QUIT $!; wait; cd /; [ "$kept" ] || rm -rf "$DATA_HOME"'
 
-async function launch (program: string, data: string, owner: Owner, home: string): Promise<string> {
-  const port = await freePort()
+/** Starts a server that flushes nothing to the disk; what stops it tells whether the data stay. */
+async function launch ({ program, data, owner, home }: Cluster, port: number, ...settings: string[]): Promise<(keepData: boolean) => Promise<void>> {
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', program, '-D', data, '-p', String(port), ...[
-    'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', 'synchronous_commit=off'
+    'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', ...settings
   ].flatMap(setting => ['-c', setting])], { ...owner, cwd: home, env: { ...process.env, DATA_HOME: home }, stdio: ['pipe', 'ignore', 'pipe'] })
 
-  const stop = async (): Promise<void> => {
+  const stop = async (keepData: boolean): Promise<void> => {
     keeper.ref()
-    keeper.stdin.end()
+    keeper.stdin.end(keepData ? 'keep its data\n' : '')
     await once(keeper, 'exit')
   }
   try {
     await untilReady(keeper.stderr)
   } catch (error) {
-    await stop()
+    await stop(true)
     throw error
   }
   keeper.unref()
-  root.teardown(stop)
-  return `postgresql://postgres@127.0.0.1:${port}/postgres`
+  return stop
 }
 
 function untilReady (log: Readable): Promise<void> {
   return new Promise((resolve, reject) => {
     log.setEncoding('utf8').on('data', (lines: string) => {
       if (lines.includes('ready to accept connections')) resolve()
-      const failure = /FATAL:.*/.exec(lines)
+      // But for what it tells clients that come too early.
+      const failure = /FATAL:(?!\s+the database system is).*/.exec(lines)
       if (failure !== null) reject(new Error(failure[0]))
     })
     log.on('close', () => reject(new Error('the server ended at once')))

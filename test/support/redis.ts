@@ -1,7 +1,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,9 +21,13 @@ export interface RedisServer {
 
 /** A server that belongs to one test, which may break it. */
 export interface OwnRedisServer extends RedisServer {
-  /** As a loss of power: nothing is saved, and connections are lost. */
+  /** Its socket. */
+  readonly path: string
+  /** As `kill -9`: connections are lost, and so is what is not in its log, of which there is none by default. */
   stop (): Promise<void>
   start (): Promise<void>
+  /** Keeps what is in the log; the returned function brings that back to a stopped server. */
+  snapshot (): Promise<() => Promise<void>>
 }
 
 type Keeper = ChildProcessByStdio<Writable, Readable, null>
@@ -143,45 +147,57 @@ async function serverAt (url: string): Promise<RedisServer> {
 }
 
 async function startServer (t: Test, ...settings: string[]): Promise<OwnRedisServer> {
-  const path = join(await newHome(t), 'socket')
+  const home = await mkdtemp(HOMES)
+  const path = join(home, 'socket')
+  const log = join(home, 'appendonlydir')
   let keeper: Keeper | undefined
   const server: OwnRedisServer = {
+    path,
     ioredis: { path },
     nodeRedis: { socket: { path, tls: false } },
     async start () {
-      keeper = await launch('--port', '0', '--unixsocket', path, ...settings)
+      keeper = await launch(home, '--port', '0', '--unixsocket', path, ...settings)
     },
     async stop () {
-      if (keeper !== undefined) await end(keeper)
+      if (keeper !== undefined) await end(keeper, 'keep its folder\n')
       keeper = undefined
+    },
+    async snapshot () {
+      await cp(log, join(home, 'snapshot'), { recursive: true })
+      return async () => {
+        await rm(log, { recursive: true })
+        await cp(join(home, 'snapshot'), log, { recursive: true })
+      }
     }
   }
+  t.teardown(async () => {
+    await server.stop()
+    await rm(home, { recursive: true, force: true })
+  })
   await server.start()
-  t.teardown(() => server.stop())
   return server
 }
 
 async function startClusterNode (t: Test): Promise<{ port: number, stop: () => Promise<void> }> {
   const port = await freePort()
-  const keeper = await launch('--port', String(port), '--bind', '127.0.0.1', '--cluster-enabled', 'yes', '--dir', await newHome(t))
+  const keeper = await launch(await mkdtemp(HOMES), '--port', String(port), '--bind', '127.0.0.1', '--cluster-enabled', 'yes')
   const stop = () => end(keeper)
   t.teardown(stop)
   return { port, stop }
 }
 
-async function newHome (t: Test): Promise<string> {
-  const home = await mkdtemp(join(tmpdir(), 'redis-'))
-  t.teardown(() => rm(home, { recursive: true, force: true }))
+const HOMES = join(tmpdir(), 'redis-')
+
+// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its folder goes,
+// which a line keeps. The server alone holds the output, so that its end shows there.
+const KEEPER = 'trap "" HUP INT TERM; "$@" & exec >&-; read -r _ && kept=1; kill -KILL $!; wait; [ "$kept" ] || rm -rf "$SERVER_HOME"'
+
+async function launch (home: string, ...settings: string[]): Promise<Keeper> {
   await mkdir(home, { recursive: true })
-  return home
-}
-
-// Whatever becomes of this process, its end closes the keeper's standard input, and the server stops. The server alone
-// holds the output, so that its end shows there.
-const KEEPER = 'trap "" HUP INT TERM; "$@" & exec >&-; read -r _; kill -KILL $!; wait'
-
-async function launch (...settings: string[]): Promise<Keeper> {
-  const keeper = spawn('sh', ['-c', KEEPER, 'sh', 'redis-server', '--save', '', '--appendonly', 'no', ...settings], { stdio: ['pipe', 'pipe', 'ignore'] })
+  const keeper = spawn('sh', ['-c', KEEPER, 'sh', 'redis-server', '--dir', home, '--save', '', '--appendonly', 'no', ...settings], {
+    env: { ...process.env, SERVER_HOME: home },
+    stdio: ['pipe', 'pipe', 'ignore']
+  })
   try {
     await untilReady(keeper.stdout)
   } catch (error) {
@@ -202,9 +218,9 @@ async function untilReady (log: Readable): Promise<void> {
   throw new Error(/# .*/.exec(lines)?.[0] ?? 'redis-server did not start')
 }
 
-async function end (keeper: Keeper): Promise<void> {
+async function end (keeper: Keeper, lastWords = ''): Promise<void> {
   keeper.ref()
-  keeper.stdin.end()
+  keeper.stdin.end(lastWords)
   if (keeper.exitCode === null && keeper.signalCode === null) await once(keeper, 'exit')
 }
 

@@ -1,11 +1,11 @@
 import t from 'tap'
 import { type SessionStore } from '../../lib/core/session.js'
 import { type Clock } from '../../lib/core/time.js'
-import { memoryStore } from '../../lib/stores/memory.js'
+import { memoryStore, type MemoryStoreOptions } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
 import { storeContract } from '../../lib/testing/index.js'
 
-type Store = ReturnType<typeof memoryStore>
+type Store = ReturnType<typeof soundStore>
 
 interface Flaw {
   /** The rule that has to find it; others may too. */
@@ -14,7 +14,12 @@ interface Flaw {
   readonly by: (sound: Store, clock: Clock) => Partial<SessionStore>
 }
 
-const names = storeContract(memoryStore()).map(({ name }) => name)
+/** A store with every ability. */
+function soundStore (options?: MemoryStoreOptions) {
+  return { ...memoryStore(options), now: async () => Date.now() / 1000 }
+}
+
+const names = storeContract(soundStore()).map(({ name }) => name)
 const soon = async (): Promise<void> => await new Promise(resolve => { setImmediate(resolve) })
 
 /** Each is a mistake that a store of somebody's own may well make. */
@@ -234,15 +239,30 @@ const flaws: Record<string, Flaw> = {
         return () => {}
       }
     })
+  },
+  'tells the time in milliseconds': {
+    breaks: 'the time is that of the server, in seconds, and goes on',
+    by: ({ now }) => ({ now: async () => 1000 * await now() })
+  },
+  'tells the time of the clock that it was given': {
+    breaks: 'the time is that of the server, in seconds, and goes on',
+    by: (_sound, clock) => ({ now: async () => clock() })
+  },
+  'counts time down': {
+    breaks: 'the time is that of the server, in seconds, and goes on',
+    by ({ now }) {
+      let calls = 0
+      return { now: async () => await now() - ++calls }
+    }
   }
 }
 
 for (const [title, { breaks, by }] of Object.entries(flaws)) {
   t.test(`a store that ${title} is found out`, async t => {
     const broken: string[] = []
-    for (const { name, run } of storeContract(memoryStore())) {
+    for (const { name, run } of storeContract(soundStore())) {
       await run(({ clock }) => {
-        const sound = memoryStore({ clock })
+        const sound = soundStore({ clock })
         return { ...sound, ...by(sound, clock) }
       }).catch(() => broken.push(name))
     }
@@ -273,6 +293,7 @@ t.test('the rules are those that the store\'s methods call for', async t => {
   t.ok(count(without) < count({ ...without, list }))
   t.ok(count({ ...without, list }) < count({ ...without, list, purgeExpired }))
   t.ok(count({ ...without, list, purgeExpired }) < count(memoryStore()))
+  t.ok(count(memoryStore()) < count(soundStore()))
 })
 
 t.test('no two rules have one name', async t => {

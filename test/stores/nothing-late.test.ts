@@ -1,0 +1,162 @@
+import { type Redis } from 'ioredis'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { type SessionStore } from '../../lib/core/session.js'
+import { type Clock } from '../../lib/core/time.js'
+import { postgresStore } from '../../lib/stores/postgres.js'
+import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
+import { REDIS_CLIENTS } from '../support/engines.js'
+import { poolOn, postgres } from '../support/postgres.js'
+import { ownRedisServer } from '../support/redis.js'
+import { server, sessionOf, testClock, type Browser, type TestServer } from '../support/server.js'
+import { tcpProxy, type TcpProxy } from '../support/tcp-proxy.js'
+
+const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+/** An app with two people whose next requests would change their sessions. */
+async function twoPeople (t: Test, newStore: (clock: Clock) => SessionStore): Promise<TestServer & Record<'ada' | 'bob', Browser>> {
+  const clock = testClock()
+  const s = await server(t, { clock, store: newStore(clock) })
+  const [ada, bob] = [s.browser(), s.browser()]
+  await ada.signup('ada')
+  await bob.signup('bob')
+  clock.wait('30s')
+  return { ...s, ada, bob }
+}
+
+type People = Awaited<ReturnType<typeof twoPeople>>
+
+/** A rotation, a logout and a login that are all given up. */
+async function giveUp (t: Test, { ada, bob, browser }: People): Promise<void> {
+  for (const answer of await Promise.all([ada.refresh(), bob.logout(), browser().login('ada')])) t.match(answer.json(), UNAVAILABLE)
+}
+
+/** Which of what was given up has taken effect. */
+async function tookEffect ({ store, ada, bob, app }: People): Promise<string[]> {
+  const [adas, bobs] = await Promise.all([ada, bob].map(browser => store.get(sessionOf(browser))))
+  const effects = {
+    rotation: adas?.generation !== 0,
+    logout: bobs?.revokedAt !== null,
+    login: (await app.sessions.list('1')).length > 1
+  }
+  return Object.entries(effects).filter(([, effect]) => effect).map(([name]) => name)
+}
+
+async function untilAnswered (call: () => Promise<unknown>): Promise<void> {
+  const answered = await call().then(() => true, () => false)
+  if (answered) return
+  await new Promise(resolve => setTimeout(resolve, 50))
+  await untilAnswered(call)
+}
+
+/** What can become of a connection with calls on it, which are over at the end. */
+const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giveUp: () => Promise<void>) => Promise<void>>> = {
+  async 'while its server was away' (proxy, client, giveUp) {
+    await proxy.refuse()
+    while ('status' in client ? client.status === 'ready' : client.isReady) await new Promise(setImmediate)
+    await giveUp()
+    await proxy.pass()
+  },
+  async 'and did not arrive before its connection was lost' (proxy, _client, giveUp) {
+    await proxy.hold()
+    await giveUp()
+    await proxy.refuse()
+    await proxy.pass()
+  }
+}
+
+for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
+  for (const [loss, lose] of Object.entries(LOSSES)) {
+    t.test(`${name}: what was given up ${loss} never runs`, async t => {
+      t.same(await lateOn(t, connect, lose, {}, client => client) ?? [], [])
+    })
+  }
+}
+
+t.test('clients that the store refuses would run it, so that these tests can fail', async t => {
+  const [away, lost] = Object.values(LOSSES) as [typeof LOSSES[string], typeof LOSSES[string]] // there are two
+  const { ioredis, 'node-redis': nodeRedis } = REDIS_CLIENTS as Record<'ioredis' | 'node-redis', typeof REDIS_CLIENTS[string]> // both are there
+  const queues = { enableOfflineQueue: true, maxRetriesPerRequest: 20, socketTimeout: undefined }
+  runsLate(t, await lateOn(t, ioredis, away, queues, disguised))
+  runsLate(t, await lateOn(t, ioredis, lost, { ...queues, enableOfflineQueue: false }, disguised))
+  runsLate(t, await lateOn(t, nodeRedis, away, { disableOfflineQueue: false }, disguised))
+})
+
+function runsLate (t: Test, late: string[] | null): void {
+  if (late !== null) t.ok(late.length > 0) // null: there is no server
+}
+
+/** What runs late on a client with some other options, which is shown to the store as another one; null without a server. */
+async function lateOn (t: Test, connect: typeof REDIS_CLIENTS[string], lose: typeof LOSSES[string], options: object, show: (client: RedisClient) => RedisClient): Promise<string[] | null> {
+  const redis = await ownRedisServer(t)
+  if (redis === null) return null
+  const proxy = await tcpProxy(t, { path: redis.path })
+  const client = await connect(t, proxy.port, options)
+  const people = await twoPeople(t, clock => redisStore(show(client), { clock }))
+  await lose(proxy, client, () => giveUp(t, people))
+  await untilAnswered(() => people.store.get('any')) // after all that was sent on its connection before
+  return await tookEffect(people)
+}
+
+/** A client that says of itself what the store wants to hear. */
+function disguised (client: RedisClient): RedisClient {
+  const wanted = { enableOfflineQueue: false, maxRetriesPerRequest: 0, disableOfflineQueue: true }
+  const members = ['evalsha', 'eval', 'evalSha', 'info'].filter(name => name in client)
+  const call = (name: string) => (...args: unknown[]) => (client as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args) // as it would be
+  return {
+    status: (client as Redis).status,
+    isReady: true,
+    options: { ...(client as Redis).options, ...wanted },
+    ...Object.fromEntries(members.map(name => [name, call(name)]))
+  } as unknown as RedisClient // those are the members that this test's store uses
+}
+
+/** What keeps a pool from answering, until the returned function is called. */
+const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) => Promise<() => Promise<void>>>> = {
+  async 'another transaction holds the table' (_pool, connectionString) {
+    const other = new pg.Client({ connectionString })
+    await other.connect()
+    await other.query('BEGIN; LOCK TABLE auth_sessions')
+    return () => other.end()
+  },
+  async 'every connection is lent' (pool) {
+    const lent = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()))
+    return async () => { for (const client of lent) client.release() }
+  }
+}
+
+for (const [delay, begin] of Object.entries(DELAYS)) {
+  t.test(`PostgreSQL: what was given up while ${delay} never runs`, async t => {
+    t.same(await lateOnPostgres(t, begin, { statement_timeout: 2500, connectionTimeoutMillis: 2500, query_timeout: 60_000 }) ?? [], [])
+  })
+
+  t.test(`a pool without timeouts would run it afterwards, so that this test can fail: ${delay}`, async t => {
+    runsLate(t, await lateOnPostgres(t, begin, { statement_timeout: 0, connectionTimeoutMillis: 0, query_timeout: 0 }))
+  })
+}
+
+async function lateOnPostgres (t: Test, delay: typeof DELAYS[string], timeouts: pg.PoolConfig): Promise<string[] | null> {
+  const connectionString = await postgres(t)
+  if (connectionString === null) return null
+  const pool = poolOn(t, { connectionString, ...timeouts })
+  const people = await twoPeople(t, clock => postgresStore(pool, { clock }))
+  const mend = await delay(pool, connectionString)
+  await giveUp(t, people)
+  if (timeouts.statement_timeout !== 0) await untilNothingWaits(pool, connectionString)
+  await mend()
+  // Behind whatever waits for the table.
+  await untilAnswered(() => pool.query('BEGIN; LOCK TABLE auth_sessions; COMMIT'))
+  return await tookEffect(people)
+}
+
+/** Until the pool lends no connection to anybody who waits, and no backend waits for a lock. */
+async function untilNothingWaits (pool: pg.Pool, connectionString: string): Promise<void> {
+  const admin = new pg.Client({ connectionString })
+  await admin.connect()
+  let waiting = 1
+  while (waiting > 0) {
+    const { rows } = await admin.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    waiting = rows.length + pool.waitingCount
+  }
+  await admin.end()
+}

@@ -1,0 +1,208 @@
+import { once } from 'node:events'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { createClient } from 'redis'
+import { type Test } from 'tap'
+import { type SessionStore } from '../../lib/core/session.js'
+import { type Clock } from '../../lib/core/time.js'
+import { postgresStore } from '../../lib/stores/postgres.js'
+import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
+import { ownPostgresServer, poolOn } from './postgres.js'
+import { ioredisOn, ownRedisServer } from './redis.js'
+import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
+
+/** Breaks something; the returned function mends it. */
+export type Strike = () => Promise<() => Promise<unknown>>
+
+/** What breaks, and whether what only reads still works. */
+export interface Fault {
+  readonly strike: Strike
+  readonly reads?: boolean
+}
+
+/** A server of its own with a breakable way to it. */
+export interface Engine {
+  readonly proxy: TcpProxy
+  /** A store on the other side of the proxy, on a client made as the README says; with a few changes to its options. */
+  store (clock: Clock, options?: object): Promise<SessionStore>
+  stop (): Promise<void>
+  start (): Promise<void>
+  snapshot (): Promise<() => Promise<void>>
+  /** Faults that only this engine knows, by name. */
+  readonly own: Readonly<Record<string, Fault>>
+}
+
+/** Connects a client to a port, made as the README says, with a few changes to its options. */
+export const REDIS_CLIENTS: Readonly<Record<string, (t: Test, port: number, options?: object) => Promise<RedisClient>>> = {
+  ioredis: connectIoredis,
+  'node-redis': connectNodeRedis
+}
+
+/** Each way to keep sessions on a server: null where the server cannot be had, which shows as a skipped test. */
+export const ENGINES: Readonly<Record<string, (t: Test) => Promise<Engine | null>>> = {
+  'Redis with ioredis': async t => await redisEngine(t, connectIoredis, lostWithoutAWord),
+  'Redis with node-redis': async t => await redisEngine(t, connectNodeRedis, () => ({})),
+  PostgreSQL: postgresEngine
+}
+
+/** Where a lost connection is noticed within seconds, also where nothing tells of it. */
+const SILENCE_MS = 3000
+
+async function connectIoredis (t: Test, port: number, options: object = {}): Promise<RedisClient> {
+  const client = new Redis({ port, enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: SILENCE_MS, ...options })
+  client.on('error', () => {})
+  t.teardown(() => client.disconnect())
+  await once(client, 'ready')
+  return client
+}
+
+async function connectNodeRedis (t: Test, port: number, options: object = {}): Promise<RedisClient> {
+  const client = createClient({ socket: { port }, disableOfflineQueue: true, ...options })
+  client.on('error', () => {})
+  t.teardown(() => client.destroy())
+  await client.connect()
+  return client
+}
+
+/** Nothing ever comes again on a connection, and nothing tells of it: node-redis has no option that would notice while it sends. */
+const lostWithoutAWord = (proxy: TcpProxy): Readonly<Record<string, Fault>> => ({
+  'connections are lost without a word': {
+    async strike () {
+      await proxy.hold()
+      return proxy.abandon
+    }
+  }
+})
+
+async function redisEngine (t: Test, connect: typeof connectIoredis, faultsOf: (proxy: TcpProxy) => Engine['own']): Promise<Engine | null> {
+  const server = await ownRedisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
+  if (server === null) return null
+  const admin = await ioredisOn(t, { ...server.ioredis, enableOfflineQueue: true })
+  const proxy = await tcpProxy(t, { path: server.path })
+  const { stop, start, snapshot } = server
+
+  return {
+    proxy,
+    stop,
+    start,
+    snapshot,
+    store: async (clock, options = {}) => redisStore(await connect(t, proxy.port, options), { clock }),
+    own: {
+      ...faultsOf(proxy),
+      'commands are paused': {
+        async strike () {
+          await admin.call('CLIENT', ['PAUSE', '1000000', 'WRITE'])
+          return () => admin.call('CLIENT', ['UNPAUSE'])
+        }
+      },
+      'its memory is full': {
+        reads: true,
+        async strike () {
+          await admin.config('SET', 'maxmemory', '1')
+          return () => admin.config('SET', 'maxmemory', '0')
+        }
+      },
+      'it became a replica': {
+        reads: true,
+        async strike () {
+          await admin.replicaof('127.0.0.1', '1')
+          return () => admin.replicaof('NO', 'ONE')
+        }
+      }
+    }
+  }
+}
+
+async function postgresEngine (t: Test): Promise<Engine | null> {
+  const server = await ownPostgresServer(t)
+  if (server === null) return null
+  const proxy = await tcpProxy(t, { port: server.port, host: '127.0.0.1' })
+  const { stop, start, snapshot } = server
+  const pools: pg.Pool[] = []
+
+  /** With a connection of its own past the proxy. */
+  async function withAdmin<T> (work: (admin: pg.Client) => Promise<T>): Promise<T> {
+    const admin = new pg.Client({ connectionString: server?.url })
+    await admin.connect()
+    return await work(admin).finally(() => admin.end())
+  }
+
+  return {
+    proxy,
+    stop,
+    start,
+    snapshot,
+    async store (clock, options = {}) {
+      const pool = poolOn(t, {
+        connectionString: `postgresql://postgres@127.0.0.1:${proxy.port}/postgres`,
+        statement_timeout: SILENCE_MS,
+        query_timeout: SILENCE_MS,
+        connectionTimeoutMillis: SILENCE_MS,
+        ...options
+      })
+      pools.push(pool)
+      const store = postgresStore(pool, { clock })
+      await store.open()
+      return store
+    },
+    own: {
+      ...lostWithoutAWord(proxy),
+      'its backends are terminated at work': {
+        async strike () {
+          const admin = new pg.Client({ connectionString: server.url })
+          await admin.connect()
+          await admin.query('BEGIN; LOCK TABLE auth_sessions')
+          const over = new AbortController()
+          const terminating = terminateWaiting(admin, over.signal)
+          return async () => {
+            over.abort()
+            await terminating
+            await admin.end()
+          }
+        }
+      },
+      'another transaction holds the table': {
+        async strike () {
+          const admin = new pg.Client({ connectionString: server.url })
+          await admin.connect()
+          await admin.query('BEGIN; LOCK TABLE auth_sessions')
+          return () => admin.end()
+        }
+      },
+      'every connection of the pool is lent': {
+        async strike () {
+          const lent = await Promise.all(pools.flatMap(pool => Array.from({ length: pool.options.max }, () => pool.connect())))
+          return async () => { for (const client of lent) client.release() }
+        }
+      },
+      'it may only read, as a standby': {
+        reads: true,
+        async strike () {
+          const readOnly = (value: string) => withAdmin(async admin => {
+            await admin.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`)
+            await admin.query('SELECT pg_reload_conf()')
+            await Promise.all(pools.map(pool => untilShown(pool, 'default_transaction_read_only', value)))
+          })
+          await readOnly('on')
+          return () => readOnly('off')
+        }
+      }
+    }
+  }
+}
+
+async function terminateWaiting (admin: pg.Client, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+  }
+}
+
+/** Backends hear of a new setting one after the other. */
+async function untilShown (pool: pg.Pool, setting: string, value: string): Promise<void> {
+  const connections = await Promise.all(Array.from({ length: pool.totalCount }, () => pool.connect()))
+  for (const connection of connections) {
+    let shown: unknown
+    while (shown !== value) shown = (await connection.query(`SHOW ${setting}`)).rows[0]?.[setting]
+    connection.release()
+  }
+}
