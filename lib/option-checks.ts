@@ -76,6 +76,23 @@ export function oneOrMore<T> (check: Check<T>): Check<T | readonly T[]> {
   return (value, option) => Array.isArray(value) ? list(value, option) : check(value, option)
 }
 
+/** A value that may change while the app runs. */
+export interface Source<T> {
+  /** Whether it is worth reading again. */
+  readonly changes: boolean
+  /** The value as it is now. Throws what the app's function throws, and a TypeError for a wrong value. */
+  read (): Promise<T> | T
+}
+
+/** A value, or a function of the app that gives it whenever it is asked. */
+export function source<T> (check: Check<T>): Check<Source<T>> {
+  return (value, option) => {
+    if (typeof value === 'function') return Object.freeze({ changes: true, read: async () => check(await value(), option) })
+    const fixed = check(value, option)
+    return Object.freeze({ changes: false, read: () => fixed })
+  }
+}
+
 /** A group of options: unknown ones are refused with the nearest known name. The result is new and frozen. */
 export function group<C extends Checks> (checks: C): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
   const check: Check<{ readonly [K in keyof C]: Checked<C[K]> }> = (value = {}, option) => {

@@ -4,12 +4,14 @@ import { allowWeakHashing, assertStrong, MINIMA } from './accounts/hashing-stren
 import { MAX_COST } from './accounts/password-hash.js'
 import { type PasswordCheck } from './accounts/password-policy.js'
 import { type VerifyLegacy } from './accounts/passwords.js'
+import { importKey, type KeyMaterial } from './core/import-key.js'
+import { createKeyRing, type KeyRing } from './core/keys.js'
 import { isOrigin } from './core/origin.js'
-import { secretWeakness } from './core/keys.js'
+import { secretWeakness } from './core/secret-weakness.js'
 import { type SessionStore } from './core/session.js'
 import { type Clock } from './core/time.js'
 import { type Users } from './core/user.js'
-import { callback, defaultTo, duration, group, integer, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, oneOf, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
 
 // Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
 const secret: Check<string> = (value, option) => {
@@ -24,6 +26,62 @@ export const secrets: Check<readonly string[]> = (value, option) => {
   if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
   if (new Set(checked).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
   return unprintable(checked)
+}
+
+// Not printed either: a key may have been put in its place.
+const kid: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^[\x21-\x7e]{1,64}$/.test(value)) return value
+  throw new TypeError(`option "${option}" must be a name of 1 to 64 characters that are visible ASCII`)
+}
+
+const keyMaterial: Check<KeyMaterial> = (value, option) => {
+  if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as KeyMaterial // importKey looks closer
+  throw new TypeError(`option "${option}" must be PEM or a secret as text, a KeyObject or a JSON Web Key`)
+}
+
+const keyOptions = group({
+  kid,
+  algorithm: oneOf('HS256', 'HS384', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'),
+  use: oneOf('sign', 'verify'),
+  secret: optional(keyMaterial),
+  privateKey: optional(keyMaterial),
+  publicKey: optional(keyMaterial),
+  withoutKid: optional(flag)
+})
+
+const key: Check<ReturnType<typeof importKey>> = (value, option) => {
+  const options = keyOptions(value, option)
+  try {
+    return importKey(options)
+  } catch (error) {
+    throw new TypeError(`option "${option}" ${(error as TypeError).message}`) // importKey throws nothing else
+  }
+}
+
+/** The key ring of access tokens. */
+export const keyRing: Check<KeyRing> = (value, option) => {
+  if (!Array.isArray(value) || value.length === 0) throw new TypeError(`option "${option}" must be a list of at least one key`)
+  const keys = value.map((member, place) => key(member, `${option}[${place}]`))
+  const refused: ReadonlyArray<readonly [boolean, string]> = [
+    [new Set(keys.map(({ kid }) => kid)).size < keys.length, 'holds two keys of one kid: a kid must mean one key'],
+    [keys.filter(({ signs }) => signs !== null).length > 1, "holds more than one key with use: 'sign': let the others verify"],
+    [keys.filter(({ withoutKid }) => withoutKid).length > 1, 'holds more than one key with withoutKid: a token without kid must mean one key']
+  ]
+  for (const [wrong, sentence] of refused) {
+    if (wrong) throw new TypeError(`option "${option}" ${sentence}`)
+  }
+  return createKeyRing(keys)
+}
+
+/** Where another service publishes its public keys. Not printed when it is wrong: it may hold a password. */
+export const jwksUrl: Check<string> = (value, option) => {
+  if (typeof value === 'string' && URL.canParse(value) && isConfidential(new URL(value))) return value
+  throw new TypeError(`option "${option}" must be a URL such as 'https://login.example/auth/jwks': https, or http to this machine`)
+}
+
+function isConfidential ({ protocol, hostname, username, password }: URL): boolean {
+  const isLoopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+  return (protocol === 'https:' || (protocol === 'http:' && isLoopback)) && username === '' && password === ''
 }
 
 // Neither it nor the keys' names are printed: a secret may have been put in their place.

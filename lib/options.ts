@@ -6,17 +6,28 @@ import { type PepperOptions } from './accounts/pepper.js'
 import { type SignupListener } from './accounts/silent-signup.js'
 import { type AppClaims } from './core/claims.js'
 import { type AuditEvent, type EventListener } from './core/events.js'
+import { type KeyOptions } from './core/import-key.js'
 import { type HmacAlgorithm } from './core/keys.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
-import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, text, type Checked } from './option-checks.js'
-import { clock, cookieName, cookiePath, domain, field, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
+import { type FormatGrant, type Grant, type GrantContext } from './http/grant.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, source, text, type Checked } from './option-checks.js'
+import { clock, cookieName, cookiePath, domain, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
   /** At least 32 random bytes; from a list the first signs and all verify. The keys of both kinds of token are derived from it. */
-  secret?: string | readonly string[] | undefined
+  secret?: Secrets | Asked<Secrets> | undefined
+  /**
+   * The keys of access tokens, used as given, so that others can verify them; those of refresh tokens are still derived
+   * from a secret. Where none of them signs, the service only verifies, and takes no other secret, store or user.
+   */
+  keys?: readonly KeyOptions[] | Asked<readonly KeyOptions[]> | undefined
+  /** For a service that only verifies: where another one publishes its public keys, e.g. 'https://login.example/auth/jwks'. */
+  jwks?: string | undefined
+  /** How often keys are read again that come from a function or from `jwks`. */
+  reloadKeysEvery?: Duration | undefined
   /** The `iss` of access tokens. */
   issuer?: string | undefined
   /** The `aud` of access tokens; one of them must be in a token. */
@@ -56,7 +67,7 @@ export interface RefreshCookieOptions {
   } | undefined
   refreshToken?: {
     /** The secrets of refresh tokens alone; `secret` by default. */
-    secret?: string | readonly string[] | undefined
+    secret?: Secrets | Asked<Secrets> | undefined
     /** How long a session lasts without a refresh. */
     idle?: Duration | undefined
     /** How long a session lasts at most. */
@@ -67,6 +78,16 @@ export interface RefreshCookieOptions {
     grace?: Duration | undefined
     /** Whether a replaced token is good until its successor was used, for the reply that got lost. */
     recoverLostReply?: boolean | undefined
+    /**
+     * 'body' is for native apps, which have no cookies: the grant holds the refresh token, and refresh and logout take
+     * it in their body or as "Authorization: Bearer". Register the plugin twice to serve browsers too.
+     */
+    delivery?: 'cookie' | 'body' | undefined
+    /**
+     * Whether a refresh whose cookie expired or is missing goes on by a valid access token. It turns a stolen access token
+     * into a session. Needs a store that keeps sessions.
+     */
+    renewWithAccessToken?: boolean | undefined
   } | undefined
   cookie?: {
     /** By default `__Host-Http-refresh`; `__Secure-refresh` with a domain or a path; `refresh` without `secure`. */
@@ -140,11 +161,22 @@ export interface RefreshCookieOptions {
     /** All calls of one request. */
     request?: Duration | undefined
   } | undefined
+  /**
+   * Shapes the bodies of signup, login, refresh, password and reauthenticate. Where it fails the answer is 503, and the
+   * cookie is set all the same.
+   */
+  formatGrant? (grant: Grant, context: GrantContext): Promise<object> | object
   /** Told of every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
   onEvent? (event: AuditEvent): Promise<void> | void
   /** The time in seconds since the epoch, for tests. */
   clock?: Clock | undefined
 }
+
+/** One secret, or several: the first signs, all verify. */
+type Secrets = string | readonly string[]
+
+/** A function that is asked at the start, every `reloadKeysEvery`, and by `app.reloadKeys()`. */
+type Asked<T> = () => Promise<T> | T
 
 /** At most `max` within `per`. */
 export interface RateLimit {
@@ -153,13 +185,16 @@ export interface RateLimit {
 }
 
 /** The routes that exist when what they need is there. */
-export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate'
+export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
 
 const DAY = 86_400
 
 /** The table of all options: what each may be, and what it is when left out. */
 export const optionTable = group({
-  secret: optional(secrets),
+  secret: optional(source(secrets)),
+  keys: optional(source(keyRing)),
+  jwks: optional(jwksUrl),
+  reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
   audience: optional(oneOrMore(text)),
   prefix: defaultTo('/auth', urlPath),
@@ -170,7 +205,9 @@ export const optionTable = group({
     logout: defaultTo('/logout', route),
     sessions: defaultTo('/sessions', route),
     password: defaultTo('/password', route),
-    reauthenticate: defaultTo('/reauthenticate', route)
+    reauthenticate: defaultTo('/reauthenticate', route),
+    verify: defaultTo(false, route),
+    jwks: defaultTo('/jwks', route)
   }),
   store: optional(store),
   users: optional(users),
@@ -187,12 +224,14 @@ export const optionTable = group({
     leeway: defaultTo('5s', duration(0, 60))
   }),
   refreshToken: group({
-    secret: optional(secrets),
+    secret: optional(source(secrets)),
     idle: defaultTo('7d', duration(1, 400 * DAY)),
     absolute: defaultTo('30d', duration(1, 400 * DAY)),
     rotation: defaultTo('always', oneOf('always', 'never')),
     grace: defaultTo('30s', duration(0, 300)),
-    recoverLostReply: defaultTo(true, flag)
+    recoverLostReply: defaultTo(true, flag),
+    delivery: defaultTo('cookie', oneOf('cookie', 'body')),
+    renewWithAccessToken: defaultTo(false, flag)
   }),
   cookie: group({
     name: optional(cookieName),
@@ -214,6 +253,7 @@ export const optionTable = group({
     call: defaultTo('2s', duration(1, 60)),
     request: defaultTo('3s', duration(1, 60))
   }),
+  formatGrant: optional(callback<FormatGrant>()),
   onEvent: optional(callback<EventListener>()),
   clock: defaultTo(systemClock, clock)
 })
@@ -228,18 +268,20 @@ export type Settings = Checked<typeof optionTable> & { readonly cookie: { readon
 export function readOptions (options: RefreshCookieOptions, production: boolean): Settings {
   const read = optionTable(options, '')
   const settings: Settings = Object.freeze({ ...read, cookie: Object.freeze({ ...read.cookie, name: read.cookie.name ?? defaultCookieName(read.cookie) }) })
-  for (const [wrong, sentence] of combinations(settings, production)) {
+  for (const [wrong, sentence] of combinations(settings, options.cookie !== undefined, production)) {
     if (wrong) throw new TypeError(sentence)
   }
   return settings
 }
 
 /** Every combination that is refused, and what to do instead. */
-function combinations (settings: Settings, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
+function combinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
   return [
-    [settings.secret === undefined,
+    [settings.secret === undefined && settings.keys === undefined && settings.jwks === undefined,
       'option "secret" is missing: give at least 32 random bytes, for example from "openssl rand -base64 48", kept outside the code'],
+    [settings.keys !== undefined && settings.jwks !== undefined,
+      'options "keys" and "jwks" both say what access tokens are verified with: give one of them'],
     [accessToken.expiresIn >= refreshToken.idle,
       'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
     [refreshToken.idle > refreshToken.absolute,
@@ -248,6 +290,12 @@ function combinations (settings: Settings, production: boolean): ReadonlyArray<r
       'option "refreshToken.grace" must be shorter than "refreshToken.idle"'],
     [refreshToken.grace === 0 && refreshToken.recoverLostReply,
       'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
+    [refreshToken.delivery === 'body' && setsCookie,
+      'option "cookie" does nothing while "refreshToken.delivery" is \'body\': leave one of the two out'],
+    [refreshToken.renewWithAccessToken && refreshToken.delivery === 'body',
+      'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.delivery" is \'body\''],
+    [refreshToken.renewWithAccessToken && settings.store !== undefined && settings.store.list === undefined,
+      'option "refreshToken.renewWithAccessToken" needs a store that keeps sessions and can list them: use another store, or leave it out'],
     [accessToken.claims !== undefined && users?.findById === undefined,
       'option "accessToken.claims" needs "users.findById", since claims are made anew at every refresh'],
     [settings.accounts.signup === 'silent' && settings.accounts.onSignup === undefined,

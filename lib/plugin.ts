@@ -5,8 +5,8 @@ import { memoryCounter, redisCounter } from './accounts/attempt-counter.js'
 import { createAttempts, type Attempts } from './accounts/attempts.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
+import { type AccessPolicy } from './core/claims.js'
 import { type RequestContext } from './core/events.js'
-import { deriveKeyRing, type KeyRing, type TokenKind } from './core/keys.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
@@ -14,10 +14,16 @@ import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie } from './http/cookie.js'
 import { claimContext, decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
+import { deliverByBody, deliverByCookie } from './http/delivery.js'
+import { createGrantBody } from './http/grant-body.js'
+import { followKeys } from './http/follow-keys.js'
 import { markProtected } from './http/openapi.js'
 import { registerPackages, type Packages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
 import { followRevocations, openOnReady } from './http/store-lifecycle.js'
+import { kidOf } from './http/tokens.js'
+import { decorateVerifyOnly } from './http/verify-only.js'
+import { demandFitting, doKeysChange, openKeys, publicKeys } from './open-keys.js'
 import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
 import { memoryStore } from './stores/memory.js'
 
@@ -31,19 +37,32 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   const settings = readOptions(options, production)
   for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
 
+  const audit = createAudit(settings.clock, settings.onEvent)
+  const app: RequestContext = { ...NOWHERE, emit: event => audit(event, NOWHERE, null, fastify.log) }
+  const keys = await openKeys(settings, app, fastify.log)
+  const { signing } = keys.rings().access
+  demandFitting(options, settings, signing !== null)
+  const changes = doKeysChange(settings)
+  if (changes) followKeys(fastify, keys, settings.reloadKeysEvery)
+  const seekKey = changes ? (token: string) => keys.seek(kidOf(token)) : undefined
+  if (signing === null) {
+    decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, audit, seekKey, reloadKeys: keys.reload })
+    return
+  }
+
   const store = settings.store ?? memoryStore({ clock: settings.clock })
-  const packages = await registerPackages(fastify, keyRings(settings))
+  const packages = await registerPackages(fastify, keys.rings)
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const attempts = buildAttempts(settings, fastify.log)
   const sessions = buildSessions(settings, store, packages, attempts, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
 
-  const cookie = createRefreshCookie(settings.cookie, packages.serializeCookie)
-  const audit = createAudit(settings.clock, settings.onEvent)
-  const authOf = decorateRequest(fastify, { sessions, cookie, audit })
-  const app: RequestContext = { ...NOWHERE, emit: event => audit(event, NOWHERE, null, fastify.log) }
-  const { authenticateStrict, ...hooks } = createAuthenticateHooks(authOf, settings.clock)
+  const delivery = settings.refreshToken.delivery === 'body'
+    ? deliverByBody
+    : deliverByCookie(createRefreshCookie(settings.cookie, packages.serializeCookie), settings.cookie.name)
+  const authOf = decorateRequest(fastify, { sessions, delivery, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, audit, seekKey })
+  const { hooks: { authenticateStrict, ...hooks }, ownRoutes } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
     ...hooks,
     get authenticateStrict () {
@@ -51,11 +70,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
     },
     verifyAccessToken: token => sessions.authenticate(token),
+    reloadKeys: keys.reload,
     sessions: administration(sessions, app),
     passwords
   })
 
-  openOnReady(fastify, store, settings.timeouts)
+  openOnReady(fastify, store, settings.timeouts, settings.clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, app)
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
@@ -63,11 +83,14 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
       attempts,
       signupSilently: silentSignup(settings, fastify.log),
       authOf,
-      authenticate: hooks.authenticate,
+      ...ownRoutes,
       usernameField: settings.accounts.usernameField,
       urls: settings.routes,
-      cookieName: settings.cookie.name,
+      delivery: delivery.description,
+      renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
+      grantBody: createGrantBody(delivery.description.grant, settings.formatGrant, settings.timeouts),
       listable: store.list !== undefined,
+      publicKeys: publicKeys(settings, keys),
       origins: {
         trustedOrigins: new Set(settings.trustedOrigins),
         crossSiteCookie: settings.cookie.sameSite === 'none'
@@ -86,26 +109,24 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
 /** The plugin: `app.register(refreshCookie, { secret, users })`. Its decorators reach the context that registers it. */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 
-function keyRings ({ secret = [], accessToken, refreshToken }: Settings): Record<TokenKind, KeyRing> {
-  return {
-    access: deriveKeyRing(secret, 'access', accessToken.algorithm),
-    refresh: deriveKeyRing(refreshToken.secret ?? secret, 'refresh', 'HS256')
-  }
+function accessPolicy ({ issuer, audience, accessToken: { expiresIn, leeway } }: Settings): AccessPolicy {
+  return { expiresIn, leeway, issuer, audience }
 }
 
 function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Attempts, revocations: Revocations | undefined): Sessions {
-  const { clock, issuer, audience, accessToken, refreshToken, timeouts, users } = settings
+  const { clock, accessToken, refreshToken, timeouts, users } = settings
   const { maxPerUser, whenFull, bindUserAgent } = settings.sessions
   return createSessions({
     store,
     tokens,
     clock,
     timeouts,
-    access: { expiresIn: accessToken.expiresIn, leeway: accessToken.leeway, issuer, audience },
+    access: accessPolicy(settings),
     rotation: { ...refreshToken, bindUserAgent },
     limit: maxPerUser === undefined ? undefined : { max: maxPerUser, whenFull },
     revocations,
     absolute: refreshToken.absolute,
+    repeatRefreshToken: refreshToken.delivery === 'body',
     findById: users?.findById?.bind(users),
     limitRefresh: attempts.refresh,
     appClaims: accessToken.claims

@@ -104,6 +104,15 @@ t.test('changing the password', async t => {
     t.equal((await phone.login('ada', { password: NEW_PASSWORD })).statusCode, 200)
   })
 
+  t.test('makes its own room where an account is full', async t => {
+    const { app, browser } = await server(t, { sessions: { maxPerUser: 1, whenFull: 'refuseLogin' } })
+    const laptop = browser()
+    await laptop.signup('ada')
+    t.match(await laptop.send(change()), { statusCode: 200 })
+    t.match(await laptop.refresh(), { statusCode: 200 })
+    t.equal((await app.sessions.list('1')).length, 1)
+  })
+
   t.test('needs the current password and a good new one, else nothing changes', async t => {
     const { browser } = await server(t)
     const laptop = browser()

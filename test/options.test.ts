@@ -37,16 +37,19 @@ function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix 
 t.test('everything has the default that the documents name', async t => {
   t.strictSame({ ...read({}), secret: null }, {
     secret: null,
+    keys: undefined,
+    jwks: undefined,
+    reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
     prefix: '/auth',
-    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate' },
+    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate', verify: false, jwks: '/jwks' },
     store: undefined,
     users: undefined,
     accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
     trustedOrigins: [],
     accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
-    refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true },
+    refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true, delivery: 'cookie', renewWithAccessToken: false },
     cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false },
     passwords: {
       memoryCost: 19_456,
@@ -68,6 +71,7 @@ t.test('everything has the default that the documents name', async t => {
     revocation: 'refresh',
     sessions: { maxPerUser: undefined, whenFull: 'endOldest', bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
+    formatGrant: undefined,
     onEvent: undefined,
     clock: systemClock
   })
@@ -106,12 +110,15 @@ const WORDS = ['word', 'path', 'duration']
 
 /** For every option: the kinds that it takes, and values that look right and are wrong. */
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
-  secret: { takes: [], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
-  'refreshToken.secret': { takes: [], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
+  keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
+  jwks: { takes: [], and: ['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL('https://login.example')] },
+  reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
+  secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
+  'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
   issuer: { takes: WORDS },
   audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
   prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
-  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
+  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
   store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
   users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
   'accounts.signup': { takes: [], and: ['Silent', 'closed'] },
@@ -127,6 +134,8 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'refreshToken.rotation': { takes: [], and: ['Always', 'sometimes'] },
   'refreshToken.grace': { takes: ['zero', 'one'], and: ['301s', '-1s'] },
   'refreshToken.recoverLostReply': { takes: ['true', 'false'], and: ['true'] },
+  'refreshToken.delivery': { takes: [], and: ['Body', 'header'] },
+  'refreshToken.renewWithAccessToken': { takes: ['true', 'false'] },
   'cookie.name': { takes: ['word'].concat('duration'), and: ['a b', 'a=b', 'a;b', 'ä', 'a,b', '"a"', 'a\r\nSet-Cookie: x'] },
   'cookie.path': { takes: ['path'], and: ['auth', '/a b', '/;Domain=evil.example', '/a\n'] },
   'cookie.domain': { takes: [], and: ['.example.com', 'localhost', 'Example.com', 'example.com;', 'https://example.com'] },
@@ -152,6 +161,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   revocation: { takes: [], and: ['Immediate', 'never'] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
   'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
+  formatGrant: { takes: ['function'] },
   onEvent: { takes: ['function'] },
   clock: { takes: ['function'], and: [Date.now, () => NaN, () => -1, () => '1', () => Infinity, () => new Date(), async () => 1] }
 }
@@ -199,6 +209,7 @@ t.test('every option takes what the documents say, in the units that the code us
     ['prefix', '/v1/auth', '/v1/auth'],
     ['routes.signup', false, false],
     ['routes.login', '/sign-in', '/sign-in'],
+    ['routes.verify', '/verify', '/verify'],
     ['accounts.usernameField', 'email', 'email'],
     ['rateLimit.perAddress', { max: 1, per: '24h' }, [{ max: 1, per: 86_400 }]],
     ['rateLimit.perAccount', [{ max: 3, per: '1m' }, { max: 1_000_000, per: 1 }], [{ max: 3, per: 60 }, { max: 1_000_000, per: 1 }]],
@@ -213,6 +224,7 @@ t.test('every option takes what the documents say, in the units that the code us
     ['refreshToken.absolute', '400d', 400 * 86_400],
     ['refreshToken.rotation', 'never', 'never'],
     ['refreshToken.grace', '5m', 300],
+    ['refreshToken.delivery', 'body', 'body'],
     ['cookie.name', '__Secure-mine', '__Secure-mine'],
     ['cookie.path', '/auth', '/auth'],
     ['cookie.domain', 'example.co.uk', 'example.co.uk'],
@@ -238,9 +250,21 @@ t.test('functions and stores are taken as they are', async t => {
 })
 
 t.test('secrets are a list, whichever way they were given', async t => {
-  t.strictSame([...read({}).secret ?? []], [SECRET])
-  t.strictSame([...read({ secret: [OTHER, SECRET] }).secret ?? []], [OTHER, SECRET])
-  t.strictSame([...read({ refreshToken: { secret: OTHER } }).refreshToken.secret ?? []], [OTHER])
+  const secretsOf = async ({ secret }: Pick<Settings, 'secret'>): Promise<string[]> => [...await secret?.read() ?? []]
+  t.strictSame(await secretsOf(read({})), [SECRET])
+  t.strictSame(await secretsOf(read({ secret: [OTHER, SECRET] })), [OTHER, SECRET])
+  t.strictSame(await secretsOf(read({ refreshToken: { secret: OTHER } }).refreshToken), [OTHER])
+})
+
+t.test('a secret or a ring may be a function, which is asked whenever it is read, and whose answer is checked', async t => {
+  const answers: unknown[] = [SECRET, [OTHER, SECRET], 'short', undefined]
+  const { secret } = read({ secret: async () => answers.shift() })
+  t.equal(secret?.changes, true)
+  t.strictSame([...await secret?.read() ?? []], [SECRET])
+  t.strictSame([...await secret?.read() ?? []], [OTHER, SECRET])
+  await t.rejects(async () => await secret?.read(), { message: /^option "secret" has 5 bytes/ })
+  await t.rejects(async () => await secret?.read(), { message: /^option "secret" is not a string/ })
+  t.equal(read({}).secret?.changes, false)
 })
 
 t.test('a misspelled option is refused with what was meant', async t => {
@@ -249,7 +273,7 @@ t.test('a misspelled option is refused with what was meant', async t => {
     ['trustedOrigin', 'trustedOrigins'], ['user', 'users'], ['onevent', 'onEvent'], ['password', 'passwords'], ['cookies', 'cookie'],
     ['cookie.samesite', 'sameSite'], ['cookie.Path', 'path'], ['accessToken.expireIn', 'expiresIn'], ['accessToken.algoritm', 'algorithm'],
     ['refreshToken.gracePeriod', 'known are'], ['routes.signUp', 'signup'], ['routes.session', 'sessions'], ['accounts.userNameField', 'usernameField'],
-    ['passwords.minlength', 'minLength'], ['passwords.memorycost', 'memoryCost'], ['timeouts.calls', 'call'], ['keys', 'known are'], ['maxAge', 'known are']
+    ['passwords.minlength', 'minLength'], ['passwords.memorycost', 'memoryCost'], ['timeouts.calls', 'call'], ['key', 'keys'], ['maxAge', 'known are']
   ]
   for (const [path, meant] of TYPOS) {
     throwsSentence(t, at(path, OTHER), new RegExp(`^unknown option "${path.replace('.', '\\.')}"; (did you mean "${meant}"\\?|${meant}.*)$`))
@@ -260,11 +284,15 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
     [{ secret: undefined }, /"secret" is missing/],
     [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
+    [{ jwks: 'https://login.example/auth/jwks', keys: () => [] }, /"keys" and "jwks" both/],
     [{ accessToken: { expiresIn: '1h' }, refreshToken: { idle: '1h' } }, /"accessToken\.expiresIn" must be shorter/],
     [{ refreshToken: { idle: '31d' } }, /"refreshToken\.idle" must not be longer/],
     [{ refreshToken: { idle: '1d', absolute: '1h' } }, /"refreshToken\.idle" must not be longer/],
     [{ accessToken: { expiresIn: 1 }, refreshToken: { idle: '30s' } }, /"refreshToken\.grace" must be shorter/],
     [{ refreshToken: { grace: 0 } }, /"refreshToken\.grace" is 0 .*recoverLostReply: false/],
+    [{ refreshToken: { delivery: 'body' }, cookie: { sameSite: 'lax' } }, /"cookie" does nothing while "refreshToken\.delivery"/],
+    [{ refreshToken: { renewWithAccessToken: true, delivery: 'body' } }, /"refreshToken\.renewWithAccessToken" is for cookies/],
+    [{ refreshToken: { renewWithAccessToken: true }, store: statelessStore() }, /"refreshToken\.renewWithAccessToken" needs a store that keeps/],
     [{ accessToken: { claims: () => ({}) } }, /"accessToken\.claims" needs "users\.findById"/],
     [{ accessToken: { claims: () => ({}) }, users: { findByUsername: () => null } }, /"accessToken\.claims" needs "users\.findById"/],
     [{ cookie: { secure: false, sameSite: 'none' }, trustedOrigins: ['https://app.example'] }, /"cookie\.sameSite" is 'none' without "secure"/],
@@ -290,6 +318,8 @@ t.test('what is just inside those bounds is fine', async t => {
     { refreshToken: { idle: '30d', absolute: '30d' } },
     { accessToken: { expiresIn: 1 }, refreshToken: { idle: '31s' } },
     { refreshToken: { grace: 0, recoverLostReply: false } },
+    { refreshToken: { delivery: 'body' }, cookie: undefined },
+    { refreshToken: { renewWithAccessToken: true }, store: memoryStore() },
     { accessToken: { claims: () => ({}) }, users },
     { cookie: { sameSite: 'none' }, trustedOrigins: ['https://app.example'] },
     { cookie: { sameSite: 'none', partitioned: true }, trustedOrigins: ['https://app.example'] },
@@ -361,9 +391,9 @@ t.test('the settings are frozen through and through, and the caller\'s options a
 t.test('no secret is in a sentence about a wrong option, wherever it was put', async t => {
   const canary = `canary-${randomBytes(40).toString('base64url')}`
   const MISPLACED: readonly object[] = [
-    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: Buffer.from(canary) }, { secret: () => canary }, { secret: canary.slice(0, 31) },
+    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: Buffer.from(canary) }, { secret: canary.slice(0, 31) },
     { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
-    { secrets: canary }, { keys: [canary] }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
+    { secrets: canary }, { keys: [canary] }, { keys: canary }, { keys: [{ kid: `${canary} `, algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k 1', algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', privateKey: canary }] }, { keys: [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: canary.slice(0, 40) }] }, { jwks: `https://${canary}:${canary}@login.example` }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
   ]
   for (const options of MISPLACED) {
     const complaint = complaintOf(() => read(options))

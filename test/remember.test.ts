@@ -1,5 +1,5 @@
 import t from 'tap'
-import { COOKIE, loggedIn, payloadOf, server, setCookies, type Answer, type Browser } from './support/server.js'
+import { COOKIE, loggedIn, PASSWORD, payloadOf, server, setCookies, type Answer, type Browser } from './support/server.js'
 
 /** Whether the cookie of a reply outlives the browser; null where there is none. */
 function outlives (answer: Answer): boolean | null {
@@ -28,6 +28,15 @@ t.test('a login that is not remembered keeps its cookie until the browser is clo
     t.equal(outlives(answer), false, outcome)
     t.match(events.at(-1), { outcome })
     t.equal(payloadOf(ada.cookie())['remember'], false)
+  }
+})
+
+t.test('a new password leaves it as it was', async t => {
+  for (const remember of [true, false]) {
+    const { ada } = await loggedIn(t)
+    await ada.login('ada', { remember })
+    const payload = { currentPassword: PASSWORD, newPassword: 'a much better passphrase' }
+    t.equal(outlives(await ada.send({ method: 'POST', url: '/auth/password', payload })), remember)
   }
 })
 

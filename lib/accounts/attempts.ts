@@ -92,6 +92,7 @@ export function createAttempts ({ limits, counter, findByUsername, timeouts, war
     },
 
     async refresh ({ sub, sid }, context) {
+      if (limits.perSession.length === 0) return
       const counted = reach(() => perSession.count(keyOf('session', sid))).catch(() => 0)
       // While the counters are away nobody waits for them; the one whose count gets through again ends that.
       const wait = reachable ? await counted : 0

@@ -3,11 +3,17 @@ import { randomId } from './random.js'
 import { type Session } from './session.js'
 import { type EpochSeconds, type Seconds } from './time.js'
 
+/**
+ * The types of the app's own claims, which the app fills in:
+ * `declare module 'fastify-refresh-cookie' { interface CustomClaims { role: string } }`.
+ */
+export interface CustomClaims {}
+
 /** What the app itself puts into an access token. */
-export type AppClaims = Readonly<Record<string, unknown>>
+export type AppClaims = Readonly<Record<string, unknown> & Partial<CustomClaims>>
 
 /** The claims of an access token (RFC 7519, RFC 9068): ours, and beside them the app's own. */
-export interface AccessClaims extends AppClaims {
+export interface AccessClaims extends Readonly<Record<string, unknown>>, Readonly<CustomClaims> {
   readonly iss?: string
   readonly sub: string
   readonly aud?: string | readonly string[]

@@ -1,3 +1,4 @@
+import { type TokenKind } from './keys.js'
 import { type RefreshOutcome } from './rotation.js'
 import { type RevokeReason } from './session.js'
 import { type EpochSeconds } from './time.js'
@@ -20,6 +21,8 @@ export type AuthEvent =
   /** `subject` is null where no such user exists. */
   | { readonly type: 'login_failed', readonly subject: string | null }
   | { readonly type: 'refresh', readonly outcome: RefreshOutcome, readonly generation: number } & OfSession
+  /** An access token stood in for a refresh token that expired or is gone (`renewWithAccessToken`). */
+  | { readonly type: 'renewed', readonly generation: number } & OfSession
   /** A second use of a refresh token: `presented` and `current` are generations, `loggedInFrom` is where the session began. */
   | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: Whereabouts } & OfSession
   | { readonly type: 'logout' } & OfSession
@@ -32,6 +35,10 @@ export type AuthEvent =
   | { readonly type: 'throttled', readonly what: 'address' | 'account' | 'session', readonly subject: string | null }
   /** Whether this instance hears of sessions that others end (`revocation: 'immediate'`). */
   | { readonly type: 'revocation_feed', readonly up: boolean }
+  /** The keys of one kind of token, by their names: which signs, if any, and which verify. */
+  | { readonly type: 'keys_changed', readonly kind: TokenKind, readonly signing: string | null, readonly kids: readonly string[] }
+  /** The keys could not be read again, so the old ones stay in use. */
+  | { readonly type: 'keys_reload_failed' }
 
 /** An event, when it happened, and where the request came from. */
 export type AuditEvent = AuthEvent & Whereabouts & {

@@ -16,7 +16,7 @@ export interface Issued {
   readonly claims: AccessClaims
   /** Seconds until the access token expires. */
   readonly expiresIn: Seconds
-  /** Null where the browser already has the live one (hold): a re-sent cookie could overwrite a newer one. */
+  /** Null where the client already has the live one (hold): a re-sent cookie could overwrite a newer one. */
   readonly refreshToken: IssuedRefreshToken | null
 }
 

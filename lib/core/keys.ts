@@ -1,4 +1,4 @@
-import { createHash, hkdfSync } from 'node:crypto'
+import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 
 /** The algorithms of symmetric keys (RFC 7518 section 3.2), each with the length of its key in bytes. */
 export const HMAC_KEY_LENGTHS = { HS256: 32, HS384: 48, HS512: 64 } as const
@@ -6,45 +6,73 @@ export const HMAC_KEY_LENGTHS = { HS256: 32, HS384: 48, HS512: 64 } as const
 /** A JWS algorithm that one secret both signs and verifies with. */
 export type HmacAlgorithm = keyof typeof HMAC_KEY_LENGTHS
 
+/** A JWS algorithm whose private key signs, and whose public key anybody may hold (RFC 7518 section 3.1, RFC 8037). */
+export type KeyPairAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
+
+/** Every algorithm that tokens may be signed with. */
+export type Algorithm = HmacAlgorithm | KeyPairAlgorithm
+
 /** A key, the one algorithm it is for (RFC 8725 section 3.1), and the name tokens call it by. */
 export interface Key {
   readonly kid: string
-  readonly algorithm: HmacAlgorithm
-  readonly secret: Buffer
+  readonly algorithm: Algorithm
+  /** The secret or private key; null where it is not here, or no longer to be used. */
+  readonly signs: KeyObject | null
+  /** The same secret, or the public key. */
+  readonly verifies: KeyObject
+  /** Whether it is also meant by tokens that name no key. */
+  readonly withoutKid: boolean
 }
+
+/** A key whose signing half is here. */
+export type SigningKey = Key & { readonly signs: KeyObject }
 
 /** One key signs; all of them verify, each looked up by its exact `kid`. */
 export interface KeyRing {
-  readonly signing: Key
+  /** Null where tokens are only verified. */
+  readonly signing: SigningKey | null
   readonly byKid: ReadonlyMap<string, Key>
+  /** Verifies tokens that name no key; null where such are refused. */
+  readonly unnamed: Key | null
 }
 
 /** The two kinds of token. Their keys are never the same. */
 export type TokenKind = 'access' | 'refresh'
 
-const MIN_SECRET_BYTES = 32
-const MIN_DISTINCT_CHARACTERS = 8
+/** The keys of both. */
+export type KeyRings = Readonly<Record<TokenKind, KeyRing>>
 
 /** Derives the keys of one kind of token from secrets (HKDF, RFC 5869): the first signs, all verify. */
-export function deriveKeyRing (secrets: readonly string[], kind: TokenKind, algorithm: HmacAlgorithm): KeyRing {
+export function deriveKeyRing (secrets: readonly string[], kind: TokenKind, algorithm: HmacAlgorithm): KeyRing & { readonly signing: SigningKey } {
   const keys = secrets.map(secret => deriveKey(secret, kind, algorithm))
   const [signing] = keys
   if (signing === undefined) throw new TypeError('a key ring needs at least one secret')
-  return { signing, byKid: new Map(keys.map(key => [key.kid, key])) }
+  return { ...createKeyRing(keys), signing }
 }
 
-/** Why a secret is too weak to sign with, or null when it is not. The sentence never holds the secret. */
-export function secretWeakness (secret: string): string | null {
-  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES) return `has ${Buffer.byteLength(secret)} bytes and needs at least ${MIN_SECRET_BYTES}`
-  if (secret.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
-  if (new Set(secret).size < MIN_DISTINCT_CHARACTERS) return 'repeats the same few characters'
-  return null
+/** The ring of some keys. `signing`: the first that can sign. */
+export function createKeyRing (keys: readonly Key[]): KeyRing {
+  return {
+    signing: keys.find(canSign) ?? null,
+    byKid: new Map(keys.map(key => [key.kid, key])),
+    unnamed: keys.find(({ withoutKid }) => withoutKid) ?? null
+  }
 }
 
-function deriveKey (secret: string, kind: TokenKind, algorithm: HmacAlgorithm): Key {
+/** Whether an algorithm's keys are secrets, which nobody else may ever see. */
+export function isHmac (algorithm: Algorithm): algorithm is HmacAlgorithm {
+  return Object.hasOwn(HMAC_KEY_LENGTHS, algorithm)
+}
+
+function canSign (key: Key): key is SigningKey {
+  return key.signs !== null
+}
+
+function deriveKey (secret: string, kind: TokenKind, algorithm: HmacAlgorithm): SigningKey {
   const length = HMAC_KEY_LENGTHS[algorithm]
   const derived = Buffer.from(hkdfSync('sha256', secret, '', `fastify-refresh-cookie ${kind} ${algorithm}`, length))
   // From the key, so that instances agree on it without configuration; a hash of 256 random bits tells nothing of them.
   const kid = createHash('sha256').update(`kid ${kind}`).update(derived).digest('base64url').slice(0, 11)
-  return { kid, algorithm, secret: derived }
+  const key = createSecretKey(derived)
+  return { kid, algorithm, signs: key, verifies: key, withoutKid: false }
 }

@@ -99,7 +99,18 @@ export function decide (session: Session, presented: Presented, policy: Rotation
   return { refuse: 'reuse' }
 }
 
+/**
+ * What a valid access token means for its session where the refresh token expired or is gone (`renewWithAccessToken`):
+ * the next generation, but at most one per grace window, so that tabs converge on it. The absolute end holds.
+ */
+export function decideRenewal (session: Session, userAgent: string | null, policy: RotationPolicy, now: EpochSeconds): Decision {
+  if (isRevoked(session)) return { refuse: session.reason === 'reuse' ? 'reused' : 'ended' }
+  if (now >= session.expiresAt || !isKnownBrowser(session, { userAgent }, policy)) return { refuse: 'expired' }
+  if (isYoung(session.rotatedAt, now, policy.grace) && now < session.idleExpiresAt) return { answer: 'replay' }
+  return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+}
+
 /** What converges for tabs and lost replies would also serve a thief who is quick; another browser is never one of the tabs. */
-function isKnownBrowser (session: Session, presented: Presented, policy: RotationPolicy): boolean {
+function isKnownBrowser (session: Session, presented: Pick<Presented, 'userAgent'>, policy: RotationPolicy): boolean {
   return policy.bindUserAgent !== true || isSameUserAgent(session.userAgent, presented.userAgent)
 }

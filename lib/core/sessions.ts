@@ -7,7 +7,7 @@ import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
 import { ability, isLive, isRevoked, isSessionId, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
 import { demandRoom, excessOf, type SessionLimit } from './session-limit.js'
-import { prove, settle, type Work } from './settle.js'
+import { prove, renew, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
 import { type Tokens } from './tokens.js'
 import { type User, type Users } from './user.js'
@@ -21,6 +21,8 @@ export interface SessionsOptions {
   readonly rotation: RotationPolicy
   /** The longest a session lasts, however often it is refreshed. */
   readonly absolute: Seconds
+  /** Whether every answer holds the live refresh token, also where the client has it: right for all but cookies. */
+  readonly repeatRefreshToken?: boolean
   readonly timeouts: Timeouts
   /** How many live sessions a subject may have. Needs a store with `list`. */
   readonly limit?: SessionLimit | undefined
@@ -52,6 +54,11 @@ export interface Sessions {
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<Issued>
   /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   refresh (token: string, context: RequestContext): Promise<Issued>
+  /**
+   * Goes on with the session of an access token and gives it a refresh token, since that expired or is missing; `expired`
+   * must be of the same session. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   */
+  renew (claims: AccessClaims, context: RequestContext, expired?: string): Promise<Issued>
   /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED, or FST_AUTH_SESSION_ENDED where that is known. */
   authenticate (token: string): AccessClaims
   /** Whether `authenticate` could tell that the session is live. If not, `confirm` asks the store. */
@@ -62,44 +69,35 @@ export interface Sessions {
   authenticateStrict (token: string): Promise<AccessClaims>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
+  /**
+   * Ends every session of a user whose password changes, and starts a new one that is remembered as `remember` says.
+   * `change` writes the password; what it throws goes on. Throws as `login` does.
+   */
+  changePassword (claims: Holder, user: User, change: () => Promise<void>, context: RequestContext, remember?: boolean): Promise<Issued>
   /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
   logout (token: string, context: RequestContext): Promise<boolean>
-  /** The session of a refresh token that has not expired, by its signature alone: it may have ended. Null for any other text. */
-  holder (token: string): Holder | null
+  /** What a refresh token that has not expired says, by its signature alone: its session may have ended. Null for any other text. */
+  holder (token: string): RefreshClaims | null
   /** The subject's live sessions, oldest first. */
   list (subject: string): Promise<Session[]>
   /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
   revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean>
   /** Ends all sessions of a subject, or all but one. Resolves to how many. */
   revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number>
-  /** Deletes rows that nobody needs any more. Resolves to how many. */
+  /** Deletes rows that nobody needs any more. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
   purgeExpired (): Promise<number>
 }
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
-  const { store, tokens, access, timeouts, findById, limitRefresh, appClaims, revocations } = options
+  const { store, tokens, access, timeouts, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
   const policy = options.rotation
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
 
-  return {
-    async login (subject, context, { claims = {}, remember = true, user, replaces } = {}) {
-      if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-      const work = begin(context)
-      const owner = user ?? await findUser(subject, work)
-      const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
-
-      const held = heldBy(subject, replaces)
-      if (options.limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, options.limit, work)
-
-      const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
-      await work.bounded(() => store.create(session))
-      context.emit({ type: 'login', subject, sessionId: session.id })
-      // The one that this browser held makes room first.
-      if (held !== null) await end({ id: held, subject }, 'superseded', work)
-      if (options.limit !== undefined) await endOldest(subject, options.limit, work)
-      return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at) }
+  const sessions: Sessions = {
+    async login (subject, context, { replaces, ...options } = {}) {
+      return await start(subject, context, { ...options, held: heldBy(subject, replaces) })
     },
 
     async refresh (token, context) {
@@ -112,8 +110,21 @@ export function createSessions (options: SessionsOptions): Sessions {
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
       const { session, outcome } = await settle(store, policy, presented, claimedSession(claims), work)
       context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-      const refreshToken = outcome === 'hold' ? null : issuer.refresh(session, claims.remember !== false, work.at)
-      return { ...issuer.access(session, app, work.at), refreshToken }
+      const known = outcome === 'hold' && !repeatRefreshToken
+      return { ...issuer.access(session, app, work.at), refreshToken: known ? null : issuer.refresh(session, claims.remember !== false, work.at) }
+    },
+
+    async renew (claims, context, expired) {
+      const work = begin(context)
+      // A browser drops a cookie at its Max-Age: one that is missing had one, and one that it still sends may have none.
+      const held = expired === undefined ? null : readRefreshClaims(tokens.verifyRefresh(expired)?.payload)
+      if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+      await limitRefresh?.(claims, context)
+      const user = await admit(claims, work)
+      const app = await makeAppClaims(user, work)
+      const session = await renew(store, policy, claims.sid, work)
+      context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
+      return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, held?.remember !== false, work.at) }
     },
 
     authenticate,
@@ -142,7 +153,17 @@ export function createSessions (options: SessionsOptions): Sessions {
       const app = await makeAppClaims(user, work)
       const session = await prove(store, sid, work)
       context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-      return { ...issuer.access(session, app, work.at), refreshToken: null }
+      return { ...issuer.access(session, app, work.at), refreshToken: repeatRefreshToken ? issuer.refresh(session, true, work.at) : null }
+    },
+
+    async changePassword ({ sub, sid }, user, change, context, remember) {
+      // Ended before the change, so that nothing is changed when the store cannot be reached, and after it, since somebody
+      // may have logged in with the old password meanwhile.
+      await sessions.revokeAll(sub, 'password_changed', context, sid)
+      await change()
+      const issued = await start(sub, context, { user, remember, held: sid })
+      await sessions.revokeAll(sub, 'password_changed', context, issued.claims.sid)
+      return issued
     },
 
     async logout (token, context) {
@@ -181,12 +202,29 @@ export function createSessions (options: SessionsOptions): Sessions {
     async purgeExpired () {
       // Rows stay one access lifetime longer, so that a last access token still learns how its session ended.
       // No deadline: it works in batches beside live traffic for as long as it needs.
-      return await ability(store, 'purgeExpired')(now() - access.expiresIn)
+      return await store.purgeExpired?.(now() - access.expiresIn) ?? 0
     }
   }
+  return sessions
 
   function begin (context: RequestContext): Work {
     return { bounded: startDeadline(timeouts), context, at: now() }
+  }
+
+  /** Starts a session; the one that this browser held, if any, makes room first. */
+  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<Issued> {
+    if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
+    const work = begin(context)
+    const owner = user ?? await findUser(subject, work)
+    const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
+    if (limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, limit, work)
+
+    const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
+    await work.bounded(() => store.create(session))
+    context.emit({ type: 'login', subject, sessionId: session.id })
+    if (held !== null) await end({ id: held, subject }, 'superseded', work)
+    if (limit !== undefined) await endOldest(subject, limit, work)
+    return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at) }
   }
 
   function authenticate (token: string): AccessClaims {
@@ -212,7 +250,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   /** The user whose session is refreshed. One who is gone or disabled loses it. */
-  async function admit (claims: RefreshClaims, work: Work): Promise<User | null> {
+  async function admit (claims: Holder, work: Work): Promise<User | null> {
     try {
       return await findUser(claims.sub, work)
     } catch (error) {

@@ -1,7 +1,7 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Bounded } from './deadline.js'
 import { type RequestContext } from './events.js'
-import { decide, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation.js'
+import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation.js'
 import { isLive, type Session, type SessionStore } from './session.js'
 import { type EpochSeconds } from './time.js'
 
@@ -70,6 +70,20 @@ export async function prove (store: SessionStore, id: string, { bounded, at }: W
     const { generation, previous, rotatedAt, idleExpiresAt } = session
     const proven = await bounded(() => store.advance(id, generation, { generation, previous, rotatedAt, idleExpiresAt, authTime: at }))
     if (proven !== null) return proven
+  }
+  throw busy()
+}
+
+/** Brings a session to where a valid access token of it takes it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+export async function renew (store: SessionStore, policy: RotationPolicy, id: string, { bounded, context, at }: Work): Promise<Session> {
+  for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
+    const session = await bounded(() => store.get(id))
+    if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    const decision = decideRenewal(session, context.userAgent, policy, at)
+    if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
+    if ('answer' in decision) return session
+    const renewed = await bounded(() => store.advance(id, session.generation, decision.change))
+    if (renewed !== null) return renewed
   }
   throw busy()
 }

@@ -12,6 +12,7 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   login: 'info',
   login_failed: 'info',
   refresh: 'debug',
+  renewed: 'info',
   reuse: 'warn',
   logout: 'info',
   reauthenticated: 'info',
@@ -19,7 +20,9 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   revoked: 'info',
   cross_site_refused: 'warn',
   throttled: 'warn',
-  revocation_feed: 'warn'
+  revocation_feed: 'warn',
+  keys_changed: 'info',
+  keys_reload_failed: 'warn'
 }
 
 /** Builds the audit over the app's clock and its listener, if it has one. */

@@ -7,7 +7,7 @@ import { type HttpRequestAuth } from './request-auth.js'
 /** A hook for onRequest or preHandler, or for @fastify/auth. It waits for nothing, so it costs no promise. */
 export type AuthenticateHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void
 
-/** The hooks that protect routes. */
+/** The hooks that protect routes. Those of a whole app refuse nobody on our own routes, which say themselves who may call them. */
 export interface AuthenticateHooks {
   /** Only with a valid access token; `request.auth.claims` are its claims. */
   readonly authenticate: AuthenticateHook
@@ -29,20 +29,32 @@ export function demandsAccessToken (hook: object): boolean {
   return demanding.has(hook)
 }
 
+/** What the routes of the plugin itself do about these hooks. */
+export interface OwnRoutes {
+  /** As `AuthenticateHooks.authenticate`, for a route of ours that needs it. */
+  readonly authenticate: AuthenticateHook
+  /** What the config of a route holds that says itself who may call it: a hook of the whole app refuses nobody there. */
+  readonly exempt: object
+}
+
 /** Builds the hooks; `authOf` gives the `request.auth` of a request. */
-export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): AuthenticateHooks {
-  const authenticate = hook(request => authOf(request).authenticateNow())
+export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): { hooks: AuthenticateHooks, ownRoutes: OwnRoutes } {
+  const exempt = Symbol('a route of this registration')
+  // Asked only about a refusal: to ask costs more than all the rest of a request that is let through.
+  const isExempt = (request: FastifyRequest): boolean => exempt in request.routeOptions.config
+  const authenticateNow = (request: FastifyRequest): Promise<void> | void => authOf(request).authenticateNow()
+  const authenticate = hook(authenticateNow, isExempt)
 
   const authenticateStrict: onRequestAsyncHookHandler = async (request, reply) => {
     try {
       await authOf(request).authenticateStrict()
     } catch (error) {
-      throw challenge(error, reply)
+      if (!isExempt(request)) throw challenge(error, reply)
     }
   }
   demanding.add(authenticateStrict)
 
-  return {
+  const hooks: AuthenticateHooks = {
     authenticate,
 
     authenticateOptional (request, reply, done) {
@@ -60,28 +72,34 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
         }
         const pending = auth.authenticateNow()
         return pending === undefined ? demandFresh() : pending.then(demandFresh)
-      })
+      }, isExempt)
     },
 
     authenticateStrict
   }
+  return { hooks, ownRoutes: { authenticate: hook(authenticateNow, () => false), exempt: { [exempt]: true } } }
 }
 
 /** A hook from a check that throws or rejects. */
-function hook (check: (request: FastifyRequest) => Promise<void> | void): AuthenticateHook {
+function hook (check: (request: FastifyRequest) => Promise<void> | void, isExempt: (request: FastifyRequest) => boolean): AuthenticateHook {
   const authenticating: AuthenticateHook = (request, reply, done) => {
     let pending: Promise<void> | void
     try {
       pending = check(request)
     } catch (error) {
-      return done(challenge(error, reply))
+      return refuse(error, request, reply, done)
     }
     // Not in the `try`: what a later handler throws is no refusal of ours.
     if (pending === undefined) return done()
-    pending.then(() => done(), error => done(challenge(error, reply)))
+    pending.then(() => done(), error => refuse(error, request, reply, done))
   }
   demanding.add(authenticating)
   return authenticating
+
+  function refuse (error: unknown, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
+    if (isExempt(request)) done()
+    else done(challenge(error, reply))
+  }
 }
 
 /** Puts the headers of a refusal on the reply itself: those of an error get lost in a host's own error handler. */

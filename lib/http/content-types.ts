@@ -3,7 +3,7 @@ import { type FastifyInstance, type FastifyRequest } from 'fastify'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Reads a form body of this route; null refuses it. Routes without it take JSON only. */
-    readForm?: (body: string) => unknown
+    readForm?: ((body: string) => unknown) | undefined
   }
 }
 
@@ -42,5 +42,5 @@ function unsupported (): Error {
 }
 
 function badForm (): Error {
-  return Object.assign(new Error('body/grant_type must be "password", and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  return Object.assign(new Error('body/grant_type must be the one of this route, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }

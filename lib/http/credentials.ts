@@ -15,8 +15,8 @@ export const loginSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of a signup. */
-export const signupSchema = {
+/** The body of a signup, and of a login that sets no cookie, so that there is nothing to remember. */
+export const credentialsSchema = {
   type: 'object',
   properties: { username, password },
   required: ['username', 'password'],
@@ -39,11 +39,33 @@ export const passwordSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
+/** The body of refresh and logout where the client keeps the refresh token itself. */
+export const refreshTokenSchema = {
+  type: ['object', 'null'],
+  properties: { refresh_token: { type: 'string', description: 'Or send it as "Authorization: Bearer <token>".' } },
+  additionalProperties: false
+} as const satisfies JsonSchema
+
+/** The body that asks whether an access token is good. */
+export const verifySchema = {
+  type: 'object',
+  properties: { token: { type: 'string', description: 'An access token.' } },
+  required: ['token'],
+  additionalProperties: false
+} as const satisfies JsonSchema
+
+/** The answer: what it says, the app's own claims too. */
+export const verifiedSchema = {
+  type: 'object',
+  properties: { claims: { type: 'object', description: 'The claims of the token.', additionalProperties: true } },
+  required: ['claims']
+} as const satisfies JsonSchema
+
 /** Who somebody says they are, and the proof. */
 export type Credentials = FromSchema<typeof loginSchema>
 
 /** A body schema in which the username is called what the app calls it. */
-export function withUsernameField ({ properties: { username, ...others }, ...schema }: typeof loginSchema | typeof signupSchema, field: string): JsonSchema {
+export function withUsernameField ({ properties: { username, ...others }, ...schema }: typeof loginSchema | typeof credentialsSchema, field: string): JsonSchema {
   return { ...schema, properties: { [field]: username, ...others }, required: [field, 'password'] }
 }
 
@@ -54,15 +76,15 @@ export function readCredentials (body: Record<string, unknown>, field: string): 
 }
 
 /**
- * The credentials of an OAuth2 password form. Fields of the standard that mean nothing here (scope, client_id, …) and
- * unknown ones are ignored, and an empty one was not sent (RFC 6749 section 3.2); one sent twice is not, nor is another
- * grant_type: null then.
+ * The body that a form of OAuth2 stands for (RFC 6749 sections 4.3.2 and 6): `names` says what its fields are called
+ * there. Fields of the standard that mean nothing here (scope, client_id, …) and unknown ones are ignored, and an empty
+ * one was not sent (section 3.2); one sent twice is not, nor is another grant_type: null then.
  */
-export function readPasswordForm (body: string, field: string): Record<string, string> | null {
+export function readGrantForm (body: string, grantType: string, names: Readonly<Record<string, string>>): Record<string, string> | null {
   const form = new URLSearchParams(body)
-  const known = ['grant_type', 'username', 'password'].map(name => form.getAll(name))
-  if (known.some(values => values.length > 1)) return null
-  const [grantType = 'password', name, password] = known.map(([value]) => value === '' ? undefined : value)
-  if (grantType !== 'password') return null
-  return { ...(name !== undefined && { [field]: name }), ...(password !== undefined && { password }) }
+  const sent = ['grant_type', ...Object.keys(names)].flatMap(name => form.getAll(name).map(value => [name, value] as const))
+  if (new Set(sent.map(([name]) => name)).size < sent.length) return null
+  const { grant_type: type = grantType, ...fields } = Object.fromEntries(sent.filter(([, value]) => value !== ''))
+  if (type !== grantType) return null
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [String(names[name]), value]))
 }

@@ -13,7 +13,7 @@ export interface SessionAdministration {
   revoke (id: string): Promise<boolean>
   /** Ends all sessions of a subject, e.g. after a password reset. Resolves to how many. */
   revokeAll (subject: string): Promise<number>
-  /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many. */
+  /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
   purgeExpired (): Promise<number>
 }
 
@@ -21,6 +21,8 @@ export interface SessionAdministration {
 export interface InstanceDecorators extends AuthenticateHooks {
   /** The claims of an access token that came another way, e.g. over a WebSocket. Throws as `authenticate` refuses. */
   readonly verifyAccessToken: (token: string) => AccessClaims
+  /** Reads keys again that come from a function or a key set. Rejects where that fails; the old ones then stay in use. */
+  readonly reloadKeys: () => Promise<void>
   readonly sessions: SessionAdministration
   /** For apps with their own signup or password reset. */
   readonly passwords: Passwords

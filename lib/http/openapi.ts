@@ -2,53 +2,43 @@ import { type FastifySchema, type RouteOptions } from 'fastify'
 import { messageOf, statusOf, type AuthErrorCode } from '../errors.js'
 import { demandsAccessToken } from './authenticate.js'
 import { type JsonSchema } from './json-schema.js'
+import { ACCESS_TOKEN_SCHEME, type SecurityScheme } from './security-schemes.js'
 
-/** The name of the access token's security scheme in an OpenAPI document. */
-export const ACCESS_TOKEN_SCHEME = 'accessToken'
-/** The name of the refresh cookie's. */
-export const REFRESH_COOKIE_SCHEME = 'refreshCookie'
-
-type SecurityScheme = Readonly<Record<string, unknown>>
-
-/** The security schemes by name. With a login route, Swagger UI's Authorize logs in by its password form. */
-export function securitySchemes (cookieName: string, tokenUrl: string | null): Readonly<Record<string, SecurityScheme>> {
-  return {
-    [ACCESS_TOKEN_SCHEME]: tokenUrl === null
-      ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl, scopes: {} } } },
-    [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.', in: 'cookie', name: cookieName }
-  }
-}
-
-/** The schemes in the words of Swagger 2, which knows neither bearer tokens nor cookies. */
-const SECURITY_DEFINITIONS: Readonly<Record<string, SecurityScheme>> = {
-  [ACCESS_TOKEN_SCHEME]: { type: 'apiKey', description: 'Bearer, a space, and the access token.', in: 'header', name: 'Authorization' },
-  [REFRESH_COOKIE_SCHEME]: { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.', in: 'header', name: 'Cookie' }
-}
+type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operationId?: string }>>>>
 
 /** What @fastify/swagger gives a route's own transform: one of two documents. */
 interface TransformInput {
-  readonly schema: FastifySchema
+  readonly schema: FastifySchema & { readonly operationId: string }
   readonly url: string
-  readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> } }
-  readonly swaggerObject?: { securityDefinitions?: Record<string, unknown> }
+  readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> }, readonly paths?: Paths }
+  readonly swaggerObject?: { securityDefinitions?: Record<string, unknown>, readonly paths?: Paths }
 }
 
 /**
  * A route's own transform for @fastify/swagger. It declares our schemes, since naming an undeclared one breaks the whole
  * document, and leaves out a body that can only be empty, since Swagger UI would ask for it.
  */
-export function describeRoute (schemes: ReturnType<typeof securitySchemes>): (input: TransformInput) => { schema: FastifySchema, url: string } {
-  return ({ schema: { body, ...schema }, url, openapiObject, swaggerObject }) => {
+export function describeRoute (schemes: readonly SecurityScheme[]): (input: TransformInput) => { schema: FastifySchema, url: string } {
+  const inWordsOf = (language: 'openapi' | 'swagger') => Object.fromEntries(schemes.map(scheme => [scheme.name, scheme[language]]))
+  return ({ schema: { body, operationId, ...schema }, url, openapiObject, swaggerObject }) => {
     if (openapiObject !== undefined) {
       const components = openapiObject.components ??= {}
-      components.securitySchemes = { ...schemes, ...components.securitySchemes }
+      components.securitySchemes = { ...inWordsOf('openapi'), ...components.securitySchemes }
     }
     if (swaggerObject !== undefined) {
-      swaggerObject.securityDefinitions = { ...SECURITY_DEFINITIONS, ...swaggerObject.securityDefinitions }
+      swaggerObject.securityDefinitions = { ...inWordsOf('swagger'), ...swaggerObject.securityDefinitions }
     }
-    return { schema: hasFields(body) ? { ...schema, body } : schema, url }
+    const named = { ...schema, operationId: freeName(operationId, { ...openapiObject?.paths, ...swaggerObject?.paths }) }
+    return { schema: hasFields(body) ? { ...named, body } : named, url }
   }
+}
+
+/** An operationId is there once in a document, also where we are registered twice: `login`, then `login2`. */
+function freeName (name: string, paths: Paths): string {
+  const taken = new Set(Object.values(paths).flatMap(methods => Object.values(methods).map(({ operationId }) => operationId)))
+  let free = name
+  for (let number = 2; taken.has(free); number++) free = `${name}${number}`
+  return free
 }
 
 function hasFields (body: unknown): boolean {

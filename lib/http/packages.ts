@@ -1,6 +1,6 @@
 import fastifyCookie from '@fastify/cookie'
 import { type FastifyInstance } from 'fastify'
-import { type KeyRing, type TokenKind } from '../core/keys.js'
+import { type KeyRings } from '../core/keys.js'
 import { type Tokens } from '../core/tokens.js'
 import { type SerializeCookie } from './cookie.js'
 import { createTokens } from './tokens.js'
@@ -15,7 +15,7 @@ export interface Packages {
  * Registers @fastify/jwt and, unless the host has it, @fastify/cookie: in a context of our own, so that the host can
  * register either for itself, before us or after.
  */
-export async function registerPackages (fastify: FastifyInstance, rings: Record<TokenKind, KeyRing>): Promise<Packages> {
+export async function registerPackages (fastify: FastifyInstance, rings: () => KeyRings): Promise<Packages> {
   let packages!: Packages // assigned below: `register` waits for the context, or rejects
   await fastify.register(async scope => {
     if (!scope.hasPlugin('@fastify/cookie')) await scope.register(fastifyCookie)

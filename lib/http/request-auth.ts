@@ -1,14 +1,14 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { subjectOf, type AccessClaims, type AppClaims, type Holder } from '../core/claims.js'
+import { subjectOf, type AccessClaims, type AppClaims, type RefreshClaims } from '../core/claims.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
 import { type User } from '../core/user.js'
-import { AuthError } from '../errors.js'
+import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Audit } from './audit.js'
 import { bearerToken } from './bearer.js'
-import { type RefreshCookie } from './cookie.js'
+import { type Delivery } from './delivery.js'
 import { toDevice, type Device } from './device.js'
 import { toGrant, type Grant } from './grant.js'
 
@@ -21,11 +21,14 @@ export interface RequestAuth {
   readonly claims: AccessClaims
   /** Authenticates the request by its access token. Rejects with FST_AUTH_ACCESS_TOKEN_MISSING, _INVALID or _EXPIRED. */
   authenticate (): Promise<AccessClaims>
-  /** Starts a session for somebody whom the app has recognised in its own way; sets the cookie. */
+  /**
+   * Starts a session for somebody whom the app has recognised in its own way; sets the cookie, if there is one to set.
+   * With `remember: false` that ends with the browser.
+   */
   login (subject: string | number, options?: { claims?: AppClaims, remember?: boolean }): Promise<Grant>
-  /** Swaps the refresh cookie for a new access token; sets the cookie where it changed. */
+  /** Swaps the refresh token for a new access token; sets the cookie where it changed. */
   refresh (): Promise<Grant>
-  /** Ends the session of the refresh cookie, else that of the access token; clears the cookie. */
+  /** Ends the session of the refresh token, else that of the access token; clears the cookie. */
   logout (): Promise<void>
   /** The caller's sessions, oldest first. Needs an authenticated request, as the two below do. */
   sessions (): Promise<Device[]>
@@ -38,13 +41,19 @@ export interface RequestAuth {
 /** What requests need of the plugin. */
 export interface RequestAuthDependencies {
   readonly sessions: Sessions
-  readonly cookie: RefreshCookie
+  readonly delivery: Pick<Delivery, 'read' | 'give' | 'forget'>
+  /** Whether an access token stands in for a refresh token that expired or is missing. */
+  readonly renewWithAccessToken: boolean
   readonly audit: Audit
   /** The reply of a request. Throws where a hook asks that runs before ours. */
   replyOf (request: FastifyRequest): FastifyReply
+  /** Where keys change: reads them again for an access token whose key is not here; undefined where that would not help. */
+  readonly seekKey?: ((token: string) => Promise<void> | undefined) | undefined
 }
 
 const MAX_USER_AGENT_LENGTH = 256
+
+const GONE: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_EXPIRED'])
 
 /** `request.auth` of one request. A class, since one is made for every authenticated request. */
 export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestContext {
@@ -76,14 +85,14 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return this.#authenticated().sub
   }
 
-  /** The session that the access token belongs to. Throws as `subject` does. */
-  get session (): Holder {
+  /** The claims of their access token, which name its session. Throws as `subject` does. */
+  get session (): AccessClaims {
     return this.#authenticated()
   }
 
-  /** The session of the refresh cookie, by its signature alone; null without one, or with two that differ. */
-  get holder (): Holder | null {
-    const [token, ...others] = this.#plugin.cookie.read(this.#request)
+  /** The session of the refresh token, by its signature alone; null without one, or with two that differ. */
+  get holder (): RefreshClaims | null {
+    const [token, ...others] = this.#plugin.delivery.read(this.#request)
     return token === undefined || others.length > 0 ? null : this.#plugin.sessions.holder(token)
   }
 
@@ -93,11 +102,23 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   /**
-   * As `authenticate`, for the hooks, which most requests go through: a promise only if the store has to be asked.
+   * As `authenticate`, for the hooks, which most requests go through: a promise only if the store has to be asked, or
+   * for a new key.
    */
   authenticateNow (): Promise<void> | void {
+    const token = this.#accessToken()
+    try {
+      return this.#authenticateBy(token)
+    } catch (error) {
+      const sought = this.#plugin.seekKey?.(token)
+      if (sought === undefined) throw error
+      return sought.then(() => this.#authenticateBy(token))
+    }
+  }
+
+  #authenticateBy (token: string): Promise<void> | void {
     const { sessions } = this.#plugin
-    const claims = sessions.authenticate(this.#accessToken())
+    const claims = sessions.authenticate(token)
     if (sessions.isCertain(claims)) {
       this.claims = claims
       return
@@ -108,6 +129,14 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   async authenticate (): Promise<AccessClaims> {
     await this.authenticateNow()
     return this.#authenticated()
+  }
+
+  /** The claims of any access token, judged as by `authenticate`; the request stays whose it is. */
+  async verify (token: string): Promise<AccessClaims> {
+    const { sessions } = this.#plugin
+    const claims = sessions.authenticate(token)
+    if (!sessions.isCertain(claims)) await sessions.confirm(claims)
+    return claims
   }
 
   async authenticateStrict (): Promise<AccessClaims> {
@@ -129,34 +158,32 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return this.#grant(await this.#plugin.sessions.reauthenticate(this.#authenticated(), user, this))
   }
 
-  /**
-   * Ends every session of a user whose password changes, around the change: before, so that nothing is changed when the
-   * store cannot be reached; after, since somebody may have logged in with the old password meanwhile. A new one starts.
-   */
+  /** As `Sessions.changePassword`; the new cookie is kept as long as the old one was to be. */
   async changePassword (user: User, change: () => Promise<void>): Promise<Grant> {
-    const { sessions } = this.#plugin
-    const { sub, sid } = this.#authenticated()
-    await sessions.revokeAll(sub, 'password_changed', this, sid)
-    await change()
-    const issued = await sessions.login(sub, this, { user })
-    await sessions.revokeAll(sub, 'password_changed', this, issued.claims.sid)
-    return this.#grant(issued)
+    const remember = this.holder?.remember
+    return this.#grant(await this.#plugin.sessions.changePassword(this.#authenticated(), user, change, this, remember))
   }
 
   async refresh (): Promise<Grant> {
-    const [token, ...others] = this.#plugin.cookie.read(this.#request)
-    if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+    const [token, ...others] = this.#plugin.delivery.read(this.#request)
     // Two different cookies of our name: a sibling domain may have tossed one in, so neither is believed.
     if (others.length > 0) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-    return this.#grant(await this.#plugin.sessions.refresh(token, this))
+    try {
+      if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+      return this.#grant(await this.#plugin.sessions.refresh(token, this))
+    } catch (refusal) {
+      const claims = this.#standIn(refusal)
+      if (claims === null) throw refusal
+      return this.#grant(await this.#plugin.sessions.renew(claims, this, token))
+    }
   }
 
   async logout (): Promise<void> {
-    const { sessions, cookie } = this.#plugin
+    const { sessions, delivery } = this.#plugin
     let ended = false
-    for (const token of cookie.read(this.#request)) ended = await sessions.logout(token, this) || ended
+    for (const token of delivery.read(this.#request)) ended = await sessions.logout(token, this) || ended
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
-    cookie.clear(this.#reply())
+    delivery.forget(this.#reply())
     this.claims = null
   }
 
@@ -178,16 +205,27 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async #start (subject: string, options: LoginOptions): Promise<Grant> {
-    const [replaces, ...others] = this.#plugin.cookie.read(this.#request)
+    const [replaces, ...others] = this.#plugin.delivery.read(this.#request)
     const held = others.length > 0 ? undefined : replaces
     return this.#grant(await this.#plugin.sessions.login(subject, this, { ...options, replaces: held }))
   }
 
   #grant (issued: Issued): Grant {
     this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1, in routes of the app too
-    if (issued.refreshToken !== null) this.#plugin.cookie.set(this.#reply(), issued.refreshToken)
+    const given = issued.refreshToken === null ? {} : this.#plugin.delivery.give(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
-    return toGrant(issued)
+    return { ...toGrant(issued), ...given }
+  }
+
+  /** The claims of the access token that stands in for a refresh token which is gone; null where none may. */
+  #standIn (refusal: unknown): AccessClaims | null {
+    const { renewWithAccessToken, sessions } = this.#plugin
+    if (!renewWithAccessToken || !(refusal instanceof AuthError) || !GONE.has(refusal.code)) return null
+    try {
+      return sessions.authenticate(this.#accessToken())
+    } catch {
+      return null
+    }
   }
 
   #reply (): FastifyReply {

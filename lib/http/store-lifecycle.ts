@@ -3,11 +3,16 @@ import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type Revocations } from '../core/revocations.js'
 import { type SessionStore } from '../core/session.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../core/time.js'
 
-/** Opens the store when the app is ready to listen. */
-export function openOnReady (fastify: FastifyInstance, store: SessionStore, timeouts: Timeouts): void {
+/** Opens the store when the app is ready to listen, and compares its clock with ours. */
+export function openOnReady (fastify: FastifyInstance, store: SessionStore, timeouts: Timeouts, clock: Clock): void {
   const open = store.open?.bind(store)
-  if (open !== undefined) fastify.addHook('onReady', async () => await openStore(open, timeouts, fastify.log))
+  const storeNow = store.now?.bind(store)
+  fastify.addHook('onReady', async () => {
+    if (open !== undefined && !await openStore(open, timeouts, fastify.log)) return
+    if (storeNow !== undefined) await compareClocks(storeNow, clock, timeouts, fastify.log)
+  })
 }
 
 /** Hears of ended sessions from when the app is ready until it closes. */
@@ -27,12 +32,31 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
 }
 
 /** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */
-async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
+async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
     await startDeadline(timeouts)(open)
+    return true
   } catch (error) {
     const { cause } = error as Error // an AuthError: nothing else leaves a deadline
     if (cause instanceof TypeError) throw cause
     log.warn({ err: cause }, 'auth: the session store cannot be reached at start: logins and refreshes answer 503 until it can')
+    return false
+  }
+}
+
+/** Warns where the clocks differ by more than this. */
+const CLOCKS_DIFFER: Seconds = 2
+
+/** The store's clock stands for those of the other instances. Nothing depends on it: an app whose clock is wrong goes on. */
+async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
+  try {
+    const before = clock()
+    const there = await startDeadline(timeouts)(storeNow)
+    const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
+    if (!(Math.abs(difference) > CLOCKS_DIFFER)) return
+    const by = `${Math.abs(difference)} s ${difference > 0 ? 'ahead of' : 'behind'}`
+    log.warn(`auth: the clock of this process is ${by} that of the session store: set all machines by one time server, since instances may differ by a third of refreshToken.grace and by accessToken.leeway`)
+  } catch (error) {
+    log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // as above
   }
 }

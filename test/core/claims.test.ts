@@ -1,5 +1,5 @@
 import t from 'tap'
-import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, subjectOf, toAppClaims, type AccessPolicy } from '../../lib/core/claims.js'
+import { accessClaims, claimedSession, isSubject, judgeAccessClaims, MAX_APP_CLAIMS, MAX_SUBJECT_LENGTH, readRefreshClaims, refreshClaims, subjectOf, toAppClaims, type AccessPolicy } from '../../lib/core/claims.js'
 import { type Session } from '../../lib/core/session.js'
 import { type EpochSeconds } from '../../lib/core/time.js'
 import { codeOf } from '../support/core.js'
@@ -82,6 +82,13 @@ t.test('an app\'s claims are an object that JSON can carry', async t => {
   circle['circle'] = circle
   for (const value of [...NO_PAYLOADS, { big: 1n }, circle, { toJSON: () => 'text' }]) t.throws(() => toAppClaims(value), typeof value)
   t.strictSame(toAppClaims({ role: 'admin', since: new Date(0), none: undefined }), { role: 'admin', since: '1970-01-01T00:00:00.000Z' })
+})
+
+t.test('an app\'s claims have a size that a token can carry, counted in bytes', async t => {
+  const frame = '{"name":""}'.length
+  t.ok(toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame) }))
+  t.throws(() => toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame + 1) }), { name: 'TypeError' })
+  t.throws(() => toAppClaims({ name: 'é'.repeat(MAX_APP_CLAIMS / 2) }), { name: 'TypeError' })
 })
 
 t.test('good access claims are given back as they are, with what the app added', async t => {

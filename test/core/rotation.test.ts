@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decide, isYoung, rotation, type Decision, type Presented, type RotationPolicy } from '../../lib/core/rotation.js'
+import { decide, decideRenewal, isYoung, rotation, type Decision, type Presented, type RotationPolicy } from '../../lib/core/rotation.js'
 import { type Session } from '../../lib/core/session.js'
 
 const NOW = 1_893_456_000
@@ -191,3 +191,24 @@ t.test('a rotation goes one generation on and remembers the one it replaces', as
 function decided (generation: number, { age = 0, row, policy: own, token }: Row): Decision {
   return decide(sessionOf(age, row), presentedOf(generation, token), { ...policy, ...own }, NOW)
 }
+
+t.test('a renewal by an access token', async t => {
+  const RENEWALS: Array<[title: string, row: Row, decision: Decision]> = [
+    ['of a young generation: replayed, so that tabs converge', { age: 0 }, replay],
+    ['a second before the end of grace: replayed', { age: GRACE - 1 }, replay],
+    ['at the end of grace: rotated', { age: GRACE }, rotate],
+    ['after the idle end: rotated', { age: IDLE }, rotate],
+    ['of a young generation after its idle end: rotated', { age: 0, row: { idleExpiresAt: NOW } }, rotate],
+    ['where nothing rotates: rotated all the same, since the refresh token is gone', { age: GRACE, policy: never }, rotate],
+    ['without a grace window: rotated at once', { age: 0, policy: strict }, rotate],
+    ['near the absolute end: no further than that', { age: GRACE, row: { expiresAt: NOW + 1 } }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 1 } }],
+    ['at the absolute end: refused', { age: GRACE, row: { expiresAt: NOW } }, { refuse: 'expired' }],
+    ['of a session that ended: refused', { age: 0, row: { revokedAt: NOW, reason: 'logout' } }, { refuse: 'ended' }],
+    ['of one that ended by reuse: refused', { age: 0, row: { revokedAt: NOW, reason: 'reuse' } }, { refuse: 'reused' }],
+    ['by another browser, where that matters: refused', { age: 0, row: { userAgent: 'Firefox' }, policy: { bindUserAgent: true } }, { refuse: 'expired' }],
+    ['by another browser, where it does not: as any', { age: 0, row: { userAgent: 'Firefox' } }, replay]
+  ]
+  for (const [title, { age = 0, row, policy: over }, decision] of RENEWALS) {
+    t.strictSame(decideRenewal(sessionOf(age, row), null, { ...policy, ...over }, NOW), decision, title)
+  }
+})

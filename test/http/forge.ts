@@ -1,12 +1,20 @@
 import { createHmac } from 'node:crypto'
-import { deriveKeyRing, type HmacAlgorithm, type Key, type TokenKind } from '../../lib/core/keys.js'
+import { deriveKeyRing, type HmacAlgorithm, type TokenKind } from '../../lib/core/keys.js'
 import { SECRET, START } from '../support/server.js'
 
 const HASHES: Readonly<Record<string, string>> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
 
+/** A key as who forges with it has it. */
+export interface ForgersKey {
+  readonly kid: string
+  readonly algorithm: string
+  readonly secret: Buffer
+}
+
 /** The key that a server with `secret` signs tokens of a kind with. */
-export function keyOf (kind: TokenKind, secret = SECRET, algorithm: HmacAlgorithm = 'HS256'): Key {
-  return deriveKeyRing([secret], kind, algorithm).signing
+export function keyOf (kind: TokenKind, secret = SECRET, algorithm: HmacAlgorithm = 'HS256'): ForgersKey {
+  const { kid, verifies } = deriveKeyRing([secret], kind, algorithm).signing
+  return { kid, algorithm, secret: verifies.export() }
 }
 
 /** A JWS (RFC 7515) of any header, any payload and any key: text stands as it is, everything else becomes JSON. */
@@ -16,7 +24,7 @@ export function jws (header: unknown, payload: unknown, secret: string | Buffer,
 }
 
 /** The header that we write. */
-export function headerOf (kind: TokenKind, { kid, algorithm }: Pick<Key, 'kid' | 'algorithm'> = keyOf(kind)): Record<string, unknown> {
+export function headerOf (kind: TokenKind, { kid, algorithm }: Pick<ForgersKey, 'kid' | 'algorithm'> = keyOf(kind)): Record<string, unknown> {
   return { alg: algorithm, typ: kind === 'access' ? 'at+jwt' : 'rt+jwt', kid }
 }
 

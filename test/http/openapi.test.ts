@@ -1,3 +1,4 @@
+import ajvCompiler from '@fastify/ajv-compiler'
 import fastifySwagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -74,6 +75,12 @@ t.test('every route is described: name, summary, tag, proof, body and every answ
   }
 })
 
+t.test('a route that is off by default is described where it is on', async t => {
+  const { paths } = await documentOf(t, { options: { routes: { verify: '/verify' } } })
+  const { post: { operationId, security, responses } = { responses: {} } } = paths['/auth/verify'] ?? {}
+  t.strictSame([operationId, security, Object.keys(responses)], ['verify', [], ['200', '400', '401', '403', '413', '415', '500', '503']])
+})
+
 t.test('the document is one that tools can read', async t => {
   const document = await documentOf(t)
   t.match(document.openapi, /^3\.0/)
@@ -104,6 +111,20 @@ t.test('codes are named where they are answered, and none that is not ours', asy
   for (const code of ['FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED']) t.ok(named.has(code), code)
 })
 
+t.test('every schema is one, as JSON Schema itself says', async t => {
+  const compile = ajvCompiler()({}, { customOptions: {} })
+  const schemas: Array<readonly [route: string, schema: object]> = []
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.addHook('onRoute', ({ url, schema: { body, params, response } = {} }) => {
+    for (const schema of [body, params, ...Object.values(response ?? {})]) if (schema !== undefined) schemas.push([url, schema])
+  })
+  await app.register(refreshCookie, { secret: SECRET, users: userTable(), passwords: FAST_HASHING, routes: { verify: '/verify' } })
+  await app.ready()
+  t.ok(schemas.length > 80, `${schemas.length} schemas`)
+  for (const [url, schema] of schemas) t.doesNotThrow(() => compile({ schema, method: 'POST', url, httpPart: 'body' }), url)
+})
+
 t.test('no token is in a path or a query', async t => {
   for (const [route, { parameters = [] }] of ours(await documentOf(t))) t.strictSame(parameters.map(parameter => `${parameter.in} ${parameter.name}`), route.includes('{id}') ? ['path id'] : [], route)
 })
@@ -127,9 +148,48 @@ t.test('without a login route the access token is a plain bearer token', async t
   }
 })
 
+t.test('a grant that the app shapes is an open object, and Swagger UI looks for no token in it', async t => {
+  const { paths, components } = await documentOf(t, { options: { formatGrant: grant => ({ grant }) } })
+  t.match(paths['/auth/login']?.['post']?.responses['200'], { content: { 'application/json': { schema: { type: 'object', additionalProperties: true, properties: undefined } } } })
+  t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer' } })
+})
+
 t.test('the refresh cookie is called by its name', async t => {
   t.match((await documentOf(t)).components.securitySchemes, { refreshCookie: { type: 'apiKey', in: 'cookie', name: '__Host-Http-refresh' } })
   t.match((await documentOf(t, { options: { cookie: { name: '__Host-mine' } } })).components.securitySchemes, { refreshCookie: { name: '__Host-mine' } })
+})
+
+t.test('for native apps the refresh token is in bodies, and no cookie is spoken of', async t => {
+  const document = await documentOf(t, { options: { refreshToken: { delivery: 'body' } } })
+  for (const path of ['/auth/refresh', '/auth/logout']) {
+    const { post: { security, requestBody } = {} } = document.paths[path] ?? {}
+    t.strictSame(security, [{}, { refreshToken: [] }], path)
+    t.strictSame(Object.keys(requestBody?.content ?? {}), ['application/json', 'application/x-www-form-urlencoded'], path)
+  }
+  t.match(document.components.securitySchemes, { refreshToken: { type: 'http', scheme: 'bearer' } })
+  for (const path of ['/auth/login', '/auth/refresh', '/auth/password', '/auth/reauthenticate']) t.match(JSON.stringify(document.paths[path]?.['post']?.responses['200']), '"refresh_token"', path)
+  t.notMatch(JSON.stringify(document), /cookie|remember/i)
+})
+
+t.test('where an access token may stand in for the cookie, a refresh says so', async t => {
+  const { paths } = await documentOf(t, { options: { refreshToken: { renewWithAccessToken: true } } })
+  t.strictSame(paths['/auth/refresh']?.['post']?.security, [{ refreshCookie: [] }, { accessToken: [] }])
+  t.strictSame(paths['/auth/logout']?.['post']?.security, [{ refreshCookie: [] }])
+})
+
+t.test('registered twice, every operation still has a name of its own', async t => {
+  const twice = async (swagger: FastifyDynamicSwaggerOptions) => await documentOf(t, {
+    swagger,
+    routes (app) {
+      for (const prefix of ['/native', '/admin']) app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, prefix, refreshToken: { delivery: 'body' } }) })
+    }
+  })
+  for (const swagger of [{ openapi: {} }, { swagger: {} }]) {
+    const names = operations(await twice(swagger)).flatMap(([, { operationId }]) => operationId ?? [])
+    t.equal(new Set(names).size, names.length)
+    t.ok(['refresh', 'refresh2', 'refresh3'].every(name => names.includes(name)))
+  }
+  t.match((await twice({ openapi: {} })).components.securitySchemes, { refreshCookie: {}, refreshToken: {} })
 })
 
 t.test('routes that do not exist are not described', async t => {
@@ -158,6 +218,13 @@ t.test("a host's route is marked where it lets nobody pass without an access tok
   const marked = [{ accessToken: [] }]
   t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
   t.equal(paths['/schema']?.['get']?.summary, 'As it was')
+})
+
+t.test('a host that is protected as a whole says so once, and our routes keep their own word', async t => {
+  const { paths } = await documentOf(t, {
+    swagger: { openapi: { components: { securitySchemes: { accessToken: { type: 'http', scheme: 'bearer' } } }, security: [{ accessToken: [] }] } }
+  })
+  t.strictSame(['/health', '/auth/login', '/auth/refresh'].map(path => Object.values(paths[path] ?? {})[0]?.security), [undefined, [], [{ refreshCookie: [] }]])
 })
 
 t.test('a host keeps the schemes that it declares, and its own word on ours', async t => {

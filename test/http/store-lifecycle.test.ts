@@ -67,6 +67,48 @@ t.test('a store that is away for the moment does not: it is warned about', async
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 })
 
+const CLOCKS = [
+  { here: 1_767_225_600, there: 1_767_225_602.9, warning: null },
+  { here: 1_767_225_600.9, there: 1_767_225_598, warning: null },
+  { here: 1_767_225_600, there: 1_767_225_603, warning: /^auth: the clock of this process is 3 s behind that of the session store/ },
+  { here: 1_767_225_600, there: 1_767_222_000, warning: /^auth: the clock of this process is 3600 s ahead of that of the session store/ },
+  { here: 1_767_225_600, there: NaN, warning: null }
+]
+
+t.test('a clock that differs from the one of the store is warned about once, by how much', async t => {
+  for (const { here, there, warning } of CLOCKS) {
+    let asked = 0
+    const now = async () => {
+      asked++
+      return there
+    }
+    const { lines, stream } = keptLog(30)
+    const app = await appOver({ ...memoryStore(), now }, stream, { clock: () => here })
+    for (let i = 0; i < 2; i++) t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+    t.match(lines, warning === null ? [] : [{ level: 40, msg: warning }])
+    t.equal(lines.length, warning === null ? 0 : 1)
+    t.equal(asked, 1)
+    await app.close()
+  }
+})
+
+t.test('a store that does not tell the time is as good', async t => {
+  for (const now of [async () => { throw new Error('NOPERM') }, () => { throw new Error('NOPERM') }]) {
+    const { lines, stream } = keptLog(10)
+    const app = await appOver({ ...memoryStore(), now }, stream)
+    await app.ready()
+    t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), [{ level: 20, msg: 'auth: the time of the session store could not be read', err: { message: 'NOPERM' } }])
+    await app.close()
+  }
+})
+
+t.test('a store that is away is not asked for the time', async t => {
+  const store = { ...memoryStore(), open: async () => { throw new Error('away') }, now: async () => t.fail('it was asked') }
+  const app = await appOver(store as unknown as SessionStore) // fail gives a boolean
+  await app.ready()
+  await app.close()
+})
+
 t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
   const events: AuthEvent[] = []
   let tell = (_up: boolean): void => {}

@@ -159,13 +159,14 @@ export interface TestServer {
   browser (): Browser
 }
 
-/** An app with our plugin, routes that need a login, what `extend` adds, and the people who use it. */
-export async function server (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend: (app: FastifyInstance) => void = () => {}): Promise<TestServer> {
+/** An app with our plugin after what `prepare` adds, routes that need a login, what `extend` adds, and the people who use it. */
+export async function server (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend: (app: FastifyInstance) => void = () => {}, prepare: (app: FastifyInstance) => void = () => {}): Promise<TestServer> {
   const clock = testClock()
   const users = userTable()
   const store = faultyStore(options.store ?? memoryStore({ clock }))
   const events: AuthEvent[] = []
   const app = Fastify(fastifyOptions)
+  prepare(app)
   await app.register(refreshCookie, {
     secret: SECRET,
     clock,

@@ -35,7 +35,8 @@ export function routes (app: FastifyInstance): void {
 
 export async function verbs (auth: RequestAuth): Promise<void> {
   assertType<Same<Awaited<ReturnType<typeof auth.login>>, Grant>>()
-  assertType<Same<keyof Grant, 'access_token' | 'token_type' | 'expires_in'>>()
+  assertType<Same<keyof Grant, 'access_token' | 'token_type' | 'expires_in' | 'refresh_token'>>()
+  assertType<Same<Grant['refresh_token'], string | undefined>>()
   assertType<Same<Grant['token_type'], 'Bearer'>>()
   assertType<Same<Grant['expires_in'], number>>()
   await auth.login('ada')

@@ -1,4 +1,5 @@
 /** Compiled by `npm run typecheck`, never run: what the options take, and what an editor underlines. */
+import { createPrivateKey, createSecretKey } from 'node:crypto'
 import { type FastifyInstance } from 'fastify'
 import refreshCookie, { allowWeakHashing, memoryStore, refreshCookie as named, statelessStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
 
@@ -8,6 +9,9 @@ export const good: RefreshCookieOptions[] = [
   { secret },
   { secret: [secret, secret] },
   { secret, issuer: 'https://us.example', audience: ['api', 'web'], prefix: '/session', trustedOrigins: ['https://app.example'] },
+  { secret, keys: [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: createPrivateKey(secret) }, { kid: 'k0', algorithm: 'RS256', use: 'verify', publicKey: { kty: 'RSA', n: 'x', e: 'AQAB' }, withoutKid: true }] },
+  { secret: async () => [secret], keys: async () => [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: createSecretKey(secret, 'utf8') }], reloadKeysEvery: '1h', refreshToken: { secret: () => secret } },
+  { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example' },
   { secret, routes: { signup: false, login: '/sign-in' }, accounts: { usernameField: 'email' } },
   { secret, store: memoryStore({ clock: () => 0 }), clock: () => 0 },
   { secret, store: statelessStore() },
@@ -15,6 +19,8 @@ export const good: RefreshCookieOptions[] = [
   { secret, cookie: { name: '__Host-mine', path: '/', domain: 'example.com', sameSite: 'lax', secure: true, partitioned: false } },
   { secret, passwords: { memoryCost: 1024, timeCost: 2, parallelism: 1, minLength: 15, [allowWeakHashing]: true } },
   { secret, timeouts: { call: '2s', request: 3 }, onEvent (event) { if (event.type === 'reuse') console.log(event.subject, event.presented, event.at) } },
+  { secret, routes: { verify: '/verify', jwks: false }, refreshToken: { delivery: 'body' }, formatGrant: ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) },
+  { secret, refreshToken: { renewWithAccessToken: true }, formatGrant: async (grant, { route, claims }) => ({ ...grant, route, sub: claims.sub.toUpperCase() }) },
   // Read from an environment that may lack them, under exactOptionalPropertyTypes.
   { secret: process.env['AUTH_SECRET'], issuer: process.env['ISSUER'], cookie: { domain: process.env['COOKIE_DOMAIN'] }, accessToken: undefined }
 ]
@@ -32,10 +38,20 @@ export const wrong: RefreshCookieOptions[] = [
   { secret, refreshToken: { idle: '7 days' } },
   // @ts-expect-error an algorithm that needs two keys
   { secret, accessToken: { algorithm: 'RS256' } },
+  // @ts-expect-error a key without a name
+  { secret, keys: [{ algorithm: 'ES256', use: 'sign', privateKey: secret }] },
+  // @ts-expect-error a key for anything
+  { secret, keys: [{ kid: 'k1', use: 'sign', privateKey: secret }] },
+  // @ts-expect-error bytes are not a text
+  { secret, keys: [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: Buffer.from(secret) as Uint8Array }] },
   // @ts-expect-error no signature at all
   { secret, accessToken: { algorithm: 'none' } },
   // @ts-expect-error the browser's spelling
   { secret, cookie: { sameSite: 'Strict' } },
+  // @ts-expect-error a body that is no object
+  { secret, formatGrant: grant => grant.access_token },
+  // @ts-expect-error a header that nobody reads
+  { secret, refreshToken: { delivery: 'header' } },
   // @ts-expect-error what @fastify/cookie has and we refuse
   { secret, cookie: { secure: 'auto' } },
   // @ts-expect-error the cookie is httpOnly whatever one says

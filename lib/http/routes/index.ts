@@ -4,8 +4,10 @@ import { type FastifyInstance, type FastifySerializerCompiler } from 'fastify'
 import { type OriginPolicy } from '../../core/origin.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
 import { formatSchemaErrors, handleError } from '../error-handler.js'
-import { describeRoute, securitySchemes } from '../openapi.js'
+import { describeRoute } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
+import { accessTokenScheme } from '../security-schemes.js'
+import { jwksRoute, type PublicKeys } from './jwks.js'
 import { loginRoute } from './login.js'
 import { logoutRoute } from './logout.js'
 import { passwordRoute } from './password.js'
@@ -14,14 +16,16 @@ import { refreshRoute } from './refresh.js'
 import { type RouteDependencies } from './route.js'
 import { sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
+import { verifyRoute } from './verify.js'
 
 /** Where the routes are, and whose requests they serve. */
 export interface RoutesOptions extends RouteDependencies {
-  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate', string | false>>
+  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks', string | false>>
   readonly origins: OriginPolicy
-  readonly cookieName: string
   /** Whether the store can list a subject's sessions. */
   readonly listable: boolean
+  /** What others may verify access tokens with. */
+  readonly publicKeys: PublicKeys | undefined
 }
 
 /**
@@ -39,13 +43,13 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   })
   scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
 
-  const tokenUrl = urls.login !== false && accounts.login !== undefined ? scope.prefix + urls.login : null
-  const swaggerTransform = describeRoute(securitySchemes(options.cookieName, tokenUrl))
+  const tokenUrl = urls.login !== false && accounts.login !== undefined && options.grantBody.standard ? scope.prefix + urls.login : null
+  const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.delivery.scheme])
   let any = false
   scope.addHook('onRoute', route => {
     any = true
     route.bodyLimit = BODY_LIMIT
-    route.config = Object.assign(route.config ?? {}, { swaggerTransform })
+    route.config = Object.assign(route.config ?? {}, { swaggerTransform }, options.exempt)
   })
 
   if (urls.signup !== false && accounts.signup !== undefined) signupRoute(scope, urls.signup, accounts.signup, options)
@@ -55,13 +59,28 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   if (urls.sessions !== false && options.listable) sessionsRoutes(scope, urls.sessions, options)
   if (urls.password !== false) passwordRoute(scope, urls.password, options)
   if (urls.reauthenticate !== false && options.listable) reauthenticateRoute(scope, urls.reauthenticate, options)
+  if (urls.verify !== false) verifyRoute(scope, urls.verify, options)
+  if (urls.jwks !== false && options.publicKeys !== undefined) jwksRoute(scope, urls.jwks, options.publicKeys)
   return any
 }
 
+/** Nothing that was sent is changed or dropped, and the first mistake is enough. */
+const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const
+
+/** Our schemas are right, which tests see to: to check them at every start takes longer than all else. */
+const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
+
 function useOwnCompilers (scope: FastifyInstance): void {
-  const validator = ajvCompiler()({}, { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } })
-  const serializer = SerializerSelector()({}, {})
+  const validator = ajvCompiler()({}, { customOptions: { ...STRICT, ...OWN_SCHEMAS } })
+  const serializer = SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown> // its types demand an httpStatus that Fastify may leave out
   scope.setValidatorCompiler(validator)
-  scope.setSerializerCompiler(serializer as FastifySerializerCompiler<unknown>) // its types demand an httpStatus that Fastify may leave out
+  // Nothing to compile, and there are many of them.
+  scope.setSerializerCompiler(route => Number(route.httpStatus) >= 400 ? refusalText : serializer(route))
   scope.setSchemaErrorFormatter(formatSchemaErrors)
+}
+
+/** The body of a refusal: an error's four properties, wherever they are in it, and whatever else a host's own error handler sends. */
+function refusalText (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
+  const { statusCode, code, error, message } = body
+  return JSON.stringify({ statusCode, code, error, message, ...body })
 }

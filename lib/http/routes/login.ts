@@ -1,32 +1,31 @@
 import { type FastifyInstance } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
-import { loginSchema, readCredentials, readPasswordForm, withUsernameField } from '../credentials.js'
-import { grantSchema } from '../grant.js'
+import { readCredentials, readGrantForm, withUsernameField } from '../credentials.js'
 import { refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /login`: 200 with a grant and the cookie; one 401 for every failure. */
-export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { attempts, usernameField, authOf }: RouteDependencies): void {
+/** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */
+export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { attempts, delivery, grantBody, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
-    description: 'Takes JSON or an OAuth2 password form. The refresh token is set as a cookie.',
+    description: 'Takes JSON or an OAuth2 password form.',
     tags: TAGS,
     security: [],
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
-    body: withUsernameField(loginSchema, usernameField),
+    body: withUsernameField(delivery.login, usernameField),
     response: {
-      200: grantSchema,
+      200: grantBody.schema,
       ...refusedByFastify,
       ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: (body: string) => readPasswordForm(body, usernameField) }
+  const config = { readForm: (body: string) => readGrantForm(body, 'password', { username: usernameField, password: 'password' }) }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const user = await attempts.login(username, auth, async () => await login({ username, password }, auth))
-    return await auth.loginUser(user, remember)
+    return await grantBody.of('login', await auth.loginUser(user, remember), auth.session)
   })
 }

@@ -1,23 +1,25 @@
 import { type FastifyInstance } from 'fastify'
-import { noContent, REFRESH_COOKIE_SCHEME, refusals, refusedByFastify } from '../openapi.js'
-import { emptyBodySchema, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { noContent, refusals, refusedByFastify } from '../openapi.js'
+import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /logout`: 204 always, whatever the cookie is; 503, with the cookie kept, if the session could not be ended. */
-export function logoutRoute (scope: FastifyInstance, url: string, { authOf }: RouteDependencies): void {
+/** `POST /logout`: 204 always, whatever the refresh token is; 503, with a cookie kept, if the session could not be ended. */
+export function logoutRoute (scope: FastifyInstance, url: string, { delivery, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'logout',
-    summary: 'End the session and forget the cookie',
+    summary: 'End the session',
     tags: TAGS,
-    security: [{ [REFRESH_COOKIE_SCHEME]: [] }],
-    body: emptyBodySchema,
+    security: delivery.security,
+    consumes: delivery.consumes,
+    body: delivery.body,
     response: {
       204: noContent('Logged out.'),
       ...refusedByFastify,
       ...refusals('FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
+  const config = { readForm: delivery.readForm }
 
-  scope.post(url, { schema }, async (request, reply) => {
+  scope.post(url, { schema, config }, async (request, reply) => {
     await authOf(request).logout()
     reply.code(204)
   })

@@ -1,12 +1,12 @@
 import { type FastifyInstance } from 'fastify'
 import { passwordChangeSchema } from '../credentials.js'
-import { grantSchema } from '../grant.js'
 import { type FromSchema } from '../json-schema.js'
-import { ACCESS_TOKEN_SCHEME, refusals, refusedByFastify } from '../openapi.js'
+import { refusals, refusedByFastify } from '../openapi.js'
+import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /password`: 200 with a grant and a new cookie; every other session of the person ends. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, authenticate, authOf }: RouteDependencies): void {
+/** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
   if (reauthenticate === undefined || changePassword === undefined) return
   const schema: RouteSchema = {
@@ -16,7 +16,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: passwordChangeSchema,
     response: {
-      200: grantSchema,
+      200: grantBody.schema,
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
@@ -28,6 +28,6 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     const auth = authOf(request)
     const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
     const change = await changePassword(user, newPassword, auth)
-    return await auth.changePassword(user, change)
+    return await grantBody.of('password', await auth.changePassword(user, change), auth.session)
   })
 }

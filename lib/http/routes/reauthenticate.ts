@@ -1,12 +1,12 @@
 import { type FastifyInstance } from 'fastify'
 import { passwordSchema } from '../credentials.js'
-import { grantSchema } from '../grant.js'
 import { type FromSchema } from '../json-schema.js'
-import { ACCESS_TOKEN_SCHEME, refusals, refusedByFastify } from '../openapi.js'
+import { refusals, refusedByFastify } from '../openapi.js'
+import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate } = accounts
   if (reauthenticate === undefined) return
   const schema: RouteSchema = {
@@ -16,9 +16,9 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: passwordSchema,
     response: {
-      200: grantSchema,
+      200: grantBody.schema,
       ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_CROSS_SITE',
+      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
@@ -26,6 +26,6 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
     const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, request.body.password, auth))
-    return await auth.reauthenticateUser(user)
+    return await grantBody.of('reauthenticate', await auth.reauthenticateUser(user), auth.session)
   })
 }

@@ -2,18 +2,25 @@ import { type FastifyRequest, type RouteShorthandOptions } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
 import { type Attempts } from '../../accounts/attempts.js'
 import { type SilentSignup } from '../../accounts/silent-signup.js'
-import { type AuthenticateHook } from '../authenticate.js'
+import { type OwnRoutes } from '../authenticate.js'
+import { type DeliveryDescription } from '../delivery.js'
+import { type GrantBody } from '../grant-body.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
 /** What the routes are made of. */
-export interface RouteDependencies {
+export interface RouteDependencies extends OwnRoutes {
   readonly accounts: Accounts
   /** How often is too often. */
   readonly attempts: Attempts
   /** Where signups answer alike for free and taken names. */
   readonly signupSilently: SilentSignup | undefined
+  /** How refresh tokens travel. */
+  readonly delivery: DeliveryDescription
+  /** Whether an access token stands in for a refresh token that expired or is missing. */
+  readonly renewWithAccessToken: boolean
+  /** What is answered with a grant. */
+  readonly grantBody: GrantBody
   readonly usernameField: string
-  readonly authenticate: AuthenticateHook
   /** The `request.auth` of a request. */
   authOf (request: FastifyRequest): HttpRequestAuth
 }
@@ -31,8 +38,5 @@ export type RouteSchema = NonNullable<RouteShorthandOptions['schema']> & {
 /** The tag of all our routes in an OpenAPI document. */
 export const TAGS = ['auth'] as const
 
-/** Refresh and logout take no body; `{}` is what some clients send for none. */
-export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const
-
 /** The refusals of a route that needs an access token. */
-export const ACCESS_TOKEN_REFUSALS = ['FST_AUTH_ACCESS_TOKEN_MISSING', 'FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED'] as const
+export const ACCESS_TOKEN_REFUSALS = ['FST_AUTH_ACCESS_TOKEN_MISSING', 'FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED'] as const

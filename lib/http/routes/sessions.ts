@@ -1,7 +1,9 @@
 import { type FastifyInstance } from 'fastify'
+import { emptyBodySchema } from '../delivery.js'
 import { deviceSchema } from '../device.js'
-import { ACCESS_TOKEN_SCHEME, noContent, refusals, refusedByFastify } from '../openapi.js'
-import { ACCESS_TOKEN_REFUSALS, emptyBodySchema, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { noContent, refusals, refusedByFastify } from '../openapi.js'
+import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
+import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
 

@@ -1,24 +1,23 @@
 import { type FastifyInstance } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
-import { readCredentials, signupSchema, withUsernameField } from '../credentials.js'
-import { grantSchema } from '../grant.js'
+import { credentialsSchema, readCredentials, withUsernameField } from '../credentials.js'
 import { noContent, refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
- * `POST /signup`: 201 with a grant and the cookie; 409 for a taken name, 400 for a password that the policy refuses.
+ * `POST /signup`: 201 with a grant and the refresh token; 409 for a taken name, 400 for a password that the policy refuses.
  * Silent, it is 202 and nothing else for a free name and a taken one.
  */
-export function signupRoute (scope: FastifyInstance, url: string, signup: NonNullable<Accounts['signup']>, { attempts, signupSilently, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, signup: NonNullable<Accounts['signup']>, { attempts, grantBody, signupSilently, usernameField, authOf }: RouteDependencies): void {
   const silent = signupSilently !== undefined
   const schema: RouteSchema = {
     operationId: 'signup',
     summary: silent ? 'Make an account' : 'Make an account and log in',
     tags: TAGS,
     security: [],
-    body: withUsernameField(signupSchema, usernameField),
+    body: withUsernameField(credentialsSchema, usernameField),
     response: {
-      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: grantSchema, ...refusals('FST_AUTH_USERNAME_TAKEN') }),
+      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: grantBody.schema, ...refusals('FST_AUTH_USERNAME_TAKEN') }),
       ...refusedByFastify,
       ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
@@ -33,7 +32,8 @@ export function signupRoute (scope: FastifyInstance, url: string, signup: NonNul
       return await reply.code(202).send()
     }
     const user = await make()
+    const grant = await auth.loginUser(user, true)
     reply.code(201)
-    return await auth.loginUser(user, true)
+    return await grantBody.of('signup', grant, auth.session)
   })
 }

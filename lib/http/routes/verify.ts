@@ -1,0 +1,23 @@
+import { type FastifyInstance } from 'fastify'
+import { verifiedSchema, verifySchema } from '../credentials.js'
+import { type FromSchema } from '../json-schema.js'
+import { refusals, refusedByFastify } from '../openapi.js'
+import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+
+/** `POST /verify`: 200 with the claims of an access token that is good, for those who cannot verify it themselves. */
+export function verifyRoute (scope: FastifyInstance, url: string, { authOf }: RouteDependencies): void {
+  const schema: RouteSchema = {
+    operationId: 'verify',
+    summary: 'Tell whether an access token is good',
+    tags: TAGS,
+    security: [],
+    body: verifySchema,
+    response: {
+      200: verifiedSchema,
+      ...refusedByFastify,
+      ...refusals('FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+    }
+  }
+
+  scope.post<{ Body: FromSchema<typeof verifySchema> }>(url, { schema }, async request => ({ claims: await authOf(request).verify(request.body.token) }))
+}

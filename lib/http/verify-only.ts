@@ -1,0 +1,70 @@
+import { type FastifyInstance } from 'fastify'
+import { judgeAccessClaims, type AccessPolicy } from '../core/claims.js'
+import { unavailable } from '../core/deadline.js'
+import { type KeyRing } from '../core/keys.js'
+import { type Sessions } from '../core/sessions.js'
+import { type Clock } from '../core/time.js'
+import { AuthError } from '../errors.js'
+import { createAuthenticateHooks } from './authenticate.js'
+import { decorateInstance, decorateRequest, type InstanceDecorators } from './decorators.js'
+import { type RequestAuthDependencies } from './request-auth.js'
+import { createAccessVerifier } from './tokens.js'
+
+/** What a service needs that verifies access tokens of another one. */
+export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey'>, Pick<InstanceDecorators, 'reloadKeys'> {
+  ring (): KeyRing
+  readonly access: AccessPolicy
+  readonly clock: Clock
+}
+
+/** Decorates a service that verifies and nothing else: no session, no cookie, no password, no route. */
+export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, audit, seekKey, reloadKeys }: VerifyOnlyOptions): void {
+  const verify = createAccessVerifier(ring)
+  const sessions: Sessions = {
+    ...NO_SESSIONS,
+
+    authenticate (token) {
+      // Whether a token is good is not known as long as no key was ever read: that is no 401.
+      if (ring().byKid.size === 0) throw unavailable(undefined)
+      const verified = verify(token)
+      if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+      return judgeAccessClaims(verified.payload, access, Math.floor(clock()))
+    },
+
+    isCertain: () => true
+  }
+  const authOf = decorateRequest(fastify, { sessions, delivery: NO_DELIVERY, renewWithAccessToken: false, audit, seekKey })
+  const { hooks: { authenticate, authenticateOptional, requireFreshLogin } } = createAuthenticateHooks(authOf, clock)
+  decorateInstance(fastify, {
+    authenticate,
+    authenticateOptional,
+    requireFreshLogin,
+    verifyAccessToken: sessions.authenticate,
+    reloadKeys,
+    get authenticateStrict () { return refuse() },
+    get sessions () { return refuse() },
+    get passwords () { return refuse() }
+  })
+}
+
+function refuse (): never {
+  throw new TypeError('this service only verifies access tokens: whatever needs sessions, cookies or passwords belongs to the one that signs them')
+}
+
+const NO_DELIVERY = { read: refuse, give: refuse, forget: refuse }
+
+const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
+  login: refuse,
+  refresh: refuse,
+  renew: refuse,
+  confirm: refuse,
+  authenticateStrict: refuse,
+  reauthenticate: refuse,
+  changePassword: refuse,
+  logout: refuse,
+  holder: refuse,
+  list: refuse,
+  revoke: refuse,
+  revokeAll: refuse,
+  purgeExpired: refuse
+}

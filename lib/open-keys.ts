@@ -1,0 +1,73 @@
+import { type FastifyBaseLogger } from 'fastify'
+import { startDeadline } from './core/deadline.js'
+import { type RequestContext } from './core/events.js'
+import { createKeySource, type KeySource } from './core/key-source.js'
+import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings } from './core/keys.js'
+import { fetchJwks, hasPublicKeys } from './http/jwks.js'
+import { type PublicKeys } from './http/routes/jwks.js'
+import { type RefreshCookieOptions, type Settings } from './options.js'
+
+/** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
+export async function openKeys (settings: Settings, { emit }: RequestContext, log: FastifyBaseLogger): Promise<KeySource> {
+  const load = async (): Promise<KeyRings> => {
+    try {
+      return await startDeadline(settings.timeouts)(() => loadKeys(settings))
+    } catch (error) {
+      throw (error as Error).cause // an AuthError of a 503: nothing else leaves a deadline
+    }
+  }
+  const first = await load().catch((err: unknown): KeyRings => {
+    if (settings.jwks === undefined) throw err
+    log.warn({ err }, 'auth: the key set cannot be read at start: access tokens answer 503 until it can')
+    return { access: NO_KEYS, refresh: NO_KEYS }
+  })
+  return createKeySource({
+    first,
+    load,
+    clock: settings.clock,
+    period: settings.reloadKeysEvery,
+    emit (event, err) {
+      if (err !== undefined) log.warn({ err }, 'auth: the keys cannot be read again: the old ones stay in use')
+      emit(event)
+    }
+  })
+}
+
+const NO_KEYS = createKeyRing([])
+
+async function loadKeys ({ secret, keys, jwks, accessToken, refreshToken, timeouts }: Settings): Promise<KeyRings> {
+  const secrets = await secret?.read()
+  const refreshSecrets = await refreshToken.secret?.read() ?? secrets
+  const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
+  if (jwks !== undefined) return { access: await fetchJwks(jwks, timeouts.call), refresh }
+  if (keys !== undefined) return { access: await keys.read(), refresh }
+  return { access: deriveKeyRing(secrets as readonly string[], 'access', accessToken.algorithm), refresh } // the options need one of the three
+}
+
+/** Whether it is worth reading the keys again. */
+export function doKeysChange ({ secret, keys, jwks, refreshToken }: Settings): boolean {
+  return jwks !== undefined || [secret, keys, refreshToken.secret].some(source => source?.changes)
+}
+
+/** What `GET /jwks` answers from; undefined where the keys are secrets and stay so. */
+export function publicKeys ({ keys, reloadKeysEvery }: Settings, { rings }: KeySource): PublicKeys | undefined {
+  const ring = (): KeyRing => rings().access
+  // No longer than a new key takes until it signs.
+  return keys?.changes || hasPublicKeys(ring()) ? { ring, maxAge: Math.min(reloadKeysEvery, 300) } : undefined
+}
+
+/** The options of a service that only verifies. */
+const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock'])
+
+/**
+ * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.
+ * Throws a TypeError as `readOptions` does.
+ */
+export function demandFitting (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
+  if (signs) {
+    if (secret !== undefined || refreshToken.secret !== undefined) return
+    throw new TypeError('option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind')
+  }
+  const needless = Object.entries(options).find(([name, value]) => value !== undefined && !VERIFIER_OPTIONS.has(name))
+  if (needless !== undefined) throw new TypeError(`option "${needless[0]}" does nothing where no key signs, since such a service only verifies access tokens: leave it out, or give a key with use: 'sign'`)
+}
