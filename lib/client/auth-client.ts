@@ -51,7 +51,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   const name = `auth:${base}`
   const post = authRequests(send, base, headers)
   const listeners = new Set<(state: AuthState<Claims>) => void>()
-  let channel = base && new BroadcastChannel(name)
+  let channel: BroadcastChannel | undefined
 
   let state: AuthState<Claims> = { status: 'unknown' }
   let session: Session<Claims> | undefined
@@ -59,7 +59,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   let epoch = 0
   /** The renewal under way. One that failed stays for a while, so that the server is left alone. */
   let flight: Promise<AuthState<Claims>> | undefined
-  /** Ends the wait for a message of the tab that held the lock. */
+  /** Ends the wait for an answer, since another tab has one. */
   let wake = ignore
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
@@ -74,12 +74,12 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     if (!next || next.token) {
       epoch++
       flight = undefined
+      wake()
     }
     if (next || status !== state.status || error !== state.error) {
       session = next
       publish(status, error)
     }
-    wake()
   }
 
   /** Adopts what this tab learnt from the server, and tells the others; of a renewal only if they share the token. */
@@ -124,19 +124,13 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   const renew = (): Promise<AuthState<Claims>> => {
     const seen = epoch
-    flight ??= alone(async waited => {
-      if (waited && epoch === seen) {
-        // The other tab's message may come after its lock: within 4 ms, as measured in three browsers.
-        await new Promise<void>(resolve => {
-          wake = resolve
-          setTimeout(resolve, 50)
-        })
-      }
+    flight ??= Promise.race([new Promise<void>(resolve => { wake = resolve }), alone(async waited => {
+      // The other tab's message may come after its lock: within 4 ms, as measured in three browsers.
+      if (waited && epoch === seen) await new Promise(resolve => setTimeout(resolve, 50))
       if (epoch !== seen) return
       const next = await grant('refresh')
       if (epoch === seen) settle(next)
-    }).catch(error => {
-      if (epoch !== seen) return state
+    })]).then(() => state, error => {
       // Only the server itself can say so: a proxy's 401 says nothing about the session.
       if (error.status === 401 && error.code?.startsWith('FST_AUTH_')) return settle(undefined, error)
       publish(state.status, error)
@@ -175,9 +169,14 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     start().catch(ignore)
   }
 
-  if (channel) {
-    channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
+  if (base) {
     addEventListener('pageshow', comeBack)
+    try {
+      channel = new BroadcastChannel(name)
+      channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
+    } catch {
+      // The browser grants no storage, and so no messages: each tab goes on by itself.
+    }
   }
 
   return {
@@ -191,12 +190,12 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     logout,
     subscribe (listener) {
       listeners.add(listener)
-      return () => { listeners.delete(listener) }
+      return () => listeners.delete(listener)
     },
     dispose () {
-      if (!channel) return
-      channel.close()
-      channel = null
+      if (!base) return
+      channel?.close()
+      channel = undefined
       listeners.clear()
       removeEventListener('pageshow', comeBack)
     }

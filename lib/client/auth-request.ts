@@ -10,13 +10,13 @@ export interface Answer {
 /**
  * A function that sends a POST to one of the plugin's routes; a refusal is thrown as an AuthError. keepalive lets the
  * browser store the cookie even if the page goes away meanwhile; nothing aborts the request, since the server may have
- * rotated the cookie already.
+ * rotated the cookie already. The content type is one for which browsers ask first (CORS) if it goes to another origin.
  */
 export function authRequests (send: Fetch, base: URL | null, headers?: Readonly<Record<string, string>>) {
   return async (route: string, body = {}): Promise<Answer> => {
     const response = await send(new URL(route, base as URL), { // throws outside of browsers, where nobody may sign in
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-requested-with': 'fetch', ...headers },
+      headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
       credentials: 'include',
       cache: 'no-store',

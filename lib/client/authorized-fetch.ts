@@ -5,17 +5,15 @@ import { unlessAborted } from './unless-aborted.js'
 type Person = Session<{ readonly sub: string }>
 
 /**
- * A fetch that sends the access token with requests to the API's origin, and after a 401 repeats a request once with a
- * newer one. Requests to other origins, to the plugin's own routes and with their own Authorization pass as they are.
- * A request is only ever sent as the person who made it: if somebody else signed in meanwhile, it ends with the 401.
+ * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and after a
+ * 401 repeats a request once with a newer one. Requests to other origins and with their own Authorization pass as they
+ * are. A request is only ever sent as the person who made it: if somebody else signed in meanwhile, it ends with the 401.
  */
 export function authorizedFetch (send: Fetch, base: URL | null, current: () => Person | undefined, ready: () => Promise<Person | undefined>): Fetch {
   return async (input, init) => {
     const request = input as Partial<Request>
     const headers = new Headers(init?.headers ?? request.headers)
-    if (!base || headers.has('authorization')) return send(input, init)
-    const url = new URL(request.url ?? `${input}`, document.baseURI)
-    if (url.origin !== base.origin || url.href.startsWith(base.href)) return send(input, init)
+    if (!base || headers.has('authorization') || new URL(request.url ?? `${input}`, document.baseURI).origin !== base.origin) return send(input, init)
 
     const signal = init?.signal ?? request.signal
     const caller = current()
@@ -28,11 +26,11 @@ export function authorizedFetch (send: Fetch, base: URL | null, current: () => P
     const response = await attempt(request.clone?.() ?? input, sender)
     // A stream is spent: some browsers would send its name in its place.
     if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) return response
+    // A password that is wrong stays wrong, and would count as two failures.
+    if ((await response.clone().text()).includes('FST_AUTH_CREDENTIALS_INVALID')) return response
     sender.expiresAt = 0
     const renewed = await unlessAborted(ready(), signal)
-    if (!isSame(sender, renewed)) return response
-    response.body?.cancel()
-    return attempt(input, renewed)
+    return isSame(sender, renewed) ? attempt(input, renewed) : response
   }
 }
 

@@ -19,6 +19,7 @@ const targets: ReadonlyArray<readonly [name: string, input: RequestInfo | URL, p
   ['a URL object', new URL('https://app.test/api/me')],
   ['a Request', new Request('https://app.test/api/me', { headers: { 'x-own': '1' } })],
   ['a URL beside the prefix', '/authors'],
+  ['a route of the plugin', '/auth/sessions'],
   ['the origin of the prefix', 'https://api.test/me', 'https://api.test/auth']
 ]
 
@@ -35,8 +36,7 @@ const elsewhere: ReadonlyArray<readonly [name: string, input: RequestInfo | URL,
   ['another port', 'https://app.test:8443/api/me'],
   ['plain http', 'http://app.test/api/me'],
   ['the page while the API is elsewhere', '/api/me', 'https://api.test/auth'],
-  ['a route of the plugin', '/auth/sessions'],
-  ['a detour to a route of the plugin', '/api/../auth/sessions'],
+  ['a route of the plugin of another origin', 'https://evil.test/auth/sessions'],
   ['another origin in a Request', new Request('https://evil.test/api/me')]
 ]
 
@@ -110,15 +110,30 @@ t.test('a request is repeated once and no more', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('the body of a 401 that is repeated is thrown away, of one that is given it is not', async t => {
+t.test('the body of a 401 that is given is unread', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
-  let thrownAway = 0
-  const refused = () => new Response(new ReadableStream({ cancel () { thrownAway++ } }), { status: 401 })
+  const refused = () => refusal(401, 'FST_AUTH_SESSION_ENDED')
   server.script('/api/me', refused, refused)
-  const answer = await ann.fetch('/api/me')
-  t.equal(thrownAway, 1)
-  t.notOk(answer.bodyUsed)
+  t.match(await (await ann.fetch('/api/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('a password that is wrong is sent once, and its 401 is the answer', async t => {
+  const { server, signedIn } = browser(t)
+  const ann = await signedIn()
+  server.script('/auth/password', refusal(401, 'FST_AUTH_CREDENTIALS_INVALID'))
+  const answer = await ann.fetch('/auth/password', { method: 'POST', body: '{}' })
+  t.match(await answer.json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.equal(server.count('/auth/password'), 1)
+  t.equal(server.count(REFRESH), 0)
+})
+
+t.test('a route of the plugin that refuses the token is asked once more', async t => {
+  const { server, signedIn } = browser(t)
+  const ann = await signedIn()
+  server.forgetTokens()
+  t.equal((await ann.fetch('/auth/sessions')).status, 200)
+  t.equal(server.count('/auth/sessions'), 2)
 })
 
 t.test('a 401 without a body is repeated too', async t => {

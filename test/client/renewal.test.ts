@@ -64,7 +64,7 @@ t.test('the request for a refresh survives its page and stores nothing', async t
     url: 'https://app.test/auth/refresh',
     init: { keepalive: true, credentials: 'include', cache: 'no-store', redirect: 'error', signal: undefined }
   })
-  t.equal(server.arrivals[0]?.headers.get('x-requested-with'), 'fetch')
+  t.equal(server.arrivals[0]?.headers.get('content-type'), 'application/json', 'which no form of another site can send')
   t.equal(server.arrivals[0]?.headers.get('x-app'), 'shop')
 })
 
@@ -137,6 +137,36 @@ t.test('a tab waits for a lock only so long, goes on without, and never steals i
   t.match(await renewal, { status: 'in' })
   t.equal(server.count(REFRESH), 2)
   t.notOk(locks.asked.some(({ steal }) => steal))
+})
+
+t.test('callers whose own refresh hangs are answered by the token of another tab', async t => {
+  const { server, time, signedIn, tab } = browser(t)
+  const hanging = await signedIn()
+  const other = tab()
+  await other.init()
+  await time.advance(EXPIRED)
+  server.hold(REFRESH)
+  const token = hanging.token()
+  await idle()
+  const renewal = other.refresh()
+  await time.advance(5000)
+  await renewal
+  t.equal(await token, await other.token())
+  t.match(hanging.state, { status: 'in', error: undefined })
+})
+
+t.test('callers whose own refresh hangs are told of a logout in another tab', async t => {
+  const { server, time, signedIn, tab } = browser(t)
+  const hanging = await signedIn()
+  const other = tab()
+  await other.init()
+  server.hold(REFRESH)
+  const renewal = hanging.refresh()
+  await idle()
+  const logout = other.logout()
+  t.match(await renewal, { status: 'out' })
+  await time.advance(5000)
+  await logout
 })
 
 t.test('a token is renewed once it has less than the leeway left', async t => {

@@ -99,6 +99,15 @@ t.test('a browser that stores nothing asks after every reload', async t => {
   t.equal(server.count(REFRESH), 2)
 })
 
+t.test('a browser that stores nothing can still log in and out, for as long as the token lasts', async t => {
+  const { tab } = browser(t, { storage: false })
+  const ann = tab()
+  t.match(await ann.login(CREDENTIALS), { status: 'in' })
+  t.equal((await ann.fetch('/api/me')).status, 200)
+  t.match(await ann.logout(), { status: 'out' })
+  ann.dispose()
+})
+
 t.test('a login that went around the client is found by refresh', async t => {
   const { server, tab } = browser(t)
   await tab().init()

@@ -12,6 +12,7 @@ async function open (t: Test, options?: RefreshCookieOptions) {
   const cookies = openBrowser()
   return {
     cookies,
+    phone: openBrowser(),
     auth: tab({ fetch: overHttp(cookies) }),
     tab: () => tab({ fetch: overHttp(cookies) }),
     async sleep (minutes: number) {
@@ -60,6 +61,32 @@ t.test('a wrong password is told', async t => {
   await auth.signup(ANN)
   await t.rejects(auth.login({ ...ANN, password: 'wrong' }), { name: 'AuthError', status: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
   t.match(auth.state, { status: 'in' })
+})
+
+t.test('a person changes the password, and every other device is signed out', async t => {
+  const { auth, phone } = await open(t)
+  await auth.signup(ANN)
+  await phone.login('ann')
+  t.equal((await (await auth.fetch('/auth/sessions')).json()).length, 2)
+  const { claims } = auth.state
+
+  const body = JSON.stringify({ currentPassword: PASSWORD, newPassword: 'three small words' })
+  t.equal((await auth.fetch('/auth/password', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status, 200)
+  t.match(await auth.refresh(), { status: 'in', claims: { sub: '1' } }, 'by the new session’s cookie')
+  t.not(auth.state.claims?.sid, claims?.sid)
+  t.match(await (await auth.fetch('/auth/sessions')).json(), [{ current: true }])
+  t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('a route that wants a fresh login works once the password was given', async t => {
+  const { auth, sleep } = await open(t)
+  await auth.signup(ANN)
+  await sleep(20)
+  t.match(await (await auth.fetch('/fresh')).json(), { statusCode: 403, code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
+  const body = JSON.stringify({ password: PASSWORD })
+  t.equal((await auth.fetch('/auth/reauthenticate', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status, 200)
+  await auth.refresh()
+  t.equal((await auth.fetch('/fresh')).status, 200)
 })
 
 t.test('a thief who uses a copy of the cookie signs both out, and the owner is told why', async t => {

@@ -54,7 +54,7 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   let opened = { listeners: new Set<PageShow>(), channels: [] as FakeChannel[] }
 
   replace(t, globalThis, 'document', { baseURI })
-  replace(t, globalThis, 'navigator', { locks: hasLocks ? locks : undefined })
+  replace(t, globalThis, 'navigator', { locks: hasLocks ? hasStorage ? locks : { request: async () => { throw insecure() } } : undefined })
   replace(t, globalThis, 'fetch', server.fetch)
   replace(t, globalThis, 'addEventListener', (_type: string, listener: PageShow) => { opened.listeners.add(listener) })
   replace(t, globalThis, 'removeEventListener', (_type: string, listener: PageShow) => {
@@ -62,6 +62,7 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   })
   replace(t, globalThis, 'BroadcastChannel', class extends channels.Channel {
     constructor (name: string) {
+      if (!hasStorage) throw insecure()
       super(name)
       opened.channels.push(this)
     }
@@ -70,7 +71,7 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   if (!hasStorage) {
     Object.defineProperty(globalThis, 'localStorage', {
       configurable: true,
-      get () { throw new DOMException('Access is denied', 'SecurityError') }
+      get () { throw insecure() }
     })
   }
 
@@ -99,4 +100,9 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
     listeners: tab => pages.get(tab)?.listeners.size ?? 0
   }
   return self
+}
+
+/** What Firefox throws for storage, messages and locks where the person lets no site store anything. */
+function insecure (): DOMException {
+  return new DOMException('The operation is insecure', 'SecurityError')
 }
