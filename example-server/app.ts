@@ -1,9 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import refreshCookie from 'fastify-refresh-cookie'
+import { type ActivityLog } from './activity.js'
 import { describeApi } from './api-document.js'
 import { type Database } from './database.js'
 import { inWordsOfEnvironment } from './environment-error.js'
 import { type Environment } from './environment.js'
+import { me } from './me.js'
 import { page } from './page.js'
 import { type OpenSessionStore } from './session-store.js'
 import { type UserTable } from './users.js'
@@ -15,10 +17,11 @@ export interface Parts {
   readonly database: Database
   readonly sessions: OpenSessionStore
   readonly users: UserTable
+  readonly activity: ActivityLog
 }
 
 /** The app, ready to listen once the database is open. An EnvironmentError says which variables do not go together. */
-export async function buildApp ({ environment, secret, database, sessions, users }: Parts): Promise<FastifyInstance> {
+export async function buildApp ({ environment, secret, database, sessions, users, activity }: Parts): Promise<FastifyInstance> {
   const { logLevel, accessTtl, refreshIdle, refreshAbsolute, grace, recoverLostReply, trustedOrigins, cookieSecure, revocation, rateLimit } = environment
   const app = Fastify({ trustProxy: '127.0.0.1', logger: { level: logLevel } })
   app.addHook('onClose', async () => {
@@ -37,34 +40,18 @@ export async function buildApp ({ environment, secret, database, sessions, users
       refreshToken: { idle: refreshIdle, absolute: refreshAbsolute, grace, recoverLostReply },
       cookie: { secure: cookieSecure },
       revocation,
-      rateLimit: rateLimit ? undefined : false
+      rateLimit: rateLimit ? undefined : false,
+      onEvent: activity.note
     })
   } catch (error) {
     throw inWordsOfEnvironment(error)
   }
   await app.register(page)
-  meRoute(app)
+  await app.register(me, { users, activity, freshFor: accessTtl })
   healthRoute(app, database)
   if (sessions.store.purgeExpired !== undefined) purgeNowAndThen(app)
   return app
 }
-
-/** A route that needs a login. The plugin marks it so in the API's document. */
-function meRoute (app: FastifyInstance): void {
-  const schema = {
-    operationId: 'me',
-    summary: 'Who am I?',
-    tags: ['app'],
-    response: {
-      200: { type: 'object', properties: { id: { type: 'string' }, username: { type: 'string' } }, required: ['id', 'username'] },
-      401: { description: 'There is no valid access token: refresh it and repeat.', type: 'object', properties: REFUSAL }
-    }
-  }
-  app.get('/me', { schema, onRequest: app.authenticate }, async ({ auth: { claims } }) => ({ id: claims?.sub, username: claims?.['username'] }))
-}
-
-/** The body of an error, as Fastify writes it. */
-const REFUSAL = { statusCode: { type: 'integer' }, code: { type: 'string' }, error: { type: 'string' }, message: { type: 'string' } }
 
 /** For load balancers: whether requests can be served. */
 function healthRoute (app: FastifyInstance, database: Database): void {

@@ -27,7 +27,7 @@ export function readEnvironment (variables: NodeJS.ProcessEnv) {
     recoverLostReply: !isZero(grace), // without a grace period the plugin wants strict single use
     trustedOrigins: read('TRUSTED_ORIGINS', list),
     cookieSecure: read('COOKIE_SECURE', oneOf('true', 'false')) !== 'false',
-    revocation: read('REVOCATION', oneOf('refresh', 'immediate')),
+    revocation: read('REVOCATION', oneOf('refresh', 'immediate')) ?? 'immediate', // a device that is signed out is out at once
     rateLimit: read('RATE_LIMIT', oneOf('on', 'off')) !== 'off'
   }
   if (variables['NODE_ENV'] === 'production' && environment.authSecret === undefined) {

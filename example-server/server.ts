@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { createActivityLog } from './activity.js'
 import { buildApp } from './app.js'
 import { createDataFolder } from './data-folder.js'
 import { embeddedDatabase, remoteDatabase } from './database.js'
@@ -32,10 +33,12 @@ async function start (): Promise<FastifyInstance> {
   const database = databaseUrl === undefined ? embeddedDatabase(folder) : await remoteDatabase(databaseUrl)
   const sessions = redisUrl === undefined ? sessionsInDatabase(database) : await sessionsInRedis(redisUrl)
   const users = createUserTable(database)
-  const app = await buildApp({ environment, secret: authSecret ?? folder.secret(), database, sessions, users })
+  const activity = createActivityLog(database)
+  const app = await buildApp({ environment, secret: authSecret ?? folder.secret(), database, sessions, users, activity })
   try {
     await database.open()
     await users.createTable()
+    await activity.createTable()
     const address = await listen(app, environment)
     console.log(`Open ${address} in a browser. The API is described at ${address}/docs`)
     return app

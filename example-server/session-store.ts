@@ -18,8 +18,8 @@ export function sessionsInDatabase (database: Database): OpenSessionStore {
 /** Sessions in Redis. An EnvironmentError says why it cannot be reached. */
 export async function sessionsInRedis (url: string): Promise<OpenSessionStore> {
   const { Redis } = await import('ioredis')
-  // Without an offline queue: a command that was given up must not run minutes later.
-  const redis = new Redis(url, { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
+  // Without an offline queue: a command that was given up must not run minutes later. A connection that does not answer is lost.
+  const redis = new Redis(url, { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: 5000 })
   // A lost connection is made anew; without a listener it would end the process.
   redis.on('error', () => {})
   await redis.connect().catch(cause => {

@@ -5,6 +5,8 @@ import { type Database } from './database.js'
 export interface UserTable extends Required<Users> {
   /** Makes the table where it is missing. */
   createTable (): Promise<void>
+  /** What the table holds about a person, but for the password's hash; nothing if the person is gone. */
+  dataOf (sub: string): Promise<object | undefined>
 }
 
 /** Users in PostgreSQL. Names are compared as the plugin gives them: normalised. */
@@ -35,7 +37,12 @@ export function createUserTable (database: Database): UserTable {
 
     updatePasswordHash: async (id, newHash, oldHash) => await one(
       `UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3 RETURNING ${USER}`,
-      id, newHash, oldHash) !== null
+      id, newHash, oldHash) !== null,
+
+    dataOf: async sub => {
+      const { rows: [row] } = await database.query('SELECT id, username, created_at AS "createdAt" FROM users WHERE id = $1', [sub])
+      return row as object | undefined // what is selected
+    }
   }
 
   async function one (sql: string, ...values: unknown[]): Promise<User | null> {

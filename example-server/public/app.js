@@ -1,235 +1,274 @@
-import { createAuth } from './auth.js'
-
-const $ = id => document.getElementById(id)
-const auth = createAuth({ onChange: show })
-
-/** What each refusal means to a person. Others are told in the server's words. */
-const SENTENCES = {
-  FST_AUTH_CREDENTIALS_INVALID: 'The username or the password is wrong.',
-  FST_AUTH_USERNAME_TAKEN: 'This username is taken. Is it you? Then log in.',
-  FST_AUTH_REFRESH_TOKEN_EXPIRED: 'You were away for long, so your session has expired. Please log in again.',
-  FST_AUTH_REFRESH_TOKEN_REUSED: 'An old copy of your cookie was used, perhaps by somebody else. To be safe, this session was ended: log in again.',
-  FST_AUTH_REFRESH_TOKEN_INVALID: 'The server does not recognise your cookie. Please log in again.',
-  FST_AUTH_SESSION_ENDED: 'This session was ended, perhaps from another of your devices. Please log in again.',
-  FST_AUTH_USER_REFUSED: 'This account can no longer log in.',
-  COOKIE_REFUSED: document.location.protocol === 'https:'
-    ? 'Your browser did not keep the cookie, so you would not stay logged in: allow cookies for this site.'
-    : 'Your browser did not keep the cookie, which is for secure connections only (Safari wants https even on this machine): use https, or another browser at http://localhost, or start the server with COOKIE_SECURE=false.'
-}
-
-/** A sentence for a person; `advice` follows where the trouble will pass. */
-function explain ({ status, code, message, retryAfter }, advice = 'Please try again in a moment.') {
-  if (SENTENCES[code]) return SENTENCES[code]
-  if (status === 0) return `The server does not answer; are you offline? ${advice}`
-  if (status === 429) return `That was too often. Please wait ${waitingTime(retryAfter)}.`
-  if (status >= 500) return `The server has a problem right now. ${advice}`
-  return `${message}.`
-}
-
-function waitingTime (seconds) {
-  if (seconds === null) return 'a moment'
-  return seconds < 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`
-}
+import { auth, call, changePassword, enter, newest, prove } from './api.js'
+import { $, act, confirm, element, notice } from './dom.js'
+import { ago, clock, deviceName, describe, ending, explain, happening } from './words.js'
 
 /* ---------- Who is here ---------- */
 
-let renewals = 0
+let shown = { status: 'unknown' }
+let entering = false // between the login and the proof that the cookie came back
 
-/** Shows every new state of the login. */
-function show (state, before) {
-  const { status, reason, token, claims } = state
+/** Shows a state of the login: the form, or what belongs to the person. */
+function show (state) {
+  if (entering) return
+  const before = shown
+  shown = state
+  const { status, claims, error } = state
   $('main').setAttribute('aria-busy', status === 'unknown')
   $('welcome').hidden = status !== 'out'
   $('account').hidden = status !== 'in'
 
   if (status === 'in') {
-    $('hello').textContent = `Hello, ${claims.username}`
-    $('claims').textContent = token === null ? 'It is gone.' : describe(claims)
+    if (before.claims?.sub !== claims.sub) greet(claims, before.status)
+    else if (before.claims.jti !== claims.jti) tellRenewal()
+    $('claims').textContent = describe(claims)
     $('cookie').textContent = document.cookie || 'Nothing: document.cookie is empty. Only the browser and the server know it.'
-    if (before.status !== 'in') notice('')
-    else if (token !== null) showRenewal()
-    if (token !== null) loadDevices()
+    newest.isOurs = false
     tick()
-  } else {
-    renewals = 0
-    for (const id of ['hello', 'claims', 'renewals', 'answer', 'devices', 'diary']) $(id).replaceChildren()
-    $('answer').hidden = true
   }
-  if (status === 'out') {
-    notice(SENTENCES[reason] ?? '')
-    setMode(SENTENCES[reason] ? 'login' : 'signup')
-  }
+  if (status === 'out' && before.status !== 'out') sayGoodbye(error, before.status)
+  if (status !== 'out' && !followConnection(error) && error !== undefined) notice(explain(error))
 }
 
-function showRenewal () {
-  renewals++
+function greet ({ username }, before) {
+  forgetPerson()
   notice('')
-  say('The cookie brought a new access token')
-  $('renewals').textContent = renewals === 1 ? 'It has done so once.' : `It has done so ${renewals} times.`
-  $('ring').classList.remove('renewed')
-  window.requestAnimationFrame(() => $('ring').classList.add('renewed'))
+  document.title = `${username} · Lasting logins`
+  $('hello').textContent = `Hello, ${username}`
+  for (const id of ['who', 'whose']) $(id).defaultValue = username // for password managers
+  note(before === 'unknown' ? 'The cookie signed you in, without a password' : 'You logged in; your browser keeps the cookie')
+  load()
+  if (before !== 'unknown') $('hello').focus()
 }
 
-/** Claims as JSON, with the time of day beside each moment. */
-function describe (claims) {
-  return JSON.stringify(claims, null, 2)
-    .replace(/"(?:iat|exp|auth_time)": (\d+),?/g, (claim, seconds) => `${claim} // ${new Date(seconds * 1000).toLocaleTimeString()}`)
+function sayGoodbye (error, before) {
+  forgetPerson()
+  document.title = 'Lasting logins'
+  notice(ending(error))
+  setMode(before === 'in' || ending(error) ? 'login' : 'signup')
+  if (before === 'in') $('username').focus()
+}
+
+/** Nothing of a person stays on the page after them. */
+function forgetPerson () {
+  for (const id of ['hello', 'events', 'answer', 'claims', 'devices', 'activity', 'data', 'status']) $(id).replaceChildren()
+  for (const id of ['answer', 'data']) $(id).hidden = true
+  for (const id of ['who', 'whose']) $(id).defaultValue = ''
+  for (const id of ['form', 'password-form', 'proof-form']) $(id).reset()
+  for (const id of ['form-error', 'password-error']) $(id).textContent = ''
+  $('proof').close()
+  $('ring').dataset.phase = ''
 }
 
 /* ---------- The token that expires ---------- */
 
-let renewAt = null // when the page next uses an expired token
+let renewAt = 0 // when the page next uses a token that has expired
 
 /** Four times a second: what is left of the token, and a new one once it is used up. */
 function tick () {
-  const { status, token, expiresAt, lifetime } = auth.state
+  const { status, expiresAt, claims } = auth.state
   if (status !== 'in') return
   const left = Math.max(0, expiresAt - Date.now())
-  const phase = token === null ? 'gone' : left === 0 ? 'expired' : 'valid'
-  if (phase === 'expired' && $('ring').dataset.phase !== 'expired') {
-    say('The access token expired')
+  const phase = left > 0 ? 'valid' : 'expired'
+  if (phase === 'expired' && $('ring').dataset.phase === 'valid') {
+    note('The access token ran out')
     renewAt = Date.now() + 1000 // a moment to see it
   }
   $('ring').dataset.phase = phase
-  $('ring').style.setProperty('--left', left / lifetime / 10)
-  $('time').textContent = clock(Math.ceil(left / 1000))
-  $('phase').textContent = { valid: 'left', expired: 'expired', gone: 'no token' }[phase]
-  // A page that nobody looks at keeps no session alive.
-  if (phase === 'expired' && Date.now() >= renewAt && document.visibilityState === 'visible') useToken()
+  $('ring').style.setProperty('--left', left / (claims.exp - claims.iat) / 10)
+  $('time').textContent = clock(left)
+  $('phase').textContent = phase === 'valid' ? 'left' : 'expired'
+  // Any use of a token renews it. A page that nobody looks at keeps no session alive.
+  if (phase === 'expired' && Date.now() >= renewAt && document.visibilityState === 'visible') auth.token().catch(() => {})
 }
 setInterval(tick, 250)
 
-/** Any request will do: the token is renewed because it is used. */
-async function useToken () {
-  renewAt = Infinity
+function tellRenewal () {
+  note(newest.isOurs ? 'The cookie brought a new access token' : 'Another tab got a new access token, and shared it')
+  load()
+}
+
+/** Adds a line to what happened in this tab, newest first. */
+function note (sentence) {
+  $('events').prepend(element('li', {}, element('time', {}, new Date().toLocaleTimeString()), element('span', {}, sentence)))
+  $('events').children[5]?.remove()
+}
+
+/* ---------- When the server cannot be reached ---------- */
+
+let retrying
+
+/** As long as requests fail for reasons that will pass, this says so and tries again. */
+function followConnection (problem) {
+  const isLost = problem !== undefined && (problem.status === undefined || problem.status === 429 || problem.status >= 500)
+  if (isLost) {
+    const advice = auth.state.status === 'in' ? 'You are still logged in; this page keeps trying.' : 'This page keeps trying.'
+    notice(explain(problem, advice), 'connection')
+    retrying ??= setInterval(retry, 2000)
+  } else if (retrying !== undefined) {
+    clearInterval(retrying)
+    retrying = undefined
+    notice('')
+  }
+  return isLost
+}
+
+async function retry () {
   try {
-    await auth.call('/me')
+    if ((await auth.init()).status === 'in') await readAccount()
+    if (auth.state.status !== 'unknown') followConnection()
   } catch (problem) {
-    if (auth.state.status !== 'in') return
-    notice(explain(problem, 'You are still logged in, and this page goes on trying.'))
-    renewAt = Date.now() + 1000 * (problem.retryAfter ?? 5)
+    followConnection(problem)
   }
 }
-window.addEventListener('online', () => { renewAt = Date.now() })
+window.addEventListener('online', () => retrying && retry())
+window.addEventListener('offline', () => auth.state.status === 'in' && followConnection({}))
 
-function clock (seconds) {
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-}
+/* ---------- Devices and activity ---------- */
 
-/* ---------- Devices ---------- */
-
-async function loadDevices () {
-  const devices = await auth.call('/auth/sessions').catch(() => null)
-  if (devices === null || auth.state.status !== 'in') return
+/** Shows devices and activity as they are now. */
+async function readAccount () {
+  const { sub } = auth.state.claims
+  const [devices, activity] = await Promise.all([call('/auth/sessions'), call('/me/activity')])
+  if (auth.state.claims?.sub !== sub) return // somebody else is here by now
   $('devices').replaceChildren(...devices.toReversed().map(deviceItem))
   $('others').hidden = devices.length < 2
+  $('activity').replaceChildren(...activity.slice(0, 12).map(activityItem))
 }
 
-function deviceItem (device) {
-  const name = deviceName(device.userAgent ?? '')
-  const since = ago(device.createdAt)
+function load () {
+  return readAccount().catch(complain)
+}
+
+function deviceItem ({ id, userAgent, ip, createdAt, current }) {
+  const name = deviceName(userAgent)
   const item = element('li', {}, element('div', {},
-    element('strong', {}, name), device.current ? element('span', { className: 'badge' }, 'this one') : '',
-    element('small', {}, `Logged in ${since} from ${device.ip}`),
-    element('small', {}, `Cookie replaced ${ago(device.lastUsedAt)}`)))
-  if (!device.current) {
-    const button = element('button', { type: 'button', ariaLabel: `Sign out ${name}, logged in ${since}` }, 'Sign out')
-    button.addEventListener('click', () => act(button, async () => {
-      await auth.call(`/auth/sessions/${device.id}`, { method: 'DELETE' })
-      say(`Signed out ${name}`)
-      await loadDevices()
-      $('devices-title').focus()
-    }))
+    element('strong', {}, name), current ? element('span', { className: 'badge' }, 'this one') : '',
+    element('small', {}, `Logged in ${ago(createdAt)} from ${ip}`)))
+  if (!current) {
+    const button = element('button', { type: 'button', ariaLabel: `Sign out ${name}, logged in ${ago(createdAt)}` }, 'Sign out')
+    button.addEventListener('click', () => act(button, () => signOut(`/auth/sessions/${id}`, `${name} is signed out.`), complain))
     item.append(button)
   }
   return item
 }
 
-const BROWSERS = [['Edg/', 'Edge'], ['OPR/', 'Opera'], ['Firefox/', 'Firefox'], ['Chrome/', 'Chrome'], ['Safari/', 'Safari'], ['curl/', 'curl']]
-const SYSTEMS = [['iPhone', 'iPhone'], ['iPad', 'iPad'], ['Android', 'Android'], ['Windows', 'Windows'], ['Mac OS', 'Mac'], ['Linux', 'Linux']]
-
-function deviceName (userAgent) {
-  const find = names => names.find(([mark]) => userAgent.includes(mark))?.[1]
-  const browser = find(BROWSERS) ?? 'A program'
-  const system = find(SYSTEMS)
-  return system === undefined ? browser : `${browser} on ${system}`
+async function signOut (path, said) {
+  await call(path, { method: 'DELETE' }).finally(load)
+  confirm(said)
+  $('devices-title').focus() // the button is gone
 }
 
-function ago (iso) {
-  const seconds = Math.min(0, (Date.parse(iso) - Date.now()) / 1000)
-  if (seconds > -10) return 'just now'
-  const [size, unit] = [[86_400, 'day'], [3600, 'hour'], [60, 'minute']].find(([size]) => -seconds >= size) ?? [1, 'second']
-  return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(Math.trunc(seconds / size), unit)
+function activityItem (entry) {
+  const { sentence, alarming } = happening(entry)
+  return element('li', { className: alarming ? 'alarming' : '' },
+    element('span', {}, sentence),
+    element('time', { dateTime: entry.at, title: new Date(entry.at).toLocaleString() }, ago(entry.at)))
 }
 
 /* ---------- Buttons and forms ---------- */
 
-/** Runs what a button is for, once at a time, and says what went wrong. */
-async function act (button, work, complain = notice) {
-  button.disabled = true
-  try {
-    await work()
-    complain('')
-  } catch (problem) {
-    complain(explain(problem))
-  } finally {
-    button.disabled = false
+/** Says above everything what went wrong; if the person was signed out, the page shows that already. */
+function complain (problem) {
+  if (problem === null && retrying === undefined) notice('')
+  if (problem === null || auth.state.status !== 'in' || followConnection(problem)) return
+  notice(explain(problem))
+}
+
+/** Says in a form what went wrong. */
+function complainIn (form, words = explain) {
+  return problem => {
+    const sentence = problem === null ? '' : words(problem)
+    $(`${form}-error`).textContent = sentence
+    for (const input of $(form === 'form' ? 'form' : `${form}-form`).querySelectorAll('input')) input.setAttribute('aria-invalid', sentence !== '')
   }
 }
 
+const wordsForOwner = problem => problem.code === 'FST_AUTH_CREDENTIALS_INVALID' ? 'This is not your password.' : explain(problem)
+
 function onClick (id, work) {
-  $(id).addEventListener('click', () => act($(id), work))
+  $(id).addEventListener('click', () => act($(id), work, complain))
 }
 
 onClick('ask', async () => {
-  const me = await auth.call('/me')
-  $('answer').textContent = `GET /me → ${JSON.stringify(me)}`
+  $('answer').textContent = `GET /me → ${JSON.stringify(await call('/me'))}`
   $('answer').hidden = false
 })
 
 onClick('renew', () => auth.refresh())
 
-onClick('forget', async () => {
-  auth.forget()
-  say('You dropped the access token: ask who you are, and the cookie brings another')
+onClick('others', () => signOut('/auth/sessions', 'All other devices are signed out.'))
+
+$('logout').addEventListener('click', () => act($('logout'), () => auth.logout(), problem => {
+  if (problem !== null) notice('You are logged out here. The server could not be told; this page tells it when it is next opened.')
+}))
+
+onClick('show-data', async () => {
+  const data = await withFreshLogin(() => call('/me/data'))
+  if (data === null) return
+  $('data').textContent = JSON.stringify(data, null, 2)
+  $('data').hidden = false
+  $('data').focus()
 })
 
-onClick('others', async () => {
-  await auth.call('/auth/sessions', { method: 'DELETE' })
-  say('Signed out all other devices')
-  await loadDevices()
-  $('devices-title').focus()
+/** Does something for which the password must have been given lately: asks for it, and does it again. Null if it was not given. */
+async function withFreshLogin (work) {
+  try {
+    return await work()
+  } catch (problem) {
+    if (problem.code !== 'FST_AUTH_FRESH_LOGIN_REQUIRED') throw problem
+    return await askForPassword() ? await work() : null
+  }
+}
+
+/** Whether the person proved who they are. */
+async function askForPassword () {
+  $('proof-form').reset()
+  complainIn('proof')(null)
+  $('proof').returnValue = ''
+  $('proof').showModal()
+  await new Promise(resolve => $('proof').addEventListener('close', resolve, { once: true }))
+  return $('proof').returnValue === 'proven'
+}
+
+$('proof-form').addEventListener('submit', event => {
+  event.preventDefault()
+  act($('proof-submit'), async () => {
+    await prove($('proof-password').value)
+    $('proof').close('proven')
+  }, complainIn('proof', wordsForOwner))
+})
+$('proof-cancel').addEventListener('click', () => $('proof').close(''))
+
+$('password-form').addEventListener('submit', event => {
+  event.preventDefault()
+  act($('change-password'), async () => {
+    await changePassword($('current-password').value, $('new-password').value)
+    $('password-form').reset()
+    confirm('Your password is changed. Every other device is signed out.')
+    await load()
+  }, complainIn('password', wordsForOwner))
 })
 
-onClick('logout', async () => {
-  await auth.logout()
-  setMode('login')
-  $('username').focus()
-})
+/* ---------- Logging in ---------- */
 
 const MODES = {
-  signup: { title: 'Create an account', submit: 'Sign up', other: 'login', question: 'Been here before?', autocomplete: 'new-password', said: 'Welcome! Your browser now keeps the cookie' },
-  login: { title: 'Welcome back', submit: 'Log in', other: 'signup', question: 'New here?', autocomplete: 'current-password', said: 'Logged in: your browser keeps the cookie' }
+  signup: { title: 'Create an account', submit: 'Sign up', other: 'login', question: 'Been here before?', autocomplete: 'new-password', minLength: 8 },
+  login: { title: 'Welcome back', submit: 'Log in', other: 'signup', question: 'New here?', autocomplete: 'current-password', minLength: 0 }
 }
 let mode
 
 function setMode (next) {
   mode = next
-  const { title, submit, other, question, autocomplete } = MODES[mode]
+  const { title, submit, other, question, autocomplete, minLength } = MODES[mode]
+  $('welcome').dataset.mode = mode
   $('form-title').textContent = title
   $('submit').textContent = submit
   $('switch-text').textContent = question
   $('switch').textContent = MODES[other].submit
   $('password').autocomplete = autocomplete
-  $('password').minLength = mode === 'signup' ? 8 : 0
+  $('password').minLength = minLength
   $('hint').hidden = mode === 'login'
-  complainInForm('')
-}
-
-function complainInForm (sentence) {
-  $('form-error').textContent = sentence
-  for (const id of ['username', 'password']) $(id).setAttribute('aria-invalid', sentence !== '')
-  if (sentence !== '') $('password').focus()
+  complainIn('form')(null)
 }
 
 $('switch').addEventListener('click', () => {
@@ -239,44 +278,16 @@ $('switch').addEventListener('click', () => {
 
 $('form').addEventListener('submit', event => {
   event.preventDefault()
-  const { said } = MODES[mode]
   act($('submit'), async () => {
-    await auth[mode]({ username: $('username').value, password: $('password').value })
-    say(said)
-    $('form').reset()
-    $('hello').focus()
-  }, complainInForm)
+    entering = true
+    try {
+      await enter(mode, { username: $('username').value, password: $('password').value })
+    } finally {
+      entering = false
+      show(auth.state)
+    }
+  }, complainIn('form'))
 })
 
-/* ---------- Telling ---------- */
-
-function notice (sentence) {
-  $('notice').textContent = sentence
-  $('notice').hidden = sentence === ''
-}
-
-/** Adds a line to the diary, newest first. */
-function say (sentence) {
-  const time = element('time', {}, new Date().toLocaleTimeString())
-  $('diary').prepend(element('li', {}, time, element('span', {}, sentence)))
-  $('diary').children[30]?.remove()
-}
-
-function element (name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties)
-  made.append(...children)
-  return made
-}
-
-/* ---------- Here we go ---------- */
-
-async function start () {
-  try {
-    await auth.init()
-    if (auth.state.status === 'in') say('Welcome back: the cookie brought an access token')
-  } catch (problem) {
-    notice(explain(problem, 'This page goes on trying.'))
-    setTimeout(start, 1000 * (problem.retryAfter ?? 5))
-  }
-}
-start()
+auth.subscribe(show)
+show(await auth.init())

@@ -1,7 +1,10 @@
 import { cookieJar, type CookieJar } from '../support/cookie-jar.js'
 
-/** Somebody with an account. */
+/** People with accounts. */
 export const ADA = { username: 'ada', password: 'correct horse battery staple' }
+
+export const BOB = { ...ADA, username: 'bob' }
+export const EVE = { ...ADA, username: 'eve' }
 
 /** A browser in front of a server. Its cookies outlive the server. */
 export function client (url: string, jar: CookieJar = cookieJar(() => 0)) {

@@ -19,7 +19,7 @@ t.test('an empty environment is enough', async t => {
     recoverLostReply: true,
     trustedOrigins: undefined,
     cookieSecure: true,
-    revocation: undefined,
+    revocation: 'immediate',
     rateLimit: true
   })
 })
@@ -38,7 +38,7 @@ t.test('every variable is read', async t => {
     GRACE: '10s',
     TRUSTED_ORIGINS: 'https://a.example, https://b.example,',
     COOKIE_SECURE: 'false',
-    REVOCATION: 'immediate',
+    REVOCATION: 'refresh',
     RATE_LIMIT: 'off'
   }), {
     host: '0.0.0.0',
@@ -54,7 +54,7 @@ t.test('every variable is read', async t => {
     recoverLostReply: true,
     trustedOrigins: ['https://a.example', 'https://b.example'],
     cookieSecure: false,
-    revocation: 'immediate',
+    revocation: 'refresh',
     rateLimit: false
   })
 })

@@ -1,8 +1,10 @@
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { ADA, client } from './client.js'
+import { ADA, BOB, client, EVE } from './client.js'
 import { runUntilEnd, startServer } from './server-process.js'
+
+const AN_HOUR_LATER = new URL('an-hour-later.js', import.meta.url)
 
 t.test('a server with its data in a folder', async t => {
   const dataDir = join(t.testdir(), 'data')
@@ -35,6 +37,13 @@ t.test('a server with its data in a folder', async t => {
     t.match((await phone.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
 
+  t.test('ends the access token of a device that is signed out, too', async t => {
+    const phone = client(first.url)
+    await phone.send('POST', '/auth/login', ADA)
+    t.equal((await ada.send('DELETE', '/auth/sessions')).status, 204)
+    t.match((await phone.send('GET', '/me')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
+  })
+
   t.test('lets nobody in who is logged out', async t => {
     const guest = client(first.url)
     await guest.send('POST', '/auth/login', ADA)
@@ -53,9 +62,19 @@ t.test('a server with its data in a folder', async t => {
     t.equal(status, 200)
     t.match(headers.get('content-security-policy'), /default-src 'self'/)
     const files = [...text.matchAll(/(?:src|href)="(\/[^"]+\.\w+)"/g)].map(([, path = '']) => path)
-    for (const path of new Set([...files, '/auth.js', '/docs'])) {
+    for (const path of new Set([...files, '/docs'])) {
       t.equal((await client(first.url).send('GET', path)).status, 200, path)
     }
+  })
+
+  t.test('serves every module that its page imports, up to those of the client', async t => {
+    const seen = new Set(['/app.js'])
+    for (const path of seen) { // grows meanwhile
+      const { status, headers, text } = await client(first.url).send('GET', path)
+      t.match([status, headers.get('content-type')], [200, 'text/javascript; charset=utf-8'], path)
+      for (const [, module = ''] of text.matchAll(/ from '([^']+)'/g)) seen.add(new URL(module, `http://host${path}`).pathname)
+    }
+    t.ok(seen.has('/client/auth-client.js'))
   })
 
   t.test('describes its routes, and which need a login', async t => {
@@ -63,7 +82,42 @@ t.test('a server with its data in a folder', async t => {
     t.match(Object.keys(paths), ['/auth/signup', '/auth/login', '/auth/refresh', '/auth/logout', '/auth/sessions', '/auth/sessions/{id}'])
     t.same(paths['/me'].get.security, [{ accessToken: [] }])
     t.same(paths['/health'].get.security, [])
+    t.match(Object.keys(paths['/me/data'].get.responses), ['200', '401', '403'])
     t.equal(components.securitySchemes.accessToken.flows.password.tokenUrl, '/auth/login')
+  })
+
+  t.test('tells a person what happened to the account, newest first, and nobody else', async t => {
+    const bob = client(first.url)
+    await bob.send('POST', '/auth/signup', BOB)
+    const thief = client(first.url)
+    await thief.send('POST', '/auth/login', { ...BOB, password: 'a wild guess' })
+    await bob.send('POST', '/auth/reauthenticate', { password: BOB.password })
+    await bob.send('POST', '/auth/login', BOB)
+    await bob.send('POST', '/auth/refresh')
+
+    const activity: Array<{ type: string }> = (await bob.send('GET', '/me/activity')).json()
+    t.same(activity.map(({ type }) => type), ['login', 'reauthenticated', 'login_failed', 'login', 'signup'])
+    t.match(activity[0], { reason: null, at: /^\d{4}-.+Z$/, userAgent: 'node', ip: '127.0.0.1' })
+    t.equal((await thief.send('GET', '/me/activity')).status, 401)
+  })
+
+  t.test('tells that a device was signed out, and not what only follows from something else', async t => {
+    const eve = client(first.url)
+    await eve.send('POST', '/auth/signup', EVE)
+    await client(first.url).send('POST', '/auth/login', EVE)
+    await eve.send('DELETE', '/auth/sessions')
+    await client(first.url).send('POST', '/auth/login', EVE)
+    await eve.send('POST', '/auth/password', { currentPassword: EVE.password, newPassword: 'three small words' })
+    const activity: Array<{ type: string, reason: string | null }> = (await eve.send('GET', '/me/activity')).json()
+    t.same(activity.map(({ type }) => type), ['login', 'password_changed', 'login', 'revoked', 'login', 'login', 'signup'])
+    t.match(activity[3], { reason: 'revoked' })
+  })
+
+  t.test('shows all that it keeps of a person who has just given the password', async t => {
+    const { status, json, text } = await ada.send('GET', '/me/data')
+    t.equal(status, 200)
+    t.match(json(), { id: String, username: 'ada', createdAt: /^\d{4}-.+Z$/, devices: [{ current: true }], activity: [] })
+    t.notMatch(text, 'argon2')
   })
 
   t.test('keeps its secret to this user', async t => {
@@ -81,11 +135,14 @@ t.test('a server with its data in a folder', async t => {
 
   t.test('still knows everybody after a restart', async t => {
     await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
-    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent' })
+    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent', NODE_OPTIONS: `--import ${AN_HOUR_LATER}` })
     const again = client(second.url, ada.jar)
     const thief = client(second.url, ada.jar.copy())
 
     t.equal((await again.send('POST', '/auth/refresh')).status, 200, 'the session')
+    t.match((await again.send('GET', '/me/data')).json(), { statusCode: 403, code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' }, 'the password was given an hour ago')
+    await again.send('POST', '/auth/reauthenticate', { password: ADA.password })
+    t.equal((await again.send('GET', '/me/data')).status, 200)
     t.equal((await client(second.url).send('POST', '/auth/login', ADA)).status, 200, 'the user')
     t.match((await thief.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'without a grace period a cookie is good once')
     t.match((await again.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })

@@ -1,0 +1,63 @@
+import { PGlite } from '@electric-sql/pglite'
+import t from 'tap'
+import { createActivityLog } from '../../example-server/activity.js'
+import { type AuditEvent } from '../../lib/index.js'
+
+const USER = '00000000-0000-4000-8000-000000000001'
+const OTHER = '00000000-0000-4000-8000-000000000002'
+const FROM = { at: 1_767_225_600, requestId: null, userAgent: 'Firefox', ip: '192.0.2.1' }
+
+const database = new PGlite()
+await database.exec(`CREATE TABLE users (id uuid PRIMARY KEY); INSERT INTO users VALUES ('${USER}'), ('${OTHER}')`)
+const activity = createActivityLog({ ...unused(), query: (sql, values) => database.query(sql, values) })
+await activity.createTable()
+await activity.createTable()
+t.teardown(() => database.close())
+
+t.beforeEach(async () => { await database.exec('TRUNCATE activity') })
+
+t.test('an event is kept with its time and place', async t => {
+  await activity.note({ ...FROM, type: 'login', subject: USER, sessionId: 's' })
+  t.same(await activity.of(USER), [{ type: 'login', reason: null, at: new Date('2026-01-01T00:00:00Z'), userAgent: 'Firefox', ip: '192.0.2.1' }])
+})
+
+t.test('the end of a session is kept with its reason', async t => {
+  await activity.note({ ...FROM, type: 'revoked', subject: USER, sessionId: 's', reason: 'revoked' })
+  t.match(await activity.of(USER), [{ type: 'revoked', reason: 'revoked' }])
+})
+
+t.test('nobody sees what happened to somebody else', async t => {
+  await activity.note({ ...FROM, type: 'login_failed', subject: OTHER })
+  t.same(await activity.of(USER), [])
+})
+
+t.test('what belongs to nobody, comes every minute, or follows from something else is left out', async t => {
+  const events: AuditEvent[] = [
+    { ...FROM, type: 'login_failed', subject: null },
+    { ...FROM, type: 'cross_site_refused' },
+    { ...FROM, type: 'throttled', subject: USER, what: 'session' },
+    { ...FROM, type: 'refresh', subject: USER, sessionId: 's', outcome: 'rotate', generation: 1 },
+    { ...FROM, type: 'revoked', subject: USER, sessionId: 's', reason: 'superseded' },
+    { ...FROM, type: 'revoked', subject: USER, sessionId: null, reason: 'password_changed' }
+  ]
+  for (const event of events) await activity.note(event)
+  t.same((await database.query('SELECT * FROM activity')).rows, [])
+})
+
+t.test('guesses that had to wait are told once an hour, for each person', async t => {
+  const throttled = { ...FROM, type: 'throttled', what: 'account' } as const
+  for (const minutes of [0, 1, 59, 60, 61]) await activity.note({ ...throttled, subject: USER, at: FROM.at + minutes * 60 })
+  await activity.note({ ...throttled, subject: OTHER })
+  t.same((await activity.of(USER)).map(({ at }) => at.getTime() / 1000 - FROM.at), [3600, 0])
+  t.equal((await activity.of(OTHER)).length, 1)
+})
+
+t.test('the last 200 are kept, newest first', async t => {
+  for (let time = 0; time < 203; time++) await activity.note({ ...FROM, at: time, type: 'logout', subject: USER, sessionId: 's' })
+  t.same((await activity.of(USER)).map(({ at }) => at.getTime() / 1000), Array.from({ length: 200 }, (_, index) => 202 - index))
+})
+
+/** What the log does not ask a database for. */
+function unused () {
+  return { open: async () => {}, close: async () => {}, connection: database }
+}
