@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/core/claims.js'
-import { isLive, isRevoked, type Session, type SessionStore } from '../../lib/core/session.js'
+import { ability, isLive, isRevoked, type Session, type SessionStore } from '../../lib/core/session.js'
+import { type SessionLimit } from '../../lib/core/session-limit.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../../lib/core/time.js'
 import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
 import { checkPresentation, checkRow, type Family } from './invariants.js'
@@ -38,6 +39,12 @@ interface Desk {
   readonly thief: Browser
 }
 
+/** The steps that may end sessions of somebody who does something in another. */
+const ENDS_OTHERS: ReadonlySet<Step['do']> = new Set(['login', 'change password', 'end another', 'end all'])
+
+/** How long it takes to type a password: longer than clocks differ, so that no two sessions begin at once. */
+const TYPING: Seconds = GRACE / 3 + 1
+
 /** An answer on its way. */
 interface Reply {
   readonly to: Browser
@@ -46,8 +53,11 @@ interface Reply {
 
 function createMachine (makeStore: MakeStore, run: string) {
   let made: SessionStore | undefined
-  const c = core({ absolute: ABSOLUTE, policy: { idle: IDLE }, store: clock => (made = makeStore(clock)) })
+  const limit = { max: Infinity, whenFull: 'endOldest' as SessionLimit['whenFull'] }
+  const c = core({ absolute: ABSOLUTE, policy: { idle: IDLE }, limit, store: clock => (made = makeStore(clock)) })
   const rows = made ?? assert.fail() // the same store, beneath its faults
+  const listOf = ability(rows, 'list')
+  const liveOf = async (subject: string): Promise<Session[]> => (await listOf(subject)).filter(session => isLive(session, c.clock()))
   const desks: Desk[] = OWNERS.map(owner => ({ subject: owner + run, owner: c.browser(), thief: c.browser() }))
   const families = new Map<string, Family>()
   const signedOut = new Set<Browser>()
@@ -67,14 +77,20 @@ function createMachine (makeStore: MakeStore, run: string) {
     steal: ({ browser }) => steal(desk(browser)),
     'store forgets': ({ browser }) => forget(desk(browser).owner),
     'end all': ({ subject }) => endAll(subject + run),
+    'end another': ({ browser }) => endAnother(desk(browser)),
+    'change password': ({ browser }) => changePassword(desk(browser)),
     disable: ({ subject }) => admit(subject + run, false),
     enable: ({ subject }) => admit(subject + run, true),
     deliver: ({ reply }) => deliver(reply),
     drop: ({ reply }) => pick(reply) === undefined ? 'nothing' : 'done',
 
     wait ({ seconds }) {
-      c.wait(seconds)
-      passed += seconds
+      pass(seconds)
+      return 'done'
+    },
+
+    limit ({ max, whenFull }) {
+      Object.assign(limit, { max, whenFull })
       return 'done'
     },
 
@@ -120,12 +136,13 @@ function createMachine (makeStore: MakeStore, run: string) {
 
   async function take (step: Step): Promise<string> {
     const touched = 'browser' in step ? sidOf(step.do === 'thief refreshes' ? desk(step.browser).thief : desk(step.browser).owner) : undefined
+    const subject = 'browser' in step ? desk(step.browser).subject : 'subject' in step ? step.subject + run : undefined
     const answer = await (acts[step.do] as (step: Step) => Promise<string> | string)(step) // the table has one for each kind
     for (const [sid, family] of families) {
       const before = family.row
       family.row = await rows.get(sid)
-      const touches = sid === touched || (step.do === 'end all' && family.subject === step.subject + run)
-      if (before !== null) checkRow(before, family.row, { touches, forgets: step.do === 'store forgets', purges: purgedBefore })
+      const ends = family.subject === subject && (ENDS_OTHERS.has(step.do) || answer.startsWith('login '))
+      if (before !== null) checkRow(before, family.row, { touches: sid === touched, ends, forgets: step.do === 'store forgets', purges: purgedBefore })
       if (family.row !== null) note(family, family.row)
     }
     return answer
@@ -155,13 +172,35 @@ function createMachine (makeStore: MakeStore, run: string) {
   }
 
   async function login ({ owner, subject }: Desk): Promise<string> {
+    pass(TYPING)
     const held = familyOf(owner)
     const code = await owner.login(subject).then(() => 'done', codeOf)
     if (code !== 'done') return code
     if (held !== undefined) held.ended = true
+    await enter(owner, subject)
+    return code
+  }
+
+  async function changePassword ({ owner, subject }: Desk): Promise<string> {
+    const claims = claimsOf(owner)
+    const user = c.people.get(subject)
+    if (claims === null || signedOut.has(owner) || user === undefined || user.disabled) return 'nothing'
+    pass(TYPING)
+    const change = c.sessions.changePassword(claims, user, async () => {}, c.context())
+    const code = await change.then(issued => owner.receive({ outcome: 'rotate', issued }), codeOf) ?? 'done'
+    if (code !== 'done') return code
+    for (const family of families.values()) family.ended ||= family.subject === subject
+    await enter(owner, subject)
+    return code
+  }
+
+  /** A session has begun in a browser. */
+  async function enter (owner: Browser, subject: string): Promise<void> {
     signedOut.delete(owner)
     families.set(sidOf(owner) ?? '', { subject, row: null, rows: [], since: new Map(), stolen: false, ended: false, forgotten: false, disturbed: false })
-    return code
+    const live = await liveOf(subject)
+    assert.ok(live.length <= limit.max, 'I12: nobody has more sessions than allowed')
+    assert.equal(live.at(-1)?.id, sidOf(owner), 'I12: the newest session is none that makes room')
   }
 
   async function refresh (browser: Browser): Promise<string> {
@@ -229,6 +268,15 @@ function createMachine (makeStore: MakeStore, run: string) {
     return code
   }
 
+  async function endAnother ({ owner, subject }: Desk): Promise<string> {
+    const other = (await liveOf(subject)).find(({ id }) => id !== sidOf(owner))
+    if (other === undefined) return 'nothing'
+    const ended = await c.sessions.revoke(other.id, 'revoked', c.context(), subject).catch(codeOf)
+    const family = families.get(other.id)
+    if (ended === true && family !== undefined) family.ended = true
+    return String(ended)
+  }
+
   /** A failover: the store is back where it was one change ago. */
   async function forget (browser: Browser): Promise<string> {
     const [family, sid] = [familyOf(browser), sidOf(browser) ?? '']
@@ -240,6 +288,11 @@ function createMachine (makeStore: MakeStore, run: string) {
     family.forgotten = true
     family.disturbed ||= keyChanged
     return 'done'
+  }
+
+  function pass (seconds: Seconds): void {
+    c.wait(seconds)
+    passed += seconds
   }
 
   function admit (subject: string, active: boolean): string {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type SessionStore } from '../../lib/core/session.js'
 import { type Clock } from '../../lib/core/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { postgresStore } from '../../lib/stores/postgres.js'
+import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
 import { postgresPool } from '../support/postgres.js'
+import { ioredisOn, newPrefix, nodeRedisOn, redisServer } from '../support/redis.js'
 import { play, type MakeStore } from './machine.js'
 import { script } from './steps.js'
 
@@ -13,11 +15,13 @@ const SEED = 20_300_101
 
 const inMemory: MakeStore = clock => memoryStore({ clock })
 
-/** Plays scripts on a store; how often each answer was given. */
+/** Plays scripts on a store; how often each answer was given, and to each step. */
 async function stateMachine (makeStore: MakeStore, numRuns: number): Promise<Map<string, number>> {
   const seen = new Map<string, number>()
   await fc.assert(fc.asyncProperty(script, async steps => {
-    for (const { answer } of await play(steps, makeStore)) seen.set(answer, (seen.get(answer) ?? 0) + 1)
+    for (const { step, answer } of await play(steps, makeStore)) {
+      for (const key of [answer, `${step}: ${answer}`]) seen.set(key, (seen.get(key) ?? 0) + 1)
+    }
   }), { seed: SEED, numRuns })
   return seen
 }
@@ -26,24 +30,47 @@ t.test('whatever happens, in whatever order, a session keeps its promises', asyn
   const seen = await stateMachine(inMemory, 1500)
   const answers = [
     'hold', 'rotate', 'replay', 'recover', 'heal', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
-    'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_STORE_UNAVAILABLE'
+    'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_STORE_UNAVAILABLE',
+    'change password: done', 'end another: true', 'login: FST_AUTH_USER_REFUSED'
   ]
   for (const answer of answers) t.ok((seen.get(answer) ?? 0) > 50, `${answer}: ${seen.get(answer)} times`)
 })
 
-t.test('memory and PostgreSQL answer every script alike', async t => {
-  const pool = await postgresPool(t)
-  if (pool === null) return
-  let clock: Clock = () => 0
-  const store: SessionStore = postgresStore(pool, { clock: () => clock() })
-  const inPostgres: MakeStore = own => {
-    clock = own
-    return store
+/** Stores on servers, on a clock that is another one for each script: null where the server cannot be had. */
+const ON_SERVERS: Record<string, (t: Test, clock: Clock) => Promise<SessionStore | null>> = {
+  async PostgreSQL (t, clock) {
+    const pool = await postgresPool(t)
+    return pool && postgresStore(pool, { clock })
+  },
+  async 'Redis with ioredis' (t, clock) {
+    const server = await redisServer(t)
+    return server && inRedis(await ioredisOn(t, server.ioredis), newPrefix(t, server), clock)
+  },
+  async 'Redis with node-redis' (t, clock) {
+    const server = await redisServer(t)
+    return server && inRedis(await nodeRedisOn(t, server.nodeRedis), newPrefix(t, server), clock)
   }
+}
 
-  let run = 0
-  await fc.assert(fc.asyncProperty(script, async steps => {
-    assert.deepEqual(await play(steps, inPostgres, ` ${++run}`), await play(steps, inMemory))
-  }), { seed: SEED, numRuns: 150 })
-  t.equal(run, 150)
-})
+/** Keys expire by themselves, on the time of the server: a script's purge finds nothing to do. */
+function inRedis (client: RedisClient, prefix: string, clock: Clock): SessionStore {
+  return { ...redisStore(client, { prefix, clock }), purgeExpired: async () => 0 }
+}
+
+for (const [name, newStore] of Object.entries(ON_SERVERS)) {
+  t.test(`${name} and memory answer every script alike`, async t => {
+    let clock: Clock = () => 0
+    const store = await newStore(t, () => clock())
+    if (store === null) return
+    const onServer: MakeStore = own => {
+      clock = own
+      return store
+    }
+
+    let run = 0
+    await fc.assert(fc.asyncProperty(script, async steps => {
+      assert.deepEqual(await play(steps, onServer, ` ${++run}`), await play(steps, inMemory))
+    }), { seed: SEED, numRuns: 150 })
+    t.equal(run, 150)
+  })
+}
