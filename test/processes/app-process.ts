@@ -1,0 +1,166 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, request, type IncomingMessage, type RequestOptions } from 'node:http'
+import { type NetConnectOpts } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { type Test } from 'tap'
+import { type EpochSeconds } from '../../lib/core/time.js'
+import { COOKIE, payloadOf, SECRET, START } from '../support/server.js'
+import { postgres } from '../support/postgres.js'
+import { newPrefix, redisServer } from '../support/redis.js'
+
+const PROGRAM = fileURLToPath(new URL('app.js', import.meta.url))
+
+/** Where all processes of a test keep their sessions, as `app.js` is told. */
+export interface SharedStore {
+  readonly engine: 'ioredis' | 'postgres'
+  readonly connection: object
+  readonly prefix?: string
+}
+
+/** A place that processes share, and how it is reached another way. */
+export interface SharedServer extends SharedStore {
+  readonly server: NetConnectOpts
+  /** The same place, by a port of this machine that leads to its server. */
+  by (port: number): SharedStore
+}
+
+/** The places that processes can share, by name: null where the server cannot be had, which shows as a skipped test. */
+export const SHARED_STORES = {
+  async ioredis (t) {
+    const server = await redisServer(t)
+    if (server === null) return null
+    const { path, host, port = 6379, ...rest } = server.ioredis
+    const shared = { engine: 'ioredis', prefix: newPrefix(t, server) } as const
+    return {
+      ...shared,
+      connection: server.ioredis,
+      server: path === undefined ? { host: host ?? '127.0.0.1', port } : { path },
+      by: port => ({ ...shared, connection: { ...rest, host: '127.0.0.1', port } })
+    }
+  },
+  async PostgreSQL (t) {
+    const connectionString = await postgres(t)
+    if (connectionString === null) return null
+    const at = (url: URL): SharedStore => ({ engine: 'postgres', connection: { connectionString: url.href } })
+    const url = new URL(connectionString)
+    return {
+      ...at(url),
+      server: { host: url.hostname, port: Number(url.port || 5432) },
+      by: port => at(Object.assign(new URL(url), { host: `127.0.0.1:${port}` }))
+    }
+  }
+} satisfies Record<string, (t: Test) => Promise<SharedServer | null>>
+
+/** What a request brings along. */
+export interface Carries {
+  readonly cookie?: string | undefined
+  readonly accessToken?: string | undefined
+  readonly body?: object
+}
+
+/** A reply, read. */
+export interface Reply {
+  readonly status: number
+  /** The code of a refusal. */
+  readonly code: string | undefined
+  /** The refresh token that its Set-Cookie holds. */
+  readonly cookie: string | undefined
+  readonly accessToken: string | undefined
+}
+
+/** What was answered by nobody: the connection was refused, reset or closed. */
+export const NO_REPLY: Reply = { status: 0, code: undefined, cookie: undefined, accessToken: undefined }
+
+/** One of the processes of an app. */
+export interface AppProcess {
+  /** Sends a request; `NO_REPLY` where its connection was lost. */
+  get (path: string, carries?: Carries): Promise<Reply>
+  post (path: string, carries?: Carries): Promise<Reply>
+  /** Starts a session. */
+  enter (subject: string, cookie?: string): Promise<Reply>
+  refresh (cookie: string | undefined): Promise<Reply>
+  logout (cookie: string | undefined): Promise<Reply>
+  setTime (now: EpochSeconds): Promise<void>
+  /** It kills itself at a command to its store, of those that come, before or after that takes effect. */
+  dieAt (nth: number, moment: 'before' | 'after'): Promise<void>
+  /** How many commands it has sent to its store since it was last told when to die. */
+  commands (): Promise<number>
+  /** Sends SIGTERM. */
+  terminate (): void
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>
+}
+
+/** A machine may be so busy that a call takes longer than by default. */
+const PATIENT = { call: '60s', request: '60s' }
+
+/** Starts a process of the built package, which ends with `t` at the latest. */
+export async function startProcess (t: Test, store: SharedStore, options: object = {}): Promise<AppProcess> {
+  const { prefix, ...where } = store
+  // Without tap's coverage, which would take the built copy of lib for lib.
+  const child = fork(PROGRAM, [JSON.stringify({ ...where, options: { now: START, secret: SECRET, timeouts: PATIENT, prefix, ...options } })], {
+    execArgv: [],
+    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  })
+  const agent = new Agent({ keepAlive: true })
+  const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+    agent.destroy()
+  })
+  const answer = async () => (await Promise.race([once(child, 'message'), ended.then(end => { throw new Error(`the process ended: ${end}`) })]))[0].answer
+  const port = await answer()
+
+  async function send (method: string, path: string, { cookie, accessToken, body }: Carries = {}): Promise<Reply> {
+    const headers = {
+      ...(cookie !== undefined && { cookie: `${COOKIE}=${cookie}` }),
+      ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' })
+    }
+    try {
+      return await read(await exchange({ port, host: '127.0.0.1', agent, method, path, headers }, body))
+    } catch {
+      return NO_REPLY
+    }
+  }
+
+  async function ask (what: string, value?: unknown): Promise<unknown> {
+    const answered = answer()
+    child.send({ ask: what, value })
+    return await answered
+  }
+
+  return {
+    get: (path, carries) => send('GET', path, carries),
+    post: (path, carries) => send('POST', path, carries),
+    enter: (subject, cookie) => send('POST', '/enter', { cookie, body: { subject } }),
+    refresh: cookie => send('POST', '/auth/refresh', { cookie }),
+    logout: cookie => send('POST', '/auth/logout', { cookie }),
+    async setTime (now) { await ask('time', now) },
+    async dieAt (nth, moment) { await ask('last', { nth, moment }) },
+    commands: async () => Number(await ask('commands')),
+    terminate: () => { child.kill('SIGTERM') },
+    ended
+  }
+}
+
+function exchange (options: RequestOptions, body?: object): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request(options, resolve).on('error', reject).end(body && JSON.stringify(body))
+  })
+}
+
+async function read (message: IncomingMessage): Promise<Reply> {
+  const body = await text(message)
+  const { code, access_token: accessToken } = body === '' ? {} : JSON.parse(body)
+  const [, cookie] = /^[^=]+=([^;]*)/.exec(message.headers['set-cookie']?.[0] ?? '') ?? []
+  return { status: message.statusCode ?? 0, code, cookie, accessToken }
+}
+
+/** The generation of a refresh token, unverified. */
+export function generationOf (cookie: string | undefined): unknown {
+  return payloadOf(cookie)['gen']
+}

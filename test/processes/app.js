@@ -1,0 +1,81 @@
+// One process of an app that runs in several: sessions in a database that they share, and a clock that the test sets.
+// Its first argument says where. It tells its parent its port, and after that does what it is told.
+import Fastify from 'fastify'
+import refreshCookie from 'fastify-refresh-cookie'
+import { postgresStore } from 'fastify-refresh-cookie/postgres'
+import { redisStore } from 'fastify-refresh-cookie/redis'
+
+const { engine, connection, options } = JSON.parse(process.argv[2])
+let now = options.now
+const clock = () => now
+
+/** Which of the commands that come is the last one, and whether it still takes effect. */
+let last = { nth: 0, moment: 'after' }
+let commands = 0
+
+/** A command to the server of sessions, that this process may not survive. */
+async function mortal (command) {
+  const isLast = ++commands === last.nth
+  if (isLast && last.moment === 'before') return await die()
+  const answer = await command()
+  return isLast ? await die() : answer
+}
+
+function die () {
+  process.kill(process.pid, 'SIGKILL')
+  return new Promise(() => {})
+}
+
+/** How each engine is connected to: its store, and what disconnects it. */
+const ENGINES = {
+  async ioredis () {
+    const { Redis } = await import('ioredis')
+    const client = new Redis({ ...connection, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
+    client.on('error', () => {})
+    const watched = Object.create(client, { evalsha: { value: (...args) => mortal(() => client.evalsha(...args)) } })
+    return { store: redisStore(watched, { clock, prefix: options.prefix }), close: () => client.disconnect() }
+  },
+
+  async postgres () {
+    const { default: pg } = await import('pg')
+    const pool = new pg.Pool({ ...connection, statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000 })
+    pool.on('error', () => {})
+    const watched = Object.create(pool, { query: { value: (...args) => mortal(() => pool.query(...args)) } })
+    return { store: postgresStore(watched, { clock }), close: () => pool.end() }
+  }
+}
+
+const { store, close } = await ENGINES[engine]()
+const app = Fastify()
+app.addHook('onClose', close)
+await app.register(refreshCookie, {
+  secret: options.secret,
+  store,
+  clock,
+  revocation: options.revocation,
+  timeouts: options.timeouts,
+  rateLimit: false,
+  users: { findById: id => ({ id, username: id, passwordHash: null }) }
+})
+app.post('/enter', async ({ auth, body }) => await auth.login(body.subject))
+app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
+app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
+const address = await app.listen({ host: '127.0.0.1', port: 0 })
+
+/** What the parent may ask, with what it is answered. */
+const REQUESTS = {
+  time (time) { now = time },
+  last (command) {
+    commands = 0
+    last = command
+  },
+  commands: () => commands
+}
+process.on('message', ({ ask, value }) => process.send({ answer: REQUESTS[ask](value) ?? null }))
+process.once('SIGTERM', async () => {
+  // A browser keeps its connection after the last answer, and Fastify would wait for it.
+  setInterval(() => app.server.closeIdleConnections(), 100).unref()
+  await app.close()
+  process.disconnect()
+})
+process.send({ answer: Number(new URL(address).port) })

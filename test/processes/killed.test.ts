@@ -1,0 +1,170 @@
+import t, { type Test } from 'tap'
+import { GRACE } from '../support/core.js'
+import { START } from '../support/server.js'
+import { generationOf, NO_REPLY, SHARED_STORES, startProcess, type AppProcess, type Reply, type SharedStore } from './app-process.js'
+
+/** A process that goes on, which sets up what another one is killed in, and finds what that left behind. */
+interface Witness extends AppProcess {
+  readonly now: () => number
+  /** The time passes for everybody until the next step of a session. */
+  wait (): Promise<void>
+}
+
+interface Situation {
+  /** Brings a person to where the request is sent; the cookie that it brings. */
+  prepare (witness: Witness, subject: string): Promise<string | undefined>
+  request (process: AppProcess, subject: string, cookie: string | undefined): Promise<Reply>
+  /** What must hold after a process was killed in the middle of the request, or after it. */
+  afterwards (t: Test, witness: Witness, found: Found): Promise<void>
+}
+
+interface Found {
+  readonly subject: string
+  readonly cookie: string | undefined
+  /** Whether every command of the request had taken effect. */
+  readonly done: boolean
+}
+
+const enter = async (witness: Witness, subject: string): Promise<string | undefined> => (await witness.enter(subject)).cookie
+const refresh = async (process: AppProcess, _subject: string, cookie: string | undefined): Promise<Reply> => await process.refresh(cookie)
+
+/** A refresh that leaves a session at a generation, however often it is tried. */
+function refreshTo (generation: number, prepare: Situation['prepare']): Situation {
+  return {
+    prepare,
+    request: refresh,
+    async afterwards (t, witness, { cookie }) {
+      const [one, other] = [await witness.refresh(cookie), await witness.refresh(cookie)]
+      t.same([one.status, other.status], [200, 200], 'the cookie of before is good')
+      const next = one.cookie ?? cookie
+      t.equal(other.cookie ?? cookie, next, 'every tab comes to one cookie')
+      t.equal(generationOf(next), generation, 'no step was lost or made twice')
+      let current = next
+      for (let i = 0; i < 2; i++) {
+        await witness.wait()
+        current = (await witness.refresh(current)).cookie
+      }
+      t.equal(generationOf(current), generation + 2)
+      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and there is no second line')
+    }
+  }
+}
+
+const SITUATIONS: Readonly<Record<string, Situation>> = {
+  'a first login': {
+    prepare: async () => undefined,
+    request: (process, subject) => process.enter(subject),
+    async afterwards (t, witness, { subject }) {
+      t.match(await witness.refresh((await witness.enter(subject)).cookie), { status: 200 })
+    }
+  },
+
+  'a login in place of another': {
+    prepare: enter,
+    request: (process, subject, cookie) => process.enter(subject, cookie),
+    async afterwards (t, witness, { subject, cookie, done }) {
+      t.match(await witness.refresh(cookie), done ? { status: 401, code: 'FST_AUTH_SESSION_ENDED' } : { status: 200 })
+      t.match(await witness.refresh((await witness.enter(subject, cookie)).cookie), { status: 200 })
+      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+    }
+  },
+
+  'a refresh that holds': refreshTo(0, enter),
+
+  'a refresh that rotates': refreshTo(1, async (witness, subject) => {
+    const cookie = await enter(witness, subject)
+    await witness.wait()
+    return cookie
+  }),
+
+  'a refresh that replays': refreshTo(1, async (witness, subject) => {
+    const cookie = await enter(witness, subject)
+    await witness.wait()
+    await witness.refresh(cookie)
+    return cookie
+  }),
+
+  'a refresh that recovers': refreshTo(2, async (witness, subject) => {
+    const cookie = await enter(witness, subject)
+    await witness.wait()
+    await witness.refresh(cookie)
+    await witness.wait()
+    return cookie
+  }),
+
+  'a second use': {
+    async prepare (witness, subject) {
+      const cookie = await enter(witness, subject)
+      let current = cookie
+      for (let i = 0; i < 2; i++) {
+        await witness.wait()
+        current = (await witness.refresh(current)).cookie
+      }
+      return cookie
+    },
+    request: refresh,
+    async afterwards (t, witness, { cookie }) {
+      for (let i = 0; i < 2; i++) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+    }
+  },
+
+  'a logout': {
+    prepare: enter,
+    request: (process, _subject, cookie) => process.logout(cookie),
+    async afterwards (t, witness, { cookie, done }) {
+      t.match(await witness.refresh(cookie), done ? { status: 401, code: 'FST_AUTH_SESSION_ENDED' } : { status: 200 })
+      t.match(await witness.logout(cookie), { status: 204 })
+      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+    }
+  }
+}
+
+const { ioredis, PostgreSQL } = SHARED_STORES
+t.jobs = 2
+
+for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL })) {
+  t.test(`on ${name}`, { buffered: true }, async t => {
+    const store = await newStore(t)
+    if (store === null) return
+    const witness = await startWitness(t, store)
+    for (const [which, situation] of Object.entries(SITUATIONS)) {
+      const count = await commandsOf(witness, situation, which)
+      t.ok(count > 0)
+      for (let done = 0; done <= count; done++) {
+        const title = `${which}, of whose ${count} commands ${done} took effect when its process was killed`
+        t.test(title, async t => {
+          const victim = await startProcess(t, store)
+          const cookie = await situation.prepare(witness, title)
+          await victim.setTime(witness.now())
+          await (done === 0 ? victim.dieAt(1, 'before') : victim.dieAt(done, 'after'))
+          t.equal(await situation.request(victim, title, cookie), NO_REPLY)
+          t.equal(await victim.ended, 'SIGKILL')
+          await situation.afterwards(t, witness, { subject: title, cookie, done: done === count })
+        })
+      }
+    }
+  })
+}
+
+async function startWitness (t: Test, store: SharedStore): Promise<Witness> {
+  const process = await startProcess(t, store)
+  let now = START
+  return {
+    ...process,
+    now: () => now,
+    async wait () {
+      now += GRACE
+      await process.setTime(now)
+    }
+  }
+}
+
+/** How many commands to the store a request takes. */
+async function commandsOf (witness: Witness, { prepare, request }: Situation, subject: string): Promise<number> {
+  for (let i = 0; i < 2; i++) { // the first time a server may not know the scripts
+    const cookie = await prepare(witness, subject)
+    await witness.dieAt(0, 'after')
+    await request(witness, subject, cookie)
+  }
+  return await witness.commands()
+}

@@ -1,0 +1,87 @@
+import { type Test } from 'tap'
+import { GRACE } from '../support/core.js'
+import { START } from '../support/server.js'
+import { generationOf, startProcess, type AppProcess, type Reply, type SharedStore } from './app-process.js'
+
+/** What holds of two and of four processes of one app that share a store. */
+export async function manyProcesses (t: Test, newStore: (t: Test) => Promise<SharedStore | null>): Promise<void> {
+  for (const count of [2, 4]) {
+    t.test(`${count} processes`, async t => {
+      const store = await newStore(t)
+      if (store !== null) await together(t, await Promise.all(Array.from({ length: count }, () => startProcess(t, store, { revocation: 'immediate' }))))
+    })
+  }
+}
+
+async function together (t: Test, processes: readonly AppProcess[]): Promise<void> {
+  const any = (nth: number): AppProcess => processes[nth % processes.length] as AppProcess // there is one
+  let now = START
+  async function wait (): Promise<void> {
+    now += GRACE
+    await Promise.all(processes.map(process => process.setTime(now)))
+  }
+
+  t.test('fifty refreshes of one cookie at once are all answered, with one successor, 200 times', async t => {
+    let { cookie } = await any(0).enter('ada')
+    for (let round = 0; round < 200; round++) {
+      await wait()
+      const replies = await at50(nth => any(nth).refresh(cookie))
+      const served = replies.filter(({ status }) => status === 200)
+      const successors = new Set(served.map(reply => reply.cookie))
+      if (served.length !== 50 || successors.size !== 1 || successors.has(cookie)) t.fail(`round ${round}: ${served.length} served, ${successors.size} successors`)
+      cookie = served[0]?.cookie
+    }
+    t.equal(generationOf(cookie), 200)
+  })
+
+  t.test('once a logout was answered, no token of its session is good, whatever ran beside it, 500 times', async t => {
+    const afterwards = new Map<string, number>()
+    let rotated = 0
+    for (let round = 0; round < 10; round++) {
+      const entered = await at50(nth => any(nth).enter('bob'))
+      await wait()
+      const replies = await at50(nth => race(nth + round, entered[nth]?.cookie))
+      for (const tokens of replies) {
+        rotated += tokens.length > 1 ? 1 : 0
+        for (const [nth, token] of tokens.entries()) {
+          const { status, code } = await any(nth).refresh(token)
+          afterwards.set(`${status} ${code}`, (afterwards.get(`${status} ${code}`) ?? 0) + 1)
+        }
+      }
+    }
+    t.same([...afterwards.keys()], ['401 FST_AUTH_SESSION_ENDED'])
+    t.ok(rotated > 50 && rotated < 500, `a refresh was first in ${rotated} of 500 races`)
+  })
+
+  /** A logout among refreshes, the logout being sent in any of the places; every token that was ever given. */
+  async function race (nth: number, cookie: string | undefined): Promise<Array<string | undefined>> {
+    const requests = Array.from({ length: 3 }, (_, tab) => () => any(nth + tab).refresh(cookie))
+    requests.splice(nth % 4, 0, () => any(nth * 7).logout(cookie))
+    const replies = await Promise.all(requests.map(request => request()))
+    return [...new Set([cookie, ...replies.map(reply => reply.cookie).filter(given => given !== undefined && given !== '')])]
+  }
+
+  t.test('an access token is refused by every process soon after the logout at one of them', async t => {
+    for (const here of processes) {
+      const { cookie, accessToken } = await here.enter('carol')
+      for (const process of processes) t.equal((await process.get('/me', { accessToken })).status, 200)
+      t.equal((await here.logout(cookie)).status, 204)
+      for (const process of processes) {
+        const reply = await untilOther(200, () => process.get('/me', { accessToken }))
+        t.match(reply, { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+        t.match(await process.get('/strict', { accessToken }), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+      }
+    }
+  })
+}
+
+function at50<T> (request: (nth: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: 50 }, (_, nth) => request(nth)))
+}
+
+async function untilOther (status: number, request: () => Promise<Reply>): Promise<Reply> {
+  const end = performance.now() + 30_000
+  let reply = await request()
+  while (reply.status === status && performance.now() < end) reply = await request()
+  return reply
+}
