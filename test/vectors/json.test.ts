@@ -1,0 +1,74 @@
+import t from 'tap'
+import { claimsOf, headerOf, jws, keyOf } from '../http/forge.js'
+import { START } from '../support/server.js'
+import { inWords, openDoors, type Door } from './doors.js'
+
+const KINDS = { bearer: 'access', cookie: 'refresh' } as const
+
+/** What is no JSON (RFC 8259), or no JSON text alone; after the n_ files of JSONTestSuite. */
+const NO_JSON: readonly string[] = [
+  '', ' ', '\0', '\uFEFF{}', '{', '}', '{]', '[}', '{}}', '{}{}', '{},', '{,}', '{"a"}', '{"a":}', '{"a":1,}', '{"a":1,,"b":2}', '{a:1}', "{'a':1}", '{"a" 1}', '{"a"::1}', '{"a":1 "b":2}', '{1:1}', '{"a":1}#', '{"a":1}//', '{"a":/**/1}',
+  '[1,]', '[,1]', '[1,,2]', '["a" "b"]', '["a', '["a\n"]', '["\t"]', '["\\x00"]', '["\\a"]', '["\\u00A"]', '["\\uD800\\u"]', '["\\"]', '[\\n]', '["a"]]', 'nul', 'TRUE', 'tru', 'undefined', 'NaN', 'Infinity', '-Infinity', "'a'", '"a', 'a', '<a>',
+  '+1', '01', '-01', '1.', '.1', '-', '--1', '1e', '1e+', '1eE2', '0x10', '1_000', '1 000', '0.', '-.5', '2.e3', '\u0661', '1a', '[1]x', '{"a":1}\0', '\u2060{}', '{\u00a0}', '{"a":\u00a01}'
+]
+
+/** JSON, and no object of claims. */
+const NO_OBJECT: readonly string[] = ['null', 'true', 'false', '0', '-0', '1e400', '1', '"text"', '""', '[]', '[[]]', '[{}]', `[${JSON.stringify(claimsOf('access'))}]`, `"${'x'.repeat(1000)}"`, '9'.repeat(1000)]
+
+/** Numbers that JSON can carry and a time cannot be. */
+const NO_TIMES: readonly string[] = ['-0.1', '1e400', '-1e400', '1e300', '123123e100000', '0.4e00669999999999999999999999999999999999999999999999999999999999999999999999999999969999999006', '-123123123123123123123123123123', '100000000000000000000', '9007199254740993',
+  `${START}.5`, `${START}.000001`, `"${START}"`, `[${START}]`, `{"$date":${START}}`, '"1e9"', '" 1"', 'true', '[]', '{}', 'null', '""', '"Infinity"', '1e-7', '-1']
+
+/** A payload around text of the test's own: the claims as they are, but for one. */
+function withClaim (door: Door, name: string, json: string): string {
+  const { [name]: _, ...others } = claimsOf(KINDS[door])
+  return `${JSON.stringify(others).slice(0, -1)},"${name}":${json}}`
+}
+
+t.test('whatever a payload or a header says in JSON, or in what is none, the answer is a 401 of ours', async t => {
+  const doors = await openDoors(t)
+  const good: Array<readonly [what: string, door: Door]> = []
+
+  async function send (door: Door, what: string, header: unknown, payload: unknown, expected: 'ok' | 'refused' = 'refused'): Promise<void> {
+    const verdict = await doors.send(door, jws(header, payload, keyOf(KINDS[door]).secret))
+    if (verdict !== expected) t.fail(`${what} at ${door}: ${verdict}`)
+    if (verdict === 'ok') good.push([what, door])
+  }
+
+  for (const door of ['bearer', 'cookie'] as const) {
+    const kind = KINDS[door]
+    const [header, claims] = [JSON.stringify(headerOf(kind)), JSON.stringify(claimsOf(kind))]
+    for (const text of [...NO_JSON, ...NO_OBJECT]) {
+      await send(door, `payload ${text.slice(0, 20)}`, header, text)
+      await send(door, `header ${text.slice(0, 20)}`, text, claims)
+    }
+    for (const name of kind === 'access' ? ['iat', 'exp', 'nbf', 'auth_time'] : ['iat', 'exp', 'end', 'auth_time', 'gen']) {
+      for (const number of NO_TIMES) await send(door, `${name} ${number.slice(0, 20)}`, header, withClaim(door, name, number))
+    }
+
+    for (const depth of [10, 500, 1500]) {
+      await send(door, `a list nested ${depth} times, alone`, header, `${'['.repeat(depth)}${']'.repeat(depth)}`)
+      await send(door, `a list nested ${depth} times`, header, withClaim(door, 'sub', `${'['.repeat(depth)}${']'.repeat(depth)}`))
+      await send(door, `an object nested ${depth} times, without end`, header, '{"a":'.repeat(depth))
+      await send(door, `a header nested ${depth} times`, `{"a":${'['.repeat(depth)}${']'.repeat(depth)},${header.slice(1)}`, claims, 'ok')
+    }
+    await send(door, 'the wrong subject before no subject', header, `{"sub":"1",${claims.slice(1, -1)},"sub":null}`)
+    await send(door, 'two subjects, of which the last counts', header, `{"sub":null,${claims.slice(1)}`, 'ok')
+    await send(door, 'two kinds, of which the last counts', `${header.slice(0, -1)},"typ":"JWT"}`, claims)
+    await send(door, 'two algorithms, of which the last counts', `${header.slice(0, -1)},"alg":"none"}`, claims)
+    await send(door, 'two kinds, the last of which is ours', `{"typ":"JWT",${header.slice(1)}`, claims, 'ok')
+    await send(door, 'a name with an escape', header, claims.replace('"sub"', '"\\u0073ub"'), 'ok')
+    await send(door, 'a prototype', header, claims.replace('"sub":"1"', '"__proto__":{"sub":"1"}'))
+    await send(door, 'a prototype besides', header, withClaim(door, '__proto__', '{"admin":true}'), 'ok')
+    await send(door, 'white space', ` ${header}\n`, `\t${claims}\r\n`, 'ok')
+    await send(door, 'a time with an exponent', header, withClaim(door, 'iat', '1767225600e0'), 'ok')
+    await send(door, 'a time with a fraction of zero', header, withClaim(door, 'iat', '1767225600.0'), 'ok')
+    await send(door, 'a time that rounds to zero', header, withClaim(door, 'auth_time', '1e-400'), 'ok')
+    await send(door, 'half of a character', header, claims.replace('"1"', '"\\ud800"'))
+  }
+  t.strictSame(doors.loud, [])
+  t.equal(doors.tally.get('ok'), good.length)
+  t.equal((await doors.app.inject({ url: '/me' })).statusCode, 401, 'and nobody\'s prototype has changed')
+  t.notOk('admin' in {})
+  t.comment(`JSON, ${inWords(doors.tally)} (${[...new Set(good.map(([what]) => what))].join('; ')})`)
+})

@@ -1,0 +1,52 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import refreshCookie, { type KeyOptions } from '../../lib/index.js'
+import { generateKey } from '../support/keys.js'
+import { SECRET } from '../support/server.js'
+import { DOORS, inWords, openDoors } from './doors.js'
+import { withoutVectors, wycheproof, type WycheproofGroup, type WycheproofKey } from './shared.js'
+
+const SIGNER = generateKey('EdDSA', 'signer').signs
+
+/** The keys of a group as a ring of ours that only verifies them. */
+function ringOf ({ private: secret, public: half }: WycheproofGroup): KeyOptions[] {
+  return keysOf(half ?? secret).map(jwk => ({
+    kid: String(jwk.kid),
+    // What the key says itself, or what its token says where the key says another thing.
+    algorithm: String(jwk.alg ?? 'RS256') as KeyOptions['algorithm'], // some are none of ours, and refused for it
+    use: 'verify',
+    ...(jwk.kty === 'oct' ? { secret: jwk } : { publicKey: jwk })
+  }))
+}
+
+function keysOf (key: WycheproofKey): readonly WycheproofKey[] {
+  return key.keys ?? [key]
+}
+
+/** Keys that are good, so that what their tokens say is judged; every other one stops the start. */
+const GOOD = [2, 3, 5, 13, 14, 15]
+/** Wycheproof gives the library a set and no name of the algorithm, which makes it ambiguous; our keys have one each. */
+const UNAMBIGUOUS = [1]
+
+t.test('Wycheproof\'s keys: the bad ones are refused at the start, and no token of any passes', { skip: withoutVectors }, async t => {
+  const refused: number[] = []
+  const total = new Map<string, number>()
+  for (const group of wycheproof('wycheproof-jwk.json')) {
+    const keys = [SIGNER, ...ringOf(group)]
+    const register = async (): Promise<void> => { await Fastify().register(refreshCookie, { secret: SECRET, keys }) }
+    const [first] = group.tests
+    const isGood = group.tests.every(({ tcId }) => [...GOOD, ...UNAMBIGUOUS].includes(tcId))
+    if (!isGood) {
+      await t.rejects(register(), TypeError, `${first?.tcId} ${group.comment}: ${first?.comment}`)
+      refused.push(...group.tests.map(({ tcId }) => tcId))
+      continue
+    }
+    const doors = await openDoors(t, keys)
+    for (const { tcId, comment, jws } of group.tests) {
+      for (const door of DOORS) t.equal(await doors.send(door, String(jws)), 'refused', `${tcId} ${group.comment}: ${comment}`)
+    }
+    t.strictSame(doors.loud, [])
+    for (const [verdict, count] of doors.tally) total.set(verdict, (total.get(verdict) ?? 0) + count)
+  }
+  t.comment(`26 tests: the keys of ${refused.length} refused at the start; tokens of the others, ${inWords(total)} (their payload is "foo")`)
+})
