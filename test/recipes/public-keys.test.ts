@@ -1,0 +1,140 @@
+import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { payloadOf, START, type Answer, type Browser } from '../support/server.js'
+import { recipe, type Recipe } from './recipe.js'
+
+const EXPIRED = { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }
+const INVALID = { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }
+
+interface Parties extends Recipe {
+  readonly ada: Browser
+  readonly privateKey: string
+  readonly publicKey: string
+  readonly verifier: Recipe
+  /** What the service that only verifies answers to a token. */
+  orders (token: unknown): Promise<Answer>
+}
+
+/** Both services; Ada is logged in at the one that signs. */
+async function parties (t: Test, options: RefreshCookieOptions = {}): Promise<Parties> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' }
+  })
+  const issuer = await recipe(t, 'issuer', { given: { privateKey, store: memoryStore() }, options })
+  const verifier = await recipe(t, 'verifier', { given: { publicKey }, options: { clock: issuer.clock } })
+  const ada = issuer.browser()
+  await ada.signup('ada')
+  return {
+    ...issuer,
+    ada,
+    privateKey,
+    publicKey,
+    verifier,
+    orders: async token => await verifier.app.inject({ url: '/orders', headers: { authorization: `Bearer ${String(token)}` } })
+  }
+}
+
+const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** A token that somebody signs who has a private key, in no code of ours. */
+function signed (privateKey: string, header: object, claims: object): string {
+  const text = `${encoded(header)}.${encoded(claims)}`
+  return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+}
+
+function headerOf (token: string | null): Record<string, unknown> {
+  return JSON.parse(Buffer.from(String(token).split('.')[0] ?? '', 'base64url').toString())
+}
+
+t.test('an access token has its header and the registered claims', async t => {
+  const { ada } = await parties(t)
+  t.strictSame(headerOf(ada.accessToken), { alg: 'ES256', typ: 'at+jwt', kid: '2026-01' })
+  const { jti, sid, ...claims } = payloadOf(ada.accessToken ?? undefined)
+  t.strictSame(claims, { iss: 'https://login.example', sub: '1', aud: 'https://api.example', iat: START, exp: START + 7200, auth_time: START, email: 'ada' })
+  t.match({ jti, sid }, { jti: /^[\w-]{22}$/, sid: /^[\w-]{22}$/ })
+})
+
+t.test('whoever has the public key verifies it, with any implementation', async t => {
+  const { ada, publicKey } = await parties(t)
+  const [header, payload, signature] = String(ada.accessToken).split('.')
+  const verified = (text: string) => verify('sha256', Buffer.from(text), { key: createPublicKey(publicKey), dsaEncoding: 'ieee-p1363' }, Buffer.from(signature ?? '', 'base64url'))
+  t.ok(verified(`${header}.${payload}`))
+  t.notOk(verified(`${header}.${encoded({ sub: '2' })}`))
+})
+
+t.test('the service with the public key knows who asks, until the token expires', async t => {
+  const { ada, orders, wait } = await parties(t)
+  t.strictSame((await orders(ada.accessToken)).json(), { of: 'ada' })
+  wait('2h')
+  t.match((await orders(ada.accessToken)).json(), EXPIRED)
+  await ada.refresh()
+  t.strictSame((await orders(ada.accessToken)).json(), { of: 'ada' })
+})
+
+t.test('it needs no look at a database or at the other service', async t => {
+  const { ada, app, orders, users } = await parties(t)
+  await app.close()
+  users.calls.length = 0
+  t.match(await orders(ada.accessToken), { statusCode: 200 })
+  t.strictSame(users.calls, [])
+})
+
+t.test('it has no login, and nothing else that would need a secret', async t => {
+  const { verifier: { app } } = await parties(t)
+  t.notOk(app.printRoutes().includes('auth'))
+  t.throws(() => app.sessions, { message: /only verifies/ })
+})
+
+t.test('a refresh token, and tokens of other keys, issuers and audiences are refused', async t => {
+  const { ada, orders, privateKey } = await parties(t)
+  const other = await parties(t)
+  const header = headerOf(ada.accessToken)
+  const claims = payloadOf(ada.accessToken ?? undefined)
+  t.match(await orders(signed(privateKey, header, claims)), { statusCode: 200 }, 'as it is, it is good')
+  for (const [what, token] of [
+    ['the refresh token', ada.cookie()],
+    ['of another key', signed(other.privateKey, header, claims)],
+    ['of another service', other.ada.accessToken],
+    ['of another issuer', signed(privateKey, header, { ...claims, iss: 'https://evil.example' })],
+    ['for another audience', signed(privateKey, header, { ...claims, aud: 'https://else.example' })],
+    ['of another type', signed(privateKey, { ...header, typ: 'JWT' }, claims)],
+    ['without a signature', `${encoded({ ...header, alg: 'none' })}.${encoded(claims)}.`]
+  ] as const) t.match((await orders(token)).json(), INVALID, what)
+})
+
+t.test('all seven registered claims are heeded: a token is not good before its nbf', async t => {
+  const { ada, app, orders, privateKey, wait } = await parties(t)
+  const token = signed(privateKey, headerOf(ada.accessToken), { ...payloadOf(ada.accessToken ?? undefined), nbf: START + 60 })
+  t.match((await orders(token)).json(), INVALID)
+  wait('1m')
+  t.match(await orders(token), { statusCode: 200 })
+  t.match(app.verifyAccessToken(token), { iss: String, sub: String, aud: String, exp: Number, nbf: Number, iat: Number, jti: String })
+})
+
+t.test('the public key is published, and nothing else of the pair', async t => {
+  const { app, publicKey } = await parties(t)
+  const [key, ...others] = (await app.inject('/auth/jwks')).json().keys
+  t.strictSame(others, [])
+  t.match(key, { kid: '2026-01', alg: 'ES256', use: 'sig', kty: 'EC', d: undefined })
+  t.equal(createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }), publicKey)
+})
+
+t.test('without keys it is HS256, and the public key verifies nothing', async t => {
+  const { ada, app, orders } = await parties(t, { keys: undefined })
+  t.match(headerOf(ada.accessToken), { alg: 'HS256', typ: 'at+jwt' })
+  t.match(app.verifyAccessToken(String(ada.accessToken)), { sub: '1', email: 'ada' })
+  t.match((await orders(ada.accessToken)).json(), INVALID)
+})
+
+t.test('a refresh token lasts 2 weeks, the session too', async t => {
+  const { ada, wait } = await parties(t)
+  for (let day = 0; day < 13; day++) {
+    wait('1d')
+    t.match(await ada.refresh(), { statusCode: 200 })
+  }
+  wait('1d')
+  t.match(await ada.refresh(), { statusCode: 401 })
+})

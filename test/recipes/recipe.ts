@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
+import { type Test } from 'tap'
+import ts from 'typescript'
+import * as library from '../../lib/index.js'
+import * as postgres from '../../lib/stores/postgres.js'
+import { cookieJar } from '../support/cookie-jar.js'
+import { FAST_HASHING, openBrowser, SECRET, testClock, userTable, type Browser, type TestClock, type UserTable } from '../support/server.js'
+
+/** A server of a recipe, and everything around it in the test's hands. */
+export interface Recipe {
+  readonly app: FastifyInstance
+  readonly users: UserTable
+  readonly clock: TestClock
+  readonly wait: TestClock['wait']
+  browser (): Browser
+}
+
+/** What a test may give a recipe. */
+export interface RecipeSurroundings {
+  /** What its block takes as given, besides `app` and `users`. */
+  readonly given?: Readonly<Record<string, unknown>>
+  /** Settings that a table of the README changes. */
+  readonly options?: library.RefreshCookieOptions
+  /** What the app has before it. */
+  readonly before?: (app: FastifyInstance) => unknown
+}
+
+/** Where the README prints recipes. */
+const readme = readFileSync('README.md', 'utf8')
+
+/** Builds the server that the README prints below `<!-- recipe: name -->`: its own words, run. */
+export async function recipe (t: Test, name: string, { given = {}, options = {}, before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  const clock = testClock()
+  const users = userTable()
+  await before(app)
+  const modules: Readonly<Record<string, object>> = {
+    'fastify-refresh-cookie': { ...library, __esModule: true, default: underTest({ clock, ...options }) },
+    'fastify-refresh-cookie/postgres': postgres
+  }
+  process.env['AUTH_SECRET'] = SECRET
+  await run(blockOf(name), { app, users, ...given }, path => modules[path])
+  await app.ready()
+  return { app, users, clock, wait: clock.wait, browser: () => openBrowser(app, cookieJar(clock)) }
+}
+
+/** The plugin with what only a test needs: its clock, cheap hashing, and what it changes. Groups are changed, not replaced. */
+function underTest ({ refreshToken, ...options }: library.RefreshCookieOptions): FastifyPluginAsync<library.RefreshCookieOptions> {
+  return fp(async (app, printed: library.RefreshCookieOptions) => {
+    await app.register(library.refreshCookie, {
+      ...printed,
+      ...(printed.users && { passwords: FAST_HASHING, rateLimit: false }),
+      ...options,
+      ...(printed.refreshToken && { refreshToken: { ...printed.refreshToken, ...refreshToken } })
+    })
+  })
+}
+
+function blockOf (name: string): string {
+  const [, code] = new RegExp(`^<!-- recipe: ${name} -->\\n(?:<!--.*-->\\n)?\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(readme) ?? []
+  if (code === undefined) throw new Error(`the README prints no recipe "${name}"`)
+  return code
+}
+
+/** Runs a module of TypeScript; its imports come from `load`. */
+async function run (code: string, given: Readonly<Record<string, unknown>>, load: (path: string) => unknown): Promise<void> {
+  const { outputText } = ts.transpileModule(code, {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true }
+  })
+  const AsyncFunction = Object.getPrototypeOf(run).constructor as typeof Function // the only way to it
+  await AsyncFunction('require', 'exports', ...Object.keys(given), outputText)(load, {}, ...Object.values(given))
+}
