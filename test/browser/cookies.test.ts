@@ -1,0 +1,138 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Test } from 'tap'
+import { inEveryBrowser } from './support/browsers.js'
+import { type Certificate } from './support/network.js'
+import { otherSite } from './support/other-site.js'
+import { states, statuses } from './support/pages.js'
+import { HOST, REFRESH, site } from './support/site.js'
+
+const OK = [200, { id: '1' }]
+
+/** A certificate that browsers take if told to take any; where it cannot be made, `t` shows so. */
+async function selfSigned (t: Test): Promise<Certificate | undefined> {
+  const folder = t.testdir()
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  try {
+    await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile])
+  } catch (error) {
+    t.pass('needs a certificate', { skip: `needs the program openssl (${String(error).split('\n', 1)[0]})` })
+    return undefined
+  }
+  return { key: await readFile(keyFile, 'utf8'), cert: await readFile(certFile, 'utf8') }
+}
+
+inEveryBrowser('no script can see a refresh token, and nothing of a token is stored', async (t, browser) => {
+  const s = await site(t)
+  const tab = await s.signedUp(browser)
+  t.match(s.network.arrivals, [])
+  await tab.reload()
+  await statuses(tab)
+  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^__Host-Http-refresh=./, 'it is there')
+  t.strictSame(await tab.run(async () => ({
+    cookie: document.cookie,
+    cookies: 'cookieStore' in globalThis ? (await cookieStore.getAll()).length : 0,
+    answer: (await fetch('/auth/refresh', { method: 'POST' })).headers.get('set-cookie'),
+    stored: Object.values({ ...localStorage, ...sessionStorage })
+  })), { cookie: '', cookies: 0, answer: null, stored: [''] })
+})
+
+inEveryBrowser('the cookie with the __Host- prefix is kept over http on names of this machine', async (t, browser) => {
+  const s = await site(t)
+  for (const host of [HOST, 'localhost', 'app.localhost']) {
+    const tab = await browser.open(s.url('/page', host))
+    await tab.run(async username => { await auth.signup({ username, password: 'correct horse battery staple' }) }, host)
+    await tab.reload()
+    t.strictSame(await statuses(tab), ['in'], host)
+  }
+})
+
+inEveryBrowser('the cookie with the __Host- prefix is kept over https', async (t, browser) => {
+  const certificate = await selfSigned(t)
+  if (certificate === undefined) return
+  const s = await site(t, {}, { certificate })
+  const tab = await s.signedUp(browser, s.url('/page', 'localhost'))
+  await s.sleep('20m')
+  await tab.reload()
+  t.strictSame(await statuses(tab), ['in'])
+  t.strictSame(s.outcomes(), { rotate: 1 })
+})
+
+inEveryBrowser('a sibling sub-domain cannot toss a cookie with our prefix', async (t, browser) => {
+  const s = await site(t)
+  const evil = await otherSite(t, app => app.get('/toss', async (_request, reply) => await reply
+    .header('set-cookie', '__Host-Http-refresh=evil; Domain=shop.localhost; Path=/auth; Secure; HttpOnly')
+    .type('text/html').send('<!doctype html><link rel="icon" href="data:,">')))
+  const tab = await s.signedUp(browser, s.url('/page', 'app.shop.localhost'))
+  const tosser = await browser.open(evil.url('/toss', 'evil.shop.localhost'))
+  await tosser.run(() => {
+    document.cookie = '__Host-Http-refresh=evil; Domain=shop.localhost; Path=/auth; Secure'
+    document.cookie = 'harmless=1; Domain=shop.localhost; Path=/auth'
+  })
+  await s.sleep('20m', tab)
+  t.strictSame(await tab.run(() => ask('/me')), OK)
+  const sent = s.network.arrivals.find(({ path }) => path === REFRESH)?.headers.cookie
+  t.match(sent, /harmless=1/, 'another cookie was tossed')
+  t.notMatch(sent, /evil/)
+})
+
+inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in as somebody else', async (t, browser) => {
+  const s = await site(t, { cookie: { secure: false } })
+  const mallory = s.browser()
+  await mallory.signup('mallory')
+  const evil = await otherSite(t)
+  const tab = await s.signedUp(browser, s.url('/page', 'app.shop.localhost'))
+  const tosser = await browser.open(evil.url('/', 'evil.shop.localhost'))
+  await tosser.run(value => { document.cookie = `refresh=${value}; Domain=shop.localhost; Path=/auth` }, mallory.jar.value('refresh'))
+  await s.sleep('20m', tab)
+  t.match(await tab.run(() => ask('/me')), [401])
+  t.match(await states(tab), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' } }])
+})
+
+inEveryBrowser('a thief who uses a copy of the cookie ends both sides, and the owner is told why', async (t, browser) => {
+  const s = await site(t)
+  const owner = await s.signedUp(browser)
+  await owner.reload()
+  const cookie = String(s.network.arrivals.find(({ path }) => path === '/page')?.headers.cookie)
+  const steal = async () => await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie } })
+  t.match(await statuses(owner), ['in'])
+
+  await s.sleep('20m', owner)
+  t.strictSame(await owner.run(() => ask('/me')), OK)
+  await s.sleep('20m', owner)
+  const stolen = await steal()
+  t.match(stolen, { statusCode: 200 }, 'one generation behind is good until the owner comes back')
+  t.match(await owner.run(() => ask('/me')), [401])
+  t.match(await states(owner), [{ status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED', message: /somebody may hold a copy/ } }])
+  const again = String(stolen.headers['set-cookie']).split(';', 1)[0]
+  t.match(await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie: again } }), { statusCode: 401 }, 'the thief is out too')
+  t.match(s.outcomes(), { recover: 1, reuse: 1 })
+})
+
+inEveryBrowser('a page that comes back from the back/forward cache asks again who is signed in', async (t, browser) => {
+  const s = await site(t)
+  const elsewhere = await otherSite(t)
+  const [away, other] = [await s.signedUp(browser), await browser.open(s.url())]
+  await statuses(other)
+  await away.run(() => addEventListener('pageshow', ({ persisted }) => { document.title = `kept: ${persisted}` }))
+  await away.visit(elsewhere.url())
+  await other.run(async () => { await fetch('/auth/logout', { method: 'POST' }) }) // around the client: no message tells
+  await away.back()
+  t.match(await states(away), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }])
+  t.equal(await away.run(() => document.title), 'kept: true')
+  t.match(await away.run(() => ask('/me')), [401])
+})
+
+inEveryBrowser('a page in the back/forward cache has not missed a logout: the browser does not keep it then', async (t, browser) => {
+  const s = await site(t)
+  const elsewhere = await otherSite(t)
+  const [away, other] = [await s.signedUp(browser), await browser.open(s.url())]
+  await statuses(other)
+  await away.visit(elsewhere.url())
+  await other.run(async () => { await auth.logout() })
+  await away.back()
+  t.strictSame(await statuses(away), ['out'])
+  t.match(await away.run(() => ask('/me')), [401])
+})

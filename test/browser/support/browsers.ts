@@ -1,0 +1,180 @@
+import { accessSync, constants } from 'node:fs'
+import { createRequire } from 'node:module'
+import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { chromium } from 'playwright-core'
+import type Puppeteer from 'puppeteer-core'
+import root, { type Test } from 'tap'
+
+// Not imported: tap's loader takes the first pattern of a package's exports that fits, and Node the longest.
+const { default: puppeteer } = createRequire(import.meta.url)('puppeteer-core') as { default: typeof Puppeteer }
+
+/** A page that is open. */
+export interface Tab {
+  /** Runs a function in the page. Nothing goes in but the argument, and the result comes out as a copy. */
+  run<Result, Argument = undefined> (work: (argument: Argument) => Result | Promise<Result>, argument?: Argument): Promise<Result>
+  /** Goes to an address, and waits until the page has loaded. */
+  visit (url: string): Promise<void>
+  /** Goes to an address by a link on the page, and waits until the page there has loaded. */
+  follow (url: string): Promise<void>
+  /** As the button does it, and waits until the page has loaded. */
+  reload (): Promise<void>
+  /** As the button does it, and waits until the page before is there: as it was left, if the browser kept it. */
+  back (): Promise<void>
+  close (): Promise<void>
+}
+
+/** A person's browser: its tabs share cookies and storage, with nobody else's. */
+export interface Browser {
+  readonly engine: EngineName
+  /** Opens a page in a new tab, and waits until it has loaded. */
+  open (url: string): Promise<Tab>
+  /** Somebody else's browser of the same engine. */
+  another (): Promise<Browser>
+}
+
+export type EngineName = 'Chromium' | 'Firefox'
+
+/** A host on this machine whose pages are no secure context: plain http, and none of the names of localhost. */
+export const INSECURE_HOST = 'insecure.test'
+
+/** A page as both drivers know it, once their differences are gone. */
+interface DrivenPage {
+  evaluate (work: (argument: unknown) => unknown, argument: unknown): Promise<unknown>
+  goto (url: string): Promise<unknown>
+  reload (): Promise<unknown>
+  close (): Promise<void>
+}
+
+/** A browser that runs, and makes profiles: whoever has one opens pages. */
+interface Running {
+  profile (): Promise<{ newPage (): Promise<DrivenPage>, close (): Promise<void> }>
+  close (): Promise<void>
+}
+
+interface Engine {
+  /** What the program may be called. */
+  readonly programs: readonly string[]
+  launch (executablePath: string): Promise<Running>
+}
+
+/** What Chromium is started with: no screen, no traffic of its own. */
+export const CHROMIUM_ARGUMENTS: readonly string[] = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  // Instead of Playwright's longer list, by which frames of other sites share the storage of our pages.
+  '--disable-component-update', '--disable-sync', '--disable-features=HttpsUpgrades,Translate', `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`
+]
+
+const ENGINES: Readonly<Record<EngineName, Engine>> = {
+  Chromium: {
+    programs: ['chromium', 'chromium-browser', 'google-chrome'],
+    async launch (executablePath) {
+      const browser = await chromium.launch({ executablePath, ignoreDefaultArgs: ['--disable-back-forward-cache'], args: [...CHROMIUM_ARGUMENTS] })
+      return { profile: () => browser.newContext({ ignoreHTTPSErrors: true }), close: () => browser.close() }
+    }
+  },
+  Firefox: {
+    programs: ['firefox-esr', 'firefox'],
+    async launch (executablePath) {
+      const browser = await puppeteer.launch({
+        browser: 'firefox',
+        executablePath,
+        acceptInsecureCerts: true,
+        extraPrefsFirefox: {
+          'network.dns.localDomains': INSECURE_HOST,
+          // Else the timers of tabs in the background run once a second.
+          'dom.min_background_timeout_value': 4,
+          'dom.min_background_timeout_value_without_budget_throttling': 4,
+          'dom.timeout.enable_budget_timer_throttling': false
+        }
+      })
+      return { profile: () => browser.createBrowserContext(), close: () => browser.close() }
+    }
+  }
+}
+
+const engineNames = Object.keys(ENGINES) as EngineName[] // Object.keys is typed string[]
+
+/** The browsers of this test file, each started when the first test wants it. */
+const running = new Map<EngineName, Promise<Running>>()
+
+type BrowserTest = (t: Test, browser: Browser) => Promise<void>
+
+/** A test that is run in every engine, with a browser of its own. Where an engine is not installed, it shows so. */
+export function inEveryBrowser (name: string, test: BrowserTest): void {
+  for (const engine of engineNames) inBrowser(engine, name, test)
+}
+
+/** A test of what one engine alone does, or can be seen to do. */
+export function inBrowser (engine: EngineName, name: string, test: BrowserTest): void {
+  root.test(`${name} (${engine})`, { timeout: 60_000 }, async t => {
+    const { launch } = ENGINES[engine]
+    const path = programOf(t, engine)
+    if (path === undefined) return
+    if (!running.has(engine)) {
+      const starting = launch(path)
+      running.set(engine, starting)
+      root.teardown(async () => await (await starting).close())
+    }
+    await test(t, await newProfile(t, engine, await running.get(engine) as Running)) // it was set above
+  })
+}
+
+async function newProfile (t: Test, engine: EngineName, running: Running): Promise<Browser> {
+  const profile = await running.profile()
+  t.teardown(() => profile.close())
+  return {
+    engine,
+    another: () => newProfile(t, engine, running),
+    async open (url) {
+      const tab = tabOf(await profile.newPage())
+      await tab.visit(url)
+      return tab
+    }
+  }
+}
+
+function tabOf (page: DrivenPage): Tab {
+  return {
+    run: async <Result, Argument>(work: (argument: Argument) => Result | Promise<Result>, argument?: Argument) =>
+      await page.evaluate(work as (argument: unknown) => unknown, argument) as Result, // drivers' types differ in how they say so
+    async visit (url) { await page.goto(url) },
+    async follow (url) {
+      await leave(page, () => page.evaluate(url => {
+        const link = document.body.appendChild(document.createElement('a'))
+        link.href = String(url)
+        setTimeout(() => link.click())
+      }, url))
+    },
+    async reload () { await page.reload() },
+    // Not the drivers' own way: they wait for a page to load, and one that was kept does not.
+    back: () => leave(page, () => page.evaluate(() => { setTimeout(() => history.back()) }, undefined)),
+    close: () => page.close()
+  }
+}
+
+/** Does what leads to another page, and waits until that is there. */
+async function leave (page: DrivenPage, act: () => Promise<unknown>): Promise<void> {
+  const where = () => page.evaluate(() => performance.getEntriesByType('navigation').some(entry => 'loadEventEnd' in entry && entry.loadEventEnd !== 0) && location.href, undefined)
+  const left = await where()
+  await act()
+  for (let here = left; here === left || here === false; here = await where().catch(() => false)) await delay(20)
+}
+
+/** Where the program of an engine is. Where it is not installed, `t` shows so. */
+export function programOf (t: Test, engine: EngineName): string | undefined {
+  const { programs } = ENGINES[engine]
+  const folders = process.env['PATH']?.split(delimiter) ?? []
+  const path = programs.flatMap(program => folders.map(folder => join(folder, program))).find(isExecutable)
+  if (path === undefined) t.pass(`needs ${engine}`, { skip: `needs the program ${programs.join(' or ')}` })
+  return path
+}
+
+function isExecutable (path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

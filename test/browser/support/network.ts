@@ -1,0 +1,141 @@
+import { EventEmitter, once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { type FastifyServerFactory } from 'fastify'
+
+/** Where something happens to a request: `before` the server saw it, or `after` it did its work and before the reply left. */
+export type Moment = 'before' | 'after'
+
+/** A request as it arrived. */
+export interface Arrival {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly isAnswered: boolean
+}
+
+/** A request that is held up. */
+export interface Held {
+  /** Resolves once a request has come that far. */
+  readonly arrived: Promise<void>
+  /** Lets it go on, and resolves once its reply has left. */
+  release (): Promise<void>
+}
+
+/** What lies between browsers and a server. */
+export interface Network {
+  /** Fastify's option of that name. */
+  readonly serverFactory: FastifyServerFactory
+  /** All requests so far, in order; empty it to count anew. */
+  readonly arrivals: Arrival[]
+  /** How often a path was asked for by POST, GET and so on; preflights are not counted. */
+  count (path: string): number
+  /** Resolves once a request for a path, of those in the list, has had its reply. */
+  answered (path: string): Promise<void>
+  /** The next request for a path is held up there. */
+  hold (path: string, moment?: Moment): Held
+  /** The next request for a path, or its reply, gets lost: the connection ends. */
+  lose (path: string, moment?: Moment): void
+  /** The next request for a path gets this answer from something on the way. */
+  answer (path: string, status: number, body: string, headers?: Record<string, string>): void
+  /** Decides over every request for a path to which nothing else happens; null: it passes. */
+  chance (path: string, decide: () => Moment | null): void
+}
+
+type Fault = (request: IncomingMessage, response: ServerResponse, pass: () => void) => void
+
+/** What a server shows of itself over https. */
+export interface Certificate {
+  readonly key: string
+  readonly cert: string
+}
+
+/**
+ * A network without faults until told, with a certificate over https. No connection serves twice, or browsers would
+ * repeat what was lost by themselves.
+ */
+export function network (certificate?: Certificate): Network {
+  const arrivals: Arrival[] = []
+  const faults = new Map<string, Fault[]>()
+  const answers = new EventEmitter()
+  const chances = new Map<string, () => Moment | null>()
+  const next = (path: string, fault: Fault): void => { faults.set(path, [...faults.get(path) ?? [], fault]) }
+
+  return {
+    arrivals,
+    count: path => arrivals.filter(arrival => arrival.path === path && arrival.method !== 'OPTIONS').length,
+    async answered (path) {
+      while (!arrivals.some(arrival => arrival.path === path && arrival.isAnswered)) await once(answers, 'answer')
+    },
+    hold (path, moment = 'before') {
+      const [arrived, released, ended] = [gate(), gate(), gate()]
+      next(path, (request, response, pass) => {
+        response.once('close', ended.open)
+        at(moment, async go => {
+          arrived.open()
+          await released.opened
+          go()
+        })(request, response, pass)
+      })
+      return {
+        arrived: arrived.opened,
+        async release () {
+          released.open()
+          await ended.opened
+        }
+      }
+    },
+    lose (path, moment = 'before') { next(path, loss(moment)) },
+    answer (path, status, body, headers = {}) {
+      next(path, (_request, response) => response.writeHead(status, headers).end(body))
+    },
+    chance (path, decide) { chances.set(path, decide) },
+    serverFactory: handler => serve(certificate, (request, response) => {
+      const { method = '', url = '', headers } = request
+      const path = new URL(url, 'http://host').pathname
+      const arrival = { method, path, headers, isAnswered: false }
+      arrivals.push(arrival)
+      response.shouldKeepAlive = false
+      response.once('close', () => {
+        arrival.isAnswered = true
+        answers.emit('answer')
+      })
+      const fault = method === 'OPTIONS' ? undefined : faults.get(path)?.shift() ?? byChance(path)
+      const pass = (): void => handler(request, response)
+      if (fault === undefined) pass()
+      else fault(request, response, pass)
+    })
+  }
+
+  function byChance (path: string): Fault | undefined {
+    const moment = chances.get(path)?.() ?? null
+    return moment === null ? undefined : loss(moment)
+  }
+}
+
+function serve (certificate: Certificate | undefined, listener: RequestListener) {
+  return certificate === undefined ? createServer(listener) : createTlsServer(certificate, listener)
+}
+
+function loss (moment: Moment): Fault {
+  return (request, response, pass) => at(moment, () => { request.socket.destroy() })(request, response, pass)
+}
+
+/** Does something to a request before the server sees it, or to its reply before it leaves. */
+function at (moment: Moment, act: (go: () => void) => void): Fault {
+  return (_request, response, pass) => {
+    if (moment === 'before') return act(pass)
+    const { end } = response
+    response.end = (...content: unknown[]) => {
+      act(() => { Reflect.apply(end, response, content) })
+      return response
+    }
+    pass()
+  }
+}
+
+function gate (): { opened: Promise<void>, open: () => void } {
+  let open = (): void => {}
+  const opened = new Promise<void>(resolve => { open = resolve })
+  return { opened, open }
+}

@@ -1,0 +1,77 @@
+import { type FastifyInstance } from 'fastify'
+import { type AccessClaims, type AuthClient, type AuthClientOptions, type AuthState } from '../../../lib/client/index.js'
+import { bundle } from '../../client/support/bundle.js'
+import { type Tab } from './browsers.js'
+
+type State = AuthState<AccessClaims>
+
+/** What functions that run in a page find there. */
+declare global {
+  const auth: AuthClient<AccessClaims>
+  /** Gives the status of an answer, and what is in it. */
+  const ask: (input: RequestInfo | URL, init?: RequestInit) => Promise<[status: number, body: unknown]>
+  /** Waits for a state. */
+  const until: (status: State['status']) => Promise<State>
+  /** Waits until the client has a token again, however often it must ask. */
+  const recovery: () => Promise<string | null>
+  /** The statuses that the client told since the page was loaded, in order. */
+  const heard: Array<State['status']>
+  /** Moves the page's clock, as sleep does: no timer comes due. Milliseconds. */
+  const skip: (milliseconds: number) => void
+}
+
+let client: Promise<string> | undefined
+
+/**
+ * Adds pages that hold the client, below /page: their query is the client's options as JSON. Their clocks are as far
+ * ahead of the machine's as the function says, in milliseconds.
+ */
+export function pages (app: FastifyInstance, ahead: () => number = () => 0): void {
+  app.get('/client.js', async (_request, reply) => await reply.type('text/javascript').send(await (client ??= bundle('export * from "./index.ts"'))))
+  app.get('/page', async (_request, reply) => await reply.type('text/html').send(`<!doctype html>
+    <html lang="en"><title>A page</title><link rel="icon" href="data:,"><script type="module">
+      import { createAuthClient } from '/client.js'
+      const now = Date.now
+      let ahead = ${ahead()}
+      Date.now = () => now() + ahead
+      const auth = createAuthClient(JSON.parse(decodeURIComponent(location.search.slice(1)) || '{}'))
+      const ask = async (...request) => {
+        const answer = await auth.fetch(...request)
+        const text = await answer.text()
+        return [answer.status, text && JSON.parse(text)]
+      }
+      const until = status => new Promise(resolve => {
+        const look = () => auth.state.status === status && resolve(auth.state)
+        auth.subscribe(look)
+        look()
+      })
+      const recovery = async () => {
+        for (;;) {
+          await new Promise(resolve => setTimeout(resolve, 50))
+          try { return await auth.token() } catch {}
+        }
+      }
+      const heard = []
+      auth.subscribe(({ status }) => heard.push(status))
+      Object.assign(globalThis, { auth, ask, until, recovery, heard, skip: milliseconds => { ahead += milliseconds } })
+      auth.init().then(({ status }) => parent.postMessage(status, '*')) // for who holds it in a frame
+    </script></html>`))
+}
+
+/** The path of a page whose client has these options. */
+export function pageWith (options: Omit<AuthClientOptions, 'fetch'>): string {
+  return `/page?${encodeURIComponent(JSON.stringify(options))}`
+}
+
+/** What each of these pages knows once it has found out, as plain copies: drivers do not agree on errors. */
+export async function states (...tabs: readonly Tab[]): Promise<State[]> {
+  return await Promise.all(tabs.map(tab => tab.run(async () => {
+    const { error, ...state } = await auth.init()
+    return { ...state, error: error && { ...error, message: error.message } }
+  })))
+}
+
+/** The statuses of these pages, once they have found out. */
+export async function statuses (...tabs: readonly Tab[]): Promise<Array<State['status']>> {
+  return (await states(...tabs)).map(({ status }) => status)
+}

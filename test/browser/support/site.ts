@@ -1,0 +1,96 @@
+import { type AddressInfo } from 'node:net'
+import { type FastifyInstance } from 'fastify'
+import { type Test } from 'tap'
+import { type AuthEvent, type RefreshCookieOptions } from '../../../lib/index.js'
+import { type Duration } from '../../../lib/core/time.js'
+import { forget, PASSWORD, server, START, type TestServer } from '../../support/server.js'
+import { type Browser, type Tab } from './browsers.js'
+import { network, type Certificate, type Network } from './network.js'
+import { pages } from './pages.js'
+
+/** Somebody who wants an account. */
+export const ADA = { username: 'ada', password: PASSWORD }
+export const BOB = { username: 'bob', password: PASSWORD }
+
+export const REFRESH = '/auth/refresh'
+export const LOGOUT = '/auth/logout'
+
+/** Where the site is, unless a test says otherwise. */
+export const HOST = '127.0.0.1'
+
+/** An app that real browsers can reach, with its clock, its events and the network before it in the test's hands. */
+export interface Site extends TestServer {
+  readonly network: Network
+  /** An address of the site: of a page by default. */
+  url (path?: string, host?: string): string
+  /** How refreshes were answered so far: how often each outcome, `reuse` included. */
+  outcomes (): Record<string, number>
+  /** Time passes, here and in pages: the machine slept, or somebody was away. */
+  sleep (duration: Duration, ...tabs: readonly Tab[]): Promise<void>
+  /** Opens a page in which Ada has signed up; nothing of it is in the lists of events and arrivals. */
+  signedUp (browser: Browser, url?: string): Promise<Tab>
+}
+
+/** What a test may want otherwise. */
+export interface SiteOptions {
+  /** Adds to the app what belongs before the plugin. */
+  readonly prepare?: (app: FastifyInstance) => void
+  /** For https. */
+  readonly certificate?: Certificate
+  /** Adds routes. */
+  readonly extend?: (app: FastifyInstance) => void
+}
+
+/** A site that listens on this machine until `t` ends, with a page, /me, and /api/echo that answers what it was sent. */
+export async function site (t: Test, options: RefreshCookieOptions = {}, { prepare, extend, certificate }: SiteOptions = {}): Promise<Site> {
+  const between = network(certificate)
+  const s = await server(t, options, { serverFactory: between.serverFactory, forceCloseConnections: true }, app => {
+    pages(app, () => (s.clock() - START) * 1000)
+    app.register(echo, { prefix: '/api' })
+    extend?.(app)
+  }, prepare)
+  await s.app.listen({ port: 0, host: HOST })
+  const { port } = s.app.server.address() as AddressInfo // it listens on TCP
+
+  const self: Site = {
+    ...s,
+    network: between,
+    url: (path = '/page', host = HOST) => `${certificate ? 'https' : 'http'}://${host}:${port}${path}`,
+    outcomes: () => outcomesOf(s.events),
+    async sleep (duration, ...tabs) {
+      const before = s.clock()
+      s.wait(duration)
+      const milliseconds = (s.clock() - before) * 1000
+      await Promise.all(tabs.map(tab => tab.run(milliseconds => skip(milliseconds), milliseconds)))
+    },
+    async signedUp (browser, url = self.url()) {
+      const tab = await browser.open(url)
+      await tab.run(async person => {
+        await auth.init()
+        await auth.signup(person)
+        heard.length = 0
+      }, ADA)
+      forget(s.events, between.arrivals)
+      return tab
+    }
+  }
+  return self
+}
+
+/** A route that needs a login, and answers with whose token came and what was sent. */
+async function echo (app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', app.authenticate)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+  app.post('/echo', async ({ auth, headers, body }) => ({ sub: auth.claims?.sub, type: headers['content-type'] ?? null, body }))
+}
+
+/** How often each kind of refresh happened, a second use included. */
+function outcomesOf (events: readonly AuthEvent[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const event of events) {
+    const name = event.type === 'refresh' ? event.outcome : event.type
+    if (event.type === 'refresh' || event.type === 'reuse') counts[name] = (counts[name] ?? 0) + 1
+  }
+  return counts
+}

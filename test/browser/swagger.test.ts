@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { chromium, type Page } from 'playwright-core'
+import t from 'tap'
+import { ADA } from '../example-server/client.js'
+import { startServer } from '../example-server/server-process.js'
+import { CHROMIUM_ARGUMENTS, programOf } from './support/browsers.js'
+
+/** Sends the request of an operation as the page's buttons do it: the status and the text of the answer. */
+async function execute (page: Page, operation: string): Promise<[status: string, text: string]> {
+  const block = page.locator(`[id$="-${operation}"]`)
+  if (!await block.locator('.opblock-body').isVisible()) await block.locator('.opblock-summary-control').click()
+  const tryIt = block.getByRole('button', { name: 'Try it out' })
+  if (await tryIt.isVisible()) await tryIt.click()
+  const clear = block.getByRole('button', { name: 'Clear' }) // else the answer before is taken for this one
+  if (await clear.isVisible()) await clear.click()
+  await block.getByRole('button', { name: 'Execute' }).click()
+  const live = block.locator('.live-responses-table')
+  await live.waitFor()
+  return [(await live.locator('tbody .response-col_status').innerText()).trim(), await live.innerText()]
+}
+
+t.test('Swagger UI of the example in Chromium', async t => {
+  const executablePath = programOf(t, 'Chromium')
+  if (executablePath === undefined) return
+  const { url } = await startServer(t, { DATA_DIR: join(t.testdir(), 'data'), LOG_LEVEL: 'silent' })
+  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] })
+  t.teardown(() => browser.close())
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  const errors: string[] = []
+  page.on('pageerror', ({ message }) => errors.push(message))
+  await page.goto(`${url}/docs`)
+  await page.evaluate(async person => {
+    await fetch('/auth/signup', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(person) })
+  }, ADA)
+  await context.clearCookies()
+
+  t.test('a request without Authorize is refused', async t => {
+    t.match(await execute(page, 'me'), ['401', /FST_AUTH_ACCESS_TOKEN_MISSING/])
+  })
+
+  t.test('Authorize logs in with the password form', async t => {
+    await page.getByRole('button', { name: 'Authorize', exact: true }).first().click()
+    const dialog = page.locator('.dialog-ux')
+    const form = dialog.locator('.auth-container').first()
+    await form.getByLabel('username').fill(ADA.username)
+    await form.getByLabel('password').fill(ADA.password)
+    await form.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click()
+    await form.getByRole('button', { name: 'Remove authorization' }).waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).first().click()
+    t.match(await context.cookies(), [{ name: '__Host-Http-refresh', httpOnly: true, secure: true, sameSite: 'Strict' }])
+  })
+
+  t.test('and then a request is answered', async t => {
+    t.match(await execute(page, 'me'), ['200', /"username": "ada"/])
+  })
+
+  t.test('the cookie is invisible to scripts', async t => {
+    t.equal(await page.evaluate(() => document.cookie), '')
+  })
+
+  t.test('refresh works by the cookie that the browser sends', async t => {
+    t.match(await execute(page, 'refresh'), ['200', /"access_token"/])
+  })
+
+  t.test('the devices are shown', async t => {
+    t.match(await execute(page, 'listSessions'), ['200', /"current": true/])
+  })
+
+  t.test('logout ends the session, and the browser forgets the cookie', async t => {
+    t.match(await execute(page, 'logout'), ['204'])
+    t.strictSame(await context.cookies(), [])
+    t.match(await execute(page, 'refresh'), ['401', /FST_AUTH_REFRESH_TOKEN_MISSING/])
+  })
+
+  t.test('nothing was wrong on the page', async t => {
+    t.strictSame(errors, [])
+  })
+})
