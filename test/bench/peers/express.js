@@ -1,0 +1,27 @@
+import { randomUUID } from 'node:crypto'
+import express from 'express'
+import jwt from 'jsonwebtoken'
+import { answer } from './answer.js'
+
+const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
+const COOKIE = { httpOnly: true, secure: true, sameSite: 'strict', path: '/', maxAge: 604_800_000 }
+const app = express()
+
+const sign = (typ, claims, expiresIn) => jwt.sign(claims, SECRET + typ, { algorithm: 'HS256', expiresIn, header: { typ }, jwtid: randomUUID() })
+const body = () => ({ access_token: sign('at+jwt', { sub: 'p1', sid: 's1' }, 600), token_type: 'Bearer', expires_in: 600 })
+
+app.post('/enter', (_request, response) => {
+  response.cookie('refresh', sign('rt+jwt', { sub: 'p1', sid: 's1', gen: 0 }, 604_800), COOKIE).json(body())
+})
+app.get('/me', (request, response) => {
+  const { sub } = jwt.verify(request.get('authorization').slice('Bearer '.length), SECRET + 'at+jwt', { algorithms: ['HS256'] })
+  response.json({ id: sub })
+})
+app.post('/auth/refresh', (request, response) => {
+  const { gen } = jwt.verify(request.get('cookie').slice('refresh='.length), SECRET + 'rt+jwt', { algorithms: ['HS256'] })
+  response.cookie('refresh', sign('rt+jwt', { sub: 'p1', sid: 's1', gen: gen + 1 }, 604_800), COOKIE).set('cache-control', 'no-store').json(body())
+})
+
+await answer(() => new Promise(resolve => {
+  const server = app.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`))
+}))

@@ -1,0 +1,18 @@
+/** Serves one of the subjects in a process of its own: sends its address, then its processor time whenever it is asked. */
+import { cleanUp, SUBJECTS } from './subjects.js'
+
+const [name = ''] = process.argv.slice(2)
+const app = await SUBJECTS[name]?.()
+if (app === undefined) throw new Error(`there is no subject "${name}"`)
+
+const url = await app.listen({ port: 0, host: '127.0.0.1' })
+process.send?.({ url })
+process.on('message', () => {
+  const { user, system } = process.cpuUsage()
+  process.send?.({ cpu: (user + system) / 1e6 })
+})
+process.once('disconnect', async () => {
+  setInterval(() => app.server.closeIdleConnections(), 50).unref()
+  await app.close()
+  await cleanUp()
+})

@@ -1,0 +1,39 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { type RefreshCookieOptions } from 'fastify-refresh-cookie'
+
+/** A process that serves the app. */
+export interface Instance {
+  readonly url: string
+  /** What it uses once garbage is collected, in bytes. */
+  memory (): Promise<{ rss: number, heapUsed: number }>
+  /** Sends SIGTERM; resolves to its exit code, null where it had to be killed. */
+  stop (): Promise<number | null>
+}
+
+const PROGRAM = fileURLToPath(new URL('./instance.js', import.meta.url))
+
+/** Starts a process on a store that all with the same name share. */
+export async function startInstance (engine: 'redis' | 'postgres', name: string, settings: RefreshCookieOptions): Promise<Instance> {
+  const child = fork(PROGRAM, [engine, name, JSON.stringify(settings)], { execArgv: ['--expose-gc'] })
+  const ended = once(child, 'exit')
+  const [{ url }] = await once(child, 'message')
+  return {
+    url,
+
+    async memory () {
+      child.send('memory')
+      const [used] = await once(child, 'message')
+      return used
+    },
+
+    async stop () {
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+      const [code] = await ended
+      clearTimeout(timer)
+      return code
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { memoryStore, type Session, type SessionStore } from 'fastify-refresh-cookie'
+import { postgresStore } from 'fastify-refresh-cookie/postgres'
+import { redisStore } from 'fastify-refresh-cookie/redis'
+import { newPool, newRedis } from './connections.js'
+
+/** Where sessions can be kept. */
+export type Engine = 'memory' | 'redis' | 'postgres'
+
+/** A store on a server of this machine, and what is measured around it. */
+export interface MeasuredStore {
+  readonly store: SessionStore
+  /** Writes the sessions of as many other people. */
+  fill (count: number): Promise<void>
+  /** What its sessions take, in bytes. */
+  size (): Promise<number>
+  /** The share of updates that were heap-only; null where there is no such thing. */
+  hotShare (): Promise<number | null>
+  /** Deletes all that it keeps, and disconnects. */
+  drop (): Promise<void>
+}
+
+const MONTH = 30 * 86_400
+const USER_AGENTS = ['152', '153', '154', '155', '156'].map(version => `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${version}.0.0.0 Safari/537.36`)
+
+/** Opens the store of a name, by default one that nobody else uses. Redis and PostgreSQL are those of REDIS_URL and DATABASE_URL, or of this machine. */
+export async function openStore (engine: Engine, name = `bench_${newName()}`): Promise<MeasuredStore> {
+  return await { memory: openMemory, redis: openRedis, postgres: openPostgres }[engine](name)
+}
+
+async function openMemory (): Promise<MeasuredStore> {
+  const store = memoryStore()
+  const before = heapUsed()
+  return {
+    store,
+    fill: async count => { await writeTo(store, count, 1) },
+    size: async () => heapUsed() - before,
+    hotShare: async () => null,
+    drop: async () => {}
+  }
+}
+
+async function openRedis (name: string): Promise<MeasuredStore> {
+  const client = await newRedis()
+  const prefix = `${name}:`
+  const usedMemory = async () => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1])
+  const before = await usedMemory()
+  const store = redisStore(client, { prefix })
+  return {
+    store,
+    fill: async count => { await writeTo(store, count, 400) },
+    size: async () => await usedMemory() - before,
+    hotShare: async () => null,
+
+    async drop () {
+      for await (const keys of client.scanStream({ match: `${prefix}*`, count: 5000 })) if (keys.length > 0) await client.unlink(keys)
+      await client.quit()
+    }
+  }
+}
+
+async function openPostgres (table: string): Promise<MeasuredStore> {
+  const pool = newPool(60_000)
+  const store = postgresStore(pool, { table })
+  await store.get('none') // makes the table
+  const one = async (text: string) => Object.values((await pool.query(text)).rows[0] ?? {})[0]
+
+  return {
+    store,
+
+    async fill (count) {
+      const now = Math.floor(Date.now() / 1000)
+      const { userAgent } = madeUp(0, now)
+      for (let start = 0; start < count; start += 50_000) {
+        await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, user_agent, ip)
+          SELECT translate(encode(uuid_send(gen_random_uuid()), 'base64'), '+/=', '-_'), i::text, 0, $3::bigint, $3, $3 + ${MONTH} + i % 1000, $3 + 604800, $3, $4, '192.0.2.1'
+          FROM generate_series($1::bigint, $2) AS i`, [start, Math.min(start + 50_000, count) - 1, now, userAgent])
+      }
+      await pool.query(`VACUUM (ANALYZE) ${table}`)
+    },
+
+    size: async () => Number(await one(`SELECT pg_total_relation_size('${table}')`)),
+
+    async hotShare () {
+      await pool.query('SELECT pg_stat_clear_snapshot()')
+      return Number(await one(`SELECT n_tup_hot_upd::float / nullif(n_tup_upd, 0) FROM pg_stat_user_tables WHERE relname = '${table}'`))
+    },
+
+    async drop () {
+      await pool.query(`DROP TABLE ${table}`)
+      await pool.end()
+    }
+  }
+}
+
+async function writeTo (store: SessionStore, count: number, atOnce: number): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  for (let start = 0; start < count; start += atOnce) {
+    const ids = Array.from({ length: Math.min(atOnce, count - start) }, (_, index) => start + index)
+    await Promise.all(ids.map(async id => { await store.create(madeUp(id, now)) }))
+  }
+}
+
+/** The session of the nth of many people. */
+function madeUp (nth: number, now: number): Session {
+  return {
+    id: randomBytes(16).toString('base64url'),
+    subject: String(nth),
+    generation: 0,
+    previous: null,
+    rotatedAt: now,
+    createdAt: now,
+    expiresAt: now + MONTH + nth % 1000,
+    idleExpiresAt: now + 604_800,
+    authTime: now,
+    userAgent: Buffer.from(USER_AGENTS[nth % USER_AGENTS.length] ?? '').toString(), // as requests bring it: a text of its own each
+    ip: `192.0.${nth >> 8 & 255}.${nth & 255}`
+  }
+}
+
+function newName (): string {
+  return randomBytes(16).toString('hex')
+}
+
+function heapUsed (): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
