@@ -21,13 +21,14 @@ const PARTS: Readonly<Record<string, Part>> = {
   'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:net', 'argon2', 'rate-limiter-flexible'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
   'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
-  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/'] },
   'http/': {
     uses: ['core/', 'errors.ts'],
     usesTypesOf: ['accounts/'],
-    packages: ['fastify', '@fastify/jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
+    packages: ['fastify', '@fastify/jwt', 'fast-jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:crypto', 'node:http']
   },
-  'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'http/', 'errors.ts'], packages: ['fastify', 'fastify-plugin'] },
+  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/', 'http/grant.ts'] },
+  'open-keys.ts': { uses: ['core/', 'http/jwks.ts'], usesTypesOf: ['options.ts', 'http/'], packages: ['fastify'] },
+  'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'open-keys.ts', 'http/', 'errors.ts'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['core/', 'http/', 'options.ts'] }
 }
 

@@ -15,14 +15,21 @@ import { createConsumer } from './package/consumer.js'
  * `<!-- given: app, pool -->`. Everything else it imports or makes itself.
  */
 const GIVEN: Readonly<Record<string, string>> = {
+  $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
+  auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
+  privateKey: 'string',
+  publicKey: 'string',
   reply: "import('fastify').FastifyReply",
   request: "import('fastify').FastifyRequest",
   secret: 'string',
+  shallowRef: '<T>(value: T) => { value: T }', // Vue's
   store: "import('fastify-refresh-cookie').SessionStore",
   token: 'string',
+  // React's
+  useSyncExternalStore: '<T>(subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T) => T',
   users: "Required<import('fastify-refresh-cookie').Users>"
 }
 
