@@ -40,6 +40,8 @@ export interface RefreshClaims {
   readonly end: EpochSeconds
   /** False where the person asked not to be remembered: the cookie then ends with the browser. */
   readonly remember?: false
+  /** In the first token of a login only: the session that it took the place of, which the first refresh ends if it still lives. */
+  readonly replaces?: string
 }
 
 /** A session and whose it is, as a token says. */
@@ -109,7 +111,7 @@ export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: 
 }
 
 /** The refresh token of a session as it stands. The same state gives the same claims, so it signs to the same token. */
-export function refreshClaims (session: Session, remember: boolean): RefreshClaims {
+export function refreshClaims (session: Session, remember: boolean, replaces: string | null = null): RefreshClaims {
   return {
     sub: session.subject,
     sid: session.id,
@@ -118,7 +120,8 @@ export function refreshClaims (session: Session, remember: boolean): RefreshClai
     iat: session.rotatedAt,
     exp: Math.min(session.idleExpiresAt, session.expiresAt),
     end: session.expiresAt,
-    ...(!remember && { remember: false })
+    ...(!remember && { remember: false }),
+    ...(replaces !== null && { replaces })
   }
 }
 
@@ -164,7 +167,8 @@ function isAccessClaims (payload: unknown): payload is AccessClaims {
 function isRefreshClaims (payload: unknown): payload is RefreshClaims {
   return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isGeneration(payload['gen']) &&
     isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time']) && isTime(payload['end']) &&
-    (payload['remember'] === undefined || payload['remember'] === false)
+    (payload['remember'] === undefined || payload['remember'] === false) &&
+    (payload['replaces'] === undefined || isId(payload['replaces']))
 }
 
 function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {

@@ -24,8 +24,8 @@ export interface Issued {
 export interface Issuer {
   /** A new access token for a session, with the app's claims. */
   access (session: Session, app: AppClaims, at: EpochSeconds): Omit<Issued, 'refreshToken'>
-  /** The refresh token of a session as it stands: the same state signs to the same token. */
-  refresh (session: Session, remember: boolean, at: EpochSeconds): IssuedRefreshToken
+  /** The refresh token of a session as it stands: the same state signs to the same token. A login says what it `replaces`. */
+  refresh (session: Session, remember: boolean, at: EpochSeconds, replaces?: string | null): IssuedRefreshToken
 }
 
 /** Builds what signs tokens and tells their lifetimes. */
@@ -36,8 +36,8 @@ export function createIssuer (tokens: Tokens, policy: AccessPolicy): Issuer {
       return { accessToken: tokens.signAccess(claims), claims, expiresIn: claims.exp - at }
     },
 
-    refresh (session, remember, at) {
-      const claims = refreshClaims(session, remember)
+    refresh (session, remember, at, replaces) {
+      const claims = refreshClaims(session, remember, replaces)
       return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - at : null }
     }
   }

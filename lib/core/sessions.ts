@@ -44,14 +44,26 @@ export interface LoginOptions {
   readonly remember?: boolean | undefined
   /** The user, where the caller has just loaded it. */
   readonly user?: User | undefined
-  /** A refresh token that the browser held before: its session ends if it is the same subject's. */
+  /** A refresh token that the browser held before: its session is replaced if it is the same subject's. */
   readonly replaces?: string | undefined
+}
+
+/** What a login gives. */
+export interface LoggedIn extends Issued {
+  /** The id of the session that this one takes the place of, for `endReplaced`; null where the browser held none. */
+  readonly replaced: string | null
 }
 
 /** The four verbs, and what an administrator can do. */
 export interface Sessions {
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
-  login (subject: string, context: RequestContext, options?: LoginOptions): Promise<Issued>
+  login (subject: string, context: RequestContext, options?: LoginOptions): Promise<LoggedIn>
+  /**
+   * Ends the session that a login took the place of. To be called when the reply is out: a browser whose reply is lost
+   * goes on with what it has. Where that call never comes, the first refresh of the new session ends it.
+   * Throws FST_AUTH_STORE_UNAVAILABLE.
+   */
+  endReplaced (subject: string, id: string, context: RequestContext): Promise<void>
   /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   refresh (token: string, context: RequestContext): Promise<Issued>
   /**
@@ -100,12 +112,17 @@ export function createSessions (options: SessionsOptions): Sessions {
       return await start(subject, context, { ...options, held: heldBy(subject, replaces) })
     },
 
+    async endReplaced (subject, id, context) {
+      await end({ id, subject }, 'superseded', begin(context))
+    },
+
     async refresh (token, context) {
       const work = begin(context)
       const { claims, signedByCurrentKey } = verifyRefresh(token, work)
       await limitRefresh?.(claims, context)
       const user = await admit(claims, work)
       const app = await makeAppClaims(user, work)
+      if (claims.replaces !== undefined) await end({ id: claims.replaces, subject: claims.sub }, 'superseded', work)
 
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
       const { session, outcome } = await settle(store, policy, presented, claimedSession(claims), work)
@@ -211,8 +228,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     return { bounded: startDeadline(timeouts), context, at: now() }
   }
 
-  /** Starts a session; the one that this browser held, if any, makes room first. */
-  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<Issued> {
+  /** Starts a session; the one that this browser held, if any, does not count any more. */
+  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const work = begin(context)
     const owner = user ?? await findUser(subject, work)
@@ -222,9 +239,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
     await work.bounded(() => store.create(session))
     context.emit({ type: 'login', subject, sessionId: session.id })
-    if (held !== null) await end({ id: held, subject }, 'superseded', work)
-    if (limit !== undefined) await endOldest(subject, limit, work)
-    return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at) }
+    if (limit !== undefined) await endOldest(subject, held, limit, work)
+    return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
   }
 
   function authenticate (token: string): AccessClaims {
@@ -284,7 +300,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     return claims?.sub === subject ? claims.sid : null
   }
 
-  async function endOldest (subject: string, { max }: SessionLimit, work: Work): Promise<void> {
-    for (const session of await excessOf(store, subject, null, max, work)) await end(session, 'limit', work)
+  async function endOldest (subject: string, held: string | null, { max }: SessionLimit, work: Work): Promise<void> {
+    for (const session of await excessOf(store, subject, held, max, work)) await end(session, 'limit', work)
   }
 }

@@ -2,6 +2,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fa
 import { type Passwords } from '../accounts/passwords.js'
 import { type AccessClaims } from '../core/claims.js'
 import { type Session } from '../core/session.js'
+import { createAfterReply } from './after-reply.js'
 import { type AuthenticateHooks } from './authenticate.js'
 import { HttpRequestAuth, type RequestAuth, type RequestAuthDependencies } from './request-auth.js'
 
@@ -58,7 +59,7 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Instance
 /**
  * Decorates requests with `auth`, made when it is first asked for. Gives a function that reads it.
  */
-export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<RequestAuthDependencies, 'replyOf'>): (request: FastifyRequest) => HttpRequestAuth {
+export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<RequestAuthDependencies, 'replyOf' | 'afterReply'>): (request: FastifyRequest) => HttpRequestAuth {
   // Symbols of this registration, so that another one in an inner context has its own `request.auth`.
   const reply = Symbol('reply')
   const made = Symbol('auth')
@@ -70,7 +71,7 @@ export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<Re
     return known
   }
 
-  const plugin = { ...dependencies, replyOf }
+  const plugin = { ...dependencies, replyOf, afterReply: createAfterReply(fastify) }
 
   function authOf (request: FastifyRequest): HttpRequestAuth {
     const decorated = request as Decorated

@@ -6,6 +6,7 @@ import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
 import { type User } from '../core/user.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
+import { type AfterReply } from './after-reply.js'
 import { type Audit } from './audit.js'
 import { bearerToken } from './bearer.js'
 import { type Delivery } from './delivery.js'
@@ -45,6 +46,7 @@ export interface RequestAuthDependencies {
   /** Whether an access token stands in for a refresh token that expired or is missing. */
   readonly renewWithAccessToken: boolean
   readonly audit: Audit
+  readonly afterReply: AfterReply
   /** The reply of a request. Throws where a hook asks that runs before ours. */
   replyOf (request: FastifyRequest): FastifyReply
   /** Where keys change: reads them again for an access token whose key is not here; undefined where that would not help. */
@@ -207,7 +209,12 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   async #start (subject: string, options: LoginOptions): Promise<Grant> {
     const [replaces, ...others] = this.#plugin.delivery.read(this.#request)
     const held = others.length > 0 ? undefined : replaces
-    return this.#grant(await this.#plugin.sessions.login(subject, this, { ...options, replaces: held }))
+    const issued = await this.#plugin.sessions.login(subject, this, { ...options, replaces: held })
+    const { replaced } = issued
+    if (replaced !== null) {
+      this.#plugin.afterReply(this.#request, this.#reply(), async () => { await this.#plugin.sessions.endReplaced(subject, replaced, this) })
+    }
+    return this.#grant(issued)
   }
 
   #grant (issued: Issued): Grant {

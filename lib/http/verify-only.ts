@@ -55,6 +55,7 @@ const NO_DELIVERY = { read: refuse, give: refuse, forget: refuse }
 
 const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
   login: refuse,
+  endReplaced: refuse,
   refresh: refuse,
   renew: refuse,
   confirm: refuse,

@@ -153,11 +153,13 @@ t.test('a refresh token says which session and which generation, and when that e
   t.strictSame(refreshClaims(session, true), refreshClaims({ ...session, userAgent: null, ip: null }, true), 'the same state, the same claims')
   t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two ends')
   t.strictSame(refreshClaims(session, false), { ...refresh, remember: false })
+  t.strictSame(refreshClaims(session, true, 'another'), { ...refresh, replaces: 'another' })
 })
 
 t.test('refresh claims are read as they were written', async t => {
   t.equal(readRefreshClaims(refresh), refresh)
   t.ok(readRefreshClaims({ ...refresh, remember: false }))
+  t.ok(readRefreshClaims({ ...refresh, replaces: 'another' }))
   for (const gen of [0, 1, 2 ** 31 - 2]) t.ok(readRefreshClaims({ ...refresh, gen }), `generation ${gen}`)
 })
 
@@ -169,6 +171,7 @@ t.test('a claim of a wrong type or missing is no refresh token of ours', async t
   for (const name of ['iat', 'exp', 'end', 'auth_time']) {
     for (const time of NO_TIMES) t.equal(readRefreshClaims({ ...refresh, [name]: time }), null, `${name} ${String(time)}`)
   }
+  for (const replaces of [true, null, 0, '', 'x'.repeat(65)]) t.equal(readRefreshClaims({ ...refresh, replaces }), null, `replaces ${String(replaces)}`)
   for (const remember of [true, null, 0, 'false']) t.equal(readRefreshClaims({ ...refresh, remember }), null, `remember ${String(remember)}`)
   t.equal(readRefreshClaims(access), null, 'an access token')
   t.equal(judged(refresh), INVALID, 'and the other way round')

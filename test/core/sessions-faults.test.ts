@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { type AppClaims } from '../../lib/core/claims.js'
 import { type Session } from '../../lib/core/session.js'
 import { type User } from '../../lib/core/user.js'
-import { codeOf, core, GRACE, person, type Browser, type Core } from '../support/core.js'
+import { codeOf, core, GRACE, held, person, type Browser, type Core } from '../support/core.js'
 import { type Fault } from '../support/faulty-store.js'
 
 const UNAVAILABLE = 'FST_AUTH_STORE_UNAVAILABLE'
@@ -120,18 +120,39 @@ t.test('a store that fails or hangs at logout: the cookie is kept, and the next 
   }
 })
 
-t.test('a store that fails or hangs at login gives nothing, and the session held before is ended or good', async t => {
-  for (const nth of [0, 1]) {
-    for (const fault of FAULTS) {
-      const { c, ada } = await start(() => {})
-      const { cookie } = ada
-      c.store.faults.push(...Array<null>(nth).fill(null), fault)
-      t.equal(await settled(ada.login('ada').catch(codeOf)), UNAVAILABLE)
-      t.equal(ada.cookie, cookie)
-      const superseded = nth === 1 && fault.moment === 'after'
-      t.equal(await ada.refresh(), superseded ? ENDED : 'hold')
-      t.ok(await ada.login('ada'), 'and the next login is good')
-    }
+t.test('a store that fails or hangs at login gives nothing, and the session held before is good', async t => {
+  for (const fault of FAULTS) {
+    const { c, ada } = await start(() => {})
+    const { cookie } = ada
+    c.store.faults.push(fault)
+    t.equal(await settled(ada.login('ada').catch(codeOf)), UNAVAILABLE)
+    t.equal(ada.cookie, cookie)
+    t.equal(await ada.refresh(), 'hold')
+    t.ok(await ada.login('ada'), 'and the next login is good')
+  }
+})
+
+t.test('a login whose reply is lost leaves the session held before as it was', async t => {
+  const { c, ada } = await start(() => {})
+  const { replaced } = await c.sessions.login('ada', c.context(), { replaces: ada.cookie ?? '' })
+  t.equal(replaced, held(c, ada).sid)
+  t.equal(await ada.refresh(), 'hold')
+})
+
+t.test('a store that fails or hangs while a replaced session ends: the first refresh of the new one ends it', async t => {
+  for (const fault of FAULTS) {
+    const { c, ada } = await start(() => {})
+    const before = ada.copy()
+    c.store.faults.push(null, fault)
+    await settled(ada.login('ada'))
+    t.equal(await before.refresh(), fault.moment === 'after' ? ENDED : 'hold')
+    c.store.faults.push(fault)
+    t.equal(await settled(ada.refresh()), UNAVAILABLE)
+    t.equal(await ada.refresh(), 'hold')
+    t.equal(await before.refresh(), ENDED)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(held(c, ada).replaces, undefined, 'and no later one tries it again')
   }
 })
 

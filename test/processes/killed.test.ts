@@ -14,6 +14,8 @@ interface Situation {
   /** Brings a person to where the request is sent; the cookie that it brings. */
   prepare (witness: Witness, subject: string): Promise<string | undefined>
   request (process: AppProcess, subject: string, cookie: string | undefined): Promise<Reply>
+  /** Whether its last command comes when the reply is out. */
+  readonly repliesEarly?: true
   /** What must hold after a process was killed in the middle of the request, or after it. */
   afterwards (t: Test, witness: Witness, found: Found): Promise<void>
 }
@@ -21,6 +23,7 @@ interface Situation {
 interface Found {
   readonly subject: string
   readonly cookie: string | undefined
+  readonly reply: Reply
   /** Whether every command of the request had taken effect. */
   readonly done: boolean
 }
@@ -62,9 +65,12 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   'a login in place of another': {
     prepare: enter,
     request: (process, subject, cookie) => process.enter(subject, cookie),
-    async afterwards (t, witness, { subject, cookie, done }) {
-      t.match(await witness.refresh(cookie), done ? { status: 401, code: 'FST_AUTH_SESSION_ENDED' } : { status: 200 })
-      t.match(await witness.refresh((await witness.enter(subject, cookie)).cookie), { status: 200 })
+    repliesEarly: true,
+    async afterwards (t, witness, { subject, cookie, reply }) {
+      const held = reply.cookie ?? cookie
+      t.match(await witness.refresh(held), { status: 200 }, 'what the browser has is good')
+      if (reply.cookie !== undefined) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'and what it had before is not')
+      t.match(await witness.refresh((await witness.enter(subject, held)).cookie), { status: 200 })
       t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
     }
   },
@@ -130,16 +136,17 @@ for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL })) {
     for (const [which, situation] of Object.entries(SITUATIONS)) {
       const count = await commandsOf(witness, situation, which)
       t.ok(count > 0)
-      for (let done = 0; done <= count; done++) {
-        const title = `${which}, of whose ${count} commands ${done} took effect when its process was killed`
+      for (const [nth, moment] of momentsOf(situation, count)) {
+        const title = `${which}, whose process was killed ${moment} command ${nth} of ${count}`
         t.test(title, async t => {
           const victim = await startProcess(t, store)
           const cookie = await situation.prepare(witness, title)
           await victim.setTime(witness.now())
-          await (done === 0 ? victim.dieAt(1, 'before') : victim.dieAt(done, 'after'))
-          t.equal(await situation.request(victim, title, cookie), NO_REPLY)
+          await victim.dieAt(nth, moment)
+          const reply = await situation.request(victim, title, cookie)
+          t.equal(reply.status, situation.repliesEarly && nth === count ? 200 : NO_REPLY.status)
           t.equal(await victim.ended, 'SIGKILL')
-          await situation.afterwards(t, witness, { subject: title, cookie, done: done === count })
+          await situation.afterwards(t, witness, { subject: title, cookie, reply, done: nth === count && moment === 'after' })
         })
       }
     }
@@ -157,6 +164,12 @@ async function startWitness (t: Test, store: SharedStore): Promise<Witness> {
       await process.setTime(now)
     }
   }
+}
+
+/** When to kill: before the first command and after each; and between the reply and what comes later. */
+function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: number, moment: 'before' | 'after']> {
+  const after = Array.from({ length: count }, (_, i): [number, 'after'] => [i + 1, 'after'])
+  return [[1, 'before'], ...after, ...(repliesEarly ? [[count, 'before'] as [number, 'before']] : [])]
 }
 
 /** How many commands to the store a request takes. */

@@ -135,13 +135,14 @@ function createMachine (makeStore: MakeStore, run: string) {
   return { take, finish }
 
   async function take (step: Step): Promise<string> {
-    const touched = 'browser' in step ? sidOf(step.do === 'thief refreshes' ? desk(step.browser).thief : desk(step.browser).owner) : undefined
+    const browser = 'browser' in step ? desk(step.browser)[step.do === 'thief refreshes' ? 'thief' : 'owner'] : undefined
+    const [touched, replaced] = browser === undefined ? [] : [sidOf(browser), claimsOf(browser)?.replaces]
     const subject = 'browser' in step ? desk(step.browser).subject : 'subject' in step ? step.subject + run : undefined
     const answer = await (acts[step.do] as (step: Step) => Promise<string> | string)(step) // the table has one for each kind
     for (const [sid, family] of families) {
       const before = family.row
       family.row = await rows.get(sid)
-      const ends = family.subject === subject && (ENDS_OTHERS.has(step.do) || answer.startsWith('login '))
+      const ends = sid === replaced || (family.subject === subject && (ENDS_OTHERS.has(step.do) || answer.startsWith('login ')))
       if (before !== null) checkRow(before, family.row, { touches: sid === touched, ends, forgets: step.do === 'store forgets', purges: purgedBefore })
       if (family.row !== null) note(family, family.row)
     }
@@ -174,9 +175,10 @@ function createMachine (makeStore: MakeStore, run: string) {
   async function login ({ owner, subject }: Desk): Promise<string> {
     pass(TYPING)
     const held = familyOf(owner)
+    const faulty = c.store.faults.length > 0
     const code = await owner.login(subject).then(() => 'done', codeOf)
     if (code !== 'done') return code
-    if (held !== undefined) held.ended = true
+    if (held !== undefined && !faulty) held.ended = true
     await enter(owner, subject)
     return code
   }
@@ -198,7 +200,7 @@ function createMachine (makeStore: MakeStore, run: string) {
   async function enter (owner: Browser, subject: string): Promise<void> {
     signedOut.delete(owner)
     families.set(sidOf(owner) ?? '', { subject, row: null, rows: [], since: new Map(), stolen: false, ended: false, forgotten: false, disturbed: false })
-    const live = await liveOf(subject)
+    const live = (await liveOf(subject)).filter(({ id }) => id !== claimsOf(owner)?.replaces)
     assert.ok(live.length <= limit.max, 'I12: nobody has more sessions than allowed')
     assert.equal(live.at(-1)?.id, sidOf(owner), 'I12: the newest session is none that makes room')
   }
@@ -219,6 +221,8 @@ function createMachine (makeStore: MakeStore, run: string) {
     const answer = await browser.send()
     const after = await rows.get(token.sid)
     const { signedByCurrentKey } = verified
+    const replaced = families.get(token.replaces ?? '')
+    if (replaced !== undefined) replaced.ended ||= answer.issued !== null
     checkPresentation({ token, signedByCurrentKey, family, active, faulty, before, after, answer, now: c.clock() }, c.tokens)
     family.ended ||= answer.outcome === 'FST_AUTH_USER_REFUSED' || answer.outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED'
     return answer

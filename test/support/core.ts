@@ -108,6 +108,7 @@ function browser (sessions: Sessions, context: Core['context'], cookie: string |
       const held = self.cookie === null ? {} : { replaces: self.cookie }
       const issued = await sessions.login(subject, context(), { ...held, ...options })
       self.receive({ outcome: 'rotate', issued })
+      if (issued.replaced !== null) await sessions.endReplaced(subject, issued.replaced, context()).catch(codeOf)
       return issued
     },
 

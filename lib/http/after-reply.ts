@@ -1,0 +1,19 @@
+import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+
+/** Runs a task when the reply to a request has been handed over, and not at all where the client left before. */
+export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>) => void
+
+/** Builds what runs tasks after replies. Nobody waits for them but `app.close()`; one that fails is logged. */
+export function createAfterReply (fastify: FastifyInstance): AfterReply {
+  const running = new Set<Promise<void>>()
+  fastify.addHook('onClose', async () => { await Promise.all(running) })
+
+  return ({ log }, reply, task) => {
+    reply.raw.once('finish', () => {
+      const run = task()
+        .catch((err: unknown) => log.warn({ err }, 'auth: the session that a login replaced lives on until the new one is refreshed'))
+        .finally(() => running.delete(run))
+      running.add(run)
+    })
+  }
+}

@@ -1,0 +1,67 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import t from 'tap'
+import { COOKIE, loggedIn, sessionOf } from '../support/server.js'
+
+t.test('a login in a browser that is logged in', async t => {
+  t.test('ends the session held before when its reply is out, and the first refresh makes sure', async t => {
+    const { ada, store, events } = await loggedIn(t)
+    const before = ada.copy()
+    await ada.login('ada')
+    t.match(events, [{ type: 'login' }, { type: 'revoked', reason: 'superseded', sessionId: sessionOf(before) }])
+    t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+    t.equal((await ada.refresh()).statusCode, 200)
+    t.same(store.calls, ['create', 'revoke', 'get', 'revoke', 'get'])
+    t.equal(events.filter(({ type }) => type === 'revoked').length, 1, 'and tells it once')
+  })
+
+  t.test('leaves it as it was where the client left before its reply', async t => {
+    let entered = (): void => {}
+    const done = new Promise<void>(resolve => { entered = resolve })
+    const { app, ada, events } = await loggedIn(t, {}, {}, app => {
+      app.post('/enter', async ({ auth, raw }) => {
+        await once(raw.socket, 'close')
+        await auth.login(1)
+        setImmediate(entered)
+        return {}
+      })
+    })
+    const { port, hostname } = new URL(await app.listen())
+    const client = connect(Number(port), hostname)
+    client.write(`POST /enter HTTP/1.1\r\nhost: ${hostname}\r\ncookie: ${COOKIE}=${String(ada.cookie())}\r\ncontent-length: 0\r\n\r\n`, () => client.destroy())
+    await done
+    t.match(events, [{ type: 'login' }])
+    t.equal((await ada.refresh()).statusCode, 200)
+    t.equal(events.length, 2)
+  })
+
+  t.test('is good where the store fails after it, which shows in the log', async t => {
+    const lines: string[] = []
+    const { ada, store } = await loggedIn(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+    const before = ada.copy()
+    store.faults.push({ moment: 'before', kind: 'throw', call: 'revoke' })
+    t.equal((await ada.login('ada')).statusCode, 200)
+    t.match(lines.map(line => JSON.parse(line)), [{ level: 40, msg: 'auth: the session that a login replaced lives on until the new one is refreshed', err: { code: 'FST_AUTH_STORE_UNAVAILABLE' } }])
+    t.equal((await before.refresh()).statusCode, 200)
+    t.equal((await ada.refresh()).statusCode, 200)
+    t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  })
+
+  t.test('is waited for when the app closes', async t => {
+    const { app, ada, store } = await loggedIn(t)
+    const { revoke } = store
+    let ended = false
+    Object.assign(store, {
+      async revoke (...args: Parameters<typeof revoke>) {
+        await new Promise(setImmediate)
+        const answer = await revoke(...args)
+        ended = true
+        return answer
+      }
+    })
+    await ada.login('ada')
+    t.notOk(ended)
+    await app.close()
+    t.ok(ended)
+  })
+})
