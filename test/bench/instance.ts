@@ -3,15 +3,17 @@
  * It sends its address when it listens, and its memory when it is asked.
  */
 import Fastify from 'fastify'
-import refreshCookie, { type SessionStore } from 'fastify-refresh-cookie'
+import refreshCookie, { type SessionStore, type User, type Users } from 'fastify-refresh-cookie'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
 import { newPool, newRedis } from './connections.js'
+import { PASSWORD } from './start-instance.js'
 
 const [engine = '', name = '', settings = '{}'] = process.argv.slice(2)
 const app = Fastify({ logger: { level: 'error' } })
 
-await app.register(refreshCookie, { secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', store: await openStore(), rateLimit: false, ...JSON.parse(settings) })
+await app.register(refreshCookie, { secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', store: await openStore(), rateLimit: false, users: everybody(), ...JSON.parse(settings) })
+const passwordHash = await app.passwords.hash(PASSWORD)
 app.get('/me', { onRequest: app.authenticate }, async request => ({ id: request.auth.claims.sub }))
 app.post<{ Params: { id: string } }>('/enter/:id', async request => await request.auth.login(request.params.id))
 app.post('/purge', async () => ({ purged: await app.sessions.purgeExpired() }))
@@ -39,4 +41,10 @@ async function openStore (): Promise<SessionStore> {
   const pool = newPool()
   app.addHook('onClose', async () => { await pool.end() })
   return postgresStore(pool, { table: name })
+}
+
+/** A table with every user there can be, who all have one password and keep it when they change it. */
+function everybody (): Users {
+  const user = (id: string): User => ({ id, username: id, passwordHash })
+  return { findById: user, findByUsername: user, updatePasswordHash: async () => true }
 }

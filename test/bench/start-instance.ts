@@ -14,6 +14,9 @@ export interface Instance {
 
 const PROGRAM = fileURLToPath(new URL('./instance.js', import.meta.url))
 
+/** The password of every user of an instance. */
+export const PASSWORD = 'correct horse battery staple'
+
 /** Starts a process on a store that all with the same name share. */
 export async function startInstance (engine: 'redis' | 'postgres', name: string, settings: RefreshCookieOptions): Promise<Instance> {
   const child = fork(PROGRAM, [engine, name, JSON.stringify(settings)], { execArgv: ['--expose-gc'] })
