@@ -42,10 +42,10 @@ export function hasCode (error: unknown, codes: readonly unknown[]): boolean {
 }
 
 /**
- * Where a statement may not be prepared: its connection is another one for each transaction (PgBouncer), forgot it, or
- * the table was altered since. In each case it has not run.
+ * Where a statement may not be prepared: its connection is another one for each transaction (PgBouncer), or forgot it.
+ * In either case it has not run.
  */
-const NOT_PREPARED = ['26000', '42P05', '0A000']
+const NOT_PREPARED = ['26000', '42P05']
 
 /** Runs statements, of which a pool prepares those that are `hot`: a quarter of the work of a rotation is the parsing. */
 export function statementRunner (db: PostgresDatabase, hot: readonly string[]): RunStatement {
