@@ -1,9 +1,8 @@
-import ajvCompiler from '@fastify/ajv-compiler'
-import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
-import { type FastifyInstance, type FastifySerializerCompiler } from 'fastify'
+import { type FastifyInstance } from 'fastify'
 import { type OriginPolicy } from '../../core/origin.js'
+import { useOwnCompilers } from '../compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
-import { formatSchemaErrors, handleError } from '../error-handler.js'
+import { handleError } from '../error-handler.js'
 import { describeRoute } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
 import { accessTokenScheme } from '../security-schemes.js'
@@ -62,25 +61,4 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   if (urls.verify !== false) verifyRoute(scope, urls.verify, options)
   if (urls.jwks !== false && options.publicKeys !== undefined) jwksRoute(scope, urls.jwks, options.publicKeys)
   return any
-}
-
-/** Nothing that was sent is changed or dropped, and the first mistake is enough. */
-const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const
-
-/** Our schemas are right, which tests see to: to check them at every start takes longer than all else. */
-const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
-
-function useOwnCompilers (scope: FastifyInstance): void {
-  const validator = ajvCompiler()({}, { customOptions: { ...STRICT, ...OWN_SCHEMAS } })
-  const serializer = SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown> // its types demand an httpStatus that Fastify may leave out
-  scope.setValidatorCompiler(validator)
-  // Nothing to compile, and there are many of them.
-  scope.setSerializerCompiler(route => Number(route.httpStatus) >= 400 ? refusalText : serializer(route))
-  scope.setSchemaErrorFormatter(formatSchemaErrors)
-}
-
-/** The body of a refusal: an error's four properties, wherever they are in it, and whatever else a host's own error handler sends. */
-function refusalText (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
-  const { statusCode, code, error, message } = body
-  return JSON.stringify({ statusCode, code, error, message, ...body })
 }
