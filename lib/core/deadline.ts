@@ -30,15 +30,15 @@ export function startDeadline (timeouts: Timeouts): Bounded {
 
 /** The answer of a call, or a rejection once `ms` milliseconds have passed. */
 async function within<T> (ms: number, call: () => Promise<T> | T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+  const answer = call()
+  return await new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+    const settling = <V>(settle: (value: V) => void) => (value: V): void => {
+      clearTimeout(timer)
+      settle(value)
+    }
+    Promise.resolve(answer).then(settling(resolve), settling(reject))
   })
-  try {
-    return await Promise.race([call(), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** A 503 whose wait is spread, so that clients do not all come back at once. */

@@ -45,6 +45,5 @@ function levelOf (event: AuthEvent): Level {
 
 /** Without what the caller sent: a user agent is anybody's text. */
 function logged (event: AuthEvent): object {
-  const { type, ...details } = event
-  return { auth: { event: type, ...details, loggedInFrom: undefined } }
+  return { auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined } }
 }

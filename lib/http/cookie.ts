@@ -29,7 +29,7 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
   const attributes = { ...where, httpOnly: true }
 
   return {
-    read: ({ headers }) => headers.cookie === undefined ? [] : [...new Set(cookieValues(headers.cookie, name))],
+    read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
     set (reply, { value, maxAge }) {
       write(reply, name, serialize(name, value, maxAge === null ? attributes : { ...attributes, maxAge }))
@@ -42,15 +42,18 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 }
 
 /**
- * All values under a name, read from the raw header: a parser that keeps the first of two would let a sibling
+ * All different values under a name, read from the raw header: a parser that keeps the first of two would let a sibling
  * sub-domain, whose cookie can come first, choose the session (cookie tossing).
  */
 function cookieValues (header: string, name: string): string[] {
-  return header.split(';')
-    .map(pair => pair.trim())
-    .filter(pair => pair.startsWith(`${name}=`))
-    .map(pair => pair.slice(name.length + 1).trim())
-    .filter(value => value !== '')
+  const values: string[] = []
+  for (const pair of header.split(';')) {
+    const text = pair.trim()
+    if (!text.startsWith(`${name}=`)) continue
+    const value = text.slice(name.length + 1).trim()
+    if (value !== '' && !values.includes(value)) values.push(value)
+  }
+  return values
 }
 
 /** The last one written in a reply counts, and only it is sent; cookies of others stay. */

@@ -65,17 +65,23 @@ function createCodec (kind: TokenKind, ring: () => KeyRing, engine: Engine): Cod
   // A key is prepared once, and goes with its ring.
   const signerOf = once((key: SigningKey) => engine.signer(key, typ))
   const verifierOf = once((key: Key) => engine.verifier(key))
+  // All tokens of a key have the same header: the last one that was verified need not be read again.
+  let last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
 
   return {
     sign: claims => signerOf(ring().signing as SigningKey)(claims), // a service that only verifies never asks
 
     verify (token) {
       const header = headerOf(token)
+      if (header === undefined) return null
       const keys = ring()
-      const key = header === undefined ? null : findKey(header, keys, typ)
+      const known = last?.header === header && last.ring === keys ? last.key : null
+      const key = known ?? findKey(header, keys, typ)
       if (key === null) return null
       try {
-        return { payload: verifierOf(key)(token), signedByCurrentKey: key.kid === keys.signing?.kid }
+        const payload = verifierOf(key)(token)
+        if (known === null) last = { header, ring: keys, key }
+        return { payload, signedByCurrentKey: key.kid === keys.signing?.kid }
       } catch {
         return null
       }

@@ -82,13 +82,15 @@ t.test('no call begins when the time of its request is over', async t => {
 
 t.test('a call that answers in time leaves no timer behind', async t => {
   const pass = fakeTime(t)
-  let cleared = 0
-  const { clearTimeout: clear } = globalThis
-  t.intercept(globalThis, 'clearTimeout', { value: (timer: NodeJS.Timeout) => { cleared++; clear(timer) } })
+  const running = new Set<NodeJS.Timeout>()
+  const { setTimeout: set, clearTimeout: clear } = globalThis
+  t.intercept(globalThis, 'setTimeout', { value (done: () => void, ms: number) { const timer = set(done, ms); running.add(timer); return timer } })
+  t.intercept(globalThis, 'clearTimeout', { value: (timer: NodeJS.Timeout) => { running.delete(timer); clear(timer) } })
   t.equal(await startDeadline(timeouts)(() => 'in time'), 'in time')
-  await t.rejects(startDeadline(timeouts)(() => { throw new Error('gone') }))
+  await t.rejects(startDeadline(timeouts)(async () => { throw new Error('gone') }))
+  await t.rejects(startDeadline(timeouts)(() => { throw new Error('gone at once') }))
+  t.equal(running.size, 0)
   pass(10_000)
-  t.equal(cleared, 2)
 })
 
 t.test('an answer that comes too late is dropped, even a failure', async t => {
