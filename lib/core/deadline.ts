@@ -18,27 +18,22 @@ export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
 export function startDeadline (timeouts: Timeouts): Bounded {
   const end = performance.now() + timeouts.request * 1000
   return async function bounded (call) {
+    const left = end - performance.now()
+    if (left <= 0) throw unavailable(new Error('the time of the request is over')) // nobody waits for what would begin now
+    const ms = Math.min(timeouts.call * 1000, left)
+    let timer: NodeJS.Timeout | undefined
     try {
-      const left = end - performance.now()
-      if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
-      return await within(Math.min(timeouts.call * 1000, left), call)
+      const answer = call()
+      return await new Promise((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+        Promise.resolve(answer).then(resolve, reject)
+      })
     } catch (cause) {
       throw unavailable(cause)
+    } finally {
+      clearTimeout(timer)
     }
   }
-}
-
-/** The answer of a call, or a rejection once `ms` milliseconds have passed. */
-async function within<T> (ms: number, call: () => Promise<T> | T): Promise<T> {
-  const answer = call()
-  return await new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
-    const settling = <V>(settle: (value: V) => void) => (value: V): void => {
-      clearTimeout(timer)
-      settle(value)
-    }
-    Promise.resolve(answer).then(settling(resolve), settling(reject))
-  })
 }
 
 /** A 503 whose wait is spread, so that clients do not all come back at once. */
