@@ -1,55 +1,63 @@
-/**
- * What a login costs beside the hash that it verifies, and how long other requests wait while many log in.
- *
- *     npm run bench:build && node test/bench/dist/logins.js
- */
 import argon2 from 'argon2'
 import Fastify from 'fastify'
 import refreshCookie, { type User } from 'fastify-refresh-cookie'
-import { median, quantile, timed } from './statistics.js'
+import { timed } from './statistics.js'
 
-const ROUNDS = 5
+const ROUNDS = 7
 const LOGINS = 40
 const WAITING = 200
 const PASSWORD = 'correct horse battery staple'
 
-const app = Fastify()
-let ada: User | null = null
-let sampled = 0
-await app.register(refreshCookie, {
-  secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*',
-  rateLimit: false,
-  users: { findByUsername: () => ada },
-  passwords: { queue: { waiting: WAITING, maxWait: '1m' } }
-})
-app.get('/other', async () => 'ok')
-const url = await app.listen({ port: 0, host: '127.0.0.1' })
-const passwordHash = await app.passwords.hash(PASSWORD)
-ada = { id: 1, username: 'ada', passwordHash }
-
-const verify = async () => await argon2.verify(passwordHash, PASSWORD)
-const login = async (): Promise<void> => {
-  const { statusCode } = await app.inject({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD } })
-  if (statusCode !== 200) throw new Error(`a login answered ${statusCode}`)
+/** What logins cost, and what they cost others. */
+export interface LoginCost {
+  /** Logins per second, round for round, and verifications of the same hash by argon2 alone, as many at once. */
+  readonly logins: readonly number[]
+  readonly verifications: readonly number[]
+  /** Milliseconds that an unrelated GET takes: while nothing else happens, and while many logins wait. */
+  readonly idle: readonly number[]
+  readonly busy: readonly number[]
 }
 
-const ratios: number[] = []
-for (let round = 0; round <= ROUNDS; round++) {
-  const [alone, whole] = [await timed(() => twoAtOnce(verify)), await timed(() => twoAtOnce(login))]
-  if (round > 0) ratios.push(alone / whole) // the first round warms up
-}
-console.log(`login beside argon2.verify, two at once: ${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}), goal 0.95`)
+/** Measures it on an app of its own. */
+export async function measureLogins (): Promise<LoginCost> {
+  const app = Fastify()
+  let ada: User | null = null
+  await app.register(refreshCookie, {
+    secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*',
+    rateLimit: false,
+    users: { findByUsername: () => ada },
+    passwords: { queue: { waiting: WAITING, maxWait: '1m' } }
+  })
+  app.get('/other', async () => 'ok')
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const passwordHash = await app.passwords.hash(PASSWORD)
+  ada = { id: 1, username: 'ada', passwordHash }
 
-const idle = await sample(() => sampled >= 500)
-let left = WAITING
-const logins = Promise.all(Array.from({ length: WAITING }, async () => {
-  await login()
-  left--
-}))
-const busy = await sample(() => left === 0)
-await logins
-console.log(`an unrelated GET, 99 %: ${quantile(idle, 0.99).toFixed(1)} ms idle, ${quantile(busy, 0.99).toFixed(1)} ms while ${WAITING} logins wait (${busy.length} requests), goal 15 ms`)
-await app.close()
+  const verify = async () => await argon2.verify(passwordHash, PASSWORD)
+  const login = async (): Promise<void> => {
+    const { statusCode } = await app.inject({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD } })
+    if (statusCode !== 200) throw new Error(`a login answered ${statusCode}`)
+  }
+
+  const [logins, verifications]: [number[], number[]] = [[], []]
+  for (let round = 0; round <= ROUNDS; round++) {
+    const [alone, whole] = [await timed(() => twoAtOnce(verify)), await timed(() => twoAtOnce(login))]
+    if (round === 0) continue // it warms up
+    verifications.push(1000 * LOGINS / alone)
+    logins.push(1000 * LOGINS / whole)
+  }
+
+  const idle = await sample(`${url}/other`, taken => taken >= 500)
+  let left = WAITING
+  const waiting = Promise.all(Array.from({ length: WAITING }, async () => {
+    await login()
+    left--
+  }))
+  const busy = await sample(`${url}/other`, () => left === 0)
+  await waiting
+  await app.close()
+  return { logins, verifications, idle, busy }
+}
 
 /** As many at once as the queue of the plugin verifies by default. */
 async function twoAtOnce (work: () => Promise<unknown>): Promise<void> {
@@ -57,12 +65,10 @@ async function twoAtOnce (work: () => Promise<unknown>): Promise<void> {
 }
 
 /** How long requests take, one after the other, until something is over. */
-async function sample (isOver: () => boolean): Promise<number[]> {
+async function sample (url: string, isOver: (taken: number) => boolean): Promise<number[]> {
   const times: number[] = []
-  sampled = 0
-  while (!isOver()) {
-    times.push(await timed(async () => { await (await fetch(`${url}/other`)).text() }))
-    sampled++
+  while (!isOver(times.length)) {
+    times.push(await timed(async () => { await (await fetch(url)).text() }))
     await new Promise(resolve => setTimeout(resolve, 2))
   }
   return times
