@@ -40,7 +40,7 @@ const ROWS: readonly Row[] = [
 
 const quick = process.argv.includes('--quick')
 const only = process.argv.find(argument => argument.startsWith('--only='))?.slice('--only='.length) ?? ''
-const [rounds, seconds, warmUp] = quick ? [1, 1, 2] : [5, 2, 4]
+const [rounds, seconds, warmUp] = quick ? [1, 1, 2] : [5, 2, 3.5]
 
 const rows = ROWS.filter(({ subject }) => subject.startsWith(only))
 const names = [...new Set(rows.flatMap(({ subject, reference }) => [subject, reference]))]
