@@ -6,6 +6,7 @@ import { createAttempts, type Attempts } from './accounts/attempts.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
 import { type AccessPolicy } from './core/claims.js'
+import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
@@ -38,7 +39,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
 
   const audit = createAudit(settings.clock, settings.onEvent)
-  const app: RequestContext = { ...NOWHERE, emit: event => audit(event, NOWHERE, null, fastify.log) }
+  const app: RequestContext = {
+    ...NOWHERE,
+    // No request, so each call has its own.
+    get bounded () { return startDeadline(settings.timeouts) },
+    emit: event => audit(event, NOWHERE, null, fastify.log)
+  }
   const keys = await openKeys(settings, app, fastify.log)
   const { signing } = keys.rings().access
   demandFitting(options, settings, signing !== null)
@@ -46,7 +52,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   if (changes) followKeys(fastify, keys, settings.reloadKeysEvery)
   const seekKey = changes ? (token: string) => keys.seek(kidOf(token)) : undefined
   if (signing === null) {
-    decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, audit, seekKey, reloadKeys: keys.reload })
+    decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, timeouts: settings.timeouts, audit, seekKey, reloadKeys: keys.reload })
     return
   }
 
@@ -61,7 +67,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   const delivery = settings.refreshToken.delivery === 'body'
     ? deliverByBody
     : deliverByCookie(createRefreshCookie(settings.cookie, packages.serializeCookie), settings.cookie.name)
-  const authOf = decorateRequest(fastify, { sessions, delivery, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, audit, seekKey })
+  const authOf = decorateRequest(fastify, { sessions, delivery, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, timeouts: settings.timeouts, audit, seekKey })
   const { hooks: { authenticateStrict, ...hooks }, ownRoutes } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
     ...hooks,
@@ -88,7 +94,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
       urls: settings.routes,
       delivery: delivery.description,
       renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
-      grantBody: createGrantBody(delivery.description.grant, settings.formatGrant, settings.timeouts),
+      grantBody: createGrantBody(delivery.description.grant, settings.formatGrant),
       listable: store.list !== undefined,
       publicKeys: publicKeys(settings, keys),
       origins: {
@@ -114,13 +120,12 @@ function accessPolicy ({ issuer, audience, accessToken: { expiresIn, leeway } }:
 }
 
 function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Attempts, revocations: Revocations | undefined): Sessions {
-  const { clock, accessToken, refreshToken, timeouts, users } = settings
+  const { clock, accessToken, refreshToken, users } = settings
   const { maxPerUser, whenFull, bindUserAgent } = settings.sessions
   return createSessions({
     store,
     tokens,
     clock,
-    timeouts,
     access: accessPolicy(settings),
     rotation: { ...refreshToken, bindUserAgent },
     limit: maxPerUser === undefined ? undefined : { max: maxPerUser, whenFull },
@@ -142,10 +147,9 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Setti
   })
 }
 
-function buildAttempts ({ rateLimit: { redis, keyPrefix, ...limits }, users, timeouts }: Settings, log: FastifyBaseLogger): Attempts {
+function buildAttempts ({ rateLimit: { redis, keyPrefix, ...limits }, users }: Settings, log: FastifyBaseLogger): Attempts {
   return createAttempts({
     limits,
-    timeouts,
     counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),
     findByUsername: users?.findByUsername?.bind(users),
     warn: (message, details) => log.warn(details, `auth: ${message}`)
@@ -156,15 +160,15 @@ function silentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLog
   return onSignup && createSilentSignup(onSignup, err => log.error({ err }, 'auth: onSignup failed'))
 }
 
-function buildAccounts ({ users, timeouts, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
+function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
   if (users === undefined) return {}
   const warn = (message: string, details: object) => log.warn(details, `auth: ${message}`)
-  return createAccounts({ users, passwords, timeouts, usernameField: accounts.usernameField, warn })
+  return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn })
 }
 
 function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
   return {
-    list: subject => sessions.list(subject),
+    list: subject => sessions.list(subject, context),
     revoke: id => sessions.revoke(id, 'revoked', context),
     revokeAll: subject => sessions.revokeAll(subject, 'revoked', context),
     purgeExpired: () => sessions.purgeExpired()

@@ -1,4 +1,3 @@
-import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError } from '../errors.js'
@@ -42,7 +41,6 @@ export interface Accounts {
 export interface AccountsOptions {
   readonly users: Users
   readonly passwords: Passwords
-  readonly timeouts: Timeouts
   /** How requests call the username; for messages alone. */
   readonly usernameField?: string | undefined
   /** Told of what an operator should look at; `err` is the name that loggers write a whole error under. Must not throw. */
@@ -51,14 +49,12 @@ export interface AccountsOptions {
 
 /** Builds signup and login from what `users` gives. */
 export function createAccounts (options: AccountsOptions): Accounts {
-  const { users, passwords, timeouts, usernameField = 'username', warn = () => {} } = options
+  const { users, passwords, usernameField = 'username', warn = () => {} } = options
   // Bound, since `users` may be an instance of a class.
   const create = users.create?.bind(users)
   const findByUsername = users.findByUsername?.bind(users)
   const findById = users.findById?.bind(users)
   const updatePasswordHash = users.updatePasswordHash?.bind(users)
-  // A budget for each callback: time in the password queue is not the database's.
-  const bounded: Bounded = call => startDeadline(timeouts)(call)
 
   return {
     ...(create !== undefined && { signup: signupWith(create) }),
@@ -74,7 +70,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(password, { username: name })
       const passwordHash = await passwords.hash(password)
 
-      const user = await bounded(() => create({ username: name, passwordHash })) ?? null
+      const user = await context.bounded(() => create({ username: name, passwordHash })) ?? null
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN')
       context.emit({ type: 'signup', subject: String(user.id) })
       return user
@@ -84,14 +80,14 @@ export function createAccounts (options: AccountsOptions): Accounts {
   function loginWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['login']> {
     return async function login ({ username, password }, context) {
       const name = normaliseUsername(username)
-      const user = name === null ? null : await bounded(() => findByUsername(name)) ?? null
+      const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
       return await proven(user, password, context)
     }
   }
 
   function reauthenticateWith (findById: NonNullable<Users['findById']>): NonNullable<Accounts['reauthenticate']> {
     return async function reauthenticate (subject, password, context) {
-      return await proven(await bounded(() => findById(subject)) ?? null, password, context)
+      return await proven(await context.bounded(() => findById(subject)) ?? null, password, context)
     }
   }
 
@@ -101,7 +97,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const newHash = await passwords.hash(newPassword)
 
       return async function commit () {
-        const replaced = await bounded(() => updatePasswordHash(id, newHash, passwordHash))
+        const replaced = await context.bounded(() => updatePasswordHash(id, newHash, passwordHash))
         if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
         context.emit({ type: 'password_changed', subject: String(id) })
       }
@@ -118,7 +114,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       context.emit({ type: 'login_failed', subject: user === null ? null : String(user.id) })
       throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
     }
-    return await strengthened(user, password)
+    return await strengthened(user, password, context)
   }
 
   function warnIfUnreadable ({ id, passwordHash }: User): void {
@@ -127,7 +123,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   /** The user, with a stronger hash if theirs is weaker than today's: only a login knows the password. */
-  async function strengthened (user: ProvenUser, password: unknown): Promise<ProvenUser> {
+  async function strengthened (user: ProvenUser, password: unknown, { bounded }: RequestContext): Promise<ProvenUser> {
     const { id, passwordHash } = user
     if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return user
     try {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { type Holder } from '../core/claims.js'
-import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type Seconds } from '../core/time.js'
 import { type Users } from '../core/user.js'
@@ -47,7 +46,6 @@ export interface AttemptsOptions {
   /** Makes the counter of a limit; `name` is what no other counter is called. */
   readonly counter: (limit: Limit, name: string) => AttemptCounter
   readonly findByUsername: Users['findByUsername']
-  readonly timeouts: Timeouts
   /** Told when the counters can no longer be reached. Must not throw. */
   readonly warn: (message: string, details: { readonly err: unknown }) => void
 }
@@ -58,7 +56,7 @@ const WRONG_PASSWORD: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_CREDENTIAL
 const SIGNUP_REFUSALS: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED'])
 
 /** Builds the limits over their counters. */
-export function createAttempts ({ limits, counter, findByUsername, timeouts, warn }: AttemptsOptions): Attempts {
+export function createAttempts ({ limits, counter, findByUsername, warn }: AttemptsOptions): Attempts {
   const perAddress = together('address', limits.perAddress)
   const perAccount = together('account', limits.perAccount)
   const perSession = together('session', limits.perSession)
@@ -83,17 +81,17 @@ export function createAttempts ({ limits, counter, findByUsername, timeouts, war
       try {
         const made = await make()
         // The account is there, so nothing may fail any more.
-        await reach(() => perAddress.count(addressKey(caller))).catch(() => 0)
+        await reach(caller, () => perAddress.count(addressKey(caller))).catch(() => 0)
         return made
       } catch (error) {
-        if (isRefusal(error, SIGNUP_REFUSALS)) await reach(() => perAddress.count(addressKey(caller)))
+        if (isRefusal(error, SIGNUP_REFUSALS)) await reach(caller, () => perAddress.count(addressKey(caller)))
         throw error
       }
     },
 
     async refresh ({ sub, sid }, context) {
       if (limits.perSession.length === 0) return
-      const counted = reach(() => perSession.count(keyOf('session', sid))).catch(() => 0)
+      const counted = reach(context, () => perSession.count(keyOf('session', sid))).catch(() => 0)
       // While the counters are away nobody waits for them; the one whose count gets through again ends that.
       const wait = reachable ? await counted : 0
       if (wait > 0) throw throttled('session', sub, wait, context)
@@ -109,7 +107,7 @@ export function createAttempts ({ limits, counter, findByUsername, timeouts, war
 
   /** How long an account has to wait. Throws if the address has to. */
   async function look (caller: RequestContext, account?: string): Promise<Seconds> {
-    const [ofAddress, ofAccount] = await reach(() => Promise.all([
+    const [ofAddress, ofAccount] = await reach(caller, () => Promise.all([
       perAddress.look(addressKey(caller)),
       account === undefined ? 0 : perAccount.look(account)
     ]))
@@ -121,25 +119,25 @@ export function createAttempts ({ limits, counter, findByUsername, timeouts, war
     try {
       const proven = await prove()
       // If this fails, so does the login: else a right password would be told from a wrong one while nothing is counted.
-      await reach(() => perAccount.forget(account))
+      await reach(caller, () => perAccount.forget(account))
       return proven
     } catch (error) {
-      if (isRefusal(error, WRONG_PASSWORD)) await reach(() => Promise.all([perAddress.count(addressKey(caller)), perAccount.count(account)]))
+      if (isRefusal(error, WRONG_PASSWORD)) await reach(caller, () => Promise.all([perAddress.count(addressKey(caller)), perAccount.count(account)]))
       throw error
     }
   }
 
   /** The session that came with a login, if it is the account's own. Asked only where the account is exhausted. */
-  async function sessionOf (name: string | null, { holder }: Caller): Promise<Holder | null> {
+  async function sessionOf (name: string | null, { holder, bounded }: Caller): Promise<Holder | null> {
     if (name === null || holder === null || findByUsername === undefined) return null
-    const user = await startDeadline(timeouts)(() => findByUsername(name)) ?? null
+    const user = await bounded(() => findByUsername(name)) ?? null
     return user !== null && String(user.id) === holder.sub ? holder : null
   }
 
   /** A call to the counters. Throws FST_AUTH_STORE_UNAVAILABLE, and warns the first time. */
-  async function reach<T> (call: () => Promise<T>): Promise<T> {
+  async function reach<T> ({ bounded }: RequestContext, call: () => Promise<T>): Promise<T> {
     try {
-      const answer = await startDeadline(timeouts)(call)
+      const answer = await bounded(call)
       reachable = true
       return answer
     } catch (err) {

@@ -2,25 +2,25 @@ import { randomInt } from 'node:crypto'
 import { AuthError } from '../errors.js'
 import { type Seconds } from './time.js'
 
-/** How long outside work may take: each call to a store or an app callback, and all calls of one request together. */
+/** How long outside work may take: each call to a store or to the app's functions, and all calls of one request together. */
 export interface Timeouts {
   readonly call: Seconds
   readonly request: Seconds
 }
 
-/** Runs a call to a store or an app callback: its result, or a 503 of ours if it throws or takes too long. */
+/** Runs a call to a store or to a function of the app: its result, or a 503 of ours if it throws or takes too long. */
 export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
 
 /**
- * Starts the time budget of one request. What fails or hangs is FST_AUTH_STORE_UNAVAILABLE with the cause:
- * never "not found", which would log people out, and never "ok".
+ * Opens the time budget of one request, which calls alone use up: a wait for the hash of a password does not. What fails or
+ * hangs is FST_AUTH_STORE_UNAVAILABLE with the cause: never "not found", which would log people out, and never "ok".
  */
 export function startDeadline (timeouts: Timeouts): Bounded {
-  const end = performance.now() + timeouts.request * 1000
+  let left = timeouts.request * 1000
   return async function bounded (call) {
-    const left = end - performance.now()
     if (left <= 0) throw unavailable(new Error('the time of the request is over')) // nobody waits for what would begin now
     const ms = Math.min(timeouts.call * 1000, left)
+    const begun = performance.now()
     let timer: NodeJS.Timeout | undefined
     try {
       const answer = call()
@@ -32,6 +32,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
       throw unavailable(cause)
     } finally {
       clearTimeout(timer)
+      left -= performance.now() - begun
     }
   }
 }

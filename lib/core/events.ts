@@ -1,3 +1,4 @@
+import { type Bounded } from './deadline.js'
 import { type TokenKind } from './keys.js'
 import { type RefreshOutcome } from './rotation.js'
 import { type RevokeReason } from './session.js'
@@ -52,6 +53,8 @@ export type EventListener = (event: AuditEvent) => Promise<void> | void
 
 /** What the core knows of the request it works for. */
 export interface RequestContext extends Whereabouts {
+  /** Runs its calls to the store and to the app's functions, in what is left of its time. */
+  readonly bounded: Bounded
   /** Told of everything worth an audit line; must not throw. */
   emit (event: AuthEvent): void
 }

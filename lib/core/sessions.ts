@@ -1,6 +1,5 @@
 import { AuthError } from '../errors.js'
 import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type Holder, type RefreshClaims } from './claims.js'
-import { startDeadline, type Timeouts } from './deadline.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
 import { type Revocations } from './revocations.js'
@@ -23,7 +22,6 @@ export interface SessionsOptions {
   readonly absolute: Seconds
   /** Whether every answer holds the live refresh token, also where the client has it: right for all but cookies. */
   readonly repeatRefreshToken?: boolean
-  readonly timeouts: Timeouts
   /** How many live sessions a subject may have. Needs a store with `list`. */
   readonly limit?: SessionLimit | undefined
   /** What ended while its access tokens still live; without it they work until they expire. */
@@ -76,9 +74,9 @@ export interface Sessions {
   /** Whether `authenticate` could tell that the session is live. If not, `confirm` asks the store. */
   isCertain (claims: AccessClaims): boolean
   /** Throws FST_AUTH_SESSION_ENDED if the session has ended. A store that is away refuses nobody whom the set would know. */
-  confirm (claims: AccessClaims): Promise<void>
+  confirm (claims: AccessClaims, context: RequestContext): Promise<void>
   /** As `authenticate`, and the session must still be live in the store. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE too. */
-  authenticateStrict (token: string): Promise<AccessClaims>
+  authenticateStrict (token: string, context: RequestContext): Promise<AccessClaims>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
   /**
@@ -91,7 +89,7 @@ export interface Sessions {
   /** What a refresh token that has not expired says, by its signature alone: its session may have ended. Null for any other text. */
   holder (token: string): RefreshClaims | null
   /** The subject's live sessions, oldest first. */
-  list (subject: string): Promise<Session[]>
+  list (subject: string, context: RequestContext): Promise<Session[]>
   /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
   revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean>
   /** Ends all sessions of a subject, or all but one. Resolves to how many. */
@@ -102,7 +100,7 @@ export interface Sessions {
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
-  const { store, tokens, access, timeouts, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
+  const { store, tokens, access, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
   const policy = options.rotation
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
@@ -148,9 +146,9 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     isCertain: claims => revocations === undefined || revocations.judge(claims) === 'live',
 
-    async confirm ({ sid }) {
+    async confirm ({ sid }, context) {
       try {
-        const verdict = await revocations?.ask(sid, () => isUnrevoked(sid))
+        const verdict = await revocations?.ask(sid, () => isUnrevoked(sid, context))
         if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
       } catch (error) {
         const away = error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
@@ -159,9 +157,9 @@ export function createSessions (options: SessionsOptions): Sessions {
       }
     },
 
-    async authenticateStrict (token) {
+    async authenticateStrict (token, context) {
       const claims = authenticate(token)
-      if (!await isUnrevoked(claims.sid)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+      if (!await isUnrevoked(claims.sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
       return claims
     },
 
@@ -186,7 +184,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     async logout (token, context) {
       const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
       if (claims === null) return false
-      const ended = await startDeadline(timeouts)(() => store.revoke(claims.sid, 'logout'))
+      const ended = await context.bounded(() => store.revoke(claims.sid, 'logout'))
       if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
       return true
     },
@@ -196,9 +194,9 @@ export function createSessions (options: SessionsOptions): Sessions {
       return claims === null || now() >= claims.exp ? null : claims
     },
 
-    async list (subject) {
+    async list (subject, { bounded }) {
       const listOf = ability(store, 'list')
-      const sessions = await startDeadline(timeouts)(() => listOf(subject))
+      const sessions = await bounded(() => listOf(subject))
       return sessions.filter(session => isLive(session, now()))
     },
 
@@ -211,7 +209,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     async revokeAll (subject, reason, context, exceptId) {
-      const count = await startDeadline(timeouts)(() => store.revokeAll(subject, reason, exceptId))
+      const count = await context.bounded(() => store.revokeAll(subject, reason, exceptId))
       if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
       return count
     },
@@ -225,7 +223,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   return sessions
 
   function begin (context: RequestContext): Work {
-    return { bounded: startDeadline(timeouts), context, at: now() }
+    return { bounded: context.bounded, context, at: now() }
   }
 
   /** Starts a session; the one that this browser held, if any, does not count any more. */
@@ -251,8 +249,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     return claims
   }
 
-  async function isUnrevoked (id: string): Promise<boolean> {
-    const session = await startDeadline(timeouts)(() => store.get(id))
+  async function isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {
+    const session = await bounded(() => store.get(id))
     return session !== null && !isRevoked(session)
   }
 

@@ -1,5 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { subjectOf, type AccessClaims, type AppClaims, type RefreshClaims } from '../core/claims.js'
+import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
@@ -45,6 +46,7 @@ export interface RequestAuthDependencies {
   readonly delivery: Pick<Delivery, 'read' | 'give' | 'forget'>
   /** Whether an access token stands in for a refresh token that expired or is missing. */
   readonly renewWithAccessToken: boolean
+  readonly timeouts: Timeouts
   readonly audit: Audit
   readonly afterReply: AfterReply
   /** The reply of a request. Throws where a hook asks that runs before ours. */
@@ -62,6 +64,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   claims: AccessClaims | null = null
   readonly #plugin: RequestAuthDependencies
   readonly #request: FastifyRequest
+  #bounded: Bounded | undefined
 
   constructor (plugin: RequestAuthDependencies, request: FastifyRequest) {
     this.#plugin = plugin
@@ -76,6 +79,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   get ip (): string {
     return this.#request.ip
+  }
+
+  get bounded (): Bounded {
+    this.#bounded ??= startDeadline(this.#plugin.timeouts)
+    return this.#bounded
   }
 
   emit (event: AuthEvent): void {
@@ -125,7 +133,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
       this.claims = claims
       return
     }
-    return sessions.confirm(claims).then(() => { this.claims = claims })
+    return sessions.confirm(claims, this).then(() => { this.claims = claims })
   }
 
   async authenticate (): Promise<AccessClaims> {
@@ -137,12 +145,12 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   async verify (token: string): Promise<AccessClaims> {
     const { sessions } = this.#plugin
     const claims = sessions.authenticate(token)
-    if (!sessions.isCertain(claims)) await sessions.confirm(claims)
+    if (!sessions.isCertain(claims)) await sessions.confirm(claims, this)
     return claims
   }
 
   async authenticateStrict (): Promise<AccessClaims> {
-    this.claims = await this.#plugin.sessions.authenticateStrict(this.#accessToken())
+    this.claims = await this.#plugin.sessions.authenticateStrict(this.#accessToken(), this)
     return this.claims
   }
 
@@ -191,7 +199,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   async sessions (): Promise<Device[]> {
     const { sub, sid } = this.#authenticated()
-    const sessions = await this.#plugin.sessions.list(sub)
+    const sessions = await this.#plugin.sessions.list(sub, this)
     return sessions.map(session => toDevice(session, sid))
   }
 

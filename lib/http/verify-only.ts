@@ -11,14 +11,14 @@ import { type RequestAuthDependencies } from './request-auth.js'
 import { createAccessVerifier } from './tokens.js'
 
 /** What a service needs that verifies access tokens of another one. */
-export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey'>, Pick<InstanceDecorators, 'reloadKeys'> {
+export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey' | 'timeouts'>, Pick<InstanceDecorators, 'reloadKeys'> {
   ring (): KeyRing
   readonly access: AccessPolicy
   readonly clock: Clock
 }
 
 /** Decorates a service that verifies and nothing else: no session, no cookie, no password, no route. */
-export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, audit, seekKey, reloadKeys }: VerifyOnlyOptions): void {
+export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, seekKey, reloadKeys, ...rest }: VerifyOnlyOptions): void {
   const verify = createAccessVerifier(ring)
   const sessions: Sessions = {
     ...NO_SESSIONS,
@@ -33,7 +33,7 @@ export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, cl
 
     isCertain: () => true
   }
-  const authOf = decorateRequest(fastify, { sessions, delivery: NO_DELIVERY, renewWithAccessToken: false, audit, seekKey })
+  const authOf = decorateRequest(fastify, { sessions, delivery: NO_DELIVERY, renewWithAccessToken: false, seekKey, ...rest })
   const { hooks: { authenticate, authenticateOptional, requireFreshLogin } } = createAuthenticateHooks(authOf, clock)
   decorateInstance(fastify, {
     authenticate,

@@ -1,6 +1,7 @@
 import argon2 from 'argon2'
 import { mock } from 'node:test'
 import t from 'tap'
+import { startDeadline } from '../../lib/core/deadline.js'
 import { createAccounts, type AccountsOptions, type Credentials, type ProvenUser } from '../../lib/accounts/accounts.js'
 import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
 import { type User } from '../../lib/core/user.js'
@@ -16,12 +17,11 @@ const UNAVAILABLE = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
 
 /** Accounts over a user table, with everything that they tell anybody. */
 function app (users: AccountsOptions['users'], options: Parameters<typeof fastPasswords>[0] & Partial<AccountsOptions> = {}) {
-  const timeouts = { call: 2, request: 3 }
   const events: AuthEvent[] = []
   const warnings: Array<{ subject: string, err?: unknown }> = []
   const { passwords, work } = fastPasswords(options)
-  const accounts = createAccounts({ users, passwords, timeouts, warn: (_message, details) => { warnings.push(details) }, ...options })
-  const context: RequestContext = { userAgent: null, ip: null, emit: event => { events.push(event) } }
+  const accounts = createAccounts({ users, passwords, warn: (_message, details) => { warnings.push(details) }, ...options })
+  const context: RequestContext = { userAgent: null, ip: null, get bounded () { return startDeadline({ call: 2, request: 3 }) }, emit: event => { events.push(event) } }
 
   return {
     events,
@@ -46,7 +46,7 @@ async function weakHash (): Promise<string> {
 t.test('signup and login exist only if the app\'s users give what they need', async t => {
   const { passwords } = fastPasswords()
   const { findByUsername, create, updatePasswordHash } = userTable()
-  const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, timeouts: { call: 2, request: 3 } }))
+  const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords }))
 
   t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login', 'changePassword'])
   t.strictSame(abilities({ findByUsername }), ['login'])
@@ -346,8 +346,8 @@ t.test('somebody who is logged in', async t => {
     const findById = (sub: string): User | null => [...users.rows.values()].find(({ id }) => String(id) === sub) ?? null
     const { passwords } = fastPasswords()
     const events: AuthEvent[] = []
-    const context: RequestContext = { userAgent: null, ip: null, emit: event => { events.push(event) } }
-    const { reauthenticate, changePassword } = createAccounts({ users: { ...users, findById }, passwords, timeouts: { call: 2, request: 3 } })
+    const context: RequestContext = { userAgent: null, ip: null, get bounded () { return startDeadline({ call: 2, request: 3 }) }, emit: event => { events.push(event) } }
+    const { reauthenticate, changePassword } = createAccounts({ users: { ...users, findById }, passwords })
     if (reauthenticate === undefined || changePassword === undefined) throw new Error('this app can do neither')
     return {
       users,

@@ -1,6 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
 import { memoryCounter, type AttemptCounter } from '../../lib/accounts/attempt-counter.js'
+import { startDeadline } from '../../lib/core/deadline.js'
 import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accounts/attempts.js'
 import { type Holder } from '../../lib/core/claims.js'
 import { type AuthEvent } from '../../lib/core/events.js'
@@ -36,10 +37,9 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true }:
     findByUsername: lookUp
       ? name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null }
       : undefined,
-    timeouts: { call: 2, request: 3 },
     warn: (_message, details) => { warnings.push(details) }
   })
-  const from = (ip: string | null, holder: Holder | null = null): Caller => ({ ip, userAgent: null, holder, emit: event => { events.push(event) } })
+  const from = (ip: string | null, holder: Holder | null = null): Caller => ({ ip, userAgent: null, holder, bounded: startDeadline({ call: 2, request: 3 }), emit: event => { events.push(event) } })
 
   return { ...made, events, warnings, asked, names, from }
 }

@@ -62,8 +62,7 @@ t.test('a call that hangs is 503 when its time is over', async t => {
 t.test('all calls of a request share its time', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
-  pass(1500)
-  await bounded(() => 'slow')
+  await bounded(() => pass(1500))
   const call = watch(bounded(forever))
   pass(1499)
   await turn()
@@ -76,8 +75,16 @@ t.test('all calls of a request share its time', async t => {
 t.test('no call begins when the time of its request is over', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
-  pass(3000)
+  for (let nth = 0; nth < 2; nth++) await bounded(() => pass(1500))
   await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the time of the request is over' } })
+})
+
+t.test('what a request does between its calls is not their time', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  await bounded(() => pass(1500))
+  pass(10_000)
+  t.equal(await bounded(() => 'in time'), 'in time')
 })
 
 t.test('a call that answers in time leaves no timer behind', async t => {

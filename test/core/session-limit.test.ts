@@ -31,7 +31,7 @@ t.test('or is refused, and nothing is written', async t => {
   const { c, first, second } = await start('refuseLogin')
   await t.rejects(c.browser().login('ada'), { code: REFUSED })
   for (const browser of [first, second]) t.equal(await browser.refresh(), 'hold')
-  t.equal((await c.sessions.list('ada')).length, 2)
+  t.equal((await c.sessions.list('ada', c.context())).length, 2)
 })
 
 t.test('only what lives counts', async t => {

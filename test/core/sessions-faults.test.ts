@@ -161,7 +161,7 @@ t.test('a store that fails or hangs when asked strictly, or to list or to end se
     const { c, ada } = await start(() => {})
     const accessToken = ada.issued?.accessToken ?? ''
     const asks: Array<() => Promise<unknown>> = [
-      () => c.sessions.authenticateStrict(accessToken),
+      () => c.sessions.authenticateStrict(accessToken, c.context()),
       () => c.sessions.revoke('unknown', 'revoked', c.context()),
       () => c.sessions.revokeAll('nobody', 'revoked', c.context())
     ]
@@ -205,9 +205,9 @@ t.test('claims that no token can carry leave the session as it was', async t => 
   for (const claims of unfit) {
     await claimsFailing(t, typeof claims, () => claims as AppClaims) // what an app without types may give
     const { c } = await start(() => {})
-    const rows = (await c.sessions.list('ada')).length
+    const rows = (await c.sessions.list('ada', c.context())).length
     if (claims !== undefined) await t.rejects(c.sessions.login('ada', c.context(), { claims: claims as AppClaims }), TypeError) // the same
-    t.equal((await c.sessions.list('ada')).length, rows)
+    t.equal((await c.sessions.list('ada', c.context())).length, rows)
   }
 })
 
@@ -235,7 +235,7 @@ async function start (prepare: Prepare = () => {}, c = core()): Promise<{ c: Cor
 
 /** The only session of Ada. */
 async function rowOf (c: Core): Promise<Session> {
-  const [session] = await c.sessions.list('ada')
+  const [session] = await c.sessions.list('ada', c.context())
   if (session === undefined) throw new Error('Ada has no session')
   return session
 }

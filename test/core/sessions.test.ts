@@ -445,7 +445,7 @@ t.test('authenticate', async t => {
     const { accessToken } = await ada.login('ada')
     for (const token of ['', 'garbage', accessToken + ' ', ada.cookie ?? '', c.tokens.seal('access', { sub: 'ada' })]) {
       t.throws(() => c.sessions.authenticate(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
-      await t.rejects(c.sessions.authenticateStrict(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+      await t.rejects(c.sessions.authenticateStrict(token, c.context()), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
     }
   })
 
@@ -453,16 +453,16 @@ t.test('authenticate', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken, claims } = await ada.login('ada')
-    t.same(await c.sessions.authenticateStrict(accessToken), claims)
+    t.same(await c.sessions.authenticateStrict(accessToken, c.context()), claims)
     await ada.logout()
-    await t.rejects(c.sessions.authenticateStrict(accessToken), { code: ENDED })
+    await t.rejects(c.sessions.authenticateStrict(accessToken, c.context()), { code: ENDED })
     t.same(c.sessions.authenticate(accessToken), claims, 'which only the store can tell')
   })
 
   t.test('strictly, a session that the store does not know has ended', async t => {
     const c = core()
     const { claims } = await c.browser().login('ada')
-    await t.rejects(c.sessions.authenticateStrict(c.tokens.signAccess({ ...claims, sid: 'unknown' })), { code: ENDED })
+    await t.rejects(c.sessions.authenticateStrict(c.tokens.signAccess({ ...claims, sid: 'unknown' }), c.context()), { code: ENDED })
   })
 })
 
@@ -488,13 +488,13 @@ t.test('known revocations', async t => {
     t.strictSame(c.store.calls, [])
     await ada.logout()
     t.throws(() => c.sessions.authenticate(accessToken), { code: ENDED })
-    await t.rejects(c.sessions.authenticateStrict(accessToken), { code: ENDED })
+    await t.rejects(c.sessions.authenticateStrict(accessToken, c.context()), { code: ENDED })
   })
 
   t.test('ask the store once about a session of which nothing is known', async t => {
     const { c, claims } = await start(0)
     t.notOk(c.sessions.isCertain(claims))
-    await c.sessions.confirm(claims)
+    await c.sessions.confirm(claims, c.context())
     t.ok(c.sessions.isCertain(claims))
     t.strictSame(c.store.calls, ['get'])
   })
@@ -502,23 +502,23 @@ t.test('known revocations', async t => {
   t.test('refuse what the store says has ended', async t => {
     const { c, claims } = await start(0)
     c.store.get = async () => null
-    await t.rejects(c.sessions.confirm(claims), { code: ENDED })
+    await t.rejects(c.sessions.confirm(claims, c.context()), { code: ENDED })
   })
 
   t.test('refuse nobody while the store is away, unless there were too many to keep', async t => {
     const { c, claims, revocations } = await start(0)
     c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
-    await c.sessions.confirm(claims)
+    await c.sessions.confirm(claims, c.context())
     t.notOk(c.sessions.isCertain(claims), 'and the store is asked again')
     revocations.isFull = () => true
-    await t.rejects(c.sessions.confirm(claims), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+    await t.rejects(c.sessions.confirm(claims, c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
   })
 
   t.test('are not needed: then every good token is certain', async t => {
     const c = core()
     const { claims } = await c.browser().login('ada')
     t.ok(c.sessions.isCertain(claims))
-    await c.sessions.confirm(claims)
+    await c.sessions.confirm(claims, c.context())
   })
 })
 
@@ -598,10 +598,10 @@ t.test('administration', async t => {
     }
     await bob.login('bob')
     await second.logout()
-    t.strictSame((await c.sessions.list('ada')).map(({ id }) => id), [held(c, first).sid, held(c, third).sid])
+    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, first).sid, held(c, third).sid])
     c.wait(IDLE - 3)
-    t.strictSame((await c.sessions.list('ada')).map(({ id }) => id), [held(c, third).sid], 'none past its end')
-    t.strictSame(await c.sessions.list('nobody'), [])
+    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, third).sid], 'none past its end')
+    t.strictSame(await c.sessions.list('nobody', c.context()), [])
   })
 
   t.test('ends one session, if it belongs to that subject and still lives', async t => {

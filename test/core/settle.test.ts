@@ -206,8 +206,8 @@ t.test('a store that keeps nothing', async t => {
   })
 
   t.test('has nothing to list, and says so, and nothing to purge', async t => {
-    const { sessions } = core(stateless)
-    await t.rejects(sessions.list('ada'), { name: 'TypeError', message: /"list"/ })
+    const { sessions, context } = core(stateless)
+    await t.rejects(sessions.list('ada', context()), { name: 'TypeError', message: /"list"/ })
     t.equal(await sessions.purgeExpired(), 0)
   })
 })

@@ -1,6 +1,7 @@
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 import { type RefreshClaims } from '../../lib/core/claims.js'
-import { type AuthEvent } from '../../lib/core/events.js'
+import { startDeadline, type Timeouts } from '../../lib/core/deadline.js'
+import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/core/rotation.js'
 import { type Session, type SessionStore } from '../../lib/core/session.js'
 import { type Issued } from '../../lib/core/issue.js'
@@ -18,8 +19,9 @@ export const ABSOLUTE = 30 * 86_400
 export const ACCESS = 600
 
 /** What a test may want otherwise; everything else is as the plugin's defaults. */
-export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'timeouts' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
+export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
   readonly policy?: Partial<RotationPolicy>
+  readonly timeouts?: Timeouts
   /** Makes the store; a memory store where missing. */
   readonly store?: (clock: Clock) => SessionStore
   /** False: an app without a user table. */
@@ -65,7 +67,7 @@ export interface Core {
   readonly people: Map<string, User>
   browser (): Browser
   /** A request's context that records its events. */
-  context (userAgent?: string, ip?: string): { userAgent: string | null, ip: string | null, emit (event: AuthEvent): void }
+  context (userAgent?: string, ip?: string): RequestContext
 }
 
 /** A person of the app's user table. */
@@ -74,7 +76,7 @@ export function person (id: string, disabled = false): User {
 }
 
 /** Builds the core over a memory store, a clock that moves only when told, and tokens without cryptography. */
-export function core ({ policy, store: makeStore, users = true, ...options }: CoreOptions = {}): Core {
+export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeStore, users = true, ...options }: CoreOptions = {}): Core {
   const { now: clock, wait } = fakeClock()
   const tokens = fakeTokens()
   const store = faultyStore(makeStore?.(clock) ?? memoryStore({ clock }))
@@ -87,7 +89,6 @@ export function core ({ policy, store: makeStore, users = true, ...options }: Co
     access: { expiresIn: ACCESS, leeway: 5 },
     rotation: { rotation: 'always', grace: GRACE, recoverLostReply: true, idle: IDLE, ...policy },
     absolute: ABSOLUTE,
-    timeouts: { call: 2, request: 3 },
     ...(users && { findById: (id: string) => people.get(id) ?? null }),
     ...options
   })
@@ -95,7 +96,7 @@ export function core ({ policy, store: makeStore, users = true, ...options }: Co
   return { sessions, store, tokens, clock, wait, events, people, context, browser: () => browser(sessions, context) }
 
   function context (userAgent = 'Firefox', ip = '192.0.2.1') {
-    return { userAgent, ip, emit: (event: AuthEvent) => { events.push(event) } }
+    return { userAgent, ip, bounded: startDeadline(timeouts), emit: (event: AuthEvent) => { events.push(event) } }
   }
 }
 

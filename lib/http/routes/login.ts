@@ -26,6 +26,6 @@ export function loginRoute (scope: FastifyInstance, url: string, login: NonNulla
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const user = await attempts.login(username, auth, async () => await login({ username, password }, auth))
-    return await grantBody.of('login', await auth.loginUser(user, remember), auth.session)
+    return await grantBody.of('login', await auth.loginUser(user, remember), auth)
   })
 }

@@ -28,6 +28,6 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     const auth = authOf(request)
     const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
     const change = await changePassword(user, newPassword, auth)
-    return await grantBody.of('password', await auth.changePassword(user, change), auth.session)
+    return await grantBody.of('password', await auth.changePassword(user, change), auth)
   })
 }

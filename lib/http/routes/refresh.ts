@@ -25,6 +25,6 @@ export function refreshRoute (scope: FastifyInstance, url: string, { delivery, g
 
   scope.post(url, { schema, config }, async request => {
     const auth = authOf(request)
-    return await grantBody.of('refresh', await auth.refresh(), auth.session)
+    return await grantBody.of('refresh', await auth.refresh(), auth)
   })
 }

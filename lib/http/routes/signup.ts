@@ -34,6 +34,6 @@ export function signupRoute (scope: FastifyInstance, url: string, signup: NonNul
     const user = await make()
     const grant = await auth.loginUser(user, true)
     reply.code(201)
-    return await grantBody.of('signup', grant, auth.session)
+    return await grantBody.of('signup', grant, auth)
   })
 }
