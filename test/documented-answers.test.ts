@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { authErrorCodes, memoryStore, type RefreshCookieOptions } from '../lib/index.js'
-import { ability } from '../lib/core/session.js'
+import { listOf } from '../lib/core/session.js'
 import { cookieJar } from './support/cookie-jar.js'
 import { faultyStore, type FaultyStore } from './support/faulty-store.js'
 import { generateKey } from './support/keys.js'
@@ -115,10 +115,10 @@ async function world (t: Test, options: RefreshCookieOptions): Promise<World> {
   const users = userTable()
   const trouble = { users: false, list: false, generations: false }
   const memory = memoryStore({ clock })
-  const listOf = ability(memory, 'list')
+  const list = listOf(memory)
   const store = faultyStore({
     ...memory,
-    list: async subject => trouble.list ? away() : await listOf(subject),
+    list: async subject => trouble.list ? away() : await list(subject),
     advance: async (...args) => trouble.generations ? null : await memory.advance(...args)
   })
   const findById: UserTable['findById'] = async id => trouble.users ? away() : await users.findById(id)

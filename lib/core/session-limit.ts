@@ -1,5 +1,5 @@
 import { AuthError } from '../errors.js'
-import { ability, isLive, type Session, type SessionStore } from './session.js'
+import { isLive, listOf, type Session, type SessionStore } from './session.js'
 import { type Work } from './settle.js'
 
 /** How many live sessions a subject may have, and what a login beyond does. */
@@ -10,8 +10,8 @@ export interface SessionLimit {
 
 /** The oldest live sessions of a subject, as many as there are over `max`; the one that is about to be replaced does not count. */
 export async function excessOf (store: SessionStore, subject: string, replacedId: string | null, max: number, { bounded, at }: Work): Promise<Session[]> {
-  const listOf = ability(store, 'list')
-  const sessions = await bounded(() => listOf(subject))
+  const list = listOf(store)
+  const sessions = await bounded(() => list(subject))
   const live = sessions.filter(session => isLive(session, at) && session.id !== replacedId)
   return live.slice(0, Math.max(0, live.length - max))
 }

@@ -112,9 +112,8 @@ export function startSession (subject: string, from: Pick<Session, 'userAgent' |
   }
 }
 
-/** An optional ability of a store. A TypeError where it is missing: registration has refused the options that need it. */
-export function ability<K extends 'list' | 'purgeExpired'> (store: SessionStore, name: K): NonNullable<SessionStore[K]> {
-  const method = store[name]
-  if (method === undefined) throw new TypeError(`this needs a store with "${name}", which keeps its sessions`)
-  return method.bind(store) as NonNullable<SessionStore[K]> // bind loses the union's correlation with K
+/** How a store lists sessions. A TypeError for one that cannot: registration has refused the options that need it. */
+export function listOf (store: SessionStore): NonNullable<SessionStore['list']> {
+  if (store.list === undefined) throw new TypeError('this needs a store with "list", which keeps its sessions')
+  return store.list.bind(store)
 }

@@ -4,7 +4,7 @@ import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
-import { ability, isLive, isRevoked, isSessionId, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { isLive, isRevoked, isSessionId, listOf, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
 import { demandRoom, excessOf, type SessionLimit } from './session-limit.js'
 import { prove, renew, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
@@ -195,8 +195,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     async list (subject, { bounded }) {
-      const listOf = ability(store, 'list')
-      const sessions = await bounded(() => listOf(subject))
+      const list = listOf(store)
+      const sessions = await bounded(() => list(subject))
       return sessions.filter(session => isLive(session, now()))
     },
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/core/claims.js'
-import { ability, isLive, isRevoked, type Session, type SessionStore } from '../../lib/core/session.js'
+import { isLive, isRevoked, listOf, type Session, type SessionStore } from '../../lib/core/session.js'
 import { type SessionLimit } from '../../lib/core/session-limit.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../../lib/core/time.js'
 import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
@@ -56,8 +56,8 @@ function createMachine (makeStore: MakeStore, run: string) {
   const limit = { max: Infinity, whenFull: 'endOldest' as SessionLimit['whenFull'] }
   const c = core({ absolute: ABSOLUTE, policy: { idle: IDLE }, limit, store: clock => (made = makeStore(clock)) })
   const rows = made ?? assert.fail() // the same store, beneath its faults
-  const listOf = ability(rows, 'list')
-  const liveOf = async (subject: string): Promise<Session[]> => (await listOf(subject)).filter(session => isLive(session, c.clock()))
+  const list = listOf(rows)
+  const liveOf = async (subject: string): Promise<Session[]> => (await list(subject)).filter(session => isLive(session, c.clock()))
   const desks: Desk[] = OWNERS.map(owner => ({ subject: owner + run, owner: c.browser(), thief: c.browser() }))
   const families = new Map<string, Family>()
   const signedOut = new Set<Browser>()
