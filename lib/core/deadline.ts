@@ -18,7 +18,15 @@ export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
 export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
   return async function bounded (call) {
-    if (left <= 0) throw unavailable(new Error('the time of the request is over')) // nobody waits for what would begin now
+    try {
+      if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
+      return await inTime(call)
+    } catch (cause) {
+      throw unavailable(cause)
+    }
+  }
+
+  async function inTime<T> (call: () => Promise<T> | T): Promise<T> {
     const ms = Math.min(timeouts.call * 1000, left)
     const begun = performance.now()
     let timer: NodeJS.Timeout | undefined
@@ -28,8 +36,6 @@ export function startDeadline (timeouts: Timeouts): Bounded {
         timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
         Promise.resolve(answer).then(resolve, reject)
       })
-    } catch (cause) {
-      throw unavailable(cause)
     } finally {
       clearTimeout(timer)
       left -= performance.now() - begun
