@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import refreshCookie, { memoryStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
 import { chart, type Line } from './chart.js'
+import { madeUpSession } from './made-up-session.js'
 import { median, timed } from './statistics.js'
 
 const ROUNDS = 15
@@ -33,7 +34,7 @@ const DIMENSIONS: readonly Dimension[] = [
     sizes: [1000, 10_000, 100_000, 1_000_000],
     async make (size) {
       const app = await newApp({ refreshToken: ROTATE_ALWAYS })
-      for (let nth = BROWSERS; nth < size; nth++) await app.store.create(strangers(nth))
+      for (let nth = BROWSERS; nth < size; nth++) await app.store.create(madeUpSession(`s${nth}`))
       return await refreshing(app.app, nth => `p${nth}`)
     }
   },
@@ -42,7 +43,7 @@ const DIMENSIONS: readonly Dimension[] = [
     sizes: [100, 1000, 10_000],
     async make (size) {
       const { app, store } = await newApp({ refreshToken: ROTATE_ALWAYS })
-      for (let nth = BROWSERS; nth < size; nth++) await store.create({ ...strangers(nth), subject: 'p' })
+      for (let nth = BROWSERS; nth < size; nth++) await store.create(madeUpSession('p'))
       return await refreshing(app, () => 'p')
     }
   },
@@ -69,7 +70,7 @@ const DIMENSIONS: readonly Dimension[] = [
     async make (size) {
       const { app, store } = await newApp({ revocation: 'immediate' })
       for (let nth = 0; nth < size; nth++) {
-        const session = strangers(nth)
+        const session = madeUpSession(`s${nth}`)
         await store.create(session)
         await store.revoke(session.id, 'logout')
       }
@@ -145,22 +146,4 @@ async function getting (app: FastifyInstance, count: number): Promise<Ask> {
 /** Lets Node clean up after injected requests, which else have no end to its event loop. */
 async function breathe (): Promise<void> {
   await new Promise(setImmediate)
-}
-
-/** The session of somebody who sends nothing. */
-function strangers (nth: number) {
-  const now = Math.floor(Date.now() / 1000)
-  return {
-    id: randomBytes(16).toString('base64url'),
-    subject: `s${nth}`,
-    generation: 0,
-    previous: null,
-    rotatedAt: now,
-    createdAt: now,
-    expiresAt: now + 2_592_000,
-    idleExpiresAt: now + 604_800,
-    authTime: now,
-    userAgent: null,
-    ip: null
-  }
 }

@@ -8,6 +8,7 @@ import refreshCookie, { memoryStore, type RefreshCookieOptions, type SessionStor
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
 import { newPool, newRedis } from './connections.js'
+import { madeUpSession } from './made-up-session.js'
 
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const COOKIE = '__Host-Http-refresh'
@@ -83,9 +84,9 @@ async function withRevoked (count: number): Promise<FastifyInstance> {
   const app = await ours({ store, revocation: 'immediate' })
   await app.ready()
   for (let nth = 0; nth < count; nth++) {
-    const id = randomBytes(16).toString('base64url')
-    await store.create(session(id))
-    await store.revoke(id, 'logout')
+    const session = madeUpSession(`s${nth}`)
+    await store.create(session)
+    await store.revoke(session.id, 'logout')
   }
   return app
 }
@@ -144,11 +145,11 @@ async function oneEvalsha (): Promise<() => Promise<void>> {
   const client = await ownRedis()
   const sha = String(await client.script('LOAD', "local text = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL') return text"))
   const keys = await Promise.all(Array.from({ length: 1000 }, async (_, nth) => {
-    await client.set(`${NAME}:bare:${nth}`, JSON.stringify(session('')), 'EX', 3600)
+    await client.set(`${NAME}:bare:${nth}`, JSON.stringify(madeUpSession('')), 'EX', 3600)
     return `${NAME}:bare:${nth}`
   }))
   let turn = 0
-  return async () => { await client.evalsha(sha, 1, keys[++turn % keys.length] ?? '', JSON.stringify(session(''))) }
+  return async () => { await client.evalsha(sha, 1, keys[++turn % keys.length] ?? '', JSON.stringify(madeUpSession(''))) }
 }
 
 /** The least that a session in PostgreSQL costs: one row. */
@@ -182,25 +183,8 @@ async function ownRedis (): Promise<Redis> {
 }
 
 async function filled (store: SessionStore): Promise<SessionStore> {
-  for (let nth = 0; nth < 100_000; nth++) await store.create(session(randomBytes(16).toString('base64url')))
+  for (let nth = 0; nth < 100_000; nth++) await store.create(madeUpSession(`s${nth}`))
   return store
-}
-
-function session (id: string) {
-  const now = Math.floor(Date.now() / 1000)
-  return {
-    id,
-    subject: id,
-    generation: 0,
-    previous: null,
-    rotatedAt: now,
-    createdAt: now,
-    expiresAt: now + 2_592_000,
-    idleExpiresAt: now + 604_800,
-    authTime: now,
-    userAgent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36',
-    ip: '192.0.2.1'
-  }
 }
 
 /** Claims as ours are, so that tokens are equally long. */
