@@ -82,7 +82,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   })
 
   openOnReady(fastify, store, settings.timeouts, settings.clock)
-  if (revocations !== undefined) followRevocations(fastify, store, revocations, app)
+  if (revocations !== undefined) followRevocations(fastify, store, revocations, settings.timeouts, app)
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
       accounts,

@@ -128,14 +128,3 @@ t.test('immediate revocation needs a store that tells', async t => {
   app.register(refreshCookie, { secret: SECRET, store: statelessStore(), revocation: 'immediate' })
   await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /revocation/ })
 })
-
-t.test('an app that closes listens no more', async t => {
-  const store = memoryStore()
-  let stopped = 0
-  const { app } = await server(t, {
-    revocation: 'immediate',
-    store: { ...store, subscribe: () => () => { stopped++ } }
-  })
-  await app.close()
-  t.equal(stopped, 1)
-})

@@ -70,7 +70,8 @@ export interface SessionStore {
   purgeExpired? (before: EpochSeconds): Promise<number>
   /**
    * Calls back for each session that any instance ends, at once for those of its own, until the returned function is
-   * called. `onConnection` is told whenever it is up (at first too) or down: what ends while it is down is not told.
+   * called. `onConnection` is told whenever it is up (at first too, which is waited for) or down: what ends while it is
+   * down is not told.
    */
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
   /** What time it is to the store's server, fractions kept: compared with the app's clock at start, and used for nothing else. */

@@ -15,20 +15,31 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, time
   })
 }
 
-/** Hears of ended sessions from when the app is ready until it closes. */
-export function followRevocations (fastify: FastifyInstance, store: SessionStore, revocations: Revocations, context: RequestContext): void {
+/**
+ * Hears of ended sessions from before anybody is served until the app closes: who begins without would take the tokens of
+ * those that ended before for live. A feed that does not come up in the time of a call is taken for one that is down.
+ */
+export function followRevocations (fastify: FastifyInstance, store: SessionStore, revocations: Revocations, timeouts: Timeouts, context: RequestContext): void {
   let stop: (() => Promise<void> | void) | undefined
   let lost = false
 
   fastify.addHook('onReady', async () => {
+    let answered = (): void => {}
+    const answer = new Promise<void>(resolve => { answered = resolve })
     stop = store.subscribe?.(revocations.listener, up => {
-      revocations.connected(up)
-      // Coming up for the first time is no news.
-      if (up === lost) context.emit({ type: 'revocation_feed', up })
-      lost = !up
+      hear(up)
+      answered()
     })
+    await startDeadline(timeouts)(() => answer).catch(() => hear(false))
   })
   fastify.addHook('onClose', async () => { await stop?.() })
+
+  function hear (up: boolean): void {
+    revocations.connected(up)
+    // Coming up for the first time is no news.
+    if (up === lost) context.emit({ type: 'revocation_feed', up })
+    lost = !up
+  }
 }
 
 /** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */

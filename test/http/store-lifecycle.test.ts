@@ -1,5 +1,6 @@
+import { mock } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '../../lib/index.js'
 import { SECRET } from '../support/server.js'
 
@@ -109,33 +110,65 @@ t.test('a store that is away is not asked for the time', async t => {
   await app.close()
 })
 
-t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
+/** An app that hears of ended sessions when it is told so, and its events. */
+async function following (t: Test): Promise<{ app: FastifyInstance, events: AuthEvent[], tell: (up: boolean) => void, subscriptions: () => number }> {
   const events: AuthEvent[] = []
   let tell = (_up: boolean): void => {}
-  let stopped = 0
+  let subscriptions = 0
   const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
+    subscriptions++
     tell = up => { connected?.(up) }
-    return () => { stopped++ }
+    return async () => { subscriptions-- }
   }
   const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate', onEvent (event: AuthEvent) { events.push(event) } })
-  await app.ready()
-  for (const up of [true, true, false, false, true, true, false]) tell(up)
-  t.match(events, [false, true, false].map(up => ({ type: 'revocation_feed', up, requestId: null })))
-  t.equal(stopped, 0)
-  await app.close()
-  t.equal(stopped, 1)
+  t.teardown(async () => { await app.close() })
+  return { app, events, tell: up => tell(up), subscriptions: () => subscriptions }
+}
+
+/** Lets everything that can go on do so. */
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+t.test('nobody is served before it is known whether ended sessions are heard of', async t => {
+  for (const up of [true, false]) {
+    const { app, events, tell, subscriptions } = await following(t)
+    let served = false
+    const answer = app.inject({ method: 'POST', url: '/enter' }).then(() => { served = true })
+    while (subscriptions() === 0) await turn()
+    await turn()
+    t.equal(served, false)
+    tell(up)
+    await answer
+    t.match(events.filter(({ type }) => type === 'revocation_feed'), up ? [] : [{ up }])
+  }
 })
 
-t.test('a feed that is down from the start is told', async t => {
-  const events: AuthEvent[] = []
-  const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
-    connected?.(false)
-    return async () => {}
-  }
-  const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate', onEvent (event: AuthEvent) { events.push(event) } })
-  await app.ready()
+t.test('a feed of which nothing is heard in the time of a call is down, until it is up', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { app, events, tell, subscriptions } = await following(t)
+  let isReady = false
+  const ready = app.ready().then(() => { isReady = true })
+  while (subscriptions() === 0) await turn()
+  mock.timers.tick(1999)
+  await turn()
+  t.equal(isReady, false)
+  mock.timers.tick(1)
+  await ready
   t.match(events, [{ type: 'revocation_feed', up: false }])
+  tell(true)
+  t.match(events, [false, true].map(up => ({ type: 'revocation_feed', up })))
+})
+
+t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
+  const { app, events, tell, subscriptions } = await following(t)
+  const ready = app.ready()
+  while (subscriptions() === 0) await turn()
+  for (const up of [true, true, false, false, true, true, false]) tell(up)
+  await ready
+  t.match(events, [false, true, false].map(up => ({ type: 'revocation_feed', up, requestId: null })))
+  t.equal(subscriptions(), 1)
   await app.close()
+  t.equal(subscriptions(), 0)
 })
 
 t.test('an app that closes before it has started leaves no subscription behind', async t => {
