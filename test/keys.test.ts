@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type Duration, type KeyOptions, type RefreshCookieOptions } from '../lib/index.js'
 import { claimsOf } from './http/forge.js'
@@ -124,8 +124,11 @@ async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: st
   const users = userTable()
   const store = memoryStore({ clock })
   const self: { keys: KeyOptions[], secrets: string[] } = { keys: [OLD.signs], secrets: [OLD_SECRET] }
-  const options: RefreshCookieOptions = { clock, users, store, keys: () => self.keys, secret: async () => self.secrets, reloadKeysEvery: '5m', timeouts: { call: '1m', request: '1m' } }
-  const enter = (app: FastifyInstance): void => { app.post('/enter', async ({ auth }) => await auth.login('1')) }
+  const options: RefreshCookieOptions = { clock, users, store, keys: () => self.keys, secret: async () => self.secrets, reloadKeysEvery: '5m', timeouts: { call: '1m', request: '1m' }, routes: { verify: '/verify' }, refreshToken: { renewWithAccessToken: true } }
+  const enter = (app: FastifyInstance): void => {
+    app.post('/enter', async ({ auth }) => await auth.login('1'))
+    app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
+  }
   await users.create({ username: 'ada', passwordHash: 'x' })
   const instances = [await server(t, options, {}, enter), await server(t, options, {}, enter)] as const
   const onOneClock = (s: TestServer): TestServer => ({ ...s, clock, wait: clock.wait })
@@ -237,14 +240,22 @@ t.test('a leaked key of access tokens is removed, and everybody goes on with a r
   t.equal((await ada.get('/me')).statusCode, 200)
 })
 
-t.test('a token of a key that another instance has just read waits until it is read here', async t => {
-  const s = await twoInstances(t)
-  const [one, two] = s.instances
-  s.keys = [NEW.signs]
-  await one.app.reloadKeys()
-  const { access_token: token } = (await one.app.inject({ method: 'POST', url: '/enter' })).json()
-  t.equal(headerOf(token)['kid'], 'new')
-  t.equal(await me(two, token), 200)
+t.test('a token of a key that another instance has just read waits until it is read here, wherever it is sent', async t => {
+  const WAYS: Record<string, (token: string) => InjectOptions> = {
+    'a protected route': token => ({ url: '/me', headers: { authorization: `Bearer ${token}` } }),
+    'one that asks the store': token => ({ url: '/strict', headers: { authorization: `Bearer ${token}` } }),
+    'another server that asks': token => ({ method: 'POST', url: '/auth/verify', payload: { token } }),
+    'a refresh without a cookie': token => ({ method: 'POST', url: '/auth/refresh', headers: { authorization: `Bearer ${token}` } })
+  }
+  for (const [way, request] of Object.entries(WAYS)) {
+    const s = await twoInstances(t)
+    const [one, two] = s.instances
+    s.keys = [NEW.signs]
+    await one.app.reloadKeys()
+    const { access_token: token } = (await one.app.inject({ method: 'POST', url: '/enter' })).json()
+    t.equal(headerOf(token)['kid'], 'new')
+    t.equal((await two.app.inject(request(token))).statusCode, 200, way)
+  }
 })
 
 t.test('a cookie of an instance that has read the new secret is good at one that has not', async t => {

@@ -75,8 +75,8 @@ export interface Sessions {
   isCertain (claims: AccessClaims): boolean
   /** Throws FST_AUTH_SESSION_ENDED if the session has ended. A store that is away refuses nobody whom the set would know. */
   confirm (claims: AccessClaims, context: RequestContext): Promise<void>
-  /** As `authenticate`, and the session must still be live in the store. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE too. */
-  authenticateStrict (token: string, context: RequestContext): Promise<AccessClaims>
+  /** Asks the store in any case. Throws FST_AUTH_SESSION_ENDED if the session has ended, FST_AUTH_STORE_UNAVAILABLE where nobody can tell. */
+  confirmStrictly (claims: AccessClaims, context: RequestContext): Promise<void>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
   /**
@@ -142,7 +142,13 @@ export function createSessions (options: SessionsOptions): Sessions {
       return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, held?.remember !== false, work.at) }
     },
 
-    authenticate,
+    authenticate (token) {
+      const verified = tokens.verifyAccess(token)
+      if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+      const claims = judgeAccessClaims(verified.payload, access, now())
+      if (revocations?.judge(claims) === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
+      return claims
+    },
 
     isCertain: claims => revocations === undefined || revocations.judge(claims) === 'live',
 
@@ -157,10 +163,8 @@ export function createSessions (options: SessionsOptions): Sessions {
       }
     },
 
-    async authenticateStrict (token, context) {
-      const claims = authenticate(token)
-      if (!await isUnrevoked(claims.sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
-      return claims
+    async confirmStrictly ({ sid }, context) {
+      if (!await isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     },
 
     async reauthenticate ({ sid }, user, context) {
@@ -239,14 +243,6 @@ export function createSessions (options: SessionsOptions): Sessions {
     context.emit({ type: 'login', subject, sessionId: session.id })
     if (limit !== undefined) await endOldest(subject, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
-  }
-
-  function authenticate (token: string): AccessClaims {
-    const verified = tokens.verifyAccess(token)
-    if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
-    const claims = judgeAccessClaims(verified.payload, access, now())
-    if (revocations?.judge(claims) === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
-    return claims
   }
 
   async function isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {

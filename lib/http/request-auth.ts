@@ -116,24 +116,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
    * for a new key.
    */
   authenticateNow (): Promise<void> | void {
-    const token = this.#accessToken()
-    try {
-      return this.#authenticateBy(token)
-    } catch (error) {
-      const sought = this.#plugin.seekKey?.(token)
-      if (sought === undefined) throw error
-      return sought.then(() => this.#authenticateBy(token))
+    const claims = this.#claimsOf(this.#accessToken())
+    if (claims instanceof Promise || !this.#plugin.sessions.isCertain(claims)) {
+      return this.#confirmed(claims).then(confirmed => { this.claims = confirmed })
     }
-  }
-
-  #authenticateBy (token: string): Promise<void> | void {
-    const { sessions } = this.#plugin
-    const claims = sessions.authenticate(token)
-    if (sessions.isCertain(claims)) {
-      this.claims = claims
-      return
-    }
-    return sessions.confirm(claims, this).then(() => { this.claims = claims })
+    this.claims = claims
   }
 
   async authenticate (): Promise<AccessClaims> {
@@ -143,15 +130,14 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   /** The claims of any access token, judged as by `authenticate`; the request stays whose it is. */
   async verify (token: string): Promise<AccessClaims> {
-    const { sessions } = this.#plugin
-    const claims = sessions.authenticate(token)
-    if (!sessions.isCertain(claims)) await sessions.confirm(claims, this)
-    return claims
+    return await this.#confirmed(this.#claimsOf(token))
   }
 
   async authenticateStrict (): Promise<AccessClaims> {
-    this.claims = await this.#plugin.sessions.authenticateStrict(this.#accessToken(), this)
-    return this.claims
+    const claims = await this.#claimsOf(this.#accessToken())
+    await this.#plugin.sessions.confirmStrictly(claims, this)
+    this.claims = claims
+    return claims
   }
 
   async login (subject: string | number, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
@@ -182,7 +168,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
       if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
       return this.#grant(await this.#plugin.sessions.refresh(token, this))
     } catch (refusal) {
-      const claims = this.#standIn(refusal)
+      const claims = await this.#standIn(refusal)
       if (claims === null) throw refusal
       return this.#grant(await this.#plugin.sessions.renew(claims, this, token))
     }
@@ -233,14 +219,33 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   /** The claims of the access token that stands in for a refresh token which is gone; null where none may. */
-  #standIn (refusal: unknown): AccessClaims | null {
-    const { renewWithAccessToken, sessions } = this.#plugin
-    if (!renewWithAccessToken || !(refusal instanceof AuthError) || !GONE.has(refusal.code)) return null
+  async #standIn (refusal: unknown): Promise<AccessClaims | null> {
+    if (!this.#plugin.renewWithAccessToken || !(refusal instanceof AuthError) || !GONE.has(refusal.code)) return null
     try {
-      return sessions.authenticate(this.#accessToken())
+      return await this.#claimsOf(this.#accessToken())
     } catch {
       return null
     }
+  }
+
+  /** The claims of an access token; a promise only where another instance may have read its key before this one. */
+  #claimsOf (token: string): Promise<AccessClaims> | AccessClaims {
+    const { sessions, seekKey } = this.#plugin
+    try {
+      return sessions.authenticate(token)
+    } catch (error) {
+      const sought = seekKey?.(token)
+      if (sought === undefined) throw error
+      return sought.then(() => sessions.authenticate(token))
+    }
+  }
+
+  /** The claims, once their session is not known to have ended. */
+  async #confirmed (claims: Promise<AccessClaims> | AccessClaims): Promise<AccessClaims> {
+    const { sessions } = this.#plugin
+    const known = await claims
+    if (!sessions.isCertain(known)) await sessions.confirm(known, this)
+    return known
   }
 
   #reply (): FastifyReply {

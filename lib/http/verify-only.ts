@@ -59,7 +59,7 @@ const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
   refresh: refuse,
   renew: refuse,
   confirm: refuse,
-  authenticateStrict: refuse,
+  confirmStrictly: refuse,
   reauthenticate: refuse,
   changePassword: refuse,
   logout: refuse,

@@ -159,9 +159,9 @@ t.test('a store that fails or hangs while a replaced session ends: the first ref
 t.test('a store that fails or hangs when asked strictly, or to list or to end sessions', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
-    const accessToken = ada.issued?.accessToken ?? ''
+    const claims = c.sessions.authenticate(ada.issued?.accessToken ?? '')
     const asks: Array<() => Promise<unknown>> = [
-      () => c.sessions.authenticateStrict(accessToken, c.context()),
+      () => c.sessions.confirmStrictly(claims, c.context()),
       () => c.sessions.revoke('unknown', 'revoked', c.context()),
       () => c.sessions.revokeAll('nobody', 'revoked', c.context())
     ]
