@@ -1,5 +1,6 @@
 import t from 'tap'
 import { memoryStore, statelessStore, type SessionStore } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
 import { COOKIE, forget, loggedIn, server, setCookies, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
 const CLEARED = `${COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict`
@@ -17,7 +18,7 @@ t.test('a logout ends the session, and the browser forgets the cookie', async t 
   t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
   t.match((await copy.refresh()).json(), ENDED)
   t.match(await phone.refresh(), { statusCode: 200 }, 'and other sessions go on')
-  t.match(events, [{ type: 'logout', subject: '1' }, { type: 'refresh' }])
+  t.match(events, exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
 })
 
 /** The cookie with which somebody logs out, and whether their session ends by it. */
@@ -191,10 +192,11 @@ t.test('request.auth.logout in a route of the app', async t => {
   t.test('ends the session of the access token where there is no cookie, or none of ours', async t => {
     for (const cookie of ['other=1', `${COOKIE}=garbage`]) {
       const { ada, events } = await withRoute()
+      const copy = ada.copy()
       const answer = await bye(ada, { cookie })
       t.strictSame([answer.statusCode, setCookies(answer)], [200, [CLEARED]])
-      t.match((await ada.copy().refresh()).json(), { statusCode: 401 })
-      t.match(events.filter(({ type }) => type !== 'refresh'), [{ type: 'revoked', reason: 'logout', subject: '1' }])
+      t.match((await copy.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+      t.match(events.filter(({ type }) => type !== 'refresh'), exactly({ type: 'revoked', reason: 'logout', subject: '1' }))
     }
   })
 

@@ -9,6 +9,7 @@ import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { optionTable } from '../lib/options.js'
 import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
+import { exactly } from './support/exactly.js'
 
 /**
  * What the blocks of the README may take as given, and its type. A block says so on the line before its fence:
@@ -53,7 +54,7 @@ t.test('every block of code compiles', async t => {
 
 t.test('the first example fits on a screen, and runs as printed', async t => {
   const [first] = programs
-  t.match(first, { language: 'js', given: [] })
+  t.match(first, { language: 'js', given: exactly() })
   t.ok(lines(first?.code ?? '') <= 20, 'at most 20 lines')
   const url = await start(t, first?.code ?? '')
   const post = (path: string, headers: Record<string, string>, body?: object): Promise<Response> =>

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { statelessStore, type RefreshCookieOptions, type Session } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
 import { COOKIE, forget, loggedIn, payloadOf, server, sessionOf, setCookies, START, type Answer, type Browser, type LoggedIn, type TestServer } from './support/server.js'
 
 const DAY = 86_400
@@ -195,7 +196,7 @@ t.test('a stolen cookie', async t => {
     }
     for (const browser of [thief, ada, thief]) await browser.refresh()
     const reuse = { type: 'reuse', subject: '1', sessionId: sessionOf(ada), presented: 0, current: 2 }
-    t.match(events.filter(({ type }) => type === 'reuse'), [reuse])
+    t.match(events.filter(({ type }) => type === 'reuse'), exactly(reuse))
   })
 
   t.test('makes every later token of the session answer that it was reused', async t => {
@@ -497,7 +498,7 @@ t.test('a person who is deleted or disabled is refused, and the session ends', a
     away(s)
     t.match((await s.ada.refresh()).json(), REFUSED)
     t.match((await s.ada.refresh()).json(), REFUSED)
-    t.match(s.events.filter(({ type }) => type === 'revoked'), [{ subject: '1', reason: 'user_refused' }])
+    t.match(s.events.filter(({ type }) => type === 'revoked'), exactly({ subject: '1', reason: 'user_refused' }))
     if (row !== undefined) s.users.byName.set('ada', row)
     t.match((await s.ada.refresh()).json(), ENDED, 'and stays ended when they are back')
   }

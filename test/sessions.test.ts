@@ -1,5 +1,6 @@
 import t from 'tap'
 import { statelessStore } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
 import { forget, loggedIn, PASSWORD, server, sessionOf, START, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
@@ -19,7 +20,7 @@ t.test('a person sees their sessions, oldest first, and which one asks', async t
   })
   t.match(second, { id: sessionOf(phone), createdAt: '2026-01-01T01:00:00.000Z', userAgent: 'Phone', current: false })
   t.strictSame(others, [])
-  t.match(await listOf(phone), [{ current: false }, { current: true }])
+  t.match(await listOf(phone), exactly({ current: false }, { current: true }))
 })
 
 t.test('when a session was last used is when its token was last replaced', async t => {
@@ -28,7 +29,7 @@ t.test('when a session was last used is when its token was last replaced', async
   await ada.refresh()
   wait('29s')
   await ada.refresh()
-  t.match(await listOf(ada), [{ createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:09:00.000Z' }])
+  t.match(await listOf(ada), exactly({ createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:09:00.000Z' }))
 })
 
 t.test('only live sessions of one\'s own are listed', async t => {
@@ -36,14 +37,14 @@ t.test('only live sessions of one\'s own are listed', async t => {
   await browser().signup('bob')
   t.equal((await listOf(ada)).length, 2)
   await phone.logout()
-  t.match(await listOf(ada), [{ id: sessionOf(ada) }])
+  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }))
 
   await browser().login('ada')
   wait('6d')
   await ada.refresh()
   wait('1d')
   await ada.refresh()
-  t.match(await listOf(ada), [{ id: sessionOf(ada) }], 'not one that was idle too long')
+  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }), 'not one that was idle too long')
 })
 
 t.test('the list holds no secret, and is not kept by caches', async t => {
@@ -114,7 +115,7 @@ t.test('a person ends all sessions but the one that asks', async t => {
   t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204, body: '' })
   t.match((await phone.refresh()).json(), ENDED)
   for (const browser of [ada, bob]) t.match(await browser.refresh(), { statusCode: 200 })
-  t.match(await listOf(ada), [{ current: true }])
+  t.match(await listOf(ada), exactly({ current: true }))
   t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204 }, 'which may be none')
 })
 
@@ -157,7 +158,7 @@ t.test('request.auth gives the same in routes of the app', async t => {
 t.test('app.sessions', async t => {
   t.test('lists the live sessions of anybody', async t => {
     const { app, ada, phone } = await withPhone(t)
-    t.match(await app.sessions.list('1'), [{ id: sessionOf(ada), subject: '1', generation: 0, createdAt: START }, { id: sessionOf(phone) }])
+    t.match(await app.sessions.list('1'), exactly({ id: sessionOf(ada), subject: '1', generation: 0, createdAt: START }, { id: sessionOf(phone) }))
     t.strictSame(await app.sessions.list('2'), [])
   })
 
@@ -167,7 +168,7 @@ t.test('app.sessions', async t => {
     t.equal(await app.sessions.revoke(sessionOf(phone)), true)
     t.equal(await app.sessions.revoke(sessionOf(phone)), false)
     t.equal(await app.sessions.revoke('unknown'), false)
-    t.match(events, [{ type: 'revoked', sessionId: sessionOf(phone) }])
+    t.match(events, exactly({ type: 'revoked', sessionId: sessionOf(phone) }))
     t.match((await phone.refresh()).json(), ENDED)
     t.match(await ada.refresh(), { statusCode: 200 })
   })
@@ -179,7 +180,7 @@ t.test('app.sessions', async t => {
     forget(events)
     t.equal(await app.sessions.revokeAll('1'), 2)
     t.equal(await app.sessions.revokeAll('1'), 0)
-    t.match(events, [{ type: 'revoked', subject: '1', sessionId: null }])
+    t.match(events, exactly({ type: 'revoked', subject: '1', sessionId: null }))
     for (const browser of [ada, phone]) t.match((await browser.refresh()).json(), ENDED)
     t.match(await bob.refresh(), { statusCode: 200 })
   })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { exactly } from './support/exactly.js'
 import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, setCookies, type Answer, type Browser } from './support/server.js'
 
 const TAKEN = { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' }
@@ -12,7 +13,7 @@ t.test('a signup makes an account and logs in', async t => {
   t.strictSame(answer.json(), { access_token: ada.accessToken, token_type: 'Bearer', expires_in: 600 })
   t.match(answer.headers, { 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8' })
   t.match(users.byName.get('ada'), { id: 1, username: 'ada', passwordHash: /^\$argon2id\$v=19\$/ })
-  t.match(events, [{ type: 'signup', subject: '1' }, { type: 'login', subject: '1' }])
+  t.match(events, exactly({ type: 'signup', subject: '1' }, { type: 'login', subject: '1' }))
   t.same((await ada.get('/me')).json(), { id: '1' })
 })
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
 import { ioredisOn, newPrefix, nodeRedisOn, ownRedisServer, redisServer } from './support/redis.js'
 import { forget, loggedIn, PASSWORD, server, setCookies, type Answer, type Browser } from './support/server.js'
 
@@ -96,7 +97,7 @@ t.test('one address: a hundred failures for whatever account, and others are not
   forget(events)
   t.match((await login(ada, 'ada', PASSWORD)).json(), TOO_MANY, 'the owner too: the address is the attacker\'s')
   t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), TOO_MANY)
-  t.match(events, [{ type: 'throttled', what: 'address', subject: null }, { type: 'throttled', what: 'address', subject: null }])
+  t.match(events, exactly({ type: 'throttled', what: 'address', subject: null }, { type: 'throttled', what: 'address', subject: null }))
   t.match(await login(browser(), 'ada', PASSWORD, '192.0.2.2'), { statusCode: 200 }, 'from elsewhere')
 })
 
@@ -155,9 +156,9 @@ t.test('one session: sixty refreshes a minute', async t => {
   forget(store.calls, users.calls, events)
 
   const answer = await ada.refresh()
-  t.match([answer.json(), answer.headers, setCookies(answer)], [TOO_MANY, { 'retry-after': '60' }, []])
+  t.match([answer.json(), answer.headers, setCookies(answer)], exactly(TOO_MANY, { 'retry-after': '60' }, exactly()))
   t.strictSame([store.calls, users.calls], [[], []], 'nothing was asked')
-  t.match(events, [{ type: 'throttled', what: 'session', subject: '1' }])
+  t.match(events, exactly({ type: 'throttled', what: 'session', subject: '1' }))
 
   const other = browser()
   await other.login('ada')
@@ -241,7 +242,7 @@ t.test('counters in Redis', async t => {
     await redis.stop()
     for (let nth = 1; nth <= 3; nth++) t.match(await ada.refresh(), { statusCode: 200 })
     const answer = await login(browser(), 'ada', PASSWORD)
-    t.match([answer.json(), setCookies(answer)], [UNAVAILABLE, []])
+    t.match([answer.json(), setCookies(answer)], exactly(UNAVAILABLE, exactly()))
     t.match(answer.headers['retry-after'], /^[2-5]$/)
     t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), UNAVAILABLE)
     t.match((await send(ada, 'reauthenticate', { password: PASSWORD })).json(), UNAVAILABLE)

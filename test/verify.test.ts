@@ -1,5 +1,6 @@
 import t from 'tap'
 import { memoryStore } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
 import { loggedIn, server, type Answer, type LoggedIn } from './support/server.js'
 
 const INVALID = { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }
@@ -23,7 +24,7 @@ t.test('tells the claims of an access token, until it expires', async t => {
   const answer = await verify(s, { token: s.ada.accessToken })
   t.equal(answer.statusCode, 200)
   t.strictSame(answer.json(), { claims: s.app.verifyAccessToken(String(s.ada.accessToken)) })
-  t.match(answer.json().claims, { iss: 'me', sub: '1', roles: ['admin'], nested: { deep: 1 } })
+  t.match(answer.json().claims, { iss: 'me', sub: '1', roles: exactly('admin'), nested: { deep: 1 } })
   s.wait('10m')
   const late = await verify(s, { token: s.ada.accessToken })
   t.match(late.json(), EXPIRED)

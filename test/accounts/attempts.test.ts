@@ -6,6 +6,7 @@ import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accou
 import { type Holder } from '../../lib/core/claims.js'
 import { type AuthEvent } from '../../lib/core/events.js'
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
+import { exactly } from '../support/exactly.js'
 
 const TOO_MANY = { code: 'FST_AUTH_TOO_MANY_ATTEMPTS', statusCode: 429, retryAfter: 60 }
 const AWAY = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
@@ -251,7 +252,7 @@ t.test('while the counters are away', async t => {
   t.test('one line tells the operator, and one more the next time', async t => {
     const { refresh, login, from, warnings } = attempts({ counter })
     for (let nth = 1; nth <= 3; nth++) await refresh(SESSION, from('192.0.2.1'))
-    t.match(warnings, [{ err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }])
+    t.match(warnings, exactly({ err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }))
     away.now = false
     await login('ada', from('192.0.2.1'), right)
     away.now = true

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Test } from 'tap'
+import { exactly } from '../support/exactly.js'
 import { inEveryBrowser } from './support/browsers.js'
 import { type Certificate } from './support/network.js'
 import { otherSite } from './support/other-site.js'
@@ -27,7 +28,7 @@ async function selfSigned (t: Test): Promise<Certificate | undefined> {
 inEveryBrowser('no script can see a refresh token, and nothing of a token is stored', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
-  t.match(s.network.arrivals, [])
+  t.match(s.network.arrivals, exactly())
   await tab.reload()
   await statuses(tab)
   t.match(s.network.arrivals.at(-1)?.headers.cookie, /^__Host-Http-refresh=./, 'it is there')
@@ -87,8 +88,8 @@ inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in 
   const tosser = await browser.open(evil.url('/', 'evil.shop.localhost'))
   await tosser.run(value => { document.cookie = `refresh=${value}; Domain=shop.localhost; Path=/auth` }, mallory.jar.value('refresh'))
   await s.sleep('20m', tab)
-  t.match(await tab.run(() => ask('/me')), [401])
-  t.match(await states(tab), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' } }])
+  t.match(await tab.run(() => ask('/me')), exactly(401, Object))
+  t.match(await states(tab), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' } }))
 })
 
 inEveryBrowser('a thief who uses a copy of the cookie ends both sides, and the owner is told why', async (t, browser) => {
@@ -97,15 +98,15 @@ inEveryBrowser('a thief who uses a copy of the cookie ends both sides, and the o
   await owner.reload()
   const cookie = String(s.network.arrivals.find(({ path }) => path === '/page')?.headers.cookie)
   const steal = async () => await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie } })
-  t.match(await statuses(owner), ['in'])
+  t.match(await statuses(owner), exactly('in'))
 
   await s.sleep('20m', owner)
   t.strictSame(await owner.run(() => ask('/me')), OK)
   await s.sleep('20m', owner)
   const stolen = await steal()
   t.match(stolen, { statusCode: 200 }, 'one generation behind is good until the owner comes back')
-  t.match(await owner.run(() => ask('/me')), [401])
-  t.match(await states(owner), [{ status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED', message: /somebody may hold a copy/ } }])
+  t.match(await owner.run(() => ask('/me')), exactly(401, Object))
+  t.match(await states(owner), exactly({ status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED', message: /somebody may hold a copy/ } }))
   const again = String(stolen.headers['set-cookie']).split(';', 1)[0]
   t.match(await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie: again } }), { statusCode: 401 }, 'the thief is out too')
   t.match(s.outcomes(), { recover: 1, reuse: 1 })
@@ -120,9 +121,9 @@ inEveryBrowser('a page that comes back from the back/forward cache asks again wh
   await away.visit(elsewhere.url())
   await other.run(async () => { await fetch('/auth/logout', { method: 'POST' }) }) // around the client: no message tells
   await away.back()
-  t.match(await states(away), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }])
+  t.match(await states(away), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }))
   t.equal(await away.run(() => document.title), 'kept: true')
-  t.match(await away.run(() => ask('/me')), [401])
+  t.match(await away.run(() => ask('/me')), exactly(401, Object))
 })
 
 inEveryBrowser('a page in the back/forward cache has not missed a logout: the browser does not keep it then', async (t, browser) => {
@@ -134,5 +135,5 @@ inEveryBrowser('a page in the back/forward cache has not missed a logout: the br
   await other.run(async () => { await auth.logout() })
   await away.back()
   t.strictSame(await statuses(away), ['out'])
-  t.match(await away.run(() => ask('/me')), [401])
+  t.match(await away.run(() => ask('/me')), exactly(401, Object))
 })

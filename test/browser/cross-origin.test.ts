@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import cors from '@fastify/cors'
 import t, { type Test } from 'tap'
+import { exactly } from '../support/exactly.js'
 import { START } from '../support/server.js'
 import { inEveryBrowser, type Browser } from './support/browsers.js'
 import { otherSite } from './support/other-site.js'
@@ -50,7 +51,7 @@ for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-dom
       await s.sleep('1h', tab)
       t.strictSame(await tab.run(url => ask(url), me), [200, { id: '1' }])
     }
-    t.match(await tab.run(url => ask(url, { method: 'DELETE' }), devices), [204])
+    t.match(await tab.run(url => ask(url, { method: 'DELETE' }), devices), exactly(204, ''))
     await tab.reload()
     t.strictSame(await statuses(tab), ['in'])
     t.strictSame(s.outcomes(), { rotate: 3, hold: 1 })
@@ -90,7 +91,7 @@ inEveryBrowser('a cookie for pages of another site is theirs alone: the same API
   const { tab, url } = await open(t, browser, OTHER_SITE)
   await tab.run(async person => { await auth.signup(person) }, ADA)
   const third = await browser.open(url('app.other.localhost'))
-  t.match(await states(third), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }])
+  t.match(await states(third), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }))
   await tab.reload()
   t.strictSame(await statuses(tab), ['in'])
 })
@@ -100,6 +101,6 @@ inEveryBrowser('a page whose origin is not listed reaches no route, and knows th
   await tab.run(async person => { await auth.signup(person) }, ADA)
   const before = s.network.count(REFRESH)
   const stranger = await browser.open(url('evil.localhost'))
-  t.match(await states(stranger), [{ status: 'unknown', error: { message: /./ } }])
+  t.match(await states(stranger), exactly({ status: 'unknown', error: { message: /./ } }))
   t.equal(s.network.count(REFRESH), before)
 })

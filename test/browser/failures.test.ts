@@ -1,3 +1,4 @@
+import { exactly } from '../support/exactly.js'
 import { inEveryBrowser } from './support/browsers.js'
 import { pageWith, states, statuses } from './support/pages.js'
 import { REFRESH, site } from './support/site.js'
@@ -28,10 +29,10 @@ inEveryBrowser('what is no answer of the plugin signs nobody out, and the next t
 
     const error = await tab.run(() => auth.fetch('/me').catch(({ name, status, code, retryAfter }) => ({ name, status, code, retryAfter })))
     t.match(error, { name: 'AuthError', ...told }, name)
-    t.match(await states(tab), [{ status: 'in', claims: { sub: '1' }, error: {} }], name)
+    t.match(await states(tab), exactly({ status: 'in', claims: { sub: '1' }, error: {} }), name)
     t.ok(await tab.run(() => recovery()), name)
     t.strictSame(await tab.run(() => ask('/me')), OK, name)
-    t.match(await states(tab), [{ status: 'in', error: undefined }], name)
+    t.match(await states(tab), exactly({ status: 'in', error: undefined }), name)
     t.strictSame([...new Set(await tab.run(() => heard))], ['in'], name)
   }))
 })
@@ -53,9 +54,9 @@ inEveryBrowser('a page that is loaded while the server is away knows nobody, and
   const tab = await s.signedUp(browser)
   s.network.answer(REFRESH, 503, '', { 'retry-after': '1' })
   await tab.reload()
-  t.match(await states(tab), [{ status: 'unknown', error: { status: 503 } }])
+  t.match(await states(tab), exactly({ status: 'unknown', error: { status: 503 } }))
   t.ok(await tab.run(() => recovery()))
-  t.match(await states(tab), [{ status: 'in', error: undefined }])
+  t.match(await states(tab), exactly({ status: 'in', error: undefined }))
 })
 
 inEveryBrowser('a tab whose refresh hangs holds up the others only so long, and keeps its lock', async (t, browser) => {
@@ -68,7 +69,7 @@ inEveryBrowser('a tab whose refresh hangs holds up the others only so long, and 
   const first = hanging.run(() => ask('/me'))
   await refresh.arrived
   t.strictSame(await other.run(() => ask('/me')), OK)
-  t.match(await other.run(async () => (await navigator.locks.query()).held), [{ mode: 'exclusive' }])
+  t.match(await other.run(async () => (await navigator.locks.query()).held), exactly({ mode: 'exclusive' }))
   t.strictSame(await first, OK, 'it heard of the other\'s token, and its own refresh still hangs')
   await refresh.release()
   t.strictSame(s.outcomes(), { hold: 1, rotate: 1, replay: 1 })
@@ -87,6 +88,6 @@ inEveryBrowser('a lock that a page never gives back costs a wait, and is not sto
     })
   }))
   t.strictSame(await other.run(() => ask('/me')), OK)
-  t.match(await other.run(async () => (await navigator.locks.query()).held), [{ mode: 'exclusive' }])
+  t.match(await other.run(async () => (await navigator.locks.query()).held), exactly({ mode: 'exclusive' }))
   t.strictSame(s.outcomes(), { hold: 1, rotate: 1 })
 })

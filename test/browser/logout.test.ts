@@ -1,3 +1,4 @@
+import { exactly } from '../support/exactly.js'
 import { inEveryBrowser } from './support/browsers.js'
 import { states, statuses } from './support/pages.js'
 import { ADA, BOB, LOGOUT, REFRESH, site } from './support/site.js'
@@ -12,7 +13,7 @@ inEveryBrowser('a logout reaches the other tabs at once, without a request of th
   await one.run(async () => { await auth.logout() })
   t.match(await heard, { status: 'out' })
   t.equal(s.network.count(REFRESH), 1, 'as the other tab was opened')
-  t.match(await other.run(() => ask('/me')), [401])
+  t.match(await other.run(() => ask('/me')), exactly(401, Object))
   t.strictSame(s.network.arrivals.at(-1)?.headers.authorization, undefined)
 })
 
@@ -58,7 +59,7 @@ inEveryBrowser('a logout without a network is finished by the next page, and the
   t.strictSame(await tab.run(() => auth.state.status), 'out')
   await tab.reload()
   t.strictSame(await statuses(tab), ['out'])
-  t.match(s.events, [{ type: 'logout' }])
+  t.match(s.events, exactly({ type: 'logout' }))
   t.equal(s.network.count(LOGOUT), 2)
   await tab.reload()
   t.strictSame(await statuses(tab), ['out'])
@@ -75,7 +76,7 @@ inEveryBrowser('a page that is closed right after a logout is still logged out',
   await logout.arrived
   await tab.close()
   await logout.release()
-  t.match(s.events, [{ type: 'logout' }])
+  t.match(s.events, exactly({ type: 'logout' }))
   await blank.visit(s.url())
   t.strictSame(await statuses(blank), ['out'])
 })
@@ -83,14 +84,14 @@ inEveryBrowser('a page that is closed right after a logout is still logged out',
 inEveryBrowser('an anonymous page asks once, and never again', async (t, browser) => {
   const s = await site(t)
   const tab = await browser.open(s.url())
-  t.match(await states(tab), [{ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }])
+  t.match(await states(tab), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }))
   for (let time = 0; time < 3; time++) {
     await tab.reload()
     t.strictSame(await statuses(tab), ['out'])
   }
   const other = await browser.open(s.url())
   t.strictSame(await statuses(other), ['out'])
-  t.match(await other.run(() => ask('/me')), [401])
+  t.match(await other.run(() => ask('/me')), exactly(401, Object))
   t.equal(s.network.count(REFRESH), 1)
 })
 
@@ -109,10 +110,10 @@ inEveryBrowser('nothing is repeated as somebody else who signed in meanwhile in 
   await switched
   await order.release()
 
-  t.match(await answer, [401, { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }])
+  t.match(await answer, exactly(401, { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }))
   t.equal(s.network.count('/api/echo'), 1)
-  t.match(await states(one, other), [{ claims: { sub: '2' } }, { claims: { sub: '2' } }])
-  t.match(await one.run(() => ask('/api/echo', { method: 'POST', body: 'a book' })), [200, { sub: '2' }])
+  t.match(await states(one, other), exactly({ claims: { sub: '2' } }, { claims: { sub: '2' } }))
+  t.match(await one.run(() => ask('/api/echo', { method: 'POST', body: 'a book' })), exactly(200, { sub: '2' }))
 })
 
 inEveryBrowser('a login in another tab while a refresh is under way is not overwritten by it', async (t, browser) => {
@@ -128,5 +129,5 @@ inEveryBrowser('a login in another tab while a refresh is under way is not overw
   await refresh.release()
   t.strictSame([await renewal, await signup], ['1', '2'])
   await Promise.all([one.reload(), other.reload()])
-  t.match(await states(one, other), [{ claims: { sub: '2' } }, { claims: { sub: '2' } }])
+  t.match(await states(one, other), exactly({ claims: { sub: '2' } }, { claims: { sub: '2' } }))
 })

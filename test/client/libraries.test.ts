@@ -4,6 +4,7 @@ import { createFetch } from 'ofetch'
 import createOpenapiClient from 'openapi-fetch'
 import t from 'tap'
 import wretch from 'wretch'
+import { exactly } from '../support/exactly.js'
 import { browser, type Tab } from './support/browser.js'
 import { LIFETIME, ORIGIN } from './support/fake-server.js'
 
@@ -62,7 +63,7 @@ for (const [name, connect] of Object.entries(LIBRARIES)) {
     const { server, time, signedIn } = browser(t)
     const { me, order } = connect(await signedIn())
     await time.advance(LIFETIME * 1000)
-    t.match(await Promise.all([me(), order(), me()]), [{ sub: 'ann' }, { sub: 'ann', body: JSON.stringify(BOOK) }, { sub: 'ann' }])
+    t.match(await Promise.all([me(), order(), me()]), exactly({ sub: 'ann' }, { sub: 'ann', body: JSON.stringify(BOOK) }, { sub: 'ann' }))
     t.same([server.count(REFRESH), server.count('/api/me'), server.count('/api/orders')], [1, 2, 1])
   })
 
@@ -70,7 +71,7 @@ for (const [name, connect] of Object.entries(LIBRARIES)) {
     const { server, signedIn } = browser(t)
     const { me, order } = connect(await signedIn())
     server.forgetTokens()
-    t.match(await Promise.all([me(), order()]), [{ sub: 'ann' }, { sub: 'ann', body: JSON.stringify(BOOK) }])
+    t.match(await Promise.all([me(), order()]), exactly({ sub: 'ann' }, { sub: 'ann', body: JSON.stringify(BOOK) }))
     t.same([server.count(REFRESH), server.count('/api/me'), server.count('/api/orders')], [1, 2, 2])
     t.match(server.arrivals.at(-1)?.headers.get('authorization'), /^Bearer ./)
   })

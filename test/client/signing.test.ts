@@ -1,5 +1,6 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
+import { exactly } from '../support/exactly.js'
 import { browser } from './support/browser.js'
 import { LIFETIME, NAME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
@@ -13,7 +14,7 @@ for (const route of ['login', 'signup'] as const) {
     const { server, time, tab } = browser(t)
     const ann = tab()
     const state = await ann[route](CREDENTIALS)
-    t.match(server.arrivals, [{ method: 'POST', path: `/auth/${route}`, body: JSON.stringify(CREDENTIALS) }])
+    t.match(server.arrivals, exactly({ method: 'POST', path: `/auth/${route}`, body: JSON.stringify(CREDENTIALS) }))
     t.equal(server.arrivals[0]?.headers.get('content-type'), 'application/json')
     t.match(state, { status: 'in', claims: { sub: 'ann', name: NAME }, expiresAt: time.now() + LIFETIME * 1000, error: undefined })
     t.equal(ann.state, state)
@@ -141,7 +142,7 @@ t.test('a logout signs out here and in other tabs before the server answers', as
   const release = server.hold(LOGOUT)
   const logout = ann.logout()
   await idle()
-  t.match([ann.state, other.state], [{ status: 'out', error: undefined }, { status: 'out', error: undefined }])
+  t.match([ann.state, other.state], exactly({ status: 'out', error: undefined }, { status: 'out', error: undefined }))
   release()
   t.match(await logout, { status: 'out' })
   t.equal(server.cookie, null)
@@ -162,7 +163,7 @@ t.test('a logout waits until a refresh in another tab is done, whose token count
   release()
   t.match(await renewal, { status: 'out' })
   await logout
-  t.match([ann.state, other.state], [{ status: 'out' }, { status: 'out' }])
+  t.match([ann.state, other.state], exactly({ status: 'out' }, { status: 'out' }))
   t.equal(server.cookie, null)
 })
 
@@ -182,7 +183,7 @@ t.test('a token that reaches a tab after it heard of a logout is taken back', as
   t.match(witness.state, { status: 'in' })
   release()
   await logout
-  t.match([ann.state, other.state, witness.state], Array(3).fill({ status: 'out' }))
+  t.match([ann.state, other.state, witness.state], exactly(...Array(3).fill({ status: 'out' })))
 })
 
 t.test('a logout that does not reach the server is finished by the next init', async t => {

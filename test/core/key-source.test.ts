@@ -3,6 +3,7 @@ import { type AuthEvent } from '../../lib/core/events.js'
 import { importKey, type KeyOptions } from '../../lib/core/import-key.js'
 import { createKeySource, type KeySource } from '../../lib/core/key-source.js'
 import { createKeyRing, deriveKeyRing, type KeyRings } from '../../lib/core/keys.js'
+import { exactly } from '../support/exactly.js'
 import { fakeClock, type FakeClock } from '../support/fake-clock.js'
 import { generateKey } from '../support/keys.js'
 
@@ -94,7 +95,7 @@ t.test('the secrets of refresh tokens change by the same rules', async t => {
   s.wait(300)
   await s.source.reload()
   t.not(signing(), before)
-  t.match(s.events, [{ kind: 'refresh', signing: before }, { kind: 'refresh', signing: signing() }])
+  t.match(s.events, exactly({ kind: 'refresh', signing: before }, { kind: 'refresh', signing: signing() }))
 })
 
 t.test('what fails leaves both rings as they are, and is told', async t => {

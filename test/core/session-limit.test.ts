@@ -1,5 +1,6 @@
 import t from 'tap'
 import { core, held } from '../support/core.js'
+import { exactly } from '../support/exactly.js'
 
 const ENDED = 'FST_AUTH_SESSION_ENDED'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
@@ -24,7 +25,7 @@ t.test('a login beyond the limit ends the oldest session of that subject', async
   t.equal(await first.refresh(), ENDED)
   for (const browser of [second, third, bob]) t.equal(await browser.refresh(), 'hold')
   const { sid } = held(c, first)
-  t.match(c.events.filter(event => event.type === 'revoked'), [{ sessionId: sid, reason: 'limit' }])
+  t.match(c.events.filter(event => event.type === 'revoked'), exactly({ sessionId: sid, reason: 'limit' }))
 })
 
 t.test('or is refused, and nothing is written', async t => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { EnvironmentError, inWordsOfEnvironment } from '../../example-server/environment-error.js'
 import { readEnvironment } from '../../example-server/environment.js'
 import { readOptions } from '../../lib/options.js'
+import { exactly } from '../support/exactly.js'
 
 t.test('an empty environment is enough', async t => {
   t.same(readEnvironment({ DATA_DIR: '' }), {
@@ -52,7 +53,7 @@ t.test('every variable is read', async t => {
     refreshAbsolute: '90d',
     grace: '10s',
     recoverLostReply: true,
-    trustedOrigins: ['https://a.example', 'https://b.example'],
+    trustedOrigins: exactly('https://a.example', 'https://b.example'),
     cookieSecure: false,
     revocation: 'refresh',
     rateLimit: false

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
+import { exactly } from '../support/exactly.js'
 import { COOKIE, loggedIn, sessionOf } from '../support/server.js'
 
 t.test('a login in a browser that is logged in', async t => {
@@ -8,7 +9,7 @@ t.test('a login in a browser that is logged in', async t => {
     const { ada, store, events } = await loggedIn(t)
     const before = ada.copy()
     await ada.login('ada')
-    t.match(events, [{ type: 'login' }, { type: 'revoked', reason: 'superseded', sessionId: sessionOf(before) }])
+    t.match(events, exactly({ type: 'login' }, { type: 'revoked', reason: 'superseded', sessionId: sessionOf(before) }))
     t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
     t.equal((await ada.refresh()).statusCode, 200)
     t.same(store.calls, ['create', 'revoke', 'get', 'revoke', 'get'])
@@ -30,7 +31,7 @@ t.test('a login in a browser that is logged in', async t => {
     const client = connect(Number(port), hostname)
     client.write(`POST /enter HTTP/1.1\r\nhost: ${hostname}\r\ncookie: ${COOKIE}=${String(ada.cookie())}\r\ncontent-length: 0\r\n\r\n`, () => client.destroy())
     await done
-    t.match(events, [{ type: 'login' }])
+    t.match(events, exactly({ type: 'login' }))
     t.equal((await ada.refresh()).statusCode, 200)
     t.equal(events.length, 2)
   })
@@ -41,7 +42,7 @@ t.test('a login in a browser that is logged in', async t => {
     const before = ada.copy()
     store.faults.push({ moment: 'before', kind: 'throw', call: 'revoke' })
     t.equal((await ada.login('ada')).statusCode, 200)
-    t.match(lines.map(line => JSON.parse(line)), [{ level: 40, msg: 'auth: the session that a login replaced lives on until the new one is refreshed', err: { code: 'FST_AUTH_STORE_UNAVAILABLE' } }])
+    t.match(lines.map(line => JSON.parse(line)), exactly({ level: 40, msg: 'auth: the session that a login replaced lives on until the new one is refreshed', err: { code: 'FST_AUTH_STORE_UNAVAILABLE' } }))
     t.equal((await before.refresh()).statusCode, 200)
     t.equal((await ada.refresh()).statusCode, 200)
     t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })

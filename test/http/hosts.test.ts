@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { cookieJar } from '../support/cookie-jar.js'
+import { exactly } from '../support/exactly.js'
 import { COOKIE, FAST_HASHING, openBrowser, SECRET, setCookies, testClock, userTable, type TestClock } from '../support/server.js'
 
 const WEEK = 7 * 86_400
@@ -141,7 +142,7 @@ async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: stri
   const ada = openBrowser(app, cookieJar(clock), `${base}/auth`)
   const signup = await ada.signup('ada')
   t.match(signup, { statusCode: 201 })
-  t.match(setCookies(signup), [new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=${WEEK}; Path=/; HttpOnly; Secure; SameSite=Strict$`)])
+  t.match(setCookies(signup), exactly(new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=${WEEK}; Path=/; HttpOnly; Secure; SameSite=Strict$`)))
   t.strictSame((await ada.get(`${base}/me`)).json(), { id: '1' })
   clock.wait('1m')
   t.match(await ada.refresh(), { statusCode: 200 })
@@ -206,7 +207,7 @@ t.test("Fastify's own options of register are for our routes, too", async t => {
   await ada.signup('ada')
   t.strictSame(lines.filter(({ msg }) => msg.startsWith('auth:') || msg === 'incoming request'), [], 'of our routes nothing below a warning')
   await ada.refresh({ headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } })
-  t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), [{ level: 40, auth: 'hidden' }])
+  t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), exactly({ level: 40, auth: 'hidden' }))
 })
 
 /** A registration that cannot be, and what the sentence must say. */

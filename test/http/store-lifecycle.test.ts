@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
 import { SECRET } from '../support/server.js'
 
 /** A log that keeps what was written above a level. */
@@ -64,7 +65,7 @@ t.test('a store that is away for the moment does not: it is warned about', async
   const app = await appOver({ ...memoryStore(), open: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
   t.teardown(async () => { await app.close() })
   await app.ready()
-  t.match(lines, [{ level: 40, msg: /^auth: the session store cannot be reached at start/, err: { message: 'connect ECONNREFUSED' } }])
+  t.match(lines, exactly({ level: 40, msg: /^auth: the session store cannot be reached at start/, err: { message: 'connect ECONNREFUSED' } }))
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 })
 
@@ -86,7 +87,7 @@ t.test('a clock that differs from the one of the store is warned about once, by 
     const { lines, stream } = keptLog(30)
     const app = await appOver({ ...memoryStore(), now }, stream, { clock: () => here })
     for (let i = 0; i < 2; i++) t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
-    t.match(lines, warning === null ? [] : [{ level: 40, msg: warning }])
+    t.match(lines, warning === null ? exactly() : exactly({ level: 40, msg: warning }))
     t.equal(lines.length, warning === null ? 0 : 1)
     t.equal(asked, 1)
     await app.close()
@@ -98,7 +99,7 @@ t.test('a store that does not tell the time is as good', async t => {
     const { lines, stream } = keptLog(10)
     const app = await appOver({ ...memoryStore(), now }, stream)
     await app.ready()
-    t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), [{ level: 20, msg: 'auth: the time of the session store could not be read', err: { message: 'NOPERM' } }])
+    t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), exactly({ level: 20, msg: 'auth: the time of the session store could not be read', err: { message: 'NOPERM' } }))
     await app.close()
   }
 })
@@ -138,7 +139,7 @@ t.test('nobody is served before it is known whether ended sessions are heard of'
     t.equal(served, false)
     tell(up)
     await answer
-    t.match(events.filter(({ type }) => type === 'revocation_feed'), up ? [] : [{ up }])
+    t.match(events.filter(({ type }) => type === 'revocation_feed'), up ? exactly() : exactly({ up }))
   }
 })
 
@@ -154,9 +155,9 @@ t.test('a feed of which nothing is heard in the time of a call is down, until it
   t.equal(isReady, false)
   mock.timers.tick(1)
   await ready
-  t.match(events, [{ type: 'revocation_feed', up: false }])
+  t.match(events, exactly({ type: 'revocation_feed', up: false }))
   tell(true)
-  t.match(events, [false, true].map(up => ({ type: 'revocation_feed', up })))
+  t.match(events, exactly(...[false, true].map(up => ({ type: 'revocation_feed', up }))))
 })
 
 t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
@@ -165,7 +166,7 @@ t.test('losing the feed of ended sessions is told, and having it again, and no m
   while (subscriptions() === 0) await turn()
   for (const up of [true, true, false, false, true, true, false]) tell(up)
   await ready
-  t.match(events, [false, true, false].map(up => ({ type: 'revocation_feed', up, requestId: null })))
+  t.match(events, exactly(...[false, true, false].map(up => ({ type: 'revocation_feed', up, requestId: null }))))
   t.equal(subscriptions(), 1)
   await app.close()
   t.equal(subscriptions(), 0)

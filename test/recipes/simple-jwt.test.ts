@@ -2,6 +2,7 @@ import fastifySwagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swag
 import t, { type Test } from 'tap'
 import { memoryStore, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { cookieJar } from '../support/cookie-jar.js'
+import { exactly } from '../support/exactly.js'
 import { COOKIE, openBrowser, PASSWORD, payloadOf, setCookies, type Answer, type Browser } from '../support/server.js'
 import { recipe, type Recipe } from './recipe.js'
 
@@ -46,7 +47,7 @@ t.test('signup, login and refresh answer in its shape, with the refresh token in
   const { ada, wait } = await withAda(t)
   const login = await ada.post('/login', { email: 'ada@example.com', password: PASSWORD })
   t.strictSame(login.json(), { code: 200, message: 'login success', token: { access: ada.browser.accessToken } })
-  t.match(setCookies(login), [new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=3600; .*HttpOnly; Secure`)])
+  t.match(setCookies(login), exactly(new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=3600; .*HttpOnly; Secure`)))
   wait('1m')
   const answer = await ada.post('/token/refresh')
   t.strictSame(answer.json(), { code: 200, message: 'new accessToken', token: { access: ada.browser.accessToken } })

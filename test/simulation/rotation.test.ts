@@ -1,5 +1,6 @@
 import t from 'tap'
 import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { exactly } from '../support/exactly.js'
 import { foundAfter, getsIn, HABITS, isFollowerFound, isLoggedOut, USES, type Habit } from './scenarios.js'
 
 /**
@@ -82,7 +83,7 @@ t.test('strict rotation logs honest people out, so the simulation can tell', asy
 
 t.test('without recovery only the lost replies cost a login', async t => {
   const [tabs, badNetwork, lost] = Object.values(cautious.loggedOut)
-  t.match([tabs, badNetwork], [0, 0])
+  t.match([tabs, badNetwork], exactly(0, 0))
   t.equal(lost, Object.values(strict.loggedOut)[2])
 })
 
