@@ -59,10 +59,18 @@ export function keepLink (open: OpenLink, onConnection: (connected: boolean) => 
   }
 }
 
-/** Calls `close` once the signal is aborted, at once if it is. */
+/** Calls `close` once the signal is aborted, at once if it is. What it throws is dropped: in a listener it would end the process. */
 export function whenAborted (signal: AbortSignal, close: () => void): void {
-  if (signal.aborted) close()
-  else signal.addEventListener('abort', close, { once: true })
+  if (signal.aborted) closeNow()
+  else signal.addEventListener('abort', closeNow, { once: true })
+
+  function closeNow (): void {
+    try {
+      close()
+    } catch {
+      // Some clients throw where they have closed by themselves.
+    }
+  }
 }
 
 /** Spread, so that not all processes come back to a server at the same moment. */

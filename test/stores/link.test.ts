@@ -120,3 +120,17 @@ t.test('what is aborted already is closed at once', async t => {
   whenAborted(AbortSignal.abort(), () => { closed++ })
   t.equal(closed, 1)
 })
+
+t.test('a client that throws when it is closed, having closed by itself, ends no process', async t => {
+  for (const aborted of [true, false]) {
+    const over = new AbortController()
+    if (aborted) over.abort()
+    let closed = 0
+    whenAborted(over.signal, () => {
+      closed++
+      throw new Error('The client is closed')
+    })
+    over.abort()
+    t.equal(closed, 1)
+  }
+})
