@@ -132,7 +132,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
       if (epoch === seen) settle(next)
     })]).then(() => state, error => {
       // Only the server itself can say so: a proxy's 401 says nothing about the session.
-      if (error.status === 401 && error.code?.startsWith('FST_AUTH_')) return settle(undefined, error)
+      if (error.status === 401 && /^FST_AUTH_/.test(error.code)) return settle(undefined, error)
       publish(state.status, error)
       setTimeout(() => { if (epoch === seen) flight = undefined }, (error.retryAfter || 1 + Math.random()) * 1000)
       throw error

@@ -229,6 +229,7 @@ const failures = {
   'a request that is taken for cross-site': () => refusal(403, 'FST_AUTH_CROSS_SITE'),
   'a route that is not there': () => refusal(404, 'NOT_FOUND'),
   'a 401 of somebody else': () => refusal(401, 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER'),
+  'a 401 whose code is a number': () => Response.json({ code: 401 }, { status: 401 }),
   'a 401 without a code': () => Response.json({}, { status: 401 }),
   'a 401 that is a page': () => new Response('<h1>Proxy</h1>', { status: 401 }),
   'the page of a captive portal': () => new Response('<h1>Free WiFi</h1>'),
