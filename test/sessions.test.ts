@@ -1,3 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request, type RequestOptions } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import t from 'tap'
 import { statelessStore } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
@@ -30,6 +35,20 @@ t.test('when a session was last used is when its token was last replaced', async
   wait('29s')
   await ada.refresh()
   t.match(await listOf(ada), exactly({ createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:09:00.000Z' }))
+})
+
+t.test('a session over a Unix socket has no address', async t => {
+  const { app, ada } = await loggedIn(t)
+  const folder = await mkdtemp(join(tmpdir(), 'socket-')) // the path of a socket is at most 107 bytes long
+  t.teardown(() => rm(folder, { recursive: true }))
+  const socketPath = join(folder, 's')
+  await app.listen({ path: socketPath })
+  const send = (options: RequestOptions, body?: object): Promise<unknown> => new Promise((resolve, reject) => {
+    request({ socketPath, agent: false, ...options }, answer => resolve(json(answer))).on('error', reject).end(body && JSON.stringify(body))
+  })
+  const { access_token: token } = await send({ method: 'POST', path: '/auth/login', headers: { 'content-type': 'application/json' } }, { username: 'ada', password: PASSWORD }) as { access_token: string }
+  const devices = await send({ path: '/auth/sessions', headers: { authorization: `Bearer ${token}` } })
+  t.match(devices, exactly({ id: sessionOf(ada), ip: '127.0.0.1' }, { ip: null, current: true }))
 })
 
 t.test('only live sessions of one\'s own are listed', async t => {

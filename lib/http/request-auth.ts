@@ -77,8 +77,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return sent === undefined ? null : sent.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT_LENGTH)
   }
 
-  get ip (): string {
-    return this.#request.ip
+  /** Null where there is none: on a Unix socket. */
+  get ip (): string | null {
+    return this.#request.ip ?? null
   }
 
   get bounded (): Bounded {
