@@ -49,6 +49,7 @@ const APPS: readonly RefreshCookieOptions[] = [
 const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<string, unknown>>]> = [
   ['POST /auth/signup', { username: 'eve', password: PASSWORD }],
   ['POST /auth/signup', { username: 'ada', password: PASSWORD }],
+  ['POST /auth/signup', { username: 'mallory', password: PASSWORD }],
   ['POST /auth/login', { username: 'ada', password: PASSWORD }],
   ['POST /auth/login', { username: 'ada', password: 'wrong password' }],
   ['POST /auth/refresh'],
@@ -122,10 +123,14 @@ async function world (t: Test, options: RefreshCookieOptions): Promise<World> {
     advance: async (...args) => trouble.generations ? null : await memory.advance(...args)
   })
   const findById: UserTable['findById'] = async id => trouble.users ? away() : await users.findById(id)
+  const create: UserTable['create'] = async row => {
+    const user = await users.create(row)
+    return user && { ...user, disabled: row.username === 'mallory' }
+  }
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   await app.register(fastifySwagger, { openapi: {} })
-  await app.register(refreshCookie, { secret: SECRET, clock, users: { ...users, findById }, store, passwords: FAST_HASHING, rateLimit: false, ...options })
+  await app.register(refreshCookie, { secret: SECRET, clock, users: { ...users, findById, create }, store, passwords: FAST_HASHING, rateLimit: false, ...options })
   await app.ready()
 
   const open = () => openBrowser(app, cookieJar(clock))

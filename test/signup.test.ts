@@ -1,6 +1,7 @@
 import t from 'tap'
+import { type User } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
-import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, setCookies, type Answer, type Browser } from './support/server.js'
+import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, setCookies, userTable, type Answer, type Browser } from './support/server.js'
 
 const TAKEN = { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' }
 const REFUSED = { statusCode: 400, code: 'FST_AUTH_PASSWORD_REFUSED' }
@@ -35,6 +36,22 @@ t.test('fifty parallel signups of one name make one account', async t => {
   t.equal(statuses.filter(status => status === 201).length, 1)
   t.equal(statuses.filter(status => status === 409).length, 49)
   t.equal(users.byName.size, 1)
+})
+
+t.test('an account that the app makes disabled is there, and nobody is logged in', async t => {
+  const users = userTable()
+  const create = async (row: { username: string, passwordHash: string }): Promise<User | null> => {
+    const user = await users.create(row)
+    users.change(row.username, { disabled: true })
+    return user && { ...user, disabled: true }
+  }
+  const { browser, store } = await server(t, { users: { ...users, create } })
+  const ada = browser()
+  const answer = await ada.signup('ada')
+  t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
+  t.strictSame([setCookies(answer), store.calls], [[], []])
+  users.change('ada', { disabled: false })
+  t.match(await ada.login('ada'), { statusCode: 200 })
 })
 
 t.test('spellings that look the same are one name', async t => {

@@ -235,13 +235,14 @@ export function createSessions (options: SessionsOptions): Sessions {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const work = begin(context)
     const owner = user ?? await findUser(subject, work)
+    if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
     if (limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, limit, work)
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
     await work.bounded(() => store.create(session))
     context.emit({ type: 'login', subject, sessionId: session.id })
-    if (limit !== undefined) await endOldest(subject, held, limit, work)
+    if (limit !== undefined) await endOldest(session, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
   }
 
@@ -294,7 +295,10 @@ export function createSessions (options: SessionsOptions): Sessions {
     return claims?.sub === subject ? claims.sid : null
   }
 
-  async function endOldest (subject: string, held: string | null, { max }: SessionLimit, work: Work): Promise<void> {
-    for (const session of await excessOf(store, subject, held, max, work)) await end(session, 'limit', work)
+  /** Makes room for a session. It ends itself never: by another clock, or in the same second, it may look like the oldest. */
+  async function endOldest (started: Session, held: string | null, { max }: SessionLimit, work: Work): Promise<void> {
+    for (const session of await excessOf(store, started.subject, held, max, work)) {
+      if (session.id !== started.id) await end(session, 'limit', work)
+    }
   }
 }

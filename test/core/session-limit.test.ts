@@ -35,6 +35,17 @@ t.test('or is refused, and nothing is written', async t => {
   t.equal((await c.sessions.list('ada', c.context())).length, 2)
 })
 
+t.test('a login never ends itself, though by the clock of its instance it is the oldest', async t => {
+  const { c, first, second } = await start('endOldest')
+  c.wait(-9)
+  const third = c.browser()
+  await third.login('ada')
+  for (const browser of [first, second, third]) t.equal(await browser.refresh(), 'hold')
+  c.wait(10)
+  await c.browser().login('ada')
+  t.equal((await c.sessions.list('ada', c.context())).length, 2, 'and the next one ends what is too many')
+})
+
 t.test('only what lives counts', async t => {
   for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
     const { c, first, second } = await start(whenFull)

@@ -53,7 +53,7 @@ const COOKIE = ['refreshCookie']
 
 /** Every route, which proof it needs, whether it takes a body, and every status that it answers. */
 const ROUTES: Readonly<Record<string, readonly [proof: readonly string[], body: boolean, statuses: readonly number[]]>> = {
-  'POST /auth/signup': [[], true, [201, 400, 403, 409, 413, 415, 429, 500, 503]],
+  'POST /auth/signup': [[], true, [201, 400, 401, 403, 409, 413, 415, 429, 500, 503]],
   'POST /auth/login': [[], true, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
   'POST /auth/refresh': [COOKIE, false, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
   'POST /auth/logout': [COOKIE, false, [204, 400, 403, 413, 415, 500, 503]],

@@ -5,7 +5,8 @@ import { noContent, refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
- * `POST /signup`: 201 with a grant and the refresh token; 409 for a taken name, 400 for a password that the policy refuses.
+ * `POST /signup`: 201 with a grant and the refresh token; 409 for a taken name, 400 for a password that the policy refuses;
+ * 401 for an account that was made disabled, until somebody enables it.
  * Silent, it is 202 and nothing else for a free name and a taken one.
  */
 export function signupRoute (scope: FastifyInstance, url: string, signup: NonNullable<Accounts['signup']>, { attempts, grantBody, signupSilently, usernameField, authOf }: RouteDependencies): void {
@@ -17,7 +18,7 @@ export function signupRoute (scope: FastifyInstance, url: string, signup: NonNul
     security: [],
     body: withUsernameField(credentialsSchema, usernameField),
     response: {
-      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: grantBody.schema, ...refusals('FST_AUTH_USERNAME_TAKEN') }),
+      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: grantBody.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
       ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
