@@ -207,7 +207,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     async revoke (id, reason, context, subject) {
       const work = begin(context)
       const session = isSessionId(id) ? await work.bounded(() => store.get(id)) : null
-      if (session === null || !isLive(session, work.at)) return false
+      // Past its idle end too: an access token may still renew it.
+      if (session === null || isRevoked(session) || work.at >= session.expiresAt) return false
       if (subject !== undefined && session.subject !== subject) return false
       return await end(session, reason, work)
     },
