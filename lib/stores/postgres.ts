@@ -56,7 +56,7 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
 
     async revoke (id, reason) {
       const ended = await rowsOf(id, sql.revoke, now(), reason, channel, feed.messageOf({ id }))
-      if (ended.length > 0) feed.tell({ id })
+      feed.tell({ id }) // also where it had ended: the answer to the call that ended it may have been lost
       return ended.length > 0
     },
 

@@ -58,7 +58,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
 
     async revoke (id, reason) {
       const ended = await end(id, reason, now(), channel, feed.messageOf({ id }))
-      if (ended) feed.tell({ id })
+      feed.tell({ id }) // also where it had ended: the answer to the call that ended it may have been lost
       return ended
     },
 
