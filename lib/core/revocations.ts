@@ -39,6 +39,8 @@ interface SubjectEntry {
   readonly until: EpochSeconds
   /** Which of the things that happened here it was. */
   readonly turn: number
+  /** Whether it took the place of one that did not spare the same session. */
+  readonly hidesAnother: boolean
 }
 
 const CAPACITY = 100_000
@@ -60,18 +62,22 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     judge ({ sid, sub, iat }) {
       if (sessions.has(sid)) return 'ended'
       if (isFull()) return 'unknown'
-      const entry = subjects.get(sub)
-      const all = entry === undefined || entry.exceptId === sid ? undefined : entry
-      if (all !== undefined && iat < all.at - skew) return 'ended'
+      const all = subjects.get(sub)
+      const isSpared = all?.exceptId === sid
+      if (all !== undefined && !isSpared && iat < all.at - skew) return 'ended'
       // Around that second, whole seconds and other clocks cannot tell a token of before from one of after.
-      const doubt = all !== undefined && iat <= all.at + skew ? all.turn : NEVER
+      const inDoubt = all !== undefined && (isSpared ? all.hidesAnother : iat <= all.at + skew)
+      const doubt = inDoubt ? all.turn : NEVER
       const doubtOfGap = iat <= gap.end + skew ? gap.turn : NEVER
       return (confirmed.get(sid) ?? NEVER) >= Math.max(doubt, doubtOfGap) ? 'live' : 'unknown'
     },
 
     async ask (id, isLive) {
       const asked = ++turn // before the answer, which may be older than a revocation that arrives in between
-      if (!await isLive()) return 'ended'
+      if (!await isLive()) {
+        if (hasRoom()) sessions.set(id, now() + retain)
+        return 'ended'
+      }
       confirmed.delete(id) // so that it is inserted at the end
       if (confirmed.size < capacity) confirmed.set(id, asked)
       return sessions.has(id) ? 'ended' : 'live'
@@ -80,13 +86,16 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     listener (revocation) {
       forget()
       const until = now() + retain
-      if (sessions.size + subjects.size >= capacity) {
+      if (!hasRoom()) {
         fullUntil = until
       } else if ('id' in revocation) {
         sessions.set(revocation.id, until)
       } else {
-        subjects.delete(revocation.subject) // so that it is inserted at the end
-        subjects.set(revocation.subject, { at: revocation.at, exceptId: revocation.exceptId, until, turn: ++turn })
+        const { subject, at, exceptId } = revocation
+        const before = subjects.get(subject)
+        const hidesAnother = before !== undefined && (before.hidesAnother || before.exceptId !== exceptId)
+        subjects.delete(subject) // so that it is inserted at the end
+        subjects.set(subject, { at, exceptId, until, turn: ++turn, hidesAnother })
       }
     },
 
@@ -99,6 +108,10 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
 
   function now (): EpochSeconds {
     return Math.floor(clock())
+  }
+
+  function hasRoom (): boolean {
+    return sessions.size + subjects.size < capacity
   }
 
   function isFull (): boolean {
