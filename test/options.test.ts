@@ -156,7 +156,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'sessions.whenFull': { takes: [], and: ['endNewest'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
   ...Object.fromEntries(['perAddress', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
-  'rateLimit.redis': { takes: [], and: [{ multi () {} }, { del () {} }, { multi: true, del: true }] },
+  'rateLimit.redis': { takes: [], and: [{ eval () {} }, { del () {} }, { eval: true, del: true }] },
   'rateLimit.keyPrefix': { takes: WORDS },
   revocation: { takes: [], and: ['Immediate', 'never'] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
@@ -329,7 +329,7 @@ t.test('what is just inside those bounds is fine', async t => {
     { sessions: { maxPerUser: 10_000 }, store: memoryStore() },
     { passwords: { memoryCost: 1024, [allowWeakHashing]: true } },
     { accounts: { signup: 'silent', onSignup () {} } },
-    { rateLimit: { redis: { multi () {}, del () {} } } }
+    { rateLimit: { redis: { eval () {}, del () {} } } }
   ]
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
 })

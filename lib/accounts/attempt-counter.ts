@@ -9,17 +9,17 @@ export interface Limit {
 
 /** Counts attempts by keys against one limit. Times are the machine's own, not the injected clock's. */
 export interface AttemptCounter {
-  /** How long a key has to wait; 0 if it may try. Counts nothing. */
-  look (key: string): Promise<Seconds>
   /** Counts one more attempt. Resolves to how long the key has to wait if that was one too many, else to 0. */
   count (key: string): Promise<Seconds>
+  /** Takes back one attempt that was counted. */
+  giveBack (key: string): Promise<void>
   /** Begins anew. */
   forget (key: string): Promise<void>
 }
 
 /** What is used of a Redis client: one of ioredis, or one of redis (node-redis). */
 export interface RedisClient {
-  multi (): unknown
+  eval (script: never, keys: never): unknown
   del (key: string): unknown
 }
 
@@ -32,13 +32,17 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
   const keys = new Set<string>()
   const counter = createCounter(limiter, max)
 
-  return { look: counter.look, count, forget }
+  return { count, giveBack, forget }
 
   async function count (key: string): Promise<Seconds> {
     keys.delete(key)
     keys.add(key)
     if (keys.size > maxKeys) await forgetOldest()
     return await counter.count(key)
+  }
+
+  async function giveBack (key: string): Promise<void> {
+    if (keys.has(key)) await counter.giveBack(key)
   }
 
   async function forget (key: string): Promise<void> {
@@ -61,13 +65,12 @@ export function redisCounter ({ max, per }: Limit, client: RedisClient, keyPrefi
 
 function createCounter (limiter: RateLimiterAbstract, max: number): AttemptCounter {
   return {
-    async look (key) {
-      const counted = await limiter.get(key)
-      return counted !== null && counted.consumedPoints >= max ? waitOf(counted) : 0
-    },
     async count (key) {
       const counted = await limiter.penalty(key)
       return counted.consumedPoints > max ? waitOf(counted) : 0
+    },
+    async giveBack (key) {
+      await limiter.reward(key)
     },
     async forget (key) {
       await limiter.delete(key)

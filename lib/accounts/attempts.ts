@@ -17,6 +17,7 @@ export interface Caller extends RequestContext {
 /**
  * Limits how often anybody may try. Each verb throws FST_AUTH_TOO_MANY_ATTEMPTS before it does anything else, and a
  * `throttled` event tells what was exhausted. While the counters cannot be reached, FST_AUTH_STORE_UNAVAILABLE.
+ * An attempt is counted before it is made and given back if it was none, so that no more get through at once either.
  */
 export interface Attempts {
   /**
@@ -66,7 +67,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     async login (username, caller, prove) {
       const name = normaliseUsername(username)
       const account = accountKey(name)
-      const wait = await look(caller, account)
+      const wait = await begin(caller, account)
       if (wait === 0) return await proving(account, caller, prove)
 
       const session = await sessionOf(name, caller)
@@ -77,14 +78,11 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     reauthenticate,
 
     async signup (caller, make) {
-      await look(caller)
+      await begin(caller)
       try {
-        const made = await make()
-        // The account is there, so nothing may fail any more.
-        await reach(caller, () => perAddress.count(addressKey(caller))).catch(() => 0)
-        return made
+        return await make()
       } catch (error) {
-        if (isRefusal(error, SIGNUP_REFUSALS)) await reach(caller, () => perAddress.count(addressKey(caller)))
+        if (!isRefusal(error, SIGNUP_REFUSALS)) await giveBack(caller)
         throw error
       }
     },
@@ -100,31 +98,37 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
 
   async function reauthenticate<T> ({ sub, sid }: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
     const account = keyOf('session', sid)
-    const wait = await look(caller, account)
+    const wait = await begin(caller, account)
     if (wait > 0) throw throttled('account', sub, wait, caller)
     return await proving(account, caller, prove)
   }
 
-  /** How long an account has to wait. Throws if the address has to. */
-  async function look (caller: RequestContext, account?: string): Promise<Seconds> {
-    const [ofAddress, ofAccount] = await reach(caller, () => Promise.all([
-      perAddress.look(addressKey(caller)),
-      account === undefined ? 0 : perAccount.look(account)
-    ]))
+  /**
+   * Counts an attempt: how long the account has to wait. Throws if the address has to, and then counts nothing against
+   * the account: whoever has used up an address could lock anybody out.
+   */
+  async function begin (caller: RequestContext, account?: string): Promise<Seconds> {
+    const ofAddress = await reach(caller, () => perAddress.count(addressKey(caller)))
     if (ofAddress > 0) throw throttled('address', null, ofAddress, caller)
+    const ofAccount = account === undefined ? 0 : await reach(caller, () => perAccount.count(account))
+    if (ofAccount > 0) await giveBack(caller)
     return ofAccount
   }
 
   async function proving<T> (account: string, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
     try {
       const proven = await prove()
-      // If this fails, so does the login: else a right password would be told from a wrong one while nothing is counted.
-      await reach(caller, () => perAccount.forget(account))
+      await giveBack(caller, () => perAccount.forget(account))
       return proven
     } catch (error) {
-      if (isRefusal(error, WRONG_PASSWORD)) await reach(caller, () => Promise.all([perAddress.count(addressKey(caller)), perAccount.count(account)]))
+      if (!isRefusal(error, WRONG_PASSWORD)) await giveBack(caller, () => perAccount.giveBack(account))
       throw error
     }
+  }
+
+  /** Takes back an attempt that cost nothing. If that cannot be had, it stays counted: nobody is refused for it. */
+  async function giveBack (caller: RequestContext, ofAccount = async (): Promise<void> => {}): Promise<void> {
+    await reach(caller, () => Promise.all([perAddress.giveBack(addressKey(caller)), ofAccount()])).catch(() => {})
   }
 
   /** The session that came with a login, if it is the account's own. Asked only where the account is exhausted. */
@@ -147,15 +151,21 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     }
   }
 
-  /** Several limits as one counter: the longest wait counts. */
+  /** Several limits as one counter: the longest wait counts, and an attempt that one of them refuses counts against none. */
   function together (what: string, limits: readonly Limit[]): AttemptCounter {
     const counters = limits.map(limit => counter(limit, `${what}:${limit.max}/${limit.per}`))
-    const longest = async (waits: Array<Promise<Seconds>>): Promise<Seconds> => Math.max(0, ...await Promise.all(waits))
+    const each = async <T>(act: (counter: AttemptCounter) => Promise<T>): Promise<T[]> => await Promise.all(counters.map(act))
     return {
-      look: async key => await longest(counters.map(async each => await each.look(key))),
-      count: async key => await longest(counters.map(async each => await each.count(key))),
+      async count (key) {
+        const wait = Math.max(0, ...await each(counter => counter.count(key)))
+        if (wait > 0) await each(counter => counter.giveBack(key))
+        return wait
+      },
+      async giveBack (key) {
+        await each(counter => counter.giveBack(key))
+      },
       async forget (key) {
-        await Promise.all(counters.map(async each => await each.forget(key)))
+        await each(counter => counter.forget(key))
       }
     }
   }

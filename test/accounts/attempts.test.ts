@@ -68,6 +68,25 @@ t.test('so many wrong passwords for an account, from wherever, and no more', asy
   t.equal(await login('bob', from(elsewhere(5)), right), 'proven', 'another account')
 })
 
+t.test('nor do more get through at once, from one address or from many', async t => {
+  const wrongOf = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
+    const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, nth) => act(nth)))
+    return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code)
+  }
+  const { login, reauthenticate, signup, from } = attempts()
+  const refused = 'FST_AUTH_CREDENTIALS_INVALID'
+  t.strictSame(await wrongOf(nth => login('ada', from(elsewhere(nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await wrongOf(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
+  t.strictSame(await wrongOf(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await wrongOf(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
+})
+
+t.test('an address that has used itself up locks nobody out', async t => {
+  const { login, from } = attempts()
+  for (let nth = 1; nth <= 9; nth++) await t.rejects(login(nth <= 3 ? `person ${nth}` : 'ada', from('192.0.2.1'), wrong))
+  t.equal(await login('ada', from('192.0.2.2'), right), 'proven')
+})
+
 t.test('an account is counted in every spelling of its name, whether it exists or not', async t => {
   for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
     const { login, from } = attempts()
@@ -216,7 +235,7 @@ t.test('while the counters are away', async t => {
       if (away.now) throw cause
       return await act(...values)
     }
-    return { look: unlessAway(inner.look), count: unlessAway(inner.count), forget: unlessAway(inner.forget) }
+    return { count: unlessAway(inner.count), giveBack: unlessAway(inner.giveBack), forget: unlessAway(inner.forget) }
   }
   t.beforeEach(() => { away.now = true })
 
@@ -228,20 +247,17 @@ t.test('while the counters are away', async t => {
     await t.rejects(login('ada', from('192.0.2.1'), async () => t.fail('was tried')), AWAY)
   })
 
-  t.test('a right and a wrong password are answered alike, since neither is counted', async t => {
+  t.test('what has begun ends as it would, and stays counted', async t => {
     const { login, signup, from } = attempts({ counter })
-    for (const prove of [right, wrong]) {
-      away.now = false
-      await t.rejects(login('ada', from('192.0.2.1'), async () => { away.now = true; return await prove() }), AWAY)
-    }
+    const meanwhile = <T>(act: () => Promise<T>) => async (): Promise<T> => { away.now = true; return await act() }
     away.now = false
-    await t.rejects(signup(from('192.0.2.1'), async () => { away.now = true; return await refusedWith('FST_AUTH_USERNAME_TAKEN')() }), AWAY)
-  })
-
-  t.test('an account that was just made is not taken back', async t => {
-    const { signup, from } = attempts({ counter })
+    t.equal(await login('ada', from('192.0.2.1'), meanwhile(right)), 'proven')
     away.now = false
-    t.equal(await signup(from('192.0.2.1'), async () => { away.now = true; return 'made' }), 'made')
+    await t.rejects(login('ada', from('192.0.2.1'), meanwhile(wrong)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    away.now = false
+    t.equal(await signup(from('192.0.2.1'), meanwhile(async () => 'made')), 'made')
+    away.now = false
+    await t.rejects(login('bob', from('192.0.2.1'), right), TOO_MANY)
   })
 
   t.test('refreshes go on', async t => {
@@ -284,10 +300,10 @@ t.test('while the counters are away', async t => {
 t.test('no counter is asked about what somebody typed or where they are', async t => {
   const keys: string[] = []
   const { login, refresh, from } = attempts({
-    counter: inner => ({ ...inner, async look (key) { keys.push(key); return await inner.look(key) }, async count (key) { keys.push(key); return await inner.count(key) } })
+    counter: inner => ({ ...inner, async count (key) { keys.push(key); return await inner.count(key) } })
   })
   await t.rejects(login('ada@example.com', from('192.0.2.1'), wrong))
   await refresh(SESSION, from('192.0.2.1'))
-  t.equal(keys.length, 5)
+  t.equal(keys.length, 3)
   for (const key of keys) t.match(key, /^[\w-]{22}$/)
 })
