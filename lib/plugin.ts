@@ -8,6 +8,7 @@ import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.
 import { type AccessPolicy } from './core/claims.js'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
+import { type TokenKind } from './core/keys.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
@@ -50,7 +51,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   demandFitting(options, settings, signing !== null)
   const changes = doKeysChange(settings)
   if (changes) followKeys(fastify, keys, settings.reloadKeysEvery)
-  const seekKey = changes ? (token: string) => keys.seek(kidOf(token)) : undefined
+  const seekKey = changes ? (kind: TokenKind, token: string) => keys.seek(kind, kidOf(token)) : undefined
   if (signing === null) {
     decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, timeouts: settings.timeouts, audit, seekKey, reloadKeys: keys.reload })
     return

@@ -5,12 +5,18 @@ import refreshCookie, { memoryStore, type Duration, type KeyOptions, type Refres
 import { claimsOf } from './http/forge.js'
 import { exactly } from './support/exactly.js'
 import { ALGORITHMS, generateKey, generatePair } from './support/keys.js'
-import { forget, loggedIn, payloadOf, SECRET, server, testClock, userTable, type Browser, type TestServer } from './support/server.js'
+import { forget, loggedIn, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from './support/server.js'
 
 const OLD = generateKey('ES256', 'old')
 const NEW = generateKey('EdDSA', 'new')
 const OLD_SECRET = SECRET
 const NEW_SECRET = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+
+/** The cookie that a browser sends after a reply. */
+function cookieOf (answer: Answer): string {
+  const [pair = ''] = setCookies(answer)
+  return pair.slice(0, pair.indexOf(';'))
+}
 
 function headerOf (token: string | null | undefined): Record<string, unknown> {
   return JSON.parse(Buffer.from(String(token).split('.')[0] ?? '', 'base64url').toString())
@@ -120,7 +126,7 @@ t.test('keys are published where there are any to publish, or may be one day', a
 })
 
 /** Two instances of an app, whose keys are read from what the test can change. */
-async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: string[], instances: readonly [TestServer, TestServer] }> {
+async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: string[], instances: readonly [TestServer, TestServer], start: () => Promise<TestServer> }> {
   const clock = testClock()
   const users = userTable()
   const store = memoryStore({ clock })
@@ -131,9 +137,8 @@ async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: st
     app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
   }
   await users.create({ username: 'ada', passwordHash: 'x' })
-  const instances = [await server(t, options, {}, enter), await server(t, options, {}, enter)] as const
-  const onOneClock = (s: TestServer): TestServer => ({ ...s, clock, wait: clock.wait })
-  return Object.assign(self, { instances: [onOneClock(instances[0]), onOneClock(instances[1])] as const })
+  const start = async (): Promise<TestServer> => ({ ...await server(t, options, {}, enter), clock, wait: clock.wait })
+  return Object.assign(self, { instances: [await start(), await start()] as const, start })
 }
 
 t.test('keys and secrets change while two instances serve a thousand sessions, and nobody notices', async t => {
@@ -257,6 +262,28 @@ t.test('a token of a key that another instance has just read waits until it is r
     t.equal(headerOf(token)['kid'], 'new')
     t.equal((await two.app.inject(request(token))).statusCode, 200, way)
   }
+})
+
+t.test('a cookie of an instance that was started with a new secret is good at one that has not read it', async t => {
+  const s = await twoInstances(t)
+  const [, two] = s.instances
+  s.secrets = [NEW_SECRET, OLD_SECRET]
+  const restarted = await s.start()
+  const cookie = async (): Promise<string> => cookieOf(await restarted.app.inject({ method: 'POST', url: '/enter' }))
+  const post = async (route: 'refresh' | 'logout', held: string): Promise<Answer> => await two.app.inject({ method: 'POST', url: `/auth/${route}`, headers: { cookie: held } })
+
+  s.secrets = []
+  const held = await cookie()
+  for (const route of ['refresh', 'logout'] as const) {
+    const answer = await post(route, held)
+    t.match(answer.json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }, 'while it cannot be read, nobody is logged out, or told so')
+    t.strictSame(setCookies(answer), [])
+  }
+  s.secrets = [NEW_SECRET, OLD_SECRET]
+  two.wait('10s')
+  t.equal((await post('logout', held)).statusCode, 204)
+  t.match((await restarted.app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: held } })).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  t.equal((await post('refresh', await cookie())).statusCode, 200)
 })
 
 t.test('a cookie of an instance that has read the new secret is good at one that has not', async t => {

@@ -23,10 +23,11 @@ export interface KeySource {
   /** Reads the keys again. Rejects where that fails; the old keys then stay in use. */
   reload (): Promise<void>
   /**
-   * Reads the keys again for the sake of an access token that names a key which is not here: resolves when that is
-   * done, however it went. Undefined where it names none, where the key is here, or where somebody has just asked for another unknown key.
+   * Reads the keys again for the sake of a token that names a key which is not here: another instance may have read it
+   * before. Rejects where that fails, or has just failed. Undefined where the token names none, where the key is here,
+   * or where the keys have just been read for another unknown one.
    */
-  seek (kid: string | undefined): Promise<void> | undefined
+  seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined
 }
 
 // Anybody can name unknown keys, so only one in this time is worth a look.
@@ -44,6 +45,8 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   let since: Record<TokenKind, Since> = { access: sinceOf(first.access, -Infinity), refresh: sinceOf(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
   let soughtAt = -Infinity
+  /** The last time that keys were sought, if it failed. */
+  let failed: Promise<void> | undefined
 
   return { rings: () => rings, reload, seek }
 
@@ -52,14 +55,17 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     return running
   }
 
-  function seek (kid: string | undefined): Promise<void> | undefined {
-    if (kid === undefined || rings.access.byKid.has(kid)) return undefined
+  function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
+    if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
     if (running === undefined) {
       const now = clock()
-      if (Math.abs(now - soughtAt) < SEEK_INTERVAL) return undefined
+      if (Math.abs(now - soughtAt) < SEEK_INTERVAL) return failed
       soughtAt = now
     }
-    return reload().catch(() => {}) // which everybody has been told
+    const sought = reload()
+    failed = undefined
+    sought.catch(() => { failed = sought })
+    return sought
   }
 
   async function renew (): Promise<void> {

@@ -3,6 +3,7 @@ import { subjectOf, type AccessClaims, type AppClaims, type RefreshClaims } from
 import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
+import { type TokenKind } from '../core/keys.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
 import { type User } from '../core/user.js'
@@ -51,8 +52,8 @@ export interface RequestAuthDependencies {
   readonly afterReply: AfterReply
   /** The reply of a request. Throws where a hook asks that runs before ours. */
   replyOf (request: FastifyRequest): FastifyReply
-  /** Where keys change: reads them again for an access token whose key is not here; undefined where that would not help. */
-  readonly seekKey?: ((token: string) => Promise<void> | undefined) | undefined
+  /** Where keys change: as `KeySource.seek`, for the key that a token names. */
+  readonly seekKey?: ((kind: TokenKind, token: string) => Promise<void> | undefined) | undefined
 }
 
 const MAX_USER_AGENT_LENGTH = 256
@@ -167,6 +168,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     if (others.length > 0) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
     try {
       if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+      await this.#seekRefreshKey(token)
       return this.#grant(await this.#plugin.sessions.refresh(token, this))
     } catch (refusal) {
       const claims = await this.#standIn(refusal)
@@ -178,7 +180,10 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   async logout (): Promise<void> {
     const { sessions, delivery } = this.#plugin
     let ended = false
-    for (const token of delivery.read(this.#request)) ended = await sessions.logout(token, this) || ended
+    for (const token of delivery.read(this.#request)) {
+      await this.#seekRefreshKey(token)
+      ended = await sessions.logout(token, this) || ended
+    }
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
     delivery.forget(this.#reply())
     this.claims = null
@@ -235,10 +240,16 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     try {
       return sessions.authenticate(token)
     } catch (error) {
-      const sought = seekKey?.(token)
+      const sought = seekKey?.('access', token)
       if (sought === undefined) throw error
-      return sought.then(() => sessions.authenticate(token))
+      return sought.catch(() => {}).then(() => sessions.authenticate(token)) // after a 401 a client refreshes
     }
+  }
+
+  /** Throws FST_AUTH_STORE_UNAVAILABLE where the key of a refresh token may be one that cannot be read now: a 401 would log somebody out. */
+  async #seekRefreshKey (token: string): Promise<void> {
+    const sought = this.#plugin.seekKey?.('refresh', token)
+    if (sought !== undefined) await this.bounded(() => sought)
   }
 
   /** The claims, once their session is not known to have ended. */

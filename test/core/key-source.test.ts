@@ -130,7 +130,7 @@ t.test('keys that are read again and are the same stay the very same', async t =
 
 t.test('those who ask at the same time wait for one answer', async t => {
   const s = setting()
-  await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('other')])
+  await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('access', 'other')])
   t.equal(s.asked, 1)
   await s.source.reload()
   t.equal(s.asked, 2)
@@ -138,25 +138,30 @@ t.test('those who ask at the same time wait for one answer', async t => {
 
 t.test('an unknown key is sought, once in ten seconds', async t => {
   const s = setting()
-  t.equal(s.source.seek('old'), undefined, 'a known one is not')
-  t.equal(s.source.seek(undefined), undefined, 'nor none')
+  t.equal(s.source.seek('access', 'old'), undefined, 'a known one is not')
+  t.equal(s.source.seek('access', undefined), undefined, 'nor none')
   s.answer = async () => rings([OLD.signs, NEW.verifies])
-  await s.source.seek('new')
+  await s.source.seek('access', 'new')
   t.ok(s.source.rings().access.byKid.has('new'))
   for (const [wait, sought] of [[0, false], [9, false], [1, true], [5, false], [-20, true]] as const) {
     s.wait(wait)
-    const seeking = s.source.seek('garbage')
+    const seeking = s.source.seek('access', 'garbage')
     t.equal(seeking !== undefined, sought, `${wait} s later`)
     await seeking
   }
   t.equal(s.asked, 3)
 })
 
-t.test('seeking never rejects', async t => {
+t.test('whoever seeks a key while they cannot be read is told so, for ten seconds without another look', async t => {
   const s = setting()
-  s.answer = async () => { throw new Error('the vault is sealed') }
-  t.equal(await s.source.seek('new'), undefined)
+  const sealed = new Error('the vault is sealed')
+  s.answer = async () => { throw sealed }
+  for (const kind of ['access', 'refresh'] as const) await t.rejects(Promise.resolve(s.source.seek(kind, 'new')), sealed)
   t.strictSame(s.events, [{ type: 'keys_reload_failed' }])
+  s.answer = async () => rings([OLD.signs, NEW.verifies])
+  s.wait(10)
+  await s.source.seek('refresh', 'newer')
+  t.equal(s.source.seek('refresh', 'newest'), undefined, 'they have just been read')
 })
 
 t.test('a service that only verifies follows its keys too', async t => {
