@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
@@ -154,12 +153,12 @@ function complaints (programs: readonly Block[]): string[] {
   })
 }
 
-/** Has every server listen on a port of its own choice, whatever it was told, and print that. */
+/** Has every server listen on a port of its own choice, whatever it was told, and tell who started it: what it prints is its own log. */
 const ANY_PORT = `
   import { Server } from 'node:net'
   const { listen } = Server.prototype
   Server.prototype.listen = function (options, ...more) {
-    this.once('listening', () => console.log(this.address().port))
+    this.once('listening', () => process.send(this.address().port))
     return listen.call(this, { ...options, port: 0 }, ...more)
   }
 `
@@ -172,14 +171,14 @@ async function start (t: Test, program: string): Promise<string> {
   const child = spawn(process.execPath, ['--import', './any-port.mjs', 'server.mjs'], {
     cwd: folder,
     env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET },
-    stdio: ['ignore', 'pipe', 'inherit']
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
   const ended = once(child, 'exit')
   t.teardown(async () => {
     child.kill()
     await ended
   })
-  const [port] = await Promise.race([once(createInterface(child.stdout), 'line'), ended.then(() => { throw new Error('the example ended') })])
+  const [port] = await Promise.race([once(child, 'message'), ended.then(() => { throw new Error('the example ended') })])
   return `http://localhost:${port}`
 }
 
