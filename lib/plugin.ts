@@ -14,7 +14,7 @@ import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
-import { createRefreshCookie } from './http/cookie.js'
+import { createRefreshCookie, demandCookieAtLogout } from './http/cookie.js'
 import { claimContext, decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
 import { deliverByBody, deliverByCookie } from './http/delivery.js'
 import { createGrantBody } from './http/grant-body.js'
@@ -37,6 +37,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   claimContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
+  demandCookieAtLogout(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
   for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
 
   const audit = createAudit(settings.clock, settings.onEvent)

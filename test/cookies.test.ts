@@ -1,4 +1,5 @@
 import fastifyCookie from '@fastify/cookie'
+import Fastify from 'fastify'
 import t from 'tap'
 import { CookieJar } from 'tough-cookie'
 import refreshCookie, { type RefreshCookieOptions } from '../lib/index.js'
@@ -103,6 +104,28 @@ t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout
     t.match(await post('/auth/refresh'), { statusCode: 200 })
     t.match(await post('/auth/logout'), { statusCode: 204 })
     t.strictSame(await jar.getCookies(`${site}/auth/refresh`), [])
+  }
+})
+
+t.test('a path where browsers would send it to a refresh and not to a logout is refused', async t => {
+  const PATHS: ReadonlyArray<readonly [path: string, fits: boolean, options?: RefreshCookieOptions]> = [
+    ['/', true],
+    ['/api', true],
+    ['/api/auth', true],
+    ['/api/auth/', true],
+    ['/api/auth/refresh', false],
+    ['/api/auth/refresh/', false],
+    ['/api/auth/refresh', true, { routes: { logout: false } }],
+    ['/api/auth/token', true, { routes: { refresh: '/token/refresh', logout: '/token/logout' } }],
+    ['/elsewhere', true, {}] // as a browser sees it, on the other side of a proxy
+  ]
+  for (const [path, fits, options] of PATHS) {
+    const app = Fastify()
+    app.register(async api => { await api.register(refreshCookie, { secret: SECRET, cookie: { path }, ...options }) }, { prefix: '/api' })
+    const ready = async (): Promise<unknown> => await app.ready()
+    if (fits) await t.resolves(ready(), path)
+    else await t.rejects(ready(), { name: 'TypeError', message: `option "cookie.path" is '${path}', where no logout would be told which session to end: set it to '/api/auth', or leave it out` })
+    await app.close()
   }
 })
 

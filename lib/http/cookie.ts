@@ -42,6 +42,16 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 }
 
 /**
+ * Throws a TypeError where browsers send the cookie to a refresh and not to a logout, which then ends nothing. `base` is
+ * what our routes are below. A path that covers neither may be right: that of a proxy which changes paths.
+ */
+export function demandCookieAtLogout (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): void {
+  const isSentTo = (route: string | false): boolean => route !== false && `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
+  if (logout === false || !isSentTo(refresh) || isSentTo(logout)) return
+  throw new TypeError(`option "cookie.path" is '${path}', where no logout would be told which session to end: set it to '${base}', or leave it out`)
+}
+
+/**
  * All different values under a name, read from the raw header: a parser that keeps the first of two would let a sibling
  * sub-domain, whose cookie can come first, choose the session (cookie tossing).
  */
