@@ -112,14 +112,18 @@ function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** `; did you mean "…"?` where a known name is near: at most three edits, and half of its letters; else the known names. */
+/** `; did you mean "…"?` where a known name is near, else the known names. */
 function suggestion (name: string, known: readonly string[]): string {
+  const nearest = nearestOf(name, known)
+  return nearest === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${nearest}"?`
+}
+
+/** The known name that a wrong one is nearest to: at most three edits, and half of its letters. */
+export function nearestOf (name: string, known: readonly string[]): string | undefined {
   const [nearest] = known
     .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)
-  return nearest !== undefined && nearest.edits <= Math.min(3, nearest.candidate.length / 2)
-    ? `; did you mean "${nearest.candidate}"?`
-    : `; known are ${known.join(', ')}`
+  return nearest !== undefined && nearest.edits <= Math.min(3, nearest.candidate.length / 2) ? nearest.candidate : undefined
 }
 
 /** Levenshtein distance, row by row. */

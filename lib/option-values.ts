@@ -11,7 +11,7 @@ import { secretWeakness } from './core/secret-weakness.js'
 import { type SessionStore } from './core/session.js'
 import { type Clock } from './core/time.js'
 import { type Users } from './core/user.js'
-import { callback, defaultTo, duration, flag, group, integer, oneOf, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
 
 // Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
 const secret: Check<string> = (value, option) => {
@@ -152,6 +152,12 @@ export const users: Check<Users> = (value, option) => {
   if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
   const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
   if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
+  // A misspelt one would show as a route that is not there. Others are the app's own.
+  const missing = USER_FUNCTIONS.filter(name => !(name in value))
+  for (const name of Object.keys(value)) {
+    const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing)
+    if (meant !== undefined && hasFunction(value, name)) throw new TypeError(`option "${option}" has an unknown function "${name}"; did you mean "${meant}"?`)
+  }
   return value as Users // its functions' parameters cannot be checked
 }
 

@@ -280,6 +280,15 @@ t.test('a misspelled option is refused with what was meant', async t => {
   }
 })
 
+t.test('a misspelt function of "users" is refused, and others are the app\'s own', t => {
+  for (const [name, meant] of [['findByUserName', 'findByUsername'], ['findbyid', 'findById'], ['creat', 'create'], ['updatePasswordHsh', 'updatePasswordHash']] as const) {
+    const message = `option "users" has an unknown function "${name}"; did you mean "${meant}"?`
+    t.throws(() => read({ users: { [name]: () => null } }), { name: 'TypeError', message })
+  }
+  for (const own of [{ findByEmail () {} }, { findById: () => null, findByIds () {} }, { creates: true }, { close () {} }]) t.doesNotThrow(() => read({ users: own }))
+  t.end()
+})
+
 t.test('a combination that is dangerous or does nothing is refused, and told the way out', async t => {
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
     [{ secret: undefined }, /"secret" is missing/],
