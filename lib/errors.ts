@@ -20,7 +20,7 @@ const REFUSALS = {
   FST_AUTH_USERNAME_TAKEN: [409, 'This username is taken'],
   FST_AUTH_PASSWORD_REFUSED: [400, 'The password is refused by the password policy'],
   FST_AUTH_TOO_MANY_ATTEMPTS: [429, 'Too many attempts: wait and try again'],
-  FST_AUTH_STORE_UNAVAILABLE: [503, 'Sessions cannot be reached at the moment: try again, nothing is lost'],
+  FST_AUTH_STORE_UNAVAILABLE: [503, 'The server cannot reach what it needs at the moment: try again, nothing is lost'],
   FST_AUTH_BUSY: [503, 'The server is busy: try again, nothing is lost']
 } as const satisfies Record<string, readonly [status: number, message: string]>
 

@@ -119,7 +119,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   function warnIfUnreadable ({ id, passwordHash }: User): void {
     if (passwordHash === null || passwords.canVerify(passwordHash)) return
-    warn('The stored password hash of this user cannot be read: they can only log in after a password reset', { subject: String(id) })
+    warn('What "users" gave as the passwordHash of this user cannot be verified: it has to be an argon2id hash, or null; for those of another system give "passwords.verifyLegacy"', { subject: String(id) })
   }
 
   /** The user, with a stronger hash if theirs is weaker than today's: only a login knows the password. */

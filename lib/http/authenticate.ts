@@ -58,6 +58,7 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
     authenticate,
 
     authenticateOptional (request, reply, done) {
+      demandCallback(done)
       if (bearerToken(request.headers) === null) done()
       else authenticate(request, reply, done)
     },
@@ -83,6 +84,7 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
 /** A hook from a check that throws or rejects. */
 function hook (check: (request: FastifyRequest) => Promise<void> | void, isExempt: (request: FastifyRequest) => boolean): AuthenticateHook {
   const authenticating: AuthenticateHook = (request, reply, done) => {
+    demandCallback(done)
     let pending: Promise<void> | void
     try {
       pending = check(request)
@@ -100,6 +102,12 @@ function hook (check: (request: FastifyRequest) => Promise<void> | void, isExemp
     if (isExempt(request)) done()
     else done(challenge(error, reply))
   }
+}
+
+/** In the way that other plugins' hooks are called, nobody would hear of a refusal. */
+function demandCallback (done: HookHandlerDoneFunction | undefined): void {
+  if (done !== undefined) return
+  throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: [app.authenticate] }, or in your own code await request.auth.authenticate()')
 }
 
 /** Puts the headers of a refusal on the reply itself: those of an error get lost in a host's own error handler. */

@@ -1,5 +1,5 @@
 import fastifyAuth from '@fastify/auth'
-import Fastify, { type FastifyInstance, type FastifyRequest, type InjectOptions, type onRequestHookHandler } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type InjectOptions, type onRequestHookHandler } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { AuthError, memoryStore, statelessStore, type AccessClaims, type SessionStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
@@ -67,6 +67,16 @@ t.test('a refusal says how to authenticate, a missing token without an error (RF
   const refused = await server.inject({ url: '/', headers: BAD })
   t.match(refused, { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' } })
   t.strictSame(Object.keys(refused.json()).sort(), ['code', 'error', 'message', 'statusCode'])
+})
+
+t.test('a hook that is called without its callback says how it is used', async t => {
+  for (const call of ['authenticate', 'authenticateOptional'] as const) {
+    const server = await app(app => {
+      const hook = app[call] as (request: FastifyRequest, reply: FastifyReply) => void // as JavaScript may call it
+      app.get('/', { onRequest: async (request, reply) => hook(request, reply) }, whoAsks)
+    })
+    t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback: write { onRequest: \[app\.authenticate\] }/ })
+  }
 })
 
 /** Every place where a hook can stand before a handler. */
@@ -225,14 +235,14 @@ t.test('where only the store can tell whether a session has ended, it is asked, 
     connected?.(true)
     return () => {}
   }
-  const store = { ...memoryStore({ clock: () => START }), subscribe }
-  const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks), { store, revocation: 'immediate' })
-  const ask = async () => await server.inject({ url: '/', headers: GOOD })
-
-  t.match(await ask(), { statusCode: 401, headers: { 'www-authenticate': /error="invalid_token"/ } })
-  t.equal(seen(await ask()), ENDED)
-  await store.create(newSession({ id: 'session-1', subject: '1' }))
-  t.equal(seen(await ask()), '1')
+  for (const lives of [true, false]) {
+    const store = { ...memoryStore({ clock: () => START }), subscribe }
+    const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks), { store, revocation: 'immediate' })
+    if (lives) await store.create(newSession({ id: 'session-1', subject: '1' }))
+    const answer = await server.inject({ url: '/', headers: GOOD })
+    t.equal(seen(answer), lives ? '1' : ENDED)
+    t.match(answer.headers, { 'www-authenticate': lives ? undefined : /error="invalid_token"/ })
+  }
 })
 
 t.test('what goes wrong after the hook is not taken for a refusal', async t => {
