@@ -45,7 +45,7 @@ async function loadKeys ({ secret, keys, jwks, accessToken, refreshToken, timeou
 }
 
 /** Whether it is worth reading the keys again. */
-export function doKeysChange ({ secret, keys, jwks, refreshToken }: Settings): boolean {
+export function canKeysChange ({ secret, keys, jwks, refreshToken }: Settings): boolean {
   return jwks !== undefined || [secret, keys, refreshToken.secret].some(source => source?.changes)
 }
 
@@ -63,7 +63,7 @@ const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'reloadKeysEvery', 'issuer', '
  * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.
  * Throws a TypeError as `readOptions` does.
  */
-export function demandFitting (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
+export function demandFittingOptions (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
   if (signs) {
     if (secret !== undefined || refreshToken.secret !== undefined) return
     throw new TypeError('option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind')

@@ -9,6 +9,7 @@ import { type AccessPolicy } from './core/claims.js'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { type TokenKind } from './core/keys.js'
+import { toleratedSkew } from './core/rotation.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
@@ -25,7 +26,7 @@ import { registerRoutes } from './http/routes/index.js'
 import { followRevocations, openOnReady } from './http/store-lifecycle.js'
 import { kidOf } from './http/tokens.js'
 import { decorateVerifyOnly } from './http/verify-only.js'
-import { demandFitting, doKeysChange, openKeys, publicKeys } from './open-keys.js'
+import { demandFittingOptions, canKeysChange, openKeys, publicKeys } from './open-keys.js'
 import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
 import { memoryStore } from './stores/memory.js'
 
@@ -49,8 +50,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   }
   const keys = await openKeys(settings, app, fastify.log)
   const { signing } = keys.rings().access
-  demandFitting(options, settings, signing !== null)
-  const changes = doKeysChange(settings)
+  demandFittingOptions(options, settings, signing !== null)
+  const changes = canKeysChange(settings)
   if (changes) followKeys(fastify, keys, settings.reloadKeysEvery)
   const seekKey = changes ? (kind: TokenKind, token: string) => keys.seek(kind, kidOf(token)) : undefined
   if (signing === null) {
@@ -145,7 +146,7 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Setti
   return createRevocations({
     clock,
     retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,
-    skew: Math.max(accessToken.leeway, Math.ceil(refreshToken.grace / 3))
+    skew: Math.max(accessToken.leeway, toleratedSkew(refreshToken.grace))
   })
 }
 

@@ -33,13 +33,18 @@ export interface Presented {
 export type RefreshOutcome = 'rotate' | 'hold' | 'replay' | 'recover' | 'heal'
 
 /** Why a refresh was refused by the session's row. */
-export type RefreshRefusal = 'ended' | 'reused' | 'expired' | 'reuse'
+export type RefreshRefusal = 'ended' | 'endedByReuse' | 'expired' | 'reuse'
 
 /** What is to be done with a presented token: answer from the row, write a step first, or refuse. */
 export type Decision =
   | { readonly answer: 'hold' | 'replay' }
   | { readonly write: 'rotate' | 'recover' | 'heal', readonly change: SessionChange }
   | { readonly refuse: RefreshRefusal }
+
+/** By how much the clocks of instances may differ: the rest of a grace is for a request and its reply on their way. */
+export function toleratedSkew (grace: Seconds): Seconds {
+  return Math.ceil(grace / 3)
+}
 
 /** Whether something issued at `since` is within the grace window. A moment in the future (another clock) is. */
 export function isYoung (since: EpochSeconds, now: EpochSeconds, grace: Seconds): boolean {
@@ -69,7 +74,7 @@ export function rotation (generation: number, expiresAt: EpochSeconds, policy: R
  * - Everything else was replaced before: a second use (RFC 9700 section 4.14.2).
  */
 export function decide (session: Session, presented: Presented, policy: RotationPolicy, now: EpochSeconds): Decision {
-  if (isRevoked(session)) return { refuse: session.reason === 'reuse' ? 'reused' : 'ended' }
+  if (isRevoked(session)) return refuseRevoked(session)
   if (now >= session.expiresAt || now >= session.idleExpiresAt) return { refuse: 'expired' }
 
   const young = isYoung(session.rotatedAt, now, policy.grace)
@@ -104,10 +109,15 @@ export function decide (session: Session, presented: Presented, policy: Rotation
  * the next generation, but at most one per grace window, so that tabs converge on it. The absolute end holds.
  */
 export function decideRenewal (session: Session, userAgent: string | null, policy: RotationPolicy, now: EpochSeconds): Decision {
-  if (isRevoked(session)) return { refuse: session.reason === 'reuse' ? 'reused' : 'ended' }
+  if (isRevoked(session)) return refuseRevoked(session)
   if (now >= session.expiresAt || !isKnownBrowser(session, { userAgent }, policy)) return { refuse: 'expired' }
   if (isYoung(session.rotatedAt, now, policy.grace) && now < session.idleExpiresAt) return { answer: 'replay' }
   return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+}
+
+/** The owner of a session that was ended by reuse can be told, whatever token of it they present. */
+function refuseRevoked ({ reason }: Session): Decision {
+  return { refuse: reason === 'reuse' ? 'endedByReuse' : 'ended' }
 }
 
 /** What converges for tabs and lost replies would also serve a thief who is quick; another browser is never one of the tabs. */

@@ -52,7 +52,7 @@ export interface LoggedIn extends Issued {
   readonly replaced: string | null
 }
 
-/** The four verbs, and what an administrator can do. */
+/** What can be done with sessions: by requests, by their owner, by an administrator. */
 export interface Sessions {
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<LoggedIn>
@@ -117,9 +117,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     async refresh (token, context) {
       const work = begin(context)
       const { claims, signedByCurrentKey } = verifyRefresh(token, work)
-      await limitRefresh?.(claims, context)
-      const user = await admit(claims, work)
-      const app = await makeAppClaims(user, work)
+      const app = await admit(claims, work)
       if (claims.replaces !== undefined) await end({ id: claims.replaces, subject: claims.sub }, 'superseded', work)
 
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
@@ -132,11 +130,9 @@ export function createSessions (options: SessionsOptions): Sessions {
     async renew (claims, context, expired) {
       const work = begin(context)
       // A browser drops a cookie at its Max-Age: one that is missing had one, and one that it still sends may have none.
-      const held = expired === undefined ? null : readRefreshClaims(tokens.verifyRefresh(expired)?.payload)
+      const held = expired === undefined ? null : claimsOf(expired)
       if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
-      await limitRefresh?.(claims, context)
-      const user = await admit(claims, work)
-      const app = await makeAppClaims(user, work)
+      const app = await admit(claims, work)
       const session = await renew(store, policy, claims.sid, work)
       context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
       return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, held?.remember !== false, work.at) }
@@ -186,7 +182,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     async logout (token, context) {
-      const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+      const claims = claimsOf(token)
       if (claims === null) return false
       const ended = await context.bounded(() => store.revoke(claims.sid, 'logout'))
       if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
@@ -194,7 +190,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     holder (token) {
-      const claims = readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+      const claims = claimsOf(token)
       return claims === null || now() >= claims.exp ? null : claims
     },
 
@@ -261,8 +257,13 @@ export function createSessions (options: SessionsOptions): Sessions {
     return { claims, signedByCurrentKey: verified.signedByCurrentKey }
   }
 
-  /** The user whose session is refreshed. One who is gone or disabled loses it. */
-  async function admit (claims: Holder, work: Work): Promise<User | null> {
+  /** The app's claims of whoever's session is refreshed, if it may be now. A user who is gone or disabled loses it. */
+  async function admit (claims: Holder, work: Work): Promise<AppClaims> {
+    await limitRefresh?.(claims, work.context)
+    return await makeAppClaims(await findHolder(claims, work), work)
+  }
+
+  async function findHolder (claims: Holder, work: Work): Promise<User | null> {
     try {
       return await findUser(claims.sub, work)
     } catch (error) {
@@ -290,9 +291,14 @@ export function createSessions (options: SessionsOptions): Sessions {
     return ended
   }
 
+  /** What a refresh token of ours says, expired or not; null for any other text. */
+  function claimsOf (token: string): RefreshClaims | null {
+    return readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+  }
+
   /** The session that this browser held, if it is the subject's own: somebody may have planted the cookie. */
   function heldBy (subject: string, token: string | undefined): string | null {
-    const claims = token === undefined ? null : readRefreshClaims(tokens.verifyRefresh(token)?.payload)
+    const claims = token === undefined ? null : claimsOf(token)
     return claims?.sub === subject ? claims.sid : null
   }
 

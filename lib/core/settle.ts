@@ -2,7 +2,7 @@ import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Bounded } from './deadline.js'
 import { type RequestContext } from './events.js'
 import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation.js'
-import { isLive, type Session, type SessionStore } from './session.js'
+import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
 import { type EpochSeconds } from './time.js'
 
 /** What one call of a verb works with: its time budget, the request it is for, and the moment that it is judged by. */
@@ -24,7 +24,7 @@ const MAX_DECISIONS_AGAIN = 3
 
 const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
   ended: 'FST_AUTH_SESSION_ENDED',
-  reused: 'FST_AUTH_REFRESH_TOKEN_REUSED',
+  endedByReuse: 'FST_AUTH_REFRESH_TOKEN_REUSED',
   expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
   reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
 }
@@ -63,27 +63,32 @@ export async function settle (store: SessionStore, policy: RotationPolicy, prese
  * Moves `authTime` of a live session to now, and nothing else: the generation stays, so that tabs which refresh at
  * this moment win or lose nothing. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function prove (store: SessionStore, id: string, { bounded, at }: Work): Promise<Session> {
-  for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
-    const session = await bounded(() => store.get(id))
-    if (session === null || !isLive(session, at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+export async function prove (store: SessionStore, id: string, work: Work): Promise<Session> {
+  return await step(store, id, work, session => {
+    if (!isLive(session, work.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const { generation, previous, rotatedAt, idleExpiresAt } = session
-    const proven = await bounded(() => store.advance(id, generation, { generation, previous, rotatedAt, idleExpiresAt, authTime: at }))
-    if (proven !== null) return proven
-  }
-  throw busy()
+    return { generation, previous, rotatedAt, idleExpiresAt, authTime: work.at }
+  })
 }
 
 /** Brings a session to where a valid access token of it takes it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-export async function renew (store: SessionStore, policy: RotationPolicy, id: string, { bounded, context, at }: Work): Promise<Session> {
+export async function renew (store: SessionStore, policy: RotationPolicy, id: string, work: Work): Promise<Session> {
+  return await step(store, id, work, session => {
+    const decision = decideRenewal(session, work.context.userAgent, policy, work.at)
+    if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
+    return 'answer' in decision ? null : decision.change
+  })
+}
+
+/** Reads a session, decides and writes; a lost compare-and-set decides again. Where `next` gives null the session stays as it is. */
+async function step (store: SessionStore, id: string, { bounded }: Work, next: (session: Session) => SessionChange | null): Promise<Session> {
   for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
     const session = await bounded(() => store.get(id))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-    const decision = decideRenewal(session, context.userAgent, policy, at)
-    if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
-    if ('answer' in decision) return session
-    const renewed = await bounded(() => store.advance(id, session.generation, decision.change))
-    if (renewed !== null) return renewed
+    const change = next(session)
+    if (change === null) return session
+    const written = await bounded(() => store.advance(id, session.generation, change))
+    if (written !== null) return written
   }
   throw busy()
 }

@@ -158,7 +158,7 @@ t.test('an ended session says how it ended, whatever is presented and however la
   for (const generation of [0, 4, 5, 6]) {
     for (const expiresAt of [END, NOW - 1]) {
       const ended = (reason: Session['reason']): Row => ({ age: 0, row: { expiresAt, revokedAt: NOW - 5, reason: reason ?? null } })
-      t.strictSame(decided(generation, ended('reuse')), { refuse: 'reused' })
+      t.strictSame(decided(generation, ended('reuse')), { refuse: 'endedByReuse' })
       for (const reason of ['logout', 'revoked', 'user_refused', 'superseded', 'password_changed', 'limit', null] as const) {
         t.strictSame(decided(generation, ended(reason)), { refuse: 'ended' }, `${reason}`)
       }
@@ -204,7 +204,7 @@ t.test('a renewal by an access token', async t => {
     ['near the absolute end: no further than that', { age: GRACE, row: { expiresAt: NOW + 1 } }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 1 } }],
     ['at the absolute end: refused', { age: GRACE, row: { expiresAt: NOW } }, { refuse: 'expired' }],
     ['of a session that ended: refused', { age: 0, row: { revokedAt: NOW, reason: 'logout' } }, { refuse: 'ended' }],
-    ['of one that ended by reuse: refused', { age: 0, row: { revokedAt: NOW, reason: 'reuse' } }, { refuse: 'reused' }],
+    ['of one that ended by reuse: refused', { age: 0, row: { revokedAt: NOW, reason: 'reuse' } }, { refuse: 'endedByReuse' }],
     ['by another browser, where that matters: refused', { age: 0, row: { userAgent: 'Firefox' }, policy: { bindUserAgent: true } }, { refuse: 'expired' }],
     ['by another browser, where it does not: as any', { age: 0, row: { userAgent: 'Firefox' } }, replay]
   ]
