@@ -67,7 +67,7 @@ export function createActivityLog (database: Database): ActivityLog {
 
 type OwnersEvent = AuditEvent & { readonly subject: string }
 
-/** Without renewals, of which there is one in every minute, and without ends that only follow from something else. */
+/** Whether the owner should see it: no renewal, of which there is one in every minute, and no end that only follows from something else. */
 function isForTheOwner (event: AuditEvent): event is OwnersEvent {
   if (!('subject' in event) || event.subject === null) return false
   if (event.type === 'revoked') return !CONSEQUENCES.has(event.reason)

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { type Limit, type RedisClient } from './accounts/attempt-counter.js'
+import { type Limit, type CounterClient } from './accounts/attempt-counter.js'
 import { allowWeakHashing, assertStrong, MINIMA } from './accounts/hashing-strength.js'
 import { MAX_COST } from './accounts/password-hash.js'
 import { type PasswordCheck } from './accounts/password-policy.js'
@@ -189,8 +189,8 @@ const limit = group({ max: integer(1, 1_000_000), per: duration(1, 86_400) })
 
 const limits: Check<readonly Limit[]> = (value, option) => Object.freeze(value === false ? [] : [oneOrMore(limit)(value, option)].flat())
 
-const redis: Check<RedisClient> = (value, option) => {
-  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as RedisClient // its functions' parameters cannot be checked
+const redis: Check<CounterClient> = (value, option) => {
+  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as CounterClient // its functions' parameters cannot be checked
   throw new TypeError(`option "${option}" must be a client of ioredis or of redis`)
 }
 

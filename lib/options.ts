@@ -1,4 +1,4 @@
-import { type RedisClient } from './accounts/attempt-counter.js'
+import { type CounterClient } from './accounts/attempt-counter.js'
 import { type allowWeakHashing } from './accounts/hashing-strength.js'
 import { type PasswordCheck } from './accounts/password-policy.js'
 import { type VerifyLegacy } from './accounts/passwords.js'
@@ -140,7 +140,7 @@ export interface RefreshCookieOptions {
     /** Refreshes of one session. */
     perSession?: RateLimit | readonly RateLimit[] | false | undefined
     /** A client of ioredis or of redis: then all instances count together. In the memory of the process by default. */
-    redis?: RedisClient | undefined
+    redis?: CounterClient | undefined
     /** What the keys in Redis begin with. */
     keyPrefix?: string | undefined
   } | undefined

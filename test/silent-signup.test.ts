@@ -71,7 +71,7 @@ t.test('a mail that cannot be sent is told to the operator, and to nobody else',
 })
 
 t.test('the OpenAPI document knows which of the two ways it is', async t => {
-  for (const [accounts, statuses] of [[{ signup: 'silent', onSignup () {} }, ['202', '400', '403', '413', '415', '429', '500', '503']], [{}, ['201', '400', '403', '409', '413', '415', '429', '500', '503']]] as const) {
+  for (const [accounts, statuses] of [[{ signup: 'silent', onSignup () {} }, ['202', '400', '403', '413', '415', '429', '500', '503']], [{}, ['201', '400', '401', '403', '409', '413', '415', '429', '500', '503']]] as const) {
     const app = Fastify()
     t.teardown(async () => { await app.close() })
     await app.register(swagger, { openapi: {} })

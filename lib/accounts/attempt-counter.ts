@@ -18,7 +18,7 @@ export interface AttemptCounter {
 }
 
 /** What is used of a Redis client: one of ioredis, or one of redis (node-redis). */
-export interface RedisClient {
+export interface CounterClient {
   eval (script: never, keys: never): unknown
   del (key: string): unknown
 }
@@ -57,7 +57,7 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
 }
 
 /** A counter that all instances share. */
-export function redisCounter ({ max, per }: Limit, client: RedisClient, keyPrefix: string): AttemptCounter {
+export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPrefix: string): AttemptCounter {
   // The package knows node-redis by the name of its class, which is another one since its version 5.
   const useRedisPackage = !('defineCommand' in client)
   return createCounter(new RateLimiterRedis({ storeClient: client, useRedisPackage, keyPrefix, points: max, duration: per }), max)

@@ -97,10 +97,10 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
   }
 
   async function reauthenticate<T> ({ sub, sid }: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
-    const account = keyOf('session', sid)
-    const wait = await begin(caller, account)
+    const key = keyOf('session', sid)
+    const wait = await begin(caller, key)
     if (wait > 0) throw throttled('account', sub, wait, caller)
-    return await proving(account, caller, prove)
+    return await proving(key, caller, prove)
   }
 
   /**

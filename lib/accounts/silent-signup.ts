@@ -11,14 +11,14 @@ export type SilentSignup = (username: unknown, signup: () => Promise<User>) => P
 /** Builds silent signups. `failed` is told what the listener throws; it must not throw. */
 export function createSilentSignup (listener: SignupListener, failed: (err: unknown) => void): SilentSignup {
   return async function signupSilently (username, signup) {
-    const user = await signup().catch(untilTaken)
+    const user = await signup().catch(nullIfTaken)
     const tell = async (): Promise<void> => await listener({ username: String(normaliseUsername(username)), user })
     // After the answer: how long it takes to write which mail must not be seen.
     setImmediate(() => { tell().catch(failed) })
   }
 }
 
-function untilTaken (error: unknown): null {
+function nullIfTaken (error: unknown): null {
   if (error instanceof AuthError && error.code === 'FST_AUTH_USERNAME_TAKEN') return null
   throw error
 }

@@ -41,7 +41,7 @@ export interface SessionChange {
   readonly authTime?: EpochSeconds
 }
 
-/** Told of sessions that ended elsewhere: one session, or everything a subject held at `at`. */
+/** Told of sessions that ended, here or on another instance: one session, or everything a subject held at `at`. */
 export type RevocationListener = (revocation:
   | { readonly id: string }
   | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void

@@ -14,7 +14,7 @@ export interface CookieSettings {
 /** Writes a Set-Cookie value: `serializeCookie` of @fastify/cookie. */
 export type SerializeCookie = (name: string, value: string, attributes: object) => string
 
-/** The refresh cookie: the only place where its name and attributes are known. */
+/** The refresh cookie: the only place where its attributes are known. */
 export interface RefreshCookie {
   /** Every different value that the request carries under our name, in its order. */
   read (request: FastifyRequest): string[]

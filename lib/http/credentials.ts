@@ -54,7 +54,7 @@ export const verifySchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The answer: what it says, the app's own claims too. */
+/** The answer to a good one: all its claims, the app's own among them. */
 export const verifiedSchema = {
   type: 'object',
   properties: { claims: { type: 'object', description: 'The claims of the token.', additionalProperties: true } },

@@ -32,7 +32,7 @@ export interface DeliveryDescription {
   readonly grant: JsonSchema
 }
 
-/** Refresh and logout take no body; `{}` is what some clients send for none. */
+/** The body of a route that takes none; `{}` is what some clients send for that. */
 export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const satisfies JsonSchema
 
 /** Browsers: in a cookie that no script sees. */

@@ -2,7 +2,7 @@ import { type AccessClaims } from '../core/claims.js'
 import { type Issued } from '../core/issue.js'
 import { type FromSchema, type JsonSchema } from './json-schema.js'
 
-/** The body of a successful login, signup or refresh (RFC 6749 section 5.1). */
+/** The body that a grant is answered with (RFC 6749 section 5.1). */
 export const grantSchema = {
   type: 'object',
   description: 'An access token. The refresh token is in the cookie, never here.',
@@ -23,7 +23,7 @@ export const grantWithRefreshTokenSchema = {
 } as const satisfies JsonSchema
 
 /**
- * What login, signup and refresh answer: `access_token`, `token_type`, and `expires_in` in seconds; `refresh_token` only
+ * What signup, login, refresh, password and reauthenticate answer: `access_token`, `token_type`, and `expires_in` in seconds; `refresh_token` only
  * where `refreshToken.delivery` is 'body'.
  */
 export type Grant = FromSchema<typeof grantSchema> & { refresh_token?: string }
@@ -41,7 +41,7 @@ export interface GrantContext {
 /** Makes an object of a grant: the body that a route answers with. */
 export type FormatGrant = (grant: Grant, context: GrantContext) => Promise<object> | object
 
-/** The body for what a login or a refresh gave. */
+/** The body for what a verb gave. */
 export function toGrant ({ accessToken, expiresIn }: Issued): Grant {
   return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn }
 }

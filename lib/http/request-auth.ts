@@ -22,7 +22,10 @@ export interface RequestAuth {
    * behind `app.authenticate`; behind `app.authenticateOptional` compare it with null.
    */
   readonly claims: AccessClaims
-  /** Authenticates the request by its access token. Rejects with FST_AUTH_ACCESS_TOKEN_MISSING, _INVALID or _EXPIRED. */
+  /**
+   * Authenticates the request by its access token. Rejects with FST_AUTH_ACCESS_TOKEN_MISSING, _INVALID or _EXPIRED; with
+   * `revocation: 'immediate'` also with FST_AUTH_SESSION_ENDED, or FST_AUTH_STORE_UNAVAILABLE where only the store can tell.
+   */
   authenticate (): Promise<AccessClaims>
   /**
    * Starts a session for somebody whom the app has recognised in its own way; sets the cookie, if there is one to set.
@@ -212,7 +215,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     const issued = await this.#plugin.sessions.login(subject, this, { ...options, replaces: held })
     const { replaced } = issued
     if (replaced !== null) {
-      this.#plugin.afterReply(this.#request, this.#reply(), async () => { await this.#plugin.sessions.endReplaced(subject, replaced, this) })
+      const end = async (): Promise<void> => { await this.#plugin.sessions.endReplaced(subject, replaced, this) }
+      this.#plugin.afterReply(this.#request, this.#reply(), end, 'auth: the session that a login replaced lives on until the new one is refreshed')
     }
     return this.#grant(issued)
   }

@@ -9,7 +9,7 @@ export interface MemoryStoreOptions {
 
 const FIRST_SWEEP = 1000
 
-/** As many texts as many sessions may share at the least. */
+/** How many different texts are shared, until it begins anew. */
 const SHARED_TEXTS = 1000
 
 /**
