@@ -54,7 +54,7 @@ t.test('a person has one session or several, and each of them ends for itself', 
 })
 
 t.test('what devices are called is kept, of however many kinds they are', async t => {
-  const store = memoryStore()
+  const store = memoryStore({ clock: fakeClock().now })
   const sessions = Array.from({ length: 2500 }, (_, nth) => newSession({ userAgent: `browser ${nth % 1250}` }))
   for (const session of sessions) await store.create(session)
   t.strictSame(await Promise.all(sessions.map(async ({ id }) => (await store.get(id))?.userAgent)), sessions.map(({ userAgent }) => userAgent))

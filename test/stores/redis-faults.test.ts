@@ -2,7 +2,7 @@ import { type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { type Session, type SessionStore } from '../../lib/core/session.js'
 import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
-import { START } from '../support/fake-clock.js'
+import { fakeClock, START } from '../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../support/redis.js'
 import { newSession } from '../support/session.js'
 
@@ -32,7 +32,7 @@ for (const [name, connect] of Object.entries(clients)) {
     const server = await ownRedisServer(t)
     if (server === null) return
     const client = await connect(t, server)
-    const store = redisStore(client)
+    const store = redisStore(client, { clock: fakeClock().now })
     let admin: Redis
     let session: Session
     t.beforeEach(async () => {
@@ -124,7 +124,7 @@ t.test('a cluster that has lost a server rejects', async t => {
   const cluster = await redisCluster(t)
   if (cluster === null) return
   const client = await ioredisClusterOn(t, cluster.ports)
-  const store = redisStore(client)
+  const store = redisStore(client, { clock: fakeClock().now })
   await cluster.stop(0)
   const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => store.create(newSession())))
   t.ok(outcomes.some(({ status }) => status === 'rejected'))

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
 import t, { type Test } from 'tap'
+import { systemClock } from '../../lib/core/time.js'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis.js'
 import { storeContract } from '../../lib/testing/index.js'
 import { exactly } from '../support/exactly.js'
@@ -243,7 +244,7 @@ t.test('on a server', async t => {
 
   t.test('an end is dated by the clock of the machine by default', async t => {
     const store = redisStore(client)
-    const session = newSession()
+    const session = newSession({ expiresAt: systemClock() + 60 })
     await store.create(session)
     await store.revoke(session.id, 'logout')
     t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
@@ -269,7 +270,7 @@ t.test('on a server', async t => {
       await ioredisOn(t, { ...server.ioredis, username: 'app', password: 'any', enableReadyCheck: false }),
       await nodeRedisOn(t, { ...server.nodeRedis, username: 'app', password: 'any' })
     ]) {
-      const store = redisStore(app)
+      const store = redisStore(app, { clock: clock.now })
       await store.open()
       const up = await new Promise(resolve => t.teardown(store.subscribe(() => {}, resolve)))
       t.equal(up, true)

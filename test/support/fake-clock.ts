@@ -1,7 +1,7 @@
 import { parseDuration, type Clock, type Duration, type EpochSeconds } from '../../lib/core/time.js'
 
-/** 2030-01-01T00:00:00Z: neither zero nor today, so that a second clock somewhere would show. */
-export const START: EpochSeconds = 1_893_456_000
+/** 2026-01-01T00:00:00Z: neither zero nor today, so that a second clock somewhere would show. */
+export const START: EpochSeconds = 1_767_225_600
 
 /** A clock that moves only when told. */
 export interface FakeClock {

@@ -1,35 +1,28 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import { type Test } from 'tap'
 import refreshCookie, { allowWeakHashing, memoryStore, type AuthEvent, type RefreshCookieOptions, type User, type Users } from '../../lib/index.js'
-import { parseDuration, type Duration } from '../../lib/core/time.js'
+import { type Clock } from '../../lib/core/time.js'
 import { cookieJar, type CookieJar } from './cookie-jar.js'
+import { fakeClock, type FakeClock } from './fake-clock.js'
 import { faultyStore, type FaultyStore } from './faulty-store.js'
+
+export { START } from './fake-clock.js'
 
 /** A secret that no rule refuses. */
 export const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
-
-/** Where every test's clock starts: 2026-01-01T00:00:00Z. */
-export const START = 1_767_225_600
 
 export const PASSWORD = 'correct horse battery staple'
 
 /** Hashing for tests: a thousandth of the real cost. */
 export const FAST_HASHING = { memoryCost: 1024, [allowWeakHashing]: true } as const
 
-/** A clock that moves only when told. */
-export interface TestClock {
-  (): number
-  wait (duration: Duration): void
-}
+/** A fake clock that is itself what options take as a clock. */
+export interface TestClock extends Clock, Pick<FakeClock, 'wait'> {}
 
+/** A clock that stands still at START. */
 export function testClock (): TestClock {
-  let now = START
-  const clock = (): number => now
-  return Object.assign(clock, {
-    wait (duration: Duration) {
-      now += parseDuration(duration) ?? Number.NaN
-    }
-  })
+  const { now, wait } = fakeClock()
+  return Object.assign(now, { wait })
 }
 
 /** The app's user table, in memory. */
