@@ -4,8 +4,8 @@ import { type Session } from '../../lib/core/session.js'
 import { type EpochSeconds } from '../../lib/core/time.js'
 import { codeOf } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
+import { START as NOW } from '../support/fake-clock.js'
 
-const NOW = 1_893_456_000
 const INVALID = 'FST_AUTH_ACCESS_TOKEN_INVALID'
 const EXPIRED = 'FST_AUTH_ACCESS_TOKEN_EXPIRED'
 

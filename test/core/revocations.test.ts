@@ -1,20 +1,20 @@
 import t from 'tap'
 import { createRevocations, type Revocations } from '../../lib/core/revocations.js'
+import { fakeClock, START, type FakeClock } from '../support/fake-clock.js'
 
 const RETAIN = 608
 const SKEW = 10
-const START = 1_767_225_600
 
-interface Setup { readonly revocations: Revocations, readonly wait: (seconds: number) => void, readonly now: () => number }
+interface Setup extends FakeClock { readonly revocations: Revocations }
 
 /** A set that has been connected for so long that no gap matters. */
 function settled (capacity?: number): Setup {
-  let time = START - RETAIN - SKEW - 1
-  const now = (): number => time
+  const unretained = RETAIN + SKEW + 1
+  const { now, wait } = fakeClock(START - unretained)
   const revocations = createRevocations({ clock: now, retain: RETAIN, skew: SKEW, capacity })
   revocations.connected(true)
-  time = START
-  return { revocations, now, wait: seconds => { time += seconds } }
+  wait(unretained)
+  return { revocations, now, wait }
 }
 
 /** A token of ada's session, issued so many seconds before the start. */

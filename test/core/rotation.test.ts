@@ -1,8 +1,8 @@
 import t from 'tap'
 import { decide, decideRenewal, isYoung, rotation, type Decision, type Presented, type RotationPolicy } from '../../lib/core/rotation.js'
 import { type Session } from '../../lib/core/session.js'
+import { START as NOW } from '../support/fake-clock.js'
 
-const NOW = 1_893_456_000
 const GRACE = 30
 const IDLE = 604_800
 const END = NOW + 2_000_000

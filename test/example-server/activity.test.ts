@@ -3,10 +3,11 @@ import t from 'tap'
 import { createActivityLog } from '../../example-server/activity.js'
 import { type AuditEvent } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
+import { START } from '../support/fake-clock.js'
 
 const USER = '00000000-0000-4000-8000-000000000001'
 const OTHER = '00000000-0000-4000-8000-000000000002'
-const FROM = { at: 1_767_225_600, requestId: null, userAgent: 'Firefox', ip: '192.0.2.1' }
+const FROM = { at: START, requestId: null, userAgent: 'Firefox', ip: '192.0.2.1' }
 
 const database = new PGlite()
 await database.exec(`CREATE TABLE users (id uuid PRIMARY KEY); INSERT INTO users VALUES ('${USER}'), ('${OTHER}')`)

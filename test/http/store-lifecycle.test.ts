@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
-import { SECRET } from '../support/server.js'
+import { SECRET, START } from '../support/server.js'
 
 /** A log that keeps what was written above a level. */
 function keptLog (above: number): { lines: Array<{ level: number, msg: string }>, stream: { write (line: string): void } } {
@@ -70,11 +70,11 @@ t.test('a store that is away for the moment does not: it is warned about', async
 })
 
 const CLOCKS = [
-  { here: 1_767_225_600, there: 1_767_225_602.9, warning: null },
-  { here: 1_767_225_600.9, there: 1_767_225_598, warning: null },
-  { here: 1_767_225_600, there: 1_767_225_603, warning: /^auth: the clock of this process is 3 s behind that of the session store/ },
-  { here: 1_767_225_600, there: 1_767_222_000, warning: /^auth: the clock of this process is 3600 s ahead of that of the session store/ },
-  { here: 1_767_225_600, there: NaN, warning: null }
+  { here: START, there: START + 2.9, warning: null },
+  { here: START + 0.9, there: START - 2, warning: null },
+  { here: START, there: START + 3, warning: /^auth: the clock of this process is 3 s behind that of the session store/ },
+  { here: START, there: START - 3600, warning: /^auth: the clock of this process is 3600 s ahead of that of the session store/ },
+  { here: START, there: NaN, warning: null }
 ]
 
 t.test('a clock that differs from the one of the store is warned about once, by how much', async t => {
