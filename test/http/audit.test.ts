@@ -8,22 +8,34 @@ const SESSION = { subject: 'ada', sessionId: 'session-1' }
 const SECRETIVE = 'Mozilla\r\n{"level":60}'
 const HERE = { userAgent: SECRETIVE, ip: '192.0.2.1' }
 
-/** Every event, and the level of its line. */
-const EVENTS: ReadonlyArray<readonly [event: AuthEvent, level: string]> = [
-  [{ type: 'signup', subject: 'ada' }, 'info'],
-  [{ type: 'login', ...SESSION }, 'info'],
-  [{ type: 'login_failed', subject: null }, 'info'],
-  [{ type: 'refresh', ...SESSION, outcome: 'rotate', generation: 1 }, 'debug'],
-  [{ type: 'refresh', ...SESSION, outcome: 'heal', generation: 1 }, 'warn'],
-  [{ type: 'reuse', ...SESSION, presented: 1, current: 3, loggedInFrom: HERE }, 'warn'],
-  [{ type: 'logout', ...SESSION }, 'info'],
-  [{ type: 'reauthenticated', ...SESSION }, 'info'],
-  [{ type: 'password_changed', subject: 'ada' }, 'info'],
-  [{ type: 'revoked', subject: 'ada', sessionId: null, reason: 'revoked' }, 'info'],
-  [{ type: 'cross_site_refused' }, 'warn'],
-  [{ type: 'revocation_feed', up: false }, 'warn'],
-  [{ type: 'revocation_feed', up: true }, 'info']
-]
+type EventOf<Type extends AuthEvent['type']> = Extract<AuthEvent, { type: Type }>
+
+/** Every type of event, and the level of its line. */
+const LEVELS: { readonly [Type in AuthEvent['type']]: ReadonlyArray<readonly [event: EventOf<Type>, level: string]> } = {
+  signup: [[{ type: 'signup', subject: 'ada' }, 'info']],
+  login: [[{ type: 'login', ...SESSION }, 'info']],
+  login_failed: [[{ type: 'login_failed', subject: null }, 'info']],
+  refresh: [
+    [{ type: 'refresh', ...SESSION, outcome: 'rotate', generation: 1 }, 'debug'],
+    [{ type: 'refresh', ...SESSION, outcome: 'heal', generation: 1 }, 'warn']
+  ],
+  renewed: [[{ type: 'renewed', ...SESSION, generation: 1 }, 'info']],
+  reuse: [[{ type: 'reuse', ...SESSION, presented: 1, current: 3, loggedInFrom: HERE }, 'warn']],
+  logout: [[{ type: 'logout', ...SESSION }, 'info']],
+  reauthenticated: [[{ type: 'reauthenticated', ...SESSION }, 'info']],
+  password_changed: [[{ type: 'password_changed', subject: 'ada' }, 'info']],
+  revoked: [[{ type: 'revoked', subject: 'ada', sessionId: null, reason: 'revoked' }, 'info']],
+  cross_site_refused: [[{ type: 'cross_site_refused' }, 'warn']],
+  throttled: [[{ type: 'throttled', what: 'account', subject: 'ada' }, 'warn']],
+  revocation_feed: [
+    [{ type: 'revocation_feed', up: false }, 'warn'],
+    [{ type: 'revocation_feed', up: true }, 'info']
+  ],
+  keys_changed: [[{ type: 'keys_changed', kind: 'access', signing: 'new', kids: ['new', 'old'] }, 'info']],
+  keys_reload_failed: [[{ type: 'keys_reload_failed' }, 'warn']]
+}
+
+const EVENTS: ReadonlyArray<readonly [event: AuthEvent, level: string]> = Object.values(LEVELS).flat()
 
 /** A logger that keeps its lines. */
 function logger (): { lines: Array<readonly [level: string, details: unknown, message: string]>, log: FastifyBaseLogger } {
