@@ -1,14 +1,11 @@
-import { once } from 'node:events'
-import { Redis } from 'ioredis'
 import pg from 'pg'
-import { createClient } from 'redis'
 import { type Test } from 'tap'
 import { type SessionStore } from '../../lib/core/session.js'
 import { type Clock } from '../../lib/core/time.js'
 import { postgresStore } from '../../lib/stores/postgres.js'
 import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
 import { ownPostgresServer, poolOn } from './postgres.js'
-import { ioredisOn, ownRedisServer } from './redis.js'
+import { ioredisOn, nodeRedisOn, ownRedisServer } from './redis.js'
 import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
 
 /** Breaks something; the returned function mends it. */
@@ -49,19 +46,11 @@ export const ENGINES: Readonly<Record<string, (t: Test) => Promise<Engine | null
 const SILENCE_MS = 3000
 
 async function connectIoredis (t: Test, port: number, options: object = {}): Promise<RedisClient> {
-  const client = new Redis({ port, enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: SILENCE_MS, ...options })
-  client.on('error', () => {})
-  t.teardown(() => client.disconnect())
-  await once(client, 'ready')
-  return client
+  return await ioredisOn(t, { port, socketTimeout: SILENCE_MS, ...options })
 }
 
 async function connectNodeRedis (t: Test, port: number, options: object = {}): Promise<RedisClient> {
-  const client = createClient({ socket: { port }, disableOfflineQueue: true, ...options })
-  client.on('error', () => {})
-  t.teardown(() => client.destroy())
-  await client.connect()
-  return client
+  return await nodeRedisOn(t, { socket: { port }, ...options })
 }
 
 /** Nothing ever comes again on a connection, and nothing tells of it: node-redis has no option that would notice while it sends. */
