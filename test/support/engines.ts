@@ -106,14 +106,21 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
   const server = await ownPostgresServer(t)
   if (server === null) return null
   const proxy = await tcpProxy(t, { port: server.port, host: '127.0.0.1' })
-  const { stop, start, snapshot } = server
+  const { url, stop, start, snapshot } = server
   const pools: pg.Pool[] = []
 
-  /** With a connection of its own past the proxy. */
-  async function withAdmin<T> (work: (admin: pg.Client) => Promise<T>): Promise<T> {
-    const admin = new pg.Client({ connectionString: server?.url })
+  /** A connection of its own past the proxy. */
+  async function connectAdmin (): Promise<pg.Client> {
+    const admin = new pg.Client({ connectionString: url })
     await admin.connect()
-    return await work(admin).finally(() => admin.end())
+    return admin
+  }
+
+  /** Such a connection that holds the table until it ends. */
+  async function holdTable (): Promise<pg.Client> {
+    const admin = await connectAdmin()
+    await admin.query('BEGIN; LOCK TABLE auth_sessions')
+    return admin
   }
 
   return {
@@ -138,9 +145,7 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
       ...lostWithoutAWord(proxy),
       'its backends are terminated at work': {
         async strike () {
-          const admin = new pg.Client({ connectionString: server.url })
-          await admin.connect()
-          await admin.query('BEGIN; LOCK TABLE auth_sessions')
+          const admin = await holdTable()
           const over = new AbortController()
           const terminating = terminateWaiting(admin, over.signal)
           return async () => {
@@ -152,9 +157,7 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
       },
       'another transaction holds the table': {
         async strike () {
-          const admin = new pg.Client({ connectionString: server.url })
-          await admin.connect()
-          await admin.query('BEGIN; LOCK TABLE auth_sessions')
+          const admin = await holdTable()
           return () => admin.end()
         }
       },
@@ -167,11 +170,16 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
       'it may only read, as a standby': {
         reads: true,
         async strike () {
-          const readOnly = (value: string) => withAdmin(async admin => {
-            await admin.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`)
-            await admin.query('SELECT pg_reload_conf()')
+          const readOnly = async (value: string) => {
+            const admin = await connectAdmin()
+            try {
+              await admin.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`)
+              await admin.query('SELECT pg_reload_conf()')
+            } finally {
+              await admin.end()
+            }
             await Promise.all(pools.map(pool => untilShown(pool, 'default_transaction_read_only', value)))
-          })
+          }
           await readOnly('on')
           return () => readOnly('off')
         }
