@@ -2,13 +2,13 @@ import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chown, cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { arch, platform, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { type Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import root, { type Test } from 'tap'
+import { freePort } from './free-port.js'
 
 const run = promisify(execFile)
 
@@ -232,13 +232,4 @@ function untilReady (log: Readable): Promise<void> {
     })
     log.on('close', () => reject(new Error('the server ended at once')))
   })
-}
-
-async function freePort (): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo // it listens on TCP
-  listener.close()
-  await once(listener, 'close')
-  return port
 }

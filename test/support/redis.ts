@@ -2,13 +2,13 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Readable, type Writable } from 'node:stream'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { createClient, createCluster, type RedisClientOptions } from 'redis'
 import root, { type Test } from 'tap'
+import { freePort } from './free-port.js'
 
 /** Without an option that ioredis does not take as undefined. */
 type IoredisOptions = Omit<RedisOptions, 'replyMapping'>
@@ -179,7 +179,7 @@ async function startServer (t: Test, ...settings: string[]): Promise<OwnRedisSer
 }
 
 async function startClusterNode (t: Test): Promise<{ port: number, stop: () => Promise<void> }> {
-  const port = await freePort()
+  const port = await freePort(55_536) // its second port is 10,000 higher
   const keeper = await launch(await mkdtemp(HOMES), '--port', String(port), '--bind', '127.0.0.1', '--cluster-enabled', 'yes')
   const stop = () => end(keeper)
   t.teardown(stop)
@@ -222,14 +222,4 @@ async function end (keeper: Keeper, lastWords = ''): Promise<void> {
   keeper.ref()
   keeper.stdin.end(lastWords)
   if (keeper.exitCode === null && keeper.signalCode === null) await once(keeper, 'exit')
-}
-
-/** Below that of a cluster's second port, which is 10,000 higher. */
-async function freePort (): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo // it listens on TCP
-  listener.close()
-  await once(listener, 'close')
-  return port < 55_536 ? port : await freePort()
 }
