@@ -63,10 +63,11 @@ export async function ownPostgresServer (t: Test): Promise<OwnPostgresServer | n
   }
 }
 
-async function startOwnServer (t: Test, { program, data, owner, home }: Cluster): Promise<OwnPostgresServer> {
+async function startOwnServer (t: Test, cluster: Cluster): Promise<OwnPostgresServer> {
+  const { data } = cluster
   const port = await freePort()
   // Whatever was answered is in a file by then, so that only a loss of power could lose it.
-  const start = () => launch({ program, data, owner, home }, port, 'synchronous_commit=on')
+  const start = () => launch(cluster, port, 'synchronous_commit=on')
   const copy = `${data}-snapshot`
   let stop: ((keepData: boolean) => Promise<void>) | undefined = await start()
   const server: OwnPostgresServer = {
