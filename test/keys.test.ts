@@ -5,7 +5,7 @@ import refreshCookie, { memoryStore, type Duration, type KeyOptions, type Refres
 import { claimsOf } from './http/forge.js'
 import { exactly } from './support/exactly.js'
 import { ALGORITHMS, generateKey, generatePair } from './support/keys.js'
-import { forget, loggedIn, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from './support/server.js'
+import { forget, joseHeaderOf, loggedIn, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from './support/server.js'
 
 const OLD = generateKey('ES256', 'old')
 const NEW = generateKey('EdDSA', 'new')
@@ -18,10 +18,6 @@ function cookieOf (answer: Answer): string {
   return pair.slice(0, pair.indexOf(';'))
 }
 
-function headerOf (token: string | null | undefined): Record<string, unknown> {
-  return JSON.parse(Buffer.from(String(token).split('.')[0] ?? '', 'base64url').toString())
-}
-
 /** The status of a request with an access token. */
 async function me ({ app }: Pick<TestServer, 'app'>, token: string | null): Promise<number> {
   return (await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode
@@ -30,9 +26,9 @@ async function me ({ app }: Pick<TestServer, 'app'>, token: string | null): Prom
 t.test('every algorithm signs and verifies with the key that the app gives', async t => {
   for (const algorithm of ALGORITHMS) {
     const { ada } = await loggedIn(t, { keys: [generateKey(algorithm, 'k1').signs] })
-    t.strictSame(headerOf(ada.accessToken), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
+    t.strictSame(joseHeaderOf(ada.accessToken), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
     t.equal((await ada.get('/me')).statusCode, 200, algorithm)
-    t.match(headerOf(ada.cookie()), { alg: 'HS256', typ: 'rt+jwt' }, 'refresh tokens are our own')
+    t.match(joseHeaderOf(ada.cookie()), { alg: 'HS256', typ: 'rt+jwt' }, 'refresh tokens are our own')
   }
 })
 
@@ -44,11 +40,11 @@ t.test('one key signs and several verify, each its own tokens alone', async t =>
   const [keysOfOne = []] = rings
   const s = await server(t, { keys: keysOfOne })
   for (const token of tokens) {
-    t.equal(await me(s, token), 200, String(headerOf(token)['alg']))
+    t.equal(await me(s, token), 200, String(joseHeaderOf(token)['alg']))
     const [, payload, signature] = String(token).split('.')
-    for (const kid of ALGORITHMS.filter(other => other !== headerOf(token)['kid'])) {
-      for (const alg of [kid, headerOf(token)['alg']]) {
-        const header = Buffer.from(JSON.stringify({ ...headerOf(token), alg, kid })).toString('base64url')
+    for (const kid of ALGORITHMS.filter(other => other !== joseHeaderOf(token)['kid'])) {
+      for (const alg of [kid, joseHeaderOf(token)['alg']]) {
+        const header = Buffer.from(JSON.stringify({ ...joseHeaderOf(token), alg, kid })).toString('base64url')
         t.equal(await me(s, `${header}.${payload}.${signature}`), 401, `as ${kid} and ${alg}`)
       }
     }
@@ -175,7 +171,7 @@ t.test('keys and secrets change while two instances serve a thousand sessions, a
       if (answer.statusCode !== 200 || answer.json().access_token === undefined) continue
       browser.jar.store(answer.headers['set-cookie'])
       browser.accessToken = answer.json().access_token
-      signedBy.add(headerOf(browser.accessToken)['kid'])
+      signedBy.add(joseHeaderOf(browser.accessToken)['kid'])
     }
   }
 
@@ -259,7 +255,7 @@ t.test('a token of a key that another instance has just read waits until it is r
     s.keys = [NEW.signs]
     await one.app.reloadKeys()
     const { access_token: token } = (await one.app.inject({ method: 'POST', url: '/enter' })).json()
-    t.equal(headerOf(token)['kid'], 'new')
+    t.equal(joseHeaderOf(token)['kid'], 'new')
     t.equal((await two.app.inject(request(token))).statusCode, 200, way)
   }
 })

@@ -206,7 +206,16 @@ export function sessionOf (browser: Browser): string {
   return String(payloadOf(browser.cookie())['sid'])
 }
 
+/** The header of a token, unverified. */
+export function joseHeaderOf (token: string | null | undefined): Record<string, unknown> {
+  return partOf(token, 0)
+}
+
 /** The payload of a token, unverified. */
-export function payloadOf (token: string | undefined): Record<string, unknown> {
-  return JSON.parse(Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString())
+export function payloadOf (token: string | null | undefined): Record<string, unknown> {
+  return partOf(token, 1)
+}
+
+function partOf (token: string | null | undefined, nth: number): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token?.split('.')[nth] ?? '', 'base64url').toString())
 }
