@@ -7,8 +7,8 @@ import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
 import { type User } from '../../lib/core/user.js'
 import { AuthError } from '../../lib/errors.js'
 import { exactly } from '../support/exactly.js'
+import { userTable } from '../support/user-table.js'
 import { fastPasswords } from './fast-passwords.js'
-import { userTable } from './user-table.js'
 
 const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
 const PASSWORD = 'correct horse'
@@ -72,7 +72,7 @@ t.test('signup', async t => {
     const { signup, login } = app(users)
 
     await signup({ ...ADA, username: ' ada\uff20example.com ' })
-    t.strictSame([...users.rows.keys()], ['ada@example.com'])
+    t.strictSame([...users.byName.keys()], ['ada@example.com'])
     t.equal((await login({ ...ADA, username: 'ada@example.com ' })).id, 1)
     await t.rejects(signup({ ...ADA, username: 'ada@example.com' }), { code: 'FST_AUTH_USERNAME_TAKEN' })
   })
@@ -212,7 +212,7 @@ t.test('login', async t => {
     const users = new Repository()
     const { signup, login } = app(users)
     await signup(ADA)
-    users.table.rows.set('ada', { id: 1, username: 'ada', passwordHash: await weakHash() })
+    users.table.byName.set('ada', { id: 1, username: 'ada', passwordHash: await weakHash() })
     t.equal((await login(ADA)).id, 1)
     t.equal(users.table.replaced.length, 1)
   })
@@ -260,7 +260,7 @@ t.test('a login replaces a weak hash', async t => {
       await login(ADA)
       await login(ADA)
 
-      t.match(users.rows.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1$')
+      t.match(users.byName.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1$')
       t.strictSame(work.verified, [old, ...users.replaced])
       t.equal(work.hashes, 1)
       t.strictSame(warnings, [])
@@ -276,7 +276,7 @@ t.test('a login replaces a weak hash', async t => {
       const { login, warnings } = app(users, { pepper: { current: 'k2', keys: KEYS }, verifyLegacy: (_hash, password) => password === PASSWORD })
       await login(ADA)
 
-      t.match(users.rows.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1,keyid=azI$')
+      t.match(users.byName.get('ada')?.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1,keyid=azI$')
       t.equal(users.replaced.length, 1)
       t.equal((await login(ADA)).id, 1)
       t.equal(users.replaced.length, 1)
@@ -292,7 +292,7 @@ t.test('a login replaces a weak hash', async t => {
 
     t.ok(answers.every(({ id }) => id === 1))
     t.equal(users.replaced.length, 1)
-    t.equal(users.rows.get('ada')?.passwordHash, users.replaced[0])
+    t.equal(users.byName.get('ada')?.passwordHash, users.replaced[0])
   })
 
   t.test('but not one that was changed meanwhile', async t => {
@@ -303,13 +303,13 @@ t.test('a login replaces a weak hash', async t => {
       ...users,
       async findByUsername (username) {
         const user = await users.findByUsername(username)
-        users.rows.set('ada', changed)
+        users.byName.set('ada', changed)
         return user
       }
     })
 
     t.equal((await login(ADA)).passwordHash, old)
-    t.equal(users.rows.get('ada'), changed)
+    t.equal(users.byName.get('ada'), changed)
     t.strictSame(warnings, [])
   })
 
@@ -344,11 +344,10 @@ t.test('somebody who is logged in', async t => {
   /** Ada with her password, and what she can do in a session. */
   async function session (row: Partial<User> = {}) {
     const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, COST), ...row } })
-    const findById = (sub: string): User | null => [...users.rows.values()].find(({ id }) => String(id) === sub) ?? null
     const { passwords } = fastPasswords()
     const events: AuthEvent[] = []
     const context: RequestContext = { userAgent: null, ip: null, get bounded () { return startDeadline({ call: 2, request: 3 }) }, emit: event => { events.push(event) } }
-    const { reauthenticate, changePassword } = createAccounts({ users: { ...users, findById }, passwords })
+    const { reauthenticate, changePassword } = createAccounts({ users, passwords })
     if (reauthenticate === undefined || changePassword === undefined) throw new Error('this app can do neither')
     return {
       users,
@@ -377,7 +376,7 @@ t.test('somebody who is logged in', async t => {
     const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
     t.strictSame([users.replaced, events], [[], []])
     await commit()
-    t.equal(await passwords.verify(users.rows.get('ada')?.passwordHash ?? null, 'violet umbrella'), true)
+    t.equal(await passwords.verify(users.byName.get('ada')?.passwordHash ?? null, 'violet umbrella'), true)
     t.strictSame(events, [{ type: 'password_changed', subject: '1' }])
   })
 
@@ -390,7 +389,7 @@ t.test('somebody who is logged in', async t => {
   t.test('is refused when it was changed meanwhile', async t => {
     const { reauthenticate, changePassword, users, events } = await session()
     const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
-    users.rows.set('ada', { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) })
+    users.byName.set('ada', { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) })
     await t.rejects(commit(), INVALID)
     t.strictSame(events, [])
   })

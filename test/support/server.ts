@@ -1,12 +1,14 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import { type Test } from 'tap'
-import refreshCookie, { allowWeakHashing, memoryStore, type AuthEvent, type RefreshCookieOptions, type User, type Users } from '../../lib/index.js'
+import refreshCookie, { allowWeakHashing, memoryStore, type AuthEvent, type RefreshCookieOptions } from '../../lib/index.js'
 import { type Clock } from '../../lib/core/time.js'
 import { cookieJar, type CookieJar } from './cookie-jar.js'
 import { fakeClock, type FakeClock } from './fake-clock.js'
 import { faultyStore, type FaultyStore } from './faulty-store.js'
+import { userTable, type UserTable } from './user-table.js'
 
 export { START } from './fake-clock.js'
+export { userTable, type UserTable } from './user-table.js'
 
 /** A secret that no rule refuses. */
 export const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
@@ -23,55 +25,6 @@ export interface TestClock extends Clock, Pick<FakeClock, 'wait'> {}
 export function testClock (): TestClock {
   const { now, wait } = fakeClock()
   return Object.assign(now, { wait })
-}
-
-/** The app's user table, in memory. */
-export interface UserTable extends Required<Users> {
-  readonly byName: Map<string, User>
-  /** Which functions were called, in order; empty it to count anew. */
-  readonly calls: string[]
-  /** Changes columns of a person's row. */
-  change (username: string, columns: Partial<User>): void
-}
-
-export function userTable (): UserTable {
-  const byName = new Map<string, User>()
-  const calls: string[] = []
-  const byId = (id: string) => [...byName.values()].find(user => String(user.id) === id) ?? null
-
-  function change (username: string, columns: Partial<User>): void {
-    const user = byName.get(username)
-    if (user === undefined) throw new Error(`there is no user ${username}`)
-    byName.set(username, { ...user, ...columns })
-  }
-
-  return {
-    byName,
-    calls,
-    change,
-    async findByUsername (username) {
-      calls.push('findByUsername')
-      return byName.get(username) ?? null
-    },
-    async findById (sub) {
-      calls.push('findById')
-      return byId(sub)
-    },
-    async create ({ username, passwordHash }) {
-      calls.push('create')
-      if (byName.has(username)) return null
-      const user = { id: byName.size + 1, username, passwordHash }
-      byName.set(username, user)
-      return user
-    },
-    async updatePasswordHash (id, newHash, oldHash) {
-      calls.push('updatePasswordHash')
-      const user = byId(String(id))
-      if (user?.passwordHash !== oldHash) return false
-      change(user.username, { passwordHash: newHash })
-      return true
-    }
-  }
 }
 
 /** A reply as a test sees it. */
