@@ -5,11 +5,11 @@ import { type Seconds } from '../core/time.js'
 /** How much password work may be under way and waiting. */
 export interface PasswordQueueOptions {
   /** Jobs at once. libuv has 4 threads by default, and files and DNS need some of them. */
-  readonly concurrency?: number | undefined
+  readonly concurrency: number
   /** Jobs that may wait for their turn. */
-  readonly waiting?: number | undefined
+  readonly waiting: number
   /** The longest wait for a turn. */
-  readonly maxWait?: Seconds | undefined
+  readonly maxWait: Seconds
 }
 
 /** Takes turns. */
@@ -25,7 +25,7 @@ export interface PasswordQueue {
  * A bounded queue, so that a flood of logins neither fills the memory nor stalls everything else that
  * uses libuv's threads (measured: 60 unqueued hashes delayed an unrelated file read by 5 s).
  */
-export function createPasswordQueue ({ concurrency = 2, waiting = 50, maxWait = 5 }: PasswordQueueOptions = {}): PasswordQueue {
+export function createPasswordQueue ({ concurrency, waiting, maxWait }: PasswordQueueOptions): PasswordQueue {
   const waiters = new Set<() => void>()
   let running = 0
 

@@ -234,7 +234,7 @@ t.test('login', async t => {
   })
 
   t.test('is a 503 when too many log in, without a word on the credentials', async t => {
-    const { login, events } = app(userTable(), { queue: { concurrency: 0, waiting: 0 } })
+    const { login, events } = app(userTable(), { queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(login(ADA), { code: 'FST_AUTH_BUSY', statusCode: 503 })
     t.strictSame(events, [])
   })

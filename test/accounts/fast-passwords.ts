@@ -19,7 +19,7 @@ export const FAST: PasswordsOptions = {
   contextWords: [],
   verifyLegacy: undefined,
   pepper: undefined,
-  queue: {},
+  queue: { concurrency: 2, waiting: 50, maxWait: 5 },
   timeouts: { call: 2, request: 3 }
 }
 

@@ -222,7 +222,7 @@ t.test('a hash that another system made', async t => {
   })
 
   t.test('waits for its turn as all password work does', async t => {
-    const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0 } })
+    const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
     t.strictSame(asked, [])
   })
@@ -235,7 +235,7 @@ t.test('a hash that another system made', async t => {
 t.test('hashing and verifying share one queue', async t => {
   let finish = () => {}
   const gate = new Promise<void>(resolve => { finish = resolve })
-  const { passwords } = fastPasswords({ queue: { concurrency: 1, waiting: 1 } }, {
+  const { passwords } = fastPasswords({ queue: { concurrency: 1, waiting: 1, maxWait: 5 } }, {
     async hash () {
       await gate
       return 'a hash'
