@@ -42,14 +42,14 @@ export interface AccountsOptions {
   readonly users: Users
   readonly passwords: Passwords
   /** How requests call the username; for messages alone. */
-  readonly usernameField?: string | undefined
+  readonly usernameField: string
   /** Told of what an operator should look at; `err` is the name that loggers write a whole error under. Must not throw. */
   readonly warn?: ((message: string, details: { readonly subject: string, readonly err?: unknown }) => void) | undefined
 }
 
 /** Builds signup and login from what `users` gives. */
 export function createAccounts (options: AccountsOptions): Accounts {
-  const { users, passwords, usernameField = 'username', warn = () => {} } = options
+  const { users, passwords, usernameField, warn = () => {} } = options
   // Bound, since `users` may be an instance of a class.
   const create = users.create?.bind(users)
   const findByUsername = users.findByUsername?.bind(users)

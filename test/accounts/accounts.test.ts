@@ -21,7 +21,7 @@ function app (users: AccountsOptions['users'], options: Parameters<typeof fastPa
   const events: AuthEvent[] = []
   const warnings: Array<{ subject: string, err?: unknown }> = []
   const { passwords, work } = fastPasswords(options)
-  const accounts = createAccounts({ users, passwords, warn: (_message, details) => { warnings.push(details) }, ...options })
+  const accounts = createAccounts({ users, passwords, usernameField: 'username', warn: (_message, details) => { warnings.push(details) }, ...options })
   const context: RequestContext = { userAgent: null, ip: null, get bounded () { return startDeadline({ call: 2, request: 3 }) }, emit: event => { events.push(event) } }
 
   return {
@@ -47,7 +47,7 @@ async function weakHash (): Promise<string> {
 t.test('signup and login exist only if the app\'s users give what they need', async t => {
   const { passwords } = fastPasswords()
   const { findByUsername, create, updatePasswordHash } = userTable()
-  const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords }))
+  const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, usernameField: 'username' }))
 
   t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login', 'changePassword'])
   t.strictSame(abilities({ findByUsername }), ['login'])
@@ -347,7 +347,7 @@ t.test('somebody who is logged in', async t => {
     const { passwords } = fastPasswords()
     const events: AuthEvent[] = []
     const context: RequestContext = { userAgent: null, ip: null, get bounded () { return startDeadline({ call: 2, request: 3 }) }, emit: event => { events.push(event) } }
-    const { reauthenticate, changePassword } = createAccounts({ users, passwords })
+    const { reauthenticate, changePassword } = createAccounts({ users, passwords, usernameField: 'username' })
     if (reauthenticate === undefined || changePassword === undefined) throw new Error('this app can do neither')
     return {
       users,
