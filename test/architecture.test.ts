@@ -28,7 +28,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/', 'http/grant.ts'] },
   'open-keys.ts': { uses: ['core/', 'http/jwks.ts'], usesTypesOf: ['options.ts', 'http/'], packages: ['fastify'] },
-  'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'open-keys.ts', 'http/', 'errors.ts'], packages: ['fastify', 'fastify-plugin'] },
+  'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'open-keys.ts', 'http/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['core/', 'http/', 'options.ts'] }
 }
 
@@ -71,6 +71,19 @@ t.test('a part imports only what the table allows it', async t => {
     .filter(imported => !mayImport(path, imported))
     .map(({ target, typesOnly }) => `${path} → ${target}${typesOnly ? ' (types)' : ''}`))
   t.same(wrong, [])
+})
+
+t.test('every permission is used', async t => {
+  const unused = Object.entries(PARTS).flatMap(([part, { uses = [], usesTypesOf = [], packages = [] }]) => {
+    const imports = sources.filter(({ path }) => holds(part, path)).flatMap(source => source.imports)
+    const without = (allowed: readonly string[], used: readonly Import[]) => allowed.filter(one => !used.some(({ target }) => holds(one, target)))
+    return [
+      ...without(uses, imports.filter(({ typesOnly }) => !typesOnly)),
+      ...without(usesTypesOf, imports.filter(({ typesOnly }) => typesOnly)),
+      ...without(packages, imports)
+    ].map(one => `${part} → ${one}`)
+  })
+  t.same(unused, [])
 })
 
 t.test('no file reaches itself by its imports, those of types included', async t => {
