@@ -6,7 +6,7 @@ const NO_CHALLENGE = undefined
 const LOG_IN = 'Bearer realm="api"'
 const BAD_TOKEN = 'Bearer realm="api", error="invalid_token"'
 
-/** DESIGN of the wire: what every client is written against. */
+/** The status and the challenge of every code: what clients are written against. */
 const TABLE: Record<AuthErrorCode, readonly [status: number, challenge: string | undefined]> = {
   FST_AUTH_ACCESS_TOKEN_MISSING: [401, LOG_IN],
   FST_AUTH_ACCESS_TOKEN_INVALID: [401, BAD_TOKEN],

@@ -23,7 +23,7 @@ export interface Use {
   readonly backAfter?: Seconds
 }
 
-/** The honest people of DESIGN's table. */
+/** The honest people of the table that the simulation prints. */
 export const USES: Record<string, Use> = {
   '3 tabs, perfect network': { tabs: 3, network: PERFECT },
   '8 tabs, bad network': { tabs: 8, network: BAD },
