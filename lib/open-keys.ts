@@ -4,7 +4,7 @@ import { type RequestContext } from './core/events.js'
 import { createKeySource, type KeySource } from './core/key-source.js'
 import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings } from './core/keys.js'
 import { fetchJwks, hasPublicKeys } from './http/jwks.js'
-import { type PublicKeys } from './http/routes/jwks.js'
+import { type PublicKeys } from './http/routes/route.js'
 import { type RefreshCookieOptions, type Settings } from './options.js'
 
 /** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */

@@ -12,6 +12,7 @@ import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
 import { type FormatGrant, type Grant, type GrantContext } from './http/grant.js'
+import { type RouteName } from './http/routes/route.js'
 import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, source, text, type Checked } from './option-checks.js'
 import { clock, cookieName, cookiePath, domain, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
@@ -183,9 +184,6 @@ export interface RateLimit {
   max: number
   per: Duration
 }
-
-/** The routes that exist when what they need is there. */
-export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
 
 const DAY = 86_400
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { memoryStore } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
 import { FAST_HASHING, forget, loggedIn, PASSWORD, payloadOf, server, sessionOf, setCookies, START, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
@@ -267,6 +268,39 @@ t.test('a new login', async t => {
     await ada.login('ada', { password: 'wrong password' })
     t.match(await ada.refresh(), { statusCode: 200 })
   })
+})
+
+t.test('what changes while a login is on its way', async t => {
+  const MEANWHILE: Readonly<Record<string, readonly [change: (s: LoggedIn) => Promise<unknown>, status: number]>> = {
+    'the password, which ends every session that is there': [async ({ app, users }) => {
+      users.change('ada', { passwordHash: await app.passwords.hash('another good password') })
+      await app.sessions.revokeAll('1')
+    }, 401],
+    'the hash alone, by another login that made it stronger': [async ({ app, users }) => {
+      users.change('ada', { passwordHash: await app.passwords.hash(PASSWORD) })
+    }, 200],
+    'whether the user may log in': [async ({ users }) => users.change('ada', { disabled: true }), 401],
+    'whether there is such a user': [async ({ users }) => users.byName.delete('ada'), 401],
+    'whose name it is': [async ({ users }) => users.change('ada', { id: 2 }), 401]
+  }
+  for (const [what, [change, status]] of Object.entries(MEANWHILE)) {
+    t.test(what, async t => {
+      const store = memoryStore()
+      let meanwhile = async (): Promise<unknown> => undefined
+      const create: typeof store.create = async session => {
+        await meanwhile()
+        await store.create(session)
+      }
+      const s = await loggedIn(t, { store: { ...store, create } })
+      meanwhile = async () => await change(s)
+      const answer = await s.browser().login('ada')
+      t.equal(answer.statusCode, status)
+      t.equal(setCookies(answer).length, status === 200 ? 1 : 0)
+      if (status === 401) t.match(answer.json(), WRONG)
+      const others = (await store.list('1')).filter(({ id }) => id !== sessionOf(s.ada))
+      t.equal(others.length, status === 200 ? 1 : 0)
+    })
+  }
 })
 
 t.test("with usernameField 'email'", async t => {

@@ -26,6 +26,11 @@ export interface Accounts {
    */
   readonly login?: (credentials: Credentials, context: RequestContext) => Promise<User>
   /**
+   * Whether credentials still prove a user whom they have just proven; there where `login` is. A change of password ends
+   * the sessions that it finds, so a login that was on its way asks once its own is there.
+   */
+  readonly stillProves?: (credentials: Credentials, user: User, context: RequestContext) => Promise<boolean>
+  /**
    * The user of a session that is under way, if the password proves them once more; needs `findById`. Throws
    * FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
@@ -58,7 +63,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   return {
     ...(create !== undefined && { signup: signupWith(create) }),
-    ...(findByUsername !== undefined && { login: loginWith(findByUsername) }),
+    ...(findByUsername !== undefined && { login: loginWith(findByUsername), stillProves: stillProvesWith(findByUsername) }),
     ...(findById !== undefined && { reauthenticate: reauthenticateWith(findById) }),
     ...(updatePasswordHash !== undefined && { changePassword: changePasswordWith(updatePasswordHash) })
   }
@@ -82,6 +87,16 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const name = normaliseUsername(username)
       const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
       return await proven(user, password, context)
+    }
+  }
+
+  function stillProvesWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['stillProves']> {
+    return async function stillProves ({ username, password }, { id, passwordHash }, context) {
+      const name = normaliseUsername(username)
+      const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
+      if (user === null || user.disabled || String(user.id) !== String(id)) return false
+      // Another login may have replaced the hash by a stronger one of the same password.
+      return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password)
     }
   }
 

@@ -42,6 +42,8 @@ export interface LoginOptions {
   readonly remember?: boolean | undefined
   /** The user, where the caller has just loaded it. */
   readonly user?: User | undefined
+  /** Asked once the session is there: whether who logs in is still proven. If not, the session ends, and the login is refused. */
+  readonly stillProven?: (() => Promise<boolean>) | undefined
   /** A refresh token that the browser held before: its session is replaced if it is the same subject's. */
   readonly replaces?: string | undefined
 }
@@ -54,7 +56,7 @@ export interface LoggedIn extends Issued {
 
 /** What can be done with sessions: by requests, by their owner, by an administrator. */
 export interface Sessions {
-  /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
+  /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<LoggedIn>
   /**
    * Ends the session that a login took the place of. To be called when the reply is out: a browser whose reply is lost
@@ -228,7 +230,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   /** Starts a session; the one that this browser held, if any, does not count any more. */
-  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<LoggedIn> {
+  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const work = begin(context)
     const owner = user ?? await findUser(subject, work)
@@ -238,6 +240,10 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
     await work.bounded(() => store.create(session))
+    if (stillProven !== undefined && !await stillProven()) {
+      await end(session, 'password_changed', work)
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+    }
     context.emit({ type: 'login', subject, sessionId: session.id })
     if (limit !== undefined) await endOldest(session, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }

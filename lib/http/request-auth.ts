@@ -149,9 +149,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return await this.#start(subjectOf(subject), { claims: options.claims, remember: options.remember })
   }
 
-  /** As `login`, for a user whom the accounts have just loaded. */
-  async loginUser (user: User, remember: boolean | undefined): Promise<Grant> {
-    return await this.#start(subjectOf(user.id), { user, remember })
+  /** As `login`, for a user whom the accounts have just loaded; `stillProven` as in `LoginOptions`. */
+  async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<Grant> {
+    return await this.#start(subjectOf(user.id), { user, remember, stillProven })
   }
 
   /** Notes that the person has just been proven; the same session goes on. */

@@ -49,8 +49,8 @@ t.test('signup and login exist only if the app\'s users give what they need', as
   const { findByUsername, create, updatePasswordHash } = userTable()
   const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, usernameField: 'username' }))
 
-  t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login', 'changePassword'])
-  t.strictSame(abilities({ findByUsername }), ['login'])
+  t.strictSame(abilities({ findByUsername, create, updatePasswordHash }), ['signup', 'login', 'stillProves', 'changePassword'])
+  t.strictSame(abilities({ findByUsername }), ['login', 'stillProves'])
   t.strictSame(abilities({ create }), ['signup'])
   t.strictSame(abilities({ findById: async () => null }), ['reauthenticate'])
   t.strictSame(abilities({ updatePasswordHash }), ['changePassword'])

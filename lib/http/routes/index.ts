@@ -6,25 +6,34 @@ import { handleError } from '../error-handler.js'
 import { describeRoute } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
 import { accessTokenScheme } from '../security-schemes.js'
-import { jwksRoute, type PublicKeys } from './jwks.js'
+import { jwksRoute } from './jwks.js'
 import { loginRoute } from './login.js'
 import { logoutRoute } from './logout.js'
 import { passwordRoute } from './password.js'
 import { reauthenticateRoute } from './reauthenticate.js'
 import { refreshRoute } from './refresh.js'
-import { type RouteDependencies } from './route.js'
+import { type RegisterRoute, type RouteDependencies, type RouteName } from './route.js'
 import { sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
 
 /** Where the routes are, and whose requests they serve. */
 export interface RoutesOptions extends RouteDependencies {
-  readonly urls: Readonly<Record<'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks', string | false>>
+  /** False: that one is off. */
+  readonly urls: Readonly<Record<RouteName, string | false>>
   readonly origins: OriginPolicy
-  /** Whether the store can list a subject's sessions. */
-  readonly listable: boolean
-  /** What others may verify access tokens with. */
-  readonly publicKeys: PublicKeys | undefined
+}
+
+const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
+  signup: signupRoute,
+  login: loginRoute,
+  refresh: refreshRoute,
+  logout: logoutRoute,
+  sessions: sessionsRoutes,
+  password: passwordRoute,
+  reauthenticate: reauthenticateRoute,
+  verify: verifyRoute,
+  jwks: jwksRoute
 }
 
 /**
@@ -51,14 +60,8 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     route.config = Object.assign(route.config ?? {}, { swaggerTransform }, options.exempt)
   })
 
-  if (urls.signup !== false && accounts.signup !== undefined) signupRoute(scope, urls.signup, accounts.signup, options)
-  if (urls.login !== false && accounts.login !== undefined) loginRoute(scope, urls.login, accounts.login, options)
-  if (urls.refresh !== false) refreshRoute(scope, urls.refresh, options)
-  if (urls.logout !== false) logoutRoute(scope, urls.logout, options)
-  if (urls.sessions !== false && options.listable) sessionsRoutes(scope, urls.sessions, options)
-  if (urls.password !== false) passwordRoute(scope, urls.password, options)
-  if (urls.reauthenticate !== false && options.listable) reauthenticateRoute(scope, urls.reauthenticate, options)
-  if (urls.verify !== false) verifyRoute(scope, urls.verify, options)
-  if (urls.jwks !== false && options.publicKeys !== undefined) jwksRoute(scope, urls.jwks, options.publicKeys)
+  for (const [name, url] of Object.entries(urls)) {
+    if (url !== false) ROUTES[name as RouteName](scope, url, options) // Object.entries is typed string
+  }
   return any
 }

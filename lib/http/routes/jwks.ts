@@ -1,19 +1,12 @@
 import { type FastifyInstance } from 'fastify'
-import { type KeyRing } from '../../core/keys.js'
-import { type Seconds } from '../../core/time.js'
 import { jwksSchema, toJwks } from '../jwks.js'
 import { refusedByFastify } from '../openapi.js'
-import { TAGS, type RouteSchema } from './route.js'
-
-/** The keys that others may verify with. */
-export interface PublicKeys {
-  ring (): KeyRing
-  /** How long others may keep them. */
-  readonly maxAge: Seconds
-}
+import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `GET /jwks`: the public keys of access tokens (RFC 7517 section 5), for services that only verify. */
-export function jwksRoute (scope: FastifyInstance, url: string, { ring, maxAge }: PublicKeys): void {
+export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: RouteDependencies): void {
+  if (publicKeys === undefined) return
+  const { ring, maxAge } = publicKeys
   const schema: RouteSchema = {
     operationId: 'jwks',
     summary: 'The public keys that access tokens are verified with',

@@ -1,11 +1,12 @@
 import { type FastifyInstance } from 'fastify'
-import { type Accounts } from '../../accounts/accounts.js'
 import { readCredentials, readGrantForm, withUsernameField } from '../credentials.js'
 import { refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */
-export function loginRoute (scope: FastifyInstance, url: string, login: NonNullable<Accounts['login']>, { attempts, delivery, grantBody, usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, { accounts, attempts, delivery, grantBody, usernameField, authOf }: RouteDependencies): void {
+  const { login, stillProves } = accounts
+  if (login === undefined || stillProves === undefined) return
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
@@ -25,7 +26,9 @@ export function loginRoute (scope: FastifyInstance, url: string, login: NonNulla
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
-    const user = await attempts.login(username, auth, async () => await login({ username, password }, auth))
-    return await grantBody.of('login', await auth.loginUser(user, remember), auth)
+    const credentials = { username, password }
+    const user = await attempts.login(username, auth, async () => await login(credentials, auth))
+    const grant = await auth.loginUser(user, remember, async () => await stillProves(credentials, user, auth))
+    return await grantBody.of('login', grant, auth)
   })
 }

@@ -6,9 +6,9 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, listable, grantBody, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate } = accounts
-  if (reauthenticate === undefined) return
+  if (reauthenticate === undefined || !listable) return
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
     summary: 'Prove once more who is there',

@@ -1,11 +1,26 @@
-import { type FastifyRequest, type RouteShorthandOptions } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
 import { type Attempts } from '../../accounts/attempts.js'
 import { type SilentSignup } from '../../accounts/silent-signup.js'
+import { type KeyRing } from '../../core/keys.js'
+import { type Seconds } from '../../core/time.js'
 import { type OwnRoutes } from '../authenticate.js'
 import { type DeliveryDescription } from '../delivery.js'
 import { type GrantBody } from '../grant-body.js'
 import { type HttpRequestAuth } from '../request-auth.js'
+
+/** The routes that exist when what they need is there. */
+export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
+
+/** Registers a route, or several of one name, unless what they need is missing. */
+export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
+
+/** The keys that others may verify with. */
+export interface PublicKeys {
+  ring (): KeyRing
+  /** How long others may keep them. */
+  readonly maxAge: Seconds
+}
 
 /** What the routes are made of. */
 export interface RouteDependencies extends OwnRoutes {
@@ -21,6 +36,10 @@ export interface RouteDependencies extends OwnRoutes {
   /** What is answered with a grant. */
   readonly grantBody: GrantBody
   readonly usernameField: string
+  /** Whether the store can list a subject's sessions. */
+  readonly listable: boolean
+  /** What others may verify access tokens with. */
+  readonly publicKeys: PublicKeys | undefined
   /** The `request.auth` of a request. */
   authOf (request: FastifyRequest): HttpRequestAuth
 }

@@ -8,7 +8,8 @@ import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema }
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
 
 /** `GET /sessions`, `DELETE /sessions/:id` and `DELETE /sessions` (all others): a person's own sessions, nobody else's. */
-export function sessionsRoutes (scope: FastifyInstance, url: string, { authenticate, authOf }: RouteDependencies): void {
+export function sessionsRoutes (scope: FastifyInstance, url: string, { listable, authenticate, authOf }: RouteDependencies): void {
+  if (!listable) return
   const listSchema: RouteSchema = {
     operationId: 'listSessions',
     summary: 'The sessions of the caller, oldest first',

@@ -1,5 +1,4 @@
 import { type FastifyInstance } from 'fastify'
-import { type Accounts } from '../../accounts/accounts.js'
 import { credentialsSchema, readCredentials, withUsernameField } from '../credentials.js'
 import { noContent, refusals, refusedByFastify } from '../openapi.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
@@ -9,7 +8,9 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * 401 for an account that was made disabled, until somebody enables it.
  * Silent, it is 202 and nothing else for a free name and a taken one.
  */
-export function signupRoute (scope: FastifyInstance, url: string, signup: NonNullable<Accounts['signup']>, { attempts, grantBody, signupSilently, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, signupSilently, usernameField, authOf }: RouteDependencies): void {
+  const { signup } = accounts
+  if (signup === undefined) return
   const silent = signupSilently !== undefined
   const schema: RouteSchema = {
     operationId: 'signup',
