@@ -1,8 +1,9 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../core/issue.js'
 import { bearerToken } from './bearer.js'
+import { credentialsSchema, emptyBodySchema, loginSchema, refreshTokenSchema } from './bodies.js'
 import { type RefreshCookie } from './cookie.js'
-import { credentialsSchema, loginSchema, readGrantForm, refreshTokenSchema } from './credentials.js'
+import { readGrantForm } from './grant-form.js'
 import { grantSchema, grantWithRefreshTokenSchema } from './grant.js'
 import { type JsonSchema } from './json-schema.js'
 import { REFRESH_TOKEN_SCHEME, refreshCookieScheme, type SecurityScheme } from './security-schemes.js'
@@ -31,9 +32,6 @@ export interface DeliveryDescription {
   readonly login: typeof loginSchema | typeof credentialsSchema
   readonly grant: JsonSchema
 }
-
-/** The body of a route that takes none; `{}` is what some clients send for that. */
-export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const satisfies JsonSchema
 
 /** Browsers: in a cookie that no script sees. */
 export function deliverByCookie (cookie: RefreshCookie, cookieName: string): Delivery {

@@ -1,5 +1,4 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
-import { messageOf, statusOf, type AuthErrorCode } from '../errors.js'
 import { demandsAccessToken } from './authenticate.js'
 import { type JsonSchema } from './json-schema.js'
 import { ACCESS_TOKEN_SCHEME, type SecurityScheme } from './security-schemes.js'
@@ -46,51 +45,10 @@ function hasFields (body: unknown): boolean {
   return Object.keys(properties).length > 0
 }
 
-/** The response schemas of refusals, one for each status, naming its codes. */
-export function refusals (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
-  const statuses = [...new Set(codes.map(statusOf))]
-  return Object.fromEntries(statuses.map(status => [status, refusal(status, codes.filter(code => statusOf(code) === status))]))
-}
-
-/** An empty answer. */
-export function noContent (description: string): JsonSchema {
-  return { type: 'null', description }
-}
-
-/** What Fastify itself refuses before a handler runs, and the answer to what nobody foresaw. */
-export const refusedByFastify: Record<number, JsonSchema> = {
-  400: errorSchema('The body is not as described; the message names the field.'),
-  413: errorSchema('The body is too large.'),
-  415: errorSchema('The body is of another content type.'),
-  500: errorSchema('Something unforeseen.')
-}
-
 /** Marks a host's route that one of our hooks protects as needing an access token, so that Swagger UI sends it. */
 export function markProtected (route: RouteOptions): void {
   const hooks = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
   if (!hooks.some(hook => hook !== undefined && demandsAccessToken(hook))) return
   const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
   route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is @fastify/swagger's
-}
-
-/** Where Fastify refuses with the same status, its codes are possible too. */
-function refusal (status: number, codes: readonly AuthErrorCode[]): JsonSchema {
-  const meanings = codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n')
-  const others = refusedByFastify[status]
-  return others === undefined ? errorSchema(meanings, codes) : errorSchema(`${others['description']}\n${meanings}`)
-}
-
-/** Open to more properties: a host's own error handler may shape the body its own way. */
-function errorSchema (description: string, codes?: readonly AuthErrorCode[]): JsonSchema {
-  return {
-    type: 'object',
-    description,
-    properties: {
-      statusCode: { type: 'integer' },
-      code: { type: 'string', ...(codes && { enum: codes }) },
-      error: { type: 'string' },
-      message: { type: 'string' }
-    },
-    additionalProperties: true
-  }
 }

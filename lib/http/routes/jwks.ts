@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { jwksSchema, toJwks } from '../jwks.js'
-import { refusedByFastify } from '../openapi.js'
+import { refusedByFastify } from '../responses.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `GET /jwks`: the public keys of access tokens (RFC 7517 section 5), for services that only verify. */

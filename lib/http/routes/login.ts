@@ -1,6 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { readCredentials, readGrantForm, withUsernameField } from '../credentials.js'
-import { refusals, refusedByFastify } from '../openapi.js'
+import { readCredentials, withUsernameField } from '../bodies.js'
+import { readGrantForm } from '../grant-form.js'
+import { refusals, refusedByFastify } from '../responses.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */

@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { passwordSchema } from '../credentials.js'
+import { passwordSchema } from '../bodies.js'
 import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../openapi.js'
+import { refusals, refusedByFastify } from '../responses.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 

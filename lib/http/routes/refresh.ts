@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { refusals, refusedByFastify } from '../openapi.js'
+import { refusals, refusedByFastify } from '../responses.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 

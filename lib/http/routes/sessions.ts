@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { emptyBodySchema } from '../delivery.js'
+import { emptyBodySchema } from '../bodies.js'
 import { deviceSchema } from '../device.js'
-import { noContent, refusals, refusedByFastify } from '../openapi.js'
+import { noContent, refusals, refusedByFastify } from '../responses.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 

@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { credentialsSchema, readCredentials, withUsernameField } from '../credentials.js'
-import { noContent, refusals, refusedByFastify } from '../openapi.js'
+import { credentialsSchema, readCredentials, withUsernameField } from '../bodies.js'
+import { noContent, refusals, refusedByFastify } from '../responses.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**

@@ -46,6 +46,9 @@ export const refreshTokenSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
+/** The body of a route that takes none; `{}` is what some clients send for that. */
+export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const satisfies JsonSchema
+
 /** The body that asks whether an access token is good. */
 export const verifySchema = {
   type: 'object',
@@ -62,7 +65,7 @@ export const verifiedSchema = {
 } as const satisfies JsonSchema
 
 /** Who somebody says they are, and the proof. */
-export type Credentials = FromSchema<typeof loginSchema>
+export type LoginBody = FromSchema<typeof loginSchema>
 
 /** A body schema in which the username is called what the app calls it. */
 export function withUsernameField ({ properties: { username, ...others }, ...schema }: typeof loginSchema | typeof credentialsSchema, field: string): JsonSchema {
@@ -70,21 +73,7 @@ export function withUsernameField ({ properties: { username, ...others }, ...sch
 }
 
 /** The credentials of a validated body, whatever its username is called. */
-export function readCredentials (body: Record<string, unknown>, field: string): Credentials {
+export function readCredentials (body: Record<string, unknown>, field: string): LoginBody {
   const { [field]: username, ...others } = body
-  return { ...others, username } as Credentials // the schema has just been checked, under the app's name for one field
-}
-
-/**
- * The body that a form of OAuth2 stands for (RFC 6749 sections 4.3.2 and 6): `names` says what its fields are called
- * there. Fields of the standard that mean nothing here (scope, client_id, …) and unknown ones are ignored, and an empty
- * one was not sent (section 3.2); one sent twice is not, nor is another grant_type: null then.
- */
-export function readGrantForm (body: string, grantType: string, names: Readonly<Record<string, string>>): Record<string, string> | null {
-  const form = new URLSearchParams(body)
-  const sent = ['grant_type', ...Object.keys(names)].flatMap(name => form.getAll(name).map(value => [name, value] as const))
-  if (new Set(sent.map(([name]) => name)).size < sent.length) return null
-  const { grant_type: type = grantType, ...fields } = Object.fromEntries(sent.filter(([, value]) => value !== ''))
-  if (type !== grantType) return null
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [String(names[name]), value]))
+  return { ...others, username } as LoginBody // the schema has just been checked, under the app's name for one field
 }
