@@ -69,7 +69,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
 
   const delivery = settings.refreshToken.delivery === 'body'
     ? deliverByBody
-    : deliverByCookie(createRefreshCookie(settings.cookie, packages.serializeCookie), settings.cookie.name)
+    : deliverByCookie(createRefreshCookie(settings.cookie, packages.serializeCookie))
   const authOf = decorateRequest(fastify, { sessions, delivery, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, timeouts: settings.timeouts, audit, seekKey })
   const { hooks: { authenticateStrict, ...hooks }, ownRoutes } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
@@ -155,7 +155,7 @@ function buildAttempts ({ rateLimit: { redis, keyPrefix, ...limits }, users }: S
     limits,
     counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),
     findByUsername: users?.findByUsername?.bind(users),
-    warn: (message, details) => log.warn(details, `auth: ${message}`)
+    warn: warningsIn(log)
   })
 }
 
@@ -165,8 +165,11 @@ function silentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLog
 
 function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
   if (users === undefined) return {}
-  const warn = (message: string, details: object) => log.warn(details, `auth: ${message}`)
-  return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn })
+  return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn: warningsIn(log) })
+}
+
+function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {
+  return (message, details) => log.warn(details, `auth: ${message}`)
 }
 
 function administration (sessions: Sessions, context: RequestContext): SessionAdministration {

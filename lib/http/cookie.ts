@@ -16,6 +16,7 @@ export type SerializeCookie = (name: string, value: string, attributes: object) 
 
 /** The refresh cookie: the only place where its attributes are known. */
 export interface RefreshCookie {
+  readonly name: string
   /** Every different value that the request carries under our name, in its order. */
   read (request: FastifyRequest): string[]
   set (reply: FastifyReply, token: IssuedRefreshToken): void
@@ -29,6 +30,8 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
   const attributes = { ...where, httpOnly: true }
 
   return {
+    name,
+
     read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
     set (reply, { value, maxAge }) {

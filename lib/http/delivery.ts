@@ -34,8 +34,8 @@ export interface DeliveryDescription {
 }
 
 /** Browsers: in a cookie that no script sees. */
-export function deliverByCookie (cookie: RefreshCookie, cookieName: string): Delivery {
-  const scheme = refreshCookieScheme(cookieName)
+export function deliverByCookie (cookie: RefreshCookie): Delivery {
+  const scheme = refreshCookieScheme(cookie.name)
   return {
     read: request => cookie.read(request),
     give (reply, token) {
