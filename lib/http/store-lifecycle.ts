@@ -1,5 +1,5 @@
 import { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { startDeadline, type Timeouts } from '../core/deadline.js'
+import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type Revocations } from '../core/revocations.js'
 import { type SessionStore } from '../core/session.js'
@@ -30,7 +30,7 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
       hear(up)
       answered()
     })
-    await startDeadline(timeouts)(() => answer).catch(() => hear(false))
+    await atStart(timeouts)(() => answer).catch(() => hear(false))
   })
   fastify.addHook('onClose', async () => { await stop?.() })
 
@@ -42,10 +42,17 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
   }
 }
 
+/** Fastify stops a start whose hook takes ten seconds, and one of ours makes two calls. */
+const LONGEST_CALL: Seconds = 4
+
+function atStart ({ call, request }: Timeouts): Bounded {
+  return startDeadline({ call: Math.min(call, LONGEST_CALL), request })
+}
+
 /** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */
 async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
-    await startDeadline(timeouts)(open)
+    await atStart(timeouts)(open)
     return true
   } catch (error) {
     const { cause } = error as Error // an AuthError: nothing else leaves a deadline
@@ -62,7 +69,7 @@ const CLOCKS_DIFFER: Seconds = 2
 async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
   try {
     const before = clock()
-    const there = await startDeadline(timeouts)(storeNow)
+    const there = await atStart(timeouts)(storeNow)
     const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
     if (!(Math.abs(difference) > CLOCKS_DIFFER)) return
     const by = `${Math.abs(difference)} s ${difference > 0 ? 'ahead of' : 'behind'}`

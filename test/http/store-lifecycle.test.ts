@@ -69,6 +69,25 @@ t.test('a store that is away for the moment does not: it is warned about', async
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 })
 
+t.test('nor does one that hangs, however long calls may take', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { lines, stream } = keptLog(30)
+  let ask = (): void => {}
+  const asked = new Promise<void>(resolve => { ask = resolve })
+  const open = async (): Promise<never> => {
+    ask()
+    return await new Promise(() => {})
+  }
+  const app = await appOver({ ...memoryStore(), open }, stream, { timeouts: { call: '60s', request: '60s' } })
+  t.teardown(async () => { await app.close() })
+  const ready = app.ready()
+  await asked
+  mock.timers.tick(4000)
+  await ready
+  t.match(lines, exactly({ level: 40, msg: /^auth: the session store cannot be reached at start/ }))
+})
+
 const CLOCKS = [
   { here: START, there: START + 2.9, warning: null },
   { here: START + 0.9, there: START - 2, warning: null },
