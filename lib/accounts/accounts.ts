@@ -92,8 +92,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   function stillProvesWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['stillProves']> {
     return async function stillProves ({ username, password }, { id, passwordHash }, context) {
-      const name = normaliseUsername(username)
-      const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
+      const name = normaliseUsername(username) as string // by which the user has just been found
+      const user = await context.bounded(() => findByUsername(name)) ?? null
       if (user === null || user.disabled || String(user.id) !== String(id)) return false
       // Another login may have replaced the hash by a stronger one of the same password.
       return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password)

@@ -40,7 +40,7 @@ export interface RefreshClaims {
   readonly end: EpochSeconds
   /** False where the person asked not to be remembered: the cookie then ends with the browser. */
   readonly remember?: false
-  /** In the first token of a login only: the session that it took the place of, which the first refresh ends if it still lives. */
+  /** In the first token of a login only: the session that it took the place of, which the first refresh, or a logout, ends if it still lives. */
   readonly replaces?: string
 }
 

@@ -60,7 +60,7 @@ export interface Sessions {
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<LoggedIn>
   /**
    * Ends the session that a login took the place of. To be called when the reply is out: a browser whose reply is lost
-   * goes on with what it has. Where that call never comes, the first refresh of the new session ends it.
+   * goes on with what it has. Where that call never comes, the first refresh of the new session, or its logout, ends it.
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   endReplaced (subject: string, id: string, context: RequestContext): Promise<void>
@@ -120,7 +120,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       const work = begin(context)
       const { claims, signedByCurrentKey } = verifyRefresh(token, work)
       const app = await admit(claims, work)
-      if (claims.replaces !== undefined) await end({ id: claims.replaces, subject: claims.sub }, 'superseded', work)
+      await endReplacedBy(claims, work)
 
       const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
       const { session, outcome } = await settle(store, policy, presented, claimedSession(claims), work)
@@ -188,6 +188,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       if (claims === null) return false
       const ended = await context.bounded(() => store.revoke(claims.sid, 'logout'))
       if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+      await endReplacedBy(claims, begin(context))
       return true
     },
 
@@ -295,6 +296,11 @@ export function createSessions (options: SessionsOptions): Sessions {
     const ended = await bounded(() => store.revoke(session.id, reason))
     if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
     return ended
+  }
+
+  /** Ends the session that a login took the place of, where `endReplaced` never came to it. */
+  async function endReplacedBy ({ sub, replaces }: RefreshClaims, work: Work): Promise<void> {
+    if (replaces !== undefined) await end({ id: replaces, subject: sub }, 'superseded', work)
   }
 
   /** What a refresh token of ours says, expired or not; null for any other text. */

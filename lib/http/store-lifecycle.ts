@@ -24,7 +24,7 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
   let lost = false
 
   fastify.addHook('onReady', async () => {
-    let answered = (): void => {}
+    let answered!: () => void // assigned in the next line
     const answer = new Promise<void>(resolve => { answered = resolve })
     stop = store.subscribe?.(revocations.listener, up => {
       hear(up)

@@ -156,6 +156,19 @@ t.test('a store that fails or hangs while a replaced session ends: the first ref
   }
 })
 
+t.test('or its logout does', async t => {
+  for (const fault of FAULTS) {
+    const { c, ada } = await start(() => {})
+    const before = ada.copy()
+    c.store.faults.push(null, { ...fault, moment: 'before' })
+    await settled(ada.login('ada'))
+    c.store.faults.push(null, fault)
+    t.equal(await settled(ada.logout().catch(codeOf)), UNAVAILABLE)
+    await ada.logout()
+    t.equal(await before.refresh(), ENDED)
+  }
+})
+
 t.test('a store that fails or hangs when asked strictly, or to list or to end sessions', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
