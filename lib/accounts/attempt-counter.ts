@@ -11,8 +11,8 @@ export interface Limit {
 export interface AttemptCounter {
   /** Counts one more attempt. Resolves to how long the key has to wait if that was one too many, else to 0. */
   count (key: string): Promise<Seconds>
-  /** Takes back one attempt that was counted. */
-  giveBack (key: string): Promise<void>
+  /** Takes back one attempt that was counted. Resolves to how many of the key still are. */
+  giveBack (key: string): Promise<number>
   /** Begins anew. */
   forget (key: string): Promise<void>
 }
@@ -41,8 +41,12 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
     return await counter.count(key)
   }
 
-  async function giveBack (key: string): Promise<void> {
-    if (keys.has(key)) await counter.giveBack(key)
+  async function giveBack (key: string): Promise<number> {
+    if (!keys.has(key)) return 0
+    const left = await counter.giveBack(key)
+    // Attempts that cost nothing could otherwise push out those that did.
+    if (left <= 0) await forget(key)
+    return left
   }
 
   async function forget (key: string): Promise<void> {
@@ -70,7 +74,8 @@ function createCounter (limiter: RateLimiterAbstract, max: number): AttemptCount
       return counted.consumedPoints > max ? waitOf(counted) : 0
     },
     async giveBack (key) {
-      await limiter.reward(key)
+      const { consumedPoints } = await limiter.reward(key)
+      return consumedPoints
     },
     async forget (key) {
       await limiter.delete(key)

@@ -127,7 +127,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
   }
 
   /** Takes back an attempt that cost nothing. If that cannot be had, it stays counted: nobody is refused for it. */
-  async function giveBack (caller: RequestContext, ofAccount = async (): Promise<void> => {}): Promise<void> {
+  async function giveBack (caller: RequestContext, ofAccount: () => Promise<unknown> = async () => {}): Promise<void> {
     await reach(caller, () => Promise.all([perAddress.giveBack(addressKey(caller)), ofAccount()])).catch(() => {})
   }
 
@@ -161,9 +161,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
         if (wait > 0) await each(counter => counter.giveBack(key))
         return wait
       },
-      async giveBack (key) {
-        await each(counter => counter.giveBack(key))
-      },
+      giveBack: async key => Math.max(0, ...await each(counter => counter.giveBack(key))),
       async forget (key) {
         await each(counter => counter.forget(key))
       }

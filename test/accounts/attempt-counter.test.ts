@@ -12,7 +12,7 @@ async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
   t.equal(await counter.count('a'), 60)
   await counter.forget('a')
   t.strictSame([await counter.count('a'), await counter.count('a')], [0, 0], 'anew')
-  await counter.giveBack('a')
+  t.equal(await counter.giveBack('a'), 1)
   t.strictSame([await counter.count('a'), await counter.count('a'), await counter.count('a')], [0, 0, 60], 'and one more')
   await t.resolves(counter.forget('nobody'))
 }
@@ -55,9 +55,20 @@ t.test('in memory', async t => {
     for (const key of ['a', 'b', 'c', 'a', 'd']) await counter.count(key)
     const waits = await Promise.all(['c', 'a', 'd', 'b'].map(async key => await counter.count(key)))
     t.strictSame(waits, [60, 60, 60, 0])
-    await counter.giveBack('c')
+    t.equal(await counter.giveBack('c'), 0)
     t.equal(await counter.count('c'), 0, 'and what was forgotten is given nothing back')
     t.equal(await counter.count('c'), 60)
+  })
+
+  t.test('where an attempt that is given back pushes nobody out', async t => {
+    stopTime(t)
+    const counter = memoryCounter({ max: 1, per: 60 }, 3)
+    await counter.count('a')
+    for (let key = 0; key < 9; key++) {
+      await counter.count(`busy ${key}`)
+      t.equal(await counter.giveBack(`busy ${key}`), 0)
+    }
+    t.equal(await counter.count('a'), 60)
   })
 
   t.test('of ever more keys takes the memory of the last ones', async t => {
