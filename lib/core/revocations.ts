@@ -75,6 +75,7 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     async ask (id, isLive) {
       const asked = ++turn // before the answer, which may be older than a revocation that arrives in between
       if (!await isLive()) {
+        sessions.delete(id) // so that it is inserted at the end
         if (hasRoom()) sessions.set(id, now() + retain)
         return 'ended'
       }
@@ -86,6 +87,7 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     listener (revocation) {
       forget()
       const until = now() + retain
+      if ('id' in revocation) sessions.delete(revocation.id) // so that it is inserted at the end
       if (!hasRoom()) {
         fullUntil = until
       } else if ('id' in revocation) {

@@ -46,6 +46,18 @@ t.test('an entry is kept for as long as it can matter, and no longer', async t =
   t.equal(revocations.judge(token(60, 's2')), 'ended')
 })
 
+t.test('an entry that comes again keeps none of the others', async t => {
+  const { revocations, wait } = settled(10)
+  for (let nth = 0; nth < 40; nth++) {
+    revocations.listener({ id: 'again' })
+    revocations.listener({ id: `once ${nth}` })
+    await revocations.ask('asked again', ended)
+    wait(RETAIN / 2)
+    t.notOk(revocations.isFull())
+  }
+  t.equal(revocations.judge(token(0, 'again')), 'ended')
+})
+
 t.test('one entry ends everything that a subject held', async t => {
   const { revocations, wait } = settled()
   revocations.listener({ subject: 'ada', at: START })
