@@ -281,7 +281,8 @@ t.test('what changes while a login is on its way', async t => {
     }, 200],
     'whether the user may log in': [async ({ users }) => users.change('ada', { disabled: true }), 401],
     'whether there is such a user': [async ({ users }) => users.byName.delete('ada'), 401],
-    'whose name it is': [async ({ users }) => users.change('ada', { id: 2 }), 401]
+    'whose name it is': [async ({ users }) => users.change('ada', { id: 2 }), 401],
+    'whether users can be asked': [async ({ users }) => { users.byName.get = () => { throw new Error('away') } }, 503]
   }
   for (const [what, [change, status]] of Object.entries(MEANWHILE)) {
     t.test(what, async t => {

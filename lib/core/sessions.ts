@@ -241,13 +241,25 @@ export function createSessions (options: SessionsOptions): Sessions {
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
     await work.bounded(() => store.create(session))
-    if (stillProven !== undefined && !await stillProven()) {
-      await end(session, 'password_changed', work)
-      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
-    }
+    if (stillProven !== undefined) await demandProof(stillProven, session, work)
     context.emit({ type: 'login', subject, sessionId: session.id })
     if (limit !== undefined) await endOldest(session, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
+  }
+
+  /** Lets a session that was just started go on only if who started it is still proven. */
+  async function demandProof (stillProven: () => Promise<boolean>, session: Session, work: Work): Promise<void> {
+    let isProven
+    try {
+      isProven = await stillProven()
+    } catch (error) {
+      // Nobody will hold it. Not waited for: the time of the request may be what has run out.
+      store.revoke(session.id, 'revoked').catch(() => {})
+      throw error
+    }
+    if (isProven) return
+    await end(session, 'password_changed', work)
+    throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }
 
   async function isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {
