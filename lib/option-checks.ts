@@ -118,12 +118,12 @@ function suggestion (name: string, known: readonly string[]): string {
   return nearest === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${nearest}"?`
 }
 
-/** The known name that a wrong one is nearest to: at most three edits, and half of its letters. */
-export function nearestOf (name: string, known: readonly string[]): string | undefined {
+/** The known name that a wrong one is nearest to: by so many edits at most, and half of its letters. */
+export function nearestOf (name: string, known: readonly string[], most = 3): string | undefined {
   const [nearest] = known
     .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)
-  return nearest !== undefined && nearest.edits <= Math.min(3, nearest.candidate.length / 2) ? nearest.candidate : undefined
+  return nearest !== undefined && nearest.edits <= Math.min(most, nearest.candidate.length / 2) ? nearest.candidate : undefined
 }
 
 /** Levenshtein distance, row by row. */

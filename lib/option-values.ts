@@ -152,10 +152,10 @@ export const users: Check<Users> = (value, option) => {
   if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
   const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
   if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
-  // A misspelt one would show as a route that is not there. Others are the app's own.
+  // A misspelt one would show as a route that is not there. What is less near is the app's own.
   const missing = USER_FUNCTIONS.filter(name => !(name in value))
   for (const name of Object.keys(value)) {
-    const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing)
+    const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing, 1)
     if (meant !== undefined && hasFunction(value, name)) throw new TypeError(`option "${option}" has an unknown function "${name}"; did you mean "${meant}"?`)
   }
   return value as Users // its functions' parameters cannot be checked
