@@ -2,7 +2,7 @@ import { type FastifyBaseLogger } from 'fastify'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { createKeySource, type KeySource } from './core/key-source.js'
-import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings } from './core/keys.js'
+import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings, type TokenKind } from './core/keys.js'
 import { fetchJwks } from './http/fetch-jwks.js'
 import { hasPublicKeys } from './http/jwks.js'
 import { type PublicKeys } from './http/routes/route.js'
@@ -45,9 +45,10 @@ async function loadKeys ({ secret, keys, jwks, accessToken, refreshToken, timeou
   return { access: deriveKeyRing(secrets as readonly string[], 'access', accessToken.algorithm), refresh } // the options need one of the three
 }
 
-/** Whether it is worth reading the keys again. */
-export function canKeysChange ({ secret, keys, jwks, refreshToken }: Settings): boolean {
-  return jwks !== undefined || [secret, keys, refreshToken.secret].some(source => source?.changes)
+/** Of which kinds it is worth reading the keys again. */
+export function changingKeys ({ secret, keys, jwks, refreshToken }: Settings): ReadonlySet<TokenKind> {
+  const sources = { access: keys ?? secret, refresh: refreshToken.secret ?? secret }
+  return new Set((['access', 'refresh'] as const).filter(kind => sources[kind]?.changes || (kind === 'access' && jwks !== undefined)))
 }
 
 /** What `GET /jwks` answers from; undefined where the keys are secrets and stay so. */

@@ -26,7 +26,7 @@ import { registerRoutes } from './http/routes/index.js'
 import { followRevocations, openOnReady } from './http/store-lifecycle.js'
 import { kidOf } from './http/tokens.js'
 import { decorateVerifyOnly } from './http/verify-only.js'
-import { demandFittingOptions, canKeysChange, openKeys, publicKeys } from './open-keys.js'
+import { changingKeys, demandFittingOptions, openKeys, publicKeys } from './open-keys.js'
 import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
 import { memoryStore } from './stores/memory.js'
 
@@ -51,9 +51,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
   const keys = await openKeys(settings, app, fastify.log)
   const { signing } = keys.rings().access
   demandFittingOptions(options, settings, signing !== null)
-  const changes = canKeysChange(settings)
-  if (changes) followKeys(fastify, keys, settings.reloadKeysEvery)
-  const seekKey = changes ? (kind: TokenKind, token: string) => keys.seek(kind, kidOf(token)) : undefined
+  const changing = changingKeys(settings)
+  if (changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
+  const seekKey = (kind: TokenKind, token: string): Promise<void> | undefined => changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined
   if (signing === null) {
     decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, timeouts: settings.timeouts, audit, seekKey, reloadKeys: keys.reload })
     return

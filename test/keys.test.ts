@@ -275,6 +275,9 @@ t.test('a cookie of an instance that was started with a new secret is good at on
     t.match(answer.json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }, 'while it cannot be read, nobody is logged out, or told so')
     t.strictSame(setCookies(answer), [])
   }
+  const own = cookieOf(await two.app.inject({ method: 'POST', url: '/enter' }))
+  t.equal((await post('logout', `${held}; ${own}`)).statusCode, 503)
+  t.match((await post('refresh', own)).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'and what can be ended is')
   s.secrets = [NEW_SECRET, OLD_SECRET]
   two.wait('10s')
   t.equal((await post('logout', held)).statusCode, 204)

@@ -71,6 +71,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   async function renew (): Promise<void> {
     try {
       follow(await load())
+      failed = undefined
     } catch (error) {
       emit({ type: 'keys_reload_failed' }, error)
       throw error

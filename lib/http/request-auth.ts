@@ -55,8 +55,8 @@ export interface RequestAuthDependencies {
   readonly afterReply: AfterReply
   /** The reply of a request. Throws where a hook asks that runs before ours. */
   replyOf (request: FastifyRequest): FastifyReply
-  /** Where keys change: as `KeySource.seek`, for the key that a token names. */
-  readonly seekKey?: ((kind: TokenKind, token: string) => Promise<void> | undefined) | undefined
+  /** As `KeySource.seek`, for the key that a token names; undefined where the keys of its kind never change. */
+  seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
 
 const MAX_USER_AGENT_LENGTH = 256
@@ -182,11 +182,13 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   async logout (): Promise<void> {
     const { sessions, delivery } = this.#plugin
-    let ended = false
-    for (const token of delivery.read(this.#request)) {
+    // Each by itself: one that was tossed in must not keep the other from ending.
+    const ends = await Promise.allSettled(delivery.read(this.#request).map(async token => {
       await this.#seekRefreshKey(token)
-      ended = await sessions.logout(token, this) || ended
-    }
+      return await sessions.logout(token, this)
+    }))
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
+    const ended = ends.some(end => end.status === 'fulfilled' && end.value)
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
     delivery.forget(this.#reply())
     this.claims = null
@@ -240,11 +242,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   /** The claims of an access token; a promise only where another instance may have read its key before this one. */
   #claimsOf (token: string): Promise<AccessClaims> | AccessClaims {
-    const { sessions, seekKey } = this.#plugin
+    const { sessions } = this.#plugin
     try {
       return sessions.authenticate(token)
     } catch (error) {
-      const sought = seekKey?.('access', token)
+      const sought = this.#plugin.seekKey('access', token)
       if (sought === undefined) throw error
       return sought.catch(() => {}).then(() => sessions.authenticate(token)) // after a 401 a client refreshes
     }
@@ -252,7 +254,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   /** Throws FST_AUTH_STORE_UNAVAILABLE where the key of a refresh token may be one that cannot be read now: a 401 would log somebody out. */
   async #seekRefreshKey (token: string): Promise<void> {
-    const sought = this.#plugin.seekKey?.('refresh', token)
+    const sought = this.#plugin.seekKey('refresh', token)
     if (sought !== undefined) await this.bounded(() => sought)
   }
 

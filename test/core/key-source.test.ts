@@ -164,6 +164,15 @@ t.test('whoever seeks a key while they cannot be read is told so, for ten second
   t.equal(s.source.seek('refresh', 'newest'), undefined, 'they have just been read')
 })
 
+t.test('nor is anybody told so once they were read again', async t => {
+  const s = setting()
+  s.answer = async () => { throw new Error('the vault is sealed') }
+  await t.rejects(Promise.resolve(s.source.seek('access', 'new')))
+  s.answer = async () => rings([OLD.signs])
+  await s.source.reload()
+  t.equal(s.source.seek('access', 'new'), undefined)
+})
+
 t.test('a service that only verifies follows its keys too', async t => {
   const s = setting(rings([OLD.verifies]))
   s.answer = async () => rings([NEW.verifies])
