@@ -29,23 +29,26 @@ export interface CounterClient {
  */
 export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCounter {
   const limiter = new RateLimiterMemory({ points: max, duration: per }) // its timers are unref'd
-  const keys = new Set<string>()
+  /** With a number that is another one after each attempt. */
+  const keys = new Map<string, number>()
+  let attempts = 0
   const counter = createCounter(limiter, max)
 
   return { count, giveBack, forget }
 
   async function count (key: string): Promise<Seconds> {
-    keys.delete(key)
-    keys.add(key)
+    keys.delete(key) // so that it is inserted at the end
+    keys.set(key, ++attempts)
     if (keys.size > maxKeys) await forgetOldest()
     return await counter.count(key)
   }
 
   async function giveBack (key: string): Promise<number> {
-    if (!keys.has(key)) return 0
+    const last = keys.get(key)
+    if (last === undefined) return 0
     const left = await counter.giveBack(key)
-    // Attempts that cost nothing could otherwise push out those that did.
-    if (left <= 0) await forget(key)
+    // Attempts that cost nothing could otherwise push out those that did; meanwhile there may be one that does.
+    if (left <= 0 && keys.get(key) === last) await forget(key)
     return left
   }
 
@@ -55,7 +58,7 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
   }
 
   async function forgetOldest (): Promise<void> {
-    const [oldest = ''] = keys
+    const [oldest = ''] = keys.keys()
     await forget(oldest)
   }
 }

@@ -6,6 +6,8 @@ import { type Users } from '../core/user.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type AttemptCounter, type Limit } from './attempt-counter.js'
 import { networkOf } from './network.js'
+import { busy } from './password-queue.js'
+import { createTally } from './tally.js'
 import { normaliseUsername } from './username.js'
 
 /** Who makes an attempt. */
@@ -17,7 +19,8 @@ export interface Caller extends RequestContext {
 /**
  * Limits how often anybody may try. Each verb throws FST_AUTH_TOO_MANY_ATTEMPTS before it does anything else, and a
  * `throttled` event tells what was exhausted. While the counters cannot be reached, FST_AUTH_STORE_UNAVAILABLE.
- * An attempt is counted before it is made and given back if it was none, so that no more get through at once either.
+ * An attempt is counted before it is made and given back if it was none, so that no more get through at once either:
+ * FST_AUTH_BUSY while those that are under way may still be given back.
  */
 export interface Attempts {
   /**
@@ -61,6 +64,8 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
   const perAddress = together('address', limits.perAddress)
   const perAccount = together('account', limits.perAccount)
   const perSession = together('session', limits.perSession)
+  /** Attempts that were counted here and are not decided. */
+  const underWay = createTally()
   let reachable = true
 
   return {
@@ -71,7 +76,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
       if (wait === 0) return await proving(account, caller, prove)
 
       const session = await sessionOf(name, caller)
-      if (session === null) throw throttled('account', null, wait, caller)
+      if (session === null) throw refused('account', account, null, wait, caller)
       return await reauthenticate(session, caller, prove)
     },
 
@@ -84,6 +89,8 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
       } catch (error) {
         if (!isRefusal(error, SIGNUP_REFUSALS)) await giveBack(caller)
         throw error
+      } finally {
+        underWay.remove(addressKey(caller))
       }
     },
 
@@ -99,22 +106,47 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
   async function reauthenticate<T> ({ sub, sid }: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
     const key = keyOf('session', sid)
     const wait = await begin(caller, key)
-    if (wait > 0) throw throttled('account', sub, wait, caller)
+    if (wait > 0) throw refused('account', key, sub, wait, caller)
     return await proving(key, caller, prove)
   }
 
   /**
-   * Counts an attempt: how long the account has to wait. Throws if the address has to, and then counts nothing against
-   * the account: whoever has used up an address could lock anybody out.
+   * Counts an attempt, which is under way then: 0, or how long the account has to wait. Throws if the address has to, and
+   * then counts nothing against the account: whoever has used up an address could lock anybody out.
    */
   async function begin (caller: RequestContext, account?: string): Promise<Seconds> {
-    const ofAddress = await reach(caller, () => perAddress.count(addressKey(caller)))
-    if (ofAddress > 0) throw throttled('address', null, ofAddress, caller)
-    const ofAccount = account === undefined ? 0 : await reach(caller, () => perAccount.count(account))
-    if (ofAccount > 0) await giveBack(caller)
-    return ofAccount
+    const address = addressKey(caller)
+    const ofAddress = await countOrGiveBack(perAddress, address, caller)
+    if (ofAddress > 0) throw refused('address', address, null, ofAddress, caller)
+    underWay.add(address)
+    if (account === undefined) return 0
+    try {
+      const ofAccount = await countOrGiveBack(perAccount, account, caller)
+      if (ofAccount === 0) underWay.add(account)
+      else await leave(caller)
+      return ofAccount
+    } catch (error) {
+      await leave(caller)
+      throw error
+    }
   }
 
+  /** Ends an attempt that was counted against the address alone, and was none. */
+  async function leave (caller: RequestContext): Promise<void> {
+    await giveBack(caller)
+    underWay.remove(addressKey(caller))
+  }
+
+  /** An answer that was lost may tell of an attempt that was counted: it is given back whenever it comes. */
+  async function countOrGiveBack (counter: AttemptCounter, key: string, caller: RequestContext): Promise<Seconds> {
+    let counted: Promise<Seconds> | undefined
+    try {
+      return await reach(caller, () => (counted = counter.count(key)))
+    } catch (error) {
+      counted?.then(() => counter.giveBack(key)).catch(() => {})
+      throw error
+    }
+  }
   async function proving<T> (account: string, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
     try {
       const proven = await prove()
@@ -123,12 +155,20 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     } catch (error) {
       if (!isRefusal(error, WRONG_PASSWORD)) await giveBack(caller, () => perAccount.giveBack(account))
       throw error
+    } finally {
+      underWay.remove(addressKey(caller))
+      underWay.remove(account)
     }
   }
 
   /** Takes back an attempt that cost nothing. If that cannot be had, it stays counted: nobody is refused for it. */
   async function giveBack (caller: RequestContext, ofAccount: () => Promise<unknown> = async () => {}): Promise<void> {
     await reach(caller, () => Promise.all([perAddress.giveBack(addressKey(caller)), ofAccount()])).catch(() => {})
+  }
+
+  /** What is under way may turn out to have cost nothing: who comes meanwhile had better come back soon. */
+  function refused (what: 'address' | 'account', key: string, subject: string | null, wait: Seconds, caller: RequestContext): AuthError {
+    return underWay.has(key) ? busy(new Error('as many attempts as may fail are under way')) : throttled(what, subject, wait, caller)
   }
 
   /** The session that came with a login, if it is the account's own. Asked only where the account is exhausted. */

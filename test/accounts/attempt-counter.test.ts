@@ -71,6 +71,14 @@ t.test('in memory', async t => {
     t.equal(await counter.count('a'), 60)
   })
 
+  t.test('nor is one lost that is counted meanwhile', async t => {
+    stopTime(t)
+    const counter = memoryCounter({ max: 1, per: 60 })
+    await counter.count('a')
+    await Promise.all([counter.giveBack('a'), counter.count('a')])
+    t.equal(await counter.count('a'), 60)
+  })
+
   t.test('of ever more keys takes the memory of the last ones', async t => {
     const counter = memoryCounter({ max: 1, per: 60 }, 1000)
     for (let key = 0; key < 20_000; key++) await counter.count(`key ${key}`)

@@ -71,7 +71,7 @@ t.test('so many wrong passwords for an account, from wherever, and no more', asy
 t.test('nor do more get through at once, from one address or from many', async t => {
   const wrongOf = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
     const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, nth) => act(nth)))
-    return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code)
+    return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code && code !== 'FST_AUTH_BUSY')
   }
   const { login, reauthenticate, signup, from } = attempts()
   const refused = 'FST_AUTH_CREDENTIALS_INVALID'
@@ -79,6 +79,26 @@ t.test('nor do more get through at once, from one address or from many', async t
   t.strictSame(await wrongOf(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
   t.strictSame(await wrongOf(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
   t.strictSame(await wrongOf(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
+})
+
+t.test('those that come while as many as may fail are under way come back soon, and the next ones are let through', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts()
+  const BUSY = { code: 'FST_AUTH_BUSY', statusCode: 503 }
+  const ACTS: ReadonlyArray<(prove: () => Promise<string>) => Promise<string>> = [
+    prove => login('ada', from(elsewhere(1)), prove),
+    prove => reauthenticate(SESSION, from(elsewhere(2)), prove),
+    prove => signup(from(elsewhere(3)), async () => { await prove(); throw new AuthError('FST_AUTH_BUSY') })
+  ]
+  for (const act of ACTS) {
+    let decide = (): void => {}
+    const decision = new Promise<string>(resolve => { decide = () => resolve('proven') })
+    const first = Promise.allSettled([act(() => decision), act(() => decision), act(() => decision)])
+    await t.rejects(act(right), BUSY)
+    decide()
+    await first
+    await act(right).catch(error => t.match(error, BUSY))
+  }
+  t.strictSame(events, [], 'which is no alarm')
 })
 
 t.test('an address that has used itself up locks nobody out', async t => {
@@ -245,6 +265,33 @@ t.test('while the counters are away', async t => {
       await t.rejects(act, { ...AWAY, cause })
     }
     await t.rejects(login('ada', from('192.0.2.1'), async () => t.fail('was tried')), AWAY)
+  })
+
+  t.test('what was counted though its answer was lost is given back when that comes', async t => {
+    for (const lost of ['address', 'account']) {
+      away.now = false
+      mock.timers.enable({ apis: ['setTimeout'] })
+      let answer = async (): Promise<void> => {}
+      const late = (inner: AttemptCounter): AttemptCounter => ({
+        ...inner,
+        count: key => new Promise(resolve => { answer = async () => resolve(await inner.count(key)) })
+      })
+      let nth = 0
+      const { login, from } = attempts({ limits: { perSession: [] }, counter: inner => ++nth === (lost === 'address' ? 1 : 2) ? late(inner) : inner })
+      for (let attempt = 1; attempt <= 5; attempt++) {
+        const login1 = login('ada', from('192.0.2.1'), right)
+        const refused = t.rejects(login1, AWAY)
+        await new Promise(resolve => setImmediate(resolve))
+        mock.timers.tick(2000)
+        await refused
+        await answer()
+      }
+      const next = login('ada', from('192.0.2.1'), right)
+      await new Promise(resolve => setImmediate(resolve))
+      await answer()
+      t.equal(await next, 'proven', lost)
+      mock.timers.reset()
+    }
   })
 
   t.test('what has begun ends as it would, and stays counted', async t => {
