@@ -84,14 +84,14 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
 
     async signup (caller, make) {
       await begin(caller)
-      try {
-        return await make()
-      } catch (error) {
-        if (!isRefusal(error, SIGNUP_REFUSALS)) await giveBack(caller)
-        throw error
-      } finally {
-        underWay.remove(addressKey(caller))
-      }
+      return await deciding([addressKey(caller)], async () => {
+        try {
+          return await make()
+        } catch (error) {
+          if (!isRefusal(error, SIGNUP_REFUSALS)) await giveBack(caller)
+          throw error
+        }
+      })
     },
 
     async refresh ({ sub, sid }, context) {
@@ -147,17 +147,26 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
       throw error
     }
   }
+
   async function proving<T> (account: string, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
+    return await deciding([addressKey(caller), account], async () => {
+      try {
+        const proven = await prove()
+        await giveBack(caller, () => perAccount.forget(account))
+        return proven
+      } catch (error) {
+        if (!isRefusal(error, WRONG_PASSWORD)) await giveBack(caller, () => perAccount.giveBack(account))
+        throw error
+      }
+    })
+  }
+
+  /** Runs what decides an attempt, whose keys are under way until then. */
+  async function deciding<T> (keys: readonly string[], decide: () => Promise<T>): Promise<T> {
     try {
-      const proven = await prove()
-      await giveBack(caller, () => perAccount.forget(account))
-      return proven
-    } catch (error) {
-      if (!isRefusal(error, WRONG_PASSWORD)) await giveBack(caller, () => perAccount.giveBack(account))
-      throw error
+      return await decide()
     } finally {
-      underWay.remove(addressKey(caller))
-      underWay.remove(account)
+      for (const key of keys) underWay.remove(key)
     }
   }
 
