@@ -59,6 +59,7 @@ inEveryBrowser('a logout without a network is finished by the next page, and the
   t.strictSame(await tab.run(() => auth.state.status), 'out')
   await tab.reload()
   t.strictSame(await statuses(tab), ['out'])
+  await tab.run(async () => { await navigator.locks.request(`auth:${location.origin}/auth/`, () => {}) }) // which the logout holds
   t.match(s.events, exactly({ type: 'logout' }))
   t.equal(s.network.count(LOGOUT), 2)
   await tab.reload()
