@@ -70,6 +70,22 @@ export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPre
   return createCounter(new RateLimiterRedis({ storeClient: client, useRedisPackage, keyPrefix, points: max, duration: per }), max)
 }
 
+/** Several counters as one: the longest wait counts, and an attempt that one of them refuses counts against none. */
+export function together (counters: readonly AttemptCounter[]): AttemptCounter {
+  const each = async <T>(act: (counter: AttemptCounter) => Promise<T>): Promise<T[]> => await Promise.all(counters.map(act))
+  return {
+    async count (key) {
+      const wait = Math.max(0, ...await each(counter => counter.count(key)))
+      if (wait > 0) await each(counter => counter.giveBack(key))
+      return wait
+    },
+    giveBack: async key => Math.max(0, ...await each(counter => counter.giveBack(key))),
+    async forget (key) {
+      await each(counter => counter.forget(key))
+    }
+  }
+}
+
 function createCounter (limiter: RateLimiterAbstract, max: number): AttemptCounter {
   return {
     async count (key) {

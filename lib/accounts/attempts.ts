@@ -4,7 +4,7 @@ import { type RequestContext } from '../core/events.js'
 import { type Seconds } from '../core/time.js'
 import { type Users } from '../core/user.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { type AttemptCounter, type Limit } from './attempt-counter.js'
+import { together, type AttemptCounter, type Limit } from './attempt-counter.js'
 import { networkOf } from './network.js'
 import { busy } from './password-queue.js'
 import { createTally } from './tally.js'
@@ -61,9 +61,9 @@ const SIGNUP_REFUSALS: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_
 
 /** Builds the limits over their counters. */
 export function createAttempts ({ limits, counter, findByUsername, warn }: AttemptsOptions): Attempts {
-  const perAddress = together('address', limits.perAddress)
-  const perAccount = together('account', limits.perAccount)
-  const perSession = together('session', limits.perSession)
+  const perAddress = counterOf('address', limits.perAddress)
+  const perAccount = counterOf('account', limits.perAccount)
+  const perSession = counterOf('session', limits.perSession)
   /** Attempts that were counted here and are not decided. */
   const underWay = createTally()
   let reachable = true
@@ -187,6 +187,10 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     return user !== null && String(user.id) === holder.sub ? holder : null
   }
 
+  function counterOf (what: string, limits: readonly Limit[]): AttemptCounter {
+    return together(limits.map(limit => counter(limit, `${what}:${limit.max}/${limit.per}`)))
+  }
+
   /** A call to the counters. Throws FST_AUTH_STORE_UNAVAILABLE, and warns the first time. */
   async function reach<T> ({ bounded }: RequestContext, call: () => Promise<T>): Promise<T> {
     try {
@@ -197,23 +201,6 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
       if (reachable) warn('The counters of attempts cannot be reached: logins answer 503 until they can, refreshes are not limited', { err })
       reachable = false
       throw err
-    }
-  }
-
-  /** Several limits as one counter: the longest wait counts, and an attempt that one of them refuses counts against none. */
-  function together (what: string, limits: readonly Limit[]): AttemptCounter {
-    const counters = limits.map(limit => counter(limit, `${what}:${limit.max}/${limit.per}`))
-    const each = async <T>(act: (counter: AttemptCounter) => Promise<T>): Promise<T[]> => await Promise.all(counters.map(act))
-    return {
-      async count (key) {
-        const wait = Math.max(0, ...await each(counter => counter.count(key)))
-        if (wait > 0) await each(counter => counter.giveBack(key))
-        return wait
-      },
-      giveBack: async key => Math.max(0, ...await each(counter => counter.giveBack(key))),
-      async forget (key) {
-        await each(counter => counter.forget(key))
-      }
     }
   }
 }

@@ -100,7 +100,7 @@ export function accessClaims (session: Session, app: AppClaims, policy: AccessPo
 }
 
 /**
- * Judges the payload of an access token whose signature is good.
+ * Judges the payload of an access token whose signature is good; undefined where it is not.
  * Throws FST_AUTH_ACCESS_TOKEN_EXPIRED or FST_AUTH_ACCESS_TOKEN_INVALID.
  */
 export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {

@@ -141,9 +141,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     authenticate (token) {
-      const verified = tokens.verifyAccess(token)
-      if (verified === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
-      const claims = judgeAccessClaims(verified.payload, access, now())
+      const claims = judgeAccessClaims(tokens.verifyAccess(token)?.payload, access, now())
       if (revocations?.judge(claims) === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
       return claims
     },

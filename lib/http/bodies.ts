@@ -64,7 +64,7 @@ export const verifiedSchema = {
   required: ['claims']
 } as const satisfies JsonSchema
 
-/** Who somebody says they are, and the proof. */
+/** The body of a login, whatever its username was called. */
 export type LoginBody = FromSchema<typeof loginSchema>
 
 /** A body schema in which the username is called what the app calls it. */

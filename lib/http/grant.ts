@@ -23,8 +23,8 @@ export const grantWithRefreshTokenSchema = {
 } as const satisfies JsonSchema
 
 /**
- * What signup, login, refresh, password and reauthenticate answer: `access_token`, `token_type`, and `expires_in` in seconds; `refresh_token` only
- * where `refreshToken.delivery` is 'body'.
+ * What signup, login, refresh, password and reauthenticate answer: `access_token`, `token_type`, and `expires_in` in
+ * seconds; `refresh_token` only where `refreshToken.delivery` is 'body'.
  */
 export type Grant = FromSchema<typeof grantSchema> & { refresh_token?: string }
 

@@ -84,10 +84,12 @@ t.test('nor do more get through at once, from one address or from many', async t
 t.test('those that come while as many as may fail are under way come back soon, and the next ones are let through', async t => {
   const { login, reauthenticate, signup, from, events } = attempts()
   const BUSY = { code: 'FST_AUTH_BUSY', statusCode: 503 }
-  const ACTS: ReadonlyArray<(prove: () => Promise<string>) => Promise<string>> = [
+  const bug = new Error('a bug')
+  const ACTS: ReadonlyArray<(prove: () => Promise<string>) => Promise<unknown>> = [
     prove => login('ada', from(elsewhere(1)), prove),
     prove => reauthenticate(SESSION, from(elsewhere(2)), prove),
-    prove => signup(from(elsewhere(3)), async () => { await prove(); throw new AuthError('FST_AUTH_BUSY') })
+    // One that is made counts, so this one fails.
+    prove => signup(from(elsewhere(3)), async () => { await prove(); throw bug }).catch(error => { if (error !== bug) throw error })
   ]
   for (const act of ACTS) {
     let decide = (): void => {}
@@ -96,7 +98,7 @@ t.test('those that come while as many as may fail are under way come back soon, 
     await t.rejects(act(right), BUSY)
     decide()
     await first
-    await act(right).catch(error => t.match(error, BUSY))
+    await t.resolves(act(right))
   }
   t.strictSame(events, [], 'which is no alarm')
 })
