@@ -63,7 +63,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('others are told of what was ended and of nothing else', async t => {
+  t.test('what had ended is told once more here, where the answer may have been lost, and to nobody else', async t => {
     const [here, there] = [listening(t, pool), listening(t, poolOn(t, { connectionString }))]
     for (const { connections } of [here, there]) t.equal(await connections.next(), true)
     const session = newSession()
@@ -76,6 +76,11 @@ t.test('on a server', async t => {
     const last = newSession()
     await here.store.create(last)
     await here.store.revoke(last.id, 'logout')
+    for (const id of ['unknown', session.id, session.id, last.id]) {
+      let told = await here.revocations.next()
+      while ('subject' in told) told = await here.revocations.next()
+      t.same(told, { id })
+    }
     t.same(await there.revocations.next(), { id: session.id })
     t.same(await there.revocations.next(), { id: last.id })
   })
