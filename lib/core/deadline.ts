@@ -8,8 +8,13 @@ export interface Timeouts {
   readonly request: Seconds
 }
 
-/** Runs a call to a store or to a function of the app: its result, or a 503 of ours if it throws or takes too long. */
-export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
+/** The time budget of one request. */
+export interface Bounded {
+  /** Runs a call to a store or to a function of the app: its result, or a 503 of ours if it throws or takes too long. */
+  <T>(call: () => Promise<T> | T): Promise<T>
+  /** A full budget of its own: for work that must be finished, whatever the request has used up. */
+  anew (): Bounded
+}
 
 /**
  * Opens the time budget of one request, which calls alone use up: a wait for the hash of a password does not. What fails or
@@ -17,7 +22,9 @@ export type Bounded = <T>(call: () => Promise<T> | T) => Promise<T>
  */
 export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
-  return async function bounded (call) {
+  return Object.assign(bounded, { anew: () => startDeadline(timeouts) })
+
+  async function bounded<T> (call: () => Promise<T> | T): Promise<T> {
     try {
       if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
       return await inTime(call)
