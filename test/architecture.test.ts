@@ -15,10 +15,10 @@ interface Part {
 const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
   'errors.ts': {},
-  'core/': { uses: ['errors.ts'], packages: ['node:crypto'] },
+  'core/': { uses: ['errors.ts'], packages: ['node:crypto', 'node:net'] },
   'stores/': { uses: ['core/'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
-  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'node:net', 'argon2', 'rate-limiter-flexible'] },
+  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'argon2', 'rate-limiter-flexible'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
   'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
   'http/': {

@@ -119,6 +119,37 @@ t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy'
   }
 })
 
+t.test('brute force from one address is one client, in whatever form its proxy writes the address', async t => {
+  const forms: ReadonlyArray<(nth: number) => string> = [
+    nth => `203.0.113.9:${4000 + nth}`, // Azure Application Gateway, IIS
+    nth => `[2001:db8::1]:${4000 + nth}`,
+    nth => `2001:db8::${nth}`,
+    nth => ['::ffff:203.0.113.9', '::ffff:cb00:7109', '203.0.113.9', '[::ffff:203.0.113.9]:1'][nth] ?? '',
+    nth => `1:2:3:4:5:6:7::%eth0.${nth}`,
+    nth => `fe80::1%eth${nth}`,
+    nth => `unknown${nth}`,
+    nth => `<img src=x onerror=alert(${nth})>${'x'.repeat(9000)}`
+  ]
+  for (const form of forms) {
+    const { browser } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } }, { trustProxy: true })
+    const answers = []
+    for (let nth = 0; nth < 4; nth++) answers.push((await login(browser(), `name ${nth}`, 'wrong password', undefined, { 'x-forwarded-for': form(nth) })).statusCode)
+    t.strictSame(answers, [401, 401, 401, 429], form(0).slice(0, 40))
+  }
+})
+
+t.test('log injection by an address: sessions and events have addresses, or null', async t => {
+  const { browser, events } = await server(t, {}, { trustProxy: true })
+  const cases = [['203.0.113.9:4711', '203.0.113.9'], ['[2001:DB8::1]:443', '2001:db8::1'], ['::ffff:cb00:7109', '203.0.113.9'], [`<b>${'x'.repeat(9000)}`, null]] as const
+  for (const [nth, [forwarded, ip]] of cases.entries()) {
+    const person = browser()
+    forget(events)
+    person.accessToken = (await send(person, 'signup', { username: `name ${nth}`, password: PASSWORD }, undefined, { 'x-forwarded-for': forwarded })).json().access_token
+    t.match(events.find(({ type }) => type === 'signup'), { ip }, forwarded.slice(0, 40))
+    t.match((await person.get('/auth/sessions')).json(), exactly({ ip }), forwarded.slice(0, 40))
+  }
+})
+
 t.test('signups count against their address, made or refused', async t => {
   const { browser, users } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } })
   const signup = async (username: string, password = PASSWORD) => (await send(browser(), 'signup', { username, password })).statusCode

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
+import { networkOf } from '../core/address.js'
 import { type Holder } from '../core/claims.js'
 import { type RequestContext } from '../core/events.js'
 import { type Seconds } from '../core/time.js'
 import { type Users } from '../core/user.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { together, type AttemptCounter, type Limit } from './attempt-counter.js'
-import { networkOf } from './network.js'
 import { busy } from './password-queue.js'
 import { createTally } from './tally.js'
 import { normaliseUsername } from './username.js'
@@ -215,7 +215,7 @@ function isRefusal (error: unknown, codes: ReadonlySet<AuthErrorCode>): boolean 
 }
 
 function addressKey ({ ip }: RequestContext): string {
-  return keyOf('address', networkOf(ip ?? ''))
+  return keyOf('address', networkOf(ip))
 }
 
 /** In one spelling of its letters, since apps may look names up in any. What is no username is one account for all. */

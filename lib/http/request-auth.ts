@@ -1,4 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
+import { readAddress } from '../core/address.js'
 import { subjectOf, type AccessClaims, type AppClaims, type RefreshClaims } from '../core/claims.js'
 import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
@@ -81,9 +82,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return sent === undefined ? null : sent.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT_LENGTH)
   }
 
-  /** Null where there is none: on a Unix socket. */
+  /** Null where there is none: on a Unix socket, or where a proxy passes on what is no address. */
   get ip (): string | null {
-    return this.#request.ip ?? null
+    return readAddress(this.#request.ip)
   }
 
   get bounded (): Bounded {
