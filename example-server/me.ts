@@ -36,26 +36,29 @@ const refusal = (description: string) => ({
 
 const refusedToken = refusal('There is no valid access token: refresh it and repeat.')
 
-/** Routes that need a login. The plugin marks them so in the API's document. */
+/**
+ * Routes that need a login. The plugin marks them so in the API's document. Hooks are in brackets, since Fastify ignores an
+ * undefined hook that stands alone: if the plugin is not loaded yet, [undefined] stops the start and the route is never open.
+ */
 export async function me (app: FastifyInstance, { users, activity, freshFor }: MeOptions): Promise<void> {
   const schemaOf = (operationId: string, summary: string, answer: object, more: object = {}) =>
     ({ operationId, summary, tags: ['app'], response: { 200: answer, 401: refusedToken, ...more } })
 
   app.get('/me', {
     schema: schemaOf('me', 'Who am I?', { type: 'object', properties: person, required: ['id', 'username'] }),
-    onRequest: app.authenticate
+    onRequest: [app.authenticate]
   }, async ({ auth: { claims } }) => ({ id: claims.sub, username: claims['username'] }))
 
   app.get('/me/activity', {
     schema: schemaOf('activity', 'What happened to my account, newest first', activityList),
-    onRequest: app.authenticate
+    onRequest: [app.authenticate]
   }, async ({ auth: { claims } }) => await activity.of(claims.sub))
 
   app.get('/me/data', {
     schema: schemaOf('data', 'Everything that is kept about me',
       { type: 'object', properties: { ...person, createdAt: moment, devices: deviceList, activity: activityList }, required: ['id', 'username', 'createdAt', 'devices', 'activity'] },
       { 403: refusal('The password was given too long ago: ask for it, send it to /auth/reauthenticate and repeat.') }),
-    onRequest: app.requireFreshLogin(freshFor)
+    onRequest: [app.requireFreshLogin(freshFor)]
   }, async ({ auth }) => ({
     ...await users.dataOf(auth.claims.sub),
     devices: await auth.sessions(),
