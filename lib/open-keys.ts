@@ -59,7 +59,7 @@ export function publicKeys ({ keys, reloadKeysEvery }: Settings, { rings }: KeyS
 }
 
 /** The options of a service that only verifies. */
-const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock'])
+const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock', 'logLevel', 'logSerializers'])
 
 /**
  * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.

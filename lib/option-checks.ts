@@ -93,14 +93,17 @@ export function source<T> (check: Check<T>): Check<Source<T>> {
   }
 }
 
-/** A group of options: unknown ones are refused with the nearest known name. The result is new and frozen. */
-export function group<C extends Checks> (checks: C): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
+/**
+ * A group of options: unknown ones are refused with the nearest known name, but for those that are not ours to read. It
+ * may be an instance of a class, whose accessors are read too. The result is new and frozen.
+ */
+export function group<C extends Checks> (checks: C, notOurs: readonly string[] = []): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
   const check: Check<{ readonly [K in keyof C]: Checked<C[K]> }> = (value = {}, option) => {
     // Not printed: a secret may have been put in the wrong place.
     if (!isObject(value)) throw new TypeError(`${option === '' ? 'the options' : `option "${option}"`} must be an object`)
     const path = (name: string) => option === '' ? name : `${option}.${name}`
     for (const name of Object.keys(value)) {
-      if (!Object.hasOwn(checks, name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, Object.keys(checks))}`)
+      if (!Object.hasOwn(checks, name) && !notOurs.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, Object.keys(checks))}`)
     }
     const entries = Object.entries(checks).map(([name, read]) => [name, read(value[name], path(name))])
     return Object.freeze(Object.fromEntries(entries)) // fromEntries forgets the names that `checks` gave it

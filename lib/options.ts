@@ -187,6 +187,9 @@ export interface RateLimit {
 
 const DAY = 86_400
 
+/** What Fastify itself takes at `register`. */
+const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
+
 /** The table of all options: what each may be, and what it is when left out. */
 export const optionTable = group({
   secret: optional(source(secrets)),
@@ -254,7 +257,7 @@ export const optionTable = group({
   formatGrant: optional(callback<FormatGrant>()),
   onEvent: optional(callback<EventListener>()),
   clock: defaultTo(systemClock, clock)
-})
+}, REGISTER_OPTIONS)
 
 /** All options as the code uses them: checked, complete, frozen, durations in seconds. */
 export type Settings = Checked<typeof optionTable> & { readonly cookie: { readonly name: string } }

@@ -34,7 +34,7 @@ import { memoryStore } from './stores/memory.js'
 const NOWHERE = { userAgent: null, ip: null } as const
 
 /** Puts everything together; nothing else knows all parts. */
-const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLevel, logSerializers, ...options }: RefreshCookieOptions & RegisterOptions) => {
+const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options: RefreshCookieOptions & RegisterOptions) => {
   claimContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
@@ -86,6 +86,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, { logLe
 
   openOnReady(fastify, store, settings.timeouts, settings.clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, settings.timeouts, app)
+  const { logLevel, logSerializers } = options
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
       accounts,

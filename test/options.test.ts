@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
+import Fastify from 'fastify'
 import t, { type Test } from 'tap'
+import refreshCookie from '../lib/index.js'
 import { allowWeakHashing } from '../lib/accounts/hashing-strength.js'
 import { systemClock } from '../lib/core/time.js'
 import { optionTable, readOptions, warningsOf, type RefreshCookieOptions, type Settings } from '../lib/options.js'
@@ -75,6 +77,20 @@ t.test('everything has the default that the documents name', async t => {
     onEvent: undefined,
     clock: systemClock
   })
+})
+
+t.test('options may be an instance of a class, and its accessors are read', async t => {
+  class Config {
+    get secret (): string { return SECRET }
+    get cookie (): object { return new (class { get path (): string { return '/auth' } })() }
+  }
+  t.match(readOptions(new Config() as RefreshCookieOptions, false), { cookie: { path: '/auth', name: '__Secure-refresh' } })
+
+  const app = Fastify()
+  await app.register(refreshCookie, Object.assign(new Config(), { logLevel: 'warn' as const }))
+  t.teardown(async () => { await app.close() })
+  const answer = await app.inject({ method: 'POST', url: '/auth/logout' })
+  t.match(answer.headers['set-cookie'], /^__Secure-refresh=; .*Path=\/auth;/)
 })
 
 /** A value of every kind, by its name. */
