@@ -1,3 +1,4 @@
+import { subjectOf } from '../core/claims.js'
 import { type RequestContext } from '../core/events.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError } from '../errors.js'
@@ -11,7 +12,13 @@ export interface Credentials {
 }
 
 /** A user whose password has just been verified. */
-export type ProvenUser = User & { readonly passwordHash: string }
+export interface Proven {
+  /** The app's own object, which may change under our hands: what it said at the proof is kept beside it. */
+  readonly user: User
+  readonly subject: string
+  /** The hash that proved them, or the stronger one that has replaced it. */
+  readonly passwordHash: string
+}
 
 /** Signup and login against the app's users. Each exists only if `users` gives what it needs. */
 export interface Accounts {
@@ -24,22 +31,22 @@ export interface Accounts {
    * The user whom the credentials prove; needs `findByUsername`. Every failure is the same FST_AUTH_CREDENTIALS_INVALID
    * after the same work; FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY say nothing about the credentials.
    */
-  readonly login?: (credentials: Credentials, context: RequestContext) => Promise<User>
+  readonly login?: (credentials: Credentials, context: RequestContext) => Promise<Proven>
   /**
    * Whether credentials still prove a user whom they have just proven; there where `login` is. A change of password ends
    * the sessions that it finds, so a login that was on its way asks once its own is there.
    */
-  readonly stillProves?: (credentials: Credentials, user: User, context: RequestContext) => Promise<boolean>
+  readonly stillProves?: (credentials: Credentials, proven: Proven, context: RequestContext) => Promise<boolean>
   /**
    * The user of a session that is under way, if the password proves them once more; needs `findById`. Throws
    * FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
-  readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<ProvenUser>
+  readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<Proven>
   /**
    * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
    * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile.
    */
-  readonly changePassword?: (user: ProvenUser, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
+  readonly changePassword?: (proven: Proven, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
 }
 
 /** What accounts are built from. */
@@ -77,7 +84,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
       const user = await context.bounded(() => create({ username: name, passwordHash })) ?? null
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN')
-      context.emit({ type: 'signup', subject: String(user.id) })
+      // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
+      context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
       return user
     }
   }
@@ -86,15 +94,15 @@ export function createAccounts (options: AccountsOptions): Accounts {
     return async function login ({ username, password }, context) {
       const name = normaliseUsername(username)
       const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
-      return await proven(user, password, context)
+      return await proven(user, '"users.findByUsername"', password, context)
     }
   }
 
   function stillProvesWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['stillProves']> {
-    return async function stillProves ({ username, password }, { id, passwordHash }, context) {
+    return async function stillProves ({ username, password }, { subject, passwordHash }, context) {
       const name = normaliseUsername(username) as string // by which the user has just been found
       const user = await context.bounded(() => findByUsername(name)) ?? null
-      if (user === null || user.disabled || String(user.id) !== String(id)) return false
+      if (user === null || user.disabled || String(user.id) !== subject) return false
       // Another login may have replaced the hash by a stronger one of the same password.
       return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password)
     }
@@ -102,58 +110,64 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   function reauthenticateWith (findById: NonNullable<Users['findById']>): NonNullable<Accounts['reauthenticate']> {
     return async function reauthenticate (subject, password, context) {
-      return await proven(await context.bounded(() => findById(subject)) ?? null, password, context)
+      const user = await context.bounded(() => findById(subject)) ?? null
+      return await proven(user, '"users.findById"', password, context)
     }
   }
 
   function changePasswordWith (updatePasswordHash: NonNullable<Users['updatePasswordHash']>): NonNullable<Accounts['changePassword']> {
-    return async function changePassword ({ id, username, passwordHash }, newPassword, context) {
+    return async function changePassword ({ user: { id, username }, subject, passwordHash }, newPassword, context) {
       await passwords.check(newPassword, { username })
       const newHash = await passwords.hash(newPassword)
 
       return async function commit () {
         const replaced = await context.bounded(() => updatePasswordHash(id, newHash, passwordHash))
         if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
-        context.emit({ type: 'password_changed', subject: String(id) })
+        context.emit({ type: 'password_changed', subject })
       }
     }
   }
 
-  /** The user, if the password is theirs and they may log in. */
-  async function proven (user: User | null, password: unknown, context: RequestContext): Promise<ProvenUser> {
+  /** The user whom `from` gave, if the password is theirs and they may log in. */
+  async function proven (user: User | null, from: string, password: unknown, context: RequestContext): Promise<Proven> {
+    // Read before the wait: the app may change its object meanwhile.
+    const passwordHash = user === null ? null : user.passwordHash
     // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
-    const matches = await passwords.verify(user?.passwordHash ?? null, password)
+    const matches = await passwords.verify(passwordHash, password)
 
-    if (user === null || !hasPassword(user) || !matches || user.disabled) {
-      if (user !== null) warnIfUnreadable(user)
-      context.emit({ type: 'login_failed', subject: user === null ? null : String(user.id) })
-      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+    if (user === null) throw refused(null, context)
+    const subject = subjectOf(user.id, from)
+    if (passwordHash === null) throw refused(subject, context)
+    if (!matches || user.disabled) {
+      warnIfUnreadable(subject, passwordHash)
+      throw refused(subject, context)
     }
-    return await strengthened(user, password, context)
+    return { user, subject, passwordHash: await strengthened({ user, subject, passwordHash }, password, context) }
   }
 
-  function warnIfUnreadable ({ id, passwordHash }: User): void {
-    if (passwordHash === null || passwords.canVerify(passwordHash)) return
-    warn('What "users" gave as the passwordHash of this user cannot be verified: it has to be an argon2id hash, or null; for those of another system give "passwords.verifyLegacy"', { subject: String(id) })
+  function warnIfUnreadable (subject: string, passwordHash: string): void {
+    if (passwords.canVerify(passwordHash)) return
+    warn('What "users" gave as the passwordHash of this user cannot be verified: it has to be an argon2id hash, or null; for those of another system give "passwords.verifyLegacy"', { subject })
   }
 
-  /** The user, with a stronger hash if theirs is weaker than today's: only a login knows the password. */
-  async function strengthened (user: ProvenUser, password: unknown, { bounded }: RequestContext): Promise<ProvenUser> {
-    const { id, passwordHash } = user
-    if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return user
+  /** Replaces a hash that is weaker than today's, since only a login knows the password. Resolves to the hash that is stored then. */
+  async function strengthened ({ user, subject, passwordHash }: Proven, password: unknown, { bounded }: RequestContext): Promise<string> {
+    if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return passwordHash
     try {
       const newHash = await passwords.hash(password)
-      const replaced = await bounded(() => updatePasswordHash(id, newHash, passwordHash))
-      return replaced ? { ...user, passwordHash: newHash } : user
+      const replaced = await bounded(() => updatePasswordHash(user.id, newHash, passwordHash))
+      return replaced ? newHash : passwordHash
     } catch (err) {
-      warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject: String(id), err })
-      return user
+      warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject, err })
+      return passwordHash
     }
   }
 }
 
-function hasPassword (user: User): user is ProvenUser {
-  return user.passwordHash !== null
+/** The one refusal of every failed proof. */
+function refused (subject: string | null, context: RequestContext): AuthError {
+  context.emit({ type: 'login_failed', subject })
+  return new AuthError('FST_AUTH_CREDENTIALS_INVALID')
 }
 
 /** As Fastify's own validation answers. */

@@ -1,6 +1,16 @@
-/** A person as the app's own user table knows them. */
+/**
+ * The id of a user: text, a safe integer, a bigint, or an object whose own `toString` gives it, such as an ObjectId or a
+ * UUID. Dates, arrays, buffers and promises have a `toString` too, and are no ids.
+ */
+export type UserId = string | number | bigint |
+  (object & { toString (): string, readonly getTime?: never, readonly length?: never, readonly then?: never })
+
+/**
+ * A person as the app's own user table knows them. It may be an instance of a class (a Mongoose document, a Sequelize
+ * model): it is read, and never copied or changed.
+ */
 export interface User {
-  readonly id: string | number
+  readonly id: UserId
   readonly username: string
   /** The stored password hash; null for people who log in another way. */
   readonly passwordHash: string | null
@@ -8,17 +18,23 @@ export interface User {
   readonly disabled?: boolean
 }
 
+/** A user, or nobody: what a query for one row gives in any library. */
+type Found = User | null | undefined
+
 /**
  * The app's user table, asynchronous or not. Its functions are declared as methods so that an app's own, richer
  * user type fits. Each function may be missing: routes exist only when what they need is there.
  * One that throws or takes too long is answered 503, and nothing is written.
  */
 export interface Users {
-  /** The user with exactly this (normalised) name, or null. */
-  findByUsername? (username: string): Promise<User | null> | User | null
-  /** The user with `String(id) === sub`, or null. Asked at every refresh. */
-  findById? (sub: string): Promise<User | null> | User | null
-  /** A new user, or null when the name is taken; uniqueness is the database's. */
+  /** The user with exactly this (normalised) name; null or undefined where there is none. */
+  findByUsername? (username: string): Promise<Found> | Found
+  /** The user with `String(id) === sub`; null or undefined where there is none. Asked at every refresh. */
+  findById? (sub: string): Promise<Found> | Found
+  /**
+   * A new user, or null when the name is taken. Uniqueness is the database's: the unique violation that it throws counts
+   * as a taken name, so catch one that is about another column.
+   */
   create? (user: { username: string, passwordHash: string }): Promise<User | null> | User | null
   /** Replaces a hash; false if it was no longer `oldHash`. */
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean

@@ -7,7 +7,7 @@ import { type Issued } from '../core/issue.js'
 import { type TokenKind } from '../core/keys.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
-import { type User } from '../core/user.js'
+import { type User, type UserId } from '../core/user.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type AfterReply } from './after-reply.js'
 import { type Audit } from './audit.js'
@@ -32,7 +32,7 @@ export interface RequestAuth {
    * Starts a session for somebody whom the app has recognised in its own way; sets the cookie, if there is one to set.
    * With `remember: false` that ends with the browser.
    */
-  login (subject: string | number, options?: { claims?: AppClaims, remember?: boolean }): Promise<Grant>
+  login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<Grant>
   /** Swaps the refresh token for a new access token; sets the cookie where it changed. */
   refresh (): Promise<Grant>
   /** Ends the session of the refresh token, else that of the access token; clears the cookie. */
@@ -146,13 +146,13 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return claims
   }
 
-  async login (subject: string | number, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
-    return await this.#start(subjectOf(subject), { claims: options.claims, remember: options.remember })
+  async login (subject: UserId, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
+    return await this.#start(subjectOf(subject, 'request.auth.login()'), { claims: options.claims, remember: options.remember })
   }
 
   /** As `login`, for a user whom the accounts have just loaded; `stillProven` as in `LoginOptions`. */
   async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<Grant> {
-    return await this.#start(subjectOf(user.id), { user, remember, stillProven })
+    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, stillProven })
   }
 
   /** Notes that the person has just been proven; the same session goes on. */

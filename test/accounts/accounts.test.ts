@@ -2,7 +2,7 @@ import argon2 from 'argon2'
 import { mock } from 'node:test'
 import t from 'tap'
 import { startDeadline } from '../../lib/core/deadline.js'
-import { createAccounts, type AccountsOptions, type Credentials, type ProvenUser } from '../../lib/accounts/accounts.js'
+import { createAccounts, type AccountsOptions, type Credentials, type Proven } from '../../lib/accounts/accounts.js'
 import { type AuthEvent, type RequestContext } from '../../lib/core/events.js'
 import { type User } from '../../lib/core/user.js'
 import { AuthError } from '../../lib/errors.js'
@@ -34,7 +34,7 @@ function app (users: AccountsOptions['users'], options: Parameters<typeof fastPa
     },
     async login (credentials: Credentials): Promise<User> {
       if (accounts.login === undefined) throw new Error('there is no login')
-      return await accounts.login(credentials, context)
+      return (await accounts.login(credentials, context)).user
     }
   }
 }
@@ -354,13 +354,13 @@ t.test('somebody who is logged in', async t => {
       events,
       passwords,
       reauthenticate: async (subject: string, password: unknown) => await reauthenticate(subject, password, context),
-      changePassword: async (user: ProvenUser, password: unknown) => await changePassword(user, password, context)
+      changePassword: async (proven: Proven, password: unknown) => await changePassword(proven, password, context)
     }
   }
 
   t.test('is proven once more by the password', async t => {
     const { reauthenticate, events } = await session()
-    t.match(await reauthenticate('1', PASSWORD), { id: 1, username: 'ada' })
+    t.match(await reauthenticate('1', PASSWORD), { user: { id: 1, username: 'ada' }, subject: '1' })
     await t.rejects(reauthenticate('1', 'wrong password'), INVALID)
     await t.rejects(reauthenticate('2', PASSWORD), INVALID)
     t.strictSame(events, [{ type: 'login_failed', subject: '1' }, { type: 'login_failed', subject: null }])

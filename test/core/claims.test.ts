@@ -190,10 +190,32 @@ t.test('a subject is text that every database keeps as it is', async t => {
   for (const subject of ['a', '0', 'ada@example.com', 'a'.repeat(MAX_SUBJECT_LENGTH), 'Ada Lovelace', '用户', '👩‍💻', ' ']) t.ok(isSubject(subject), subject)
 })
 
+/** As an ObjectId of MongoDB: an object whose toString gives the id. */
+class ObjectId {
+  readonly #hex: string
+  constructor (hex: string) { this.#hex = hex }
+  toString (): string { return this.#hex }
+}
+
 t.test('the subject of a user is the id as text', async t => {
-  for (const [id, subject] of [['ada', 'ada'], [7, '7'], [0, '0'], [-1, '-1'], ['', '']] as const) t.equal(subjectOf(id), subject)
+  const ids: Array<[id: unknown, subject: string]> = [
+    ['ada', 'ada'], [7, '7'], [0, '0'], [-1, '-1'], [7n, '7'], [2n ** 63n, '9223372036854775808'],
+    [new ObjectId('65f0c0ffee65f0c0ffee65f0'), '65f0c0ffee65f0c0ffee65f0'],
+    [{ toString: () => 'a' }, 'a']
+  ]
+  for (const [id, subject] of ids) t.equal(subjectOf(id), subject)
 })
 
-t.test('a user without an id is nobody', async t => {
-  for (const id of [undefined, null, true, NaN, Infinity, 7n, {}, [], ['ada']]) t.throws(() => subjectOf(id), { name: 'TypeError' }, String(id))
+t.test('two people never become one subject: what is no id is refused, with the way out', async t => {
+  const wrong: Array<[id: unknown, named: string]> = [
+    [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], ['a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a string'], [true, 'a boolean'],
+    [NaN, 'a number'], [Infinity, 'a number'], [1.5, 'a number'], [2 ** 53, 'a number'], [Symbol('7'), 'a symbol'], [() => 7, 'a function'],
+    [{}, 'an object of the class Object'], [Object.create(null), 'an object of the class null'], [new Map([['id', 7]]), 'an object of the class Map'],
+    [Promise.resolve(7), 'an object of the class Promise'], [[], 'an object of the class Array'], [['ada'], 'an object of the class Array'],
+    [new Date(0), 'an object of the class Date'], [Buffer.from('ada'), 'an object of the class Buffer'], [new Uint8Array(16), 'an object of the class Uint8Array'],
+    [new ObjectId(''), 'an object of the class ObjectId'], [new ObjectId('\ufffd\u0001'), 'an object of the class ObjectId'], [{ toString: () => 7 }, 'an object of the class Object']
+  ]
+  for (const [id, named] of wrong) {
+    t.throws(() => subjectOf(id, 'users.create'), { name: 'TypeError', message: `users.create gave ${named} as the id of a user: it must be a text` }, named)
+  }
 })

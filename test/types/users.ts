@@ -1,5 +1,5 @@
 /** Compiled by `npm run typecheck`, never run: an app whose people have more than the plugin asks for. */
-import Fastify from 'fastify'
+import Fastify, { type FastifyRequest } from 'fastify'
 import refreshCookie, { type User, type Users } from 'fastify-refresh-cookie'
 
 interface Person {
@@ -19,6 +19,20 @@ class PersonTable {
   async updatePasswordHash (id: number, newHash: string, oldHash: string): Promise<boolean> { return await this.find({ id, newHash, oldHash }) !== null }
 
   private async find (_where: object): Promise<Person | null> { return null }
+}
+
+/** As ObjectId of MongoDB. */
+class ObjectId {
+  readonly hex: string
+  constructor (hex: string) { this.hex = hex }
+  toString (): string { return this.hex }
+}
+
+export async function loginByObjectId (request: FastifyRequest): Promise<void> {
+  await request.auth.login(new ObjectId('65f0c0ffee65f0c0ffee65f0'))
+  await request.auth.login(7n)
+  // @ts-expect-error an id that is a date
+  await request.auth.login(new Date())
 }
 
 export async function appOfPeople (): Promise<void> {
@@ -44,7 +58,12 @@ export const tables: Users[] = [
   { findById: async id => ({ id, username: 'ada', passwordHash: null }) },
   { findByUsername: username => ({ id: 1, username, passwordHash: null, disabled: true, roles: [] }) },
   { create: ({ username, passwordHash }) => ({ id: 1n.toString(), username, passwordHash }) },
-  { updatePasswordHash: () => true }
+  { updatePasswordHash: () => true },
+  { updatePasswordHash: (id: number) => id > 0 },
+  { findById: () => undefined, findByUsername: async () => undefined, create: () => null },
+  { findById: id => [{ id, username: 'ada', passwordHash: null }].find(person => person.id === id) },
+  { findById: async id => ({ id: BigInt(id), username: 'ada', passwordHash: null }) },
+  { findById: id => ({ id: new ObjectId(id), username: 'ada', passwordHash: null }) }
 ]
 
 export const wrongTables: Users[] = [
@@ -54,8 +73,18 @@ export const wrongTables: Users[] = [
   { findById: () => ({ username: 'ada', passwordHash: null }) },
   // @ts-expect-error a user without a hash: people without a password say null
   { findById: () => ({ id: 1, username: 'ada' }) },
-  // @ts-expect-error an id that is no text and no number
+  // @ts-expect-error an id that is a date
   { findById: () => ({ id: new Date(), username: 'ada', passwordHash: null }) },
+  // @ts-expect-error an id that is bytes
+  { findById: () => ({ id: Buffer.alloc(16), username: 'ada', passwordHash: null }) },
+  // @ts-expect-error an id that is a list
+  { findById: () => ({ id: [7], username: 'ada', passwordHash: null }) },
+  // @ts-expect-error an id that nobody waited for
+  { findById: () => ({ id: Promise.resolve(7), username: 'ada', passwordHash: null }) },
+  // @ts-expect-error an id that is true or false
+  { findById: () => ({ id: true, username: 'ada', passwordHash: null }) },
+  // @ts-expect-error a function that forgets to return the user
+  { create: async () => {} },
   // @ts-expect-error an answer of another kind
   { updatePasswordHash: () => 'yes' },
   // @ts-expect-error not a function

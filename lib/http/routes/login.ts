@@ -28,8 +28,8 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, att
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
-    const user = await attempts.login(username, auth, async () => await login(credentials, auth))
-    const grant = await auth.loginUser(user, remember, async () => await stillProves(credentials, user, auth))
+    const proven = await attempts.login(username, auth, async () => await login(credentials, auth))
+    const grant = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
     return await grantBody.of('login', grant, auth)
   })
 }

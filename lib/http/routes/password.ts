@@ -26,8 +26,8 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
-    const user = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
-    const change = await changePassword(user, newPassword, auth)
-    return await grantBody.of('password', await auth.changePassword(user, change), auth)
+    const proven = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
+    const change = await changePassword(proven, newPassword, auth)
+    return await grantBody.of('password', await auth.changePassword(proven.user, change), auth)
   })
 }
