@@ -140,6 +140,45 @@ t.test('what is no id makes no session and writes nothing, and the log says whic
   }
 })
 
+/** The unique violation of a name, as databases and their libraries throw it. */
+const VIOLATIONS: ReadonlyArray<readonly [of: string, error: unknown]> = [
+  ['pg', Object.assign(new Error('duplicate key value violates unique constraint "people_username_key"'), { code: '23505' })],
+  ['mysql2', Object.assign(new Error("Duplicate entry 'ada' for key 'people.username'"), { code: 'ER_DUP_ENTRY', errno: 1062 })],
+  ['MariaDB by number', Object.assign(new Error('conflict'), { errno: 1062 })],
+  ['better-sqlite3', Object.assign(new Error('UNIQUE constraint failed: people.username'), { code: 'SQLITE_CONSTRAINT_UNIQUE' })],
+  ['better-sqlite3, the name is the primary key', Object.assign(new Error('constraint'), { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' })],
+  ['node:sqlite', Object.assign(new Error('constraint'), { code: 'ERR_SQLITE_ERROR', errcode: 2067 })],
+  ['node:sqlite, the name is the primary key', Object.assign(new Error('constraint'), { code: 'ERR_SQLITE_ERROR', errcode: 1555 })],
+  ['sqlite3', Object.assign(new Error('SQLITE_CONSTRAINT: UNIQUE constraint failed: people.username'), { code: 'SQLITE_CONSTRAINT', errno: 19 })],
+  ['MongoDB', Object.assign(new Error('E11000 duplicate key error'), { code: 11000, keyPattern: { username: 1 } })],
+  ['Prisma', Object.assign(new Error('Unique constraint failed on the fields: (`username`)'), { code: 'P2002' })],
+  ['SQL Server', Object.assign(new Error('Violation of UNIQUE KEY constraint'), { code: 'EREQUEST', number: 2627 })],
+  ['Sequelize', Object.assign(new Error('Validation error'), { name: 'SequelizeUniqueConstraintError' })],
+  ['Sequelize, by its cause', Object.assign(new Error('Validation error'), { parent: { code: '23505' } })],
+  ['TypeORM', Object.assign(new Error('QueryFailedError'), { driverError: Object.assign(new Error('x'), { code: '23505' }) })],
+  ['Drizzle', new Error('Failed query: insert', { cause: Object.assign(new Error('x'), { code: '23505' }) })],
+  ['two libraries above the driver', new Error('a', { cause: new Error('b', { cause: { nativeError: { code: 'ER_DUP_ENTRY' } } }) })]
+]
+
+t.test('a name that the database refuses twice is taken, not a server that is away', async t => {
+  let thrown: unknown
+  const { browser } = await server(t, { users: { ...userTable(), create: async () => { throw thrown } } })
+  for (const [of, error] of VIOLATIONS) {
+    thrown = error
+    t.match((await browser().signup('ada')).json(), { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' }, of)
+  }
+})
+
+t.test('any other failure of the database is a 503, be it its own cause', async t => {
+  const circular = new Error('no connection')
+  circular.cause = circular
+  let thrown: unknown
+  const { browser } = await server(t, { users: { ...userTable(), create: async () => { throw thrown } } })
+  for (thrown of [circular, Object.assign(new Error('null value in column'), { code: '23502' }), 'UNIQUE constraint failed', null, undefined, { message: Symbol('x') }]) {
+    t.match((await browser().signup('ada')).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  }
+})
+
 t.test('undefined is nobody, as find(), [0] and first() of query libraries give it', async t => {
   const { people, ...users } = personTable(() => randomUUID())
   const { browser } = await server(t, { users, passwords: FAST_HASHING })

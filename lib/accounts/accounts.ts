@@ -3,6 +3,7 @@ import { type RequestContext } from '../core/events.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError } from '../errors.js'
 import { type Passwords } from './passwords.js'
+import { isUniqueViolation } from './unique-violation.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
 
 /** What somebody typed, as a request holds it: not judged yet. */
@@ -82,8 +83,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(password, { username: name })
       const passwordHash = await passwords.hash(password)
 
-      const user = await context.bounded(() => create({ username: name, passwordHash })) ?? null
-      if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN')
+      const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash }))
+      if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: violation })
       // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
       context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
       return user
@@ -161,6 +162,16 @@ export function createAccounts (options: AccountsOptions): Accounts {
       warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject, err })
       return passwordHash
     }
+  }
+}
+
+/** The new user; null where the name is taken, as the app says or as its database does, then with what that threw. */
+async function outcomeOf (create: NonNullable<Users['create']>, row: { username: string, passwordHash: string }): Promise<{ user: User | null, violation?: unknown }> {
+  try {
+    return { user: await create(row) ?? null }
+  } catch (violation) {
+    if (isUniqueViolation(violation)) return { user: null, violation }
+    throw violation
   }
 }
 
