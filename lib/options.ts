@@ -77,7 +77,7 @@ export interface RefreshCookieOptions {
     rotation?: 'always' | 'never' | undefined
     /** How long tabs, reloads and retries converge on one successor. 0: strict single use. */
     grace?: Duration | undefined
-    /** Whether a replaced token is good until its successor was used, for the reply that got lost. */
+    /** Whether a replaced token is good until its successor was used, for the reply that got lost: three times at most. */
     recoverLostReply?: boolean | undefined
     /**
      * 'body' is for native apps, which have no cookies: the grant holds the refresh token, and refresh and logout take

@@ -28,13 +28,33 @@ t.test('a person sees their sessions, oldest first, and which one asks', async t
   t.match(await listOf(phone), exactly({ current: false }, { current: true }))
 })
 
-t.test('when a session was last used is when its token was last replaced', async t => {
-  const { ada, wait } = await loggedIn(t)
-  wait('9m')
+t.test('token theft: no list of sessions tells when the owner refreshed', async t => {
+  const { ada, phone, wait } = await withPhone(t)
+  wait('5m')
+  const thief = ada.copy()
+  await thief.refresh()
+  await phone.refresh()
+  const before = await listOf(thief)
+  for (const owner of [ada, phone]) {
+    for (let i = 0; i < 5; i++) {
+      wait('5m')
+      await owner.refresh()
+      t.strictSame(await listOf(thief), before, 'a refresh of this session, or of another one, changes nothing within the hour')
+    }
+  }
+})
+
+t.test('of the session that asks the list says when its access token was issued, of others the hour of the last refresh', async t => {
+  const { ada, phone, wait } = await withPhone(t)
+  wait('59m')
   await ada.refresh()
+  t.match(await listOf(ada), exactly({ lastUsedAt: '2026-01-01T01:59:00.000Z' }, { lastUsedAt: '2026-01-01T01:00:00.000Z' }))
+  wait('59m')
+  await phone.refresh()
+  t.match(await listOf(phone), exactly({ lastUsedAt: '2026-01-01T01:00:00.000Z' }, { lastUsedAt: '2026-01-01T02:58:00.000Z' }))
   wait('29s')
   await ada.refresh()
-  t.match(await listOf(ada), exactly({ createdAt: '2026-01-01T00:00:00.000Z', lastUsedAt: '2026-01-01T00:09:00.000Z' }))
+  t.match(await listOf(ada), exactly({ lastUsedAt: '2026-01-01T02:58:29.000Z' }, { lastUsedAt: '2026-01-01T02:00:00.000Z' }))
 })
 
 t.test('a session over a Unix socket has no address', async t => {

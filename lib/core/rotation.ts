@@ -8,7 +8,7 @@ export interface RotationPolicy {
   readonly rotation: 'always' | 'never'
   /** How long a generation is held, and how long its predecessor still converges on it. 0: strict single use. */
   readonly grace: Seconds
-  /** Whether the predecessor is good until its successor was used, for the reply that never arrived. */
+  /** Whether the predecessor is good until its successor was used, for the reply that never arrived; three times at most. */
   readonly recoverLostReply: boolean
   /** How long a session lasts without a refresh. */
   readonly idle: Seconds
@@ -46,6 +46,12 @@ export function toleratedSkew (grace: Seconds): Seconds {
   return Math.ceil(grace / 3)
 }
 
+/**
+ * How often one replaced token may be recovered. Replies get lost one by one; without a bound, a thief could live on one
+ * copy for as long as its owner does not use the successor.
+ */
+const MAX_RECOVERIES = 3
+
 /** Whether something issued at `since` is within the grace window. A moment in the future (another clock) is. */
 export function isYoung (since: EpochSeconds, now: EpochSeconds, grace: Seconds): boolean {
   // With grace 0 not even a negative age may be young: there is no window then.
@@ -69,7 +75,7 @@ export function rotation (generation: number, expiresAt: EpochSeconds, policy: R
  *   and "one behind" is exact, whatever the number of tabs, reloads and retries.
  * - The previous one converges on the current one while that is young (replay). Later, since a current one that
  *   had been rotated would itself be the previous, the current one was never rotated: its reply was lost, or a
- *   thief is ahead. It is replaced (recover), so that owner and thief can never both go on.
+ *   thief is ahead. It is replaced (recover), so that owner and thief can never both go on; three times at most.
  * - One ahead of the row was signed by us, so the store lost writes (heal).
  * - Everything else was replaced before: a second use (RFC 9700 section 4.14.2).
  */
@@ -85,7 +91,7 @@ export function decide (session: Session, presented: Presented, policy: Rotation
   }
   if (presented.generation === session.previous && isKnownBrowser(session, presented, policy)) {
     if (young) return { answer: 'replay' }
-    if (policy.recoverLostReply) {
+    if (policy.recoverLostReply && recoveriesOf(session.generation, presented.generation) < MAX_RECOVERIES) {
       const next = rotation(session.generation, session.expiresAt, policy, now)
       return { write: 'recover', change: { ...next, previous: session.previous } }
     }
@@ -113,6 +119,11 @@ export function decideRenewal (session: Session, userAgent: string | null, polic
   if (now >= session.expiresAt || !isKnownBrowser(session, { userAgent }, policy)) return { refuse: 'expired' }
   if (isYoung(session.rotatedAt, now, policy.grace) && now < session.idleExpiresAt) return { answer: 'replay' }
   return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+}
+
+/** How often `previous` was recovered: each time the generation moved and `previous` did not. */
+function recoveriesOf (generation: number, previous: number): number {
+  return generation - previous - 1
 }
 
 /** The owner of a session that was ended by reuse can be told, whatever token of it they present. */

@@ -196,9 +196,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async sessions (): Promise<Device[]> {
-    const { sub, sid } = this.#authenticated()
-    const sessions = await this.#plugin.sessions.list(sub, this)
-    return sessions.map(session => toDevice(session, sid))
+    const asking = this.#authenticated()
+    const sessions = await this.#plugin.sessions.list(asking.sub, this)
+    return sessions.map(session => toDevice(session, asking))
   }
 
   async revokeSession (id: string): Promise<void> {

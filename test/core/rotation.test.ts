@@ -96,6 +96,17 @@ const PREVIOUS: Array<[title: string, row: Row, decision: Decision]> = [
   }, { write: 'recover', change: { ...next, previous: 4, idleExpiresAt: NOW + 60 } }]
 ]
 
+/** The current one is 5: its predecessor, 4 where it was never recovered, is lower by one for each time it was. */
+const RECOVERED: Array<[title: string, previous: number, row: Row, decision: Decision]> = [
+  ['recovered once: once more', 3, { age: GRACE }, { write: 'recover', change: { ...next, previous: 3 } }],
+  ['recovered twice: once more', 2, { age: GRACE }, { write: 'recover', change: { ...next, previous: 2 } }],
+  ['recovered three times: reuse', 1, { age: GRACE }, reuse],
+  ['recovered three times, days ago: reuse', 1, { age: 600_000 }, reuse],
+  ['recovered three times, the current one young: replayed', 1, { age: GRACE - 1 }, replay],
+  ['recovered more often, by an older release: reuse', 0, { age: GRACE }, reuse],
+  ['rotation never, recovered three times: reuse', 1, { age: GRACE, policy: never }, reuse]
+]
+
 const AHEAD: Array<[title: string, generation: number, row: Row, decision: Decision]> = [
   ['one ahead: healed', 6, { age: 100 }, heal(6)],
   ['many ahead: healed', 1000, { age: 100 }, heal(1000)],
@@ -138,6 +149,10 @@ t.test('the current generation', async t => {
 
 t.test('the previous generation', async t => {
   for (const [title, row, decision] of PREVIOUS) t.strictSame(decided(4, row), decision, title)
+})
+
+t.test('a replaced token is recovered three times and no more: a fourth time is reuse', async t => {
+  for (const [title, previous, row, decision] of RECOVERED) t.strictSame(decided(previous, { ...row, row: { previous } }), decision, title)
 })
 
 t.test('a generation that the row does not know yet', async t => {

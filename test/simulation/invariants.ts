@@ -54,7 +54,7 @@ const MEANINGS: Record<RefreshOutcome, (meeting: Meeting) => boolean> = {
   replay: m => m.token.gen === m.before.previous && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
   // Token and row differ in age only where a store that forgot a generation was given it once more.
   rotate: m => m.token.gen === m.before.generation && m.now - Math.min(m.token.iat, m.before.rotatedAt) >= GRACE && isNext(m),
-  recover: m => m.token.gen === m.before.previous && !isYoung(m.before, m.now) && isNext(m),
+  recover: m => m.token.gen === m.before.previous && !isYoung(m.before, m.now) && !isUsedUp(m.before) && isNext(m),
   heal: m => m.token.gen > m.before.generation && m.token.iat >= m.before.rotatedAt && m.after.generation - m.token.gen <= 1
 }
 
@@ -82,6 +82,7 @@ export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
 function expectation ({ token, family, active, before, now }: Presentation): 'served' | 'refused' | 'either' {
   if (family.ended || !active || before === null || isRevoked(before)) return 'refused'
   if (now >= token.exp || now >= before.idleExpiresAt || now >= before.expiresAt) return 'refused'
+  if (token.gen === before.previous && !isYoung(before, now) && isUsedUp(before)) return 'refused'
   if (!family.stolen && !family.disturbed) return 'served'
   return token.gen < before.generation && token.gen !== before.previous ? 'refused' : 'either'
 }
@@ -126,6 +127,11 @@ export function checkRow (before: Session, after: Session | null, { touches, end
 
 function isYoung ({ rotatedAt }: Session, now: EpochSeconds): boolean {
   return now - rotatedAt < GRACE
+}
+
+/** Whether the previous generation was recovered as often as it may be: three times. */
+function isUsedUp ({ generation, previous }: Session): boolean {
+  return previous !== null && generation - previous > 3
 }
 
 function isNext ({ token, before, after, now }: Meeting): boolean {

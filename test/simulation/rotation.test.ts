@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { toDevice } from '../../lib/http/device.js'
 import { exactly } from '../support/exactly.js'
-import { foundAfter, getsIn, HABITS, isFollowerFound, isLoggedOut, USES, type Habit } from './scenarios.js'
+import { foundAfter, getsIn, HABITS, informedFoundAfter, isFollowerFound, isLoggedOut, USES, type View } from './scenarios.js'
 
 /**
  * Whom the policy of rotation signs out and whom it finds: the real core among browsers, networks and thieves that
@@ -33,7 +35,8 @@ async function simulate (policy: Policy): Promise<Outcome> {
   const loggedOut: Outcome['loggedOut'] = {}
   const found: Outcome['found'] = {}
   for (const [name, use] of Object.entries(USES)) loggedOut[name] = await share(HONEST_RUNS, seed => isLoggedOut(policy, use, ROUNDS, seed))
-  for (const [name, habit] of Object.entries(HABITS)) found[name] = await timesFound(policy, habit)
+  for (const [name, habit] of Object.entries(HABITS)) found[name] = await timesFound(seed => foundAfter(policy, habit, seed))
+  found['informed'] = await timesFound(seed => informedFoundAfter(policy, toDevice, seed))
   return { loggedOut, found, getsIn: await share(COPIES, seed => getsIn(policy, 15 * 60, seed)) }
 }
 
@@ -44,9 +47,9 @@ async function share (runs: number, happens: (seed: number) => Promise<boolean>)
   return count / runs
 }
 
-async function timesFound (policy: Policy, habit: Habit): Promise<number[]> {
+async function timesFound (foundAfter: (seed: number) => Promise<number>): Promise<number[]> {
   const times: number[] = []
-  for (let seed = 1; seed <= THEFTS; seed++) times.push(await foundAfter(policy, habit, seed))
+  for (let seed = 1; seed <= THEFTS; seed++) times.push(await foundAfter(seed))
   return times.sort((a, b) => a - b)
 }
 
@@ -60,7 +63,7 @@ const strict = await simulate(STRICT)
 
 /** The outcomes side by side, so that what a thief can do stands beside when the thief is found. */
 function table (outcomes: Record<string, Outcome>): string[] {
-  const titles = ['policy', ...Object.keys(USES), ...Object.keys(HABITS).map(habit => `${habit} thief found after`), 'thief gets in']
+  const titles = ['policy', ...Object.keys(USES), ...[...Object.keys(HABITS), 'informed'].map(habit => `${habit} thief found after`), 'thief gets in']
   const rows = Object.entries(outcomes).map(([policy, { loggedOut, found, getsIn }]) => [
     policy, ...Object.values(loggedOut).map(percent), ...Object.values(found).map(times => minutes(medianOf(times))), percent(getsIn)
   ])
@@ -71,6 +74,16 @@ function table (outcomes: Record<string, Outcome>): string[] {
 t.test('the table', async t => {
   t.comment(`honest people logged out within ${ROUNDS} refreshes; thieves found after the theft, median of ${THEFTS}; a copy first used 15 min after the theft gets in`)
   for (const line of table({ ours, 'recoverLostReply: false': cautious, 'strict (grace: 0)': strict })) t.comment(line)
+})
+
+t.test('the README has the same figures', async t => {
+  const policies = { default: ours, '`recoverLostReply: false`': cautious, 'strict: `grace: 0, recoverLostReply: false`': strict }
+  const readme = readFileSync('README.md', 'utf8').replaceAll('**', '')
+  for (const [policy, { loggedOut, found, getsIn }] of Object.entries(policies)) {
+    const thieves = [found['random'], found['informed']].map(times => minutes(medianOf(times)))
+    const row = [policy, ...Object.values(loggedOut).map(percent), ...thieves, percent(getsIn)]
+    t.ok(readme.includes(`| ${row.join(' | ')} |`), row.join(' | '))
+  }
 })
 
 t.test('an honest person is never logged out', async t => {
@@ -88,10 +101,25 @@ t.test('without recovery only the lost replies cost a login', async t => {
 })
 
 t.test('a thief and the owner never both go on, and the thief is found within twice the time of strict rotation', async t => {
-  for (const [habit, times] of Object.entries(ours.found)) {
+  for (const habit of Object.keys(HABITS)) {
+    const times = ours.found[habit] ?? []
     t.ok(times.every(Number.isFinite), `${habit}: every one is found`)
     t.ok(medianOf(times) < 2 * medianOf(strict.found[habit]), `${habit}: soon`)
   }
+})
+
+t.test('a thief who asks the API all the time is found within an hour, and no later than one who does not', async t => {
+  const times = ours.found['informed'] ?? []
+  t.equal(times.length, THEFTS)
+  t.ok(times.every(time => time <= 3600), `the last one after ${minutes(Math.max(...times))}`)
+  t.ok(medianOf(times) <= medianOf(ours.found['random']))
+})
+
+t.test('a list of sessions with the exact time of each refresh would let that thief stay for hours, so the simulation can tell', async t => {
+  const exact: View = ({ rotatedAt }) => ({ rotatedAt })
+  const times: number[] = []
+  for (let seed = 1; seed <= 20; seed++) times.push(await informedFoundAfter(OURS, exact, seed))
+  t.ok(medianOf(times.sort((a, b) => a - b)) > 3600)
 })
 
 t.test('a copy one generation old gets in until the owner\'s next refresh, unless lost replies are not recovered', async t => {

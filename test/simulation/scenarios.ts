@@ -1,5 +1,9 @@
+import assert from 'node:assert/strict'
+import { type AccessClaims } from '../../lib/core/claims.js'
 import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { type Session } from '../../lib/core/session.js'
 import { type Seconds } from '../../lib/core/time.js'
+import { type Browser } from '../support/core.js'
 import { type SeededRandom } from '../support/seeded-random.js'
 import { BAD, PERFECT, send, world, type Network } from './world.js'
 
@@ -87,6 +91,63 @@ export async function foundAfter (policy: Policy, habit: Habit, seed: number): P
     if (outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED') found = w.now() - theft
     else if (!isRefusal(outcome)) goOn()
     left--
+  }
+}
+
+/** What the list of sessions shows of one to whoever asks. */
+export type View = (session: Session, asking: AccessClaims) => object
+
+/** How often an informed thief asks the API for all it says. */
+const POLL: Seconds = 10
+
+/** How long before the end of an access token an informed thief gets the next, so as to be able to go on asking. */
+const EARLY: Seconds = 2 * POLL
+
+/**
+ * How long after the theft an informed thief is found; Infinity if the owner refreshes a thousand times before. It keeps the copy that the owner has too, asks for
+ * the list of sessions all the time, and presents the copy in the moment after something in the list has moved: within
+ * grace it then gets what the owner has just got. Otherwise it presents the copy as seldom as it can.
+ */
+export async function informedFoundAfter (policy: Policy, view: View, seed: number): Promise<Seconds> {
+  const w = world(policy, seed)
+  const ada = await w.login()
+  const theft = w.random.between(HOUR, 2 * HOUR)
+  let found = Infinity
+  let left = 1000 // refreshes of the owner
+
+  w.after(w.random.gap(OWNER_GAP), owner)
+  w.after(theft, () => present(ada.copy()))
+  await w.run(() => found < Infinity || left === 0)
+  return found
+
+  async function owner (): Promise<void> {
+    left--
+    const outcome = await ada.refresh()
+    if (!isOver(outcome)) w.after(w.random.gap(OWNER_GAP), owner)
+  }
+
+  async function present (copy: Browser): Promise<void> {
+    const answer = await copy.send()
+    if (isOver(answer.outcome)) return
+    // Anything else than a replay is a token that the owner does not have, and which the owner's next refresh makes dead.
+    if (answer.outcome === 'replay') copy.receive(answer)
+    const { claims } = answer.issued ?? assert.fail()
+    const answered = w.now()
+    const before = await look(claims)
+    w.after(POLL, async function poll () {
+      const moved = await look(claims) !== before
+      if (moved || w.now() - answered >= claims.exp - claims.iat - EARLY) return await present(copy)
+      w.after(POLL, poll)
+    })
+  }
+
+  async function look (asking: AccessClaims): Promise<string> {
+    return JSON.stringify((await w.sessions()).map(session => view(session, asking)))
+  }
+
+  function isOver (outcome: string): boolean {
+    if (outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED') found = Math.min(found, w.now() - theft)
+    return isRefusal(outcome)
   }
 }
 

@@ -1,4 +1,5 @@
 import { type RotationPolicy } from '../../lib/core/rotation.js'
+import { type Session } from '../../lib/core/session.js'
 import { type Seconds } from '../../lib/core/time.js'
 import { core, type Browser } from '../support/core.js'
 import { seededRandom, type SeededRandom } from '../support/seeded-random.js'
@@ -14,11 +15,13 @@ export interface World {
   run (over?: () => boolean): Promise<void>
   /** A browser of Ada's, logged in. */
   login (): Promise<Browser>
+  /** Ada's sessions, before the API shows them to anybody. */
+  sessions (): Promise<Session[]>
 }
 
 /** Builds a world around one policy of rotation. The same seed gives the same history. */
 export function world (policy: Partial<RotationPolicy>, seed: number): World {
-  const { browser, clock, wait } = core({ policy })
+  const { browser, clock, wait, sessions, context } = core({ policy })
   const begin = clock()
   const agenda: Array<{ time: number, act: () => Promise<void> | void }> = []
 
@@ -44,7 +47,9 @@ export function world (policy: Partial<RotationPolicy>, seed: number): World {
       const ada = browser()
       await ada.login('ada')
       return ada
-    }
+    },
+
+    sessions: () => sessions.list('ada', context())
   }
 }
 
