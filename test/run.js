@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path'
 /** What needs a program, and what it may be called. */
 const NEEDS = {
   'the Redis store': ['redis-server'],
+  'a pooler before PostgreSQL': ['pgbouncer'],
   'the browser client in Chromium': ['chromium', 'chromium-browser', 'google-chrome'],
   'the browser client in Firefox': ['firefox', 'firefox-esr'],
   'pages over https': ['openssl']

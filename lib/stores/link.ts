@@ -59,10 +59,13 @@ export function keepLink (open: OpenLink, onConnection: (connected: boolean) => 
   }
 }
 
-/** Calls `close` once the signal is aborted, at once if it is. What it throws is dropped: in a listener it would end the process. */
-export function whenAborted (signal: AbortSignal, close: () => void): void {
+/**
+ * Calls `close` once the signal is aborted, at once if it is, and no more once `until` is. What it throws is dropped: in
+ * a listener it would end the process.
+ */
+export function whenAborted (signal: AbortSignal, close: () => void, until?: AbortSignal): void {
   if (signal.aborted) closeNow()
-  else signal.addEventListener('abort', closeNow, { once: true })
+  else signal.addEventListener('abort', closeNow, { once: true, ...(until && { signal: until }) })
 
   function closeNow (): void {
     try {
@@ -80,4 +83,4 @@ function backOff (failures: number): number {
 }
 
 /** Keeps no process alive. */
-const waitAtMost: Pause = (ms, signal) => setTimeout(ms, undefined, { ref: false, signal }).catch(() => {})
+export const waitAtMost: Pause = (ms, signal) => setTimeout(ms, undefined, { ref: false, signal }).catch(() => {})

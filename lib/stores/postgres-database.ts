@@ -37,7 +37,7 @@ function isPGlite (db: object): db is PGlite {
 }
 
 /** An error of PostgreSQL with one of these codes. */
-export function hasCode (error: unknown, codes: readonly unknown[]): boolean {
+export function hasCode (error: unknown, codes: readonly unknown[]): error is Error {
   return error instanceof Error && 'code' in error && codes.includes(error.code)
 }
 
@@ -82,17 +82,22 @@ export async function missingTimeouts (db: PostgresDatabase, run: RunStatement):
 /** An answer takes no longer than this, in milliseconds, or the connection is lost. */
 const ANSWER_WITHIN_MS = 5000
 
+/** Makes a connection that receives what NOTIFY sends to a channel. Resolves as `OpenLink` does. */
+export type OpenChannel = (channel: string, onMessage: (message: string) => void, over: AbortController) => ReturnType<OpenLink>
+
 /**
- * How a database hears what NOTIFY tells; undefined where it cannot. A pool makes a connection for that and does not
- * count it: one that was lent would have to be given back before the pool can end.
+ * How to listen on a database; undefined where it cannot. A pool makes a connection for that and does not count it: one
+ * that was lent would have to be given back before the pool can end.
  */
-export function listenOn (db: PostgresDatabase, channel: string): ((onMessage: (message: string) => void) => OpenLink) | undefined {
-  if (isPool(db)) return onMessage => over => listenWithPool(db, channel, onMessage, over)
-  if (isPGlite(db)) return onMessage => over => listenWithPGlite(db, channel, onMessage, over)
+export function listenOn (db: PostgresDatabase): OpenChannel | undefined {
+  const given: unknown = db // checked by nobody where it is the option "listen"
+  if (typeof given !== 'object' || given === null) return undefined
+  if (isPool(given)) return (...channel) => listenWithPool(given, ...channel)
+  if (isPGlite(given)) return (...channel) => listenWithPGlite(given, ...channel)
   return undefined
 }
 
-async function listenWithPool (pool: Pool, channel: string, onMessage: (message: string) => void, over: AbortController): Promise<() => Promise<unknown>> {
+async function listenWithPool (pool: Pool, ...[channel, onMessage, over]: Parameters<OpenChannel>): Promise<() => Promise<unknown>> {
   const client = new pool.Client(pool.options)
   whenAborted(over.signal, () => {
     client.unref() // a server that is out of reach never answers the farewell
@@ -105,7 +110,7 @@ async function listenWithPool (pool: Pool, channel: string, onMessage: (message:
   return () => client.query({ text: 'SELECT 1', query_timeout: ANSWER_WITHIN_MS })
 }
 
-async function listenWithPGlite (db: PGlite, channel: string, onMessage: (message: string) => void, over: AbortController): Promise<() => Promise<unknown>> {
+async function listenWithPGlite (db: PGlite, ...[channel, onMessage, over]: Parameters<OpenChannel>): Promise<() => Promise<unknown>> {
   const stop = await db.listen(channel, onMessage)
   whenAborted(over.signal, () => { stop().catch(() => {}) }) // it fails where the database has been closed
   return async () => {} // in this process: there is nothing to lose

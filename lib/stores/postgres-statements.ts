@@ -40,6 +40,29 @@ export interface FoundColumn extends Row {
   readonly type: string
   readonly required: boolean
   readonly unique: boolean
+  /** The user who asks, as SQL writes a name. */
+  readonly role: string
+  /** What that user may do with the column; to delete is a right on the whole table. */
+  readonly SELECT: boolean
+  readonly INSERT: boolean
+  readonly UPDATE: boolean
+  readonly DELETE: boolean
+}
+
+/** The rights that a store needs on its table. */
+export const GRANTED = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] as const
+
+/** The columns that are written after a row was made. */
+const UPDATED: ReadonlyArray<keyof Session> = ['generation', 'previous', 'rotatedAt', 'idleExpiresAt', 'authTime', 'revokedAt', 'reason', 'userAgent']
+
+/** Throws a TypeError with the SQL that grants what the user lacks. */
+export function assertRights (name: string, found: readonly FoundColumn[]): void {
+  const lacks = (right: typeof GRANTED[number]): boolean => FIELDS
+    .filter(field => right !== 'UPDATE' || UPDATED.includes(field))
+    .some(field => found.some(column => column.name === COLUMNS[field].name && !column[right]))
+  const missing = GRANTED.filter(lacks).join(', ')
+  const role = found[0]?.role
+  if (missing !== '') throw new TypeError(`postgresStore: the user ${role} lacks rights on its table: as the owner of that, run: GRANT ${missing} ON ${name} TO ${role};`)
 }
 
 /** Throws a TypeError with the way out if a table cannot hold every session. */
@@ -60,6 +83,15 @@ function fits ({ type, required, unique }: FoundColumn, column: Column): boolean
   return column.constraint === 'NOT NULL' || !required
 }
 
+/** The SQL that makes the table and its indexes. */
+export function schemaOf (table: string): string {
+  const { createBare, indexes } = statementsOn(table)
+  return `${createBare};\n${indexes.join('\n')}\n`
+}
+
+/** What statementsOn gives. */
+export type Statements = ReturnType<typeof statementsOn>
+
 /**
  * The statements. Each method is one of them, so each is atomic without a transaction and takes one round trip.
  * What a rotation writes is in no index, and the pages keep room, so that it stays a heap-only update.
@@ -71,9 +103,18 @@ export function statementsOn (table: string) {
   const session = `json_build_object(${FIELDS.map(field => `'${field}', ${COLUMNS[field].name}`).join(', ')})::text AS session`
   // Two processes that start at once would otherwise both find the table missing, and one would fail.
   const lock = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
+  // Of the table that the name means on this connection: tenants may have one of the same name in each schema.
+  const channel = `(SELECT 'revoked_' || left(encode(sha256(convert_to(relnamespace::regnamespace || '.' || relname, 'UTF8')), 'hex'), 40)
+    FROM pg_class WHERE oid = to_regclass('${name}'))`
+
+  const createBare = `CREATE TABLE ${name} (
+  ${columns.map(column => `${column.name} ${column.type} ${column.constraint}`.trimEnd()).join(',\n  ')}
+) WITH (fillfactor = 80)`
 
   return {
     name,
+    createBare,
+    indexes: ['subject', 'expires_at'].map(column => `CREATE INDEX ON ${name} (${column});`),
     create: `INSERT INTO ${name} (${columns.map(column => column.name).join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})`,
     get: `SELECT ${session} FROM ${name} WHERE id = $1`,
     advance: `UPDATE ${name}
@@ -83,13 +124,15 @@ export function statementsOn (table: string) {
     // Others are told when it is committed, and only if it is: a message is part of the transaction.
     revoke: `WITH ended AS (
         UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id
-      ) SELECT pg_notify($4, $5) FROM ended`,
+      ) SELECT pg_notify(${channel}, $4) FROM ended`,
     revokeAll: `WITH ended AS (
         UPDATE ${name} SET revoked_at = $2, reason = $3
-        WHERE subject = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $6 RETURNING id
+        WHERE subject = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $5 RETURNING id
       ), ends AS (SELECT count(*) AS count FROM ended)
-      SELECT count, CASE WHEN count > 0 THEN pg_notify($4, $5) END FROM ends`,
+      SELECT count, CASE WHEN count > 0 THEN pg_notify(${channel}, $4) END FROM ends`,
     list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
+    channel: `SELECT ${channel} AS channel`,
+    send: `SELECT pg_notify(${channel}, $1)`,
     now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',
     // Rows that another transaction holds are left to the next purge: this waits for nobody and nobody waits long for it.
     purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
@@ -100,12 +143,13 @@ export function statementsOn (table: string) {
     createTable: `DO $$ BEGIN
       ${lock};
       IF to_regclass('${name}') IS NULL THEN
-        CREATE TABLE IF NOT EXISTS ${name} (${columns.map(column => `${column.name} ${column.type} ${column.constraint}`).join(', ')}) WITH (fillfactor = 80);
+        ${createBare.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS')};
       END IF;
     END $$`,
     columns: `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required, EXISTS (
         SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique AND indnkeyatts = 1 AND indkey[0] = attnum AND indpred IS NULL
-      ) AS "unique"
+      ) AS "unique", quote_ident(current_user) AS role,
+        ${GRANTED.map(right => `${right === 'DELETE' ? `has_table_privilege(attrelid, '${right}')` : `has_column_privilege(attrelid, attnum, '${right}')`} AS "${right}"`).join(', ')}
       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
     createIndexes: `DO $$ DECLARE bare name; BEGIN
       ${lock};

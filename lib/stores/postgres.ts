@@ -1,18 +1,24 @@
 import { type SessionStore } from '../core/session.js'
 import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
 import { hasCode, listenOn, missingTimeouts, statementRunner, type PostgresDatabase } from './postgres-database.js'
-import { assertColumns, FIELDS, sessionOf, statementsOn, type FoundColumn, type Row } from './postgres-statements.js'
+import { FIELDS, sessionOf, statementsOn, type Row } from './postgres-statements.js'
+import { DEFAULT_TABLE, prepareTable, tableName, type PostgresTableOptions } from './postgres-table.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type PostgresDatabase } from './postgres-database.js'
+export { postgresSchema, type PostgresTableOptions } from './postgres-table.js'
 
 /** Every method of a store; `subscribe` only where the database can tell what happens in other processes. */
 export type PostgresStore = Required<Omit<SessionStore, 'subscribe'>> & Pick<SessionStore, 'subscribe'>
 
 /** How a PostgreSQL store is made. */
-export interface PostgresStoreOptions {
-  /** Its table, `'auth_sessions'` by default: a name of a-z, 0-9 and _, or `'schema.name'`. */
-  readonly table?: string
+export interface PostgresStoreOptions extends PostgresTableOptions {
+  /**
+   * A `Pool` of pg whose connections reach the server itself, for `revocation: 'immediate'`. Needed where `db` goes
+   * through a pooler that gives each transaction another connection (PgBouncer in transaction mode, and others), since
+   * there LISTEN receives nothing. One connection is made with its options; none of its own is taken. `db` by default.
+   */
+  readonly listen?: PostgresDatabase
   /** Tells the time of a revocation; the system's clock by default. */
   readonly clock?: Clock
 }
@@ -21,19 +27,19 @@ export interface PostgresStoreOptions {
  * Sessions in PostgreSQL: they outlive restarts, and any number of processes share them.
  *
  * `open` makes the table if it is missing, else checks it; where `open` is not called, the first call of another
- * method does it. A TypeError says that the table does not fit or may not be made; every other failure is the
+ * method does it. A TypeError says that the table does not fit, may not be made, or that its user lacks a right on it; every other failure is the
  * database's own error. The pool stays yours: listen to its `'error'` event, and end it. One without timeouts is warned
  * of, since a call that was given up could run when nobody waits for it. The store of a `Pool` or of PGlite can be
  * subscribed to, over a connection of its own.
  */
-export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', clock = systemClock }: PostgresStoreOptions = {}): PostgresStore {
+export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, clock = systemClock, listen = db }: PostgresStoreOptions = {}): PostgresStore {
   if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
-  if (typeof table !== 'string' || !TABLE.test(table)) throw new TypeError(`postgresStore: the option "table" is "${table}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long, or to "schema.name" of two such`)
+  if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" is nothing that can listen: pass a Pool of pg or a PGlite instance, or leave it out')
+  tableName(table, 'postgresStore')
 
   const sql = statementsOn(table)
   const query = statementRunner(db, [sql.get, sql.advance])
-  const channel = `${table.slice(-CHANNEL_LENGTH)}_revoked`
-  const listen = listenOn(db, `"${channel}"`)
+  const openChannel = listenOn(listen)
   const feed = revocationFeed()
   let opening: Promise<void> | undefined
   return {
@@ -55,7 +61,7 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
     },
 
     async revoke (id, reason) {
-      const ended = await rowsOf(id, sql.revoke, now(), reason, channel, feed.messageOf({ id }))
+      const ended = await rowsOf(id, sql.revoke, now(), reason, feed.messageOf({ id }))
       feed.tell({ id }) // also where it had ended: the answer to the call that ended it may have been lost
       return ended.length > 0
     },
@@ -63,7 +69,7 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
     async revokeAll (subject, reason, exceptId) {
       const at = now()
       const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-      const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, channel, feed.messageOf(revocation), exceptId ?? null)
+      const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, feed.messageOf(revocation), exceptId ?? null)
       feed.tell(revocation)
       return Number(ended?.count ?? 0)
     },
@@ -90,11 +96,23 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
       return Number(row?.now)
     },
 
-    ...(listen !== undefined && { subscribe: feed.over(listen) })
+    ...(openChannel !== undefined && {
+      subscribe: feed.over({
+        open: onMessage => async over => await openChannel(await channelName(), onMessage, over),
+        async send (message) { await run(sql.send, [message]) },
+        onSilence: warnOfSilence
+      })
+    })
   }
 
   function now (): EpochSeconds {
     return Math.floor(clock())
+  }
+
+  async function channelName (): Promise<string> {
+    await open()
+    const [row] = await run(sql.channel, [])
+    return String(row?.channel)
   }
 
   /** Calls that come while the table is being prepared wait for that attempt; after a failed one the next call tries again. */
@@ -107,21 +125,9 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
   }
 
   async function prepare (): Promise<void> {
-    await make(sql.createTable)
-    const found = await run(sql.columns, [sql.name]) as FoundColumn[] // what that statement selects
-    assertColumns(table, found)
-    await make(sql.createIndexes)
+    await prepareTable(table, sql, run)
     const missing = await missingTimeouts(db, query)
     if (missing.length > 0) warnOfMissing(missing)
-  }
-
-  async function make (statement: string): Promise<void> {
-    try {
-      await run(statement, [])
-    } catch (cause) {
-      if (!hasCode(cause, MAY_NOT_MAKE)) throw cause
-      throw new TypeError(`postgresStore: the table "${table}" or an index of it is missing and cannot be made: grant this user CREATE on a schema that exists, or open the store once as a user who may`, { cause })
-    }
   }
 
   /** The rows of one session or one subject. */
@@ -142,16 +148,16 @@ export function postgresStore (db: PostgresDatabase, { table = 'auth_sessions', 
   }
 }
 
-const TABLE = /^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/
-/** Of the table's name: a channel's has at most 63 characters. */
-const CHANNEL_LENGTH = 55
 const PURGE_BATCH = 1000
 const MAX_ATTEMPTS = 3
 
-/** Errors of PostgreSQL: insufficient_privilege and invalid_schema_name; serialization_failure and deadlock_detected. */
-const MAY_NOT_MAKE = ['42501', '3F000']
+/** Errors of PostgreSQL: serialization_failure and deadlock_detected. */
 const ROLLED_BACK = ['40001', '40P01']
 
 function warnOfMissing (timeouts: readonly string[]): void {
-  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run, or hold its connection, minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
+  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run, or hold its connection, minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}${timeouts.includes('statement_timeout') ? ", or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'" : ''}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
+}
+
+function warnOfSilence (): void {
+  process.emitWarning('postgresStore: LISTEN was answered, but what NOTIFY sends does not arrive, as behind PgBouncer in transaction mode, so this process does not learn of sessions that end elsewhere: give the option "listen", a Pool of pg that reaches the server itself, such as postgresStore(pool, { listen: new pg.Pool({ connectionString: directUrl }) })', { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_LISTEN' })
 }

@@ -82,7 +82,11 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
       return Number(await redis.run(TIME, channel))
     },
 
-    subscribe: feed.over(onMessage => redis.listen(channel, onMessage))
+    subscribe: feed.over({
+      open: onMessage => redis.listen(channel, onMessage),
+      send: message => redis.run(TELL, channel, channel, message),
+      onSilence: warnOfSilence
+    })
   }
 
   // Well-formed: of half a surrogate pair the packages make different bytes when they look for its place in a cluster.
@@ -138,4 +142,8 @@ function evictingPolicy (info: string): string[] {
 
 function warnOfEviction (policy: string): void {
   process.emitWarning(`redisStore: the server's maxmemory-policy is ${policy}, so when its memory is full it drops sessions, and their users are signed out: set it to noeviction`, { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_EVICTION' })
+}
+
+function warnOfSilence (): void {
+  process.emitWarning('redisStore: SUBSCRIBE was answered, but what PUBLISH sends does not arrive, so this process does not learn of sessions that end elsewhere: connect to a server or a cluster whose messages reach all its connections', { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_SUBSCRIBE' })
 }

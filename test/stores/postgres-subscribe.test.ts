@@ -2,18 +2,19 @@ import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { type SessionStore } from '../../lib/core/session.js'
-import { postgresStore, type PostgresDatabase } from '../../lib/stores/postgres.js'
+import { postgresStore, type PostgresDatabase, type PostgresStoreOptions } from '../../lib/stores/postgres.js'
 import { listenOn } from '../../lib/stores/postgres-database.js'
 import { type Revocation } from '../../lib/stores/revocation-feed.js'
 import { fakeClock, START } from '../support/fake-clock.js'
+import { pgBouncer } from '../support/pgbouncer.js'
 import { poolOn, postgres } from '../support/postgres.js'
 import { newSession } from '../support/session.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
 import { told } from '../support/told.js'
 
 /** A new store on a database, which is subscribed to, and what it is told. */
-function listening (t: Test, db: PostgresDatabase, table = 'auth_sessions') {
-  const store = postgresStore(db, { table, clock: fakeClock().now })
+function listening (t: Test, db: PostgresDatabase, table = 'auth_sessions', options: PostgresStoreOptions = {}) {
+  const store = postgresStore(db, { table, clock: fakeClock().now, ...options })
   const revocations = told<Revocation>()
   const connections = told<boolean>()
   const stop = subscribe(store)(revocations.tell, connections.tell)
@@ -99,10 +100,9 @@ t.test('on a server', async t => {
   })
 
   t.test('a subscription asks whether its connection still lives', async t => {
-    const open = listenOn(pool, '"auth_sessions_revoked"')?.(() => {})
     const over = new AbortController()
     t.teardown(() => over.abort())
-    const probe = await open?.(over)
+    const probe = await listenOn(pool)?.('a_channel', () => {}, over)
     await t.resolves(probe?.() ?? Promise.reject(new Error('no pool')))
     over.abort()
     await t.rejects(probe?.() ?? Promise.resolve())
@@ -160,10 +160,60 @@ t.test('on a server', async t => {
     }
   })
 
+  t.test('tenants by search_path do not receive each other’s revocations', async t => {
+    await pool.query('CREATE SCHEMA tenant_1; CREATE SCHEMA tenant_2')
+    const tenants = [1, 2].map(nth => listening(t, poolOn(t, { connectionString, options: `-c search_path=tenant_${nth}` })))
+    const [one, two] = tenants as [typeof tenants[0] & object, typeof tenants[0] & object] // there are two
+    const another = listening(t, pool, 'tenant_1.auth_sessions')
+    for (const { connections } of [...tenants, another]) t.equal(await connections.next(), true)
+    for (const { store } of tenants) await store.create(newSession({ subject: '1' }))
+    t.equal(await one.store.revokeAll('1', 'password_changed'), 1)
+    t.same(await another.revocations.next(), { subject: '1', at: START }, 'the same table, by its full name')
+    const last = newSession()
+    await two.store.create(last)
+    await two.store.revoke(last.id, 'logout')
+    t.same(await two.revocations.next(), { id: last.id }, 'nothing came before it')
+  })
+
+  t.test('behind a pooler that swallows LISTEN, immediate revocation is down, warned of, and has a way out', async t => {
+    const pooled = await pgBouncer(t, connectionString)
+    if (pooled === null) return
+    const config = { connectionString: pooled, statement_timeout: undefined }
+    const warned = told<Error>()
+    const onWarning = (warning: Error & { code?: string }): void => { if (warning.code === 'FST_AUTH_POSTGRES_LISTEN') warned.tell(warning) }
+    process.on('warning', onWarning)
+    t.teardown(() => process.off('warning', onWarning))
+    const { connections } = listening(t, poolOn(t, config))
+    t.equal(await connections.next(), false)
+    t.match((await warned.next()).message, /PgBouncer in transaction mode.*"listen"/)
+
+    const there = listening(t, poolOn(t, config), 'auth_sessions', { listen: poolOn(t, { connectionString }) })
+    const here = postgresStore(poolOn(t, config))
+    t.equal(await there.connections.next(), true)
+    const session = newSession()
+    await here.create(session)
+    await here.revoke(session.id, 'logout')
+    t.same(await there.revocations.next(), { id: session.id })
+  })
+
+  t.test('a pooler that refuses statement_timeout stops the start, with the way out', async t => {
+    const pooled = await pgBouncer(t, connectionString)
+    if (pooled === null) return
+    const refused = postgresStore(poolOn(t, { connectionString: pooled, statement_timeout: 5000 }))
+    await t.rejects(refused.open(), { name: 'TypeError', message: /pooler refuses "statement_timeout".*ALTER ROLE/ })
+  })
+
+  t.test('a listen option that cannot listen is refused', async t => {
+    for (const listen of [null, 'postgresql://localhost/test', {}, new pg.Client({ connectionString })]) {
+      // @ts-expect-error: for those who write JavaScript
+      t.throws(() => postgresStore(pool, { listen }), { name: 'TypeError', message: /"listen"/ })
+    }
+  })
+
   t.test('a database that is asked through something else cannot be subscribed to', async t => {
     const client = new pg.Client({ connectionString })
     for (const db of [client, { query: async () => ({ rows: [] }) }]) t.notOk('subscribe' in postgresStore(db))
   })
 })
 
-const LISTENING = "WHERE datname = current_database() AND pid <> pg_backend_pid() AND query IN ('LISTEN \"auth_sessions_revoked\"', 'SELECT 1')"
+const LISTENING = "WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN revoked%'"

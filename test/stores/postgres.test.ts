@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { postgresStore, type PostgresDatabase } from '../../lib/stores/postgres.js'
+import { postgresSchema, postgresStore, type PostgresDatabase } from '../../lib/stores/postgres.js'
 import { storeContract } from '../../lib/testing/index.js'
 import { START } from '../support/fake-clock.js'
 import { poolOn, postgres } from '../support/postgres.js'
@@ -32,6 +33,8 @@ function watch (db: PostgresDatabase, fail: (nth: number) => Error | undefined =
   }
 }
 
+const messageOf = (error: unknown): string => (error as Error).message // of what was rejected
+
 const failure = (code: string): Error => Object.assign(new Error('not this time'), { code })
 
 t.test('PGlite keeps the contract', async t => {
@@ -44,6 +47,14 @@ t.test('on a server', async t => {
   const connectionString = await postgres(t)
   if (connectionString === null) return
   const pool = poolOn(t, { connectionString })
+
+  /** A user without any right, who goes with `t`, and a pool of theirs. */
+  const limitedUser = async (t: Test) => {
+    const role = `limited_${randomBytes(6).toString('hex')}`
+    await pool.query(`CREATE ROLE ${role}`)
+    t.teardown(() => pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`))
+    return { role, pool: poolOn(t, { connectionString, options: `-c role=${role}` }) }
+  }
 
   t.test('PostgreSQL keeps the contract', async t => {
     keepsTheContract(t, pool)
@@ -225,11 +236,64 @@ t.test('on a server', async t => {
 
   t.test('a user who may not make tables is refused where one is missing, and else served', async t => {
     await pool.query('CREATE SCHEMA locked')
-    const reader = poolOn(t, { connectionString, options: '-c role=pg_read_all_data' })
+    const { role, pool: limited } = await limitedUser(t)
     const options = { table: 'locked.sessions' }
-    await t.rejects(postgresStore(reader, options).open(), { name: 'TypeError', message: /"locked\.sessions"/, cause: { code: '42501' } })
-    await postgresStore(pool, options).open()
-    t.equal(await postgresStore(reader, options).get('a'), null)
+    const message = messageOf(await t.rejects(postgresStore(limited, options).open(), { name: 'TypeError', message: /"locked\.sessions"/, cause: { code: '42501' } }))
+    await pool.query(postgresSchema(options))
+    await pool.query(/GRANT USAGE.*/.exec(message)?.[0] ?? message)
+    t.match(message, `TO ${role};`)
+    const store = postgresStore(limited, options)
+    const session = newSession()
+    await store.create(session)
+    t.equal((await store.advance(session.id, 0, ROTATION))?.generation, 1)
+    t.equal(await store.revoke(session.id, 'logout'), true)
+    t.equal(await store.revokeAll('ada', 'logout'), 0)
+    t.equal(await store.purgeExpired(START + 10 ** 9), 1)
+  })
+
+  t.test('a user who lacks a right on the table is refused at start, with the SQL that grants it', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    await postgresStore(pool, { table }).open()
+    const grants = {
+      'SELECT, INSERT, UPDATE, DELETE': '',
+      'INSERT, UPDATE, DELETE': 'SELECT',
+      UPDATE: 'SELECT, INSERT, DELETE, UPDATE (generation, previous)',
+      DELETE: 'SELECT, INSERT, UPDATE (generation, previous, rotated_at, idle_expires_at, auth_time, revoked_at, reason, user_agent)'
+    }
+    for (const [lacking, granted] of Object.entries(grants)) {
+      await pool.query(`REVOKE ALL ON ${table} FROM ${role}`)
+      if (granted !== '') await pool.query(`GRANT ${granted} ON ${table} TO ${role}`)
+      const store = postgresStore(limited, { table })
+      const sql = `GRANT ${lacking} ON "${table}" TO ${role};`
+      const message = messageOf(await t.rejects(store.open(), { name: 'TypeError' }))
+      t.ok(message.endsWith(`run: ${sql}`), message)
+      await pool.query(sql)
+      await t.resolves(store.open())
+    }
+  })
+
+  t.test('a user who may not make a missing index is refused, with the SQL that makes it', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    const [create, ...indexes] = postgresSchema({ table }).trim().split(';\n')
+    await pool.query(`${create}; GRANT ALL ON ${table} TO ${role}`)
+    const message = messageOf(await t.rejects(postgresStore(limited, { table }).open(), { name: 'TypeError', cause: { code: '42501' } }))
+    t.ok(message.endsWith(indexes.join('; ')), message)
+    await pool.query(indexes.join(';'))
+    await t.resolves(postgresStore(limited, { table }).open())
+  })
+
+  t.test('the schema for migrations makes what a store makes itself', async t => {
+    const describe = async (table: string) => (await pool.query(`SELECT attname, format_type(atttypid, atttypmod), attnotnull, reloptions
+      FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE attrelid = to_regclass($1) AND attnum > 0`, [table])).rows
+    const [own, migrated] = [newTable(), newTable()]
+    await postgresStore(pool, { table: own }).open()
+    await pool.query(postgresSchema({ table: migrated }))
+    t.same(await describe(migrated), await describe(own))
+    t.same(await indexesOf(migrated), await indexesOf(own))
+    t.match(postgresSchema(), /^CREATE TABLE "auth_sessions" \(/)
+    t.throws(() => postgresSchema({ table: 'a b' }), { name: 'TypeError', message: /^postgresSchema: the option "table"/ })
   })
 
   t.test('a schema that is missing is refused', async t => {
@@ -306,7 +370,7 @@ t.test('on a server', async t => {
     }
     const none = { statement_timeout: undefined, query_timeout: undefined, connectionTimeoutMillis: undefined }
     const all = { statement_timeout: 5000, query_timeout: 5000, connectionTimeoutMillis: 5000 }
-    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no query_timeout and no connectionTimeoutMillis, .*: 5000$/ })
+    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no query_timeout and no connectionTimeoutMillis, .*: 5000, or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'$/ })
     for (const name of Object.keys(all)) {
       t.match(await (await lacking({ ...all, [name]: undefined })).next(), { message: new RegExp(`has no ${name}, `) })
     }
