@@ -17,7 +17,7 @@ const REFUSALS = {
   FST_AUTH_CROSS_SITE: [403, 'This request comes from another site: add its origin to trustedOrigins if it is yours'],
   FST_AUTH_FRESH_LOGIN_REQUIRED: [403, 'This needs a recent login: reauthenticate'],
   FST_AUTH_SESSION_UNKNOWN: [404, 'There is no such session'],
-  FST_AUTH_USERNAME_TAKEN: [409, 'This username is taken'],
+  FST_AUTH_USERNAME_TAKEN: [409, 'This username is taken: log in if it is yours, or choose another'],
   FST_AUTH_PASSWORD_REFUSED: [400, 'The password is refused by the password policy'],
   FST_AUTH_TOO_MANY_ATTEMPTS: [429, 'Too many attempts: wait and try again'],
   FST_AUTH_STORE_UNAVAILABLE: [503, 'The server cannot reach what it needs at the moment: try again, nothing is lost'],
@@ -63,6 +63,13 @@ export class AuthError extends Error {
     if (this.retryAfter !== undefined) headers['retry-after'] = String(this.retryAfter)
     return headers
   }
+}
+
+/** A 503 with a sentence of its own, where it would not be true that nothing is lost; any other error as it is. */
+export function restated (error: unknown, message: string): unknown {
+  if (!(error instanceof AuthError) || error.statusCode !== 503) return error
+  const { code, cause, retryAfter } = error
+  return new AuthError(code, { cause, message, ...(retryAfter !== undefined && { retryAfter }) })
 }
 
 /** The status that a code answers with. */

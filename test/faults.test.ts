@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { AuthError, memoryStore, type RefreshCookieOptions, type SessionStore, type Users } from '../lib/index.js'
 import { type Fault } from './support/faulty-store.js'
+import { settled } from './support/settled.js'
 import { COOKIE, FAST_HASHING, forget, loggedIn, server, sessionOf, setCookies, testClock, userTable, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
@@ -18,18 +19,6 @@ const FAULTS: Fault[] = [
 
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())
-
-/** Waits for a reply and lets every deadline pass that it waits for. */
-async function settled (reply: Promise<Answer>): Promise<Answer> {
-  const waiting = new Set([reply])
-  const stop = (): void => { waiting.clear() }
-  reply.then(stop, stop)
-  while (waiting.size > 0) {
-    await new Promise(resolve => setImmediate(resolve))
-    mock.timers.tick(1000)
-  }
-  return await reply
-}
 
 /** A request, how it comes to its situation, and the status that it has when all is well. */
 interface Situation {
@@ -98,17 +87,6 @@ for (const [which, { status, prepare, request, late = 0 }] of Object.entries(SIT
     }
   })
 }
-
-t.test('a signup whose session could not be written made the account: the person logs in', async t => {
-  for (const fault of FAULTS) {
-    const { browser, store } = await server(t)
-    store.faults.push(fault)
-    const answer = await settled(browser().signup('ada'))
-    t.match(answer.json(), UNAVAILABLE)
-    t.strictSame(setCookies(answer), [])
-    t.match(await browser().login('ada'), { statusCode: 200 })
-  }
-})
 
 t.test('a store that is gone for a while logs nobody out, and access tokens go on working', async t => {
   const { ada, wait, store } = await loggedIn(t)

@@ -1,7 +1,9 @@
 import { subjectOf } from '../core/claims.js'
+import { isUnavailable } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
+import { type WritePassword } from '../core/password-change.js'
 import { type User, type Users } from '../core/user.js'
-import { AuthError } from '../errors.js'
+import { AuthError, restated } from '../errors.js'
 import { type Passwords } from './passwords.js'
 import { isUniqueViolation } from './unique-violation.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
@@ -45,9 +47,10 @@ export interface Accounts {
   readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<Proven>
   /**
    * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
-   * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile.
+   * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile,
+   * and FST_AUTH_STORE_UNAVAILABLE if nobody can tell whether it is changed now.
    */
-  readonly changePassword?: (proven: Proven, newPassword: unknown, context: RequestContext) => Promise<() => Promise<void>>
+  readonly changePassword?: (proven: Proven, newPassword: unknown, context: RequestContext) => Promise<WritePassword>
 }
 
 /** What accounts are built from. */
@@ -83,7 +86,9 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(password, { username: name })
       const passwordHash = await passwords.hash(password)
 
-      const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash }))
+      const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
+        throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
+      })
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: violation })
       // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
       context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
@@ -121,11 +126,35 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(newPassword, { username })
       const newHash = await passwords.hash(newPassword)
 
-      return async function commit () {
-        const replaced = await context.bounded(() => updatePasswordHash(id, newHash, passwordHash))
-        if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
-        context.emit({ type: 'password_changed', subject })
+      return async function write (later) {
+        let writing: Promise<boolean> | undefined
+        try {
+          const replaced = await context.bounded(() => (writing = Promise.resolve(updatePasswordHash(id, newHash, passwordHash))))
+          if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+        } catch (error) {
+          if (!isUnavailable(error)) throw error
+          if (!await isStored(subject, newHash, context)) {
+            writing?.then(replaced => replaced && changed(later)).catch(() => {})
+            throw error
+          }
+        }
+        changed()
       }
+
+      function changed (then = () => {}): void {
+        context.emit({ type: 'password_changed', subject })
+        then()
+      }
+    }
+  }
+
+  /** Whether a hash was stored although the answer to that was lost. */
+  async function isStored (subject: string, hash: string, { bounded }: RequestContext): Promise<boolean> {
+    try {
+      const user = await bounded.anew()(() => findById?.(subject))
+      return user?.passwordHash === hash
+    } catch {
+      return false
     }
   }
 

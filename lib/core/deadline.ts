@@ -29,7 +29,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
       if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
       return await inTime(call)
     } catch (cause) {
-      throw unavailable(cause)
+      throw isUnavailable(cause) ? cause : unavailable(cause)
     }
   }
 
@@ -48,6 +48,11 @@ export function startDeadline (timeouts: Timeouts): Bounded {
       left -= performance.now() - begun
     }
   }
+}
+
+/** Whether a call failed or took too long: what one with a budget of its own has thrown is passed on as it is. */
+export function isUnavailable (error: unknown): boolean {
+  return error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
 }
 
 /** A 503 whose wait is spread, so that clients do not all come back at once. */

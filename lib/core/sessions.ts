@@ -2,6 +2,7 @@ import { AuthError } from '../errors.js'
 import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type Holder, type RefreshClaims } from './claims.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
+import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
 import { isLive, isRevoked, isSessionId, listOf, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
@@ -48,6 +49,9 @@ export interface LoginOptions {
   readonly replaces?: string | undefined
 }
 
+/** How a session is to start: `held` is what this browser had, and with `isOnly` every other one has just been ended. */
+type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly held: string | null, readonly isOnly?: boolean }
+
 /** What a login gives. */
 export interface LoggedIn extends Issued {
   /** The id of the session that this one takes the place of, for `endReplaced`; null where the browser held none. */
@@ -83,9 +87,9 @@ export interface Sessions {
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
   /**
    * Ends every session of a user whose password changes, and starts a new one that is remembered as `remember` says.
-   * `change` writes the password; what it throws goes on. Throws as `login` does.
+   * What `write` throws goes on; FST_AUTH_STORE_UNAVAILABLE says whether the password was changed. Throws as `login` does.
    */
-  changePassword (claims: Holder, user: User, change: () => Promise<void>, context: RequestContext, remember?: boolean): Promise<Issued>
+  changePassword (claims: Holder, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued>
   /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
   logout (token: string, context: RequestContext): Promise<boolean>
   /** What a refresh token that has not expired says, by its signature alone: its session may have ended. Null for any other text. */
@@ -171,14 +175,12 @@ export function createSessions (options: SessionsOptions): Sessions {
       return { ...issuer.access(session, app, work.at), refreshToken: repeatRefreshToken ? issuer.refresh(session, true, work.at) : null }
     },
 
-    async changePassword ({ sub, sid }, user, change, context, remember) {
-      // Ended before the change, so that nothing is changed when the store cannot be reached, and after it, since somebody
-      // may have logged in with the old password meanwhile.
-      await sessions.revokeAll(sub, 'password_changed', context, sid)
-      await change()
-      const issued = await start(sub, context, { user, remember, held: sid })
-      await sessions.revokeAll(sub, 'password_changed', context, issued.claims.sid)
-      return issued
+    async changePassword ({ sub, sid }, user, write, context, remember) {
+      return await changePassword({
+        current: sid,
+        endOthers: (keptId, context) => sessions.revokeAll(sub, 'password_changed', context, keptId),
+        start: write => start(sub, context, { user, remember, held: sid, stillProven: write, isOnly: true })
+      }, write, context)
     },
 
     async logout (token, context) {
@@ -229,7 +231,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   /** Starts a session; the one that this browser held, if any, does not count any more. */
-  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held }: Omit<LoginOptions, 'replaces'> & { readonly held: string | null }): Promise<LoggedIn> {
+  async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const work = begin(context)
     const owner = user ?? await findUser(subject, work)
@@ -241,7 +243,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     await work.bounded(() => store.create(session))
     if (stillProven !== undefined) await demandProof(stillProven, session, work)
     context.emit({ type: 'login', subject, sessionId: session.id })
-    if (limit !== undefined) await endOldest(session, held, limit, work)
+    if (limit !== undefined && !isOnly) await endOldest(session, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
   }
 

@@ -1,5 +1,6 @@
 import { type AccessClaims } from '../core/claims.js'
 import { type RequestContext } from '../core/events.js'
+import { restated } from '../errors.js'
 import { type FormatGrant, type Grant, type GrantRoute } from './grant.js'
 import { type JsonSchema } from './json-schema.js'
 
@@ -20,16 +21,30 @@ export interface GrantBody {
 /** The app may answer with any object. */
 const shapedSchema = { type: 'object', description: 'As the app shapes it.', additionalProperties: true } as const satisfies JsonSchema
 
+/** What was done although its answer cannot be made; the other routes can be asked again. */
+const DONE: Partial<Record<GrantRoute, string>> = {
+  signup: 'The account was made and is logged in, but the answer could not be made: refresh, or log in',
+  password: 'The password was changed, but the answer could not be made: refresh, or log in with the new one'
+}
+
 /** Builds the bodies: the grant itself, or what the app makes of it. */
 export function createGrantBody (schema: JsonSchema, format: FormatGrant | undefined): GrantBody {
   if (format === undefined) return { schema, standard: true, of: (_route, grant) => grant }
   return {
     schema: shapedSchema,
     standard: false,
-    of: async (route, grant, { bounded, session }) => await bounded(async () => {
-      const body: unknown = await format(grant, { route, claims: session })
-      if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatGrant must give an object')
-      return body
-    })
+    async of (route, grant, { bounded, session }) {
+      try {
+        return await bounded(async () => objectOf(await format(grant, { route, claims: session })))
+      } catch (error) {
+        const done = DONE[route]
+        throw done === undefined ? error : restated(error, done)
+      }
+    }
   }
+}
+
+function objectOf (body: unknown): object {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatGrant must give an object')
+  return body
 }

@@ -5,6 +5,7 @@ import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type TokenKind } from '../core/keys.js'
+import { type WritePassword } from '../core/password-change.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
 import { type User, type UserId } from '../core/user.js'
@@ -161,9 +162,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   /** As `Sessions.changePassword`; the new cookie is kept as long as the old one was to be. */
-  async changePassword (user: User, change: () => Promise<void>): Promise<Grant> {
+  async changePassword (user: User, write: WritePassword): Promise<Grant> {
     const remember = this.holder?.remember
-    return this.#grant(await this.#plugin.sessions.changePassword(this.#authenticated(), user, change, this, remember))
+    return this.#grant(await this.#plugin.sessions.changePassword(this.#authenticated(), user, write, this, remember))
   }
 
   async refresh (): Promise<Grant> {

@@ -27,7 +27,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
     const proven = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
-    const change = await changePassword(proven, newPassword, auth)
-    return await grantBody.of('password', await auth.changePassword(proven.user, change), auth)
+    const write = await changePassword(proven, newPassword, auth)
+    return await grantBody.of('password', await auth.changePassword(proven.user, write), auth)
   })
 }

@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { credentialsSchema, readCredentials, withUsernameField } from '../bodies.js'
+import { restated } from '../../errors.js'
 import { noContent, refusals, refusedByFastify } from '../responses.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -34,7 +35,9 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, at
       return await reply.code(202).send()
     }
     const user = await make()
-    const grant = await auth.loginUser(user, true)
+    const grant = await auth.loginUser(user, true).catch((error: unknown) => {
+      throw restated(error, 'The account was made, but nobody is logged in yet: log in')
+    })
     reply.code(201)
     return await grantBody.of('signup', grant, auth)
   })
