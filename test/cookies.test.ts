@@ -129,6 +129,20 @@ t.test('a path where browsers would send it to a refresh and not to a logout is 
   }
 })
 
+t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not ours, and neither signs in nor locks out', async t => {
+  const { app, browser } = await server(t)
+  const [ada, mallory] = [browser(), browser()]
+  await ada.signup('ada')
+  await mallory.signup('mallory')
+  // As a sibling sub-domain sets it, with a Domain: browsers do not apply the rules of "__Host-" to this name.
+  const tossed = `\u00a0${COOKIE}=${mallory.cookie()}`
+  const refresh = async (cookie: string): Promise<Answer> => await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie } })
+  t.match((await refresh(tossed)).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  for (const cookie of [`${tossed}; ${COOKIE}=${ada.cookie()}`, `${COOKIE}=${ada.cookie()}; ${tossed}`]) {
+    t.equal(payloadOf((await refresh(cookie)).json().access_token)['sub'], '1')
+  }
+})
+
 t.test('one reply sets it once: what was said last', async t => {
   const { app, browser } = await server(t, {}, {}, app => {
     app.post('/twice', async ({ auth }) => {

@@ -35,8 +35,11 @@ export function isOrigin (text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
 }
 
+/** A URL parser takes "ª" for "a" and drops soft hyphens (UTS 46); a browser sends neither in Host. */
+const ASCII = /^[\x21-\x7e]+$/
+
 function isOwnOrigin (origin: string, host: string | undefined): boolean {
-  if (host === undefined || !isOrigin(origin)) return false
+  if (host === undefined || !ASCII.test(host) || !isOrigin(origin)) return false
   const own = `${new URL(origin).protocol}//${host}`
   // Parsed, so that "example.com:443" and "example.com" are one host for https, and case does not matter.
   return URL.canParse(own) && new URL(own).origin === origin

@@ -1,4 +1,5 @@
 import { type IncomingHttpHeaders } from 'node:http'
+import { lowerCaseAscii } from './header-text.js'
 
 const SCHEME = 'bearer '
 
@@ -7,6 +8,6 @@ const SCHEME = 'bearer '
  * Another scheme is no token; nothing else, no cookie, query or body, is ever looked at.
  */
 export function bearerToken ({ authorization }: IncomingHttpHeaders): string | null {
-  if (authorization === undefined || authorization.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return null
+  if (authorization === undefined || lowerCaseAscii(authorization.slice(0, SCHEME.length)) !== SCHEME) return null
   return authorization.slice(SCHEME.length)
 }

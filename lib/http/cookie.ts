@@ -1,5 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../core/issue.js'
+import { withoutWhitespace } from './header-text.js'
 
 /** Where the refresh cookie is valid and how it travels. */
 export interface CookieSettings {
@@ -61,9 +62,9 @@ export function demandCookieAtLogout (path: string, base: string, { refresh, log
 function cookieValues (header: string, name: string): string[] {
   const values: string[] = []
   for (const pair of header.split(';')) {
-    const text = pair.trim()
+    const text = withoutWhitespace(pair)
     if (!text.startsWith(`${name}=`)) continue
-    const value = text.slice(name.length + 1).trim()
+    const value = withoutWhitespace(text.slice(name.length + 1))
     if (value !== '' && !values.includes(value)) values.push(value)
   }
   return values

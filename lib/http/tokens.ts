@@ -5,6 +5,7 @@ import { MAX_TOKEN_LENGTH } from '../core/claims.js'
 import { isHmac, type Key, type KeyRing, type KeyRings, type SigningKey, type TokenKind } from '../core/keys.js'
 import { createTokenMemory, type TokenMemory } from '../core/token-memory.js'
 import { type Tokens, type Verified } from '../core/tokens.js'
+import { lowerCaseAscii } from './header-text.js'
 
 /** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11, RFC 9068). */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
@@ -193,5 +194,5 @@ function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: un
 
 /** Media types are case-insensitive and may carry their "application/" (RFC 7515 section 4.1.9). */
 function isType (typ: unknown, expected: string): boolean {
-  return typ === expected || (typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === expected)
+  return typ === expected || (typeof typ === 'string' && lowerCaseAscii(typ).replace(/^application\//, '') === expected)
 }

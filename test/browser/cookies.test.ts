@@ -79,6 +79,25 @@ inEveryBrowser('a sibling sub-domain cannot toss a cookie with our prefix', asyn
   t.notMatch(sent, /evil/)
 })
 
+inEveryBrowser('session fixation: a cookie that a sibling sub-domain sets under our name after the byte 0xA0 is not ours', async (t, browser) => {
+  const s = await site(t)
+  const mallory = s.browser()
+  await mallory.signup('mallory')
+  const evil = await otherSite(t, app => app.get('/toss', async (_request, reply) => {
+    reply.raw.setHeader('set-cookie', `\u00a0__Host-Http-refresh=${mallory.cookie()}; Domain=shop.localhost; Path=/`)
+    return reply.redirect('/') // without a body: with one, Node writes the byte as UTF-8
+  }))
+  const app = s.url('/page', 'app.shop.localhost')
+  await browser.open(evil.url('/toss', 'evil.shop.localhost'))
+  const stranger = await browser.open(app)
+  t.strictSame(await stranger.run(async () => (await (await fetch('/auth/refresh', { method: 'POST' })).json()).code), 'FST_AUTH_REFRESH_TOKEN_MISSING', 'nobody is signed in as the attacker')
+  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^\u00a0__Host-Http-refresh=./, 'though the browser sends the cookie')
+
+  const tab = await s.signedUp(browser, app)
+  await s.sleep('20m', tab)
+  t.strictSame(await tab.run(() => ask('/me')), [200, { id: '2' }], 'nobody is locked out')
+})
+
 inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in as somebody else', async (t, browser) => {
   const s = await site(t, { cookie: { secure: false } })
   const mallory = s.browser()

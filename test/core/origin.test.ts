@@ -64,6 +64,13 @@ t.test('what a browser of the app itself sends passes', async t => {
   t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'no browser')
 })
 
+t.test('a host that only a URL parser takes for ours is not ours', async t => {
+  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
+  for (const host of ['\u00aapp.example', 'app\u00ad.example', '\u00a0app.example', 'app.example\u00a0', 'app\u3002example', ' app.example']) {
+    t.notOk(isTrustedSource({ site: undefined, host, origin: 'https://app.example' }, policy), JSON.stringify(host))
+  }
+})
+
 t.test('what another site sends is refused', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
   for (const origin of ['https://evil.example', 'https://app.example.evil.example', 'https://evilapp.example', 'https://app.example:444', 'null']) {

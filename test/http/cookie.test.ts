@@ -29,6 +29,9 @@ t.test('every different value under our exact name is read, from wherever it is 
     [`${N}=a=b==`, ['a=b==']], [`${N}="a"`, ['"a"']], [`${N}=a%20b`, ['a%20b']], [`${N}=a,b`, ['a,b']],
     [`${N}=a; ${N}=a`, ['a']], [`${N}=a; ${N}=b`, ['a', 'b']], [`${N}=b; x=1; ${N}=a; ${N}=b`, ['b', 'a']], [`${N}=; ${N}=a`, ['a']],
     [`${N}`, []], [`${N}=`, []], [`${N} =a`, []], [`x${N}=a`, []], [`${N}x=a`, []], [`x=${N}=a`, []], [`"${N}=a"`, []],
+    // Another cookie's name to a browser, which then does not apply the rules of the prefix: any sub-domain may set it.
+    [`\u00a0${N}=a`, []], [`x=1; \u00a0${N}=a`, []], [`\u00a0 ${N}=a`, []], [`\u0085${N}=a`, []], [`${N}\u00a0=a`, []],
+    [`${N}=\u00a0a`, ['\u00a0a']], [`${N}=a\u00a0`, ['a\u00a0']],
     [N.toLowerCase() + '=a', []], [N.toUpperCase() + '=a', []], ['refresh=a', []], ['__Secure-refresh=a', []], ['__Host-refresh=a', []]
   ]
   for (const [cookie, values] of HEADERS) {
