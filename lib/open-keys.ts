@@ -9,7 +9,7 @@ import { type PublicKeys } from './http/routes/route.js'
 import { type RefreshCookieOptions, type Settings } from './options.js'
 
 /** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
-export async function openKeys (settings: Settings, { emit }: RequestContext, log: FastifyBaseLogger): Promise<KeySource> {
+export async function openKeys (settings: Settings, { emit }: Pick<RequestContext, 'emit'>, log: FastifyBaseLogger): Promise<KeySource> {
   const load = async (): Promise<KeyRings> => {
     try {
       return await startDeadline(settings.timeouts)(() => loadKeys(settings))

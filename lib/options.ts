@@ -33,6 +33,11 @@ export interface RefreshCookieOptions {
   issuer?: string | undefined
   /** The `aud` of access tokens; one of them must be in a token. */
   audience?: string | readonly string[] | undefined
+  /**
+   * The app's name, which stays: another app is refused by a store that holds its sessions. Without it an app is known by
+   * the keys of its refresh tokens.
+   */
+  appName?: string | undefined
   /** Where the routes are, below the prefix of the context that the plugin is registered in. */
   prefix?: string
   /** Other paths for single routes; false switches one off. */
@@ -198,6 +203,7 @@ export const optionTable = group({
   reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
   audience: optional(oneOrMore(text)),
+  appName: optional(text),
   prefix: defaultTo('/auth', urlPath),
   routes: group({
     signup: defaultTo('/signup', route),

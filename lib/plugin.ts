@@ -23,6 +23,7 @@ import { followKeys } from './http/follow-keys.js'
 import { markProtected } from './http/openapi.js'
 import { registerPackages, type Packages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
+import { createAppIdentity } from './http/store-owner.js'
 import { followRevocations, openOnReady } from './http/store-lifecycle.js'
 import { kidOf } from './http/tokens.js'
 import { decorateVerifyOnly } from './http/verify-only.js'
@@ -48,7 +49,13 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     get bounded () { return startDeadline(settings.timeouts) },
     emit: event => audit(event, NOWHERE, null, fastify.log)
   }
-  const keys = await openKeys(settings, app, fastify.log)
+  const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
+  const keys = await openKeys(settings, {
+    emit (event) {
+      app.emit(event)
+      identity.follow(event)
+    }
+  }, fastify.log)
   const { signing } = keys.rings().access
   demandFittingOptions(options, settings, signing !== null)
   const changing = changingKeys(settings)
@@ -84,7 +91,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     passwords
   })
 
-  openOnReady(fastify, store, settings.timeouts, settings.clock)
+  openOnReady(fastify, store, identity, settings.timeouts, settings.clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, settings.timeouts, app)
   const { logLevel, logSerializers } = options
   fastify.register(async scope => {

@@ -44,6 +44,7 @@ t.test('everything has the default that the documents name', async t => {
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
+    appName: undefined,
     prefix: '/auth',
     routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate', verify: false, jwks: '/jwks' },
     store: undefined,
@@ -132,6 +133,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
   'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
   issuer: { takes: WORDS },
+  appName: { takes: WORDS },
   audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
   prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
   ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
@@ -220,6 +222,7 @@ t.test('a group that is none is refused by its name and not printed', async t =>
 t.test('every option takes what the documents say, in the units that the code uses', async t => {
   const GOOD: ReadonlyArray<readonly [path: string, written: unknown, used: unknown]> = [
     ['issuer', 'https://login.example', 'https://login.example'],
+    ['appName', 'shop', 'shop'],
     ['audience', 'api', 'api'],
     ['audience', ['api', 'web'], ['api', 'web']],
     ['prefix', '/v1/auth', '/v1/auth'],

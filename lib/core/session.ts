@@ -46,6 +46,14 @@ export type RevocationListener = (revocation:
   | { readonly id: string }
   | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void
 
+/** An app, as it makes itself known to a store that several apps can reach. */
+export interface StoreOwner {
+  /** The option `appName`. */
+  readonly name?: string | undefined
+  /** The ids of the keys of its refresh tokens, and of those that they replaced while it runs. Not secret: tokens show them. */
+  readonly keyIds: readonly string[]
+}
+
 /**
  * Where sessions live. A store decides nothing: it keeps rows and offers one atomic step, `advance`.
  * Any failure rejects; it is never answered as "no such session".
@@ -76,6 +84,12 @@ export interface SessionStore {
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
   /** What time it is to the store's server, fractions kept: compared with the app's clock at start, and used for nothing else. */
   now? (): Promise<EpochSeconds>
+  /**
+   * Notes whose sessions it holds, at start and when the keys change. Rejects with a TypeError where they are another app's:
+   * the names differ, or one of the two has none and they have no key in common. A store that nobody else can reach
+   * needs no such method.
+   */
+  claim? (owner: StoreOwner): Promise<void>
   /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never work as it is. */
   open? (): Promise<void>
 }

@@ -3,16 +3,27 @@ import { startDeadline, type Bounded, type Timeouts } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type Revocations } from '../core/revocations.js'
 import { type SessionStore } from '../core/session.js'
+import { type AppIdentity } from './store-owner.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../core/time.js'
 
-/** Opens the store when the app is ready to listen, and compares its clock with ours. */
-export function openOnReady (fastify: FastifyInstance, store: SessionStore, timeouts: Timeouts, clock: Clock): void {
+/** Opens the store when the app is ready to listen, notes that it is this app's, and compares its clock with ours. */
+export function openOnReady (fastify: FastifyInstance, store: SessionStore, identity: AppIdentity, timeouts: Timeouts, clock: Clock): void {
   const open = store.open?.bind(store)
+  const claim = store.claim?.bind(store)
   const storeNow = store.now?.bind(store)
   fastify.addHook('onReady', async () => {
-    if (open !== undefined && !await openStore(open, timeouts, fastify.log)) return
+    if (open !== undefined && !await openStore(open, timeouts, fastify.log)) return claimLater()
+    if (claim !== undefined && !await openStore(() => claim(identity.owner()), timeouts, fastify.log)) return
     if (storeNow !== undefined) await compareClocks(storeNow, clock, timeouts, fastify.log)
   })
+  identity.onChange(claimLater)
+
+  /** What fails is decided before the store's next call. */
+  function claimLater (): void {
+    claim?.(identity.owner()).catch(err => {
+      fastify.log.warn({ err }, 'auth: the session store could not note whose it is')
+    })
+  }
 }
 
 /**
@@ -42,8 +53,8 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
   }
 }
 
-/** Fastify stops a start whose hook takes ten seconds, and one of ours makes two calls. */
-const LONGEST_CALL: Seconds = 4
+/** Fastify stops a start whose hook takes ten seconds, and one of ours makes three calls. */
+const LONGEST_CALL: Seconds = 3
 
 function atStart ({ call, request }: Timeouts): Bounded {
   return startDeadline({ call: Math.min(call, LONGEST_CALL), request })

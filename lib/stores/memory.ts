@@ -16,7 +16,7 @@ const SHARED_TEXTS = 1000
  * Sessions in this process: right for one process, tests and development.
  * A restart ends them all, and a second process does not see them.
  */
-export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'now'>> {
+export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
   const sessions = new Map<string, Session>()
   // Most people have one session, for which a set would cost as much as the session itself.
   const idsOf = new Map<string, string | Set<string>>()

@@ -83,6 +83,21 @@ function fits ({ type, required, unique }: FoundColumn, column: Column): boolean
   return column.constraint === 'NOT NULL' || !required
 }
 
+/** The row that says whose table it is. No session has such an id. */
+const MARKER_ID = ':app'
+
+/** The statements on the row that says whose table it is. */
+function markerStatements (name: string) {
+  return {
+    readMarker: `SELECT user_agent AS marker FROM ${name} WHERE id = '${MARKER_ID}'`,
+    // Ended and yet never purged: no other statement finds it.
+    addMarker: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
+      VALUES ('${MARKER_ID}', '${MARKER_ID}', 0, 0, 0, 253402300799, 253402300799, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
+    replaceMarker: `UPDATE ${name} SET user_agent = $1 WHERE id = '${MARKER_ID}' AND user_agent = $2 RETURNING id`,
+    removeMarker: `DELETE FROM ${name} WHERE id = '${MARKER_ID}';`
+  }
+}
+
 /** The SQL that makes the table and its indexes. */
 export function schemaOf (table: string): string {
   const { createBare, indexes } = statementsOn(table)
@@ -131,6 +146,7 @@ export function statementsOn (table: string) {
       ), ends AS (SELECT count(*) AS count FROM ended)
       SELECT count, CASE WHEN count > 0 THEN pg_notify(${channel}, $4) END FROM ends`,
     list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
+    ...markerStatements(name),
     channel: `SELECT ${channel} AS channel`,
     send: `SELECT pg_notify(${channel}, $1)`,
     now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',

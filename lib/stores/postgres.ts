@@ -3,6 +3,7 @@ import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
 import { hasCode, listenOn, missingTimeouts, statementRunner, type PostgresDatabase } from './postgres-database.js'
 import { FIELDS, sessionOf, statementsOn, type Row } from './postgres-statements.js'
 import { DEFAULT_TABLE, prepareTable, tableName, type PostgresTableOptions } from './postgres-table.js'
+import { ownership } from './ownership.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type PostgresDatabase } from './postgres-database.js'
@@ -41,9 +42,25 @@ export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, cl
   const query = statementRunner(db, [sql.get, sql.advance])
   const openChannel = listenOn(listen)
   const feed = revocationFeed()
+  const owned = ownership({
+    async read () {
+      await prepared()
+      const [row] = await run(sql.readMarker, [])
+      return row === undefined ? null : String(row.marker)
+    },
+    async replace (found, next) {
+      const rows = found === null ? await run(sql.addMarker, [next]) : await run(sql.replaceMarker, [next, found])
+      return rows.length > 0
+    },
+    place: `postgresStore: the table "${table}"`,
+    option: 'the option "table" of postgresStore',
+    removal: sql.removeMarker
+  })
   let opening: Promise<void> | undefined
   return {
-    open,
+    open: prepared,
+
+    claim: owned.claim,
 
     async create (session) {
       await open()
@@ -116,12 +133,18 @@ export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, cl
   }
 
   /** Calls that come while the table is being prepared wait for that attempt; after a failed one the next call tries again. */
-  function open (): Promise<void> {
+  function prepared (): Promise<void> {
     opening ??= prepare().catch(error => {
       opening = undefined
       throw error
     })
     return opening
+  }
+
+  /** No call reaches the table before it is known whose it is. */
+  async function open (): Promise<void> {
+    await prepared()
+    await owned.settle()
   }
 
   async function prepare (): Promise<void> {

@@ -73,6 +73,13 @@ redis.call('SET', KEYS[1], ARGV[1] .. string.sub(session, 2), 'KEEPTTL')
 return 1
 `)
 
+/** Key of the marker; what was found or '', and what replaces it. Nil where something else is there. */
+export const REPLACE = script(`
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return false end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+`)
+
 /** Index key; channel, message. */
 export const TELL = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 

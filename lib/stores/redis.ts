@@ -1,7 +1,8 @@
 import { isRevoked, type RevokeReason, type Session, type SessionStore } from '../core/session.js'
 import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds, type Seconds } from '../core/time.js'
 import { commandsOf, type RedisClient } from './redis-client.js'
-import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
+import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REPLACE, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
+import { ownership } from './ownership.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type RedisClient } from './redis-client.js'
@@ -30,7 +31,27 @@ export interface RedisStoreOptions {
 export function redisStore (client: RedisClient, { prefix = 'auth:', clock = systemClock, retainFor = '1h' }: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
   if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to what its keys are to begin with, such as 'auth:'`)
   const retained = secondsOf(retainFor)
-  const redis = commandsOf(client)
+  const commands = commandsOf(client)
+  const markerKey = `${prefix}app`
+  const owned = ownership({
+    async read () {
+      const text = await commands.run(READ, markerKey)
+      return text === null ? null : String(text)
+    },
+    replace: async (found, next) => await commands.run(REPLACE, markerKey, found ?? '', next) !== null,
+    place: `redisStore: what begins with "${prefix}"`,
+    option: 'the option "prefix" of redisStore',
+    removal: `DEL ${markerKey}`
+  })
+  const redis = {
+    ...commands,
+    /** Nothing is asked for before it is known whose it is. */
+    async run (...command: Parameters<typeof commands.run>): Promise<unknown> {
+      const unsettled = owned.settle()
+      if (unsettled !== undefined) await unsettled
+      return await commands.run(...command)
+    }
+  }
   const channel = `${prefix}revoked`
   const feed = revocationFeed()
   return {
@@ -40,6 +61,8 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
       const [evicting] = answers.flatMap(evictingPolicy)
       if (evicting !== undefined) warnOfEviction(evicting)
     },
+
+    claim: owned.claim,
 
     async create (session) {
       const lifetime = lifetimeOf(session)

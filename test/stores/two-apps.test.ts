@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { type RefreshCookieOptions, type SessionStore } from '../../lib/index.js'
+import { postgresStore } from '../../lib/stores/postgres.js'
+import { redisStore } from '../../lib/stores/redis.js'
+import { postgresPool } from '../support/postgres.js'
+import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
+
+const newSecret = (): string => randomBytes(48).toString('base64')
+
+type MakeStore = () => SessionStore
+
+/** An app as in the README; `enter` logs user 1 in. */
+async function appOn (t: Test, store: SessionStore, options: RefreshCookieOptions): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(refreshCookie, { store, ...options })
+  app.post('/enter', async ({ auth }) => await auth.login('1'))
+  return app
+}
+
+async function starts (t: Test, store: SessionStore, options: RefreshCookieOptions): Promise<FastifyInstance> {
+  const app = await appOn(t, store, options)
+  await app.ready()
+  return app
+}
+
+const refused = async (t: Test, store: SessionStore, options: RefreshCookieOptions): Promise<void> => {
+  const app = await appOn(t, store, options)
+  await t.rejects(async () => { await app.ready() }, { name: 'TypeError', message: /holds the sessions of another app/ })
+}
+
+function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: string) => Promise<unknown>): void {
+  t.test('two apps with the README’s own lines do not share sessions: the second one does not start', async t => {
+    const newStore = place(t)
+    const first = await starts(t, newStore(), { secret: newSecret() })
+    await first.inject({ method: 'POST', url: '/enter' })
+    await refused(t, newStore(), { secret: newSecret() })
+    t.equal((await first.sessions.list('1')).length, 1)
+  })
+
+  t.test('instances of one app share them, through a change of its keys too', async t => {
+    const newStore = place(t)
+    const [old, next] = [newSecret(), newSecret()]
+    for (const secret of [old, [old, next], [next, old], old, [old, next], next]) await starts(t, newStore(), { secret })
+    await refused(t, newStore(), { secret: old })
+  })
+
+  t.test('registrations that share secret and store go on to share', async t => {
+    const options = { secret: newSecret(), store: place(t)() }
+    const app = await starts(t, options.store, options)
+    await app.close()
+    const both = await appOn(t, options.store, options)
+    both.register(async native => {
+      await native.register(refreshCookie, { ...options, prefix: '/native', refreshToken: { delivery: 'body' } })
+    })
+    await t.resolves(async () => { await both.ready() })
+  })
+
+  t.test('a leaked key that is removed while the app runs stops no instance', async t => {
+    const newStore = place(t)
+    let secret = newSecret()
+    const running = await starts(t, newStore(), { secret: () => secret })
+    secret = newSecret()
+    await running.reloadKeys()
+    t.equal((await running.inject({ method: 'POST', url: '/enter' })).statusCode, 200)
+    await starts(t, newStore(), { secret })
+  })
+
+  t.test('a leaked key that is removed at a restart stops no app that has a name', async t => {
+    const newStore = place(t)
+    await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
+    await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
+    await refused(t, newStore(), { secret: newSecret(), appName: 'blog' })
+  })
+
+  t.test('and else the command of the error is the way out', async t => {
+    const newStore = place(t)
+    await starts(t, newStore(), { secret: newSecret() })
+    const app = await appOn(t, newStore(), { secret: newSecret(), appName: 'shop' })
+    const error = await t.rejects(async () => { await app.ready() }, { name: 'TypeError' })
+    await remove(/run once: (.*)$/.exec((error as Error).message)?.[1] ?? '')
+    await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
+  })
+
+  t.test('an app that starts while the store is away is refused as soon as that is back', async t => {
+    const newStore = place(t)
+    await starts(t, newStore(), { secret: newSecret() })
+    const store = newStore()
+    const app = await appOn(t, { ...store, open: async () => { throw new Error('away') } }, { secret: newSecret() })
+    await app.ready()
+    t.equal((await app.inject({ method: 'POST', url: '/enter' })).statusCode, 503)
+    await t.rejects(store.get('a'), { name: 'TypeError', message: /another app/ })
+  })
+
+  t.test('without an app nobody is refused: scripts use the store directly', async t => {
+    const newStore = place(t)
+    await starts(t, newStore(), { secret: newSecret() })
+    await t.resolves(newStore().revokeAll('1', 'revoked'))
+  })
+}
+
+t.test('on one PostgreSQL', async t => {
+  const pool = await postgresPool(t)
+  if (pool === null) return
+  let tables = 0
+  twoApps(t, () => {
+    const table = `sessions_${++tables}`
+    return () => postgresStore(pool, { table })
+  }, async sql => await pool.query(sql))
+
+  t.test('the note is no session', async t => {
+    const store = postgresStore(pool, { table: 'noted' })
+    await starts(t, store, { secret: newSecret() })
+    t.same(await store.list(':app'), [])
+    t.equal(await store.revoke(':app', 'revoked'), false)
+    t.equal(await store.revokeAll(':app', 'revoked'), 0)
+    t.equal(await store.purgeExpired(10_000_000_000), 0)
+  })
+})
+
+t.test('on one Redis', async t => {
+  const server = await redisServer(t)
+  if (server === null) return
+  const client = await ioredisOn(t, server.ioredis)
+  twoApps(t, t => {
+    const prefix = newPrefix(t, server)
+    return () => redisStore(client, { prefix })
+  }, async command => await client.del(command.replace(/^DEL /, '')))
+})
