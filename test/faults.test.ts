@@ -167,6 +167,22 @@ t.test('all calls of one request share its time, whoever makes them, and what co
   t.equal((await ada.login('ada')).statusCode, 200)
 })
 
+t.test('session left behind: a login that fails once its session is written ends it, with no time left too', async t => {
+  const table = userTable()
+  const now = performance.now.bind(performance)
+  let passed = 0
+  let calls = 0
+  t.intercept(performance, 'now', { value: () => now() + passed })
+  const findByUsername = async (username: string) => {
+    if (++calls === 2) passed += 3000 // the one that asks whether the password is still right
+    return await table.findByUsername(username)
+  }
+  const { app, browser, store } = await loggedIn(t, { users: { ...table, findByUsername }, sessions: { maxPerUser: 5 } })
+  t.match((await browser().login('ada')).json(), UNAVAILABLE)
+  t.strictSame(store.calls, ['create', 'revoke'])
+  t.equal((await app.sessions.list('1')).length, 1, 'the one that she had')
+})
+
 /** App callbacks that do not do their work. */
 const FAILURES: Record<string, () => never | Promise<never>> = {
   throws () { throw new Error(SECRET_TEXT) },

@@ -11,6 +11,7 @@ import { prove, renew, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
 import { type Tokens } from './tokens.js'
 import { type User, type Users } from './user.js'
+import { writeSession } from './write-session.js'
 
 /** Everything the state machine is made of. */
 export interface SessionsOptions {
@@ -94,6 +95,8 @@ export interface Sessions {
   logout (token: string, context: RequestContext): Promise<boolean>
   /** What a refresh token that has not expired says, by its signature alone: its session may have ended. Null for any other text. */
   holder (token: string): RefreshClaims | null
+  /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
+  isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
   /** The subject's live sessions, oldest first. */
   list (subject: string, context: RequestContext): Promise<Session[]>
   /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
@@ -117,7 +120,8 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     async endReplaced (subject, id, context) {
-      await end({ id, subject }, 'superseded', begin(context))
+      const { bounded } = context
+      await end({ id, subject }, 'superseded', { ...begin(context), bounded: bounded.anew() })
     },
 
     async refresh (token, context) {
@@ -197,6 +201,11 @@ export function createSessions (options: SessionsOptions): Sessions {
       return claims === null || now() >= claims.exp ? null : claims
     },
 
+    async isHeldLive (claims, { bounded }) {
+      const session = await bounded(() => store.get(claims.sid, claimedSession(claims)))
+      return session !== null && isLive(session, now())
+    },
+
     async list (subject, { bounded }) {
       const list = listOf(store)
       const sessions = await bounded(() => list(subject))
@@ -240,24 +249,17 @@ export function createSessions (options: SessionsOptions): Sessions {
     if (limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, limit, work)
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
-    await work.bounded(() => store.create(session))
-    if (stillProven !== undefined) await demandProof(stillProven, session, work)
+    await writeSession(store, session, work, async () => {
+      if (stillProven !== undefined) await demandProof(stillProven, session, work)
+      if (limit !== undefined && !isOnly) await endOldest(session, held, limit, work)
+    })
     context.emit({ type: 'login', subject, sessionId: session.id })
-    if (limit !== undefined && !isOnly) await endOldest(session, held, limit, work)
     return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
   }
 
   /** Lets a session that was just started go on only if who started it is still proven. */
   async function demandProof (stillProven: () => Promise<boolean>, session: Session, work: Work): Promise<void> {
-    let isProven
-    try {
-      isProven = await stillProven()
-    } catch (error) {
-      // Nobody will hold it. Not waited for: the time of the request may be what has run out.
-      store.revoke(session.id, 'revoked').catch(() => {})
-      throw error
-    }
-    if (isProven) return
+    if (await stillProven()) return
     await end(session, 'password_changed', work)
     throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }

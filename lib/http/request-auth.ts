@@ -113,6 +113,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return token === undefined || others.length > 0 ? null : this.#plugin.sessions.holder(token)
   }
 
+  async holdsLiveSession (): Promise<boolean> {
+    const { holder } = this
+    return holder !== null && await this.#plugin.sessions.isHeldLive(holder, this)
+  }
+
   /** When they last proved who they are. Throws as `subject` does. */
   get authTime (): EpochSeconds {
     return this.#authenticated().auth_time

@@ -61,6 +61,7 @@ const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
   changePassword: refuse,
   logout: refuse,
   holder: refuse,
+  isHeldLive: refuse,
   list: refuse,
   revoke: refuse,
   revokeAll: refuse,
