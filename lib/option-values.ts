@@ -196,15 +196,16 @@ const redis: Check<CounterClient> = (value, option) => {
 
 const rateLimitOptions = group({
   perAddress: defaultTo({ max: 100, per: '15m' }, limits),
+  perAddressTotal: defaultTo({ max: 1000, per: '15m' }, limits),
   perAccount: defaultTo([{ max: 10, per: '15m' }, { max: 100, per: '1d' }], limits),
   perSession: defaultTo({ max: 60, per: '1m' }, limits),
   redis: optional(redis),
-  keyPrefix: defaultTo('auth:', text)
+  keyPrefix: optional(text)
 })
 
 /** How often is too often; false is no limit at all. */
 export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown, option: string) =>
-  rateLimitOptions(value === false ? { perAddress: false, perAccount: false, perSession: false } : value, option),
+  rateLimitOptions(value === false ? { perAddress: false, perAddressTotal: false, perAccount: false, perSession: false } : value, option),
 { checks: rateLimitOptions.checks })
 
 /** A clock that tells seconds. */

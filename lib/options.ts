@@ -141,13 +141,15 @@ export interface RefreshCookieOptions {
   rateLimit?: false | {
     /** Failed logins, and signups, of one address or IPv6 /64. */
     perAddress?: RateLimit | readonly RateLimit[] | false | undefined
+    /** All attempts of one address, the successful ones too: each costs a hash. */
+    perAddressTotal?: RateLimit | readonly RateLimit[] | false | undefined
     /** Failed logins to one account, in a row. */
     perAccount?: RateLimit | readonly RateLimit[] | false | undefined
     /** Refreshes of one session. */
     perSession?: RateLimit | readonly RateLimit[] | false | undefined
     /** A client of ioredis or of redis: then all instances count together. In the memory of the process by default. */
     redis?: CounterClient | undefined
-    /** What the keys in Redis begin with. */
+    /** What the keys in Redis begin with. By default `auth:`, `appName` or else the name of the refresh key that signs at start, and `:`, so that two apps do not count together. */
     keyPrefix?: string | undefined
   } | undefined
   /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */

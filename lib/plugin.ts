@@ -8,6 +8,7 @@ import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.
 import { type AccessPolicy } from './core/claims.js'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
+import { type KeySource } from './core/key-source.js'
 import { type TokenKind } from './core/keys.js'
 import { toleratedSkew } from './core/rotation.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
@@ -69,7 +70,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const store = settings.store ?? memoryStore({ clock: settings.clock })
   const packages = await registerPackages(fastify, keys.rings)
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
-  const attempts = buildAttempts(settings, fastify.log)
+  const attempts = buildAttempts(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, packages, attempts, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
@@ -158,7 +159,9 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Setti
   })
 }
 
-function buildAttempts ({ rateLimit: { redis, keyPrefix, ...limits }, users }: Settings, log: FastifyBaseLogger): Attempts {
+function buildAttempts ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users, appName }: Settings, { rings }: KeySource, log: FastifyBaseLogger): Attempts {
+  // By the app's name, else that of the key that signs, so that two apps on one Redis do not count together, and all instances of one do.
+  const keyPrefix = prefix ?? `auth:${appName ?? rings().refresh.signing?.kid}:`
   return createAttempts({
     limits,
     counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),

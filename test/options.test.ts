@@ -66,10 +66,11 @@ t.test('everything has the default that the documents name', async t => {
     },
     rateLimit: {
       perAddress: [{ max: 100, per: 900 }],
+      perAddressTotal: [{ max: 1000, per: 900 }],
       perAccount: [{ max: 10, per: 900 }, { max: 100, per: 86_400 }],
       perSession: [{ max: 60, per: 60 }],
       redis: undefined,
-      keyPrefix: 'auth:'
+      keyPrefix: undefined
     },
     revocation: 'refresh',
     sessions: { maxPerUser: undefined, whenFull: 'endOldest', bindUserAgent: false },
@@ -173,7 +174,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
   'sessions.whenFull': { takes: [], and: ['endNewest'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
-  ...Object.fromEntries(['perAddress', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
+  ...Object.fromEntries(['perAddress', 'perAddressTotal', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
   'rateLimit.redis': { takes: [], and: [{ eval () {} }, { del () {} }, { eval: true, del: true }] },
   'rateLimit.keyPrefix': { takes: WORDS },
   revocation: { takes: [], and: ['Immediate', 'never'] },
@@ -233,7 +234,7 @@ t.test('every option takes what the documents say, in the units that the code us
     ['rateLimit.perAddress', { max: 1, per: '24h' }, [{ max: 1, per: 86_400 }]],
     ['rateLimit.perAccount', [{ max: 3, per: '1m' }, { max: 1_000_000, per: 1 }], [{ max: 3, per: 60 }, { max: 1_000_000, per: 1 }]],
     ['rateLimit.perSession', false, []],
-    ['rateLimit', false, { perAddress: [], perAccount: [], perSession: [], redis: undefined, keyPrefix: 'auth:' }],
+    ['rateLimit', false, { perAddress: [], perAddressTotal: [], perAccount: [], perSession: [], redis: undefined, keyPrefix: undefined }],
     ['trustedOrigins', ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443'], ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443']],
     ['accessToken.expiresIn', '24h', 86_400],
     ['accessToken.expiresIn', 1, 1],

@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
 import { ioredisOn, newPrefix, nodeRedisOn, ownRedisServer, redisServer } from './support/redis.js'
-import { forget, loggedIn, PASSWORD, server, setCookies, type Answer, type Browser } from './support/server.js'
+import { forget, loggedIn, PASSWORD, server, setCookies, userTable, type Answer, type Browser } from './support/server.js'
 
 const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
 const TOO_MANY = { statusCode: 429, code: 'FST_AUTH_TOO_MANY_ATTEMPTS' }
@@ -107,6 +108,40 @@ t.test('a right password after a few wrong ones begins anew', async t => {
     for (let nth = 1; nth <= 9; nth++) t.match((await login(browser(), 'ada', 'wrong password', addressOf(round))).json(), WRONG)
     t.match(await login(browser(), 'ada', PASSWORD, addressOf(round)), { statusCode: 200 })
   }
+})
+
+t.test('brute force: whoever owns an account of nearly the same name guesses no more often', async t => {
+  for (const [victim, alias] of [['ada', 'ADA'], ['strasser', 'straßer'], ['admin.i', 'admın.i']] as const) {
+    const { browser, events } = await server(t, BY_DEFAULT)
+    for (const name of [victim, alias]) await browser().signup(name)
+    const answers: number[] = []
+    for (let round = 0; round < 15; round++) {
+      for (let nth = 0; nth < 9; nth++) answers.push((await login(browser(), victim, `guess ${nth}`, addressOf(10 * round + nth))).statusCode)
+      await login(browser(), alias, PASSWORD, addressOf(10 * round + 9))
+    }
+    t.equal(answers.filter(status => status === 401).length, 10, victim)
+    t.ok(events.some(({ type }) => type === 'throttled'))
+  }
+})
+
+t.test('lockout: right passwords that end in a 503, since something else was slow, are no failures', async t => {
+  let slow = false
+  let passed = 0
+  const now = performance.now.bind(performance)
+  t.intercept(performance, 'now', { value: () => now() + passed })
+  const lines: string[] = []
+  const logger = { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } }
+  const table = userTable()
+  const { browser } = await server(t, {
+    ...BY_DEFAULT,
+    users: { ...table, async findByUsername (name) { if (slow) passed += 3000; return await table.findByUsername(name) } }
+  }, { logger })
+  await browser().signup('ada')
+  slow = true
+  for (let nth = 1; nth <= 12; nth++) t.match((await login(browser(), 'ada', PASSWORD)).json(), UNAVAILABLE)
+  slow = false
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 })
+  t.strictSame(lines.filter(line => line.includes('counters of attempts')), [], 'and nobody reads that the counters are away')
 })
 
 t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy', async t => {
@@ -218,6 +253,11 @@ t.test('a cookie lets its holder past the strangers only while it is good', asyn
   t.match((await login(browser(), 'ada', PASSWORD, undefined, two)).json(), TOO_MANY, 'two that differ')
   const kept = { cookie: `__Host-Http-refresh=${ada.cookie()}` }
   t.match(await login(browser(), 'ada', PASSWORD, undefined, kept), { statusCode: 200 }, 'her own')
+  const other = browser()
+  await login(other, 'ada', PASSWORD, undefined, kept)
+  const ended = { cookie: `__Host-Http-refresh=${other.cookie()}` }
+  await other.logout()
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, ended)).json(), TOO_MANY, 'of a session that has ended')
   wait('7d')
   t.match((await login(browser(), 'ada', PASSWORD, undefined, kept)).json(), TOO_MANY, 'expired')
 })
@@ -249,6 +289,19 @@ t.test('counters in Redis', async t => {
     for (const { browser } of [one, other]) t.match((await login(browser(), 'ada', 'wrong password')).json(), TOO_MANY)
   })
 
+  t.test('of two apps on one Redis do not meet', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const rateLimit = { redis: await ioredisOn(t, redis.ioredis), perAddress: false } as const
+    const [one, other] = [await server(t, { rateLimit }), await server(t, { rateLimit, secret: randomBytes(48).toString('base64') })]
+    for (const { browser } of [one, other]) await browser().signup('ada')
+    for (let nth = 1; nth <= 10; nth++) await login(one.browser(), 'ada', 'wrong password')
+    t.match(await login(other.browser(), 'ada', PASSWORD), { statusCode: 200 }, 'neither are failures at one counted at the other')
+    t.match((await login(one.browser(), 'ada', 'wrong password')).json(), TOO_MANY, 'nor does a success there take back any')
+    const same = await server(t, { rateLimit })
+    t.match((await login(same.browser(), 'ada', 'wrong password')).json(), TOO_MANY, 'instances of one app count together')
+  })
+
   t.test('hold nothing that anybody typed', async t => {
     const redis = await ownRedisServer(t)
     if (redis === null) return
@@ -259,7 +312,9 @@ t.test('counters in Redis', async t => {
     await ada.refresh()
     await login(ada, 'ada@example.com', 'wrong password')
     const keys = await client.keys('*')
-    t.strictSame(keys.map(key => key.replace(/[\w-]{22}$/, '')).sort(), ['auth:account:10/900:', 'auth:account:100/86400:', 'auth:address:100/900:', 'auth:address:100/900:', 'auth:session:60/60:'])
+    t.strictSame(keys.map(key => key.replace(/^auth:[\w-]{8,}:/, '').replace(/:[\w-]{22}$/, '')).sort(), ['account:10/900', 'account:100/86400', 'address:100/900', 'address:100/900', 'session:60/60', 'total:1000/900', 'total:1000/900'])
+    const values = await Promise.all(keys.map(async key => await client.hgetall(key)))
+    t.notMatch(JSON.stringify(values), /ada|example/)
   })
 
   t.test('that are away stop logins and no refresh, with one line in the log', async t => {

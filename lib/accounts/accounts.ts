@@ -7,6 +7,7 @@ import { AuthError, restated } from '../errors.js'
 import { type Passwords } from './passwords.js'
 import { isUniqueViolation } from './unique-violation.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
+import { WrongCredentials } from './wrong-credentials.js'
 
 /** What somebody typed, as a request holds it: not judged yet. */
 export interface Credentials {
@@ -205,9 +206,9 @@ async function outcomeOf (create: NonNullable<Users['create']>, row: { username:
 }
 
 /** The one refusal of every failed proof. */
-function refused (subject: string | null, context: RequestContext): AuthError {
+function refused (subject: string | null, context: RequestContext): WrongCredentials {
   context.emit({ type: 'login_failed', subject })
-  return new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+  return new WrongCredentials(subject)
 }
 
 /** As Fastify's own validation answers. */

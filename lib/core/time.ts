@@ -13,6 +13,9 @@ export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
 /** The machine's own clock, in whole seconds. */
 export const systemClock: Clock = () => Math.floor(Date.now() / 1000)
 
+/** The same clock in milliseconds, for what a test's own clock must not decide. */
+export const machineTime = (): number => Date.now()
+
 const UNITS: Record<string, Seconds> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
 /** Reads a duration such as `'15m'`, `'30d'` or `900` as whole seconds; null when it is none. */

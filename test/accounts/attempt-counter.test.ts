@@ -4,17 +4,35 @@ import t, { type Test } from 'tap'
 import { memoryCounter, redisCounter, type AttemptCounter } from '../../lib/accounts/attempt-counter.js'
 import { ioredisClusterOn, ioredisOn, newPrefix, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, redisServer } from '../support/redis.js'
 
+/** How long a key has to wait; counts one more attempt where that is 0. */
+async function waitOf (counter: AttemptCounter, key: string): Promise<number> {
+  return (await counter.count(key)).wait
+}
+
 /** What every counter of three attempts a minute does, whatever it counts in. */
 async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
-  t.strictSame([await counter.count('a'), await counter.count('a'), await counter.count('a')], [0, 0, 0])
-  t.equal(await counter.count('a'), 60, 'there is no fourth')
-  t.equal(await counter.count('b'), 0, 'for this key alone')
-  t.equal(await counter.count('a'), 60)
-  await counter.forget('a')
-  t.strictSame([await counter.count('a'), await counter.count('a')], [0, 0], 'anew')
-  t.equal(await counter.giveBack('a'), 1)
-  t.strictSame([await counter.count('a'), await counter.count('a'), await counter.count('a')], [0, 0, 60], 'and one more')
-  await t.resolves(counter.forget('nobody'))
+  const waits = async (key: string, times: number): Promise<number[]> => {
+    const found = []
+    for (let nth = 0; nth < times; nth++) found.push(await waitOf(counter, key))
+    return found
+  }
+  t.strictSame(await waits('a', 5), [0, 0, 0, 60, 60], 'three and no more')
+  t.equal(await waitOf(counter, 'b'), 0, 'for this key alone')
+
+  const [none, refused] = [await counter.count('c'), await counter.count('a')]
+  await none.takeBack()
+  t.strictSame(await waits('c', 4), [0, 0, 0, 60], 'what was no attempt is not counted')
+  for (const end of [refused.takeBack, () => refused.fail('ada'), () => refused.succeed('ada')]) await end()
+  t.equal(await waitOf(counter, 'a'), 60, 'and what was refused takes nothing back')
+
+  await (await counter.count('d')).fail('ada')
+  await (await counter.count('d')).fail('bob')
+  await (await counter.count('d')).succeed('bob')
+  t.strictSame(await waits('d', 3), [0, 0, 60], 'a success takes back failures of its owner, and of nobody else')
+
+  await (await counter.count('e')).fail('ada')
+  await Promise.all([counter.count('e'), counter.count('e')].map(async counted => await (await counted).succeed('ada')))
+  t.strictSame(await waits('e', 4), [0, 0, 0, 60], 'two at once take them back once')
 }
 
 /** A minute that only the test moves on. */
@@ -34,56 +52,44 @@ t.test('in memory', async t => {
     const counter = memoryCounter({ max: 1, per: 60 })
     await counter.count('a')
     mock.timers.tick(59_001)
-    t.equal(await counter.count('a'), 1, 'whole seconds, rounded up')
-    t.equal(await counter.count('a'), 1, 'and a further attempt moves nothing')
+    t.equal(await waitOf(counter, 'a'), 1, 'whole seconds, rounded up')
+    t.equal(await waitOf(counter, 'a'), 1, 'and a further attempt moves nothing')
     mock.timers.tick(999)
-    t.equal(await counter.count('a'), 0)
+    t.equal(await waitOf(counter, 'a'), 0)
   })
 
-  t.test('where a timer is late, nobody waits for it', async t => {
-    mock.timers.enable({ apis: ['Date'] })
-    t.teardown(() => mock.timers.reset())
-    const counter = memoryCounter({ max: 1, per: 60 })
-    await counter.count('a')
-    mock.timers.tick(61_000)
-    t.equal(await counter.count('a'), 0)
+  t.test('what ends after its time takes nothing back from the next one', async t => {
+    stopTime(t)
+    const counter = memoryCounter({ max: 2, per: 60 })
+    const [one, other] = [await counter.count('a'), await counter.count('a')]
+    mock.timers.tick(60_000)
+    await (await counter.count('a')).fail('ada')
+    await one.takeBack()
+    await other.succeed('ada')
+    t.strictSame([await waitOf(counter, 'a'), await waitOf(counter, 'a')], [0, 60])
   })
 
   t.test('of so many keys and no more: the one that tried least recently is forgotten', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 }, 3)
     for (const key of ['a', 'b', 'c', 'a', 'd']) await counter.count(key)
-    const waits = await Promise.all(['c', 'a', 'd', 'b'].map(async key => await counter.count(key)))
+    const waits = await Promise.all(['c', 'a', 'd', 'b'].map(async key => await waitOf(counter, key)))
     t.strictSame(waits, [60, 60, 60, 0])
-    t.equal(await counter.giveBack('c'), 0)
-    t.equal(await counter.count('c'), 0, 'and what was forgotten is given nothing back')
-    t.equal(await counter.count('c'), 60)
   })
 
   t.test('where an attempt that is given back pushes nobody out', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 }, 3)
     await counter.count('a')
-    for (let key = 0; key < 9; key++) {
-      await counter.count(`busy ${key}`)
-      t.equal(await counter.giveBack(`busy ${key}`), 0)
-    }
-    t.equal(await counter.count('a'), 60)
-  })
-
-  t.test('nor is one lost that is counted meanwhile', async t => {
-    stopTime(t)
-    const counter = memoryCounter({ max: 1, per: 60 })
-    await counter.count('a')
-    await Promise.all([counter.giveBack('a'), counter.count('a')])
-    t.equal(await counter.count('a'), 60)
+    for (let key = 0; key < 9; key++) await (await counter.count(`busy ${key}`)).takeBack()
+    t.equal(await waitOf(counter, 'a'), 60)
   })
 
   t.test('of ever more keys takes the memory of the last ones', async t => {
     const counter = memoryCounter({ max: 1, per: 60 }, 1000)
     for (let key = 0; key < 20_000; key++) await counter.count(`key ${key}`)
-    t.ok(await counter.count('key 19000') > 0)
-    t.equal(await counter.count('key 18999'), 0)
+    t.ok(await waitOf(counter, 'key 19000') > 0)
+    t.equal(await waitOf(counter, 'key 18999'), 0)
   })
 })
 
@@ -96,8 +102,18 @@ t.test('in Redis, by ioredis', async t => {
 
   const [one, other] = [redisCounter({ max: 1, per: 60 }, client, `${prefix}shared`), redisCounter({ max: 1, per: 60 }, client, `${prefix}shared`)]
   await one.count('a')
-  t.equal(await other.count('a'), 60, 'instances count together')
+  t.equal(await waitOf(other, 'a'), 60, 'instances count together')
   for (const key of await client.keys(`${prefix}*`)) t.ok(await client.ttl(key) > 0, 'and nothing stays for ever')
+
+  const next = redisCounter({ max: 2, per: 60 }, client, `${prefix}next`)
+  const ends = await Promise.all([next.count('a'), next.count('a')])
+  await client.del(`${prefix}next:a`)
+  await (await next.count('a')).fail('ada')
+  for (const end of [ends[0]?.takeBack, () => ends[1]?.succeed('ada')]) await end?.()
+  t.strictSame([await waitOf(next, 'a'), await waitOf(next, 'a')], [0, 60], 'what ends in a later window takes nothing back from it')
+  await client.del(`${prefix}next:a`)
+  await ends[0]?.fail('ada')
+  t.equal(await client.exists(`${prefix}next:a`), 0, 'nor does it leave anything that never expires')
 })
 
 t.test('in Redis, by node-redis', async t => {
@@ -118,36 +134,29 @@ t.test('in a Redis that is away, all of it fails, and works when it is back', as
   if (server === null) return
   const client = await ioredisOn(t, { ...server.ioredis, retryStrategy: () => 1 })
   const counter = redisCounter({ max: 3, per: 60 }, client, 'x:')
-  await counter.count('a')
+  const counted = await counter.count('a')
 
   await server.stop()
   await t.rejects(counter.count('a'))
-  await t.rejects(counter.giveBack('a'))
-  await t.rejects(counter.forget('a'))
+  await t.rejects(counted.takeBack())
+  await t.rejects(counted.fail('ada'))
+  await t.rejects(counted.succeed('ada'))
   await server.start()
   await once(client, 'ready')
-  t.equal(await counter.count('a'), 0)
+  t.equal(await waitOf(counter, 'a'), 0)
 })
 
-/** As much of each package's client as is used, without a server: what nobody has asked for is refused by name. */
-const CLIENTS: ReadonlyArray<readonly [name: string, client: (asked: string[]) => object]> = [
-  ['ioredis', asked => ({
-    defineCommand (name: string) { asked.push(`define ${name}`) },
-    async rlflxIncr ([key]: string[]) { asked.push(`count ${key}`); return [4, 1500] },
-    async del (key: string) { asked.push(`del ${key}`); return 1 }
-  })],
-  ['node-redis', asked => ({
-    async eval (_script: string, { keys }: { keys: string[] }) { asked.push(`count ${keys[0]}`); return [4, 1500] },
-    async del (key: string) { asked.push(`del ${key}`); return 1 }
-  })]
+/** As much of each package's client as is used, without a server. */
+const CLIENTS: ReadonlyArray<readonly [name: string, client: (asked: unknown[]) => object]> = [
+  ['ioredis', asked => ({ defineCommand () {}, async eval (_script: string, ...values: unknown[]) { asked.push(values[1]); return [1500, ''] } })],
+  ['node-redis', asked => ({ async eval (_script: string, { keys }: { keys: string[] }) { asked.push(keys[0]); return [1500, ''] } })]
 ]
 
 for (const [name, makeClient] of CLIENTS) {
   t.test(`${name} is known by what it can do`, async t => {
-    const asked: string[] = []
+    const asked: unknown[] = []
     const counter = redisCounter({ max: 3, per: 60 }, makeClient(asked) as Parameters<typeof redisCounter>[1], 'auth:account')
-    t.equal(await counter.count('a'), 2)
-    await counter.forget('a')
-    t.strictSame(asked.filter(act => !act.startsWith('define')), ['count auth:account:a', 'del auth:account:a'])
+    t.equal(await waitOf(counter, 'a'), 2)
+    t.strictSame(asked, ['auth:account:a'])
   })
 }

@@ -5,6 +5,7 @@ import { startDeadline } from '../../lib/core/deadline.js'
 import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accounts/attempts.js'
 import { type Holder } from '../../lib/core/claims.js'
 import { type AuthEvent } from '../../lib/core/events.js'
+import { WrongCredentials } from '../../lib/accounts/wrong-credentials.js'
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 import { exactly } from '../support/exactly.js'
 
@@ -19,17 +20,19 @@ interface Given {
   readonly counter?: (counter: AttemptCounter) => AttemptCounter
   /** False: an app that finds nobody by name. */
   readonly lookUp?: boolean
+  /** The session that a caller holds has ended. */
+  readonly ended?: boolean
 }
 
 /** Attempts over counters in memory, three a minute for everything, and everything that they tell and ask. */
-function attempts ({ limits = {}, counter = counter => counter, lookUp = true }: Given = {}) {
+function attempts ({ limits = {}, counter = counter => counter, lookUp = true, ended = false }: Given = {}) {
   const three = [{ max: 3, per: 60 }]
   const events: AuthEvent[] = []
   const warnings: unknown[] = []
   const asked: string[] = []
   const names = new Set<string>()
   const made = createAttempts({
-    limits: { perAddress: three, perAccount: three, perSession: three, ...limits },
+    limits: { perAddress: three, perAddressTotal: [], perAccount: three, perSession: three, ...limits },
     counter (limit, name) {
       if (names.has(name)) throw new Error(`two counters are called ${name}`)
       names.add(name)
@@ -40,52 +43,61 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true }:
       : undefined,
     warn: (_message, details) => { warnings.push(details) }
   })
-  const from = (ip: string | null, holder: Holder | null = null): Caller => ({ ip, userAgent: null, holder, bounded: startDeadline({ call: 2, request: 3 }), emit: event => { events.push(event) } })
+  const from = (ip: string | null, holder: Holder | null = null): Caller => ({
+    ip,
+    userAgent: null,
+    holder,
+    async holdsLiveSession () { asked.push('store'); return !ended },
+    bounded: startDeadline({ call: 2, request: 3 }),
+    emit: event => { events.push(event) }
+  })
 
   return { ...made, events, warnings, asked, names, from }
 }
 
-const right = async (): Promise<string> => 'proven'
+const ADA = { subject: '1' }
+const right = async () => ADA
 const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw new AuthError(code) }
-const wrong = refusedWith('FST_AUTH_CREDENTIALS_INVALID')
+const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new WrongCredentials(subject) }
+const wrong = wrongOf('1')
 
 /** An address that nobody else has. */
 const elsewhere = (nth: number): string => `198.51.100.${nth}`
 
 t.test('what was proven is passed on, and what was not too', async t => {
   const { login, reauthenticate, signup, from } = attempts()
-  t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
-  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), 'proven')
-  t.equal(await signup(from('192.0.2.1'), right), 'proven')
+  t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
+  t.equal(await signup(from('192.0.2.1'), right), ADA)
   for (const act of [login('ada', from('192.0.2.1'), wrong), reauthenticate(SESSION, from('192.0.2.1'), wrong)]) await t.rejects(act, { code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
 t.test('so many wrong passwords for an account, from wherever, and no more', async t => {
   const { login, from, events } = attempts()
   for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
-  await t.rejects(login('ada', from(elsewhere(4)), async () => t.fail('was tried')), TOO_MANY)
+  await t.rejects(login('ada', from(elsewhere(4)), async (): Promise<never> => { throw new Error('was tried') }), TOO_MANY)
   t.strictSame(events, [{ type: 'throttled', what: 'account', subject: null }])
-  t.equal(await login('bob', from(elsewhere(5)), right), 'proven', 'another account')
+  t.equal(await login('bob', from(elsewhere(5)), right), ADA, 'another account')
 })
 
 t.test('nor do more get through at once, from one address or from many', async t => {
-  const wrongOf = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
+  const tried = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
     const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, nth) => act(nth)))
     return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code && code !== 'FST_AUTH_BUSY')
   }
   const { login, reauthenticate, signup, from } = attempts()
   const refused = 'FST_AUTH_CREDENTIALS_INVALID'
-  t.strictSame(await wrongOf(nth => login('ada', from(elsewhere(nth)), wrong)), Array(3).fill(refused))
-  t.strictSame(await wrongOf(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
-  t.strictSame(await wrongOf(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
-  t.strictSame(await wrongOf(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
+  t.strictSame(await tried(nth => login('ada', from(elsewhere(nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
 })
 
 t.test('those that come while as many as may fail are under way come back soon, and the next ones are let through', async t => {
   const { login, reauthenticate, signup, from, events } = attempts()
   const BUSY = { code: 'FST_AUTH_BUSY', statusCode: 503 }
   const bug = new Error('a bug')
-  const ACTS: ReadonlyArray<(prove: () => Promise<string>) => Promise<unknown>> = [
+  const ACTS: ReadonlyArray<(prove: () => Promise<typeof ADA>) => Promise<unknown>> = [
     prove => login('ada', from(elsewhere(1)), prove),
     prove => reauthenticate(SESSION, from(elsewhere(2)), prove),
     // One that is made counts, so this one fails.
@@ -93,7 +105,7 @@ t.test('those that come while as many as may fail are under way come back soon, 
   ]
   for (const act of ACTS) {
     let decide = (): void => {}
-    const decision = new Promise<string>(resolve => { decide = () => resolve('proven') })
+    const decision = new Promise<typeof ADA>(resolve => { decide = () => resolve(ADA) })
     const first = Promise.allSettled([act(() => decision), act(() => decision), act(() => decision)])
     await t.rejects(act(right), BUSY)
     decide()
@@ -106,7 +118,7 @@ t.test('those that come while as many as may fail are under way come back soon, 
 t.test('an address that has used itself up locks nobody out', async t => {
   const { login, from } = attempts()
   for (let nth = 1; nth <= 9; nth++) await t.rejects(login(nth <= 3 ? `person ${nth}` : 'ada', from('192.0.2.1'), wrong))
-  t.equal(await login('ada', from('192.0.2.2'), right), 'proven')
+  t.equal(await login('ada', from('192.0.2.2'), right), ADA)
 })
 
 t.test('an account is counted in every spelling of its name, whether it exists or not', async t => {
@@ -121,9 +133,43 @@ t.test('a right password costs nothing and begins the account anew', async t => 
   const { login, from } = attempts()
   for (let round = 1; round <= 3; round++) {
     for (let nth = 1; nth <= 2; nth++) await t.rejects(login('ada', from(elsewhere(10 * round + nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
-    t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+    t.equal(await login('ada', from('192.0.2.1'), right), ADA)
   }
-  for (let nth = 1; nth <= 9; nth++) t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+  for (let nth = 1; nth <= 9; nth++) t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+})
+
+t.test('brute force: a success at another account of the same folded name takes back none of the guesses', async t => {
+  const { login, from } = attempts()
+  const mallory = async () => ({ subject: '2' })
+  for (let nth = 1; nth <= 2; nth++) await t.rejects(login('strasser', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('straßer', from(elsewhere(3)), wrongOf('2')), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('straßer', from(elsewhere(4)), mallory), TOO_MANY)
+})
+
+t.test('brute force: 9 guesses and one right login of the attacker\'s own, again and again', async t => {
+  const { login, from } = attempts({ limits: { perAccount: [{ max: 10, per: 60 }, { max: 100, per: 3600 }] } })
+  let guesses = 0
+  for (let round = 0; round < 15; round++) {
+    for (let nth = 0; nth < 9; nth++) await login('ada', from(elsewhere(10 * round + nth)), async () => { guesses++; return await wrong() }).catch(() => {})
+    await login('ADA', from('192.0.2.9'), async () => ({ subject: '2' })).catch(() => {})
+  }
+  t.equal(guesses, 10)
+})
+
+t.test('failures at a name that nobody has are taken back by no success', async t => {
+  const { login, from } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrongOf(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), right), TOO_MANY)
+})
+
+t.test('a flood of right passwords from one address ends, too, and others are not disturbed', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts({ limits: { perAddressTotal: [{ max: 4, per: 60 }] } })
+  await signup(from('192.0.2.1'), right)
+  await reauthenticate(SESSION, from('192.0.2.1'), right)
+  for (let nth = 1; nth <= 2; nth++) await login('ada', from('192.0.2.1'), right)
+  await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'address', subject: null }])
+  t.equal(await login('ada', from('192.0.2.2'), right), ADA)
 })
 
 t.test('so many wrong passwords from an address, for whatever account, and no more', async t => {
@@ -134,7 +180,7 @@ t.test('so many wrong passwords from an address, for whatever account, and no mo
   await t.rejects(reauthenticate(SESSION, neighbour, right), TOO_MANY)
   await t.rejects(signup(neighbour, right), TOO_MANY)
   t.strictSame(events, Array(3).fill({ type: 'throttled', what: 'address', subject: null }))
-  t.equal(await login('dan', from('2001:db8:1:3::1'), right), 'proven', 'another network')
+  t.equal(await login('dan', from('2001:db8:1:3::1'), right), ADA, 'another network')
 })
 
 t.test('requests without an address are counted as one', async t => {
@@ -153,7 +199,7 @@ t.test('what says nothing of the caller is not counted', async t => {
   }
   const bug = new Error('a bug')
   await t.rejects(login('ada', from('192.0.2.1'), async () => { throw bug }), bug)
-  t.equal(await login('ada', from('192.0.2.1'), right), 'proven')
+  t.equal(await login('ada', from('192.0.2.1'), right), ADA)
 })
 
 t.test('signups count against the address, made or refused', async t => {
@@ -175,7 +221,7 @@ t.test('whoever holds a session of the account', async t => {
 
   t.test('is not locked out by strangers', async t => {
     const { login, from } = await besieged()
-    t.equal(await login('ada', from('192.0.2.1', SESSION), right), 'proven')
+    t.equal(await login('ada', from('192.0.2.1', SESSION), right), ADA)
     await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
   })
 
@@ -184,7 +230,7 @@ t.test('whoever holds a session of the account', async t => {
     for (let nth = 11; nth <= 13; nth++) await t.rejects(login('ada', from(elsewhere(nth), SESSION), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     await t.rejects(login('ada', from(elsewhere(14), SESSION), right), TOO_MANY)
     t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
-    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), 'proven', 'another of their sessions')
+    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), ADA, 'another of their sessions')
   })
 
   t.test('gives nobody else a way in', async t => {
@@ -192,7 +238,13 @@ t.test('whoever holds a session of the account', async t => {
     for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
       await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
     }
-    t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session')
+    t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session, the store for none of them')
+  })
+
+  t.test('is a stranger once that session has ended: a stolen cookie is no licence', async t => {
+    const { login, from, asked } = await besieged({ ended: true })
+    await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
+    t.strictSame(asked, ['ada', 'store'])
   })
 
   t.test('of an account that is gone is a stranger', async t => {
@@ -215,8 +267,8 @@ t.test('a proof by somebody who is logged in counts against the session alone', 
   for (let nth = 1; nth <= 3; nth++) await t.rejects(reauthenticate(SESSION, from(elsewhere(nth)), wrong))
   await t.rejects(reauthenticate(SESSION, from(elsewhere(4)), right), TOO_MANY)
   t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
-  t.equal(await login('ada', from(elsewhere(5)), right), 'proven')
-  t.equal(await reauthenticate({ sub: '1', sid: 's2' }, from(elsewhere(6)), right), 'proven')
+  t.equal(await login('ada', from(elsewhere(5)), right), ADA)
+  t.equal(await reauthenticate({ sub: '1', sid: 's2' }, from(elsewhere(6)), right), ADA)
 })
 
 t.test('so many refreshes of a session, and no more', async t => {
@@ -246,7 +298,7 @@ t.test('without limits nothing is limited', async t => {
     await signup(from('192.0.2.1'), right)
     await refresh(SESSION, from('192.0.2.1'))
   }
-  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), 'proven')
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
 })
 
 t.test('while the counters are away', async t => {
@@ -257,7 +309,12 @@ t.test('while the counters are away', async t => {
       if (away.now) throw cause
       return await act(...values)
     }
-    return { count: unlessAway(inner.count), giveBack: unlessAway(inner.giveBack), forget: unlessAway(inner.forget) }
+    return {
+      count: unlessAway(async key => {
+        const { wait, takeBack, fail, succeed } = await inner.count(key)
+        return { wait, takeBack: unlessAway(takeBack), fail: unlessAway(fail), succeed: unlessAway(succeed) }
+      })
+    }
   }
   t.beforeEach(() => { away.now = true })
 
@@ -266,7 +323,7 @@ t.test('while the counters are away', async t => {
     for (const act of [login('ada', from('192.0.2.1'), right), reauthenticate(SESSION, from('192.0.2.1'), right), signup(from('192.0.2.1'), right)]) {
       await t.rejects(act, { ...AWAY, cause })
     }
-    await t.rejects(login('ada', from('192.0.2.1'), async () => t.fail('was tried')), AWAY)
+    await t.rejects(login('ada', from('192.0.2.1'), async (): Promise<never> => { throw new Error('was tried') }), AWAY)
   })
 
   t.test('what was counted though its answer was lost is given back when that comes', async t => {
@@ -291,7 +348,7 @@ t.test('while the counters are away', async t => {
       const next = login('ada', from('192.0.2.1'), right)
       await new Promise(resolve => setImmediate(resolve))
       await answer()
-      t.equal(await next, 'proven', lost)
+      t.equal(await next, ADA, lost)
       mock.timers.reset()
     }
   })
@@ -300,13 +357,39 @@ t.test('while the counters are away', async t => {
     const { login, signup, from } = attempts({ counter })
     const meanwhile = <T>(act: () => Promise<T>) => async (): Promise<T> => { away.now = true; return await act() }
     away.now = false
-    t.equal(await login('ada', from('192.0.2.1'), meanwhile(right)), 'proven')
+    t.equal(await login('ada', from('192.0.2.1'), meanwhile(right)), ADA)
     away.now = false
     await t.rejects(login('ada', from('192.0.2.1'), meanwhile(wrong)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     away.now = false
-    t.equal(await signup(from('192.0.2.1'), meanwhile(async () => 'made')), 'made')
+    t.equal(await signup(from('192.0.2.1'), meanwhile(right)), ADA)
     away.now = false
     await t.rejects(login('bob', from('192.0.2.1'), right), TOO_MANY)
+  })
+
+  t.test('lockout: what a request has no time left for is taken back all the same, and no line says that they are away', async t => {
+    away.now = false
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const clock = mock.method(performance, 'now', () => now)
+    t.teardown(() => clock.mock.restore())
+    let now = 0
+    const { login, signup, from, warnings } = attempts({ counter })
+    const slowly = (caller: Caller) => async (): Promise<never> => {
+      for (const ms of [2000, 1000]) {
+        const call = caller.bounded(() => new Promise<never>(() => {}))
+        now += ms
+        mock.timers.tick(ms)
+        await call.catch(() => {})
+      }
+      throw new AuthError('FST_AUTH_STORE_UNAVAILABLE')
+    }
+    for (let nth = 1; nth <= 5; nth++) {
+      const [one, other] = [from('192.0.2.1'), from('192.0.2.1')]
+      await t.rejects(login('ada', one, slowly(one)), AWAY)
+      await t.rejects(signup(other, slowly(other)), AWAY)
+    }
+    t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+    t.strictSame(warnings, [])
   })
 
   t.test('refreshes go on', async t => {
