@@ -3,6 +3,7 @@ import { refreshCookie } from './plugin.js'
 export default refreshCookie
 export { refreshCookie }
 export { allowWeakHashing } from './accounts/hashing-strength.js'
+export { normaliseUsername } from './accounts/username.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory.js'
 export { statelessStore } from './stores/stateless.js'

@@ -76,7 +76,7 @@ t.test('what carries no refresh token is refused', async t => {
     [{ payload: { refresh_token: ada.accessToken } }, INVALID],
     [{ headers: { authorization: `Bearer ${String(ada.accessToken)}` } }, INVALID],
     [{ payload: { refresh_token: 1 } }, { statusCode: 400, message: 'body/refresh_token must be string' }],
-    [{ payload: { refreshToken: token } }, { statusCode: 400, message: 'body/refreshToken is not a known field' }],
+    [{ payload: { refreshToken: token } }, { statusCode: 400, message: 'body has an unknown field' }],
     [{ payload: { refresh_token: token, scope: 'a' } }, { statusCode: 400 }],
     [{ payload: [token] }, { statusCode: 400 }],
     [{ payload: `grant_type=password&refresh_token=${token}`, headers: FORM }, { statusCode: 400, message: /grant_type/ }],
@@ -167,7 +167,7 @@ t.test('a login that brings the token of the session before replaces that', asyn
 
 t.test('there is nothing to remember', async t => {
   const { ada } = await native(t)
-  t.match((await ada.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD, remember: true } })).json(), { statusCode: 400, message: 'body/remember is not a known field' })
+  t.match((await ada.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD, remember: true } })).json(), { statusCode: 400, message: 'body has an unknown field' })
 })
 
 t.test('the verbs work in routes of the app', async t => {

@@ -36,6 +36,14 @@ t.test('what cannot be a name is none', async t => {
   for (const value of cases) t.equal(normaliseUsername(value), null)
 })
 
+t.test('spoofing: no name holds a character that nobody sees', async t => {
+  const invisible = [0x34f, 0x3164, 0x2800, 0xfe0f, 0x17b5, 0x115f, 0x1160, 0xffa0, 0x180b, 0x2060, 0xe0100, 0x1680, 0xfffc, 0x1d159, 0x13441, 0x13442, 0x16fe4]
+  for (const point of invisible) {
+    const character = String.fromCodePoint(point)
+    for (const name of [`ad${character}a`, `a ${character} da`]) t.equal(normaliseUsername(name), null, point.toString(16))
+  }
+})
+
 t.test('NFKC makes no more than six UTF-16 units into one character', async t => {
   let most = 0
   for (let point = 0; point <= 0x10ffff; point++) {
