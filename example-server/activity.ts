@@ -67,11 +67,12 @@ export function createActivityLog (database: Database): ActivityLog {
 
 type OwnersEvent = AuditEvent & { readonly subject: string }
 
-/** Whether the owner should see it: no renewal, of which there is one in every minute, and no end that only follows from something else. */
+/** Whether the owner should see it: no renewal, of which there is one in every minute, no refused one, and no end that only follows from something else. */
 function isForTheOwner (event: AuditEvent): event is OwnersEvent {
   if (!('subject' in event) || event.subject === null) return false
   if (event.type === 'revoked') return !CONSEQUENCES.has(event.reason)
-  return event.type !== 'refresh' && !(event.type === 'throttled' && event.what === 'session')
+  if (event.type === 'refresh' || event.type === 'refresh_refused') return false
+  return !(event.type === 'throttled' && event.what === 'session')
 }
 
 /** Why a session ends when the person logs in again in its browser, or changes the password. */

@@ -11,13 +11,14 @@ import { type RequestContext } from './core/events.js'
 import { type KeySource } from './core/key-source.js'
 import { type TokenKind } from './core/keys.js'
 import { toleratedSkew } from './core/rotation.js'
+import { emitRefusal } from './core/refusal-event.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie, demandCookieAtLogout } from './http/cookie.js'
-import { claimContext, decorateInstance, decorateRequest, type SessionAdministration } from './http/decorators.js'
+import { claimContext, decorateInstance, decorateRequest, verifyingTokens, type SessionAdministration } from './http/decorators.js'
 import { deliverByBody, deliverByCookie } from './http/delivery.js'
 import { createGrantBody } from './http/grant-body.js'
 import { followKeys } from './http/follow-keys.js'
@@ -48,8 +49,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     ...NOWHERE,
     // No request, so each call has its own.
     get bounded () { return startDeadline(settings.timeouts) },
-    emit: event => audit(event, NOWHERE, null, fastify.log)
+    emit: event => audit.record(event, NOWHERE, null, fastify.log)
   }
+  fastify.addHook('onClose', async () => audit.close(fastify.log))
   const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
   const keys = await openKeys(settings, {
     emit (event) {
@@ -63,7 +65,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
   const seekKey = (kind: TokenKind, token: string): Promise<void> | undefined => changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined
   if (signing === null) {
-    decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, timeouts: settings.timeouts, audit, seekKey, reloadKeys: keys.reload })
+    decorateVerifyOnly(fastify, { ring: () => keys.rings().access, access: accessPolicy(settings), clock: settings.clock, timeouts: settings.timeouts, audit, seekKey, reloadKeys: keys.reload, emit: app.emit })
     return
   }
 
@@ -86,7 +88,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       if (store.list !== undefined) return authenticateStrict
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
     },
-    verifyAccessToken: token => sessions.authenticate(token),
+    verifyAccessToken: verifyingTokens(token => sessions.authenticate(token), app),
     reloadKeys: keys.reload,
     sessions: administration(sessions, app),
     passwords
@@ -185,9 +187,18 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 
 function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
   return {
-    list: subject => sessions.list(subject, context),
-    revoke: id => sessions.revoke(id, 'revoked', context),
-    revokeAll: subject => sessions.revokeAll(subject, 'revoked', context),
+    list: subject => refusing(sessions.list(subject, context)),
+    revoke: id => refusing(sessions.revoke(id, 'revoked', context)),
+    revokeAll: subject => refusing(sessions.revokeAll(subject, 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()
+  }
+
+  async function refusing<T> (act: Promise<T>): Promise<T> {
+    try {
+      return await act
+    } catch (error) {
+      emitRefusal(error, context)
+      throw error
+    }
   }
 }

@@ -18,7 +18,7 @@ t.test('a logout ends the session, and the browser forgets the cookie', async t 
   t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
   t.match((await copy.refresh()).json(), ENDED)
   t.match(await phone.refresh(), { statusCode: 200 }, 'and other sessions go on')
-  t.match(events, exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
+  t.match(events.filter(({ type }) => type !== 'refresh_refused'), exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
 })
 
 /** The cookie with which somebody logs out, and whether their session ends by it. */
@@ -196,7 +196,7 @@ t.test('request.auth.logout in a route of the app', async t => {
       const answer = await bye(ada, { cookie })
       t.strictSame([answer.statusCode, setCookies(answer)], [200, [CLEARED]])
       t.match((await copy.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
-      t.match(events.filter(({ type }) => type !== 'refresh'), exactly({ type: 'revoked', reason: 'logout', subject: '1' }))
+      t.match(events.filter(({ type }) => !type.startsWith('refresh')), exactly({ type: 'revoked', reason: 'logout', subject: '1' }))
     }
   })
 

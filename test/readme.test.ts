@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { authErrorCodes, statusOf } from '../lib/errors.js'
+import { EVENT_LEVELS } from '../lib/http/audit.js'
 import { optionTable } from '../lib/options.js'
 import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
@@ -18,6 +19,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
+  counter: '{ add (value: number, attributes: object): void }', // OpenTelemetry's
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
   privateKey: 'string',
@@ -89,6 +91,19 @@ t.test('the table of options has a row for each, with its default', async t => {
   )
 })
 
+t.test('the table of events has a row for each type, with its level and its fields', async t => {
+  const rows = tableUnder('event', 'log', 'fields')
+  t.strictSame(rows.map(([type]) => type), Object.keys(EVENT_LEVELS).map(type => `\`${type}\``))
+  // That of dropped events depends on what was dropped.
+  const levels = Object.entries(EVENT_LEVELS).map(([type, level]) => type === 'events_dropped' ? 'as `of`' : level)
+  t.strictSame(rows.map(([, level]) => level), levels)
+  const sorted = (fields: readonly string[]): string => [...fields].sort().join(', ')
+  t.strictSame(
+    rows.map(([type, , fields = '']) => [type, sorted(fields.match(/\w+/g) ?? [])]),
+    [...fieldsOfEvents()].map(([type, fields]) => [`\`${type}\``, sorted(fields)])
+  )
+})
+
 t.test('the table of errors has a row for each, with its status', async t => {
   const rows = tableUnder('code', 'status')
   t.strictSame(rows.map(([code, status]) => [code, status]), authErrorCodes.map(code => [`\`${code}\``, String(statusOf(code))]))
@@ -117,6 +132,21 @@ function leaves (check: unknown, name: string): Array<readonly [name: string, fa
   const { checks, fallback } = check as { checks?: object, fallback?: unknown } // what group and defaultTo put on a check
   if (checks === undefined) return [[name, fallback]]
   return Object.entries(checks).flatMap(([member, read]) => leaves(read, name === '' ? member : `${name}.${member}`))
+}
+
+/** The fields that each type of event has for itself, in the order of the table of levels. */
+function fieldsOfEvents (): Map<string, string[]> {
+  const path = 'lib/core/events.ts'
+  const program = ts.createProgram([path], { strict: true, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext })
+  const checker = program.getTypeChecker()
+  const declaration = program.getSourceFile(path)?.statements.filter(ts.isTypeAliasDeclaration).find(({ name }) => name.text === 'AuthEvent')
+  const union = declaration === undefined ? undefined : checker.getTypeAtLocation(declaration)
+  const fields = new Map(((union as ts.UnionType).types).map(member => {
+    const [type, ...others] = member.getProperties().sort((one, other) => Number(other.name === 'type') - Number(one.name === 'type'))
+    const literal = type === undefined ? undefined : checker.getTypeOfSymbol(type)
+    return [(literal as ts.StringLiteralType).value, others.map(({ name }) => name)] as const
+  }))
+  return new Map(Object.keys(EVENT_LEVELS).map(type => [type, fields.get(type) ?? []]))
 }
 
 /** What the compiler says of blocks against lib, by the line of the README. Each is a module of its own. */

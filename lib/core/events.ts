@@ -1,3 +1,4 @@
+import { type AuthErrorCode } from '../errors.js'
 import { type Bounded } from './deadline.js'
 import { type TokenKind } from './keys.js'
 import { type RefreshOutcome } from './rotation.js'
@@ -34,6 +35,18 @@ export type AuthEvent =
   | { readonly type: 'cross_site_refused' }
   /** Too many attempts: of an address, at an account, or by a session. `subject` is null where nobody has looked who it is. */
   | { readonly type: 'throttled', readonly what: 'address' | 'account' | 'session', readonly subject: string | null }
+  /** A request was refused for its access token: none was sent, or it is invalid, has expired, or its session has ended. */
+  | { readonly type: 'access_token_refused', readonly code: AuthErrorCode }
+  /** A refresh was answered 401. The session is that of a token with a valid signature that has not expired, else null. */
+  | { readonly type: 'refresh_refused', readonly code: AuthErrorCode, readonly subject: string | null, readonly sessionId: string | null }
+  /** Any other refusal, by its code: a taken username, a password against the policy, a login that is not recent enough. */
+  | { readonly type: 'refused', readonly code: AuthErrorCode }
+  /** The store, or a function of the app, failed or took too long. The cause is in the log of the request. */
+  | { readonly type: 'store_unavailable' }
+  /** A request was refused since too much work was under way. */
+  | { readonly type: 'busy' }
+  /** More events of one kind happened within a second than are recorded: how many were left out. */
+  | { readonly type: 'events_dropped', readonly of: AuthEvent['type'], readonly code: AuthErrorCode | null, readonly count: number }
   /** Whether this instance hears of sessions that others end (`revocation: 'immediate'`). */
   | { readonly type: 'revocation_feed', readonly up: boolean }
   /** The keys of one kind of token, by their names: which signs, if any, and which verify. */

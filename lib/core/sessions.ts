@@ -164,6 +164,7 @@ export function createSessions (options: SessionsOptions): Sessions {
         const away = error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
         // Open for one access lifetime at the most, unless revocations are known to be missing from the set.
         if (!away || revocations?.isFull()) throw error
+        context.emit({ type: 'store_unavailable' }) // nobody is refused, so nothing else would show it
       }
     },
 

@@ -1,13 +1,22 @@
 import { type FastifyBaseLogger } from 'fastify'
+import { createEventLimit } from '../core/event-limit.js'
 import { type AuthEvent, type EventListener, type Whereabouts } from '../core/events.js'
 import { type Clock } from '../core/time.js'
 
-/** Writes one log line for an event and tells the app's listener. Never throws. */
-export type Audit = (event: AuthEvent, from: Whereabouts, requestId: string | null, log: FastifyBaseLogger) => void
+/** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
+export interface Audit {
+  /** Records an event, unless more of its kind happened in this second than are recorded. */
+  record (event: AuthEvent, from: Whereabouts, requestId: string | null, log: FastifyBaseLogger): void
+  /** Whether an event of a type would reach anybody. Asked where it costs something to make the event. */
+  isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
+  /** Records how many events were left out, when the app closes. */
+  close (log: FastifyBaseLogger): void
+}
 
 type Level = 'debug' | 'info' | 'warn'
 
-const LEVELS: Record<AuthEvent['type'], Level> = {
+/** The level of each event's line. What any request can cause is worth a line only for whoever looks for it. */
+export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   signup: 'info',
   login: 'info',
   login_failed: 'info',
@@ -20,14 +29,39 @@ const LEVELS: Record<AuthEvent['type'], Level> = {
   revoked: 'info',
   cross_site_refused: 'warn',
   throttled: 'warn',
+  access_token_refused: 'debug',
+  refresh_refused: 'debug',
+  refused: 'debug',
+  store_unavailable: 'warn',
+  busy: 'warn',
+  events_dropped: 'debug',
   revocation_feed: 'warn',
   keys_changed: 'info',
   keys_reload_failed: 'warn'
 }
 
+const NOWHERE: Whereabouts = { userAgent: null, ip: null }
+
 /** Builds the audit over the app's clock and its listener, if it has one. */
 export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
-  return (event, { userAgent, ip }, requestId, log) => {
+  const limit = createEventLimit(clock)
+
+  return {
+    record (event, from, requestId, log) {
+      recordDropped(log)
+      if (limit.admits(event)) write(event, from, requestId, log)
+    },
+
+    isRecorded: (type, log) => listener !== undefined || isWritten(EVENT_LEVELS[type], log),
+
+    close: log => recordDropped(log, true)
+  }
+
+  function recordDropped (log: FastifyBaseLogger, all = false): void {
+    for (const dropped of limit.takeDropped(all)) write(dropped, NOWHERE, null, log)
+  }
+
+  function write (event: AuthEvent, { userAgent, ip }: Whereabouts, requestId: string | null, log: FastifyBaseLogger): void {
     log[levelOf(event)](logged(event), `auth: ${event.type}`)
     if (listener === undefined) return
     const failed = (err: unknown): void => log.error({ err }, 'auth: onEvent failed')
@@ -36,11 +70,17 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   }
 }
 
-/** A healed session means that the store lost writes, a feed that came back that all is well again. */
+/** Loggers other than pino's cannot say which levels they write: they are asked to. */
+function isWritten (level: Level, log: FastifyBaseLogger & { isLevelEnabled?: (level: Level) => boolean }): boolean {
+  return log.isLevelEnabled?.(level) ?? true
+}
+
+/** A healed session means that the store lost writes; a feed that is up again, that all is well; events are left out as loudly as they are written. */
 function levelOf (event: AuthEvent): Level {
   if (event.type === 'refresh' && event.outcome === 'heal') return 'warn'
   if (event.type === 'revocation_feed' && event.up) return 'info'
-  return LEVELS[event.type]
+  if (event.type === 'events_dropped') return EVENT_LEVELS[event.of]
+  return EVENT_LEVELS[event.type]
 }
 
 /** Without what the caller sent: a user agent is anybody's text. */

@@ -41,15 +41,20 @@ export interface OwnRoutes {
 export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): { hooks: AuthenticateHooks, ownRoutes: OwnRoutes } {
   const exempt = Symbol('a route of this registration')
   // Asked only about a refusal: to ask costs more than all the rest of a request that is let through.
-  const isExempt = (request: FastifyRequest): boolean => exempt in request.routeOptions.config
+  const refusalOf: RefusalOf = (error, request) => {
+    if (exempt in request.routeOptions.config) return null
+    authOf(request).refused(error)
+    return error as Error // nothing here throws anything else
+  }
   const authenticateNow = (request: FastifyRequest): Promise<void> | void => authOf(request).authenticateNow()
-  const authenticate = hook(authenticateNow, isExempt)
+  const authenticate = hook(authenticateNow, refusalOf)
 
-  const authenticateStrict: onRequestAsyncHookHandler = async (request, reply) => {
+  const authenticateStrict: onRequestAsyncHookHandler = async request => {
     try {
       await authOf(request).authenticateStrict()
     } catch (error) {
-      if (!isExempt(request)) throw challenge(error, reply)
+      const refusal = refusalOf(error, request)
+      if (refusal !== null) throw refusal
     }
   }
   demanding.add(authenticateStrict)
@@ -73,34 +78,40 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
         }
         const pending = auth.authenticateNow()
         return pending === undefined ? demandFresh() : pending.then(demandFresh)
-      }, isExempt)
+      }, refusalOf)
     },
 
     authenticateStrict
   }
-  return { hooks, ownRoutes: { authenticate: hook(authenticateNow, () => false), exempt: { [exempt]: true } } }
+  // The error handler of our routes takes care of the refusal.
+  const authenticateOwn = hook(authenticateNow, error => error as Error)
+  return { hooks, ownRoutes: { authenticate: authenticateOwn, exempt: { [exempt]: true } } }
 }
 
+/** The refusal that a failed check causes; null where the request passes all the same. */
+type RefusalOf = (error: unknown, request: FastifyRequest) => Error | null
+
 /** A hook from a check that throws or rejects. */
-function hook (check: (request: FastifyRequest) => Promise<void> | void, isExempt: (request: FastifyRequest) => boolean): AuthenticateHook {
-  const authenticating: AuthenticateHook = (request, reply, done) => {
+function hook (check: (request: FastifyRequest) => Promise<void> | void, refusalOf: RefusalOf): AuthenticateHook {
+  const authenticating: AuthenticateHook = (request, _reply, done) => {
     demandCallback(done)
     let pending: Promise<void> | void
     try {
       pending = check(request)
     } catch (error) {
-      return refuse(error, request, reply, done)
+      return refuse(error, request, done)
     }
     // Not in the `try`: what a later handler throws is no refusal of ours.
     if (pending === undefined) return done()
-    pending.then(() => done(), error => refuse(error, request, reply, done))
+    pending.then(() => done(), error => refuse(error, request, done))
   }
   demanding.add(authenticating)
   return authenticating
 
-  function refuse (error: unknown, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
-    if (isExempt(request)) done()
-    else done(challenge(error, reply))
+  function refuse (error: unknown, request: FastifyRequest, done: HookHandlerDoneFunction): void {
+    const refusal = refusalOf(error, request)
+    if (refusal === null) done()
+    else done(refusal)
   }
 }
 
@@ -108,10 +119,4 @@ function hook (check: (request: FastifyRequest) => Promise<void> | void, isExemp
 function demandCallback (done: HookHandlerDoneFunction | undefined): void {
   if (done !== undefined) return
   throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: [app.authenticate] }, or in your own code await request.auth.authenticate()')
-}
-
-/** Puts the headers of a refusal on the reply itself: those of an error get lost in a host's own error handler. */
-function challenge (error: unknown, reply: FastifyReply): Error {
-  if (error instanceof AuthError) reply.headers(error.headers)
-  return error as Error // nothing here throws anything else
 }

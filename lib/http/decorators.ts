@@ -1,6 +1,8 @@
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type Passwords } from '../accounts/passwords.js'
 import { type AccessClaims } from '../core/claims.js'
+import { type RequestContext } from '../core/events.js'
+import { emitRefusal } from '../core/refusal-event.js'
 import { type Session } from '../core/session.js'
 import { createAfterReply } from './after-reply.js'
 import { type AuthenticateHooks } from './authenticate.js'
@@ -56,6 +58,18 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Instance
   }
 }
 
+/** `app.verifyAccessToken`: a refusal is an event too. */
+export function verifyingTokens (verify: (token: string) => AccessClaims, context: Pick<RequestContext, 'emit'>): InstanceDecorators['verifyAccessToken'] {
+  return token => {
+    try {
+      return verify(token)
+    } catch (error) {
+      emitRefusal(error, context)
+      throw error
+    }
+  }
+}
+
 /**
  * Decorates requests with `auth`, made when it is first asked for. Gives a function that reads it.
  */
@@ -65,12 +79,7 @@ export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<Re
   const made = Symbol('auth')
   type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: HttpRequestAuth | null } // by the lines below
 
-  function replyOf (request: FastifyRequest): FastifyReply {
-    const known = (request as Decorated)[reply]
-    if (known === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
-    return known
-  }
-
+  const replyOf = (request: FastifyRequest): FastifyReply | null => (request as Decorated)[reply]
   const plugin = { ...dependencies, replyOf, afterReply: createAfterReply(fastify) }
 
   function authOf (request: FastifyRequest): HttpRequestAuth {

@@ -1,22 +1,30 @@
 import { STATUS_CODES } from 'node:http'
-import { type FastifyError, type FastifySchemaValidationError, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type FastifyError, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import { AuthError } from '../errors.js'
+import { type HttpRequestAuth } from './request-auth.js'
 
 /**
- * The error handler of our routes. A refusal of ours gets its headers, and what nobody foresaw a body that tells
- * nothing; both then go on to the host's own error handler, or to Fastify's.
+ * The error handler of our routes. A refusal of ours gets its headers and its event, and what nobody foresaw a body that
+ * tells nothing; both then go on to the host's own error handler, or to Fastify's.
  */
-export function handleError (error: FastifyError, _request: FastifyRequest, reply: FastifyReply): never {
-  if (error instanceof AuthError) {
-    reply.headers(error.headers)
-    throw error
+export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<HttpRequestAuth, 'refused'>): (error: FastifyError, request: FastifyRequest) => never {
+  return (error, request) => {
+    if (error instanceof AuthError) {
+      authOf(request).refused(error)
+      throw error
+    }
+    throw harmless(error)
   }
+}
+
+/** What may be shown of an error that is no refusal of ours. */
+function harmless (error: FastifyError): Error {
   const { statusCode = 500 } = error
-  if (statusCode >= 400 && statusCode < 500) throw unlogged(error)
+  if (statusCode >= 400 && statusCode < 500) return unlogged(error)
   // A 503 of the host's own, when it is overloaded, stays one; whatever is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may hold anything: a query, a host name, a password. It is for the log.
-  throw Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
+  return Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
 }
 
 /** Ajv's own account of a wrong body repeats names that a caller chose: for a host's error handler, not for a log. */

@@ -6,6 +6,7 @@ import { type AuthEvent, type RequestContext } from '../core/events.js'
 import { type Issued } from '../core/issue.js'
 import { type TokenKind } from '../core/keys.js'
 import { type WritePassword } from '../core/password-change.js'
+import { refusalEvent, refusalTypeOf } from '../core/refusal-event.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
 import { type User, type UserId } from '../core/user.js'
@@ -17,7 +18,10 @@ import { type Delivery } from './delivery.js'
 import { toDevice, type Device } from './device.js'
 import { toGrant, type Grant } from './grant.js'
 
-/** `request.auth`: who sends the request, and the verbs of a login. */
+/**
+ * `request.auth`: who sends the request, and the verbs of a login. A verb that rejects with a refusal puts the headers of
+ * it on the reply (`WWW-Authenticate`, `Retry-After`), so that an error handler of the app's own sends them too.
+ */
 export interface RequestAuth {
   /**
    * The claims of the access token; null until one was authenticated. Typed as if it always had been, since that is so
@@ -55,8 +59,8 @@ export interface RequestAuthDependencies {
   readonly timeouts: Timeouts
   readonly audit: Audit
   readonly afterReply: AfterReply
-  /** The reply of a request. Throws where a hook asks that runs before ours. */
-  replyOf (request: FastifyRequest): FastifyReply
+  /** The reply of a request; null where a hook asks that runs before ours. */
+  replyOf (request: FastifyRequest): FastifyReply | null
   /** As `KeySource.seek`, for the key that a token names; undefined where the keys of its kind never change. */
   seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
@@ -71,6 +75,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   readonly #plugin: RequestAuthDependencies
   readonly #request: FastifyRequest
   #bounded: Bounded | undefined
+  /** The last refusal, which may come by more than once on its way to the client. */
+  #refusal: AuthError | undefined
 
   constructor (plugin: RequestAuthDependencies, request: FastifyRequest) {
     this.#plugin = plugin
@@ -94,7 +100,20 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   emit (event: AuthEvent): void {
-    this.#plugin.audit(event, this, this.#request.id, this.#request.log)
+    this.#plugin.audit.record(event, this, this.#request.id, this.#request.log)
+  }
+
+  /**
+   * Every refusal of the request passes here, from a hook, a verb or one of our routes: its headers go on the reply itself,
+   * since those of an error get lost in a host's own error handler, and it becomes an event.
+   */
+  refused (error: unknown, refreshing?: boolean): void {
+    if (!(error instanceof AuthError) || error === this.#refusal) return
+    this.#refusal = error
+    this.#plugin.replyOf(this.#request)?.headers(error.headers)
+    const type = refusalTypeOf(error, refreshing)
+    if (type === null || !this.#plugin.audit.isRecorded(type, this.#request.log)) return
+    this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.holder : null))
   }
 
   /** Whose request it is. Throws FST_AUTH_ACCESS_TOKEN_MISSING where nobody was authenticated. */
@@ -136,8 +155,10 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async authenticate (): Promise<AccessClaims> {
-    await this.authenticateNow()
-    return this.#authenticated()
+    return await this.#refusing(async () => {
+      await this.authenticateNow()
+      return this.#authenticated()
+    })
   }
 
   /** The claims of any access token, judged as by `authenticate`; the request stays whose it is. */
@@ -152,8 +173,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return claims
   }
 
-  async login (subject: UserId, options: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
-    return await this.#start(subjectOf(subject, 'request.auth.login()'), { claims: options.claims, remember: options.remember })
+  async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
+    return await this.#refusing(() => this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember }))
   }
 
   /** As `login`, for a user whom the accounts have just loaded; `stillProven` as in `LoginOptions`. */
@@ -173,6 +194,47 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async refresh (): Promise<Grant> {
+    return await this.#refusing(() => this.#refresh(), true)
+  }
+
+  async logout (): Promise<void> {
+    await this.#refusing(() => this.#logout())
+  }
+
+  async sessions (): Promise<Device[]> {
+    return await this.#refusing(async () => {
+      const asking = this.#authenticated()
+      const sessions = await this.#plugin.sessions.list(asking.sub, this)
+      return sessions.map(session => toDevice(session, asking))
+    })
+  }
+
+  async revokeSession (id: string): Promise<void> {
+    await this.#refusing(async () => {
+      const { sub } = this.#authenticated()
+      const ended = await this.#plugin.sessions.revoke(id, 'revoked', this, sub)
+      if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
+    })
+  }
+
+  async revokeOtherSessions (): Promise<number> {
+    return await this.#refusing(() => {
+      const { sub, sid } = this.#authenticated()
+      return this.#plugin.sessions.revokeAll(sub, 'revoked', this, sid)
+    })
+  }
+
+  /** Runs a verb. An app may call it anywhere, so its refusals are seen to before they go on. */
+  async #refusing<T> (verb: () => Promise<T>, refreshing?: boolean): Promise<T> {
+    try {
+      return await verb()
+    } catch (error) {
+      this.refused(error, refreshing)
+      throw error
+    }
+  }
+
+  async #refresh (): Promise<Grant> {
     const [token, ...others] = this.#plugin.delivery.read(this.#request)
     // Two different cookies of our name: a sibling domain may have tossed one in, so neither is believed.
     if (others.length > 0) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
@@ -187,7 +249,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     }
   }
 
-  async logout (): Promise<void> {
+  async #logout (): Promise<void> {
     const { sessions, delivery } = this.#plugin
     // Each by itself: one that was tossed in must not keep the other from ending.
     const ends = await Promise.allSettled(delivery.read(this.#request).map(async token => {
@@ -199,23 +261,6 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
     delivery.forget(this.#reply())
     this.claims = null
-  }
-
-  async sessions (): Promise<Device[]> {
-    const asking = this.#authenticated()
-    const sessions = await this.#plugin.sessions.list(asking.sub, this)
-    return sessions.map(session => toDevice(session, asking))
-  }
-
-  async revokeSession (id: string): Promise<void> {
-    const { sub } = this.#authenticated()
-    const ended = await this.#plugin.sessions.revoke(id, 'revoked', this, sub)
-    if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
-  }
-
-  async revokeOtherSessions (): Promise<number> {
-    const { sub, sid } = this.#authenticated()
-    return await this.#plugin.sessions.revokeAll(sub, 'revoked', this, sid)
   }
 
   async #start (subject: string, options: LoginOptions): Promise<Grant> {
@@ -274,7 +319,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   #reply (): FastifyReply {
-    return this.#plugin.replyOf(this.#request)
+    const reply = this.#plugin.replyOf(this.#request)
+    if (reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
+    return reply
   }
 
   #accessToken (): string {

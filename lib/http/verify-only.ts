@@ -1,23 +1,24 @@
 import { type FastifyInstance } from 'fastify'
 import { judgeAccessClaims, type AccessPolicy } from '../core/claims.js'
 import { unavailable } from '../core/deadline.js'
+import { type RequestContext } from '../core/events.js'
 import { type KeyRing } from '../core/keys.js'
 import { type Sessions } from '../core/sessions.js'
 import { type Clock } from '../core/time.js'
 import { createAuthenticateHooks } from './authenticate.js'
-import { decorateInstance, decorateRequest, type InstanceDecorators } from './decorators.js'
+import { decorateInstance, decorateRequest, verifyingTokens, type InstanceDecorators } from './decorators.js'
 import { type RequestAuthDependencies } from './request-auth.js'
 import { createAccessVerifier } from './tokens.js'
 
 /** What a service needs that verifies access tokens of another one. */
-export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey' | 'timeouts'>, Pick<InstanceDecorators, 'reloadKeys'> {
+export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey' | 'timeouts'>, Pick<InstanceDecorators, 'reloadKeys'>, Pick<RequestContext, 'emit'> {
   ring (): KeyRing
   readonly access: AccessPolicy
   readonly clock: Clock
 }
 
 /** Decorates a service that verifies and nothing else: no session, no cookie, no password, no route. */
-export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, seekKey, reloadKeys, ...rest }: VerifyOnlyOptions): void {
+export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, seekKey, reloadKeys, emit, ...rest }: VerifyOnlyOptions): void {
   const verify = createAccessVerifier(ring)
   const sessions: Sessions = {
     ...NO_SESSIONS,
@@ -36,7 +37,7 @@ export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, cl
     authenticate,
     authenticateOptional,
     requireFreshLogin,
-    verifyAccessToken: sessions.authenticate,
+    verifyAccessToken: verifyingTokens(sessions.authenticate, { emit }),
     reloadKeys,
     get authenticateStrict () { return refuse() },
     get sessions () { return refuse() },

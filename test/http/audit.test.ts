@@ -27,6 +27,15 @@ const LEVELS: { readonly [Type in AuthEvent['type']]: ReadonlyArray<readonly [ev
   revoked: [[{ type: 'revoked', subject: 'ada', sessionId: null, reason: 'revoked' }, 'info']],
   cross_site_refused: [[{ type: 'cross_site_refused' }, 'warn']],
   throttled: [[{ type: 'throttled', what: 'account', subject: 'ada' }, 'warn']],
+  access_token_refused: [[{ type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }, 'debug']],
+  refresh_refused: [[{ type: 'refresh_refused', code: 'FST_AUTH_SESSION_ENDED', ...SESSION }, 'debug']],
+  refused: [[{ type: 'refused', code: 'FST_AUTH_USERNAME_TAKEN' }, 'debug']],
+  store_unavailable: [[{ type: 'store_unavailable' }, 'warn']],
+  busy: [[{ type: 'busy' }, 'warn']],
+  events_dropped: [
+    [{ type: 'events_dropped', of: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID', count: 7 }, 'debug'],
+    [{ type: 'events_dropped', of: 'busy', code: null, count: 7 }, 'warn']
+  ],
   revocation_feed: [
     [{ type: 'revocation_feed', up: false }, 'warn'],
     [{ type: 'revocation_feed', up: true }, 'info']
@@ -47,13 +56,13 @@ function logger (): { lines: Array<readonly [level: string, details: unknown, me
 
 t.test('every event is one line of the log, as loud as it deserves', async t => {
   const { lines, log } = logger()
-  for (const [event] of EVENTS) createAudit(() => 0, undefined)(event, HERE, 'req-1', log)
+  for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
   t.strictSame(lines.map(([level, , message]) => [level, message]), EVENTS.map(([{ type }, level]) => [level, `auth: ${type}`]))
 })
 
 t.test('a line of the log holds nothing that the caller wrote', async t => {
   const { lines, log } = logger()
-  for (const [event] of EVENTS) createAudit(() => 0, undefined)(event, HERE, 'req-1', log)
+  for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
   t.notMatch(JSON.stringify(lines), /Mozilla|192\.0\.2\.1/)
 })
 
@@ -61,7 +70,7 @@ t.test('the listener is told what happened, when, in which request and from wher
   const told: AuditEvent[] = []
   const { log } = logger()
   const audit = createAudit(() => 1700000000.9, event => { told.push(event) })
-  for (const [event] of EVENTS) audit(event, HERE, 'req-1', log)
+  for (const [event] of EVENTS) audit.record(event, HERE, 'req-1', log)
   t.strictSame(told, EVENTS.map(([event]) => ({ ...event, at: 1700000000, requestId: 'req-1', ...HERE })))
 })
 
@@ -77,7 +86,7 @@ const FAILING: Readonly<Record<string, () => unknown>> = {
 for (const [fails, listener] of Object.entries(FAILING)) {
   t.test(`a listener that ${fails} changes nothing but the log`, async t => {
     const { lines, log } = logger()
-    createAudit(() => 0, listener as () => void)({ type: 'cross_site_refused' }, HERE, null, log)
+    createAudit(() => 0, listener as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
     t.match(lines, exactly(exactly('warn', Object, String), exactly('error', Object, 'auth: onEvent failed')))
   })
@@ -86,8 +95,83 @@ for (const [fails, listener] of Object.entries(FAILING)) {
 t.test('a listener may answer anything, or never', async t => {
   for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {})]) {
     const { lines, log } = logger()
-    createAudit(() => 0, (() => answer) as () => void)({ type: 'cross_site_refused' }, HERE, null, log)
+    createAudit(() => 0, (() => answer) as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
     t.equal(lines.length, 1, String(answer))
   }
+})
+
+const BAD_TOKEN: AuthEvent = { type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }
+const EXPIRED_TOKEN: AuthEvent = { type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }
+
+/** An audit over a clock that a test sets, and what its listener was given, as short as can be. */
+function flooded (): { seen: string[], at: (second: number) => void, send: (event: AuthEvent, times: number) => void, close: () => void } {
+  const seen: string[] = []
+  const { log } = logger()
+  let now = 0
+  const audit = createAudit(() => now, event => {
+    seen.push(event.type === 'events_dropped' ? `${event.count} of ${event.of} ${event.code}` : `${event.type} at ${event.at}`)
+  })
+  return {
+    seen,
+    at: second => { now = second },
+    send: (event, times) => { for (let n = 0; n < times; n++) audit.record(event, HERE, 'req-1', log) },
+    close: () => audit.close(log)
+  }
+}
+
+t.test('log flooding: of one kind at most 20 events in a second are recorded, and the others counted', async t => {
+  const { seen, at, send } = flooded()
+  send(BAD_TOKEN, 20)
+  t.equal(seen.length, 20)
+  send(BAD_TOKEN, 15)
+  t.equal(seen.length, 20)
+
+  at(0.9)
+  send(BAD_TOKEN, 1)
+  t.equal(seen.length, 20, 'still the same second')
+
+  at(1.2)
+  send({ type: 'logout', ...SESSION }, 1)
+  t.strictSame(seen.splice(0).slice(20), ['16 of access_token_refused FST_AUTH_ACCESS_TOKEN_INVALID', 'logout at 1'])
+  send(BAD_TOKEN, 21)
+  t.strictSame(seen, Array(20).fill('access_token_refused at 1'), 'and a new second has its own')
+})
+
+t.test('log flooding: a flood of one kind hides no other kind', async t => {
+  const { seen, send } = flooded()
+  send(BAD_TOKEN, 100)
+  send(EXPIRED_TOKEN, 1)
+  send({ type: 'busy' }, 1)
+  t.equal(seen.length, 22)
+})
+
+t.test('log flooding: what costs an attacker a password or a token is never left out', async t => {
+  const { seen, send } = flooded()
+  for (const event of [{ type: 'login_failed', subject: 'ada' }, { type: 'login', ...SESSION }, { type: 'refresh', ...SESSION, outcome: 'rotate', generation: 1 }] as const) send(event, 30)
+  t.equal(seen.length, 90)
+})
+
+t.test('log flooding: the counts of several kinds, and those of the last second when the app closes, are not lost', async t => {
+  const { seen, at, send, close } = flooded()
+  send(BAD_TOKEN, 25)
+  send({ type: 'busy' }, 22)
+  at(1)
+  send(EXPIRED_TOKEN, 23)
+  t.strictSame(seen.filter(line => line.includes(' of ')), ['5 of access_token_refused FST_AUTH_ACCESS_TOKEN_INVALID', '2 of busy null'])
+  seen.splice(0)
+  close()
+  t.strictSame(seen, ['3 of access_token_refused FST_AUTH_ACCESS_TOKEN_EXPIRED'])
+  close()
+  t.equal(seen.length, 1, 'counted once')
+})
+
+t.test('an event is made only where somebody gets it', async t => {
+  const levels = (...enabled: readonly string[]) => Object.assign(logger().log, { isLevelEnabled: (level: string) => enabled.includes(level) })
+  const silent = createAudit(() => 0, undefined)
+  t.equal(silent.isRecorded('access_token_refused', levels('info', 'warn')), false)
+  t.equal(silent.isRecorded('busy', levels('info', 'warn')), true)
+  t.equal(silent.isRecorded('access_token_refused', levels('debug')), true)
+  t.equal(silent.isRecorded('access_token_refused', logger().log), true, 'a logger that does not say')
+  t.equal(createAudit(() => 0, () => {}).isRecorded('access_token_refused', levels('info')), true, 'a listener')
 })

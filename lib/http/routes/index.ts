@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { type OriginPolicy } from '../../core/origin.js'
 import { useOwnCompilers } from '../compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
-import { handleError } from '../error-handler.js'
+import { createErrorHandler } from '../error-handler.js'
 import { describeRoute } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
 import { accessTokenScheme } from '../security-schemes.js'
@@ -44,7 +44,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   const { urls, accounts, origins } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
-  scope.setErrorHandler(handleError)
+  scope.setErrorHandler(createErrorHandler(options.authOf))
   scope.addHook('onRequest', (_request, reply, done) => {
     reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
     done()

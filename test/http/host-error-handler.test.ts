@@ -1,0 +1,80 @@
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { memoryStore } from '../../lib/index.js'
+import { faultyStore } from '../support/faulty-store.js'
+import { COOKIE, SECRET, START } from '../support/server.js'
+import { claimsOf, forged } from './forge.js'
+
+const CHALLENGE = 'Bearer realm="api"'
+const BAD_TOKEN = 'Bearer realm="api", error="invalid_token"'
+
+const GOOD = { authorization: `Bearer ${forged('access')}` }
+const BAD = { authorization: 'Bearer x.y.z' }
+const EXPIRED = { authorization: `Bearer ${forged('access', { claims: { ...claimsOf('access'), exp: START - 1 } })}` }
+const FORGED = { cookie: `${COOKIE}=x.y.z` }
+
+/** A host whose own error handler knows nothing of us, with a route for each hook and each verb. */
+async function host (t: Test): Promise<{ app: FastifyInstance, store: ReturnType<typeof faultyStore> }> {
+  const app = Fastify()
+  const store = faultyStore(memoryStore({ clock: () => START }))
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => { reply.code(error.statusCode ?? 500).send({ mine: true }) })
+  await app.register(refreshCookie, { secret: SECRET, store, clock: () => START })
+  app.get('/hook', { onRequest: [app.authenticate] }, async () => ({}))
+  app.get('/optional', { onRequest: [app.authenticateOptional] }, async () => ({}))
+  app.get('/strict', { onRequest: [app.authenticateStrict] }, async () => ({}))
+  app.get('/fresh', { onRequest: [app.requireFreshLogin('5m')] }, async () => ({}))
+  app.get('/authenticate', async ({ auth }) => await auth.authenticate())
+  app.get('/login', async ({ auth }) => await auth.login('1'))
+  app.get('/refresh', async ({ auth }) => await auth.refresh())
+  app.get('/logout', async ({ auth }) => await auth.logout())
+  app.get('/sessions', async ({ auth }) => { await auth.authenticate().catch(() => null); return await auth.sessions() })
+  app.get('/revoke', async ({ auth }) => { await auth.authenticate().catch(() => null); await auth.revokeSession('x') })
+  app.get('/revoke-others', async ({ auth }) => { await auth.authenticate().catch(() => null); await auth.revokeOtherSessions() })
+  t.teardown(async () => await app.close())
+  return { app, store }
+}
+
+t.test("a host's own error handler sends the challenge of every refusal, from a hook or a verb (RFC 6750 section 3)", async t => {
+  const { app } = await host(t)
+  const REFUSED: ReadonlyArray<readonly [url: string, headers: InjectOptions['headers'], challenge: string]> = [
+    ['/hook', {}, CHALLENGE], ['/hook', BAD, BAD_TOKEN], ['/hook', EXPIRED, BAD_TOKEN],
+    ['/optional', BAD, BAD_TOKEN],
+    ['/strict', {}, CHALLENGE], ['/strict', BAD, BAD_TOKEN], ['/strict', GOOD, BAD_TOKEN],
+    ['/fresh', {}, CHALLENGE], ['/fresh', BAD, BAD_TOKEN],
+    ['/authenticate', {}, CHALLENGE], ['/authenticate', BAD, BAD_TOKEN], ['/authenticate', EXPIRED, BAD_TOKEN],
+    ['/refresh', {}, CHALLENGE], ['/refresh', FORGED, BAD_TOKEN],
+    ['/sessions', {}, CHALLENGE],
+    ['/revoke', {}, CHALLENGE],
+    ['/revoke-others', {}, CHALLENGE],
+    ['/auth/refresh', {}, CHALLENGE], ['/auth/refresh', FORGED, BAD_TOKEN]
+  ]
+  for (const [url, headers, challenge] of REFUSED) {
+    const answer = await app.inject({ method: url.startsWith('/auth/') ? 'POST' : 'GET', url, ...(headers && { headers }) })
+    t.match(answer, { statusCode: 401, payload: '{"mine":true}', headers: { 'www-authenticate': challenge } }, `${url} ${JSON.stringify(headers).slice(0, 40)}`)
+  }
+})
+
+t.test("a host's own error handler sends when to try again while the store is away", async t => {
+  const { app, store } = await host(t)
+  const refresh = { cookie: `${COOKIE}=${forged('refresh')}` }
+  const AWAY: ReadonlyArray<readonly [url: string, headers: InjectOptions['headers']]> = [
+    ['/strict', GOOD], ['/login', {}], ['/refresh', refresh], ['/logout', refresh],
+    ['/revoke-others', GOOD]
+  ]
+  for (const [url, headers] of AWAY) {
+    store.faults.push(...Array(3).fill({ moment: 'before', kind: 'throw' }))
+    const answer = await app.inject({ url, ...(headers && { headers }) })
+    store.faults.splice(0)
+    t.match(answer, { statusCode: 503, payload: '{"mine":true}', headers: { 'retry-after': /^[1-9]\d*$/ } }, url)
+  }
+})
+
+t.test('a verb that is called before the reply is known refuses as ever', async t => {
+  const app = Fastify()
+  let refusal: unknown
+  app.addHook('onRequest', async request => { refusal = await request.auth.authenticate().catch((error: unknown) => error) })
+  await app.register(refreshCookie, { secret: SECRET })
+  app.get('/', async () => ({}))
+  t.match(await app.inject('/'), { statusCode: 200 })
+  t.match(refusal, { code: 'FST_AUTH_ACCESS_TOKEN_MISSING', statusCode: 401 })
+})
