@@ -40,9 +40,16 @@ export interface AuthErrorOptions {
   message?: string
 }
 
-/** A refusal. Fastify turns `statusCode`, `code` and `message` into its own error body. */
+/** Marks the refusals of both builds (ES module and CommonJS), which one process may load side by side. */
+const REFUSAL = Symbol.for('fastify-refresh-cookie.AuthError')
+
+/**
+ * A refusal. Fastify turns `statusCode`, `code` and `message` into its own error body. Frameworks on top of Fastify know
+ * its errors by the name, as that of the error or of its class: NestJS answers any other error with 500.
+ */
 export class AuthError extends Error {
-  override readonly name = 'AuthError'
+  static override readonly name = 'FastifyError'
+  override readonly name = 'FastifyError'
   readonly code: AuthErrorCode
   readonly statusCode: number
   /** Whole seconds, or undefined where waiting does not help. */
@@ -64,6 +71,15 @@ export class AuthError extends Error {
     return headers
   }
 }
+
+Object.defineProperty(AuthError.prototype, REFUSAL, { value: true })
+Object.defineProperty(AuthError, Symbol.hasInstance, {
+  value (this: object, value: unknown): boolean {
+    // A class that extends this one is its own, as any class is.
+    if (this !== AuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && REFUSAL in value
+  }
+})
 
 /** A 503 with a sentence of its own, where it would not be true that nothing is lost; any other error as it is. */
 export function restated (error: unknown, message: string): unknown {

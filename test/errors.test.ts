@@ -36,7 +36,7 @@ t.test('a code always answers with its status, its message and its challenge', a
   for (const code of authErrorCodes) {
     const [status, challenge] = TABLE[code]
     const error = new AuthError(code)
-    t.match(error, { code, statusCode: status, message: messageOf(code), name: 'AuthError' }, code)
+    t.match(error, { code, statusCode: status, message: messageOf(code), name: 'FastifyError' }, code)
     t.equal(statusOf(code), status)
     t.strictSame(error.headers, challenge === undefined ? {} : { 'www-authenticate': challenge })
     t.ok(error.message.length > 10, 'it says something')
@@ -66,6 +66,24 @@ t.test('what went wrong underneath is kept for the log and is never in what is s
 
 t.test('a more exact sentence may stand in for the fixed one', async t => {
   t.match(new AuthError('FST_AUTH_PASSWORD_REFUSED', { message: 'too short' }), { message: 'too short', statusCode: 400 })
+})
+
+t.test('frameworks on top of Fastify take a refusal for an error of Fastify, and answer with its status', async t => {
+  const { name, constructor, statusCode, code } = new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
+  t.equal(name, 'FastifyError', 'NestJS 11, and NestJS 12 below 500')
+  t.equal(constructor.name, 'FastifyError', 'NestJS 12 from 500 on')
+  t.strictSame([typeof statusCode, typeof code], ['number', 'string'])
+})
+
+t.test('a refusal is an instance of AuthError, and nothing else is', async t => {
+  t.ok(new AuthError('FST_AUTH_BUSY') instanceof AuthError)
+  const others = [null, undefined, 'FST_AUTH_BUSY', new Error('FST_AUTH_BUSY'), { name: 'FastifyError', code: 'FST_AUTH_BUSY', statusCode: 503 }]
+  for (const other of others) t.notOk(other instanceof AuthError, String(other))
+
+  class Narrower extends AuthError {}
+  t.ok(new Narrower('FST_AUTH_BUSY') instanceof Narrower)
+  t.ok(new Narrower('FST_AUTH_BUSY') instanceof AuthError)
+  t.notOk(new AuthError('FST_AUTH_BUSY') instanceof Narrower, 'a class that extends it is its own')
 })
 
 t.test('a refusal is an error like any other', async t => {

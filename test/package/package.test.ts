@@ -98,6 +98,17 @@ t.test('a person signs up, however a CommonJS module requires it', async t => {
   t.strictSame((await run('cjs.cjs')).split('\n'), ALL_WELL)
 })
 
+t.test('a refusal of one build is an AuthError of the other too', async t => {
+  await write('errors.mjs', `
+    import { createRequire } from 'node:module'
+    import { AuthError } from 'fastify-refresh-cookie'
+
+    const other = createRequire(import.meta.url)('fastify-refresh-cookie').AuthError
+    console.log(other !== AuthError, new AuthError('FST_AUTH_BUSY') instanceof other, new other('FST_AUTH_BUSY') instanceof AuthError)
+  `)
+  t.equal(await run('errors.mjs'), 'true true true')
+})
+
 t.test('every subpath gives the same by import and by require, where no database driver is installed', async t => {
   const { exports } = JSON.parse(await read('package.json')) as { exports: Record<string, unknown> }
   const paths = Object.keys(exports).filter(path => !path.endsWith('.json')).map(path => `fastify-refresh-cookie${path.slice(1)}`)
