@@ -27,8 +27,8 @@ export function createEcho (send: (message: string) => Promise<unknown>, onSilen
       const message = JSON.stringify({ echo: randomId() })
       const arrival = new Promise<void>(resolve => expected.set(message, resolve))
       try {
-        if (!await happens(send(message), over)) return 'unsent'
-        if (await happens(arrival, over)) return 'arrived'
+        if (!await happens(send(message), over, pause)) return 'unsent'
+        if (await happens(arrival, over, pause)) return 'arrived'
         if (!over.aborted) onSilence()
         throw new Error('a message that was sent did not arrive')
       } finally {
@@ -36,16 +36,16 @@ export function createEcho (send: (message: string) => Promise<unknown>, onSilen
       }
     }
   }
+}
 
-  /** Whether a promise resolves in time, and before the connection is over. */
-  async function happens (promise: Promise<unknown>, over: AbortSignal): Promise<boolean> {
-    const enough = new AbortController()
-    whenAborted(over, () => enough.abort(), enough.signal)
-    const late = pause(WITHIN_MS, enough.signal).then(() => false)
-    try {
-      return await Promise.race([promise.then(() => true, () => false), late])
-    } finally {
-      enough.abort()
-    }
+/** Whether a promise resolves in time, and before the connection is over. */
+export async function happens (promise: Promise<unknown>, over: AbortSignal, pause: Pause): Promise<boolean> {
+  const enough = new AbortController()
+  whenAborted(over, () => enough.abort(), enough.signal)
+  const late = pause(WITHIN_MS, enough.signal).then(() => false)
+  try {
+    return await Promise.race([promise.then(() => true, () => false), late])
+  } finally {
+    enough.abort()
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { whenAborted } from './link.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, type RedisCommands } from './redis-commands.js'
+import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
 
 interface Connection extends NodeJS.EventEmitter {
   readonly status: string
@@ -33,6 +33,9 @@ export interface IoredisCluster extends Connection {
 
 /** The store's commands on a client of ioredis. A TypeError for one that runs commands late. */
 export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommands {
+  // A client of redis 3 has the same methods and takes callbacks; the option left with ioredis 5.
+  if (typeof client.status !== 'string') throw unsupported('redis', '4.6 or later')
+  if ('dropBufferSupport' in client.options) throw unsupported('ioredis', '5 or later')
   const isCluster = 'nodes' in client
   const nodes = (): Ioredis[] => isCluster ? client.nodes('master') : [client]
   if (isCluster) refuseLateCluster(client)

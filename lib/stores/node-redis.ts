@@ -1,5 +1,5 @@
 import { whenAborted } from './link.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, type RedisCommands } from './redis-commands.js'
+import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
 
 interface Connection {
   readonly isReady: boolean
@@ -15,7 +15,9 @@ export interface NodeRedis extends Connection {
     connect (): Promise<unknown>
     subscribe (channel: string, listener: (message: string) => void): Promise<unknown>
     ping (): Promise<unknown>
-    destroy (): void
+    /** Since redis 5; `disconnect` before. */
+    destroy? (): void
+    disconnect? (): Promise<unknown>
   }
 }
 
@@ -27,6 +29,7 @@ export interface NodeRedisCluster extends Connection {
 
 /** The store's commands on a client of the package redis. A TypeError for one that runs commands late. */
 export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisCommands {
+  if (typeof client.isReady !== 'boolean') throw unsupported('redis', '4.6 or later, for a cluster 5 or later')
   if ('options' in client) refuseLate(client)
 
   return {
@@ -51,9 +54,12 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
       const subscriber = node.duplicate({
         commandOptions: { timeout: ANSWER_WITHIN_MS },
         // Each of a link's probes is heard before that silence: it ends an attempt to connect that got no answer.
-        socket: { ...node.options.socket, reconnectStrategy: false, socketTimeout: 4 * ANSWER_WITHIN_MS }
+        socket: { ...node.options.socket, reconnectStrategy: endNow, socketTimeout: 4 * ANSWER_WITHIN_MS }
       })
-      whenAborted(over.signal, () => subscriber.destroy())
+      whenAborted(over.signal, () => {
+        if (subscriber.destroy !== undefined) subscriber.destroy()
+        else subscriber.disconnect?.().catch(() => {})
+      })
       subscriber.on('error', () => over.abort())
       await subscriber.connect()
       await subscriber.subscribe(channel, onMessage)
@@ -66,6 +72,9 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
     return await Promise.all(client.masters.map(node => client.nodeClient(node as never))) // its own, of a type that it alone knows
   }
 }
+
+/** The connection is not made again by the client itself; `false` means that only to newer ones. */
+const endNow = (): Error => new Error('the connection has ended')
 
 /** What was sent and not answered when a connection was lost is rejected by such a client. */
 function refuseLate ({ options }: NodeRedis): void {

@@ -20,8 +20,8 @@ interface Connection extends NodeJS.EventEmitter {
   connect (): Promise<unknown>
   query (statement: { readonly text: string, readonly query_timeout: number }): Promise<unknown>
   end (): Promise<unknown>
-  /** It keeps no process alive any more. */
-  unref (): void
+  /** It keeps no process alive any more. Old clients lack it. */
+  unref? (): void
 }
 
 interface PGlite {
@@ -100,7 +100,7 @@ export function listenOn (db: PostgresDatabase): OpenChannel | undefined {
 async function listenWithPool (pool: Pool, ...[channel, onMessage, over]: Parameters<OpenChannel>): Promise<() => Promise<unknown>> {
   const client = new pool.Client(pool.options)
   whenAborted(over.signal, () => {
-    client.unref() // a server that is out of reach never answers the farewell
+    client.unref?.() // a server that is out of reach never answers the farewell
     client.end().catch(() => {})
   })
   client.on('error', () => over.abort())

@@ -47,6 +47,11 @@ export function notConnected (): Error {
   return new Error('redisStore: its client is not connected: call its connect() before the app starts')
 }
 
+/** The refusal of a client of another version than those that the tests run with. */
+export function unsupported (name: string, versions: string): TypeError {
+  return new TypeError(`redisStore: its client is of a version of the package ${name} that it does not support: install ${name} ${versions}`)
+}
+
 /** Refuses a client that keeps commands while it is away from its server: a TypeError with the way out. */
 export function refuseUnless (wanted: unknown, option: string, value: unknown, wayOut: string): void {
   if (value === wanted) return

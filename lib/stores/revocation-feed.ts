@@ -1,6 +1,6 @@
 import { randomId } from '../core/random.js'
 import { type RevocationListener, type SessionStore } from '../core/session.js'
-import { createEcho } from './echo.js'
+import { createEcho, happens } from './echo.js'
 import { keepLink, waitAtMost, type OpenLink, type Pause } from './link.js'
 
 /** What is told to a listener. */
@@ -53,7 +53,8 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
           if (await echo.arrives(over.signal) === 'unsent') throw new Error('whether messages arrive could not be tried')
           return async () => {
             // A pool that is exhausted says nothing about this connection: it goes on as long as it answers.
-            if (await echo.arrives(over.signal) === 'unsent') await ask()
+            if (await echo.arrives(over.signal) === 'arrived') return
+            if (!await happens(ask(), over.signal, pause)) throw new Error('the connection does not answer')
           }
         }, onConnection, pause)
         return () => {
