@@ -1,8 +1,10 @@
 import { type FastifyBaseLogger, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { createAccounts, type Accounts } from './accounts/accounts.js'
+import { loadArgon2 } from './accounts/argon2.js'
 import { memoryCounter, redisCounter } from './accounts/attempt-counter.js'
 import { createAttempts, type Attempts } from './accounts/attempts.js'
+import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
 import { type AccessPolicy } from './core/claims.js'
@@ -76,6 +78,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const sessions = buildSessions(settings, store, packages, attempts, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
+  await loadWhatRoutesNeed(accounts, settings)
 
   const delivery = settings.refreshToken.delivery === 'body'
     ? deliverByBody
@@ -179,6 +182,13 @@ function silentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLog
 function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
   if (users === undefined) return {}
   return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn: warningsIn(log) })
+}
+
+/** At start, since what is missing would else show at the first login. Whoever only reauthenticates may have no password. */
+async function loadWhatRoutesNeed ({ signup, login, changePassword }: Accounts, { routes }: Settings): Promise<void> {
+  const chosen = (signup !== undefined && routes.signup !== false) || (changePassword !== undefined && routes.password !== false)
+  if (chosen) await loadCommonPasswords()
+  if (chosen || (login !== undefined && routes.login !== false)) await loadArgon2()
 }
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {

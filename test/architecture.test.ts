@@ -18,7 +18,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'core/': { uses: ['errors.ts'], packages: ['node:crypto', 'node:net'] },
   'stores/': { uses: ['core/'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
-  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'argon2'] },
+  'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
   'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
   'http/': {

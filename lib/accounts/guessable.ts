@@ -1,30 +1,23 @@
+import { folded, SHORTEST_WORD, type CommonPasswords } from './common-passwords.js'
+
 /** A password of fewer pieces than this is among the first that are tried, whatever its length. */
 const FEWEST_PIECES = 5
+
+/** So many different words make a good password by themselves. */
+const FEWEST_WORDS = 4
+
+/** The longest username, and the longest password but for those that are nothing else. */
+const LONGEST_WORD = 254
 
 /** Two neighbours turn up in what was made by chance, too. */
 const SHORTEST_RUN = 3
 
-/** What people choose most; each counts as one piece, with its letters in upper or lower case or replaced as in `p@ssw0rd`. */
-const COMMON_WORDS = `
-  pass passwd password passwort passphrase passe motdepasse contrasena senha parola wachtwoord
-  access account admin administrator change changeme company computer default demo enter guest hacker internet letmein login
-  manager master office root secret secure security server service support system temp temporary test tester testing user
-  welcome whatever
-  angel baby babygirl beautiful butterfly darling family forever freedom friend friends hallo happy hello honey iloveyou
-  love loveme lovely lover please princess sunshine sweetheart trustno
-  january february march april may june july august september october november december
-  monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter
-  dolphin dragon eagle elephant kitten monkey mustang panther phoenix spider tiger
-  arsenal barcelona baseball basketball champion chelsea football hockey juventus liverpool soccer tennis
-  batman matrix minecraft naruto pokemon spiderman starwars superman wizard
-  alexander andrew anthony ashley benjamin charlie christian daniel elizabeth hannah jasmine jennifer jessica jesus jordan
-  joshua justin matthew michael michelle nicole samantha taylor thomas victoria william
-  facebook ferrari google mercedes microsoft porsche samsung windows
-  banana black blue cheese chocolate cookie diamond flower ginger green orange pepper purple rainbow silver sunflower yellow
-  hunter killer shadow thunder`.trim().split(/\s+/)
-
-/** From 1950 on: of birth, or of the last change of the password. */
-const YEARS = Array.from({ length: 100 }, (_, index) => String(1950 + index))
+/** Of birth, or of the last change of the password: years from 1950 on, months, days and seasons. */
+const DATES = new Set([
+  ...Array.from({ length: 100 }, (_, index) => String(1950 + index)),
+  ...('january february march april may june july august september october november december ' +
+    'monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter').split(' ')
+].map(folded))
 
 /** Rows, columns and zigzags of keyboards, the alphabet and the digits: neighbours are typed without thinking. */
 const TRACKS = [
@@ -34,49 +27,73 @@ const TRACKS = [
   '147258369', '741852963', '!@#$%^&*()'
 ]
 
-const LOOKALIKES: Readonly<Record<string, string>> = { '@': 'a', 4: 'a', 3: 'e', 1: 'i', '!': 'i', 0: 'o', $: 's', 5: 's', 7: 't' }
+/** For each track the place of its characters. */
+const PLACES = TRACKS.map(track => new Map([...track].map((character, place) => [character, place])))
 
 /**
- * Whether a password is among the first that are tried: made of common words, of words that anybody can know
- * (`known`: the username, the app's name), of repetitions and of runs along the keyboard, with hardly anything else.
+ * Whether a password is among the first that are tried: one that many people choose, in any case, with look-alikes and with
+ * digits and signs around it; or made of common words, of words that anybody can know (`known`: the username, the app's
+ * name), of repetitions and of runs along the keyboard, with hardly anything else.
  */
-export function isGuessable (password: string, known: readonly string[]): boolean {
-  const text = password.toLowerCase()
-  const words = [...known.flatMap(partsOf), ...COMMON_WORDS, ...YEARS]
-  return !hasPieces(repeatedUnit(text), words, FEWEST_PIECES)
+export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
+  const text = password.normalize('NFKC').toLowerCase()
+  const letters = /\p{L}(.*\p{L})?/su.exec(text)?.[0] ?? ''
+  const unit = repeatedUnit(text)
+  if ([unit, repeatedUnit(letters)].some(read => common.all.has(folded(read))) || isCommon(text, text.indexOf(letters), letters.length, common)) return true
+  return !hasPieces(unit, [new Set(known.flatMap(partsOf).map(folded)), DATES, common.words])
 }
 
-/** Whether a text has at least so many pieces. A piece is a word, a run, or one character. */
-function hasPieces (text: string, words: readonly string[], wanted: number): boolean {
-  const read = [...text].map(character => LOOKALIKES[character] ?? character).join('')
+/** Whether a text is a common password with any digits and signs around it, of which some may be look-alikes. */
+function isCommon (text: string, first: number, letters: number, { all, longest }: CommonPasswords): boolean {
+  const read = folded(text)
+  const end = first + letters
+  if (letters === 0) return all.has(read)
+  for (let from = Math.max(0, end - longest); from <= first; from++) {
+    for (let to = end; to <= Math.min(text.length, from + longest); to++) {
+      if (to - from >= SHORTEST_WORD && all.has(read.slice(from, to))) return true
+    }
+  }
+  return false
+}
+
+/** Whether a text has enough pieces. A piece is a word, a run, or one character. */
+function hasPieces (text: string, words: ReadonlyArray<ReadonlySet<string>>): boolean {
+  const read = folded(text)
+  const found = new Set<string>()
   let pieces = 0
   let at = 0
-  while (at < text.length && pieces < wanted) {
-    at += Math.max(wordLength(text, at, words), wordLength(read, at, words), runLength(text, at))
+  while (at < text.length && pieces < FEWEST_PIECES && found.size < FEWEST_WORDS) {
+    const word = wordAt(read, at, words)
+    if (word !== '') found.add(word)
+    at += Math.max(1, word.length, runLength(text, at))
     pieces++
   }
-  return pieces >= wanted
+  return pieces >= FEWEST_PIECES || found.size >= FEWEST_WORDS
 }
 
-/** The length of the longest of the words that stands at a place. */
-function wordLength (text: string, at: number, words: readonly string[]): number {
-  return Math.max(0, ...words.filter(word => text.startsWith(word, at)).map(word => word.length))
+/** The longest word that stands at a place; empty where there is none. */
+function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<string>>): string {
+  for (let length = Math.min(LONGEST_WORD, text.length - at); length > 0; length--) {
+    const candidate = text.slice(at, at + length)
+    if (words.some(set => set.has(candidate))) return candidate
+  }
+  return ''
 }
 
 /** How many characters from a place on are each the same as the one before or next to it on one track; 1 if there is no run. */
 function runLength (text: string, at: number): number {
-  const longest = Math.max(...TRACKS.map(track => {
+  const longest = Math.max(...PLACES.map(places => {
     let length = 1
-    while (at + length < text.length && isStep(track, text.charAt(at + length - 1), text.charAt(at + length))) length++
+    while (at + length < text.length && isStep(places, text.charAt(at + length - 1), text.charAt(at + length))) length++
     return length
   }))
   return longest < SHORTEST_RUN ? 1 : longest
 }
 
-function isStep (track: string, from: string, to: string): boolean {
+function isStep (places: ReadonlyMap<string, number>, from: string, to: string): boolean {
   if (from === to) return true
-  const [one, other] = [track.indexOf(from), track.indexOf(to)]
-  return one >= 0 && other >= 0 && Math.abs(one - other) === 1
+  const [one, other] = [places.get(from), places.get(to)]
+  return one !== undefined && other !== undefined && Math.abs(one - other) === 1
 }
 
 /** What a text repeats from beginning to end, e.g. `ha` of `hahaha`; the text itself if it is no repetition. */

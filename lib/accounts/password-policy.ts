@@ -1,5 +1,6 @@
 import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { AuthError } from '../errors.js'
+import { loadCommonPasswords } from './common-passwords.js'
 import { isGuessable } from './guessable.js'
 
 /** The longest password, in bytes of UTF-8. Nothing is ever cut off: a longer one is refused. */
@@ -53,7 +54,7 @@ export function readPassword (value: unknown): ReadPassword {
 export async function judgePassword (text: string, owner: PasswordOwner, rules: PasswordRules, timeouts: Timeouts): Promise<void> {
   const { minLength, check, contextWords } = rules
   if ([...text].length < minLength) throw passwordRefused(`The password must have at least ${minLength} characters`)
-  if (isGuessable(text, [owner.username ?? '', ...contextWords])) throw passwordRefused('The password is too easy to guess: choose another')
+  if (isGuessable(text, [owner.username ?? '', ...contextWords], await loadCommonPasswords())) throw passwordRefused('The password is too easy to guess: choose another')
   if (check === undefined) return
   const verdict = await startDeadline(timeouts)(() => check(text, owner))
   if (verdict !== true && verdict !== undefined) throw passwordRefused('The password is not accepted here: choose another')

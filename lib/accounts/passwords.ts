@@ -1,4 +1,5 @@
 import { startDeadline, type Timeouts } from '../core/deadline.js'
+import { loadArgon2, type Argon2 } from './argon2.js'
 import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters } from './password-hash.js'
 import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './password-policy.js'
 import { busy, createPasswordQueue, type PasswordQueueOptions } from './password-queue.js'
@@ -25,12 +26,6 @@ export interface Passwords {
   canVerify (passwordHash: string): boolean
 }
 
-/** What is used of the package argon2. */
-export interface Argon2 {
-  hash (password: string, options: HashingParameters & { readonly type: 2, readonly secret: Buffer }): Promise<string>
-  verify (encoded: string, password: string, options: { readonly secret: Buffer }): Promise<boolean>
-}
-
 /**
  * Verifies a hash that another system made (bcrypt, scrypt, …). Gets the password as it was typed; true logs in, and
  * the hash is replaced at once. It is answered 503 if it throws or takes too long.
@@ -44,7 +39,7 @@ export interface PasswordsOptions extends HashingParameters, PasswordRules {
   readonly queue: PasswordQueueOptions
   /** The time that `check` and `verifyLegacy` may take. */
   readonly timeouts: Timeouts
-  /** Loads argon2, at its first use. */
+  /** Loads argon2, at each use. */
   readonly loadArgon2?: (() => Promise<Argon2>) | undefined
 }
 
@@ -53,8 +48,8 @@ const ARGON2ID = 2
 
 /** Builds passwords. Throws a TypeError for a pepper whose current key is missing. */
 export function createPasswords (options: PasswordsOptions): Passwords {
-  // A dynamic import: an app whose people log in another way never loads the native module.
-  const { memoryCost, timeCost, parallelism, verifyLegacy, timeouts, loadArgon2 = () => import('argon2') } = options
+  const { memoryCost, timeCost, parallelism, verifyLegacy, timeouts } = options
+  const load = options.loadArgon2 ?? loadArgon2
   const parameters = { memoryCost, timeCost, parallelism }
   const pepper = createPepper(options.pepper ?? { current: null, keys: {} })
   const queue = createPasswordQueue(options.queue)
@@ -104,10 +99,11 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   }
 
   async function compute<T> (work: (argon2: Argon2) => Promise<T>): Promise<T> {
+    const argon2 = await load()
     try {
-      return await work(await loadArgon2())
+      return await work(argon2)
     } catch (cause) {
-      // It was given nothing that it could refuse: it is out of memory, or not built for this machine.
+      // It was given nothing that it could refuse: it is out of memory.
       throw busy(cause)
     }
   }

@@ -1,5 +1,6 @@
 import argon2 from 'argon2'
-import { createPasswords, type Argon2, type Passwords, type PasswordsOptions } from '../../lib/accounts/passwords.js'
+import { type Argon2 } from '../../lib/accounts/argon2.js'
+import { createPasswords, type Passwords, type PasswordsOptions } from '../../lib/accounts/passwords.js'
 
 /** What argon2 was asked to do. */
 export interface Work {

@@ -1,7 +1,40 @@
 import t from 'tap'
+import { dictionary } from '@zxcvbn-ts/language-common'
+import { loadCommonPasswords } from '../../lib/accounts/common-passwords.js'
 import { isGuessable } from '../../lib/accounts/guessable.js'
+import { seededRandom } from '../support/seeded-random.js'
 
-const refused = (passwords: readonly string[], known: readonly string[] = []) => passwords.filter(password => isGuessable(password, known))
+const common = await loadCommonPasswords()
+const refused = (passwords: readonly string[], known: readonly string[] = []) => passwords.filter(password => isGuessable(password, known, common))
+const accepted = (passwords: readonly string[], known: readonly string[] = []) => passwords.filter(password => !isGuessable(password, known, common))
+
+/** The list that credential stuffing and password spraying begin with. */
+const LIST = dictionary['passwords-common'].filter(password => [...password].length >= 8)
+
+t.test('password spraying: no password of the list is accepted', async t => {
+  t.ok(LIST.length > 17_000, `${LIST.length} passwords`)
+  t.strictSame(accepted(LIST), [])
+})
+
+t.test('nor in another case, with look-alikes, or with digits and signs around it', async t => {
+  const leet = (text: string) => text.replace(/[aeiost]/g, letter => ({ a: '@', e: '3', i: '1', o: '0', s: '$', t: '7' })[letter] ?? letter)
+  const changes = [
+    (text: string) => text.toUpperCase(),
+    (text: string) => text.charAt(0).toUpperCase() + text.slice(1),
+    leet,
+    (text: string) => text.replace(/[a-z0-9]/g, character => String.fromCharCode(character.charCodeAt(0) + 0xfee0)) // full-width
+  ]
+  for (const change of changes) t.strictSame(accepted(LIST.map(change)), [])
+
+  const words = LIST.filter(password => /^[a-z]+$/.test(password) && /[a-z]/.test(leet(password)))
+  const around = [
+    (text: string) => `${text}2026!`,
+    (text: string) => `!!${leet(text)}8391`,
+    (text: string) => `19870613${text}`,
+    (text: string) => `${text.toUpperCase()}#4815162342`
+  ]
+  for (const change of around) t.strictSame(accepted(words.map(change)), [])
+})
 
 t.test('what is tried first is guessable', async t => {
   const cases = [
@@ -41,4 +74,21 @@ t.test('what takes longer to guess is not', async t => {
     'Tr0ub4dor&3', 'mzqwkvbn', 'kJ8#vQ2!', 'x7tfp2mk', 'пароль на вечер', '李小龙是一个好演员', '🦊🐻🐼🐨🐯🦁🐮🐷'
   ]
   t.strictSame(refused(cases, ['ada']), [])
+})
+
+const random = seededRandom(20_261_128)
+const pick = (from: ArrayLike<string>): string => String(from[Math.floor(random.between(0, from.length))])
+
+t.test('nobody is refused who lets a password be made: 10,000 of 12 random characters, and of the characters that humans read best', async t => {
+  const alphabets = [Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index)).join(''), 'abcdefghijkmnpqrstuvwxyz23456789']
+  for (const alphabet of alphabets) {
+    t.strictSame(refused(Array.from({ length: 10_000 }, () => Array.from({ length: 12 }, () => pick(alphabet)).join(''))), [])
+  }
+})
+
+t.test('nor whoever takes four words at random, with or without blanks between them', async t => {
+  const words = dictionary['diceware-common']
+  for (const blank of [' ', '-', '']) {
+    t.strictSame(refused(Array.from({ length: 10_000 }, () => Array.from({ length: 4 }, () => pick(words)).join(blank))), [])
+  }
 })

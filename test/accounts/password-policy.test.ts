@@ -1,6 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
 import { judgePassword, readPassword, type PasswordCheck, type PasswordRules } from '../../lib/accounts/password-policy.js'
+import { settled } from '../support/settled.js'
 
 const TIMEOUTS = { call: 2, request: 3 }
 const RULES: PasswordRules = { minLength: 8, check: undefined, contextWords: [] }
@@ -54,10 +55,10 @@ t.test('a password is long enough by its characters, not its bytes', async t => 
 t.test('a password that is tried first is refused with a sentence of its own', async t => {
   const rules = { ...RULES, contextWords: ['https://acme.example'], check: () => t.fail('was asked') }
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /too easy to guess/ }
-  for (const text of ['password1', 'aaaaaaaa', 'lovelace99', 'Acme2026!']) {
-    await t.rejects(judgePassword(text, { username: 'lovelace' }, rules, TIMEOUTS), refused, text)
+  for (const text of ['password1', 'aaaaaaaa', 'mzqwkvbn99', 'Acme2026!']) {
+    await t.rejects(judgePassword(text, { username: 'mzqwkvbn' }, rules, TIMEOUTS), refused, text)
   }
-  await t.resolves(judgePassword('lovelace99', {}, RULES, TIMEOUTS), 'where nobody knows that name')
+  await t.resolves(judgePassword('mzqwkvbn99', {}, RULES, TIMEOUTS), 'where nobody knows that name')
 })
 
 t.test('the app\'s own rule', async t => {
@@ -98,8 +99,6 @@ t.test('the app\'s own rule', async t => {
   t.test('answers 503 when it hangs', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
-    const judged = judgeBy(() => new Promise(() => {}))
-    mock.timers.tick(2000)
-    await t.rejects(judged, { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 })
+    await t.rejects(settled(judgeBy(() => new Promise(() => {}))), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 })
   })
 })

@@ -1,0 +1,19 @@
+import { type HashingParameters } from './password-hash.js'
+
+/** What is used of the package argon2. */
+export interface Argon2 {
+  hash (password: string, options: HashingParameters & { readonly type: 2, readonly secret: Buffer }): Promise<string>
+  verify (encoded: string, password: string, options: { readonly secret: Buffer }): Promise<boolean>
+}
+
+/**
+ * Loads argon2, a native module: by a dynamic import, for an app whose people log in another way. Throws an Error with the
+ * way out where it has no build for this machine, which no waiting mends.
+ */
+export async function loadArgon2 (): Promise<Argon2> {
+  try {
+    return await import('argon2')
+  } catch (cause) {
+    throw new Error('argon2 cannot be loaded, so no password can be hashed or verified: install it on the machine that it runs on ("npm rebuild argon2", with its install script allowed), or leave out "users.findByUsername", "users.create" and "users.updatePasswordHash"', { cause })
+  }
+}
