@@ -61,6 +61,8 @@ export class AuthError extends Error {
     this.code = code
     this.statusCode = statusCode
     this.retryAfter = options.retryAfter
+    // Fastify logs refusals at level info: the code says everything there, and a stack trace would look like a bug.
+    if (statusCode < 500) this.stack = `${this.name}: ${this.message}`
   }
 
   /** The response headers that belong to this refusal: a challenge for a 401 (RFC 6750 section 3), Retry-After for a wait. */

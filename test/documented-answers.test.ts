@@ -46,14 +46,14 @@ const APPS: readonly RefreshCookieOptions[] = [
 ]
 
 /** Our routes, each with bodies that it is meant for. */
-const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<string, unknown>>]> = [
+const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<string, unknown>> | undefined, query?: string]> = [
   ['POST /auth/signup', { username: 'eve', password: PASSWORD }],
   ['POST /auth/signup', { username: 'ada', password: PASSWORD }],
   ['POST /auth/signup', { username: 'mallory', password: PASSWORD }],
   ['POST /auth/login', { username: 'ada', password: PASSWORD }],
   ['POST /auth/login', { username: 'ada', password: 'wrong password' }],
   ['POST /auth/refresh'],
-  ['POST /auth/refresh'],
+  ['POST /auth/refresh', undefined, '?optional=true'],
   ['POST /auth/logout'],
   ['GET /auth/sessions'],
   ['DELETE /auth/sessions'],
@@ -163,7 +163,7 @@ function idOf (browser: Browser): string {
   return browser.cookie() === undefined ? 'none' : sessionOf(browser)
 }
 
-async function send (world: World, { route: [route, body], ...request }: Request): Promise<Answer> {
+async function send (world: World, { route: [route, body, query = ''], ...request }: Request): Promise<Answer> {
   const { store, trouble, people, first } = world
   const browser = people[request.who]
   if (request.loginFirst) await browser.login(request.who === 'bob' ? 'bob' : 'ada')
@@ -176,7 +176,7 @@ async function send (world: World, { route: [route, body], ...request }: Request
   const payload = method === 'GET' ? '' : request.change(body === undefined ? '' : JSON.stringify(body, (_name, value) => value === 'own' ? token : value))
   const answer = await browser.send({
     method: method as 'POST', // what routes are there, ROUTES says
-    url: path.replace('{id}', request.session(people)),
+    url: path.replace('{id}', request.session(people)) + query,
     headers: {
       'sec-fetch-site': '',
       origin: '',

@@ -1,8 +1,8 @@
 import { AuthError, type AuthProblem } from './auth-error.js'
-import { authRequests } from './auth-request.js'
+import { authRequests, type Answer } from './auth-request.js'
 import { authorizedFetch } from './authorized-fetch.js'
 import { exclusive } from './exclusive.js'
-import { recall, remember } from './hint.js'
+import { hint } from './hint.js'
 import { type AuthClientOptions, type Fetch } from './options.js'
 import { readClaims, type AccessClaims, type Session } from './session.js'
 import { type AuthState } from './state.js'
@@ -43,12 +43,13 @@ interface Message<Claims> {
 
 /**
  * A client for one page. Outside of browsers it is inert: it knows nobody, stores nothing, keeps no process alive, and
- * its `fetch` is the platform's, so that a module on a server can hold one and never signs in everybody as somebody.
+ * its `fetch` is the platform's. Its login, signup, refresh and logout reject with an AuthError, since on a server they would
+ * sign in everybody whom it serves as one person.
  */
 export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
   const { prefix = '/auth', leeway = 10, lockTimeout = 5000, timeout = 15_000, share = true, headers, fetch: send = (...request) => fetch(...request) } = options
-  const base = typeof document === 'undefined' ? null : new URL(prefix.replace(/\/*$/, '/'), document.baseURI)
-  const name = `auth:${base}`
+  const base: URL | undefined = globalThis.document && new URL(prefix.replace(/\/*$/, '/'), document.baseURI)
+  const name = 'auth:' + base
   const post = authRequests(send, base, headers)
   const listeners = new Set<(state: AuthState<Claims>) => void>()
   let channel: BroadcastChannel | undefined
@@ -60,7 +61,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   /** The renewal under way. One that failed stays for a while, so that the server is left alone. */
   let flight: Promise<AuthState<Claims>> | undefined
   /** Ends the wait for an answer, since another tab has one. */
-  let wake = ignore
+  let wake = () => {}
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
     state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error }
@@ -86,7 +87,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   const settle = (next?: Session<Claims>, error?: AuthProblem, isLogin?: boolean): AuthState<Claims> => {
     if (!base) return state
     adopt(next, error)
-    remember(name, next ? '' : 'out')
+    hint(name, next ? '' : 'out')
     if (share || !next || isLogin) {
       channel?.postMessage({
         session: share ? next : next && { claims: next.claims, expiresAt: 0 },
@@ -103,10 +104,11 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     })
 
   /** The end is counted from when the request was sent, by the same clock that judges it: a wrong one does no harm. */
-  const grant = async (route: string, body?: object): Promise<Session<Claims>> => {
+  const grant = async (route: string, body?: object): Promise<Session<Claims> | undefined> => {
     const sentAt = Date.now()
-    const { access_token: token, expires_in: lifetime } = await post(route, body)
-    return { claims: await readClaims(token), token, expiresAt: sentAt + lifetime * 1000 }
+    const answer = await post(route, body) as Answer // without one, and with a session, this throws
+    // Without content (204): nobody is signed in. Where somebody is, no server of ours says so.
+    return (answer || session) && { claims: await readClaims(answer.access_token), token: answer.access_token, expiresAt: sentAt + answer.expires_in * 1000 }
   }
 
   const signIn = (route: string) => (credentials: object) =>
@@ -114,7 +116,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   const logout = (): Promise<AuthState<Claims>> => {
     settle()
-    remember(name, 'leaving')
+    hint(name, 'leaving')
     return alone(async () => {
       await post('logout')
       // Again: the token of a renewal that ended just before may have reached tabs after they heard of this.
@@ -128,11 +130,15 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
       // The other tab's message may come after its lock: within 4 ms, as measured in three browsers.
       if (waited && epoch === seen) await new Promise(resolve => setTimeout(resolve, 50))
       if (epoch !== seen) return
-      const next = await grant('refresh')
+      // A visitor who never logged in has no cookie, which is no error: the server answers this with 204.
+      const next = await grant(session ? 'refresh' : 'refresh?optional=true')
       if (epoch === seen) settle(next)
     })]).then(() => state, error => {
       // Only the server itself can say so: a proxy's 401 says nothing about the session.
-      if (error.status === 401 && /^FST_AUTH_/.test(error.code)) return settle(undefined, error)
+      if (error.status === 401 && /^FST_AUTH_/.test(error.code)) {
+        // Other routes for the refresh, and older servers, answer a visitor without a cookie with a 401.
+        return settle(undefined, !session && /MISSING/.test(error.code) ? undefined : error)
+      }
       publish(state.status, error)
       setTimeout(() => { if (epoch === seen) flight = undefined }, (error.retryAfter || 1 + Math.random()) * 1000)
       throw error
@@ -143,10 +149,10 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   /** Finds out who is signed in, unless that is known; again if it was forgotten meanwhile. */
   const start = async (): Promise<AuthState<Claims>> => {
     if (!base || state.status !== 'unknown') return state
-    const hint = recall(name)
-    if (hint === 'leaving') await logout().catch(ignore)
-    else if (hint) adopt()
-    else await renew()
+    const known = hint(name)
+    if (!known) await renew()
+    else if (known === 'out') adopt()
+    else await logout().catch(() => {})
     return start()
   }
 
@@ -166,12 +172,12 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   const comeBack = ({ persisted }: PageTransitionEvent): void => {
     if (!persisted) return
     adopt(undefined, undefined, 'unknown')
-    start().catch(ignore)
+    start().catch(() => {})
   }
 
   if (base) {
-    addEventListener('pageshow', comeBack)
     try {
+      addEventListener('pageshow', comeBack)
       channel = new BroadcastChannel(name)
       channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
     } catch {
@@ -200,8 +206,4 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
       removeEventListener('pageshow', comeBack)
     }
   }
-}
-
-function ignore (): void {
-  // What failed is in the state.
 }

@@ -22,7 +22,7 @@ export class AuthError extends Error implements AuthProblem {
   declare readonly code?: string
   declare readonly retryAfter?: number
 
-  constructor ({ message = 'No answer', ...problem }: AuthProblem) {
+  constructor ({ message = globalThis.document ? 'No answer' : 'This needs a browser', ...problem }: AuthProblem) {
     super(message)
     Object.assign(this, problem)
   }

@@ -8,12 +8,13 @@ export interface Answer {
 }
 
 /**
- * A function that sends a POST to one of the plugin's routes; a refusal is thrown as an AuthError. keepalive lets the
+ * A function that sends a POST to one of the plugin's routes; a refusal is thrown as an AuthError. An answer without
+ * content (204) is undefined. keepalive lets the
  * browser store the cookie even if the page goes away meanwhile; nothing aborts the request, since the server may have
  * rotated the cookie already. The content type is one for which browsers ask first (CORS) if it goes to another origin.
  */
-export function authRequests (send: Fetch, base: URL | null, headers?: Readonly<Record<string, string>>) {
-  return async (route: string, body = {}): Promise<Answer> => {
+export function authRequests (send: Fetch, base: URL | undefined, headers?: Readonly<Record<string, string>>) {
+  return async (route: string, body = {}): Promise<Answer | undefined> => {
     const response = await send(new URL(route, base as URL), { // throws outside of browsers, where nobody may sign in
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
@@ -23,8 +24,9 @@ export function authRequests (send: Fetch, base: URL | null, headers?: Readonly<
       redirect: 'error',
       keepalive: true
     })
-    const json = await response.json().catch(() => ({})) as Answer & AuthProblem // no JSON: the page of a captive portal
+    const json = await response.json().catch(Object) as Answer & AuthProblem // no JSON: the page of a captive portal
+    if (response.status === 204) return
     if (response.ok) return json
-    throw new AuthError({ ...json, status: response.status, retryAfter: Number(response.headers.get('retry-after')) || 0 })
+    throw new AuthError({ ...json, status: response.status, retryAfter: +response.headers.get('retry-after')! || 0 })
   }
 }

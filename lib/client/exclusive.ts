@@ -5,11 +5,10 @@
  * only hand the trouble to its holder.
  */
 export async function exclusive<T> (name: string, patience: number, work: (waited: boolean) => Promise<T>): Promise<T> {
-  const { locks } = navigator
   let turn = undefined as Promise<T> | undefined // else the compiler takes it for undefined for ever
   try {
-    await locks.request(name, { ifAvailable: true }, lock => lock && (turn = work(false)))
-    if (!turn) await locks.request(name, { signal: AbortSignal.timeout(patience) }, () => (turn = work(true)))
+    await navigator.locks.request(name, { ifAvailable: true }, lock => lock && (turn = work(false)))
+    if (!turn) await navigator.locks.request(name, { signal: AbortSignal.timeout(patience) }, () => (turn = work(true)))
   } catch {
     // There are no locks, or it did not come in time; or the work failed, which its own promise tells.
   }

@@ -4,19 +4,11 @@
  */
 export type Hint = 'out' | 'leaving'
 
-/** The hint of that name; nothing where there is none, or where the browser grants no storage. */
-export function recall (name: string): string | undefined {
+/** Reads the hint of that name, or with `next` writes it, as far as the browser grants storage and has room. */
+export function hint (name: string, next?: Hint | ''): string | void {
   try {
+    if (next !== undefined) localStorage[name] = next
     return localStorage[name]
-  } catch {
-    return undefined
-  }
-}
-
-/** Replaces the hint of that name, as far as the browser grants storage and has room. */
-export function remember (name: string, hint: Hint | ''): void {
-  try {
-    localStorage[name] = hint
   } catch {
     // A reload then asks the server.
   }

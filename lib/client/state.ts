@@ -9,7 +9,8 @@ export interface AuthState<Claims> {
   /** When the access token ends, as Date.now() counts; 0 where this tab has yet to get one, undefined unless signed in. */
   readonly expiresAt?: number | undefined
   /**
-   * Signed out: why, if the server said so, such as the code FST_AUTH_REFRESH_TOKEN_REUSED. Otherwise why the last try
+   * Signed out: why, if the server said so, such as the code FST_AUTH_REFRESH_TOKEN_REUSED; undefined for a visitor who
+   * never logged in. Otherwise why the last try
    * to renew failed, although nobody was signed out. Undefined again after the next success, and after a logout.
    */
   readonly error?: AuthProblem | undefined

@@ -27,8 +27,12 @@ function harmless (error: FastifyError): Error {
   return Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
 }
 
-/** Ajv's own account of a wrong body repeats names that a caller chose: for a host's error handler, not for a log. */
+/**
+ * Ajv's own account of a wrong body repeats names that a caller chose: for a host's error handler, not for a log. A stack
+ * trace of what Fastify itself refuses would look like a bug there.
+ */
 function unlogged (error: FastifyError): FastifyError {
+  if (error.code?.startsWith('FST_ERR_')) error.stack = `${error.name}: ${error.message}`
   return error.validation === undefined ? error : Object.defineProperty(error, 'validation', { enumerable: false })
 }
 

@@ -5,6 +5,19 @@ t.test('the example’s page in Chromium', async t => {
   const app = await examplePage(t, { ACCESS_TTL: '5m' })
   if (app === undefined) return
 
+  t.test('a first visit writes nothing to the console, and shows a stranger no error', async t => {
+    const person = await app.person(t)
+    const page = await person.newPage()
+    const written: string[] = []
+    page.on('console', message => written.push(message.text()))
+    const answered = page.waitForResponse(response => response.url().includes('/auth/refresh'))
+    await page.goto(app.server.url)
+    await seen(t, page.getByRole('heading', { name: 'Create an account' }))
+    t.equal((await answered).status(), 204)
+    t.equal(await page.getByRole('alert').filter({ visible: true }).count(), 0)
+    t.strictSame(written, [])
+  })
+
   t.test('a person signs up, and a reload needs no password', async t => {
     const page = await app.signUp(t, '<i>ada</i>')
     await seen(t, page.getByRole('listitem').filter({ hasText: 'this one' }))

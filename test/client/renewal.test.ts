@@ -61,7 +61,7 @@ t.test('the request for a refresh survives its page and stores nothing', async t
   await tab({ headers: { 'x-app': 'shop' } }).init()
   t.match(server.arrivals[0], {
     method: 'POST',
-    url: 'https://app.test/auth/refresh',
+    url: 'https://app.test/auth/refresh?optional=true',
     init: { keepalive: true, credentials: 'include', cache: 'no-store', redirect: 'error', signal: undefined }
   })
   t.equal(server.arrivals[0]?.headers.get('content-type'), 'application/json', 'which no form of another site can send')
@@ -72,7 +72,7 @@ t.test('the prefix may be on another origin, with or without a slash at its end'
   const { server, tab } = browser(t)
   await tab({ prefix: 'https://api.test/v1/auth' }).init()
   await tab({ prefix: 'https://api.test/v1/auth/' }).refresh()
-  t.same(server.arrivals.map(({ url }) => url), Array(2).fill('https://api.test/v1/auth/refresh'))
+  t.same(server.arrivals.map(({ url }) => url), Array(2).fill('https://api.test/v1/auth/refresh?optional=true'))
 })
 
 t.test('a tab that waited for the lock takes the token of the tab that held it', async t => {
@@ -235,6 +235,7 @@ const failures = {
   'the page of a captive portal': () => new Response('<h1>Free WiFi</h1>'),
   'JSON that is no grant': () => Response.json({ hello: 'world' }),
   'JSON that is nothing': () => Response.json(null),
+  'no content': () => new Response(null, { status: 204 }),
   'a token that is no JWT': () => Response.json({ access_token: 'opaque', expires_in: 600 }),
   'no network': () => 'offline' as const
 }

@@ -75,11 +75,35 @@ t.test('init signs in by the cookie, asks once, and knows from then on', async t
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('init without a cookie finds nobody, and asks no more after a reload', async t => {
+const NOBODY = { status: 'out', claims: undefined, expiresAt: undefined, error: undefined }
+
+t.test('a first visit is no error, and nobody asks again after a reload', async t => {
   const { server, tab } = browser(t)
-  t.match(await tab().init(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } })
-  t.same(await tab().init(), { status: 'out', claims: undefined, expiresAt: undefined, error: undefined })
-  t.equal(server.arrivals.length, 1)
+  t.same(await tab().init(), NOBODY)
+  t.same(await tab().init(), NOBODY)
+  t.same(server.arrivals.map(({ url }) => url), ['https://app.test/auth/refresh?optional=true'])
+})
+
+t.test('a first visit is no error where the server answers it with a 401', async t => {
+  const { server, tab } = browser(t)
+  server.script(REFRESH, refusal(401, 'FST_AUTH_REFRESH_TOKEN_MISSING'))
+  t.same(await tab().init(), NOBODY)
+})
+
+t.test('reuse detection: a page that was closed meanwhile learns why its session ended', async t => {
+  const { server, tab } = browser(t)
+  server.cookie = 'ann'
+  server.ended = 'FST_AUTH_REFRESH_TOKEN_REUSED'
+  t.match(await tab().init(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' } })
+})
+
+t.test('whoever is signed in and loses the cookie learns why the session ended', async t => {
+  const { server, tab } = browser(t)
+  const ann = tab()
+  await ann.login(CREDENTIALS)
+  server.cookie = null
+  t.match(await ann.refresh(), { status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } })
+  t.equal(server.arrivals.at(-1)?.url, 'https://app.test/auth/refresh')
 })
 
 t.test('init that cannot ask resolves all the same, and asks again when called again', async t => {

@@ -46,7 +46,12 @@ t.test('a person signs up, stays signed in for days, and logs out', async t => {
   t.match(await tab().init(), { status: 'in' })
   t.match(await auth.logout(), { status: 'out' })
   t.equal((await auth.fetch('/me')).status, 401)
-  t.match(await auth.refresh(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } })
+  t.match(await auth.refresh(), { status: 'out', error: undefined })
+})
+
+t.test('a first visit: a visitor who never logged in is signed out, without an error', async t => {
+  const { auth } = await open(t)
+  t.strictSame(await auth.init(), { status: 'out', claims: undefined, expiresAt: undefined, error: undefined })
 })
 
 t.test('a person who was away too long is signed out, and told so', async t => {

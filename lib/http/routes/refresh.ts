@@ -1,7 +1,21 @@
 import { type FastifyInstance } from 'fastify'
-import { refusals, refusedByFastify } from '../responses.js'
+import { type FromSchema } from '../json-schema.js'
+import { noContent, refusals, refusedByFastify } from '../responses.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+
+/** A visitor who never logged in is no error for a page that only asks who is there: no red line in the console, no log line. */
+const querySchema = {
+  type: 'object',
+  properties: {
+    optional: {
+      type: 'string',
+      enum: ['true', 'false'],
+      description: 'With `true` a request without a refresh token is answered with 204 instead of 401.'
+    }
+  },
+  required: []
+} as const
 
 /** `POST /refresh`: 200 with a grant; 401 only when the person has to log in. It never deletes the cookie. */
 export function refreshRoute (scope: FastifyInstance, url: string, { delivery, grantBody, renewWithAccessToken, authOf }: RouteDependencies): void {
@@ -12,9 +26,11 @@ export function refreshRoute (scope: FastifyInstance, url: string, { delivery, g
     tags: TAGS,
     security: renewWithAccessToken ? [...delivery.security, { [ACCESS_TOKEN_SCHEME]: [] }] : delivery.security,
     consumes: delivery.consumes,
+    querystring: querySchema,
     body: delivery.body,
     response: {
       200: grantBody.schema,
+      204: noContent('No refresh token was sent, and `optional=true` says that this is no error.'),
       ...refusedByFastify,
       ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
         'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE',
@@ -23,8 +39,9 @@ export function refreshRoute (scope: FastifyInstance, url: string, { delivery, g
   }
   const config = { readForm: delivery.readForm }
 
-  scope.post(url, { schema, config }, async request => {
+  scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
+    if (request.query.optional === 'true' && auth.isAnonymous) return await reply.code(204).send()
     return await grantBody.of('refresh', await auth.refresh(), auth)
   })
 }

@@ -97,7 +97,7 @@ export function fakeServer (time: FakeTime): FakeServer {
     switch (arrival.path) {
       case '/auth/login':
       case '/auth/signup': return logIn(JSON.parse(arrival.body))
-      case '/auth/refresh': return refresh()
+      case '/auth/refresh': return refresh(new URL(arrival.url).searchParams.get('optional') === 'true')
       case '/auth/logout': return logOut()
     }
     if (arrival.sub === null) return refusal(401, 'FST_AUTH_ACCESS_TOKEN_INVALID')
@@ -111,7 +111,8 @@ export function fakeServer (time: FakeTime): FakeServer {
     return grant(username)
   }
 
-  function refresh (): Response {
+  function refresh (optional: boolean): Response {
+    if (server.cookie === null && optional) return new Response(null, { status: 204 })
     if (server.cookie === null) return refusal(401, 'FST_AUTH_REFRESH_TOKEN_MISSING')
     if (server.ended !== null) return refusal(401, server.ended)
     return grant(server.cookie)
