@@ -144,6 +144,16 @@ t.test('lockout: right passwords that end in a 503, since something else was slo
   t.strictSame(lines.filter(line => line.includes('counters of attempts')), [], 'and nobody reads that the counters are away')
 })
 
+t.test('denial of service: a flood of right logins from one address keeps nobody else out', async t => {
+  const { browser } = await server(t, BY_DEFAULT)
+  const mallory = Array.from({ length: 6 }, (_, nth) => `mallory ${nth}`)
+  for (const name of ['ada', ...mallory]) await browser().signup(name)
+  const flood = Array.from({ length: 60 }, (_, nth) => login(browser(), mallory[nth % 6] ?? '', PASSWORD, '192.0.2.66'))
+  const others = await Promise.all(Array.from({ length: 8 }, (_, nth) => login(browser(), 'ada', PASSWORD, addressOf(nth))))
+  t.strictSame(others.map(({ statusCode }) => statusCode), Array(8).fill(200))
+  t.ok((await Promise.all(flood)).some(({ statusCode }) => statusCode === 503), 'the flood itself is too much')
+})
+
 t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy', async t => {
   const limits = { rateLimit: { perAddress: { max: 3, per: '1m' } } } as const
   const forwarded = (nth: number) => ({ 'x-forwarded-for': addressOf(nth) })

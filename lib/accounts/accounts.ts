@@ -85,7 +85,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const name = normaliseUsername(username)
       if (name === null) throw impossibleUsername(usernameField)
       await passwords.check(password, { username: name })
-      const passwordHash = await passwords.hash(password)
+      const passwordHash = await passwords.hash(password, context)
 
       const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
         throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
@@ -111,7 +111,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const user = await context.bounded(() => findByUsername(name)) ?? null
       if (user === null || user.disabled || String(user.id) !== subject) return false
       // Another login may have replaced the hash by a stronger one of the same password.
-      return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password)
+      return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password, context)
     }
   }
 
@@ -125,7 +125,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
   function changePasswordWith (updatePasswordHash: NonNullable<Users['updatePasswordHash']>): NonNullable<Accounts['changePassword']> {
     return async function changePassword ({ user: { id, username }, subject, passwordHash }, newPassword, context) {
       await passwords.check(newPassword, { username })
-      const newHash = await passwords.hash(newPassword)
+      const newHash = await passwords.hash(newPassword, context)
 
       return async function write (later) {
         let writing: Promise<boolean> | undefined
@@ -164,7 +164,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
     // Read before the wait: the app may change its object meanwhile.
     const passwordHash = user === null ? null : user.passwordHash
     // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
-    const matches = await passwords.verify(passwordHash, password)
+    const matches = await passwords.verify(passwordHash, password, context)
 
     if (user === null) throw refused(null, context)
     const subject = subjectOf(user.id, from)
@@ -182,11 +182,11 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   /** Replaces a hash that is weaker than today's, since only a login knows the password. Resolves to the hash that is stored then. */
-  async function strengthened ({ user, subject, passwordHash }: Proven, password: unknown, { bounded }: RequestContext): Promise<string> {
+  async function strengthened ({ user, subject, passwordHash }: Proven, password: unknown, context: RequestContext): Promise<string> {
     if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return passwordHash
     try {
-      const newHash = await passwords.hash(password)
-      const replaced = await bounded(() => updatePasswordHash(user.id, newHash, passwordHash))
+      const newHash = await passwords.hash(password, context)
+      const replaced = await context.bounded(() => updatePasswordHash(user.id, newHash, passwordHash))
       return replaced ? newHash : passwordHash
     } catch (err) {
       warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject, err })

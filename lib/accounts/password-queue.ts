@@ -15,10 +15,18 @@ export interface PasswordQueueOptions {
 /** Takes turns. */
 export interface PasswordQueue {
   /**
-   * Runs a job in its turn, first come first served, and settles as it does.
-   * Throws FST_AUTH_BUSY when all places are taken or the turn does not come in time; the job then never runs.
+   * Runs a job of a client in its turn, and settles as it does. Each client has one job in each round, so nobody waits for
+   * all the jobs of somebody else. Throws FST_AUTH_BUSY when the turn does not come in time, or when all places are taken:
+   * then the one whose turn is farthest away is refused. A job that was refused never runs.
    */
-  run<T> (job: () => Promise<T> | T): Promise<T>
+  run<T> (client: string, job: () => Promise<T> | T): Promise<T>
+}
+
+interface Waiter {
+  readonly client: string
+  readonly round: number
+  start (): void
+  refuse (): void
 }
 
 /**
@@ -26,13 +34,16 @@ export interface PasswordQueue {
  * uses libuv's threads (measured: 60 unqueued hashes delayed an unrelated file read by 5 s).
  */
 export function createPasswordQueue ({ concurrency, waiting, maxWait }: PasswordQueueOptions): PasswordQueue {
-  const waiters = new Set<() => void>()
+  /** In the order of their turns: by rounds, and in each as they came. */
+  const waiters: Waiter[] = []
   let running = 0
+  /** That of the job that began last. */
+  let round = 0
 
   return {
-    async run (job) {
+    async run (client, job) {
       if (running < concurrency) running++
-      else await turn()
+      else await turn(client)
       try {
         return await job()
       } finally {
@@ -42,32 +53,45 @@ export function createPasswordQueue ({ concurrency, waiting, maxWait }: Password
   }
 
   /** Resolves once a job that ends hands its place over. */
-  async function turn (): Promise<void> {
-    if (waiters.size >= waiting) throw busy(new Error('all places for password work are taken'))
+  async function turn (client: string): Promise<void> {
+    const mine = roundFor(client)
+    const later = waiters.findIndex(waiter => waiter.round > mine)
+    if (waiters.length >= waiting) {
+      if (later < 0) throw busy(new Error('all places for password work are taken'))
+      waiters.slice(-1).forEach(last => last.refuse())
+    }
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiters.delete(start)
-        reject(busy(new Error(`no turn for password work within ${maxWait} s`)))
-      }, maxWait * 1000)
+      const timer = setTimeout(() => refuse(`no turn for password work within ${maxWait} s`), maxWait * 1000)
       timer.unref()
-      waiters.add(start)
+      const waiter: Waiter = { client, round: mine, start: () => leave(resolve), refuse: () => refuse('all places for password work are taken') }
+      waiters.splice(later < 0 ? waiters.length : later, 0, waiter)
 
-      function start (): void {
+      function refuse (cause: string): void {
+        leave(() => reject(busy(new Error(cause))))
+      }
+
+      function leave (settle: () => void): void {
         clearTimeout(timer)
-        resolve()
+        waiters.splice(waiters.indexOf(waiter), 1)
+        settle()
       }
     })
   }
 
-  /** The place goes straight to the one who waited longest: nobody who comes meanwhile can take it. */
+  /** The first round in which a client has no job. */
+  function roundFor (client: string): number {
+    return waiters.reduce((next, waiter) => waiter.client === client ? waiter.round + 1 : next, round)
+  }
+
+  /** The place goes straight to the one whose turn it is: nobody who comes meanwhile can take it. */
   function passOn (): void {
     const [next] = waiters
     if (next === undefined) {
       running--
       return
     }
-    waiters.delete(next)
-    next()
+    round = next.round
+    next.start()
   }
 }
 

@@ -1,3 +1,4 @@
+import { networkOf, readAddress } from '../core/address.js'
 import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { loadArgon2, type Argon2 } from './argon2.js'
 import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters } from './password-hash.js'
@@ -11,19 +12,27 @@ export interface Passwords {
    * A new hash as a PHC string. Throws FST_AUTH_PASSWORD_REFUSED for what can never be a password (no text,
    * ill-formed, over 1024 bytes) and FST_AUTH_BUSY. The policy is `check`'s.
    */
-  hash (password: unknown): Promise<string>
+  hash (password: unknown, from?: WorkSource): Promise<string>
   /**
    * Whether the hash is this password's; false for any hash or password that cannot be one, and for null. Every false
    * costs at least one argon2 computation, so that its time does not tell why. Throws FST_AUTH_BUSY, and
    * FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
    */
-  verify (passwordHash: string | null, password: unknown): Promise<boolean>
+  verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean>
   /** Judges a new password. Throws FST_AUTH_PASSWORD_REFUSED, FST_AUTH_STORE_UNAVAILABLE if the app's own rule fails. */
   check (password: unknown, owner?: PasswordOwner): Promise<void>
   /** Whether a hash should be made anew at the next login, because it is weaker than what is made now. */
   needsRehash (passwordHash: string): boolean
   /** Whether a hash can be verified at all: by its own kind, or by `verifyLegacy`. */
   canVerify (passwordHash: string): boolean
+}
+
+/**
+ * Who causes password work: whoever floods the queue waits behind everybody else. Fastify's request is one; what says
+ * nothing counts as one client.
+ */
+export interface WorkSource {
+  readonly ip?: string | null | undefined
 }
 
 /**
@@ -56,16 +65,16 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   const decoy = { encoded: decoyHash(parameters), secret: pepper.current }
 
   return {
-    async hash (password) {
+    async hash (password, from) {
       const text = accept(password)
-      const encoded = await queue.run(() => compute(argon2 => argon2.hash(text, { ...parameters, type: ARGON2ID, secret: pepper.current })))
+      const encoded = await queue.run(clientOf(from), () => compute(argon2 => argon2.hash(text, { ...parameters, type: ARGON2ID, secret: pepper.current })))
       return pepper.currentId === null ? encoded : withKeyId(encoded, pepper.currentId)
     },
 
-    async verify (passwordHash, password) {
+    async verify (passwordHash, password, from) {
       const { text } = readPassword(password)
       const stored = text === null ? null : readHash(passwordHash)
-      return await queue.run(async () => {
+      return await queue.run(clientOf(from), async () => {
         // As it was typed, since the other system did not bring it into NFC; where `text` is a string, so is it.
         if (stored === null && text !== null && await verifiesElsewhere(passwordHash, password as string)) return true
         const { encoded, secret } = stored ?? decoy
@@ -107,6 +116,10 @@ export function createPasswords (options: PasswordsOptions): Passwords {
       throw busy(cause)
     }
   }
+}
+
+function clientOf (from: WorkSource = {}): string {
+  return networkOf(readAddress(from.ip))
 }
 
 function accept (password: unknown): string {

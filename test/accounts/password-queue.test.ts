@@ -13,8 +13,8 @@ function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Parti
   return {
     started,
     /** Puts a job into the queue; resolves to its name once it has ended. */
-    async put (name: string): Promise<string> {
-      return await queue.run(async () => {
+    async put (name: string, client = 'somebody'): Promise<string> {
+      return await queue.run(client, async () => {
         started.push(name)
         await new Promise<void>(resolve => { ends.set(name, resolve) })
         return name
@@ -30,7 +30,7 @@ function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Parti
 
 t.test('only so many jobs run at once, and the others come in their order', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 2 })
-  const done = Promise.all(['a', 'b', 'c', 'd', 'e'].map(put))
+  const done = Promise.all(['a', 'b', 'c', 'd', 'e'].map(name => put(name)))
 
   t.strictSame(started, ['a', 'b'])
   await end('b')
@@ -57,13 +57,36 @@ t.test('a job that comes while a place is handed over does not overtake', async 
 
 t.test('only so many wait; the next is turned away at once', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 2, waiting: 3 })
-  const accepted = ['a', 'b', 'c', 'd', 'e'].map(put)
+  const accepted = ['a', 'b', 'c', 'd', 'e'].map(name => put(name))
 
   const refused: unknown = await put('one too many').catch((error: unknown) => error)
   t.match(refused, { code: 'FST_AUTH_BUSY', statusCode: 503 })
   for (const name of ['a', 'b', 'c', 'd', 'e']) await end(name)
   t.strictSame(await Promise.all(accepted), ['a', 'b', 'c', 'd', 'e'])
   t.strictSame(started, ['a', 'b', 'c', 'd', 'e'])
+})
+
+t.test('a flood of one client: others wait for one of its jobs, not for all', async t => {
+  const { put, end, started } = queueOfJobs({ concurrency: 1 })
+  const flood = Promise.all(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))
+  const others = Promise.all([put('ada', 'ada'), put('bob', 'bob'), put('ada 2', 'ada')])
+  const order = ['flood 1', 'flood 2', 'ada', 'bob', 'flood 3', 'ada 2', 'flood 4']
+  for (const name of order) await end(name)
+  t.strictSame(started, order)
+  await Promise.all([flood, others])
+})
+
+t.test('denial of service: where all places are taken, whoever has the most gives one up', async t => {
+  const { put, end, started } = queueOfJobs({ concurrency: 1, waiting: 3 })
+  const flood = Promise.allSettled(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))
+  const others = Promise.all([put('ada', 'ada'), put('bob', 'bob')])
+  await t.rejects(put('cyd', 'cyd'), { code: 'FST_AUTH_BUSY' }, 'but nobody gives up the only one')
+  await t.rejects(put('ada 2', 'ada'), { code: 'FST_AUTH_BUSY' })
+  const order = ['flood 1', 'flood 2', 'ada', 'bob']
+  for (const name of order) await end(name)
+  t.strictSame(started, order)
+  t.strictSame((await flood).map(({ status }) => status), ['fulfilled', 'fulfilled', 'rejected', 'rejected'])
+  t.strictSame(await others, ['ada', 'bob'])
 })
 
 t.test('being turned away asks for a wait of 1 to 5 seconds', async t => {
@@ -81,12 +104,12 @@ t.test('being turned away asks for a wait of 1 to 5 seconds', async t => {
 
 t.test('a place is free again after a failure', async t => {
   const queue = createPasswordQueue({ concurrency: 1, waiting: 1, maxWait: 5 })
-  const rejected = queue.run(async () => { throw new Error('rejected') })
-  const thrown = queue.run(() => { throw new Error('thrown') })
+  const rejected = queue.run('somebody', async () => { throw new Error('rejected') })
+  const thrown = queue.run('somebody', () => { throw new Error('thrown') })
 
   await t.rejects(rejected, { message: 'rejected' })
   await t.rejects(thrown, { message: 'thrown' })
-  t.equal(await queue.run(() => 'fine'), 'fine')
+  t.equal(await queue.run('somebody', () => 'fine'), 'fine')
 })
 
 t.test('when the turn does not come in time', async t => {
