@@ -1,10 +1,16 @@
-import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, sign, verify, type AsymmetricKeyDetails, type JsonWebKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, sign, verify, type AsymmetricKeyDetails, type JsonWebKeyInput } from 'node:crypto'
 import { HMAC_KEY_LENGTHS, isHmac, type Algorithm, type Key, type KeyPairAlgorithm } from './keys.js'
 import { isRoca } from './roca.js'
 import { secretWeakness } from './secret-weakness.js'
 
+/** A JSON Web Key (RFC 7517). A type of our own: that of @types/node is in another place in each of its versions. */
+export interface JsonWebKey {
+  readonly kty?: string | undefined
+  readonly [member: string]: unknown
+}
+
 /** A key as the app has it: text (PEM, or a secret itself), an object of node:crypto, or a JSON Web Key (RFC 7517). */
-export type KeyMaterial = string | KeyObject | Readonly<JsonWebKey>
+export type KeyMaterial = string | KeyObject | JsonWebKey
 
 /** A key of the ring of access tokens. Exactly one of `secret`, `privateKey` and `publicKey` is given. */
 export interface KeyOptions {
@@ -94,7 +100,8 @@ function importHalf (material: KeyMaterial | undefined, half: 'private' | 'publi
   const isPrivate = typeof material === 'object' ? material.d !== undefined : /PRIVATE KEY-----/.test(String(material))
   if (isPrivate !== (half === 'private')) throw new TypeError(`is no ${half} key`)
   try {
-    const input = typeof material === 'object' ? { key: { ...material }, format: 'jwk' as const } : String(material)
+    // Node itself looks at the members of a JSON Web Key.
+    const input = typeof material === 'object' ? { key: { ...material } as JsonWebKeyInput['key'], format: 'jwk' as const } : String(material)
     return half === 'private' ? createPrivateKey(input) : createPublicKey(input)
   } catch {
     // Without the cause, which may hold parts of the key.
@@ -103,7 +110,7 @@ function importHalf (material: KeyMaterial | undefined, half: 'private' | 'publi
 }
 
 /** Whether a JSON Web Key is meant for what it is used for: its own members say so, where it has them (RFC 7517 section 4). */
-function demandMeantFor (jwk: Readonly<JsonWebKey>, { kid, algorithm, use }: KeyOptions): void {
+function demandMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): void {
   if (jwk['kid'] !== undefined && jwk['kid'] !== kid) throw new TypeError('is a JSON Web Key with another kid')
   if (jwk['alg'] !== undefined && jwk['alg'] !== algorithm) throw new TypeError(`is a JSON Web Key for another algorithm than ${algorithm}`)
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig') throw new TypeError('is a JSON Web Key that is not for signatures')

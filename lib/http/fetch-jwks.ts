@@ -1,5 +1,4 @@
-import { type JsonWebKey } from 'node:crypto'
-import { importKey } from '../core/import-key.js'
+import { importKey, type JsonWebKey } from '../core/import-key.js'
 import { createKeyRing, type Algorithm, type Key, type KeyRing } from '../core/keys.js'
 import { type Seconds } from '../core/time.js'
 
