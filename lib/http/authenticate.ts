@@ -1,11 +1,19 @@
-import { type FastifyReply, type FastifyRequest, type HookHandlerDoneFunction, type onRequestAsyncHookHandler } from 'fastify'
+import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { parseDuration, type Clock, type Duration } from '../core/time.js'
 import { AuthError } from '../errors.js'
 import { bearerToken } from './bearer.js'
-import { type HttpRequestAuth } from './request-auth.js'
+import { type HttpRequestAuth, type RequestAuth } from './request-auth.js'
+
+/** A request that a hook takes: of any server (http, https, http2), logger and type provider. */
+export interface ProtectedRequest {
+  readonly auth: RequestAuth
+}
 
 /** A hook for onRequest or preHandler, or for @fastify/auth. It waits for nothing, so it costs no promise. */
-export type AuthenticateHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void
+export type AuthenticateHook = (request: ProtectedRequest, reply: object, done: HookHandlerDoneFunction) => void
+
+/** As `AuthenticateHook`, with a promise, since it asks the store. */
+export type AsyncAuthenticateHook = (request: ProtectedRequest, reply: object) => Promise<void>
 
 /** The hooks that protect routes. Those of a whole app refuse nobody on our own routes, which say themselves who may call them. */
 export interface AuthenticateHooks {
@@ -19,7 +27,7 @@ export interface AuthenticateHooks {
    */
   readonly requireFreshLogin: (age: Duration) => AuthenticateHook
   /** As `authenticate`, and the session must not have ended: asks the store. */
-  readonly authenticateStrict: onRequestAsyncHookHandler
+  readonly authenticateStrict: AsyncAuthenticateHook
 }
 
 const demanding = new WeakSet<object>()
@@ -49,11 +57,11 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
   const authenticateNow = (request: FastifyRequest): Promise<void> | void => authOf(request).authenticateNow()
   const authenticate = hook(authenticateNow, refusalOf)
 
-  const authenticateStrict: onRequestAsyncHookHandler = async request => {
+  const authenticateStrict: AsyncAuthenticateHook = async request => {
     try {
-      await authOf(request).authenticateStrict()
+      await authOf(ofFastify(request)).authenticateStrict()
     } catch (error) {
-      const refusal = refusalOf(error, request)
+      const refusal = refusalOf(error, ofFastify(request))
       if (refusal !== null) throw refusal
     }
   }
@@ -64,7 +72,7 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
 
     authenticateOptional (request, reply, done) {
       demandCallback(done)
-      if (bearerToken(request.headers) === null) done()
+      if (bearerToken(ofFastify(request).headers) === null) done()
       else authenticate(request, reply, done)
     },
 
@@ -88,6 +96,10 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
   return { hooks, ownRoutes: { authenticate: authenticateOwn, exempt: { [exempt]: true } } }
 }
 
+function ofFastify (request: ProtectedRequest): FastifyRequest {
+  return request as FastifyRequest // nothing else has request.auth; what differs between servers is not looked at
+}
+
 /** The refusal that a failed check causes; null where the request passes all the same. */
 type RefusalOf = (error: unknown, request: FastifyRequest) => Error | null
 
@@ -97,13 +109,13 @@ function hook (check: (request: FastifyRequest) => Promise<void> | void, refusal
     demandCallback(done)
     let pending: Promise<void> | void
     try {
-      pending = check(request)
+      pending = check(ofFastify(request))
     } catch (error) {
-      return refuse(error, request, done)
+      return refuse(error, ofFastify(request), done)
     }
     // Not in the `try`: what a later handler throws is no refusal of ours.
     if (pending === undefined) return done()
-    pending.then(() => done(), error => refuse(error, request, done))
+    pending.then(() => done(), error => refuse(error, ofFastify(request), done))
   }
   demanding.add(authenticating)
   return authenticating

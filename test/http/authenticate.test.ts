@@ -72,7 +72,7 @@ t.test('a refusal says how to authenticate, a missing token without an error (RF
 t.test('a hook that is called without its callback says how it is used', async t => {
   for (const call of ['authenticate', 'authenticateOptional'] as const) {
     const server = await app(app => {
-      const hook = app[call] as (request: FastifyRequest, reply: FastifyReply) => void // as JavaScript may call it
+      const hook = app[call] as unknown as (request: FastifyRequest, reply: FastifyReply) => void // as JavaScript may call it
       app.get('/', { onRequest: async (request, reply) => hook(request, reply) }, whoAsks)
     })
     t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback: write { onRequest: \[app\.authenticate\] }/ })
