@@ -15,6 +15,7 @@ import { type TokenKind } from './core/keys.js'
 import { toleratedSkew } from './core/rotation.js'
 import { emitRefusal } from './core/refusal-event.js'
 import { createRevocations, type Revocations } from './core/revocations.js'
+import { redacted } from './core/redacted.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
 import { createAudit } from './http/audit.js'
@@ -176,7 +177,7 @@ function buildAttempts ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
 }
 
 function silentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLogger): SilentSignup | undefined {
-  return onSignup && createSilentSignup(onSignup, err => log.error({ err }, 'auth: onSignup failed'))
+  return onSignup && createSilentSignup(onSignup, err => log.error({ err: redacted(err) }, 'auth: onSignup failed'))
 }
 
 function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {

@@ -15,7 +15,7 @@ interface Part {
 const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
   'errors.ts': {},
-  'core/': { uses: ['errors.ts'], packages: ['node:crypto', 'node:net'] },
+  'core/': { uses: ['errors.ts'], packages: ['node:crypto', 'node:net', 'node:util'] },
   'stores/': { uses: ['core/'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
   'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common'] },

@@ -2,6 +2,7 @@ import { subjectOf } from '../core/claims.js'
 import { isUnavailable } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type WritePassword } from '../core/password-change.js'
+import { redacted } from '../core/redacted.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError, restated } from '../errors.js'
 import { type Passwords } from './passwords.js'
@@ -90,7 +91,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
         throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
       })
-      if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: violation })
+      if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })
       // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
       context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
       return user

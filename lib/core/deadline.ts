@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { AuthError } from '../errors.js'
+import { redacted } from './redacted.js'
 import { type Seconds } from './time.js'
 
 /** How long outside work may take: each call to a store or to the app's functions, and all calls of one request together. */
@@ -57,5 +58,5 @@ export function isUnavailable (error: unknown): boolean {
 
 /** A 503 whose wait is spread, so that clients do not all come back at once. */
 export function unavailable (cause: unknown): AuthError {
-  return new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause, retryAfter: randomInt(2, 6) })
+  return new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause: redacted(cause), retryAfter: randomInt(2, 6) })
 }

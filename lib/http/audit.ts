@@ -1,6 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { createEventLimit } from '../core/event-limit.js'
 import { type AuthEvent, type EventListener, type Whereabouts } from '../core/events.js'
+import { redacted } from '../core/redacted.js'
 import { type Clock } from '../core/time.js'
 
 /** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
@@ -64,7 +65,7 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   function write (event: AuthEvent, { userAgent, ip }: Whereabouts, requestId: string | null, log: FastifyBaseLogger): void {
     log[levelOf(event)](logged(event), `auth: ${event.type}`)
     if (listener === undefined) return
-    const failed = (err: unknown): void => log.error({ err }, 'auth: onEvent failed')
+    const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
     // Its type promises nothing or a promise; in JavaScript, `event => list.push(event)` is a listener too.
     new Promise(resolve => resolve(listener({ ...event, at: Math.floor(clock()), requestId, userAgent, ip }))).catch(failed)
   }

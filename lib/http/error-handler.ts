@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
+import { redacted } from '../core/redacted.js'
 import { AuthError } from '../errors.js'
 import { type HttpRequestAuth } from './request-auth.js'
 
@@ -24,7 +25,7 @@ function harmless (error: FastifyError): Error {
   // A 503 of the host's own, when it is overloaded, stays one; whatever is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may hold anything: a query, a host name, a password. It is for the log.
-  return Object.assign(new Error(STATUS_CODES[status], { cause: error }), { statusCode: status })
+  return Object.assign(new Error(STATUS_CODES[status], { cause: redacted(error) }), { statusCode: status })
 }
 
 /**
