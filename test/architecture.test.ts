@@ -35,7 +35,7 @@ const PARTS: Readonly<Record<string, Part>> = {
 const FUNCTION_LINES = 60
 const FILE_LINES = 240
 /** Files that are long because they are lists. */
-const LISTS: Readonly<Record<string, number>> = { 'options.ts': 340, 'testing/store-contract.ts': 400 }
+const LISTS: Readonly<Record<string, number>> = { 'options.ts': 340, 'testing/store-contract.ts': 480 }
 
 interface Import {
   /** A path inside lib, or the name of a package. */

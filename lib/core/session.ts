@@ -41,6 +41,19 @@ export interface SessionChange {
   readonly authTime?: EpochSeconds
 }
 
+/** The place of a session in a list. */
+export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
+
+/** Which part of a list a store is asked for. */
+export interface SessionListPart {
+  /** At most so many. */
+  readonly limit: number
+  /** Only those behind this one, which may have ended since. */
+  readonly after?: SessionPosition | undefined
+  /** A store may leave out those that are past one of their ends at this time. */
+  readonly liveAt?: EpochSeconds | undefined
+}
+
 /** Told of sessions that ended, here or on another instance: one session, or everything a subject held at `at`. */
 export type RevocationListener = (revocation:
   | { readonly id: string }
@@ -70,10 +83,16 @@ export interface SessionStore {
   advance (id: string, fromGeneration: number, change: SessionChange, claimed?: Session): Promise<Session | null>
   /** Ends a session unless it has ended; true if this call ended it. The first reason stays. */
   revoke (id: string, reason: RevokeReason): Promise<boolean>
-  /** Ends all sessions of a subject, or all but one; resolves to how many this call ended. */
+  /**
+   * Ends all sessions of a subject, or all but one; resolves to how many this call ended. Where there are many it may end
+   * a part of them, and at least one: it is called again until a call ends none.
+   */
   revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
-  /** The subject's sessions that have not been revoked, oldest first; they may be past their ends. */
-  list? (subject: string): Promise<Session[]>
+  /**
+   * The subject's sessions that have not been revoked, oldest first; they may be past their ends. With `part`, which a
+   * store may ignore: only those, ordered by `createdAt`, then by `id`. A part with fewer than `limit` is the last one.
+   */
+  list? (subject: string, part?: SessionListPart): Promise<Session[]>
   /** Deletes the rows whose absolute end passed before `before`, and may delete those whose idle end did; resolves to how many. */
   purgeExpired? (before: EpochSeconds): Promise<number>
   /**
@@ -108,6 +127,17 @@ export function isLive (session: Session, now: EpochSeconds): boolean {
 export function isRevoked (session: Session): boolean {
   return typeof session.revokedAt === 'number'
 }
+
+/**
+ * The order of a list: by the time of the login, then by the characters of the id. No two sessions share a place, and a
+ * rotation moves none, so a list can go on behind any session.
+ */
+export function byAge (one: SessionPosition, other: SessionPosition): number {
+  return one.createdAt - other.createdAt || (one.id < other.id ? -1 : Number(one.id > other.id))
+}
+
+/** The place before every session. */
+export const LIST_START: SessionPosition = { createdAt: -1, id: '' }
 
 /** A new session as it begins at `at`: generation 0, with no previous one. */
 export function startSession (subject: string, from: Pick<Session, 'userAgent' | 'ip'>, lasts: { readonly idle: Seconds, readonly absolute: Seconds }, at: EpochSeconds): Session {

@@ -1,12 +1,14 @@
 import { AuthError } from '../errors.js'
 import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type Holder, type RefreshClaims } from './claims.js'
+import { endAll } from './end-all.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation.js'
-import { isLive, isRevoked, isSessionId, listOf, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
+import { isLive, isRevoked, isSessionId, startSession, type RevokeReason, type Session, type SessionStore } from './session.js'
 import { demandRoom, excessOf, type SessionLimit } from './session-limit.js'
+import { listLive, type SessionListOptions } from './session-list.js'
 import { prove, renew, settle, type Work } from './settle.js'
 import { type Clock, type EpochSeconds, type Seconds } from './time.js'
 import { type Tokens } from './tokens.js'
@@ -97,11 +99,14 @@ export interface Sessions {
   holder (token: string): RefreshClaims | null
   /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
   isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
-  /** The subject's live sessions, oldest first. */
-  list (subject: string, context: RequestContext): Promise<Session[]>
+  /** The subject's live sessions, oldest first: a part of the list, of 100 by default. */
+  list (subject: string, context: RequestContext, part?: SessionListOptions): Promise<Session[]>
   /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
   revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean>
-  /** Ends all sessions of a subject, or all but one. Resolves to how many. */
+  /**
+   * Ends all sessions of a subject, or all but one, however many there are. Resolves to how many. Where it throws
+   * FST_AUTH_STORE_UNAVAILABLE some may have ended, and the next call goes on with the others.
+   */
   revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number>
   /** Deletes rows that nobody needs any more. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
   purgeExpired (): Promise<number>
@@ -207,10 +212,8 @@ export function createSessions (options: SessionsOptions): Sessions {
       return session !== null && isLive(session, now())
     },
 
-    async list (subject, { bounded }) {
-      const list = listOf(store)
-      const sessions = await bounded(() => list(subject))
-      return sessions.filter(session => isLive(session, now()))
+    async list (subject, context, part = {}) {
+      return await listLive(store, subject, part, begin(context))
     },
 
     async revoke (id, reason, context, subject) {
@@ -223,9 +226,7 @@ export function createSessions (options: SessionsOptions): Sessions {
     },
 
     async revokeAll (subject, reason, context, exceptId) {
-      const count = await context.bounded(() => store.revokeAll(subject, reason, exceptId))
-      if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
-      return count
+      return await endAll(store, subject, reason, exceptId, context)
     },
 
     async purgeExpired () {
@@ -329,10 +330,9 @@ export function createSessions (options: SessionsOptions): Sessions {
     return claims?.sub === subject ? claims.sid : null
   }
 
-  /** Makes room for a session. It ends itself never: by another clock, or in the same second, it may look like the oldest. */
+  /** Makes room for a session. It ends itself never: by another clock it may look like the oldest. */
   async function endOldest (started: Session, held: string | null, { max }: SessionLimit, work: Work): Promise<void> {
-    for (const session of await excessOf(store, started.subject, held, max, work)) {
-      if (session.id !== started.id) await end(session, 'limit', work)
-    }
+    const excess = await excessOf(store, started.subject, { replaced: held, started: started.id }, max, work)
+    for (const session of excess) await end(session, 'limit', work)
   }
 }

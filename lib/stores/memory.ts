@@ -1,4 +1,5 @@
-import { isRevoked, type RevocationListener, type Session, type SessionStore } from '../core/session.js'
+import { setImmediate } from 'node:timers/promises'
+import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../core/session.js'
 import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
 
 /** How a memory store is made. */
@@ -9,6 +10,9 @@ export interface MemoryStoreOptions {
 
 const FIRST_SWEEP = 1000
 
+/** So many sessions end at once: more would hold up other requests. */
+const REVOKE_BATCH = 1000
+
 /** How many different texts are shared, until it begins anew. */
 const SHARED_TEXTS = 1000
 
@@ -18,7 +22,7 @@ const SHARED_TEXTS = 1000
  */
 export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
   const sessions = new Map<string, Session>()
-  // Most people have one session, for which a set would cost as much as the session itself.
+  // Of sessions that have not been revoked. Most people have one, for which a set would cost as much as the session itself.
   const idsOf = new Map<string, string | Set<string>>()
   const texts = new Map<string, string>()
   const listeners = new Set<RevocationListener>()
@@ -48,21 +52,27 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     async revoke (id, reason) {
       const session = sessions.get(id)
       if (session === undefined || isRevoked(session)) return false
-      keep({ ...session, revokedAt: Math.floor(clock()), reason })
+      end(session, reason, Math.floor(clock()))
       for (const listener of listeners) listener({ id })
       return true
     },
 
     async revokeAll (subject, reason, exceptId) {
       const at = Math.floor(clock())
-      const live = liveOf(subject).filter(session => session.id !== exceptId)
-      for (const session of live) keep({ ...session, revokedAt: at, reason })
+      const batch: Session[] = []
+      for (const session of unrevokedOf(subject)) {
+        if (session.id !== exceptId) batch.push(session)
+        if (batch.length === REVOKE_BATCH) break
+      }
+      for (const session of batch) end(session, reason, at)
       for (const listener of listeners) listener({ subject, at, ...(exceptId !== undefined && { exceptId }) })
-      return live.length
+      if (batch.length === REVOKE_BATCH) await setImmediate() // before the next batch others have their turn
+      return batch.length
     },
 
-    async list (subject) {
-      return liveOf(subject).sort((one, other) => one.createdAt - other.createdAt)
+    async list (subject, { limit = Infinity, after = LIST_START, liveAt }: Partial<SessionListPart> = {}) {
+      const isWanted = (session: Session): boolean => byAge(session, after) > 0 && (liveAt === undefined || isLive(session, liveAt))
+      return oldestOf(unrevokedOf(subject), isWanted, limit)
     },
 
     async purgeExpired (before) {
@@ -100,13 +110,16 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     return kept
   }
 
-  function liveOf (subject: string): Session[] {
-    const found: Session[] = []
+  function end (session: Session, reason: RevokeReason, at: EpochSeconds): void {
+    keep({ ...session, revokedAt: at, reason })
+    leaveIndex(session)
+  }
+
+  function * unrevokedOf (subject: string): Generator<Session> {
     for (const id of allOf(idsOf.get(subject))) {
       const session = sessions.get(id)
-      if (session !== undefined && !isRevoked(session)) found.push(session)
+      if (session !== undefined) yield session
     }
-    return found
   }
 
   function purge (before: EpochSeconds): number {
@@ -125,11 +138,15 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     sweepAt = Math.max(FIRST_SWEEP, 2 * sessions.size)
   }
 
-  function remove ({ id, subject }: Session): void {
-    sessions.delete(id)
+  function remove (session: Session): void {
+    sessions.delete(session.id)
+    leaveIndex(session)
+  }
+
+  function leaveIndex ({ id, subject }: Session): void {
     const ids = idsOf.get(subject)
-    if (typeof ids === 'object' && ids.delete(id) && ids.size > 0) return
-    idsOf.delete(subject)
+    if (typeof ids === 'object') ids.delete(id)
+    if (ids === id || (typeof ids === 'object' && ids.size === 0)) idsOf.delete(subject)
   }
 
   /** One copy of a text that many sessions hold: each request brings its own. */
@@ -141,6 +158,20 @@ export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): 
     texts.set(text, text)
     return text
   }
+}
+
+/** The oldest of those that are wanted, in one pass: to sort what a flood of logins left would hold up other requests. */
+function oldestOf (sessions: Iterable<Session>, isWanted: (session: Session) => boolean, limit: number): Session[] {
+  const kept: Session[] = []
+  let youngest: Session | undefined
+  for (const session of sessions) {
+    if (!isWanted(session) || (youngest !== undefined && byAge(session, youngest) > 0)) continue
+    kept.push(session)
+    if (kept.length < 2 * limit) continue
+    kept.sort(byAge).length = limit
+    youngest = kept.at(-1)
+  }
+  return kept.sort(byAge).slice(0, limit)
 }
 
 function allOf (ids: string | Set<string> = new Set()): Iterable<string> {

@@ -107,6 +107,20 @@ export function schemaOf (table: string): string {
 /** What statementsOn gives. */
 export type Statements = ReturnType<typeof statementsOn>
 
+/** The order of a list. Without the collation a database would order ids by its language. */
+const AGE = 'created_at, id COLLATE "C"'
+
+/** As PostgreSQL itself writes it. Those that a user ended in the past are not in it, and cost a list nothing. */
+const LIST_INDEX = `(subject, ${AGE}) WHERE (revoked_at IS NULL)`
+
+/**
+ * A value that the planner does not see. Where it expects a few sessions of a user, by statistics that do not know of a
+ * flood yet, it would sort all of them for each part: 0.5 s for 100,000 of them, and 3 ms by the index.
+ */
+function unplanned (parameter: string): string {
+  return `(SELECT ${parameter})`
+}
+
 /**
  * The statements. Each method is one of them, so each is atomic without a transaction and takes one round trip.
  * What a rotation writes is in no index, and the pages keep room, so that it stays a heap-only update.
@@ -129,7 +143,7 @@ export function statementsOn (table: string) {
   return {
     name,
     createBare,
-    indexes: ['subject', 'expires_at'].map(column => `CREATE INDEX ON ${name} (${column});`),
+    indexes: [LIST_INDEX, '(expires_at)'].map(columns => `CREATE INDEX ON ${name} ${columns};`),
     create: `INSERT INTO ${name} (${columns.map(column => column.name).join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})`,
     get: `SELECT ${session} FROM ${name} WHERE id = $1`,
     advance: `UPDATE ${name}
@@ -140,12 +154,18 @@ export function statementsOn (table: string) {
     revoke: `WITH ended AS (
         UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id
       ) SELECT pg_notify(${channel}, $4) FROM ended`,
-    revokeAll: `WITH ended AS (
-        UPDATE ${name} SET revoked_at = $2, reason = $3
-        WHERE subject = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $5 RETURNING id
+    // Each call commits a batch. It skips no locked row, since "none ended" has to mean that none is left, and it locks
+    // them in one order, so that two calls do not wait for each other.
+    revokeAll: `WITH batch AS (
+        SELECT id FROM ${name} WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND id IS DISTINCT FROM $5
+        ORDER BY ${AGE} LIMIT ${unplanned('$6::bigint')} FOR UPDATE
+      ), ended AS (
+        UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = ANY (ARRAY(SELECT id FROM batch)) RETURNING id
       ), ends AS (SELECT count(*) AS count FROM ended)
       SELECT count, CASE WHEN count > 0 THEN pg_notify(${channel}, $4) END FROM ends`,
-    list: `SELECT ${session} FROM ${name} WHERE subject = $1 AND revoked_at IS NULL ORDER BY created_at, id`,
+    list: `SELECT ${session} FROM ${name}
+      WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND (${AGE}) > ($2, $3) AND least(idle_expires_at, expires_at) > $4
+      ORDER BY ${AGE} LIMIT ${unplanned('$5::bigint')}`,
     ...markerStatements(name),
     channel: `SELECT ${channel} AS channel`,
     send: `SELECT pg_notify(${channel}, $1)`,
@@ -169,7 +189,10 @@ export function statementsOn (table: string) {
       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
     createIndexes: `DO $$ DECLARE bare name; BEGIN
       ${lock};
-      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname IN ('subject', 'expires_at')
+      IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('${name}') AND pg_get_indexdef(indexrelid) LIKE '%${LIST_INDEX}') THEN
+        CREATE INDEX ON ${name} ${LIST_INDEX};
+      END IF;
+      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname = 'expires_at'
         AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
       LOOP
         EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);

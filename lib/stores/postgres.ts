@@ -1,4 +1,4 @@
-import { type SessionStore } from '../core/session.js'
+import { LIST_START, type SessionListPart, type SessionStore } from '../core/session.js'
 import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
 import { hasCode, listenOn, missingTimeouts, statementRunner, type PostgresDatabase } from './postgres-database.js'
 import { FIELDS, sessionOf, statementsOn, type Row } from './postgres-statements.js'
@@ -86,13 +86,13 @@ export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, cl
     async revokeAll (subject, reason, exceptId) {
       const at = now()
       const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-      const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, feed.messageOf(revocation), exceptId ?? null)
+      const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, feed.messageOf(revocation), exceptId ?? null, REVOKE_BATCH)
       feed.tell(revocation)
       return Number(ended?.count ?? 0)
     },
 
-    async list (subject) {
-      const rows = await rowsOf(subject, sql.list)
+    async list (subject, { limit, after = LIST_START, liveAt = -1 }: Partial<SessionListPart> = {}) {
+      const rows = await rowsOf(subject, sql.list, after.createdAt, after.id, liveAt, limit ?? null)
       return rows.map(sessionOf)
     },
 
@@ -172,6 +172,8 @@ export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, cl
 }
 
 const PURGE_BATCH = 1000
+/** Small enough for a statement timeout of a second on a busy server. */
+const REVOKE_BATCH = 1000
 const MAX_ATTEMPTS = 3
 
 /** Errors of PostgreSQL: serialization_failure and deadlock_detected. */

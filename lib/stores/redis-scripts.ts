@@ -86,18 +86,35 @@ export const TELL = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 /** Any key. The seconds since 1970, as a text with a fraction. */
 export const TIME = script("local time = redis.call('TIME') return time[1] .. '.' .. string.format('%06d', time[2])")
 
-/** Index key; now, the session's end, its id, milliseconds to live. Sessions that are past their end leave the index. */
+/**
+ * Index key; now, the session's createdAt, its id, the seconds that it lasts, milliseconds to live. The index is ordered
+ * by createdAt, then by id. In front of all there is an empty id, whose score is the longest time that a session of the
+ * index lasts, below zero: older ones leave the index, some at each login.
+ */
 export const INDEX = script(`
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 100, 'WITHSCORES')
+local longest = tonumber(ARGV[4])
+if oldest[1] == '' then longest = math.max(longest, -oldest[2]) end
+for place = 1, #oldest, 2 do
+  if oldest[place] ~= '' and oldest[place + 1] + longest < tonumber(ARGV[1]) then redis.call('ZREM', KEYS[1], oldest[place]) end
+end
+redis.call('ZADD', KEYS[1], -longest, '', ARGV[2], ARGV[3])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[5]) then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 return 1
 `)
 
-/** Index key; now. The ids of sessions that are not past their end. */
+/**
+ * Index key; createdAt and id of a place, how many. The ids behind that place, each with its createdAt. What is no longer
+ * in the index is put there for a moment, to find its place.
+ */
 export const LIST = script(`
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+local added = redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
+local first = redis.call('ZRANK', KEYS[1], ARGV[2]) + 1
+if added == 1 then
+  redis.call('ZREM', KEYS[1], ARGV[2])
+  first = first - 1
+end
+return redis.call('ZRANGE', KEYS[1], first, first + ARGV[3] - 1, 'WITHSCORES')
 `)
 
 /** Index key; ids that leave it. */

@@ -1,4 +1,4 @@
-import { isRevoked, type RevokeReason, type Session, type SessionStore } from '../core/session.js'
+import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionListPart, type SessionPosition, type SessionStore } from '../core/session.js'
 import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds, type Seconds } from '../core/time.js'
 import { commandsOf, type RedisClient } from './redis-client.js'
 import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REPLACE, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
@@ -67,7 +67,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
     async create (session) {
       const lifetime = lifetimeOf(session)
       // The index first: of a session that it does not know its user could never be signed out.
-      await redis.run(INDEX, indexKey(session.subject), now(), session.expiresAt, session.id, lifetime)
+      await redis.run(INDEX, indexKey(session.subject), now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
       const created = await redis.run(CREATE, sessionKey(session.id), textOf(session), lifetime)
       if (created === null) throw new Error('a session with this id exists')
     },
@@ -87,18 +87,28 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
 
     async revokeAll (subject, reason, exceptId) {
       const at = now()
-      const live = await liveOf(subject)
-      const ended = await Promise.all(live.filter(({ id }) => id !== exceptId).map(({ id }) => end(id, reason, at)))
+      let count = 0
+      for await (const sessions of partsOf(subject, LIST_START, PART)) {
+        const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
+        const ended = await Promise.all(ids.map(id => end(id, reason, at)))
+        await forget(subject, ids)
+        count += ended.filter(Boolean).length
+        if (count >= REVOKE_BATCH) break
+      }
       const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
       feed.tell(revocation)
       // Also where none was left: the call before may have failed just here.
       await redis.run(TELL, indexKey(subject), channel, feed.messageOf(revocation))
-      return ended.filter(Boolean).length
+      return count
     },
 
-    async list (subject) {
-      const live = await liveOf(subject)
-      return live.sort((one, other) => one.createdAt - other.createdAt)
+    async list (subject, { limit = Infinity, after = LIST_START }: Partial<SessionListPart> = {}) {
+      const listed: Session[] = []
+      for await (const sessions of partsOf(subject, after, Math.min(limit, PART))) {
+        listed.push(...sessions)
+        if (listed.length >= limit) break
+      }
+      return listed.slice(0, limit)
     },
 
     async now () {
@@ -139,17 +149,42 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
     return await redis.run(REVOKE, sessionKey(id), endOf(reason, at), ...told) !== null
   }
 
-  /** The subject's sessions that have not been revoked. The index forgets the others. */
-  async function liveOf (subject: string): Promise<Session[]> {
-    const ids = await redis.run(LIST, indexKey(subject), now()) as unknown[] // what that script answers
-    const found = await Promise.all(ids.map(id => get(String(id))))
-    // An id without a session stays: its session may be about to be written.
-    const sessions = found.filter(session => session !== null)
-    const isLive = (session: Session): boolean => session.subject === subject && !isRevoked(session)
-    const stale = sessions.filter(session => !isLive(session))
-    if (stale.length > 0) await redis.run(FORGET, indexKey(subject), ...stale.map(({ id }) => id))
-    return sessions.filter(isLive)
+  /**
+   * The subject's sessions behind a place that have not been revoked, in parts. The index forgets what it need not know
+   * any more. An id without a session stays for a while: its session may be about to be written.
+   */
+  async function * partsOf (subject: string, after: SessionPosition, size: number): AsyncGenerator<Session[]> {
+    const at = now()
+    for (let last: SessionPosition | undefined = after; last !== undefined;) {
+      const places = placesOf(await redis.run(LIST, indexKey(subject), last.createdAt, last.id, size))
+      const found = await Promise.all(places.map(({ id }) => get(id)))
+      const sessions = found.filter(session => session !== null)
+      const gone = places.filter(({ createdAt }, nth) => found[nth] === null && createdAt + SETTLED < at)
+      const done = sessions.filter(session => isRevoked(session) || session.idleExpiresAt + SETTLED < at)
+      await forget(subject, [...gone, ...done].map(({ id }) => id))
+      yield sessions.filter(session => session.subject === subject && !isRevoked(session))
+      last = places.length < size ? undefined : places.at(-1)
+    }
   }
+
+  async function forget (subject: string, ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await redis.run(FORGET, indexKey(subject), ...ids)
+  }
+}
+
+/** So many sessions are read or ended at once: more would hold up other requests. */
+const PART = 200
+
+/** One call ends about so many: far less than the time of a call allows. */
+const REVOKE_BATCH = 1000
+
+/** No write takes this long, and no access token lives longer, which might still renew a session that was idle too long. */
+const SETTLED: Seconds = 86_400
+
+/** What LIST answers: ids and scores in turn. */
+function placesOf (answer: unknown): SessionPosition[] {
+  const texts = (answer as unknown[]).map(String) // that script answers a list
+  return texts.flatMap((id, nth) => nth % 2 === 0 ? [{ id, createdAt: Number(texts[nth + 1]) }] : [])
 }
 
 function secondsOf (retainFor: Duration): Seconds {

@@ -1,6 +1,9 @@
 import t from 'tap'
+import { memoryStore } from '../../lib/stores/memory.js'
 import { core, held } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
+import { START } from '../support/fake-clock.js'
+import { newSession } from '../support/session.js'
 
 const ENDED = 'FST_AUTH_SESSION_ENDED'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
@@ -61,4 +64,43 @@ t.test('the session of the same browser makes room for its successor', async t =
     await second.login('ada')
     for (const browser of [first, second]) t.equal(await browser.refresh(), 'hold', whenFull)
   }
+})
+
+t.test('of two logins in one second the later one ends the earlier, whatever their ids are', async t => {
+  for (let round = 0; round < 10; round++) {
+    const c = core({ limit: { max: 1, whenFull: 'endOldest' } })
+    const [first, second] = [c.browser(), c.browser()]
+    await first.login('ada')
+    await second.login('ada')
+    t.strictSame([await first.refresh(), await second.refresh()], [ENDED, 'hold'])
+  }
+})
+
+t.test('a flood of sessions from before the limit comes down, by a bounded number for each login', async t => {
+  const asked: number[] = []
+  const c = core({
+    limit: { max: 3, whenFull: 'endOldest' },
+    store (clock) {
+      const memory = memoryStore({ clock })
+      return {
+        ...memory,
+        async list (subject, part) {
+          const listed = await memory.list(subject, part)
+          asked.push(listed.length)
+          return listed
+        }
+      }
+    }
+  })
+  for (let nth = 0; nth < 500; nth++) await c.store.create(newSession({ createdAt: START - 1 }))
+  const rows = async () => (await c.sessions.list('ada', c.context(), { limit: 1000 })).length
+  for (const left of [451, 402, 353]) {
+    await c.browser().login('ada')
+    t.equal(await rows(), left)
+  }
+  for (let nth = 0; nth < 8; nth++) await c.browser().login('ada')
+  t.equal(await rows(), 3)
+  asked.length = 0
+  await c.browser().login('ada')
+  t.strictSame(asked, [4])
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
 import { createRevocations } from '../../lib/core/revocations.js'
+import { memoryStore } from '../../lib/stores/memory.js'
 import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Core } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
 
@@ -654,6 +655,39 @@ t.test('administration', async t => {
       ['ada', null, 'password_changed'],
       ['ada', null, 'revoked']
     ])
+  })
+
+  t.test('ends a flood of sessions, though one call to the store ends a part of them and all take longer than a request may', async t => {
+    let time = 0
+    t.intercept(performance, 'now', { value: () => time })
+    const c = core({
+      store (clock) {
+        const memory = memoryStore({ clock })
+        return {
+          ...memory,
+          async revokeAll (subject, reason, exceptId) {
+            const others = (await memory.list(subject)).filter(({ id }) => id !== exceptId).slice(0, 2)
+            for (const { id } of others) await memory.revoke(id, reason)
+            time += 1900
+            return others.length
+          }
+        }
+      }
+    })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context(), held(c, ada).sid), 7)
+    t.equal(c.store.calls.filter(call => call === 'revokeAll').length, 5)
+    t.equal(await ada.refresh(), 'hold')
+    t.match(c.events.filter(({ type }) => type === 'revoked'), exactly({ sessionId: null, reason: 'revoked' }), 'one event for all of them')
+
+    for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
+    c.store.faults.push(null, null, { moment: 'before', kind: 'throw', call: 'revokeAll' })
+    await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+    t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'what ended before a failure stays ended, and is told')
+    t.equal((await c.sessions.list('ada', c.context())).length, 4)
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call goes on there')
   })
 
   t.test('purges rows one access lifetime after their end, so that a last access token still learns of it', async t => {

@@ -45,7 +45,7 @@ t.test('an end is dated by the clock of the machine by default', async t => {
 
 t.test('a person has one session or several, and each of them ends for itself', async t => {
   const store = memoryStore()
-  const [one, two, three] = [newSession({ idleExpiresAt: START + 1 }), newSession({ idleExpiresAt: START + 2 }), newSession({ idleExpiresAt: START + 3 })]
+  const [one, two, three] = [newSession({ createdAt: 1, idleExpiresAt: START + 1 }), newSession({ createdAt: 2, idleExpiresAt: START + 2 }), newSession({ createdAt: 3, idleExpiresAt: START + 3 })]
   for (const session of [one, two, three]) await store.create(session)
   for (const left of [[two, three], [three], []]) {
     t.equal(await store.purgeExpired(START + 4 - left.length), 1)

@@ -11,6 +11,8 @@ import { told } from '../support/told.js'
 
 const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
 
+const INDEXES = ['expires_at', 'id', 'subject, created_at, id COLLATE "C"']
+
 let tables = 0
 const newTable = () => `sessions_${++tables}`
 
@@ -70,7 +72,7 @@ t.test('on a server', async t => {
       const table = newTable()
       const stores = [...pools, ...pools, ...pools].map(pool => postgresStore(pool, { table }))
       await t.resolves(Promise.all(stores.map(store => store.open())))
-      t.same(await indexesOf(table), ['expires_at', 'id', 'subject'])
+      t.same(await indexesOf(table), INDEXES)
     }
   })
 
@@ -102,7 +104,7 @@ t.test('on a server', async t => {
     await store.revokeAll('1', 'logout')
     await store.list('1')
     await store.purgeExpired(START)
-    const indexes = ['pkey', 'pkey', 'pkey', 'subject_idx', 'subject_idx', 'expires_at_idx']
+    const indexes = ['pkey', 'pkey', 'pkey', 'subject_created_at_id_idx', 'subject_created_at_id_idx', 'expires_at_idx']
     for (const [nth, { text, values }] of db.statements.entries()) {
       const plan = await pool.query(`EXPLAIN ${text}`, values)
       const lines = plan.rows.map(row => row['QUERY PLAN']).join('\n')
@@ -121,7 +123,77 @@ t.test('on a server', async t => {
     const after = await columnsOf(table)
     const written = Object.keys(after).filter(column => after[column] !== before[column])
     t.same(written.sort(), ['auth_time', 'generation', 'idle_expires_at', 'previous', 'rotated_at'])
-    t.same(await indexesOf(table), ['expires_at', 'id', 'subject'])
+    t.same(await indexesOf(table), INDEXES)
+  })
+
+  t.test('a flood of sessions ends in batches, and each is committed', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table, clock: () => START })
+    await flood(store, table, 2500)
+    const spared = newSession()
+    await store.create(spared)
+    const counts = []
+    for (let call = 0; call < 4; call++) counts.push(await store.revokeAll('ada', 'revoked', spared.id))
+    t.same(counts, [1000, 1000, 500, 0])
+    t.same((await store.list('ada')).map(({ id }) => id), [spared.id])
+  })
+
+  t.test('two calls that end one flood end other batches of it', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await flood(store, table, 2000)
+    const counts = await Promise.all([store.revokeAll('ada', 'revoked'), store.revokeAll('ada', 'logout')])
+    t.same(counts, [1000, 1000])
+    t.same(await store.list('ada'), [])
+  })
+
+  t.test('a session that a transaction holds is waited for, since it must not go on', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await flood(store, table, 2)
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await client.query(`UPDATE ${table} SET generation = 1 WHERE id = 'flood-1'`)
+    const ended = store.revokeAll('ada', 'revoked')
+    let waiting = 0
+    while (waiting === 0) {
+      const { rows } = await pool.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+      waiting = rows.length
+    }
+    await client.query('COMMIT')
+    client.release()
+    t.equal(await ended, 2)
+    t.match(await store.get('flood-1'), { generation: 1, reason: 'revoked' })
+  })
+
+  t.test('a part of a flood is read by the index, also where statistics do not know of it', async t => {
+    const table = newTable()
+    const db = watch(pool)
+    const store = postgresStore(db, { table })
+    await fill(store, table, 20_000)
+    await pool.query(`INSERT INTO ${table} SELECT 'x' || n, n % 10000, 0, NULL, 0, 0, $1::bigint, 0, 0 FROM generate_series(1, 20000) n`, [START])
+    await pool.query(`ANALYZE ${table}`)
+    await flood(store, table, 20_000)
+    db.statements.length = 0
+    await store.list('ada', { limit: 100, after: { createdAt: START - 1, id: 'a' }, liveAt: START })
+    await store.revokeAll('ada', 'revoked')
+    for (const { text, values } of db.statements) {
+      const plan = await pool.query(`EXPLAIN ${text}`, values)
+      const lines = plan.rows.map(row => row['QUERY PLAN']).join('\n')
+      t.match(lines, `Index Scan using ${table}_subject_created_at_id_idx`)
+      t.notMatch(lines, /Seq Scan|Sort/)
+    }
+  })
+
+  t.test('ids are ordered by their characters, in a database of any language', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await store.open()
+    await pool.query(`ALTER TABLE ${table} ALTER id TYPE text COLLATE "und-x-icu"`)
+    for (const id of ['a', 'B', '_', 'b', '-']) await store.create(newSession({ id }))
+    const [first, ...others] = (await store.list('ada')).map(({ id }) => id)
+    t.same([first, ...others], ['-', 'B', '_', 'a', 'b'])
+    t.same((await store.list('ada', { limit: 9, after: newSession({ id: 'B' }) })).map(({ id }) => id), ['_', 'a', 'b'])
   })
 
   t.test('a purge takes thousands in batches and leaves what is live', async t => {
@@ -225,13 +297,13 @@ t.test('on a server', async t => {
     await postgresStore(pool, { table }).open()
     await pool.query(`ALTER TABLE ${table} ALTER subject TYPE varchar, ALTER reason SET DEFAULT NULL, ADD COLUMN note text`)
     await pool.query(`ALTER TABLE ${table} DROP CONSTRAINT ${table}_pkey, ADD UNIQUE (id)`)
-    await pool.query(`DROP INDEX ${table}_subject_idx, ${table}_expires_at_idx`)
-    await pool.query(`CREATE INDEX ON ${table} (subject, created_at)`)
+    await pool.query(`DROP INDEX ${table}_subject_created_at_id_idx, ${table}_expires_at_idx`)
+    await pool.query(`CREATE INDEX by_hand ON ${table} (subject, created_at, id COLLATE "C") WHERE revoked_at IS NULL`)
     await pool.query(`CREATE INDEX ON ${table} (expires_at) WHERE generation = 0`)
     const store = postgresStore(pool, { table })
     await store.create(newSession({ id: 'a' }))
     t.equal((await store.list('ada')).length, 1)
-    t.same(await indexesOf(table), ['expires_at', 'expires_at', 'id', 'subject, created_at'])
+    t.same(await indexesOf(table), ['expires_at', ...INDEXES])
   })
 
   t.test('a user who may not make tables is refused where one is missing, and else served', async t => {
@@ -404,6 +476,13 @@ t.test('on a server', async t => {
     await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
       SELECT n, n, 0, 0, 0, $1::bigint + n - 1, 0, 0 FROM generate_series(1, $2) n`, [START, count])
     await pool.query(`ANALYZE ${table}`)
+  }
+
+  /** As many sessions of ada, live and of the same second; no statistics know of them. */
+  async function flood (store: ReturnType<typeof postgresStore>, table: string, count: number): Promise<void> {
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT 'flood-' || n, 'ada', 0, $1::bigint, $1::bigint, $1::bigint + 600, $1::bigint + 600, $1::bigint FROM generate_series(1, $2) n`, [START, count])
   }
 
   async function indexesOf (table: string): Promise<string[]> {
