@@ -26,6 +26,11 @@ export function optional<T> (check: Check<T>): Check<T | undefined> {
   return (value, option) => value === undefined ? undefined : check(value, option)
 }
 
+/** An option that false switches off. */
+export function orFalse<T> (check: Check<T>): Check<T | false> {
+  return (value, option) => value === false ? false : check(value, option)
+}
+
 /** One of some fixed values. */
 export function oneOf<const T extends string | boolean> (...values: readonly T[]): Check<T> {
   return (value, option) => values.find(known => known === value) ??

@@ -11,7 +11,7 @@ import { secretWeakness } from './core/secret-weakness.js'
 import { type SessionStore } from './core/session.js'
 import { type Clock } from './core/time.js'
 import { type Users } from './core/user.js'
-import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, refuse, text, type Check } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './option-checks.js'
 
 // Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
 const secret: Check<string> = (value, option) => {
@@ -108,7 +108,7 @@ export const urlPath: Check<string> = (value, option) =>
     : refuse(option, value, "it must be a path such as '/auth', without a slash at its end")
 
 /** The path of a route; false switches it off. */
-export const route: Check<string | false> = (value, option) => value === false ? false : urlPath(value, option)
+export const route: Check<string | false> = orFalse(urlPath)
 
 /** An origin as browsers send it (RFC 6454 section 6.2). */
 export const origin: Check<string> = (value, option) =>

@@ -13,7 +13,7 @@ import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
 import { type FormatGrant, type Grant, type GrantContext } from './http/grant.js'
 import { type RouteName } from './http/routes/route.js'
-import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, source, text, type Checked } from './option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './option-checks.js'
 import { clock, cookieName, cookiePath, domain, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
@@ -155,8 +155,11 @@ export interface RefreshCookieOptions {
   /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
   revocation?: 'refresh' | 'immediate' | undefined
   sessions?: {
-    /** How many live sessions a user may have. Unlimited by default. */
-    maxPerUser?: number | undefined
+    /**
+     * How many live sessions a user may have: 100 by default, where the store can list them. False: any number, so that
+     * who knows a password can fill the store.
+     */
+    maxPerUser?: number | false | undefined
     /** What a login beyond that does: ends the oldest session, or is refused. */
     whenFull?: 'endOldest' | 'refuseLogin' | undefined
     /** Whether only the browser that logged in may use a replaced token within grace, or recover a lost reply. */
@@ -196,6 +199,9 @@ const DAY = 86_400
 
 /** What Fastify itself takes at `register`. */
 const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
+
+/** More than one person has devices, and few enough for one list. */
+const MAX_PER_USER = 100
 
 /** The table of all options: what each may be, and what it is when left out. */
 export const optionTable = group({
@@ -254,7 +260,7 @@ export const optionTable = group({
   rateLimit,
   revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
   sessions: group({
-    maxPerUser: optional(integer(1, 10_000)),
+    maxPerUser: optional(orFalse(integer(1, 10_000))),
     whenFull: defaultTo('endOldest', oneOf('endOldest', 'refuseLogin')),
     bindUserAgent: defaultTo(false, flag)
   }),
@@ -268,7 +274,10 @@ export const optionTable = group({
 }, REGISTER_OPTIONS)
 
 /** All options as the code uses them: checked, complete, frozen, durations in seconds. */
-export type Settings = Checked<typeof optionTable> & { readonly cookie: { readonly name: string } }
+export type Settings = Checked<typeof optionTable> & {
+  readonly cookie: { readonly name: string }
+  readonly sessions: { readonly maxPerUser: number | false }
+}
 
 /**
  * Reads the options in one pass. Nothing is repaired silently: an unknown name, a wrong value or a dangerous
@@ -276,11 +285,20 @@ export type Settings = Checked<typeof optionTable> & { readonly cookie: { readon
  */
 export function readOptions (options: RefreshCookieOptions, production: boolean): Settings {
   const read = optionTable(options, '')
-  const settings: Settings = Object.freeze({ ...read, cookie: Object.freeze({ ...read.cookie, name: read.cookie.name ?? defaultCookieName(read.cookie) }) })
+  const settings: Settings = Object.freeze({
+    ...read,
+    cookie: Object.freeze({ ...read.cookie, name: read.cookie.name ?? defaultCookieName(read.cookie) }),
+    sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (lists(read.store) && MAX_PER_USER) })
+  })
   for (const [wrong, sentence] of combinations(settings, options.cookie !== undefined, production)) {
     if (wrong) throw new TypeError(sentence)
   }
   return settings
+}
+
+/** Whether a store can list a user's sessions; the one that is there by default can. */
+function lists (store: SessionStore | undefined): boolean {
+  return store === undefined || store.list !== undefined
 }
 
 /** Every combination that is refused, and what to do instead. */
@@ -311,8 +329,8 @@ function combinations (settings: Settings, setsCookie: boolean, production: bool
       'option "accounts.signup" is \'silent\' without "accounts.onSignup": nobody would learn what came of their signup; send them a mail there'],
     [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,
       'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': make that \'silent\', or use onEvent'],
-    [settings.sessions.maxPerUser !== undefined && settings.store !== undefined && settings.store.list === undefined,
-      'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out'],
+    [settings.sessions.maxPerUser !== false && !lists(settings.store),
+      'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
       'option "revocation" is \'immediate\', which needs a store that tells what other instances end (subscribe): use another store, or \'refresh\''],
     [!cookie.secure && production,

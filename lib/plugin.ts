@@ -146,7 +146,7 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
     clock,
     access: accessPolicy(settings),
     rotation: { ...refreshToken, bindUserAgent },
-    limit: maxPerUser === undefined ? undefined : { max: maxPerUser, whenFull },
+    limit: maxPerUser === false ? undefined : { max: maxPerUser, whenFull },
     revocations,
     absolute: refreshToken.absolute,
     repeatRefreshToken: refreshToken.delivery === 'body',
@@ -198,7 +198,7 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 
 function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
   return {
-    list: subject => refusing(sessions.list(subject, context)),
+    list: (subject, part) => refusing(sessions.list(subject, context, part)),
     revoke: id => refusing(sessions.revoke(id, 'revoked', context)),
     revokeAll: subject => refusing(sessions.revokeAll(subject, 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()

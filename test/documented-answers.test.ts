@@ -56,6 +56,7 @@ const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<stri
   ['POST /auth/refresh', undefined, '?optional=true'],
   ['POST /auth/logout'],
   ['GET /auth/sessions'],
+  ['GET /auth/sessions', undefined, '?limit=0'],
   ['DELETE /auth/sessions'],
   ['DELETE /auth/sessions/{id}'],
   ['POST /auth/password', { currentPassword: PASSWORD, newPassword: PASSWORD }],
@@ -119,7 +120,7 @@ async function world (t: Test, options: RefreshCookieOptions): Promise<World> {
   const list = listOf(memory)
   const store = faultyStore({
     ...memory,
-    list: async subject => trouble.list ? away() : await list(subject),
+    list: async (...wanted) => trouble.list ? away() : await list(...wanted),
     advance: async (...args) => trouble.generations ? null : await memory.advance(...args)
   })
   const findById: UserTable['findById'] = async id => trouble.users ? away() : await users.findById(id)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, refuse, text, type Check } from '../lib/option-checks.js'
+import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from '../lib/option-checks.js'
 
 /** One value of every kind that JavaScript has. */
 const EVERYTHING: readonly unknown[] = [
@@ -24,6 +24,7 @@ t.test('a check lets its own kind through and refuses everything else by name', 
   t.strictSame(passed(text), [' ', 'a', '1', '15m', '0s', 'true'])
   t.strictSame(passed(oneOf('a', 'b')), ['a'])
   t.equal(passed(callback()).length, 2, 'functions')
+  t.strictSame(passed(orFalse(listOf(flag))), [false, []])
   t.strictSame(passed(listOf(flag)), [[]])
   t.strictSame(passed(listOf(text)), [[], ['a']])
   t.strictSame(passed(oneOrMore(oneOf('a'))), ['a', [], ['a']])

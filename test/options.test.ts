@@ -73,7 +73,7 @@ t.test('everything has the default that the documents name', async t => {
       keyPrefix: undefined
     },
     revocation: 'refresh',
-    sessions: { maxPerUser: undefined, whenFull: 'endOldest', bindUserAgent: false },
+    sessions: { maxPerUser: 100, whenFull: 'endOldest', bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
     formatGrant: undefined,
     onEvent: undefined,
@@ -171,7 +171,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'passwords.queue.concurrency': { takes: ['one'], and: [129, '2'] },
   'passwords.queue.waiting': { takes: ['zero', 'one'], and: [10_001, '50'] },
   'passwords.queue.maxWait': { takes: ['one'], and: ['61s', '0s'] },
-  'sessions.maxPerUser': { takes: ['one'], and: [0, 10_001, '5'] },
+  'sessions.maxPerUser': { takes: ['one', 'false'], and: [0, 10_001, '5'] },
   'sessions.whenFull': { takes: [], and: ['endNewest'] },
   'sessions.bindUserAgent': { takes: ['true', 'false'] },
   ...Object.fromEntries(['perAddress', 'perAddressTotal', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
@@ -356,11 +356,20 @@ t.test('what is just inside those bounds is fine', async t => {
     { cookie: { name: '__Secure-mine', path: '/auth', domain: 'example.com' } },
     { sessions: { maxPerUser: 1 } },
     { sessions: { maxPerUser: 10_000 }, store: memoryStore() },
+    { sessions: { maxPerUser: false }, store: statelessStore() },
+    { store: statelessStore() },
     { passwords: { memoryCost: 1024, [allowWeakHashing]: true } },
     { accounts: { signup: 'silent', onSignup () {} } },
     { rateLimit: { redis: { eval () {}, del () {} } } }
   ]
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
+})
+
+t.test('a user has a hundred sessions at most, unless the option lifts that or the store cannot list', async t => {
+  t.equal(read({ store: memoryStore() }).sessions.maxPerUser, 100)
+  t.equal(read({ store: statelessStore() }).sessions.maxPerUser, false)
+  t.equal(read({ sessions: { maxPerUser: false } }).sessions.maxPerUser, false)
+  t.equal(read({ sessions: { maxPerUser: 7, whenFull: 'refuseLogin' } }).sessions.maxPerUser, 7)
 })
 
 t.test('the cookie gets the strongest prefix that its other settings allow', async t => {

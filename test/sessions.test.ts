@@ -6,6 +6,7 @@ import { json } from 'node:stream/consumers'
 import t from 'tap'
 import { statelessStore } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
+import { newSession } from './support/session.js'
 import { forget, loggedIn, PASSWORD, server, sessionOf, START, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
@@ -171,6 +172,47 @@ t.test('sessions are for people who are logged in', async t => {
   wait('10m')
   for (const [method, url] of requests) t.match((await ada.send({ method, url })).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
   t.strictSame(store.calls, [])
+})
+
+t.test('a flood of sessions is listed in parts', async t => {
+  const { app, ada, store } = await loggedIn(t, { sessions: { maxPerUser: false } }, {}, app => {
+    app.get('/devices', { onRequest: app.authenticate }, async ({ auth }) => {
+      const part = await auth.sessions({ limit: 2 })
+      return [part, await auth.sessions({ limit: 2, after: part.at(-1) })]
+    })
+  })
+  for (let nth = 0; nth < 249; nth++) await store.create(newSession({ subject: '1', createdAt: START + nth % 3 }))
+
+  const [first, second, third] = [await ada.get('/auth/sessions'), await followed('?limit=100'), await followed('?limit=100', 2)]
+  t.strictSame([first, second, third].map(answer => answer?.json().length), [100, 100, 50])
+  t.equal(third?.headers.link, undefined, 'the last part says that it is')
+  const listed: Listed[] = [first, second, third].flatMap(answer => answer?.json())
+  t.equal(new Set(listed.map(({ id }) => id)).size, 250)
+  t.match(listed.filter(({ current }) => current), exactly({ id: sessionOf(ada) }))
+  t.strictSame((await ada.get('/auth/sessions?limit=250')).headers.link, undefined)
+  t.strictSame((await ada.get('/auth/sessions?limit=250&other=1')).json(), listed, 'one order, whatever the parts')
+
+  t.strictSame((await ada.get('/devices')).json(), [listed.slice(0, 2), listed.slice(2, 4)])
+  const part = await app.sessions.list('1')
+  t.equal(part.length, 100)
+  t.strictSame((await app.sessions.list('1', { limit: 1, after: part[0] })).map(({ id }) => id), [listed[1]?.id])
+
+  for (const query of ['limit=0', 'limit=1001', 'limit=', 'limit=x', 'limit=1.5', 'limit=1&limit=2', 'after=', 'after=x', `after=1.${'x'.repeat(65)}`, 'after=1.%00']) {
+    t.match((await ada.get(`/auth/sessions?${query}`)).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' }, query)
+  }
+
+  /** Follows the Link header of a part, as any client does. */
+  async function followed (query: string, times = 1): Promise<Answer> {
+    const { headers: { link } } = await ada.get(`/auth/sessions${query}`)
+    const [, next = ''] = /^<(.*)>; rel="next"$/.exec(String(link)) ?? []
+    return times > 1 ? await followed(next, times - 1) : await ada.get(`/auth/sessions${next}`)
+  }
+})
+
+t.test('who logs in again and again keeps a hundred sessions by default', async t => {
+  const { app, browser } = await loggedIn(t)
+  for (let nth = 0; nth < 101; nth++) await browser().login('ada')
+  t.equal((await app.sessions.list('1', { limit: 1000 })).length, 100)
 })
 
 t.test('request.auth gives the same in routes of the app', async t => {

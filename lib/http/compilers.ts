@@ -6,6 +6,9 @@ import { formatSchemaErrors } from './error-handler.js'
 /** Nothing that was sent is changed or dropped, and the first mistake is enough. */
 const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const
 
+/** A query holds nothing but text, so numbers are read from it. */
+const QUERY = { ...STRICT, coerceTypes: true } as const
+
 /** Our schemas are right, which tests see to: to check them takes longer than all else. */
 const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
 
@@ -14,11 +17,13 @@ const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
  * to compile them all takes several times as long as everything else that an app does at its start.
  */
 export function useOwnCompilers (scope: FastifyInstance): void {
-  const validators = lazy(() => ajvCompiler()({}, { customOptions: { ...STRICT, ...OWN_SCHEMAS } }) as FastifySchemaCompiler<FastifySchema>)
+  const validatorsWith = (options: typeof STRICT | typeof QUERY) => lazy(() => ajvCompiler()({}, { customOptions: { ...options, ...OWN_SCHEMAS } }) as FastifySchemaCompiler<FastifySchema>)
+  const validators = validatorsWith(STRICT)
+  const queryValidators = validatorsWith(QUERY)
   const serializers = lazy(() => SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown>) // its types demand an httpStatus that Fastify may leave out
 
   scope.setValidatorCompiler(route => {
-    const validator = lazy(() => validators()(route))
+    const validator = lazy(() => (route.httpPart === 'querystring' ? queryValidators : validators)()(route))
     return Object.defineProperty((body: unknown) => validator()(body), 'errors', { get: () => validator().errors })
   })
   scope.setSerializerCompiler(route => {

@@ -16,6 +16,7 @@ import { type Audit } from './audit.js'
 import { bearerToken } from './bearer.js'
 import { type Delivery } from './delivery.js'
 import { toDevice, type Device } from './device.js'
+import { positionOf, type DeviceListOptions } from './device-list.js'
 import { toGrant, type Grant } from './grant.js'
 
 /**
@@ -42,8 +43,11 @@ export interface RequestAuth {
   refresh (): Promise<Grant>
   /** Ends the session of the refresh token, else that of the access token; clears the cookie. */
   logout (): Promise<void>
-  /** The caller's sessions, oldest first. Needs an authenticated request, as the two below do. */
-  sessions (): Promise<Device[]>
+  /**
+   * The caller's sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs an
+   * authenticated request, as the two below do.
+   */
+  sessions (part?: DeviceListOptions): Promise<Device[]>
   /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN if it is not theirs. */
   revokeSession (id: string): Promise<void>
   /** Ends all of the caller's sessions but this one. Resolves to how many. */
@@ -207,10 +211,10 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     await this.#refusing(() => this.#logout())
   }
 
-  async sessions (): Promise<Device[]> {
+  async sessions ({ limit, after }: DeviceListOptions = {}): Promise<Device[]> {
     return await this.#refusing(async () => {
       const asking = this.#authenticated()
-      const sessions = await this.#plugin.sessions.list(asking.sub, this)
+      const sessions = await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })
       return sessions.map(session => toDevice(session, asking))
     })
   }

@@ -27,8 +27,8 @@ function refusal (status: number, codes: readonly AuthErrorCode[]): JsonSchema {
   return others === undefined ? errorSchema(meanings, codes) : errorSchema(`${others['description']}\n${meanings}`)
 }
 
-/** Open to more properties: a host's own error handler may shape the body its own way. */
-function errorSchema (description: string, codes?: readonly AuthErrorCode[]): JsonSchema {
+/** The schema of an error. Open to more properties: a host's own error handler may shape the body its own way. */
+export function errorSchema (description: string, codes?: readonly AuthErrorCode[]): JsonSchema {
   return {
     type: 'object',
     description,

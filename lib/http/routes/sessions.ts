@@ -1,7 +1,9 @@
 import { type FastifyInstance } from 'fastify'
+import { LIST_LIMIT } from '../../core/session-list.js'
 import { emptyBodySchema } from '../bodies.js'
 import { deviceSchema } from '../device.js'
-import { noContent, refusals, refusedByFastify } from '../responses.js'
+import { cursorOf, deviceListSchema, deviceOf, type DeviceListQuery } from '../device-list.js'
+import { errorSchema, noContent, refusals, refusedByFastify } from '../responses.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -15,8 +17,14 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
     summary: 'The sessions of the caller, oldest first',
     tags: TAGS,
     security,
+    querystring: deviceListSchema,
     response: {
-      200: { type: 'array', items: deviceSchema },
+      200: {
+        type: 'array',
+        items: deviceSchema,
+        headers: { Link: { type: 'string', description: 'Where the list goes on (RFC 8288, rel="next"); only if it does.' } }
+      },
+      400: errorSchema('A parameter is not as described; the message names it.'),
       500: refusedByFastify[500],
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
     }
@@ -47,7 +55,16 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
     }
   }
 
-  scope.get(url, { schema: listSchema, onRequest: authenticate }, async request => await authOf(request).sessions())
+  scope.get<{ Querystring: DeviceListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
+    const { limit = LIST_LIMIT, after } = request.query
+    // One more than asked for shows whether the list goes on.
+    const devices = await authOf(request).sessions({ limit: limit + 1, after: deviceOf(after) })
+    const part = devices.slice(0, limit)
+    const last = part.at(-1)
+    // Relative to the URL that was asked for, whatever a proxy made of it.
+    if (last !== undefined && devices.length > limit) reply.header('link', `<?limit=${limit}&after=${cursorOf(last)}>; rel="next"`)
+    return part
+  })
 
   scope.delete<{ Params: { id: string } }>(`${url}/:id`, { schema: revokeSchema, onRequest: authenticate }, async (request, reply) => {
     await authOf(request).revokeSession(request.params.id)
