@@ -64,6 +64,7 @@ t.test('a session over a Unix socket has no address', async t => {
   t.teardown(() => rm(folder, { recursive: true }))
   const socketPath = join(folder, 's')
   await app.listen({ path: socketPath })
+  wait('1s')
   const send = (options: RequestOptions, body?: object): Promise<unknown> => new Promise((resolve, reject) => {
     request({ socketPath, agent: false, ...options }, answer => resolve(json(answer))).on('error', reject).end(body && JSON.stringify(body))
   })

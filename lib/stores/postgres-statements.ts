@@ -187,16 +187,21 @@ export function statementsOn (table: string) {
       ) AS "unique", quote_ident(current_user) AS role,
         ${GRANTED.map(right => `${right === 'DELETE' ? `has_table_privilege(attrelid, '${right}')` : `has_column_privilege(attrelid, attnum, '${right}')`} AS "${right}"`).join(', ')}
       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    createIndexes: `DO $$ DECLARE bare name; BEGIN
-      ${lock};
-      IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('${name}') AND pg_get_indexdef(indexrelid) LIKE '%${LIST_INDEX}') THEN
-        CREATE INDEX ON ${name} ${LIST_INDEX};
-      END IF;
-      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname = 'expires_at'
-        AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
-      LOOP
-        EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
-      END LOOP;
-    END $$`
+    createIndexes: createIndexesOn(name, lock)
   }
+}
+
+/** Makes the indexes that a table lacks. */
+function createIndexesOn (name: string, lock: string): string {
+  return `DO $$ DECLARE bare name; BEGIN
+    ${lock};
+    IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('${name}') AND pg_get_indexdef(indexrelid) LIKE '%${LIST_INDEX}') THEN
+      CREATE INDEX ON ${name} ${LIST_INDEX};
+    END IF;
+    FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname = 'expires_at'
+      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
+    LOOP
+      EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
+    END LOOP;
+  END $$`
 }
