@@ -59,7 +59,7 @@ t.test('of the session that asks the list says when its access token was issued,
 })
 
 t.test('a session over a Unix socket has no address', async t => {
-  const { app, ada } = await loggedIn(t)
+  const { app, ada, wait } = await loggedIn(t)
   const folder = await mkdtemp(join(tmpdir(), 'socket-')) // the path of a socket is at most 107 bytes long
   t.teardown(() => rm(folder, { recursive: true }))
   const socketPath = join(folder, 's')
