@@ -162,8 +162,9 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   /** The user whom `from` gave, if the password is theirs and they may log in. */
   async function proven (user: User | null, from: string, password: unknown, context: RequestContext): Promise<Proven> {
-    // Read before the wait: the app may change its object meanwhile.
-    const passwordHash = user === null ? null : user.passwordHash
+    // Read before the wait: the app may change its object meanwhile. That of a disabled user is not verified, since a right
+    // password takes less time than a wrong one.
+    const passwordHash = user === null || user.disabled ? null : user.passwordHash
     // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
     const matches = await passwords.verify(passwordHash, password, context)
 

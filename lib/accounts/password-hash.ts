@@ -60,8 +60,8 @@ export function withKeyId (encoded: string, keyId: string): string {
 }
 
 /** A hash that no password has and that costs as much to verify as a real one of these parameters. */
-export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParameters): string {
-  return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
+export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParameters, type: StoredHash['type'] = 'argon2id'): string {
+  return `$${type}$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
 }
 
 function readParameters (pairs: readonly string[]): { m?: number, t?: number, p?: number } {

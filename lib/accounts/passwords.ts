@@ -1,7 +1,8 @@
 import { networkOf, readAddress } from '../core/address.js'
 import { startDeadline, type Timeouts } from '../core/deadline.js'
 import { loadArgon2, type Argon2 } from './argon2.js'
-import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters } from './password-hash.js'
+import { createHashKinds } from './hash-kinds.js'
+import { needsRehash, parsePasswordHash, withKeyId, type HashingParameters, type StoredHash } from './password-hash.js'
 import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './password-policy.js'
 import { busy, createPasswordQueue, type PasswordQueueOptions } from './password-queue.js'
 import { createPepper, type PepperOptions } from './pepper.js'
@@ -15,7 +16,7 @@ export interface Passwords {
   hash (password: unknown, from?: WorkSource): Promise<string>
   /**
    * Whether the hash is this password's; false for any hash or password that cannot be one, and for null. Every false
-   * costs at least one argon2 computation, so that its time does not tell why. Throws FST_AUTH_BUSY, and
+   * costs one verification of each kind of hash that is known to be stored, so that its time does not tell why. Throws FST_AUTH_BUSY, and
    * FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
    */
   verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean>
@@ -62,7 +63,9 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   const parameters = { memoryCost, timeCost, parallelism }
   const pepper = createPepper(options.pepper ?? { current: null, keys: {} })
   const queue = createPasswordQueue(options.queue)
-  const decoy = { encoded: decoyHash(parameters), secret: pepper.current }
+  const kinds = createHashKinds(parameters)
+  /** A hash that `verifyLegacy` has answered about. */
+  let legacyExample: string | null = null
 
   return {
     async hash (password, from) {
@@ -75,11 +78,12 @@ export function createPasswords (options: PasswordsOptions): Passwords {
       const { text } = readPassword(password)
       const stored = text === null ? null : readHash(passwordHash)
       return await queue.run(clientOf(from), async () => {
+        if (stored !== null && text !== null && await matches(stored, text)) return true
         // As it was typed, since the other system did not bring it into NFC; where `text` is a string, so is it.
-        if (stored === null && text !== null && await verifiesElsewhere(passwordHash, password as string)) return true
-        const { encoded, secret } = stored ?? decoy
-        const matches = await compute(argon2 => argon2.verify(encoded, text ?? '', { secret }))
-        return matches && stored !== null
+        const typed = text === null ? null : password as string
+        if (typed !== null && await verifiesElsewhere(stored === null ? passwordHash : null, typed)) return true
+        for (const encoded of kinds.decoysBeside(stored)) await compute(argon2 => argon2.verify(encoded, text ?? '', { secret: pepper.current }))
+        return false
       })
     },
 
@@ -95,16 +99,25 @@ export function createPasswords (options: PasswordsOptions): Passwords {
     canVerify: passwordHash => verifyLegacy !== undefined || readHash(passwordHash) !== null
   }
 
-  /** A hash of our own kind with the pepper that is in it; null for any other. */
-  function readHash (passwordHash: string | null): { encoded: string, secret: Buffer } | null {
+  /** A hash of our own kind whose pepper is known; null for any other. */
+  function readHash (passwordHash: string | null): StoredHash | null {
     const stored = parsePasswordHash(passwordHash)
-    const secret = stored === null ? undefined : pepper.keyOf(stored.keyId)
-    return stored === null || secret === undefined ? null : { encoded: stored.encoded, secret }
+    return stored === null || pepper.keyOf(stored.keyId) === undefined ? null : stored
   }
 
+  async function matches (stored: StoredHash, text: string): Promise<boolean> {
+    kinds.add(stored)
+    const secret = pepper.keyOf(stored.keyId) as Buffer // `readHash` has seen it
+    return await compute(argon2 => argon2.verify(stored.encoded, text, { secret }))
+  }
+
+  /** Whether a hash of the other system is this password's. Who has none costs the verification of somebody else's. */
   async function verifiesElsewhere (passwordHash: string | null, password: string): Promise<boolean> {
-    if (verifyLegacy === undefined || !passwordHash) return false
-    return await startDeadline(timeouts)(() => verifyLegacy(passwordHash, password)) === true
+    const known = passwordHash || legacyExample
+    if (verifyLegacy === undefined || !known) return false
+    const answer = await startDeadline(timeouts)(() => verifyLegacy(known, password))
+    legacyExample ??= known
+    return answer === true && known === passwordHash
   }
 
   async function compute<T> (work: (argon2: Argon2) => Promise<T>): Promise<T> {

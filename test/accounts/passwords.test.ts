@@ -89,6 +89,32 @@ t.test('every verification costs one of the current parameters, whatever is wron
   t.equal(work.hashes, 1, 'and no other work')
 })
 
+t.test('user enumeration: after the cost was raised every failure costs one verification of each kind', async t => {
+  const { passwords, work } = fastPasswords({ memoryCost: 2048 })
+  const today = await passwords.hash('correct horse')
+  const [old, older] = [await argon2.hash('correct horse', COST), await argon2.hash('correct horse', { ...COST, type: argon2.argon2i, timeCost: 3 })]
+  for (const hash of [old, older]) t.equal(await passwords.verify(hash, 'correct horse'), true)
+
+  const costs = []
+  for (const hash of [null, 'x', today, old, older]) {
+    work.verified.length = 0
+    t.equal(await passwords.verify(hash, 'wrong password'), false)
+    costs.push(work.verified.map(encoded => encoded.replace(/\$[^$]+\$[^$]+$/, '')).sort().join(' '))
+  }
+  t.strictSame(new Set(costs), new Set(['$argon2i$v=19$m=1024,t=3,p=1 $argon2id$v=19$m=1024,t=2,p=1 $argon2id$v=19$m=2048,t=2,p=1']))
+})
+
+t.test('denial of service: a hash that somebody wrote into the table slows down no other login', async t => {
+  const { passwords, work } = fastPasswords({}, { verify: async () => false })
+  const hash = await passwords.hash('correct horse')
+  for (const expensive of ['m=1048576,t=16', 'm=8192,t=2']) {
+    t.equal(await passwords.verify(hash.replace('m=1024,t=2', expensive), 'correct horse'), false)
+    work.verified.length = 0
+    await passwords.verify(null, 'correct horse')
+    t.equal(work.verified.length, 1, expensive)
+  }
+})
+
 t.test('a decoy that argon2 should call a match is still none', async t => {
   const { passwords } = fastPasswords({}, { verify: async () => true })
   t.equal(await passwords.verify(null, 'correct horse'), false)
@@ -191,6 +217,20 @@ t.test('a hash that another system made', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     t.equal(await passwords.verify(BCRYPT, 'wrong password'), false)
     t.equal(work.verified.length, 1)
+  })
+
+  t.test('user enumeration: once one was seen, who has none costs a verification of it too', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    const hash = await passwords.hash('correct horse')
+    await passwords.verify(BCRYPT, 'wrong password')
+    for (const other of [null, '', hash, BCRYPT]) {
+      asked.length = work.verified.length = 0
+      t.equal(await passwords.verify(other, 'wrong password'), false)
+      t.strictSame(asked, [[BCRYPT, 'wrong password']])
+      t.equal(work.verified.length, 1)
+    }
+    t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password opens nothing else')
+    t.equal(await passwords.verify(hash, 'cafe\u0301 au lait'), false)
   })
 
   t.test('is not asked about where there is none, nor about what can never be a password', async t => {
