@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { whenAborted } from './link.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
+import { ANSWER_WITHIN_MS, anyOf, byHashOrText, DEFAULT_USER, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
 
 interface Connection extends NodeJS.EventEmitter {
   readonly status: string
@@ -11,7 +11,13 @@ interface Connection extends NodeJS.EventEmitter {
 
 /** What the store needs of a `Redis` of the package ioredis. */
 export interface Ioredis extends Connection {
-  readonly options: { readonly enableOfflineQueue?: unknown, readonly maxRetriesPerRequest?: unknown }
+  readonly options: {
+    readonly enableOfflineQueue?: unknown
+    readonly maxRetriesPerRequest?: unknown
+    readonly keyPrefix?: string | undefined
+    readonly db?: number | undefined
+    readonly username?: string | null | undefined
+  }
   info (section: string): Promise<unknown>
   duplicate (options: object): NodeJS.EventEmitter & {
     connect (): Promise<unknown>
@@ -25,6 +31,7 @@ export interface Ioredis extends Connection {
 export interface IoredisCluster extends Connection {
   readonly options: {
     readonly enableOfflineQueue?: unknown
+    readonly keyPrefix?: string | undefined
     readonly clusterNodeRetryStrategy?: unknown
     readonly redisOptions?: { readonly maxRetriesPerRequest?: unknown } | undefined
   }
@@ -42,6 +49,10 @@ export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommand
   else refuseLate(client)
 
   return {
+    keyPrefix: client.options.keyPrefix ?? '',
+    database: 'db' in client.options ? Number(client.options.db) : 0,
+    user: async () => anyOf(nodes()).options.username ?? DEFAULT_USER,
+
     async run (script, key, ...values) {
       const keyAndValues = [key, ...values.map(String)]
       return await byHashOrText(script, sha => client.evalsha(sha, 1, ...keyAndValues), text => client.eval(text, 1, ...keyAndValues))

@@ -1,5 +1,5 @@
 import { whenAborted } from './link.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
+import { ANSWER_WITHIN_MS, anyOf, byHashOrText, DEFAULT_USER, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './redis-commands.js'
 
 interface Connection {
   readonly isReady: boolean
@@ -9,7 +9,7 @@ interface Connection {
 
 /** What the store needs of a client of the package redis. */
 export interface NodeRedis extends Connection {
-  readonly options: { readonly disableOfflineQueue?: unknown, readonly socket?: object | undefined }
+  readonly options: { readonly disableOfflineQueue?: unknown, readonly socket?: object | undefined, readonly database?: number | undefined, readonly username?: string | undefined }
   info (section: string): Promise<unknown>
   duplicate (options: object): NodeJS.EventEmitter & {
     connect (): Promise<unknown>
@@ -33,6 +33,10 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
   if ('options' in client) refuseLate(client)
 
   return {
+    keyPrefix: '',
+    database: 'options' in client ? client.options.database ?? 0 : 0,
+    user: async () => anyOf(await nodes()).options.username ?? DEFAULT_USER,
+
     async run (script, key, ...values) {
       const options = { keys: [key], arguments: values.map(String) }
       return await byHashOrText(script, sha => client.evalSha(sha, options), text => client.eval(text, options))

@@ -12,6 +12,20 @@ export interface RedisCommands {
   readonly memoryInfo: () => Promise<string[]>
   /** A connection of its own that hears a channel. */
   readonly listen: (channel: string, onMessage: (message: string) => void) => OpenLink
+  /** What the client itself puts in front of each key, but of no channel. */
+  readonly keyPrefix: string
+  /** The number of its database. */
+  readonly database: number
+  /** The name by which the server knows its user. */
+  readonly user: () => Promise<string>
+}
+
+/** The name of a user who gave none. */
+export const DEFAULT_USER = 'default'
+
+/** The channels of a server are the same in all its databases, so the name has what tells the client's keys from others. */
+export function channelOf ({ keyPrefix, database }: RedisCommands, name: string): string {
+  return `${keyPrefix}${name}${database === 0 ? '' : `:${database}`}`
 }
 
 /** On a connection that only listens an answer takes no longer than this, in milliseconds, or it is lost. */

@@ -3,6 +3,7 @@ import { parseDuration, systemClock, type Clock, type Duration, type EpochSecond
 import { commandsOf, type RedisClient } from './redis-client.js'
 import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REPLACE, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
 import { ownership } from './ownership.js'
+import { channelOf } from './redis-commands.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type RedisClient } from './redis-client.js'
@@ -10,8 +11,8 @@ export { type RedisClient } from './redis-client.js'
 /** How a Redis store is made. */
 export interface RedisStoreOptions {
   /**
-   * What its keys and its channel begin with, `'auth:'` by default. Apps that share a server need different ones, also
-   * where each has a database number or a `keyPrefix` of its own: a channel knows neither.
+   * What its keys and its channel begin with, `'auth:'` by default. Apps that share a server need different ones, unless
+   * the options of their clients give each a database number or a `keyPrefix` of its own, which the channel then has too.
    */
   readonly prefix?: string
   /** Tells the time of a revocation and how long a session has still to live; the system's clock by default. */
@@ -52,7 +53,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
       return await commands.run(...command)
     }
   }
-  const channel = `${prefix}revoked`
+  const channel = channelOf(commands, `${prefix}revoked`)
   const feed = revocationFeed()
   return {
     async open () {
@@ -112,12 +113,12 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
     },
 
     async now () {
-      return Number(await redis.run(TIME, channel))
+      return Number(await redis.run(TIME, markerKey))
     },
 
     subscribe: feed.over({
       open: onMessage => redis.listen(channel, onMessage),
-      send: message => redis.run(TELL, channel, channel, message),
+      send: message => redis.run(TELL, markerKey, channel, message),
       onSilence: warnOfSilence
     })
   }

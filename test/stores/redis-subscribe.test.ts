@@ -1,18 +1,23 @@
-import { type Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
 import t, { type Test } from 'tap'
 import { redisStore, type RedisClient } from '../../lib/stores/redis.js'
 import { commandsOf } from '../../lib/stores/redis-client.js'
+import { channelOf } from '../../lib/stores/redis-commands.js'
 import { type Revocation } from '../../lib/stores/revocation-feed.js'
 import { fakeClock, START } from '../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../support/redis.js'
 import { newSession } from '../support/session.js'
 import { told } from '../support/told.js'
 
-const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient>> = {
-  ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),
-  'ioredis with the older protocol and a prefix of its own': (t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }),
-  'node-redis': (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis),
-  'node-redis with the older protocol': (t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 })
+type Connect = (t: Test, server: RedisServer) => Promise<RedisClient>
+
+/** With what the client's options put before the name of a channel. */
+const clients: Record<string, readonly [Connect, string]> = {
+  ioredis: [(t, { ioredis }) => ioredisOn(t, ioredis), ''],
+  'ioredis with the older protocol and a prefix of its own': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }), 'app:'],
+  'node-redis': [(t, { nodeRedis }) => nodeRedisOn(t, nodeRedis), ''],
+  'node-redis with the older protocol': [(t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 }), '']
 }
 
 /** Subscribes a new store on a client, with what it is told. */
@@ -25,7 +30,7 @@ function listening (t: Test, client: RedisClient, prefix = 'auth:') {
   return { store, revocations, connections, stop }
 }
 
-for (const [name, connect] of Object.entries(clients)) {
+for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
   t.test(`with ${name}`, async t => {
     const server = await ownRedisServer(t)
     if (server === null) return
@@ -88,7 +93,7 @@ for (const [name, connect] of Object.entries(clients)) {
     t.test('a subscription that was stopped leaves no connection', async t => {
       const { connections, stop } = listening(t, await connect(t, server), 'stopped:')
       t.equal(await connections.next(), true)
-      t.same(await admin.pubsub('CHANNELS', '*stopped:revoked'), ['stopped:revoked'])
+      t.same(await admin.pubsub('CHANNELS', '*stopped:revoked'), [`${keyPrefix}stopped:revoked`])
       await stop()
       let channels: unknown[] = [0]
       while (channels.length > 0) channels = await admin.pubsub('CHANNELS', '*stopped:revoked')
@@ -100,7 +105,7 @@ for (const [name, connect] of Object.entries(clients)) {
       for (const { connections } of [one, two]) t.equal(await connections.next(), true)
       await one.store.revokeAll('ada', 'logout')
       await two.store.revokeAll('bob', 'logout')
-      await admin.publish('two:revoked', 'hello')
+      await admin.publish(`${keyPrefix}two:revoked`, 'hello')
       await one.store.revokeAll('eve', 'logout')
       t.match(await one.revocations.next(), { subject: 'ada' })
       t.match(await one.revocations.next(), { subject: 'eve' })
@@ -118,6 +123,51 @@ for (const [name, connect] of Object.entries(clients)) {
     })
   })
 }
+
+t.test('apps with the same prefix do not receive each other’s revocations', async t => {
+  const server = await ownRedisServer(t)
+  if (server === null) return
+  /** Each app has two instances, one with each package where both can. */
+  const apps: Record<string, readonly [Connect, Connect]> = {
+    'in the first database': [(t, { ioredis }) => ioredisOn(t, ioredis), (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis)],
+    'in another database': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1 }), (t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, database: 1 })],
+    'with a keyPrefix': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, keyPrefix: 'app:' }), (t, { ioredis }) => ioredisOn(t, { ...ioredis, keyPrefix: 'app:' })],
+    'with both': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1, keyPrefix: 'app:' }), (t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1, keyPrefix: 'app:' })]
+  }
+  const instances = await Promise.all(Object.entries(apps).map(async ([name, [one, other]]) => (
+    { name, here: listening(t, await one(t, server)), there: listening(t, await other(t, server)) }
+  )))
+  for (const { here, there } of instances) {
+    t.equal(await here.connections.next(), true)
+    t.equal(await there.connections.next(), true)
+  }
+
+  // Messages of a channel keep their order, so what an app received from another one would be between its own two.
+  for (const { name, here } of instances) await here.store.revokeAll(name, 'logout')
+  for (const { here } of instances) await here.store.revokeAll('last', 'logout')
+  for (const { name, here, there } of instances) {
+    for (const { revocations } of [here, there]) {
+      t.match(await revocations.next(), { subject: name }, name)
+      t.match(await revocations.next(), { subject: 'last' }, name)
+    }
+  }
+})
+
+t.test('the channel has the database and the key prefix that a client’s options name', async t => {
+  const ioredis = { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true }
+  const nodes = [{ host: '127.0.0.1' }]
+  const channels: ReadonlyArray<readonly [RedisClient, string]> = [
+    [new Redis(ioredis), 'auth:revoked'],
+    [new Redis('redis://127.0.0.1/3', ioredis), 'auth:revoked:3'],
+    [new Redis('redis://127.0.0.1/0', { ...ioredis, keyPrefix: 'app:' }), 'app:auth:revoked'],
+    [new Cluster(nodes, { ...ioredis, keyPrefix: 'app:' }), 'app:auth:revoked'],
+    [new Cluster(nodes, { ...ioredis, redisOptions: { keyPrefix: 'app:' } }), 'app:auth:revoked'],
+    [createClient({ disableOfflineQueue: true }), 'auth:revoked'],
+    [createClient({ url: 'redis://127.0.0.1/3', disableOfflineQueue: true }), 'auth:revoked:3'],
+    [createCluster({ rootNodes: [] }), 'auth:revoked']
+  ]
+  for (const [client, channel] of channels) t.equal(channelOf(commandsOf(client), 'auth:revoked'), channel)
+})
 
 t.test('all servers of a cluster tell each other', async t => {
   const cluster = await redisCluster(t)
