@@ -122,3 +122,32 @@ export const FORGET = script(`
 for _, id in ipairs(ARGV) do redis.call('ZREM', KEYS[1], id) end
 return 1
 `)
+
+/**
+ * Key without a value; channel. The commands that the user may not run, each with the error. None of them writes, and
+ * receivers drop the empty message. Redis 6 cannot ask for SUBSCRIBE without running it, which no script may.
+ */
+export const RIGHTS: RedisScript = {
+  text: `
+local refused = {}
+local function try(name, ...)
+  local reply = redis.pcall(name, ...)
+  if type(reply) == 'table' and reply.err then table.insert(refused, name .. ' ' .. reply.err) end
+end
+try('get', KEYS[1])
+try('set', KEYS[1], '', 'XX')
+try('zadd', KEYS[1], 'XX', 0, '')
+try('zrange', KEYS[1], 0, -1)
+try('zrank', KEYS[1], '')
+try('zrem', KEYS[1], '')
+try('pttl', KEYS[1])
+try('pexpire', KEYS[1], 1)
+try('publish', ARGV[1], '')
+if redis.acl_check_cmd and not redis.acl_check_cmd('subscribe', ARGV[1]) and redis.acl_check_cmd('publish', ARGV[1]) then
+  table.insert(refused, 'subscribe NOPERM')
+end
+return refused
+`,
+  // No server has a script of this hash, so that the user needs both EVALSHA and EVAL.
+  sha: '0'.repeat(40)
+}

@@ -4,6 +4,7 @@ import { commandsOf, type RedisClient } from './redis-client.js'
 import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REPLACE, REVOKE, sessionOf, TELL, textOf, TIME } from './redis-scripts.js'
 import { ownership } from './ownership.js'
 import { channelOf } from './redis-commands.js'
+import { assertRights } from './redis-rights.js'
 import { revocationFeed } from './revocation-feed.js'
 
 export { type RedisClient } from './redis-client.js'
@@ -27,7 +28,8 @@ export interface RedisStoreOptions {
  * Each step of a session is one script on one key, so it is atomic, takes one round trip and runs on a cluster. Keys
  * expire by themselves. A server that fails over may lose what it acknowledged in its last moments. The client stays
  * yours: listen to its `'error'` event, and close it. A TypeError for one that could run a command long after it was
- * given up. `open` warns of a server that may drop sessions when its memory is full.
+ * given up. `open` rejects with one where the server's user lacks rights, which has the ACL rules that are missing, and
+ * warns of a server that may drop sessions when its memory is full.
  */
 export function redisStore (client: RedisClient, { prefix = 'auth:', clock = systemClock, retainFor = '1h' }: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
   if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to what its keys are to begin with, such as 'auth:'`)
@@ -58,6 +60,7 @@ export function redisStore (client: RedisClient, { prefix = 'auth:', clock = sys
   return {
     async open () {
       await redis.untilReady()
+      await assertRights(commands, prefix, channel)
       const answers = await redis.memoryInfo()
       const [evicting] = answers.flatMap(evictingPolicy)
       if (evicting !== undefined) warnOfEviction(evicting)

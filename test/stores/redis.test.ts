@@ -319,28 +319,110 @@ t.test('on a server', async t => {
     await admin.config('SET', 'maxmemory-policy', 'noeviction')
   })
 
+  const asUser = async (t: Test, username: string) => [
+    await ioredisOn(t, { ...server.ioredis, username, password: 'any', enableReadyCheck: false }),
+    await nodeRedisOn(t, { ...server.nodeRedis, username, password: 'any' })
+  ]
+  const setUser = async (name: string, rules: string) => {
+    await admin.call('ACL', ['DELUSER', name])
+    await admin.call('ACL', ['SETUSER', name, 'on', 'nopass', ...rules.split(' ')])
+  }
+
+  async function isEnough (t: Test, client: RedisClient, prefix = 'auth:'): Promise<void> {
+    const store = redisStore(client, { clock: clock.now, prefix })
+    await store.open()
+    await store.claim({ name: 'shop', keyIds: ['a'] })
+    const up = await new Promise(resolve => t.teardown(store.subscribe(() => {}, resolve)))
+    t.equal(up, true)
+    const session = newSession()
+    await store.create(session)
+    await store.advance(session.id, 0, ROTATION)
+    await store.revoke(session.id, 'logout')
+    await store.create(newSession())
+    t.equal((await store.list('ada')).length, 1)
+    t.equal(await store.revokeAll('ada', 'logout'), 1)
+  }
+
+  const FEW_RIGHTS = '~auth:* &auth:revoked +@connection +eval +evalsha +get +set +zadd +zrange +zrank +zrem +pttl +pexpire +publish +subscribe'
+
   t.test('a user with few rights is enough', async t => {
     const warnings = warningsIn(t)
-    const rights = '~auth:* &auth:revoked +@connection +eval +evalsha +get +set +zadd +zrange +zrank +zrem +pttl +pexpire +publish +subscribe'
-    await admin.call('ACL', ['SETUSER', 'app', 'on', 'nopass', ...rights.split(' ')])
-    for (const app of [
-      await ioredisOn(t, { ...server.ioredis, username: 'app', password: 'any', enableReadyCheck: false }),
-      await nodeRedisOn(t, { ...server.nodeRedis, username: 'app', password: 'any' })
-    ]) {
-      const store = redisStore(app, { clock: clock.now })
-      await store.open()
-      const up = await new Promise(resolve => t.teardown(store.subscribe(() => {}, resolve)))
-      t.equal(up, true)
-      const session = newSession()
-      await store.create(session)
-      await store.advance(session.id, 0, ROTATION)
-      await store.revoke(session.id, 'logout')
-      await store.create(newSession())
-      t.equal((await store.list('ada')).length, 1)
-      t.equal(await store.revokeAll('ada', 'logout'), 1)
-    }
+    await setUser('app', FEW_RIGHTS)
+    for (const app of await asUser(t, 'app')) await isEnough(t, app)
     t.same(warnings, [])
   })
+
+  t.test('a user without a right stops the start, with the command that grants it and no more', async t => {
+    const lacking: Array<readonly [rights: string, granted: string]> = [
+      ...['get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'subscribe'].map(command => [`~* &* +@all -${command}`, `+${command}`] as const),
+      ['~* &* +@all -@sortedset', '+zadd +zrange +zrank +zrem'],
+      ['~* &* +@all -info -publish', '+publish; &auth:revoked'],
+      ['~* &other +@all', '&auth:revoked'],
+      ['~auth:* %R~other:* &* +@all -get', '+get']
+    ]
+    for (const [rights, granted] of lacking) {
+      await setUser('lacking', rights)
+      for (const client of await asUser(t, 'lacking')) {
+        const error = await t.rejects(redisStore(client).open(), { name: 'TypeError' }, rights) as Error
+        const commands = granted.split('; ').map(rule => `ACL SETUSER lacking ${rule}`).join('; ')
+        t.match(error.message, `a user who may, run: ${commands}. Redis`, rights)
+      }
+    }
+  })
+
+  t.test('and what it says is enough, whichever rights were there', async t => {
+    const own = '+@connection'
+    for (const rights of [own, `${own} ~*`, `${own} &*`, '+@all', '~* +@all -evalsha', '~* &* +@all -eval', '~other:* &* +@all', '%R~* &* +@all', '~* &* +@all -@write -publish']) {
+      for (const nth of [0, 1]) {
+        await setUser('told', rights)
+        const client = (await asUser(t, 'told'))[nth] as RedisClient // there are two
+        await granting(t, redisStore(client))
+        await isEnough(t, client)
+      }
+    }
+  })
+
+  t.test('a pattern that is granted matches the store’s own keys and channel only', async t => {
+    await setUser('app', '+@connection')
+    const options = { ...server.ioredis, username: 'app', password: 'any', enableReadyCheck: false }
+    const client = await ioredisOn(t, { ...options, keyPrefix: 'a?[1]*:', db: 0 })
+    await granting(t, redisStore(client))
+    await isEnough(t, client)
+    const plain = await ioredisOn(t, options)
+    await t.rejects(plain.get('a?[1]*:other'), { message: /key/ })
+    await t.rejects(plain.get('ab1cc:auth:s:a'), { message: /key/ })
+    await t.rejects(plain.publish('ab1cc:auth:revoked', ''), { message: /channel/ })
+  })
+
+  t.test('a user without a name is the one that Redis calls default', async t => {
+    for (const client of [await ioredisOn(t, server.ioredis), await nodeRedisOn(t, server.nodeRedis)]) {
+      await admin.call('ACL', 'SETUSER', 'default', '-zadd')
+      await granting(t, redisStore(client))
+      await t.resolves(redisStore(client).open())
+    }
+  })
+
+  t.test('an error that is about no right is the error of the start', async t => {
+    const broken = hooked(client, async (_sha, key) => {
+      if (key === 'rights') throw new Error('not this time')
+    })
+    await t.rejects(redisStore(broken, { prefix: '' }).open(), { name: 'Error', message: 'not this time' })
+  })
+
+  t.test('the check writes nothing', async t => {
+    await newStore().open()
+    t.equal(await admin.dbsize(), 0)
+  })
+
+  /** Runs the commands of the error of a start, as whoever looks after the server would. */
+  async function granting (t: Test, store: { open (): Promise<void> }): Promise<void> {
+    const error = await t.rejects(store.open(), { name: 'TypeError' }) as Error
+    const commands = /run: (.*?)\. Redis/.exec(error.message)?.[1]?.split('; ') ?? []
+    for (const command of commands) {
+      const [name = '', ...rest] = command.split(' ')
+      await admin.call(name, rest).catch(({ message }: Error) => t.match(message, /does not have any effect/))
+    }
+  }
 
   t.test('a user who may not ask for the time has it refused', async t => {
     await admin.call('ACL', ['SETUSER', 'timeless', 'on', 'nopass', '~*', '&*', '+@all', '-time'])
