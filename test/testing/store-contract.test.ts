@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { type SessionStore } from '../../lib/core/session.js'
+import { type Session, type SessionStore } from '../../lib/core/session.js'
 import { type Clock } from '../../lib/core/time.js'
 import { memoryStore, type MemoryStoreOptions } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
@@ -21,6 +23,20 @@ function soundStore (options?: MemoryStoreOptions) {
 
 const names = storeContract(soundStore()).map(({ name }) => name)
 const soon = async (): Promise<void> => await new Promise(resolve => { setImmediate(resolve) })
+
+/** A store that takes subjects for the same whose `key` is: it finds what was created first under one. */
+function withSubjects ({ create, revokeAll, list }: Store, key: (subject: string) => string): Partial<SessionStore> {
+  const known = new Map<string, string>()
+  const same = (subject: string): string => known.get(key(subject)) ?? subject
+  return {
+    async create (session) {
+      if (!known.has(key(session.subject))) known.set(key(session.subject), session.subject)
+      await create(session)
+    },
+    revokeAll: (subject, ...rest) => revokeAll(same(subject), ...rest),
+    list: (subject, part) => list(same(subject), part)
+  }
+}
 
 /** Each is a mistake that a store of somebody's own may well make. */
 const flaws: Record<string, Flaw> = {
@@ -138,7 +154,16 @@ const flaws: Record<string, Flaw> = {
   },
   'dates an end by a clock of its own': {
     breaks: 'an end is dated in whole seconds by the clock of the store',
-    by: () => memoryStore()
+    by: () => memoryStore({ clock: () => 1000 })
+  },
+  'dates an end by when it was asked about': {
+    breaks: 'an end is dated in whole seconds by the clock of the store',
+    by: ({ get }) => ({
+      async get (id) {
+        const session = await get(id)
+        return session?.revokedAt == null ? session : { ...session, revokedAt: Math.floor(Date.now() / 1000) + 1 }
+      }
+    })
   },
   'keeps the fraction of a second': {
     breaks: 'an end is dated in whole seconds by the clock of the store',
@@ -187,22 +212,84 @@ const flaws: Record<string, Flaw> = {
     breaks: 'revokeAll spares the one session that it is told to',
     by: ({ revokeAll }) => ({ revokeAll: (subject, reason) => revokeAll(subject, reason) })
   },
-  'takes subjects for the same that only look so': {
+  'compares subjects without regard to case, as MariaDB and MySQL do': {
+    breaks: 'subjects that differ in case only are different people',
+    by: sound => withSubjects(sound, subject => subject.toLowerCase())
+  },
+  'compares subjects without the spaces behind them, as MariaDB and MySQL do': {
+    breaks: 'subjects that differ in spaces only are different people',
+    by: sound => withSubjects(sound, subject => subject.replace(/ +$/, ''))
+  },
+  'compares ids without the spaces behind them, as MariaDB and MySQL do': {
+    breaks: 'an id with a space behind it, or in other letters, is another one',
+    by: ({ get, advance, revoke }) => ({
+      get: id => get(id.replace(/ +$/, '')),
+      advance: (id, ...rest) => advance(id.replace(/ +$/, ''), ...rest),
+      revoke: (id, reason) => revoke(id.replace(/ +$/, ''), reason)
+    })
+  },
+  'reads subjects as patterns': {
     breaks: 'subjects are the same only if every character is',
-    by: ({ revokeAll, list }) => ({
-      revokeAll: (subject, ...rest) => revokeAll(subject.normalize(), ...rest),
-      list: subject => list(subject.trim())
+    by: ({ list }) => ({ list: subject => list(subject.replace('%', '\u00eb')) })
+  },
+  'reads an advanced session back in a second query': {
+    breaks: 'an advance gives the session as it wrote it, whatever others write at the same time',
+    by: ({ advance, get }) => ({
+      async advance (id, from, change) {
+        if (await advance(id, from, change) === null) return null
+        await soon()
+        return await get(id)
+      }
+    })
+  },
+  'ends the oldest of all its rows, and takes them for all there are': {
+    breaks: 'revokeAll ends at least one with each call, until none is left',
+    by ({ create, revoke }) {
+      const rows: Session[] = []
+      return {
+        async create (session) {
+          await create(session)
+          rows.push(session)
+        },
+        async revokeAll (subject, reason, exceptId) {
+          const oldest = rows.filter(row => row.subject === subject && row.id !== exceptId).sort((one, other) => one.createdAt - other.createdAt).slice(0, 20)
+          const ended = await Promise.all(oldest.map(({ id }) => revoke(id, reason)))
+          return ended.filter(Boolean).length
+        }
+      }
+    }
+  },
+  'says of each call that it ended sessions': {
+    breaks: 'revokeAll ends at least one with each call, until none is left',
+    by: ({ revokeAll }) => ({ revokeAll: async (...all) => Math.max(1, await revokeAll(...all)) })
+  },
+  'goes on with a list at the next second': {
+    breaks: 'a list that comes in parts has each session once, by createdAt and then by id, and ends with a short part',
+    by: ({ list }) => ({ list: (subject, part) => list(subject, part?.after === undefined ? part : { ...part, after: { ...part.after, id: '~' } }) })
+  },
+  'begins a list anew for each part': {
+    breaks: 'a list that comes in parts has each session once, by createdAt and then by id, and ends with a short part',
+    by: ({ list }) => ({ list: (subject, part) => list(subject, part && { limit: part.limit }) })
+  },
+  'leaves out expired sessions once a part is full': {
+    breaks: 'a part of a list has room for sessions that are live',
+    by: ({ list }) => ({
+      async list (subject, part) {
+        if (part === undefined) return await list(subject)
+        const { liveAt = 0, ...rest } = part
+        return (await list(subject, rest)).filter(({ idleExpiresAt }) => idleExpiresAt > liveAt)
+      }
     })
   },
   'lists the newest first': {
     breaks: 'list gives the sessions of one subject that have not been revoked, oldest first',
-    by: ({ list }) => ({ list: async subject => (await list(subject)).reverse() })
+    by: ({ list }) => ({ list: async (...wanted) => (await list(...wanted)).reverse() })
   },
   'fails where a subject has no sessions': {
     breaks: 'a subject without sessions has an empty list',
     by: ({ list }) => ({
-      async list (subject) {
-        const sessions = await list(subject)
+      async list (...wanted) {
+        const sessions = await list(...wanted)
         return sessions.length > 0 ? sessions : await Promise.reject(new Error('not found'))
       }
     })
@@ -283,6 +370,25 @@ t.test('a store that tells its listeners late is as good', async t => {
       return { ...store, subscribe: (listener, onConnection) => store.subscribe(revocation => { setImmediate(listener, revocation) }, onConnection) }
     }), name)
   }
+})
+
+t.test('a store that takes no clock is as good, and so is one that knows nothing of parts and ends all at once', async t => {
+  for (const { name, run } of storeContract(soundStore())) {
+    await t.resolves(run(() => soundStore()), name)
+    await t.resolves(run(({ clock }) => {
+      const sound = soundStore({ clock })
+      return { ...sound, list: async subject => await sound.list(subject) }
+    }), name)
+  }
+})
+
+t.test('the sample of the README passes as it stands', async t => {
+  const [, sample = ''] = /```ts\n(import \{ test \} from 'node:test'\n[^]*?storeContract[^]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? []
+  const results: Array<Promise<void>> = []
+  const body = sample.replace(/^import .*\n/gm, '')
+  runInNewContext(body, { test: (_name: string, run: () => Promise<void>) => { results.push(run()) }, memoryStore, storeContract })
+  t.equal(results.length, storeContract(memoryStore()).length)
+  await t.resolves(Promise.all(results))
 })
 
 t.test('the rules are those that the store\'s methods call for', async t => {
