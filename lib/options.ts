@@ -154,6 +154,12 @@ export interface RefreshCookieOptions {
   } | undefined
   /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
   revocation?: 'refresh' | 'immediate' | undefined
+  /**
+   * With `revocation: 'immediate'`, what becomes of an access token while nobody can tell whether its session has ended:
+   * messages of ended sessions do not arrive, or the store does not answer in time. 'accept' lets it pass until it
+   * expires; 'refuse' asks the store each time, and answers 503 FST_AUTH_STORE_UNAVAILABLE where that cannot tell.
+   */
+  revocationUnknown?: 'accept' | 'refuse' | undefined
   sessions?: {
     /**
      * How many live sessions a user may have: 100 by default, where the store can list them. False: any number, so that
@@ -259,6 +265,7 @@ export const optionTable = group({
   passwords,
   rateLimit,
   revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
+  revocationUnknown: defaultTo('accept', oneOf('accept', 'refuse')),
   sessions: group({
     maxPerUser: optional(orFalse(integer(1, 10_000))),
     whenFull: defaultTo('endOldest', oneOf('endOldest', 'refuseLogin')),
@@ -333,6 +340,8 @@ function combinations (settings: Settings, setsCookie: boolean, production: bool
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
       'option "revocation" is \'immediate\', which needs a store that tells what other instances end (subscribe): use another store, or \'refresh\''],
+    [settings.revocationUnknown === 'refuse' && settings.revocation !== 'immediate',
+      'option "revocationUnknown" is \'refuse\', which does nothing while "revocation" is \'refresh\': make that \'immediate\', or leave this out'],
     [!cookie.secure && production,
       'option "cookie.secure" is false in production: serve the app over https and leave it true'],
     [!cookie.secure && cookie.sameSite === 'none',

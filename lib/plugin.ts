@@ -18,6 +18,8 @@ import { createRevocations, type Revocations } from './core/revocations.js'
 import { redacted } from './core/redacted.js'
 import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
+import { verifyAtOnce } from './core/verify-at-once.js'
+import { anonymity } from './http/anonymous.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie, demandCookieAtLogout } from './http/cookie.js'
@@ -92,7 +94,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       if (store.list !== undefined) return authenticateStrict
       throw new TypeError('app.authenticateStrict needs a store that keeps sessions: use another store, or app.authenticate')
     },
-    verifyAccessToken: verifyingTokens(token => sessions.authenticate(token), app),
+    verifyAccessToken: verifyingTokens(token => verifyAtOnce(token, sessions, revocations), app),
     reloadKeys: keys.reload,
     sessions: administration(sessions, app),
     passwords
@@ -111,6 +113,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       usernameField: settings.accounts.usernameField,
       urls: settings.routes,
       delivery: delivery.description,
+      isAnonymous: anonymity(delivery, settings.refreshToken.renewWithAccessToken),
       renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
       grantBody: createGrantBody(delivery.description.grant, settings.formatGrant),
       listable: store.list !== undefined,
@@ -157,9 +160,10 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
 }
 
 /** An entry matters as long as any access token lives that was signed before it, or while it was on its way. */
-function buildRevocations ({ clock, accessToken, refreshToken, timeouts }: Settings): Revocations {
+function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocationUnknown }: Settings): Revocations {
   return createRevocations({
     clock,
+    unknown: revocationUnknown,
     retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,
     skew: Math.max(accessToken.leeway, toleratedSkew(refreshToken.grace))
   })

@@ -73,6 +73,7 @@ t.test('everything has the default that the documents name', async t => {
       keyPrefix: undefined
     },
     revocation: 'refresh',
+    revocationUnknown: 'accept',
     sessions: { maxPerUser: 100, whenFull: 'endOldest', bindUserAgent: false },
     timeouts: { call: 2, request: 3 },
     formatGrant: undefined,
@@ -178,6 +179,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'rateLimit.redis': { takes: [], and: [{ eval () {} }, { del () {} }, { eval: true, del: true }] },
   'rateLimit.keyPrefix': { takes: WORDS },
   revocation: { takes: [], and: ['Immediate', 'never'] },
+  revocationUnknown: { takes: [], and: ['Refuse', 'deny', true] },
   'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
   'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
   formatGrant: { takes: ['function'] },

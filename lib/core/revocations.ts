@@ -19,6 +19,8 @@ export interface Revocations {
   connected (up: boolean): void
   /** Whether there were more revocations than fit: nobody is known to be live until the first of them no longer matter. */
   isFull (): boolean
+  /** Whether a session that the store cannot tell about now is refused: always where `unknown` is 'refuse', else while the set is full. */
+  refusesUnknown (): boolean
 }
 
 /** How revocations are kept. */
@@ -28,6 +30,8 @@ export interface RevocationsOptions {
   readonly retain: Seconds
   /** By how much clocks of instances may differ. */
   readonly skew: Seconds
+  /** With 'refuse' nobody is taken for live while the subscription is down: the store is asked each time. */
+  readonly unknown?: 'accept' | 'refuse' | undefined
   /** How many entries fit; none is ever dropped for another. */
   readonly capacity?: number | undefined
 }
@@ -48,7 +52,7 @@ const CAPACITY = 100_000
 const NEVER = -1
 
 /** Builds an empty set, with the subscription down: what ended before it came up is unknown. */
-export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }: RevocationsOptions): Revocations {
+export function createRevocations ({ clock, retain, skew, unknown = 'accept', capacity = CAPACITY }: RevocationsOptions): Revocations {
   // In order of insertion, and every entry matters equally long: those that no longer do are at the front.
   const sessions = new Map<string, EpochSeconds>()
   const subjects = new Map<string, SubjectEntry>()
@@ -57,11 +61,12 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
   let turn = 0
   let gap = { end: NEVER, turn: NEVER }
   let fullUntil: EpochSeconds = 0
+  let isUp = false
 
   return {
     judge ({ sid, sub, iat }) {
       if (sessions.has(sid)) return 'ended'
-      if (isFull()) return 'unknown'
+      if (isFull() || (!isUp && unknown === 'refuse')) return 'unknown'
       const all = subjects.get(sub)
       const isSpared = all?.exceptId === sid
       if (all !== undefined && !isSpared && iat < all.at - skew) return 'ended'
@@ -102,10 +107,13 @@ export function createRevocations ({ clock, retain, skew, capacity = CAPACITY }:
     },
 
     connected (up) {
+      isUp = up
       gap = up ? { end: now(), turn: ++turn } : { end: NEVER, turn: NEVER }
     },
 
-    isFull
+    isFull,
+
+    refusesUnknown: () => unknown === 'refuse' || isFull()
   }
 
   function now (): EpochSeconds {

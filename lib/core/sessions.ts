@@ -82,7 +82,7 @@ export interface Sessions {
   authenticate (token: string): AccessClaims
   /** Whether `authenticate` could tell that the session is live. If not, `confirm` asks the store. */
   isCertain (claims: AccessClaims): boolean
-  /** Throws FST_AUTH_SESSION_ENDED if the session has ended. A store that is away refuses nobody whom the set would know. */
+  /** Throws FST_AUTH_SESSION_ENDED if the session has ended. Where the store cannot answer, `Revocations.refusesUnknown` decides: FST_AUTH_STORE_UNAVAILABLE, or the session is taken for live. */
   confirm (claims: AccessClaims, context: RequestContext): Promise<void>
   /** Asks the store in any case. Throws FST_AUTH_SESSION_ENDED if the session has ended, FST_AUTH_STORE_UNAVAILABLE where nobody can tell. */
   confirmStrictly (claims: AccessClaims, context: RequestContext): Promise<void>
@@ -167,8 +167,8 @@ export function createSessions (options: SessionsOptions): Sessions {
         if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
       } catch (error) {
         const away = error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
-        // Open for one access lifetime at the most, unless revocations are known to be missing from the set.
-        if (!away || revocations?.isFull()) throw error
+        // Accepted for one access lifetime at the most.
+        if (!away || revocations?.refusesUnknown()) throw error
         context.emit({ type: 'store_unavailable' }) // nobody is refused, so nothing else would show it
       }
     },

@@ -141,12 +141,6 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return holder !== null && await this.#plugin.sessions.isHeldLive(holder, this)
   }
 
-  /** Whether the request holds nothing that a refresh could go by. */
-  get isAnonymous (): boolean {
-    const { delivery, renewWithAccessToken } = this.#plugin
-    return delivery.read(this.#request).length === 0 && !(renewWithAccessToken && bearerToken(this.#request.headers) !== null)
-  }
-
   /** When they last proved who they are. Throws as `subject` does. */
   get authTime (): EpochSeconds {
     return this.#authenticated().auth_time

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRevocations, type Revocations } from '../../lib/core/revocations.js'
+import { createRevocations, type Revocations, type RevocationsOptions } from '../../lib/core/revocations.js'
 import { fakeClock, START, type FakeClock } from '../support/fake-clock.js'
 
 const RETAIN = 608
@@ -8,10 +8,10 @@ const SKEW = 10
 interface Setup extends FakeClock { readonly revocations: Revocations }
 
 /** A set that has been connected for so long that no gap matters. */
-function settled (capacity?: number): Setup {
+function settled (capacity?: number, unknown?: RevocationsOptions['unknown']): Setup {
   const unretained = RETAIN + SKEW + 1
   const { now, wait } = fakeClock(START - unretained)
-  const revocations = createRevocations({ clock: now, retain: RETAIN, skew: SKEW, capacity })
+  const revocations = createRevocations({ clock: now, retain: RETAIN, skew: SKEW, capacity, unknown })
   revocations.connected(true)
   wait(unretained)
   return { revocations, now, wait }
@@ -181,4 +181,34 @@ t.test('answers that are older than every doubt make room, however many revocati
     await revocations.ask(sid, live)
     t.equal(revocations.judge({ sid, sub, iat: now() }), 'live')
   }
+})
+
+t.test('fail closed: while the subscription is down nobody is taken for live, and the store is asked each time', async t => {
+  const { revocations } = settled(undefined, 'refuse')
+  t.equal(revocations.judge(token()), 'live')
+  t.ok(revocations.refusesUnknown())
+  revocations.connected(false)
+  for (const time of ['the first', 'the second']) {
+    t.equal(revocations.judge(token()), 'unknown', time)
+    t.equal(await revocations.ask('s1', live), 'live')
+  }
+  revocations.listener({ id: 's2' })
+  t.equal(revocations.judge(token(60, 's2')), 'ended', 'what is known needs no question')
+  revocations.connected(true)
+  t.equal(revocations.judge(token()), 'unknown', 'what was said before it came up may be old')
+  await revocations.ask('s1', live)
+  t.equal(revocations.judge(token()), 'live')
+})
+
+t.test('fail closed: before the subscription is up for the first time too', async t => {
+  const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW, unknown: 'refuse' })
+  t.equal(revocations.judge(token()), 'unknown')
+})
+
+t.test('fail open: an unknown session is refused only while the set is full', async t => {
+  const { revocations } = settled(1)
+  t.notOk(revocations.refusesUnknown())
+  revocations.listener({ id: 's1' })
+  revocations.listener({ id: 's2' })
+  t.ok(revocations.refusesUnknown())
 })

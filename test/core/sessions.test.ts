@@ -510,7 +510,7 @@ t.test('known revocations', async t => {
     c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
     await c.sessions.confirm(claims, c.context())
     t.notOk(c.sessions.isCertain(claims), 'and the store is asked again')
-    revocations.isFull = () => true
+    revocations.refusesUnknown = () => true
     await t.rejects(c.sessions.confirm(claims, c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
   })
 

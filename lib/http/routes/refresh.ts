@@ -18,7 +18,7 @@ const querySchema = {
 } as const
 
 /** `POST /refresh`: 200 with a grant; 401 only when the person has to log in. It never deletes the cookie. */
-export function refreshRoute (scope: FastifyInstance, url: string, { delivery, grantBody, renewWithAccessToken, authOf }: RouteDependencies): void {
+export function refreshRoute (scope: FastifyInstance, url: string, { delivery, grantBody, renewWithAccessToken, isAnonymous, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'refresh',
     summary: 'Swap the refresh token for a new access token',
@@ -40,8 +40,8 @@ export function refreshRoute (scope: FastifyInstance, url: string, { delivery, g
   const config = { readForm: delivery.readForm }
 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, async (request, reply) => {
+    if (request.query.optional === 'true' && isAnonymous(request)) return await reply.code(204).send()
     const auth = authOf(request)
-    if (request.query.optional === 'true' && auth.isAnonymous) return await reply.code(204).send()
     return await grantBody.of('refresh', await auth.refresh(), auth)
   })
 }

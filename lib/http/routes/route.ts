@@ -40,6 +40,8 @@ export interface RouteDependencies extends OwnRoutes {
   readonly listable: boolean
   /** What others may verify access tokens with. */
   readonly publicKeys: PublicKeys | undefined
+  /** Whether a request holds nothing that a refresh could go by. */
+  isAnonymous (request: FastifyRequest): boolean
   /** The `request.auth` of a request. */
   authOf (request: FastifyRequest): HttpRequestAuth
 }
