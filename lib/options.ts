@@ -11,10 +11,11 @@ import { type HmacAlgorithm } from './core/keys.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
+import { cookie, defaultCookieName, nameCookies, type NamedCookie } from './cookie-options.js'
 import { type FormatGrant, type Grant, type GrantContext } from './http/grant.js'
 import { type RouteName } from './http/routes/route.js'
 import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './option-checks.js'
-import { clock, cookieName, cookiePath, domain, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
+import { clock, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
@@ -105,6 +106,17 @@ export interface RefreshCookieOptions {
     secure?: boolean | undefined
     /** Cookies having independent partitioned state (CHIPS), for an app inside other sites' pages. */
     partitioned?: boolean | undefined
+    /**
+     * What the cookie's settings were before they changed, so that browsers forget the cookies that they still have with
+     * them: login, refresh and logout clear those. The name is `cookie.name` if that is given, else the default for the
+     * path and domain. Leave it out again after `refreshToken.idle`.
+     */
+    former?: ReadonlyArray<{
+      name?: string | undefined
+      path?: string | undefined
+      domain?: string | undefined
+      partitioned?: boolean | undefined
+    }> | undefined
   } | undefined
   /** How passwords are judged and hashed (argon2id). */
   passwords?: {
@@ -254,14 +266,7 @@ export const optionTable = group({
     delivery: defaultTo('cookie', oneOf('cookie', 'body')),
     renewWithAccessToken: defaultTo(false, flag)
   }),
-  cookie: group({
-    name: optional(cookieName),
-    path: defaultTo('/', cookiePath),
-    domain: optional(domain),
-    sameSite: defaultTo('strict', oneOf('strict', 'lax', 'none')),
-    secure: defaultTo(true, flag),
-    partitioned: defaultTo(false, flag)
-  }),
+  cookie,
   passwords,
   rateLimit,
   revocation: defaultTo('refresh', oneOf('refresh', 'immediate')),
@@ -281,8 +286,8 @@ export const optionTable = group({
 }, REGISTER_OPTIONS)
 
 /** All options as the code uses them: checked, complete, frozen, durations in seconds. */
-export type Settings = Checked<typeof optionTable> & {
-  readonly cookie: { readonly name: string }
+export type Settings = Omit<Checked<typeof optionTable>, 'cookie'> & {
+  readonly cookie: NamedCookie
   readonly sessions: { readonly maxPerUser: number | false }
 }
 
@@ -294,7 +299,7 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
   const read = optionTable(options, '')
   const settings: Settings = Object.freeze({
     ...read,
-    cookie: Object.freeze({ ...read.cookie, name: read.cookie.name ?? defaultCookieName(read.cookie) }),
+    cookie: nameCookies(read.cookie),
     sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (lists(read.store) && MAX_PER_USER) })
   })
   for (const [wrong, sentence] of combinations(settings, options.cookie !== undefined, production)) {
@@ -369,10 +374,4 @@ export function warningsOf (settings: Settings, production: boolean): string[] {
       'option "store" is left out: sessions are in the memory of this process, end with it, and no other process sees them']
   ]
   return warnings.filter(([applies]) => applies).map(([, sentence]) => sentence)
-}
-
-/** The strongest prefix that the other settings allow (RFC 6265bis section 4.1.3; "__Host-Http-" also says httpOnly). */
-function defaultCookieName ({ path, domain, secure }: { path: string, domain: string | undefined, secure: boolean }): string {
-  if (!secure) return 'refresh'
-  return path === '/' && domain === undefined ? '__Host-Http-refresh' : '__Secure-refresh'
 }

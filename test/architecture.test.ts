@@ -26,7 +26,8 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['accounts/'],
     packages: ['fastify', '@fastify/jwt', 'fast-jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:crypto', 'node:http']
   },
-  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'], usesTypesOf: ['accounts/', 'http/grant.ts', 'http/routes/route.ts'] },
+  'cookie-options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'] },
+  'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts', 'cookie-options.ts'], usesTypesOf: ['accounts/', 'http/grant.ts', 'http/routes/route.ts'] },
   'open-keys.ts': { uses: ['core/', 'http/fetch-jwks.ts', 'http/jwks.ts'], usesTypesOf: ['options.ts', 'http/'], packages: ['fastify'] },
   'plugin.ts': { uses: ['core/', 'stores/memory.ts', 'accounts/', 'options.ts', 'open-keys.ts', 'http/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['core/', 'http/', 'options.ts'] }

@@ -1,8 +1,8 @@
 import fastifyCookie from '@fastify/cookie'
 import Fastify from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { CookieJar } from 'tough-cookie'
-import refreshCookie, { type RefreshCookieOptions } from '../lib/index.js'
+import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../lib/index.js'
 import { systemClock } from '../lib/core/time.js'
 import { exactly } from './support/exactly.js'
 import { COOKIE, FAST_HASHING, loggedIn, openBrowser, ORIGIN, PASSWORD, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer } from './support/server.js'
@@ -13,12 +13,12 @@ const WEEK = 604_800
 interface SetCookie {
   readonly name: string
   readonly value: string
-  /** In alphabetical order. */
+  /** In alphabetical order; that of the date of expiry is tested by itself. */
   readonly attributes: readonly string[]
 }
 
 function read (line: string): SetCookie {
-  const [pair = '', ...attributes] = line.split('; ')
+  const [pair = '', ...attributes] = line.split('; ').filter(part => !part.startsWith('Expires='))
   const at = pair.indexOf('=')
   return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes: attributes.sort() }
 }
@@ -141,6 +141,128 @@ t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not o
   for (const cookie of [`${tossed}; ${COOKIE}=${ada.cookie()}`, `${COOKIE}=${ada.cookie()}; ${tossed}`]) {
     t.equal(payloadOf((await refresh(cookie)).json().access_token)['sub'], '1')
   }
+})
+
+/** A browser, as RFC 6265 has it, and the app at one host before and after its settings changed. */
+async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: Partial<RefreshCookieOptions>, host = 'api.example.com') {
+  const clock = testClock()
+  const shared = { clock, users: userTable(), store: memoryStore({ clock }) }
+  const apps = { before: await server(t, { ...shared, ...before }), after: await server(t, { ...shared, ...after }) }
+  const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
+  const post = async (when: 'before' | 'after', path: string, at = host): Promise<Answer> => {
+    const url = `https://${at}/auth${path}`
+    const payload = path === '/login' || path === '/signup' ? { username: 'ada', password: PASSWORD } : undefined
+    const answer = await apps[when].app.inject({ method: 'POST', url: `/auth${path}`, headers: { host: at, cookie: await jar.getCookieString(url) }, ...(payload && { payload }) })
+    for (const line of setCookies(answer)) await jar.setCookie(line, url)
+    return answer
+  }
+  return { ...apps, clock, jar, post }
+}
+
+/** Settings of the cookie before and after a deployment. */
+const CHANGES: Array<[before: RefreshCookieOptions['cookie'], after: RefreshCookieOptions['cookie']]> = [
+  [{ domain: 'example.com' }, { domain: 'api.example.com' }],
+  [{ domain: 'api.example.com' }, { domain: 'example.com' }],
+  [{ path: '/auth' }, { path: '/auth/' }],
+  [{ name: 'sid', path: '/auth' }, { name: 'sid' }],
+  [{ name: 'sid' }, { name: 'sid', path: '/auth' }],
+  [{ name: 'sid' }, { name: 'sid', domain: 'example.com' }]
+]
+
+for (const [before, after] of CHANGES) {
+  t.test(`a deployment with ${JSON.stringify(after)} after ${JSON.stringify(before)} logs nobody out`, async t => {
+    const { post, clock, jar } = await changed(t, { cookie: before }, { cookie: after })
+    t.match(await post('before', '/signup'), { statusCode: 201 })
+    for (const [path, statusCode] of [['/refresh', 200], ['/refresh', 200], ['/login', 200], ['/refresh', 200], ['/refresh', 200], ['/logout', 204], ['/refresh', 401], ['/login', 200], ['/refresh', 200]] as const) {
+      clock.wait('1m')
+      t.match(await post('after', path), { statusCode }, path)
+    }
+    t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser goes on sending the former cookie')
+  })
+
+  t.test(`a former cookie ${JSON.stringify(before)} is cleared by a refresh, a login and a logout`, async t => {
+    for (const path of ['/refresh', '/login', '/logout']) {
+      const former = [{ ...before }]
+      const { post, clock, jar } = await changed(t, { cookie: before }, { cookie: { ...after, former } })
+      await post('before', '/signup')
+      clock.wait('1m')
+      t.match(await post('after', path), { statusCode: path === '/logout' ? 204 : 200 })
+      // What was before may have another name, under which nobody looks any more.
+      t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, path === '/logout' ? 0 : 1, path)
+    }
+  })
+}
+
+t.test('a hold clears nothing: to some cookie jars a former cookie and the live one are the same', async t => {
+  const { post } = await changed(t, { cookie: { name: 'sid', domain: 'api.example.com' } }, { cookie: { name: 'sid', former: [{ domain: 'api.example.com' }] } })
+  await post('after', '/signup')
+  t.strictSame(setCookies(await post('after', '/refresh')), [])
+})
+
+t.test('a cookie of another deployment on a parent domain, signed with another secret, does not count', async t => {
+  const { post, clock } = await changed(t, { cookie: { domain: 'example.com' } }, { cookie: { domain: 'staging.example.com' }, secret: 'm'.repeat(3) + SECRET })
+  await post('before', '/signup')
+  for (const [path, statusCode] of [['/refresh', 401], ['/login', 200], ['/refresh', 200], ['/logout', 204], ['/login', 200], ['/refresh', 200]] as const) {
+    clock.wait('1m')
+    t.match(await post('after', path, 'api.staging.example.com'), { statusCode }, path)
+  }
+})
+
+t.test('lockout: good cookies of two people are refused, and a logout ends both sessions', async t => {
+  const { app, browser, events } = await server(t)
+  const [ada, bob] = [browser(), browser()]
+  await ada.signup('ada')
+  await bob.signup('bob')
+  const headers = { cookie: `${COOKIE}=${ada.cookie()}; ${COOKIE}=${bob.cookie()}` }
+  t.match((await app.inject({ method: 'POST', url: '/auth/refresh', headers })).json(), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+  t.match(await app.inject({ method: 'POST', url: '/auth/logout', headers }), { statusCode: 204 })
+  t.match(events.slice(-2), exactly({ type: 'logout', subject: '1' }, { type: 'logout', subject: '2' }))
+})
+
+t.test('the cookie also says by date when it ends, on the app\'s clock, unless it ends with the browser', async t => {
+  const { ada, browser } = await loggedIn(t)
+  t.match(setCookies(await ada.login('ada')), exactly(/; Expires=Thu, 08 Jan 2026 00:00:00 GMT/))
+  t.notMatch(setCookies(await browser().login('ada', { remember: false })), /Expires/)
+  t.match(setCookies(await ada.logout()), exactly(/; Max-Age=0; .*Expires=Thu, 01 Jan 1970 00:00:00 GMT/))
+})
+
+t.test('a cookie in double quotes, as Java\'s cookie jar sends it, refreshes and logs out', async t => {
+  const { app, ada, wait } = await loggedIn(t)
+  const post = async (url: string, value = ''): Promise<Answer> => await app.inject({ method: 'POST', url, headers: { cookie: `$Version="1"; ${COOKIE}="${value}";$Path="/"` } })
+  wait('30s')
+  const refreshed = await post('/auth/refresh', ada.cookie())
+  t.match(refreshed, { statusCode: 200 })
+  const { value } = cookieOf(refreshed)
+  t.match(await post('/auth/logout', value), { statusCode: 204 })
+  t.match((await post('/auth/refresh', value)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('a logout whose cookie cannot be read ends nothing, and does not look like a success to the app', async t => {
+  const { app, ada, events } = await loggedIn(t)
+  const logout = async (headers: Record<string, string>): Promise<void> => {
+    events.splice(0)
+    t.match(await app.inject({ method: 'POST', url: '/auth/logout', headers }), { statusCode: 204 })
+  }
+  await logout({ cookie: `${COOKIE}=garbage` })
+  t.match(events, exactly({ type: 'logout_failed' }))
+  await logout({})
+  t.match(events, exactly())
+  await logout({ cookie: `${COOKIE}=garbage; ${COOKIE}=${ada.cookie()}` })
+  t.match(events, exactly({ type: 'logout', subject: '1' }))
+})
+
+t.test('former attributes that cannot be cleared, or are those of today, stop the start', async t => {
+  const start = async (cookie: RefreshCookieOptions['cookie']): Promise<void> => {
+    const app = Fastify()
+    await app.register(refreshCookie, { secret: SECRET, cookie })
+    await app.close()
+  }
+  for (const cookie of [{ former: [{}] }, { domain: 'example.com', former: [{ path: '/auth' }, { domain: 'example.com' }] }, { name: 'sid', former: [{ name: 'sid' }] }]) {
+    await t.rejects(start(cookie), { name: 'TypeError', message: /option "cookie\.former\[\d\]" is the cookie as it is now/ })
+  }
+  await t.rejects(start({ former: [{ name: '__Host-Http-refresh', path: '/auth' }] }), { message: /"cookie\.former\[0\]" has the name '__Host-Http-refresh', which no browser keeps/ })
+  await t.rejects(start({ former: [{ name: '__Host-x', domain: 'example.com' }] }), { message: /no browser keeps/ })
+  await t.resolves(start({ former: [{ path: '/auth' }, { domain: 'example.com' }, { name: 'refresh' }, { partitioned: true }] }))
 })
 
 t.test('one reply sets it once: what was said last', async t => {

@@ -3,7 +3,7 @@ import { memoryStore, statelessStore, type SessionStore } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
 import { COOKIE, forget, loggedIn, server, setCookies, type Answer, type Browser, type LoggedIn } from './support/server.js'
 
-const CLEARED = `${COOKIE}=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict`
+const CLEARED = `${COOKIE}=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict`
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 
 t.test('a logout ends the session, and the browser forgets the cookie', async t => {

@@ -53,7 +53,7 @@ t.test('everything has the default that the documents name', async t => {
     trustedOrigins: [],
     accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true, delivery: 'cookie', renewWithAccessToken: false },
-    cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false },
+    cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false, former: [] },
     passwords: {
       memoryCost: 19_456,
       timeCost: 2,
@@ -162,6 +162,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'cookie.sameSite': { takes: [], and: ['Strict', 'no'] },
   'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
   'cookie.partitioned': { takes: ['true', 'false'] },
+  'cookie.former': { takes: ['emptyList'], and: [[{ path: 'auth' }], [{ secure: true }]] },
   'passwords.memoryCost': { takes: [], and: ['19456', 127, 1048577, 19456.5] },
   'passwords.timeCost': { takes: ['one'], and: ['2', 17] },
   'passwords.parallelism': { takes: ['one'], and: ['1', 17] },

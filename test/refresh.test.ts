@@ -182,6 +182,27 @@ t.test('a lost reply', async t => {
   })
 })
 
+t.test('token theft: after a restored backup a replaced token heals once, and the owner\'s next refresh finds it', async t => {
+  for (const first of ['thief', 'owner'] as const) {
+    const s = await loggedIn(t)
+    const backup = await rowOf(s)
+    s.wait('10m')
+    await s.ada.refresh()
+    const thief = s.ada.copy()
+    for (let i = 0; i < 2; i++) {
+      s.wait('10m')
+      await s.ada.refresh()
+    }
+    await restore(s, backup)
+    s.wait('10m')
+    const [one, two] = first === 'thief' ? [thief, s.ada] : [s.ada, thief]
+    t.match(await one.refresh(), { statusCode: 200 }, `the ${first} first`)
+    t.match(s.events.at(-1), { outcome: 'heal' })
+    t.match((await two.refresh()).json(), REUSED)
+    t.match((await one.refresh()).json(), REUSED)
+  }
+})
+
 t.test('a stolen cookie', async t => {
   t.test('ends the session for thief and owner', async t => {
     const { ada, wait } = await loggedIn(t)

@@ -28,6 +28,8 @@ export type AuthEvent =
   /** A second use of a refresh token: `presented` and `current` are generations, `loggedInFrom` is where the session began. */
   | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: Whereabouts } & OfSession
   | { readonly type: 'logout' } & OfSession
+  /** A logout sent a refresh token that is none of ours. It was answered 204 as any other, and ended no session. */
+  | { readonly type: 'logout_failed' }
   | { readonly type: 'reauthenticated' } & OfSession
   | { readonly type: 'password_changed', readonly subject: string }
   /** `sessionId` is null where all sessions of the subject were ended, or all but one. */

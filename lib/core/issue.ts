@@ -8,6 +8,8 @@ export interface IssuedRefreshToken {
   readonly value: string
   /** Until the token expires; null where the cookie ends with the browser. */
   readonly maxAge: Seconds | null
+  /** When it expires. */
+  readonly expiresAt: EpochSeconds
 }
 
 /** What a login or a refresh gives. */
@@ -38,7 +40,7 @@ export function createIssuer (tokens: Tokens, policy: AccessPolicy): Issuer {
 
     refresh (session, remember, at, replaces) {
       const claims = refreshClaims(session, remember, replaces)
-      return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - at : null }
+      return { value: tokens.signRefresh(claims), maxAge: remember ? claims.exp - at : null, expiresAt: claims.exp }
     }
   }
 }

@@ -1,5 +1,6 @@
 import { AuthError } from '../errors.js'
 import { claimedSession, isSubject, judgeAccessClaims, MAX_SUBJECT_LENGTH, readRefreshClaims, toAppClaims, type AccessClaims, type AccessPolicy, type AppClaims, type Holder, type RefreshClaims } from './claims.js'
+import { chooseToken, holderOf } from './choose-token.js'
 import { endAll } from './end-all.js'
 import { type RequestContext } from './events.js'
 import { createIssuer, type Issued } from './issue.js'
@@ -71,6 +72,8 @@ export interface Sessions {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   endReplaced (subject: string, id: string, context: RequestContext): Promise<void>
+  /** As `chooseToken`: of the refresh tokens that a browser sent, the one that counts. Throws FST_AUTH_REFRESH_TOKEN_INVALID. */
+  choose (tokens: readonly string[], subject?: string): string | undefined
   /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   refresh (token: string, context: RequestContext): Promise<Issued>
   /**
@@ -95,8 +98,8 @@ export interface Sessions {
   changePassword (claims: Holder, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued>
   /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
   logout (token: string, context: RequestContext): Promise<boolean>
-  /** What a refresh token that has not expired says, by its signature alone: its session may have ended. Null for any other text. */
-  holder (token: string): RefreshClaims | null
+  /** As `holderOf`: what the token that counts says, by its signature alone. Its session may have ended. */
+  holder (tokens: readonly string[]): RefreshClaims | null
   /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
   isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
   /** The subject's live sessions, oldest first: a part of the list, of 100 by default. */
@@ -114,8 +117,7 @@ export interface Sessions {
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
 export function createSessions (options: SessionsOptions): Sessions {
-  const { store, tokens, access, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
-  const policy = options.rotation
+  const { store, tokens, access, rotation: policy, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
 
@@ -128,6 +130,8 @@ export function createSessions (options: SessionsOptions): Sessions {
       const { bounded } = context
       await end({ id, subject }, 'superseded', { ...begin(context), bounded: bounded.anew() })
     },
+
+    choose: (tokens, subject) => chooseToken(tokens, claimsOf, now(), subject),
 
     async refresh (token, context) {
       const work = begin(context)
@@ -202,10 +206,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       return true
     },
 
-    holder (token) {
-      const claims = claimsOf(token)
-      return claims === null || now() >= claims.exp ? null : claims
-    },
+    holder: tokens => holderOf(tokens, claimsOf, now()),
 
     async isHeldLive (claims, { bounded }) {
       const session = await bounded(() => store.get(claims.sid, claimedSession(claims)))

@@ -25,6 +25,7 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   renewed: 'info',
   reuse: 'warn',
   logout: 'info',
+  logout_failed: 'warn',
   reauthenticated: 'info',
   password_changed: 'info',
   revoked: 'info',

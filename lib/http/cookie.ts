@@ -1,15 +1,14 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
+import { type CookiePlace } from '../core/cookie-place.js'
 import { type IssuedRefreshToken } from '../core/issue.js'
 import { withoutWhitespace } from './header-text.js'
 
 /** Where the refresh cookie is valid and how it travels. */
-export interface CookieSettings {
-  readonly name: string
-  readonly path: string
-  readonly domain: string | undefined
+export interface CookieSettings extends CookiePlace {
   readonly sameSite: 'strict' | 'lax' | 'none'
   readonly secure: boolean
-  readonly partitioned: boolean
+  /** Where it was before its settings changed. */
+  readonly former: readonly CookiePlace[]
 }
 
 /** Writes a Set-Cookie value: `serializeCookie` of @fastify/cookie. */
@@ -20,28 +19,46 @@ export interface RefreshCookie {
   readonly name: string
   /** Every different value that the request carries under our name, in its order. */
   read (request: FastifyRequest): string[]
+  /** Sets it, and clears the former ones. */
   set (reply: FastifyReply, token: IssuedRefreshToken): void
-  /** Tells the browser to forget it: with the same attributes, else it would not. */
+  /** Tells the browser to forget it: with the same attributes, else it would not. Former ones too. */
   clear (reply: FastifyReply): void
 }
 
 /** Builds the refresh cookie. It is httpOnly whatever else is set. */
 export function createRefreshCookie (settings: CookieSettings, serialize: SerializeCookie): RefreshCookie {
-  const { name, ...where } = settings
+  const { name, former, ...where } = settings
   const attributes = { ...where, httpOnly: true }
+  const clearing = { maxAge: 0, expires: new Date(0) }
+  // Browsers take neither a prefix nor a partition without `Secure`.
+  const formerCleared = former.map(({ name, ...place }) =>
+    serialize(name, '', { ...attributes, ...place, secure: attributes.secure || place.partitioned || name.startsWith('__'), ...clearing }))
 
   return {
     name,
 
     read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
-    set (reply, { value, maxAge }) {
-      write(reply, name, serialize(name, value, maxAge === null ? attributes : { ...attributes, maxAge }))
+    set (reply, { value, maxAge, expiresAt }) {
+      // Expires too: without it Java's cookie jar takes the cookie for one of RFC 2965, and quotes its value.
+      const lasts = maxAge === null ? {} : { maxAge, expires: new Date(expiresAt * 1000) }
+      write(reply, serialize(name, value, { ...attributes, ...lasts }))
     },
 
     clear (reply) {
-      write(reply, name, serialize(name, '', { ...attributes, maxAge: 0 }))
+      write(reply, serialize(name, '', { ...attributes, ...clearing }))
     }
+  }
+
+  /**
+   * The last one written in a reply counts, and only it is sent; cookies of others stay. The former ones are cleared
+   * before it: to some cookie jars one with a domain and one without are the same (RFC 6265 section 5.3).
+   */
+  function write (reply: FastifyReply, cookie: string): void {
+    const ours = (line: string): boolean => line.startsWith(`${name}=`) || formerCleared.includes(line)
+    const others = [reply.getHeader('set-cookie') ?? []].flat().filter(line => !ours(String(line)))
+    reply.removeHeader('set-cookie')
+    reply.header('set-cookie', [...others, ...formerCleared, cookie])
   }
 }
 
@@ -64,15 +81,13 @@ function cookieValues (header: string, name: string): string[] {
   for (const pair of header.split(';')) {
     const text = withoutWhitespace(pair)
     if (!text.startsWith(`${name}=`)) continue
-    const value = withoutWhitespace(text.slice(name.length + 1))
+    const value = unquoted(withoutWhitespace(text.slice(name.length + 1)))
     if (value !== '' && !values.includes(value)) values.push(value)
   }
   return values
 }
 
-/** The last one written in a reply counts, and only it is sent; cookies of others stay. */
-function write (reply: FastifyReply, name: string, cookie: string): void {
-  const others = [reply.getHeader('set-cookie') ?? []].flat().filter(other => !String(other).startsWith(`${name}=`))
-  reply.removeHeader('set-cookie')
-  reply.header('set-cookie', [...others, cookie])
+/** A value may be in double quotes, which are no part of it (RFC 6265 section 4.1.1): Java's cookie jar sends it so. */
+function unquoted (value: string): string {
+  return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }

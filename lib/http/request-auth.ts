@@ -9,8 +9,9 @@ import { type WritePassword } from '../core/password-change.js'
 import { refusalEvent, refusalTypeOf } from '../core/refusal-event.js'
 import { type LoginOptions, type Sessions } from '../core/sessions.js'
 import { type EpochSeconds } from '../core/time.js'
+import { readUserAgent } from '../core/user-agent.js'
 import { type User, type UserId } from '../core/user.js'
-import { AuthError, type AuthErrorCode } from '../errors.js'
+import { AuthError } from '../errors.js'
 import { type AfterReply } from './after-reply.js'
 import { type Audit } from './audit.js'
 import { bearerToken } from './bearer.js'
@@ -69,10 +70,6 @@ export interface RequestAuthDependencies {
   seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
 
-const MAX_USER_AGENT_LENGTH = 256
-
-const GONE: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_EXPIRED'])
-
 /** `request.auth` of one request. A class, since one is made for every authenticated request. */
 export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestContext {
   claims: AccessClaims | null = null
@@ -87,10 +84,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     this.#request = request
   }
 
-  /** Without control characters, which Node accepts in a header and a log or a page might not. */
   get userAgent (): string | null {
-    const sent = this.#request.headers['user-agent']
-    return sent === undefined ? null : sent.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT_LENGTH)
+    return readUserAgent(this.#request.headers['user-agent'])
   }
 
   /** Null where there is none: on a Unix socket, or where a proxy passes on what is no address. */
@@ -130,10 +125,9 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return this.#authenticated()
   }
 
-  /** The session of the refresh token, by its signature alone; null without one, or with two that differ. */
+  /** The session of the refresh token, by its signature alone; null without one, or with those of several people. */
   get holder (): RefreshClaims | null {
-    const [token, ...others] = this.#plugin.delivery.read(this.#request)
-    return token === undefined || others.length > 0 ? null : this.#plugin.sessions.holder(token)
+    return this.#plugin.sessions.holder(this.#plugin.delivery.read(this.#request))
   }
 
   async holdsLiveSession (): Promise<boolean> {
@@ -208,8 +202,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   async sessions ({ limit, after }: DeviceListOptions = {}): Promise<Device[]> {
     return await this.#refusing(async () => {
       const asking = this.#authenticated()
-      const sessions = await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })
-      return sessions.map(session => toDevice(session, asking))
+      return (await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })).map(session => toDevice(session, asking))
     })
   }
 
@@ -239,12 +232,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async #refresh (): Promise<Grant> {
-    const [token, ...others] = this.#plugin.delivery.read(this.#request)
-    // Two different cookies of our name: a sibling domain may have tossed one in, so neither is believed.
-    if (others.length > 0) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+    const tokens = this.#plugin.delivery.read(this.#request)
+    await Promise.all(tokens.map(token => this.#seekRefreshKey(token)))
+    const token = this.#plugin.sessions.choose(tokens)
     try {
       if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-      await this.#seekRefreshKey(token)
       return this.#grant(await this.#plugin.sessions.refresh(token, this))
     } catch (refusal) {
       const claims = await this.#standIn(refusal)
@@ -255,25 +247,25 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   async #logout (): Promise<void> {
     const { sessions, delivery } = this.#plugin
+    const tokens = delivery.read(this.#request)
     // Each by itself: one that was tossed in must not keep the other from ending.
-    const ends = await Promise.allSettled(delivery.read(this.#request).map(async token => {
+    const ends = tokens.map(async token => {
       await this.#seekRefreshKey(token)
       return await sessions.logout(token, this)
-    }))
-    for (const end of ends) if (end.status === 'rejected') throw end.reason
-    const ended = ends.some(end => end.status === 'fulfilled' && end.value)
+    })
+    await Promise.allSettled(ends)
+    const ended = (await Promise.all(ends)).includes(true)
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
+    else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
     delivery.forget(this.#reply())
     this.claims = null
   }
 
   async #start (subject: string, options: LoginOptions): Promise<Grant> {
-    const [replaces, ...others] = this.#plugin.delivery.read(this.#request)
-    const held = others.length > 0 ? undefined : replaces
-    const issued = await this.#plugin.sessions.login(subject, this, { ...options, replaces: held })
-    const { replaced } = issued
+    const replaces = this.#plugin.sessions.choose(this.#plugin.delivery.read(this.#request), subject)
+    const { replaced, ...issued } = await this.#plugin.sessions.login(subject, this, { ...options, replaces })
     if (replaced !== null) {
-      const end = async (): Promise<void> => { await this.#plugin.sessions.endReplaced(subject, replaced, this) }
+      const end = (): Promise<void> => this.#plugin.sessions.endReplaced(subject, replaced, this)
       this.#plugin.afterReply(this.#request, this.#reply(), end, 'auth: the session that a login replaced lives on until the new one is refreshed')
     }
     return this.#grant(issued)
@@ -288,7 +280,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   /** The claims of the access token that stands in for a refresh token which is gone; null where none may. */
   async #standIn (refusal: unknown): Promise<AccessClaims | null> {
-    if (!this.#plugin.renewWithAccessToken || !(refusal instanceof AuthError) || !GONE.has(refusal.code)) return null
+    if (!this.#plugin.renewWithAccessToken || !(refusal instanceof AuthError) || !/^FST_AUTH_REFRESH_TOKEN_(MISSING|EXPIRED)$/.test(refusal.code)) return null
     try {
       return await this.#claimsOf(this.#accessToken())
     } catch {

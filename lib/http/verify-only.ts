@@ -63,6 +63,7 @@ const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
   logout: refuse,
   holder: refuse,
   isHeldLive: refuse,
+  choose: refuse,
   list: refuse,
   revoke: refuse,
   revokeAll: refuse,

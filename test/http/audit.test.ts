@@ -22,6 +22,7 @@ const LEVELS: { readonly [Type in AuthEvent['type']]: ReadonlyArray<readonly [ev
   renewed: [[{ type: 'renewed', ...SESSION, generation: 1 }, 'info']],
   reuse: [[{ type: 'reuse', ...SESSION, presented: 1, current: 3, loggedInFrom: HERE }, 'warn']],
   logout: [[{ type: 'logout', ...SESSION }, 'info']],
+  logout_failed: [[{ type: 'logout_failed' }, 'warn']],
   reauthenticated: [[{ type: 'reauthenticated', ...SESSION }, 'info']],
   password_changed: [[{ type: 'password_changed', subject: 'ada' }, 'info']],
   revoked: [[{ type: 'revoked', subject: 'ada', sessionId: null, reason: 'revoked' }, 'info']],

@@ -3,7 +3,11 @@ import t from 'tap'
 import { createRefreshCookie, type CookieSettings, type RefreshCookie } from '../../lib/http/cookie.js'
 import { exactly } from '../support/exactly.js'
 
-const SETTINGS: CookieSettings = { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false }
+const SETTINGS: CookieSettings = { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false, former: [] }
+
+const AT = 1_900_000_000
+const EXPIRES = new Date(AT * 1000)
+const CLEARED = { maxAge: 0, expires: new Date(0) }
 
 /** A cookie over a serialiser that shows what it was given. */
 function refreshCookie (settings: Partial<CookieSettings> = {}): RefreshCookie {
@@ -26,7 +30,8 @@ t.test('every different value under our exact name is read, from wherever it is 
   const HEADERS: ReadonlyArray<readonly [header: string | undefined, values: string[]]> = [
     [undefined, []], ['', []], [';', []], [';;  ; ', []], ['other=1', []],
     [`${N}=a`, ['a']], [`${N}=a;`, ['a']], [` ${N}=a `, ['a']], [`${N}= a `, ['a']], [`x=1; ${N}=a; y=2`, ['a']], [`x=1;${N}=a;y=2`, ['a']], [`\t${N}=a`, ['a']],
-    [`${N}=a=b==`, ['a=b==']], [`${N}="a"`, ['"a"']], [`${N}=a%20b`, ['a%20b']], [`${N}=a,b`, ['a,b']],
+    [`${N}=a=b==`, ['a=b==']], [`${N}="a"`, ['a']], [`${N}= "a" `, ['a']], [`${N}="a"; ${N}=a`, ['a']], [`${N}=""`, []], [`${N}="`, ['"']], [`${N}="a`, ['"a']], [`${N}=a"`, ['a"']],
+    [`$Version="1"; ${N}="a";$Path="/";$Domain="app.example"`, ['a']], [`${N}=a%20b`, ['a%20b']], [`${N}=a,b`, ['a,b']],
     [`${N}=a; ${N}=a`, ['a']], [`${N}=a; ${N}=b`, ['a', 'b']], [`${N}=b; x=1; ${N}=a; ${N}=b`, ['b', 'a']], [`${N}=; ${N}=a`, ['a']],
     [`${N}`, []], [`${N}=`, []], [`${N} =a`, []], [`x${N}=a`, []], [`${N}x=a`, []], [`x=${N}=a`, []], [`"${N}=a"`, []],
     // Another cookie's name to a browser, which then does not apply the rules of the prefix: any sub-domain may set it.
@@ -43,18 +48,41 @@ t.test('every attribute is given every time, so that defaults of a host change n
   const cookie = refreshCookie({ path: '/auth', domain: 'example.com', sameSite: 'none', partitioned: true })
   const where = { path: '/auth', domain: 'example.com', sameSite: 'none', secure: true, partitioned: true, httpOnly: true }
   const { headers, reply: target } = reply()
-  cookie.set(target, { value: 'token', maxAge: 60 })
-  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify({ ...where, maxAge: 60 })}`])
-  cookie.set(target, { value: 'token', maxAge: null })
+  cookie.set(target, { value: 'token', maxAge: 60, expiresAt: AT })
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify({ ...where, maxAge: 60, expires: EXPIRES })}`])
+  cookie.set(target, { value: 'token', maxAge: null, expiresAt: AT })
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify(where)}`], 'until the browser is closed')
   cookie.clear(target)
-  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, maxAge: 0 })}`])
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, ...CLEARED })}`])
+})
+
+t.test('former cookies are cleared before the live one is set or cleared, however often that happens', async t => {
+  const former = [
+    { name: SETTINGS.name, path: '/', domain: undefined, partitioned: true },
+    { name: 'refresh', path: '/auth', domain: 'example.com', partitioned: false }
+  ]
+  for (const secure of [true, false]) {
+    const cookie = refreshCookie({ name: 'session', secure, former })
+    const { headers, reply: target } = reply({ 'set-cookie': 'refresh=mine; Path=/' })
+    const where = { path: '/', sameSite: 'strict', secure, partitioned: false, httpOnly: true }
+    const cleared = [
+      `${SETTINGS.name}= ${JSON.stringify({ ...where, partitioned: true, secure: true, ...CLEARED })}`,
+      `refresh= ${JSON.stringify({ path: '/auth', domain: 'example.com', sameSite: 'strict', secure, partitioned: false, httpOnly: true, ...CLEARED })}`
+    ]
+    const sameText = (line: unknown): unknown => JSON.stringify(Object.entries(JSON.parse(String(line).replace(/^[^ ]* /, ''))).sort())
+    cookie.set(target, { value: 'token', maxAge: 60, expiresAt: AT })
+    cookie.clear(target)
+    const [mine, ...lines] = [headers['set-cookie']].flat()
+    t.equal(mine, 'refresh=mine; Path=/', 'a cookie of the app')
+    t.strictSame(lines.map(line => String(line).split('=', 1)[0]), [SETTINGS.name, 'refresh', 'session'])
+    t.strictSame(lines.slice(0, 2).map(sameText), cleared.map(sameText))
+  }
 })
 
 t.test('a cookie is httpOnly, whatever else is set', async t => {
   for (const secure of [true, false]) {
     const { headers, reply: target } = reply()
-    refreshCookie({ name: 'refresh', secure }).set(target, { value: 'token', maxAge: 60 })
+    refreshCookie({ name: 'refresh', secure }).set(target, { value: 'token', maxAge: 60, expiresAt: AT })
     t.match(headers['set-cookie'], exactly(/"httpOnly":true/))
   }
 })
@@ -63,7 +91,7 @@ t.test('of ours the last one written is sent, and those of others stay', async t
   for (const before of ['mine=1; Path=/', ['mine=1; Path=/'], ['mine=1; Path=/', `${SETTINGS.name}=old`, `${SETTINGS.name}-2=other`]]) {
     const { headers, reply: target } = reply({ 'set-cookie': before })
     const others = [before].flat().filter(line => !line.startsWith(`${SETTINGS.name}=`))
-    refreshCookie().set(target, { value: 'first', maxAge: 60 })
+    refreshCookie().set(target, { value: 'first', maxAge: 60, expiresAt: AT })
     refreshCookie().clear(target)
     t.equal([headers['set-cookie']].flat().length, others.length + 1)
     t.match(headers['set-cookie'], exactly(...others, new RegExp(`^${SETTINGS.name}= `)))
