@@ -24,7 +24,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'http/': {
     uses: ['core/', 'errors.ts'],
     usesTypesOf: ['accounts/'],
-    packages: ['fastify', '@fastify/jwt', 'fast-jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:crypto', 'node:http']
+    packages: ['fastify', '@fastify/jwt', 'fast-jwt', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
   },
   'cookie-options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts'] },
   'options.ts': { uses: ['core/', 'option-checks.ts', 'option-values.ts', 'cookie-options.ts'], usesTypesOf: ['accounts/', 'http/grant.ts', 'http/routes/route.ts'] },
