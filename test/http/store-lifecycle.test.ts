@@ -69,6 +69,20 @@ t.test('a store that is away for the moment does not: it is warned about', async
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 })
 
+t.test('a store that cannot note whose it is does not stop the start either, and one of another app does', async t => {
+  const { lines, stream } = keptLog(30)
+  const app = await appOver({ ...memoryStore(), claim: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  t.match(lines, exactly({ level: 40, msg: /^auth: the session store cannot be reached at start/, err: { message: 'connect ECONNREFUSED' } }))
+  t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+
+  const foreign = new TypeError('holds the sessions of another app')
+  const other = await appOver({ ...memoryStore(), claim: async () => { throw foreign } })
+  t.teardown(async () => { await other.close() })
+  await t.rejects(async () => { await other.ready() }, foreign)
+})
+
 t.test('nor does one that hangs, however long calls may take', async t => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())

@@ -59,3 +59,12 @@ t.test('what devices are called is kept, of however many kinds they are', async 
   for (const session of sessions) await store.create(session)
   t.strictSame(await Promise.all(sessions.map(async ({ id }) => (await store.get(id))?.userAgent)), sessions.map(({ userAgent }) => userAgent))
 })
+
+t.test('a part of a flood of sessions is its oldest ones, in whatever order they were made', async t => {
+  const store = memoryStore({ clock: fakeClock().now })
+  // 7 and 100 have no factor in common, so this is each of the hundred once.
+  const ages = Array.from({ length: 100 }, (_, nth) => (nth * 7) % 100)
+  for (const age of ages) await store.create(newSession({ createdAt: START + age, rotatedAt: START + age }))
+  const part = await store.list('ada', { limit: 10 })
+  t.same(part.map(({ createdAt }) => createdAt - START), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+})

@@ -345,6 +345,27 @@ t.test('on a server', async t => {
     }
   })
 
+  t.test('a user who may not make a table in the schema public is refused, with its grants', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    const message = messageOf(await t.rejects(postgresStore(limited, { table }).open(), { name: 'TypeError' }))
+    t.match(message, `GRANT USAGE ON SCHEMA public TO ${role};`)
+  })
+
+  t.test('an index that cannot be made for another reason is the error of the start, and the next call tries again', async t => {
+    let fails = true
+    const failing: PostgresDatabase = {
+      async query (text, values) {
+        if (fails && text.includes('CREATE INDEX')) throw new Error('not this time')
+        return await pool.query(text, values)
+      }
+    }
+    const store = postgresStore(failing, { table: newTable() })
+    await t.rejects(store.open(), { name: 'Error', message: 'not this time' })
+    fails = false
+    await t.resolves(store.open())
+  })
+
   t.test('a user who may not make a missing index is refused, with the SQL that makes it', async t => {
     const { role, pool: limited } = await limitedUser(t)
     const table = newTable()

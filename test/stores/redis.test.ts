@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { Cluster, Redis } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { createClient, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../lib/core/time.js'
@@ -423,6 +423,20 @@ t.test('on a server', async t => {
       await admin.call(name, rest).catch(({ message }: Error) => t.match(message, /does not have any effect/))
     }
   }
+
+  t.test('a server that fails to say how it uses its memory is an error of the start', async t => {
+    const failing = Object.create(client, { info: { value: async () => { throw new Error('not this time') } } }) as RedisClient // the client but for that
+    await t.rejects(redisStore(failing).open(), { name: 'Error', message: 'not this time' })
+  })
+
+  t.test('immediate revocation whose messages reach nobody is down, and warned of', async t => {
+    const warnings = warningsIn(t)
+    const deaf = Object.create(client, { duplicate: { value: (options: RedisOptions) => Object.create(client.duplicate(options), { subscribe: { value: async () => {} } }) } }) as RedisClient // never listens
+    const up = await new Promise(resolve => t.teardown(redisStore(deaf).subscribe(() => {}, resolve)))
+    t.equal(up, false)
+    await warned(warnings, 1)
+    t.match(warnings, exactly({ code: 'FST_AUTH_REDIS_SUBSCRIBE', message: /does not arrive/ }))
+  })
 
   t.test('a user who may not ask for the time has it refused', async t => {
     await admin.call('ACL', ['SETUSER', 'timeless', 'on', 'nopass', '~*', '&*', '+@all', '-time'])

@@ -139,6 +139,19 @@ t.test('immediate revocation is not up before a message could be sent', async t 
   t.equal(warnings(), 0)
 })
 
+t.test('a subscription whose message arrives stays up and is probed again', async t => {
+  const { way, connections, elapse, pending, warnings } = probed(t)
+  t.equal(await connections.next(), true)
+  way.answers = false // the message alone is enough
+  await elapse(PROBE)
+  while (!pending().includes(PROBE)) await turn()
+  way.fate = 'is lost'
+  await elapse(PROBE)
+  t.equal(warnings(), 0, 'up until a message is lost')
+  await elapse(ARRIVAL)
+  t.equal(await connections.next(), false)
+})
+
 t.test('a pool that is exhausted does not end a subscription that answers', async t => {
   const { way, connections, elapse, pending } = probed(t)
   t.equal(await connections.next(), true)
