@@ -118,6 +118,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       grantBody: createGrantBody(delivery.description.grant, settings.formatGrant),
       listable: store.list !== undefined,
       publicKeys: publicKeys(settings, keys),
+      explain: production ? undefined : { secureCookie: settings.refreshToken.delivery === 'cookie' && settings.cookie.secure },
       origins: {
         trustedOrigins: new Set(settings.trustedOrigins),
         crossSiteCookie: settings.cookie.sameSite === 'none'

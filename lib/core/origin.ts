@@ -38,6 +38,13 @@ export function isOrigin (text: string): boolean {
 /** A URL parser takes "ª" for "a" and drops soft hyphens (UTS 46); a browser sends neither in Host. */
 const ASCII = /^[\x21-\x7e]+$/
 
+/** The origin of a page and the host that it asked, if both are spelled as browsers spell them; null for any other text. */
+export function nameHosts (origin: string | undefined, host: string | undefined): { readonly origin: string, readonly host: string } | null {
+  if (origin === undefined || host === undefined || !isOrigin(origin)) return null
+  const url = `http://${host}`
+  return URL.canParse(url) && new URL(url).host === host ? { origin, host } : null
+}
+
 function isOwnOrigin (origin: string, host: string | undefined): boolean {
   if (host === undefined || !ASCII.test(host) || !isOrigin(origin)) return false
   const own = `${new URL(origin).protocol}//${host}`

@@ -2,6 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { type OriginPolicy } from '../../core/origin.js'
 import { useOwnCompilers } from '../compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
+import { explainRefusals } from '../development-hints.js'
 import { createErrorHandler } from '../error-handler.js'
 import { describeRoute } from '../openapi.js'
 import { refuseCrossSite } from '../same-origin.js'
@@ -22,6 +23,8 @@ export interface RoutesOptions extends RouteDependencies {
   /** False: that one is off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
   readonly origins: OriginPolicy
+  /** Whether replies explain refusals to developers, and whether the cookie is Secure; undefined in production. */
+  readonly explain: { readonly secureCookie: boolean } | undefined
 }
 
 const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
@@ -41,7 +44,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
  * for itself (zod compilers, coercing Ajv, text/plain) changes how they behave. Gives whether there are any.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
-  const { urls, accounts, origins } = options
+  const { urls, accounts, origins, explain } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
   scope.setErrorHandler(createErrorHandler(options.authOf))
@@ -50,6 +53,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     done()
   })
   scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
+  if (explain !== undefined) explainRefusals(scope, explain)
 
   const tokenUrl = urls.login !== false && accounts.login !== undefined && options.grantBody.standard ? scope.prefix + urls.login : null
   const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.delivery.scheme])
