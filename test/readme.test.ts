@@ -28,6 +28,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   request: "import('fastify').FastifyRequest",
   secret: 'string',
   shallowRef: '<T>(value: T) => { value: T }', // Vue's
+  store: "import('fastify-refresh-cookie').SessionStore",
   token: 'string',
   // React's
   useSyncExternalStore: '<T>(subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T) => T',

@@ -1,6 +1,8 @@
+import crypto from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import * as jose from 'jose'
 import { type Test } from 'tap'
 import ts from 'typescript'
 import * as library from '../../lib/index.js'
@@ -39,7 +41,9 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
   await before(app)
   const modules: Readonly<Record<string, object>> = {
     'fastify-refresh-cookie': { ...library, __esModule: true, default: underTest({ clock, ...options }) },
-    'fastify-refresh-cookie/postgres': postgres
+    'fastify-refresh-cookie/postgres': postgres,
+    'node:crypto': crypto,
+    jose
   }
   process.env['AUTH_SECRET'] = SECRET
   await run(blockOf(name), { app, users, ...given }, path => modules[path])
