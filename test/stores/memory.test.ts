@@ -35,6 +35,20 @@ t.test('a session past its idle end is purged before its absolute end', async t 
   t.same(await store.list('ada'), [])
 })
 
+t.test('a flood of sessions ends in batches, and others have their turn in between', async t => {
+  const store = memoryStore({ clock: fakeClock().now })
+  const spared = newSession()
+  await store.create(spared)
+  for (let count = 0; count < 1500; count++) await store.create(newSession())
+  let turns = 0
+  setImmediate(() => { turns++ })
+  t.equal(await store.revokeAll('ada', 'revoked', spared.id), 1000)
+  t.equal(turns, 1)
+  t.equal(await store.revokeAll('ada', 'revoked', spared.id), 500)
+  t.equal(await store.revokeAll('ada', 'revoked', spared.id), 0)
+  t.match(await store.list('ada'), exactly({ id: spared.id }))
+})
+
 t.test('an end is dated by the clock of the machine by default', async t => {
   const store = memoryStore()
   const session = newSession()
