@@ -3,12 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Test } from 'tap'
+import { memoryStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
-import { inEveryBrowser } from './support/browsers.js'
+import { testClock, userTable } from '../support/server.js'
+import { inBrowser, inEveryBrowser } from './support/browsers.js'
 import { type Certificate } from './support/network.js'
 import { otherSite } from './support/other-site.js'
 import { states, statuses } from './support/pages.js'
-import { HOST, REFRESH, site } from './support/site.js'
+import { ADA, HOST, REFRESH, site, type Site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
 
@@ -96,6 +98,30 @@ inEveryBrowser('session fixation: a cookie that a sibling sub-domain sets under 
   const tab = await s.signedUp(browser, app)
   await s.sleep('20m', tab)
   t.strictSame(await tab.run(() => ask('/me')), [200, { id: '2' }], 'nobody is locked out')
+})
+
+inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and the former one is cleared where that is named', async (t, browser) => {
+  const clock = testClock()
+  const shared = { clock, store: memoryStore({ clock }), users: userTable(), trustedOrigins: ['http://localhost:4160'] }
+  const before = await site(t, { ...shared, cookie: { sameSite: 'none' } })
+  const after = await site(t, { ...shared, cookie: { sameSite: 'none', partitioned: true } })
+  const clearing = await site(t, { ...shared, cookie: { sameSite: 'none', partitioned: true, former: [{}] } })
+  // Cookies know no ports: to the browser the three are one site that is deployed anew.
+  const post = async (site: Site, route: string, body?: object): Promise<number> => {
+    clock.wait('1m')
+    const tab = await browser.open(site.url('/page', 'localhost'))
+    return await tab.run(async ([url, body]) => (await fetch(url, { method: 'POST', ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }) })).status, [`/auth/${route}`, body] as const)
+  }
+  const cookies = (site: Site): number => site.network.arrivals.at(-1)?.headers.cookie?.split('; ').length ?? 0
+
+  t.equal(await post(before, 'signup', ADA), 201)
+  for (const [route, status, body] of [['refresh', 200], ['refresh', 200], ['login', 200, ADA], ['refresh', 200], ['logout', 204], ['login', 200, ADA], ['refresh', 200]] as const) {
+    t.equal(await post(after, route, body), status, route)
+  }
+  t.equal(cookies(after), 2, 'the former one is still there')
+  t.equal(await post(clearing, 'refresh'), 200)
+  t.equal(await post(clearing, 'refresh'), 200)
+  t.equal(cookies(clearing), 1)
 })
 
 inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in as somebody else', async (t, browser) => {
