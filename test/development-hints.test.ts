@@ -1,3 +1,4 @@
+import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { type RefreshCookieOptions } from '../lib/index.js'
@@ -69,4 +70,19 @@ t.test('an app that shapes its errors itself keeps its own bodies', async t => {
     const answer = await app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: PHONE, host: UPSTREAM } })
     t.equal(answer.body, typeof body === 'string' || Buffer.isBuffer(body) ? String(body) : JSON.stringify(body))
   }
+})
+
+t.test('CSRF policy behind @fastify/http-proxy: a page on a phone passes once the proxy keeps its Host', async t => {
+  const { app } = await server(t)
+  const upstream = await app.listen({ host: '127.0.0.1', port: 0 })
+  const statuses: number[] = []
+  const keepsHost: FastifyHttpProxyOptions['replyOptions'] = { rewriteRequestHeaders: ({ headers: { host } }, headers) => ({ ...headers, host }) }
+  for (const replyOptions of [{}, keepsHost]) {
+    const proxy = Fastify()
+    t.teardown(async () => { await proxy.close() })
+    await proxy.register(httpProxy, { upstream, prefix: '/auth', rewritePrefix: '/auth', replyOptions })
+    const answer = await proxy.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { origin: PHONE, host: new URL(PHONE).host } })
+    statuses.push(answer.statusCode)
+  }
+  t.strictSame(statuses, [403, 204])
 })
