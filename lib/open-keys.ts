@@ -10,9 +10,10 @@ import { type RefreshCookieOptions, type Settings } from './options.js'
 
 /** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
 export async function openKeys (settings: Settings, { emit }: Pick<RequestContext, 'emit'>, log: FastifyBaseLogger): Promise<KeySource> {
+  const logLeftOut = leftOutIn(log)
   const load = async (): Promise<KeyRings> => {
     try {
-      return await startDeadline(settings.timeouts)(() => loadKeys(settings))
+      return await startDeadline(settings.timeouts)(() => loadKeys(settings, logLeftOut))
     } catch (error) {
       throw (error as Error).cause // an AuthError of a 503: nothing else leaves a deadline
     }
@@ -36,11 +37,25 @@ export async function openKeys (settings: Settings, { emit }: Pick<RequestContex
 
 const NO_KEYS = createKeyRing([])
 
-async function loadKeys ({ secret, keys, jwks, accessToken, refreshToken, timeouts }: Settings): Promise<KeyRings> {
+/** Logs which keys of another service were left out and why, when that changes. */
+function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => void {
+  let logged = ''
+  return leftOut => {
+    const now = leftOut.join('; ')
+    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set verify no access tokens and were left out')
+    logged = now
+  }
+}
+
+async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: Settings, logLeftOut: (leftOut: readonly string[]) => void): Promise<KeyRings> {
   const secrets = await secret?.read()
   const refreshSecrets = await refreshToken.secret?.read() ?? secrets
   const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
-  if (jwks !== undefined) return { access: await fetchJwks(jwks, timeouts.call), refresh }
+  if (jwks !== undefined) {
+    const { ring, leftOut } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
+    logLeftOut(leftOut)
+    return { access: ring, refresh }
+  }
   if (keys !== undefined) return { access: await keys.read(), refresh }
   return { access: deriveKeyRing(secrets as readonly string[], 'access', accessToken.algorithm), refresh } // the options need one of the three
 }
@@ -59,7 +74,7 @@ export function publicKeys ({ keys, reloadKeysEvery }: Settings, { rings }: KeyS
 }
 
 /** The options of a service that only verifies. */
-const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock', 'logLevel', 'logSerializers'])
+const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'jwksRsaAlgorithm', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock', 'logLevel', 'logSerializers'])
 
 /**
  * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.

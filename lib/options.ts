@@ -28,6 +28,8 @@ export interface RefreshCookieOptions {
   keys?: readonly KeyOptions[] | Asked<readonly KeyOptions[]> | undefined
   /** For a service that only verifies: where another one publishes its public keys, e.g. 'https://login.example/auth/jwks'. */
   jwks?: string | undefined
+  /** What RSA keys of `jwks` sign with that have no `alg`; 'RS256' by default. */
+  jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
   /** How often keys are read again that come from a function or from `jwks`. */
   reloadKeysEvery?: Duration | undefined
   /** The `iss` of access tokens. */
@@ -226,6 +228,7 @@ export const optionTable = group({
   secret: optional(source(secrets)),
   keys: optional(source(keyRing)),
   jwks: optional(jwksUrl),
+  jwksRsaAlgorithm: optional(oneOf('RS256', 'PS256')),
   reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
   audience: optional(oneOrMore(text)),
@@ -321,6 +324,8 @@ function combinations (settings: Settings, setsCookie: boolean, production: bool
       'option "secret" is missing: give at least 32 random bytes, for example from "openssl rand -base64 48", kept outside the code'],
     [settings.keys !== undefined && settings.jwks !== undefined,
       'options "keys" and "jwks" both say what access tokens are verified with: give one of them'],
+    [settings.jwksRsaAlgorithm !== undefined && settings.jwks === undefined,
+      'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give that'],
     [accessToken.expiresIn >= refreshToken.idle,
       'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
     [refreshToken.idle > refreshToken.absolute,

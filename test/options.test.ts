@@ -41,6 +41,7 @@ t.test('everything has the default that the documents name', async t => {
     secret: null,
     keys: undefined,
     jwks: undefined,
+    jwksRsaAlgorithm: undefined,
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
@@ -131,6 +132,7 @@ const WORDS = ['word', 'path', 'duration']
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
   keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
   jwks: { takes: [], and: ['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL('https://login.example')] },
+  jwksRsaAlgorithm: { takes: [], and: ['ES256', 'HS256', 'rs256', ['RS256']] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
   secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
   'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
@@ -317,6 +319,7 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
     [{ secret: undefined }, /"secret" is missing/],
     [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
     [{ jwks: 'https://login.example/auth/jwks', keys: () => [] }, /"keys" and "jwks" both/],
+    [{ jwksRsaAlgorithm: 'PS256' }, /"jwksRsaAlgorithm" does nothing without "jwks"/],
     [{ accessToken: { expiresIn: '1h' }, refreshToken: { idle: '1h' } }, /"accessToken\.expiresIn" must be shorter/],
     [{ refreshToken: { idle: '31d' } }, /"refreshToken\.idle" must not be longer/],
     [{ refreshToken: { idle: '1d', absolute: '1h' } }, /"refreshToken\.idle" must not be longer/],

@@ -1,9 +1,10 @@
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { type Algorithm } from '../lib/core/keys.js'
 import refreshCookie, { type AuditEvent, type KeyOptions, type RefreshCookieOptions } from '../lib/index.js'
 import { exactly } from './support/exactly.js'
 import { generateKey, type TestKey } from './support/keys.js'
@@ -214,13 +215,87 @@ t.test('of a key set only public keys are taken that are strong, for signatures 
   const s = await issuer(t, [ONE.signs])
   const OTHERS: unknown[] = [
     null, 1, 'x', {}, { kid: 'a' }, { kid: 1, alg: 'ES256' }, { kid: 'b', alg: 'ES256', kty: 'EC' }, { ...GOOD, kid: 'c', alg: 'ES384' }, { ...GOOD, kid: 'd', use: 'enc' }, { ...GOOD, kid: 'e', y: 'AA' },
-    { kid: 'f', alg: 'HS256', kty: 'oct', k: Buffer.alloc(32, SECRET).toString('base64url') }, { ...GOOD, kid: 'g', d: 'AAAA' }, { ...GOOD, kid: 'h', alg: 'none' }, { ...GOOD, kid: 'i', alg: undefined }
+    { kid: 'f', alg: 'HS256', kty: 'oct', k: Buffer.alloc(32, SECRET).toString('base64url') }, { ...GOOD, kid: 'g', d: 'AAAA' }, { ...GOOD, kid: 'h', alg: 'none' }, { ...GOOD, kid: 'i', alg: null }
   ]
   const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [...OTHERS, GOOD] })))
   const { app, send, events } = await verifier(t, { jwks: url }, s.clock)
   t.equal(await send(await s.token()), 'ok')
   await app.reloadKeys()
   t.strictSame(events, [], 'and nothing has changed')
+})
+
+t.test('a key without alg is for the algorithm of its type (RFC 7517 section 4.4, as Microsoft Entra ID publishes them)', async t => {
+  const PLAIN: ReadonlyArray<readonly [Algorithm, RefreshCookieOptions]> = [
+    ['ES256', {}], ['EdDSA', {}], ['RS256', {}], ['RS256', { jwksRsaAlgorithm: 'RS256' }], ['PS256', { jwksRsaAlgorithm: 'PS256' }]
+  ]
+  for (const [algorithm, options] of PLAIN) {
+    const key = generateKey(algorithm, 'one')
+    const s = await issuer(t, [key.signs])
+    const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [{ kid: 'one', use: 'sig', ...jwkOf(key) }] })))
+    const { send } = await verifier(t, { jwks: url, ...options }, s.clock)
+    t.equal(await send(await s.token()), 'ok', `${algorithm} ${JSON.stringify(options)}`)
+  }
+})
+
+t.test('algorithm confusion: an RSA key without alg verifies tokens of the one algorithm that is configured', async t => {
+  const key = generateKey('PS256', 'one')
+  const s = await issuer(t, [key.signs])
+  const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [{ kid: 'one', ...jwkOf(key) }] })))
+  const { send } = await verifier(t, { jwks: url }, s.clock)
+  t.equal(await send(await s.token()), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
+})
+
+t.test('the option for RSA keys does nothing without a key set, and is refused', async t => {
+  const register = async (options: object) => await Fastify().register(refreshCookie, options)
+  await t.rejects(register({ keys: [ONE.verifies], jwksRsaAlgorithm: 'PS256' }), { name: 'TypeError', message: /^option "jwksRsaAlgorithm" does nothing without "jwks"/ })
+  await t.rejects(register({ jwks: 'https://login.example/jwks', jwksRsaAlgorithm: 'ES256' }), { name: 'TypeError', message: /^option "jwksRsaAlgorithm" is 'ES256'/ })
+})
+
+t.test('the log says for each key of a set why it was left out, and shows no part of a key', async t => {
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
+  const ed448 = generateKeyPairSync('ed448').publicKey.export({ format: 'jwk' })
+  const { kid, ...nameless } = GOOD
+  const UNFIT: ReadonlyArray<readonly [object, RegExp]> = [
+    [nameless, /^key 1 has no kid$/],
+    [{ ...GOOD, kid: 'other', alg: 'ES384' }, /^key 2 \(kid other\) is for an algorithm that is none of RS256, PS256, ES256, EdDSA$/],
+    [{ kid: 'weak', ...weak }, /^key 3 \(kid weak\) has 1024 bits and needs at least 2048$/],
+    [{ kid: 'curve', ...p384 }, /^key 4 \(kid curve\) has no alg, and a type that none of RS256, PS256, ES256, EdDSA is for$/],
+    [{ kid: 'curve2', ...ed448 }, /^key 5 \(kid curve2\) has no alg, and a type/],
+    [{ ...GOOD, kid: 'enc', use: 'enc' }, /^key 6 \(kid enc\) is a JSON Web Key that is not for signatures$/],
+    [{ kid: 'line\nbreak', kty: 'oct', k: SECRET }, /^key 7 has no alg, and a type/],
+    [{ ...GOOD, kid: 'private', d: SECRET }, /^key 8 \(kid private\) is no public key$/]
+  ]
+  const reasons = exactly(...UNFIT.map(([, reason]) => reason))
+  const s = await issuer(t, [ONE.signs])
+  let keys: object[] = []
+  const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys })))
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } } })
+  t.teardown(async () => await app.close())
+  const left = () => lines.map(line => JSON.parse(line)).filter(({ msg }) => /left out/.test(msg)).map(({ leftOut }) => leftOut)
+
+  keys = UNFIT.map(([key]) => key)
+  await app.register(refreshCookie, { jwks: url, clock: s.clock })
+  const [first] = lines.map(line => JSON.parse(line))
+  t.match(first, { level: 40, msg: /cannot be read at start/ })
+  const [message, ...inError] = String(first.err.message).split('; ')
+  t.equal(message, 'the key set holds no key that verifies access tokens')
+  t.match(inError, reasons)
+
+  keys = [...keys, GOOD]
+  await app.reloadKeys()
+  await app.reloadKeys()
+  t.match(left(), exactly(reasons), 'once')
+  keys = [GOOD]
+  await app.reloadKeys()
+  t.equal(left().length, 1)
+  keys = [...Array.from({ length: 12 }, () => ({})), GOOD]
+  await app.reloadKeys()
+  t.strictSame(left()[1].slice(-2), ['key 10 has no kid', 'and 2 more'])
+
+  const text = lines.join('')
+  for (const material of [SECRET, String(weak.n), String(p384.x), String(ed448.x)]) t.notOk(text.includes(material))
 })
 
 t.test('an answer that is no key set changes nothing', async t => {
