@@ -2,7 +2,7 @@ import { type FastifyBaseLogger } from 'fastify'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { createKeySource, type KeySource } from './core/key-source.js'
-import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings, type TokenKind } from './core/keys.js'
+import { createKeyRing, deriveKeyRing, type KeyRing, type KeyRings, type Secret, type TokenKind } from './core/keys.js'
 import { fetchJwks } from './http/fetch-jwks.js'
 import { hasPublicKeys } from './http/jwks.js'
 import { type PublicKeys } from './http/routes/route.js'
@@ -57,7 +57,7 @@ async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, re
     return { access: ring, refresh }
   }
   if (keys !== undefined) return { access: await keys.read(), refresh }
-  return { access: deriveKeyRing(secrets as readonly string[], 'access', accessToken.algorithm), refresh } // the options need one of the three
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken.algorithm), refresh } // the options need one of the three
 }
 
 /** Of which kinds it is worth reading the keys again. */

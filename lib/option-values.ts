@@ -5,7 +5,7 @@ import { MAX_COST } from './accounts/password-hash.js'
 import { type PasswordCheck } from './accounts/password-policy.js'
 import { type VerifyLegacy } from './accounts/passwords.js'
 import { importKey, type KeyMaterial } from './core/import-key.js'
-import { createKeyRing, type KeyRing } from './core/keys.js'
+import { createKeyRing, type KeyRing, type Secret } from './core/keys.js'
 import { isOrigin } from './core/origin.js'
 import { secretWeakness } from './core/secret-weakness.js'
 import { type SessionStore } from './core/session.js'
@@ -13,18 +13,20 @@ import { type Clock } from './core/time.js'
 import { type Users } from './core/user.js'
 import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './option-checks.js'
 
-// Strings only: a Buffer or KeyObject here is a key of another kind, and its text would be a weaker secret.
-const secret: Check<string> = (value, option) => {
-  const weakness = typeof value === 'string' ? secretWeakness(value) : 'is not a string'
-  if (typeof value === 'string' && weakness === null) return value
+const secret: Check<Secret> = (value, option) => {
+  // A copy of bytes: their owner may overwrite them.
+  const read = value instanceof Uint8Array ? Buffer.from(value) : value
+  if (typeof read !== 'string' && !Buffer.isBuffer(read)) throw new TypeError(`option "${option}" is neither a string nor a Buffer: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
+  const weakness = secretWeakness(read)
+  if (weakness === null) return read
   throw new TypeError(`option "${option}" ${weakness}: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
 }
 
-/** Secrets, as a list whichever way they were given: one text or several. */
-export const secrets: Check<readonly string[]> = (value, option) => {
+/** Secrets, as a list whichever way they were given: one or several. */
+export const secrets: Check<readonly Secret[]> = (value, option) => {
   const checked = [oneOrMore(secret)(value, option)].flat()
   if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
-  if (new Set(checked).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
+  if (new Set(checked.map(text => Buffer.from(text).toString('base64'))).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
   return unprintable(checked)
 }
 
@@ -90,7 +92,7 @@ const keyId: Check<string> = (value, option) => {
   throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
 }
 
-const pepperKeys: Check<Readonly<Record<string, string>>> = (value, option) => {
+const pepperKeys: Check<Readonly<Record<string, Secret>>> = (value, option) => {
   if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
   return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
 }

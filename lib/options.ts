@@ -7,7 +7,7 @@ import { type SignupListener } from './accounts/silent-signup.js'
 import { type AppClaims } from './core/claims.js'
 import { type AuditEvent, type EventListener } from './core/events.js'
 import { type KeyOptions } from './core/import-key.js'
-import { type HmacAlgorithm } from './core/keys.js'
+import { type HmacAlgorithm, type Secret } from './core/keys.js'
 import { type SessionStore } from './core/session.js'
 import { systemClock, type Clock, type Duration } from './core/time.js'
 import { type User, type Users } from './core/user.js'
@@ -204,7 +204,7 @@ export interface RefreshCookieOptions {
 }
 
 /** One secret, or several: the first signs, all verify. */
-type Secrets = string | readonly string[]
+type Secrets = Secret | readonly Secret[]
 
 /** A function that is asked at the start, every `reloadKeysEvery`, and by `app.reloadKeys()`. */
 type Asked<T> = () => Promise<T> | T

@@ -134,8 +134,8 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   jwks: { takes: [], and: ['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL('https://login.example')] },
   jwksRsaAlgorithm: { takes: [], and: ['ES256', 'HS256', 'rs256', ['RS256']] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
-  secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], Buffer.from(SECRET), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
-  'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], Buffer.from(SECRET)] },
+  secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], [SECRET, Buffer.from(SECRET)], Buffer.alloc(64, 'secret'), randomBytes(31), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
+  'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], new Uint8Array(32)] },
   issuer: { takes: WORDS },
   appName: { takes: WORDS },
   audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
@@ -275,10 +275,16 @@ t.test('functions and stores are taken as they are', async t => {
 })
 
 t.test('secrets are a list, whichever way they were given', async t => {
-  const secretsOf = async ({ secret }: Pick<Settings, 'secret'>): Promise<string[]> => [...await secret?.read() ?? []]
+  const secretsOf = async ({ secret }: Pick<Settings, 'secret'>): Promise<unknown[]> => [...await secret?.read() ?? []]
   t.strictSame(await secretsOf(read({})), [SECRET])
   t.strictSame(await secretsOf(read({ secret: [OTHER, SECRET] })), [OTHER, SECRET])
   t.strictSame(await secretsOf(read({ refreshToken: { secret: OTHER } }).refreshToken), [OTHER])
+  const bytes = randomBytes(32)
+  const settings = read({ secret: [bytes, new Uint8Array(Buffer.from(OTHER))], refreshToken: { secret: bytes } })
+  const before = Buffer.from(bytes)
+  bytes.fill(0)
+  t.strictSame(await secretsOf(settings), [before, Buffer.from(OTHER)], 'bytes are copied')
+  t.strictSame(await secretsOf(settings.refreshToken), [before])
 })
 
 t.test('a secret or a ring may be a function, which is asked whenever it is read, and whose answer is checked', async t => {
@@ -288,7 +294,7 @@ t.test('a secret or a ring may be a function, which is asked whenever it is read
   t.strictSame([...await secret?.read() ?? []], [SECRET])
   t.strictSame([...await secret?.read() ?? []], [OTHER, SECRET])
   await t.rejects(async () => await secret?.read(), { message: /^option "secret" has 5 bytes/ })
-  await t.rejects(async () => await secret?.read(), { message: /^option "secret" is not a string/ })
+  await t.rejects(async () => await secret?.read(), { message: /^option "secret" is neither a string nor a Buffer/ })
   t.equal(read({}).secret?.changes, false)
 })
 
@@ -435,7 +441,7 @@ t.test('the settings are frozen through and through, and the caller\'s options a
 t.test('no secret is in a sentence about a wrong option, wherever it was put', async t => {
   const canary = `canary-${randomBytes(40).toString('base64url')}`
   const MISPLACED: readonly object[] = [
-    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: Buffer.from(canary) }, { secret: canary.slice(0, 31) },
+    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: [Buffer.from(canary), canary] }, { secret: Buffer.from(canary.slice(0, 31)) }, { secret: canary.slice(0, 31) },
     { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
     { secrets: canary }, { keys: [canary] }, { keys: canary }, { keys: [{ kid: `${canary} `, algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k 1', algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', privateKey: canary }] }, { keys: [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: canary.slice(0, 40) }] }, { jwks: `https://${canary}:${canary}@login.example` }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
   ]
@@ -447,7 +453,7 @@ t.test('no secret is in a sentence about a wrong option, wherever it was put', a
 })
 
 t.test('no secret is in a printed settings object', async t => {
-  const settings = read({ refreshToken: { secret: [OTHER] }, passwords: { pepper: { current: 'k1', keys: { k1: OTHER } } } })
+  const settings = read({ secret: [SECRET, randomBytes(32)], refreshToken: { secret: [Buffer.from(OTHER)] }, passwords: { pepper: { current: 'k1', keys: { k1: OTHER } } } })
   for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 }), inspect(settings.secret), String(settings)]) {
     t.notOk(text.includes(SECRET) || text.includes(OTHER), text)
   }

@@ -1,3 +1,5 @@
+import { type Secret } from '../core/keys.js'
+
 /**
  * Secrets that are hashed with every password (argon2's `secret`), so that a stolen user table alone is of no use.
  * Each hash names its key; the current one goes into new hashes. A key that is taken away takes its passwords with it.
@@ -6,7 +8,7 @@ export interface PepperOptions {
   /** The id of the key for new hashes. */
   readonly current: string
   /** By ids of 1 to 8 letters, digits, "-" and "_". */
-  readonly keys: Readonly<Record<string, string>>
+  readonly keys: Readonly<Record<string, Secret>>
 }
 
 /** The keys as argon2 takes them. */

@@ -20,7 +20,7 @@ export interface KeyOptions {
   /** Exactly one key of a ring signs, unless the service only verifies. A private key that only verifies is retired. */
   readonly use: 'sign' | 'verify'
   /** For HS256, HS384 and HS512: at least 32, 48 or 64 random bytes. */
-  readonly secret?: KeyMaterial | undefined
+  readonly secret?: KeyMaterial | Uint8Array | undefined
   /** For RS256, PS256, ES256 and EdDSA. */
   readonly privateKey?: KeyMaterial | undefined
   /** As `privateKey`; verifies only. */
@@ -59,7 +59,8 @@ export function importKey (options: KeyOptions): Key {
   return { kid, algorithm, signs: use === 'sign' ? pair.privateKey : null, verifies: pair.publicKey, withoutKid }
 }
 
-function importSecret (material: KeyMaterial, options: KeyOptions): KeyObject {
+function importSecret (material: KeyMaterial | Uint8Array, options: KeyOptions): KeyObject {
+  if (material instanceof Uint8Array) return createSecretKey(material)
   if (typeof material === 'string') return createSecretKey(material, 'utf8')
   if (material instanceof KeyObject) {
     if (material.type === 'secret') return material

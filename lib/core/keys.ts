@@ -42,8 +42,11 @@ export type TokenKind = 'access' | 'refresh'
 /** The keys of both. */
 export type KeyRings = Readonly<Record<TokenKind, KeyRing>>
 
+/** Random bytes that only the app knows, as they are or as text. */
+export type Secret = string | Uint8Array
+
 /** Derives the keys of one kind of token from secrets (HKDF, RFC 5869): the first signs, all verify. */
-export function deriveKeyRing (secrets: readonly string[], kind: TokenKind, algorithm: HmacAlgorithm): KeyRing & { readonly signing: SigningKey } {
+export function deriveKeyRing (secrets: readonly Secret[], kind: TokenKind, algorithm: HmacAlgorithm): KeyRing & { readonly signing: SigningKey } {
   const keys = secrets.map(secret => deriveKey(secret, kind, algorithm))
   const [signing] = keys
   if (signing === undefined) throw new TypeError('a key ring needs at least one secret')
@@ -68,7 +71,7 @@ function canSign (key: Key): key is SigningKey {
   return key.signs !== null
 }
 
-function deriveKey (secret: string, kind: TokenKind, algorithm: HmacAlgorithm): SigningKey {
+function deriveKey (secret: Secret, kind: TokenKind, algorithm: HmacAlgorithm): SigningKey {
   const length = HMAC_KEY_LENGTHS[algorithm]
   const derived = Buffer.from(hkdfSync('sha256', secret, '', `fastify-refresh-cookie ${kind} ${algorithm}`, length))
   // From the key, so that instances agree on it without configuration; a hash of 256 random bits tells nothing of them.

@@ -9,7 +9,7 @@ type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operatio
 interface TransformInput {
   readonly schema: FastifySchema & { readonly operationId: string }
   readonly url: string
-  readonly openapiObject?: { components?: { securitySchemes?: Record<string, unknown> }, readonly paths?: Paths }
+  readonly openapiObject?: { readonly servers?: ReadonlyArray<{ readonly url: string }>, components?: { securitySchemes?: Record<string, unknown> }, readonly paths?: Paths }
   readonly swaggerObject?: { securityDefinitions?: Record<string, unknown>, readonly paths?: Paths }
 }
 
@@ -18,18 +18,23 @@ interface TransformInput {
  * document, and leaves out a body that can only be empty, since Swagger UI would ask for it.
  */
 export function describeRoute (schemes: readonly SecurityScheme[]): (input: TransformInput) => { schema: FastifySchema, url: string } {
-  const inWordsOf = (language: 'openapi' | 'swagger') => Object.fromEntries(schemes.map(scheme => [scheme.name, scheme[language]]))
   return ({ schema: { body, operationId, ...schema }, url, openapiObject, swaggerObject }) => {
     if (openapiObject !== undefined) {
       const components = openapiObject.components ??= {}
-      components.securitySchemes = { ...inWordsOf('openapi'), ...components.securitySchemes }
+      const server = serverOf(openapiObject.servers)
+      components.securitySchemes = { ...Object.fromEntries(schemes.map(({ name, openapi }) => [name, openapi(server)])), ...components.securitySchemes }
     }
     if (swaggerObject !== undefined) {
-      swaggerObject.securityDefinitions = { ...inWordsOf('swagger'), ...swaggerObject.securityDefinitions }
+      swaggerObject.securityDefinitions = { ...Object.fromEntries(schemes.map(({ name, swagger }) => [name, swagger])), ...swaggerObject.securityDefinitions }
     }
     const named = { ...schema, operationId: freeName(operationId, { ...openapiObject?.paths, ...swaggerObject?.paths }) }
     return { schema: hasFields(body) ? { ...named, body } : named, url }
   }
+}
+
+/** The first server of a document, without a slash at its end: a tokenUrl is not below it by itself. One with variables is left out. */
+function serverOf ([first]: ReadonlyArray<{ readonly url: string }> = []): string {
+  return first === undefined || first.url.includes('{') ? '' : first.url.replace(/\/$/, '')
 }
 
 /** An operationId is there once in a document, also where we are registered twice: `login`, then `login2`. */

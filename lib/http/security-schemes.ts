@@ -1,7 +1,8 @@
 /** A way to prove something, in the words of an OpenAPI document and in those of Swagger 2. */
 export interface SecurityScheme {
   readonly name: string
-  readonly openapi: Readonly<Record<string, unknown>>
+  /** `server` is the URL that the document's paths are below, '' where it names none. */
+  readonly openapi: (server: string) => Readonly<Record<string, unknown>>
   /** Swagger 2 knows neither bearer tokens nor cookies. */
   readonly swagger: Readonly<Record<string, unknown>>
 }
@@ -13,9 +14,9 @@ export const ACCESS_TOKEN_SCHEME = 'accessToken'
 export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
   return {
     name: ACCESS_TOKEN_SCHEME,
-    openapi: tokenUrl === null
+    openapi: server => tokenUrl === null
       ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl, scopes: {} } } },
+      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl: server + tokenUrl, scopes: {} } } },
     swagger: { type: 'apiKey', description: 'Bearer, a space, and the access token.', in: 'header', name: 'Authorization' }
   }
 }
@@ -23,12 +24,12 @@ export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
 /** The refresh cookie's. */
 export function refreshCookieScheme (cookieName: string): SecurityScheme {
   const cookie = { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.' }
-  return { name: 'refreshCookie', openapi: { ...cookie, in: 'cookie', name: cookieName }, swagger: { ...cookie, in: 'header', name: 'Cookie' } }
+  return { name: 'refreshCookie', openapi: () => ({ ...cookie, in: 'cookie', name: cookieName }), swagger: { ...cookie, in: 'header', name: 'Cookie' } }
 }
 
 /** The refresh token's, where the client keeps it itself. */
 export const REFRESH_TOKEN_SCHEME: SecurityScheme = {
   name: 'refreshToken',
-  openapi: { type: 'http', scheme: 'bearer', description: 'The refresh_token of the last grant.' },
+  openapi: () => ({ type: 'http', scheme: 'bearer', description: 'The refresh_token of the last grant.' }),
   swagger: { type: 'apiKey', description: 'Bearer, a space, and the refresh_token of the last grant.', in: 'header', name: 'Authorization' }
 }

@@ -29,6 +29,7 @@ export interface NodeRedisCluster extends Connection {
 
 /** The store's commands on a client of the package redis. A TypeError for one that runs commands late. */
 export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisCommands {
+  if ('totalClients' in client) throw new TypeError('redisStore: its client is a pool: one client of createClient is enough, since it sends the commands of all requests over one connection')
   if (typeof client.isReady !== 'boolean') throw unsupported('redis', '4.6 or later, for a cluster 5 or later')
   if ('options' in client) refuseLate(client)
 

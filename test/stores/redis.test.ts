@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import { createClient, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
+import { createClient, createClientPool, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../lib/core/time.js'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis.js'
@@ -535,6 +535,11 @@ t.test('what is no client is refused', async t => {
     // @ts-expect-error: for those who write JavaScript
     t.throws(() => redisStore(client), { name: 'TypeError', message: /ioredis/ })
   }
+})
+
+t.test('a pool of node-redis is refused, and the error says what to pass', async t => {
+  // @ts-expect-error: a pool is none of the clients
+  t.throws(() => redisStore(createClientPool({ disableOfflineQueue: true })), { name: 'TypeError', message: /is a pool: one client of createClient is enough/ })
 })
 
 t.test('options that are none are refused by their name', async t => {

@@ -10,6 +10,7 @@ export const good: RefreshCookieOptions[] = [
   { secret: [secret, secret] },
   { secret, issuer: 'https://us.example', audience: ['api', 'web'], prefix: '/session', trustedOrigins: ['https://app.example'] },
   { secret, keys: [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: createPrivateKey(secret) }, { kid: 'k0', algorithm: 'RS256', use: 'verify', publicKey: { kty: 'RSA', n: 'x', e: 'AQAB' }, withoutKid: true }] },
+  { secret: Buffer.from(secret), refreshToken: { secret: () => [new Uint8Array(32), secret] }, keys: [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: Buffer.from(secret) }] },
   { secret: async () => [secret], keys: async () => [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: createSecretKey(secret, 'utf8') }], reloadKeysEvery: '1h', refreshToken: { secret: () => secret } },
   { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example' },
   { secret, routes: { signup: false, login: '/sign-in' }, accounts: { usernameField: 'email' } },
@@ -42,8 +43,6 @@ export const wrong: RefreshCookieOptions[] = [
   { secret, keys: [{ algorithm: 'ES256', use: 'sign', privateKey: secret }] },
   // @ts-expect-error a key for anything
   { secret, keys: [{ kid: 'k1', use: 'sign', privateKey: secret }] },
-  // @ts-expect-error bytes are not a text
-  { secret, keys: [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: Buffer.from(secret) as Uint8Array }] },
   // @ts-expect-error no signature at all
   { secret, accessToken: { algorithm: 'none' } },
   // @ts-expect-error the browser's spelling
@@ -56,8 +55,8 @@ export const wrong: RefreshCookieOptions[] = [
   { secret, cookie: { secure: 'auto' } },
   // @ts-expect-error the cookie is httpOnly whatever one says
   { secret, cookie: { httpOnly: false } },
-  // @ts-expect-error bytes are not a text
-  { secret: Buffer.from(secret) },
+  // @ts-expect-error bytes that are no bytes
+  { secret: [1, 2, 3] },
   // @ts-expect-error a pattern is no origin
   { secret, trustedOrigins: [/example/] },
   // @ts-expect-error a store that lacks most of it

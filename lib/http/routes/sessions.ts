@@ -38,6 +38,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
     body: emptyBodySchema,
     response: {
       204: noContent('Ended.'),
+      414: errorSchema('The id is longer than the router takes (Fastify\'s maxParamLength).'),
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
     }
