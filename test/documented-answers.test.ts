@@ -201,7 +201,7 @@ function complaint ({ operations }: World, { route: [route] }: Request, { status
   const documented = operations.get(route)?.responses[statusCode]
   if (documented === undefined) return `${statusCode} is not documented`
   if (statusCode === 500) return 'nothing here is unforeseen'
-  if (headers['cache-control'] !== 'no-store' && route !== 'GET /auth/jwks') return 'it may be stored'
+  if (headers['cache-control'] !== 'no-store' && route !== 'GET /auth/jwks' && statusCode !== 414) return 'it may be stored'
   if (statusCode === 401 && headers['www-authenticate'] === undefined) return 'no challenge'
   if ((statusCode === 429 || statusCode === 503) && !/^[1-9]\d*$/.test(String(headers['retry-after']))) return 'no word of when to try again'
   const schema = documented.content?.['application/json'].schema

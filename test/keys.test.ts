@@ -127,7 +127,7 @@ async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: st
   const users = userTable()
   const store = memoryStore({ clock })
   const self: { keys: KeyOptions[], secrets: string[] } = { keys: [OLD.signs], secrets: [OLD_SECRET] }
-  const options: RefreshCookieOptions = { clock, users, store, keys: () => self.keys, secret: async () => self.secrets, reloadKeysEvery: '5m', timeouts: { call: '1m', request: '1m' }, routes: { verify: '/verify' }, refreshToken: { renewWithAccessToken: true } }
+  const options: RefreshCookieOptions = { clock, users, store, keys: () => self.keys, secret: async () => self.secrets, reloadKeysEvery: '5m', timeouts: { call: '1m', request: '1m' }, routes: { verify: '/verify' }, refreshToken: { renewWithAccessToken: true }, sessions: { maxPerUser: false } }
   const enter = (app: FastifyInstance): void => {
     app.post('/enter', async ({ auth }) => await auth.login('1'))
     app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))

@@ -41,6 +41,45 @@ for (const [of, make] of ERRORS) {
   })
 }
 
+for (const [kind, hash] of [
+  ['Django', 'pbkdf2_sha256$600000$c2FsdA$aGFzaGhhc2g='], ['crypt', '$6$rounds=5000$salt$hashhash'], ['WordPress', '$P$Bsaltsaltsalthashhash'], ['LDAP', '{SSHA}c2FsdGhhc2g='], ['quotes', 'a"b\'c\\d\ne']
+] as const) {
+  t.test(`no hash of another system reaches the log by an error, nor a password: ${kind}`, async t => {
+    const lines: string[] = []
+    const users = userTable()
+    const password = 'violet "umbrella"'
+    const s = await loggedIn(t, {
+      users: {
+        ...users,
+        updatePasswordHash: async (_id, newHash, oldHash) => { throw Object.assign(new Error(`Failed query\nparams: ${JSON.stringify([newHash, oldHash])}`), { oldHash }) }
+      },
+      passwords: {
+        verifyLegacy (stored, typed) {
+          if (typed === 'broken') throw new Error(`cannot read ${stored}`)
+          return stored === hash && typed === password
+        },
+        check (text) { if (text.startsWith('violet')) throw new Error(`no answer about ${text}`) }
+      }
+    }, { logger: { level: 'trace', stream: { write (line: string) { lines.push(line) } } } })
+    users.change('ada', { passwordHash: hash })
+    t.match(await s.browser().login('ada', { password }), { statusCode: 200 }, 'the rehash fails, the login does not')
+    t.match(await s.browser().login('ada', { password: 'broken' }), { statusCode: 503 })
+    t.match(await s.browser().signup('bob', { password }), { statusCode: 503 })
+    t.equal(lines.filter(line => line.includes('"err"')).length >= 3, true)
+    const spellings = [hash, password].flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1), JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1)])
+    t.strictSame(lines.filter(line => spellings.some(spelling => line.includes(spelling))), [])
+  })
+}
+
+t.test('a hash is found however deep the cause is that holds it', t => {
+  let error = new Error(HASH)
+  for (let depth = 0; depth < 20; depth++) error = new Error('failed', { cause: error })
+  let last: unknown = redacted(error)
+  for (; last instanceof Error && last.cause !== undefined; last = last.cause) t.equal(last.message, 'failed')
+  t.notOk(SECRET_TEXT.test(String(last)))
+  t.end()
+})
+
 t.test('what holds no secret is logged as it is, and what does keeps its name, code, place and causes', t => {
   const harmless = Object.assign(new Error('no connection'), { address: '192.0.2.1' })
   t.equal(redacted(harmless), harmless)

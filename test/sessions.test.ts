@@ -45,6 +45,25 @@ t.test('token theft: no list of sessions tells when the owner refreshed', async 
   }
 })
 
+t.test('token theft: an access token of an ended session manages no session and no password', async t => {
+  const { ada, phone } = await withPhone(t)
+  const thief = Object.assign(phone.copy(), { accessToken: phone.accessToken })
+  t.match(await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } }), { statusCode: 200 })
+  const REQUESTS: ReadonlyArray<readonly [method: 'GET' | 'DELETE' | 'POST', url: string, payload?: object]> = [
+    ['GET', '/auth/sessions'], ['DELETE', '/auth/sessions'], ['DELETE', `/auth/sessions/${sessionOf(ada)}`],
+    ['POST', '/auth/password', { currentPassword: 'violet umbrella', newPassword: 'orange umbrella' }],
+    ['POST', '/auth/reauthenticate', { password: 'violet umbrella' }], ['POST', '/auth/reauthenticate', { password: 'wrong password' }]
+  ]
+  for (const [method, url, payload] of REQUESTS) t.match((await thief.send({ method, url, ...(payload && { payload }) })).json(), ENDED, `${method} ${url}`)
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a cursor that is no time is refused', async t => {
+  const { ada } = await withPhone(t)
+  for (const after of ['999999999999999.z', '8640000000001.z', '1', 'x.y', '1.', '']) t.match(await ada.send({ url: `/auth/sessions?after=${after}` }), { statusCode: 400 }, after)
+  t.match(await ada.send({ url: '/auth/sessions?after=999999999999.z' }), { statusCode: 200, body: '[]' })
+})
+
 t.test('of the session that asks the list says when its access token was issued, of others the hour of the last refresh', async t => {
   const { ada, phone, wait } = await withPhone(t)
   wait('59m')
@@ -138,7 +157,7 @@ t.test('sessions of others, and sessions that are no more, are unknown, and noth
     t.equal(answer.body, bobs.body, 'and tells no more than that')
   }
   await end(ada, sessionOf(ada))
-  t.match((await end(ada, sessionOf(ada))).json(), UNKNOWN)
+  t.match((await end(ada, sessionOf(ada))).json(), ENDED, 'nor does the token of an ended session end any')
 })
 
 t.test('what can be no id is unknown without a look into the store', async t => {
@@ -146,7 +165,7 @@ t.test('what can be no id is unknown without a look into the store', async t => 
   forget(store.calls)
   for (const id of ['x'.repeat(65), '%00', '..%2F1', '']) t.match((await end(ada, id)).json(), UNKNOWN)
   t.equal(await app.sessions.revoke('a\u0000'), false)
-  t.strictSame(store.calls, [])
+  t.strictSame(store.calls, Array(4).fill('get'), 'but for the session that asks')
 })
 
 t.test('a person ends all sessions but the one that asks', async t => {

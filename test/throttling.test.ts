@@ -124,6 +124,20 @@ t.test('brute force: whoever owns an account of nearly the same name guesses no 
   }
 })
 
+t.test('brute force: spellings of a name that databases take for one name are guessed at together', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  const SPELLINGS: ReadonlyArray<readonly [name: string, others: readonly string[]]> = [
+    ['großstraße', ['GROSSSTRASSE', 'groẞstraße', 'GROẞSTRAẞE', 'grossstrasse']],
+    ['alice', ['Alice', 'àlice', 'ÁLICE', 'alicé', 'a\u0301lice']]
+  ]
+  for (const [name, others] of SPELLINGS) {
+    const statuses = []
+    for (const [nth, spelling] of Array(4).fill([name, ...others]).flat().slice(0, 12).entries()) statuses.push((await login(browser(), spelling, 'wrong password', addressOf(nth))).statusCode)
+    t.strictSame(statuses, [...Array(10).fill(401), 429, 429], name)
+  }
+})
+
 t.test('lockout: right passwords that end in a 503, since something else was slow, are no failures', async t => {
   let slow = false
   let passed = 0

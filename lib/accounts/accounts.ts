@@ -2,7 +2,7 @@ import { subjectOf } from '../core/claims.js'
 import { isUnavailable } from '../core/deadline.js'
 import { type RequestContext } from '../core/events.js'
 import { type WritePassword } from '../core/password-change.js'
-import { redacted } from '../core/redacted.js'
+import { redacted, withholding } from '../core/redacted.js'
 import { type User, type Users } from '../core/user.js'
 import { AuthError, restated } from '../errors.js'
 import { type Passwords } from './passwords.js'
@@ -131,7 +131,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       return async function write (later) {
         let writing: Promise<boolean> | undefined
         try {
-          const replaced = await context.bounded(() => (writing = Promise.resolve(updatePasswordHash(id, newHash, passwordHash))))
+          const replaced = await context.bounded(() => (writing = withholding([newHash, passwordHash], () => updatePasswordHash(id, newHash, passwordHash))))
           if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
         } catch (error) {
           if (!isUnavailable(error)) throw error
@@ -188,7 +188,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
     if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return passwordHash
     try {
       const newHash = await passwords.hash(password, context)
-      const replaced = await context.bounded(() => updatePasswordHash(user.id, newHash, passwordHash))
+      const replaced = await context.bounded(() => withholding([newHash, passwordHash], () => updatePasswordHash(user.id, newHash, passwordHash)))
       return replaced ? newHash : passwordHash
     } catch (err) {
       warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject, err })

@@ -243,9 +243,13 @@ function addressKey ({ ip }: RequestContext): string {
   return keyOf('address', networkOf(ip))
 }
 
-/** In one spelling of its letters, since apps may look names up in any. What is no username is one account for all. */
+/**
+ * In one spelling of its letters and without accents, since databases may compare names so (MySQL's default collation does).
+ * Lower case comes first: only so is "ẞ" the same as "ß" and "ss". What is no username is one account for all.
+ */
 function accountKey (name: string | null): string {
-  return keyOf('name', name?.toUpperCase().toLowerCase() ?? '')
+  const letters = name?.normalize('NFKD').replace(/\p{M}+/gu, '') ?? ''
+  return keyOf('name', letters.toLowerCase().toUpperCase().toLowerCase())
 }
 
 /** Whose failures are counted: those of names that nobody has are nobody's. */

@@ -1,5 +1,6 @@
 import { networkOf, readAddress } from '../core/address.js'
 import { startDeadline, type Timeouts } from '../core/deadline.js'
+import { withholding } from '../core/redacted.js'
 import { loadArgon2, type Argon2 } from './argon2.js'
 import { createHashKinds } from './hash-kinds.js'
 import { needsRehash, parsePasswordHash, withKeyId, type HashingParameters, type StoredHash } from './password-hash.js'
@@ -115,7 +116,7 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   async function verifiesElsewhere (passwordHash: string | null, password: string): Promise<boolean> {
     const known = passwordHash || legacyExample
     if (verifyLegacy === undefined || !known) return false
-    const answer = await startDeadline(timeouts)(() => verifyLegacy(known, password))
+    const answer = await startDeadline(timeouts)(() => withholding([known, password], () => verifyLegacy(known, password)))
     legacyExample ??= known
     return answer === true && known === passwordHash
   }
@@ -131,8 +132,9 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   }
 }
 
+/** Of IPv6 a /48, since one customer of a provider may have 256 or 65,536 networks of 64 bits. */
 function clientOf (from: WorkSource = {}): string {
-  return networkOf(readAddress(from.ip))
+  return networkOf(readAddress(from.ip), 48)
 }
 
 function accept (password: unknown): string {

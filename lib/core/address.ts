@@ -19,12 +19,12 @@ export function readAddress (text: string | null | undefined): string | null {
 }
 
 /**
- * The network that an address of `readAddress` is counted with: itself, or the first 64 bits of an IPv6 address, since a
- * whole /64 is what one household or one server has. Whatever had no address is one network.
+ * The network that an address of `readAddress` is counted with: itself, or the first bits of an IPv6 address, 64 by default,
+ * since a whole /64 is what one household or one server has at the least. Whatever had no address is one network.
  */
-export function networkOf (address: string | null): string {
+export function networkOf (address: string | null, bits: 48 | 64 = 64): string {
   if (address === null || isIP(address) !== 6) return address ?? ''
   const [head = [], tail = []] = address.split('::').map(part => part.split(':').filter(group => group !== ''))
   const zeros = Array<string>(8 - head.length - tail.length).fill('0') // where there is no "::" both parts make eight
-  return `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
+  return `${[...head, ...zeros, ...tail].slice(0, bits / 16).join(':')}::/${bits}`
 }

@@ -35,8 +35,11 @@ export function isOrigin (text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
 }
 
-/** A URL parser takes "ª" for "a" and drops soft hyphens (UTS 46); a browser sends neither in Host. */
-const ASCII = /^[\x21-\x7e]+$/
+/**
+ * A host and port as browsers send them. A URL parser would take more: "ª" for "a", soft hyphens (UTS 46), and a path, a query
+ * or a user beside the host.
+ */
+const HOST = /^(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::\d{1,5})?$/i
 
 /** The origin of a page and the host that it asked, if both are spelled as browsers spell them; null for any other text. */
 export function nameHosts (origin: string | undefined, host: string | undefined): { readonly origin: string, readonly host: string } | null {
@@ -46,7 +49,7 @@ export function nameHosts (origin: string | undefined, host: string | undefined)
 }
 
 function isOwnOrigin (origin: string, host: string | undefined): boolean {
-  if (host === undefined || !ASCII.test(host) || !isOrigin(origin)) return false
+  if (host === undefined || !HOST.test(host) || !isOrigin(origin)) return false
   const own = `${new URL(origin).protocol}//${host}`
   // Parsed, so that "example.com:443" and "example.com" are one host for https, and case does not matter.
   return URL.canParse(own) && new URL(own).origin === origin

@@ -6,22 +6,54 @@ const SECRETS = /\$(?:argon2(?:id|i|d)?|2[abxy]|scrypt)\$[\w+/=,.$-]+|\beyJ[\w-]
 /** What of an error says where it comes from; everything else may be the values of a query. */
 const KEPT = ['name', 'code', 'errno', 'errcode'] as const
 
-/** Errors may be their own causes. */
+/** How many causes of an error a copy keeps. Errors may be their own causes. */
 const DEEPEST = 5
+
+/** How many causes are looked at: a logger writes the messages of all. */
+const MOST_CAUSES = 100
 
 /**
  * What was thrown, as it may be logged: itself where it holds no secret, else a copy without its own properties, in whose
  * message, stack and causes secrets are replaced. Libraries of databases write the values of a query into their errors.
+ * `known` are secrets that are found by their value.
  */
-export function redacted (thrown: unknown): unknown {
-  return inspect(thrown, { depth: DEEPEST, maxStringLength: null, maxArrayLength: 1000 }).search(SECRETS) < 0 ? thrown : copyOf(thrown, 0)
+export function redacted (thrown: unknown, known: readonly string[] = []): unknown {
+  const spellings = known.flatMap(spellingsOf)
+  return chainOf(thrown).some(error => holdsSecret(error, spellings)) ? copyOf(thrown, spellings, 0) : thrown
 }
 
-function copyOf (thrown: unknown, depth: number): unknown {
-  if (!(thrown instanceof Error)) return new Error(depth < DEEPEST && typeof thrown === 'string' ? withoutSecrets(thrown) : 'what was thrown held a secret')
-  const copy = new Error(withoutSecrets(thrown.message))
-  copy.stack = withoutSecrets(String(thrown.stack))
-  if (thrown.cause !== undefined && depth < DEEPEST) copy.cause = copyOf(thrown.cause, depth + 1)
+/** Calls a function of the app. What it throws holds none of the secrets that it was called with. */
+export async function withholding<T> (secrets: readonly string[], call: () => Promise<T> | T): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw redacted(error, secrets)
+  }
+}
+
+/** What was thrown, and its causes. */
+function chainOf (thrown: unknown): unknown[] {
+  const chain = [thrown]
+  for (let next = thrown; next instanceof Error && next.cause !== undefined && chain.length < MOST_CAUSES;) chain.push(next = next.cause)
+  return chain
+}
+
+function holdsSecret (error: unknown, spellings: readonly string[]): boolean {
+  const text = inspect(error, { depth: DEEPEST, maxStringLength: null, maxArrayLength: 1000 })
+  return text.search(SECRETS) >= 0 || spellings.some(spelling => text.includes(spelling))
+}
+
+/** A text as it may stand in a message: itself, and escaped as in JSON or by inspect. */
+function spellingsOf (secret: string): string[] {
+  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1)])].filter(spelling => spelling !== '')
+}
+
+function copyOf (thrown: unknown, spellings: readonly string[], depth: number): unknown {
+  const clean = (text: string): string => withoutSecrets(text, spellings)
+  if (!(thrown instanceof Error)) return new Error(depth < DEEPEST && typeof thrown === 'string' ? clean(thrown) : 'what was thrown held a secret')
+  const copy = new Error(clean(thrown.message))
+  copy.stack = clean(String(thrown.stack))
+  if (thrown.cause !== undefined && depth < DEEPEST) copy.cause = copyOf(thrown.cause, spellings, depth + 1)
   for (const name of KEPT) {
     const value: unknown = Reflect.get(thrown, name)
     if (value !== undefined) Object.defineProperty(copy, name, { value, enumerable: name !== 'name', configurable: true })
@@ -29,6 +61,6 @@ function copyOf (thrown: unknown, depth: number): unknown {
   return copy
 }
 
-function withoutSecrets (text: string): string {
-  return text.replace(SECRETS, '[redacted]')
+function withoutSecrets (text: string, spellings: readonly string[]): string {
+  return spellings.reduce((cleaned, spelling) => cleaned.replaceAll(spelling, () => '[redacted]'), text.replace(SECRETS, '[redacted]'))
 }

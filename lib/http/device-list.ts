@@ -20,7 +20,7 @@ export const deviceListSchema = {
   type: 'object',
   properties: {
     limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'At most so many.' },
-    after: { type: 'string', pattern: '^\\d{1,15}\\.[\\w-]{1,64}$', description: 'Where the list goes on: as the Link header of the part before says.' }
+    after: { type: 'string', pattern: '^\\d{1,12}\\.[\\w-]{1,64}$', description: 'Where the list goes on: as the Link header of the part before says.' }
   },
   required: []
 } as const satisfies JsonSchema

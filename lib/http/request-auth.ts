@@ -132,6 +132,17 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return await this.#confirmed(this.#claimsOf(token))
   }
 
+  /**
+   * The claims of whoever is authenticated, if their session lives. Whoever holds an access token of an ended session, a
+   * thief after the owner has changed the password say, may not manage the account until that token expires.
+   * Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE.
+   */
+  async assertLive (): Promise<AccessClaims> {
+    const claims = this.#authenticated()
+    await this.#plugin.sessions.confirmStrictly(claims, this)
+    return claims
+  }
+
   async authenticateStrict (): Promise<AccessClaims> {
     const claims = await this.#claimsOf(this.#accessToken())
     await this.#plugin.sessions.confirmStrictly(claims, this)
@@ -169,23 +180,23 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   async sessions ({ limit, after }: DeviceListOptions = {}): Promise<Device[]> {
     return await this.#refusing(async () => {
-      const asking = this.#authenticated()
+      const asking = await this.assertLive()
       return (await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })).map(session => toDevice(session, asking))
     })
   }
 
   async revokeSession (id: string): Promise<void> {
     await this.#refusing(async () => {
-      const { sub } = this.#authenticated()
+      const { sub } = await this.assertLive()
       const ended = await this.#plugin.sessions.revoke(id, 'revoked', this, sub)
       if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
     })
   }
 
   async revokeOtherSessions (): Promise<number> {
-    return await this.#refusing(() => {
-      const { sub, sid } = this.#authenticated()
-      return this.#plugin.sessions.revokeAll(sub, 'revoked', this, sid)
+    return await this.#refusing(async () => {
+      const { sub, sid } = await this.assertLive()
+      return await this.#plugin.sessions.revokeAll(sub, 'revoked', this, sid)
     })
   }
 

@@ -59,4 +59,6 @@ t.test('an address is counted by itself, one of IPv6 with its /64', async t => {
     [null, '']
   ]
   for (const [written, network] of cases) t.equal(networkOf(readAddress(written)), network, String(written))
+  t.equal(networkOf('2001:db8:1:2::3', 48), '2001:db8:1::/48')
+  t.equal(networkOf('203.0.113.9', 48), '203.0.113.9')
 })

@@ -3,7 +3,7 @@ import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource } from
 
 const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'SAME-ORIGIN', '', 'same-origin, same-origin', 'nonsense']
 
-const HOSTS = [undefined, '', 'app.example', 'app.example:443', 'app.example:80', 'app.example:8443', 'APP.example', 'localhost:3000', '127.0.0.1', '[::1]:3000', 'app.example/x', 'app example', ':443']
+const HOSTS = [undefined, '', 'app.example', 'app.example:443', 'app.example:80', 'app.example:8443', 'APP.example', 'localhost:3000', '127.0.0.1', '[::1]:3000', 'app.example/x', 'app.example/', 'app.example#', 'app.example?', 'ada@app.example', 'app.example:', 'app.example:123456', 'app example', ':443']
 
 const ORIGINS = [
   undefined, '', 'null', 'NULL', '*', 'app.example', 'https://',
@@ -28,7 +28,7 @@ function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigin
   if (origin === undefined) return site === undefined ? !crossSiteCookie : false
   if (trustedOrigins.has(origin)) return true
   const [, scheme = '', name, port] = /^([a-z]+:)\/\/([a-z0-9.-]+|\[[0-9a-f:]+\])(?::(\d+))?$/.exec(origin) ?? []
-  const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d+))?(?:\/.*)?$/i.exec(host ?? '') ?? []
+  const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?$/i.exec(host ?? '') ?? []
   const usual = DEFAULT_PORTS[scheme]
   // A browser never spells out the usual port of its scheme.
   if (usual === undefined || port === usual || name === undefined) return false

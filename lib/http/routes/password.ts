@@ -26,6 +26,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
+    await auth.assertLive()
     const proven = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
     const write = await changePassword(proven, newPassword, auth)
     return await grantBody.of('password', await auth.changePassword(proven.user, write), auth)

@@ -25,6 +25,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
 
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
+    await auth.assertLive()
     const { user } = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, request.body.password, auth))
     return await grantBody.of('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
