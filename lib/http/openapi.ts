@@ -5,11 +5,17 @@ import { ACCESS_TOKEN_SCHEME, type SecurityScheme } from './security-schemes.js'
 
 type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operationId?: string }>>>>
 
+/** A Server Object (OpenAPI 3.1 section 4.8.5). */
+interface Server {
+  readonly url: string
+  readonly variables?: Readonly<Record<string, { readonly default: unknown }>>
+}
+
 /** What @fastify/swagger gives a route's own transform: one of two documents. */
 interface TransformInput {
   readonly schema: FastifySchema & { readonly operationId: string }
   readonly url: string
-  readonly openapiObject?: { readonly servers?: ReadonlyArray<{ readonly url: string }>, components?: { securitySchemes?: Record<string, unknown> }, readonly paths?: Paths }
+  readonly openapiObject?: { readonly servers?: readonly Server[], components?: { securitySchemes?: Record<string, unknown> }, readonly paths?: Paths }
   readonly swaggerObject?: { securityDefinitions?: Record<string, unknown>, readonly paths?: Paths }
 }
 
@@ -32,9 +38,11 @@ export function describeRoute (schemes: readonly SecurityScheme[]): (input: Tran
   }
 }
 
-/** The first server of a document, without a slash at its end: a tokenUrl is not below it by itself. One with variables is left out. */
-function serverOf ([first]: ReadonlyArray<{ readonly url: string }> = []): string {
-  return first === undefined || first.url.includes('{') ? '' : first.url.replace(/\/$/, '')
+/** The first server of a document, without a slash at its end: a tokenUrl is not below it by itself. */
+function serverOf ([first]: readonly Server[] = []): string {
+  if (first === undefined) return ''
+  // @fastify/swagger has refused a variable without a default.
+  return first.url.replace(/\{([^{}]+)\}/g, (_, name: string) => String(first.variables?.[name]?.default)).replace(/\/$/, '')
 }
 
 /** An operationId is there once in a document, also where we are registered twice: `login`, then `login2`. */

@@ -16,9 +16,15 @@ export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
     name: ACCESS_TOKEN_SCHEME,
     openapi: server => tokenUrl === null
       ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl: server + tokenUrl, scopes: {} } } },
+      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl: below(server, tokenUrl), scopes: {} } } },
     swagger: { type: 'apiKey', description: 'Bearer, a space, and the access token.', in: 'header', name: 'Authorization' }
   }
+}
+
+/** A path below a server. @fastify/swagger leaves the path of the server out of paths that begin with it, and so is it here. */
+function below (server: string, path: string): string {
+  const base = new URL(server, 'http://relative').pathname.replace(/\/$/, '')
+  return path.startsWith(base) ? server.slice(0, server.length - base.length) + path : server + path
 }
 
 /** The refresh cookie's. */
