@@ -175,9 +175,10 @@ function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: num
 /** How many commands to the store a request takes. */
 async function commandsOf (witness: Witness, { prepare, request }: Situation, subject: string): Promise<number> {
   for (let i = 0; i < 2; i++) { // the first time a server may not know the scripts
-    const cookie = await prepare(witness, subject)
+    const fresh = `${subject} ${i}` // who has no sessions yet, as whoever meets a process that is killed
+    const cookie = await prepare(witness, fresh)
     await witness.dieAt(0, 'after')
-    await request(witness, subject, cookie)
+    await request(witness, fresh, cookie)
   }
   return await witness.commands()
 }
