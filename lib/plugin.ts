@@ -7,7 +7,7 @@ import { createAttempts, type Attempts } from './accounts/attempts.js'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { createPasswords, type Passwords } from './accounts/passwords.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
-import { type AccessPolicy } from './core/claims.js'
+import { subjectOf, type AccessPolicy } from './core/claims.js'
 import { startDeadline } from './core/deadline.js'
 import { type RequestContext } from './core/events.js'
 import { type KeySource } from './core/key-source.js'
@@ -20,6 +20,7 @@ import { type SessionStore } from './core/session.js'
 import { createSessions, type Sessions } from './core/sessions.js'
 import { verifyAtOnce } from './core/verify-at-once.js'
 import { anonymity } from './http/anonymous.js'
+import { type UserId } from './core/user.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
 import { createRefreshCookie, demandCookieAtLogout } from './http/cookie.js'
@@ -203,10 +204,14 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 
 function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
   return {
-    list: (subject, part) => refusing(sessions.list(subject, context, part)),
+    list: async (subject, part) => await refusing(sessions.list(textOf(subject), context, part)),
     revoke: id => refusing(sessions.revoke(id, 'revoked', context)),
-    revokeAll: subject => refusing(sessions.revokeAll(subject, 'revoked', context)),
+    revokeAll: async subject => await refusing(sessions.revokeAll(textOf(subject), 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()
+  }
+
+  function textOf (id: UserId): string {
+    return typeof id === 'string' ? id : subjectOf(id, 'app.sessions')
   }
 
   async function refusing<T> (act: Promise<T>): Promise<T> {

@@ -58,6 +58,15 @@ t.test('token theft: an access token of an ended session manages no session and 
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
+t.test('an administrator may give the id of a user as the app has it', async t => {
+  const { app, ada } = await loggedIn(t)
+  t.equal((await app.sessions.list(1)).length, 1)
+  t.equal(await app.sessions.revokeAll(1n), 1)
+  t.match((await ada.refresh()).json(), ENDED)
+  // @ts-expect-error: for those who write JavaScript
+  await t.rejects(app.sessions.revokeAll(undefined), { name: 'TypeError', message: /id of a user/ })
+})
+
 t.test('a cursor that is no time is refused', async t => {
   const { ada } = await withPhone(t)
   for (const after of ['999999999999999.z', '8640000000001.z', '1', 'x.y', '1.', '']) t.match(await ada.send({ url: `/auth/sessions?after=${after}` }), { statusCode: 400 }, after)

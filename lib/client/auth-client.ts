@@ -9,7 +9,7 @@ import { type AuthState } from './state.js'
 import { unlessAborted } from './unless-aborted.js'
 
 /** Keeps somebody signed in. Each of its functions may be passed on by itself. */
-export interface AuthClient<Claims> {
+export interface AuthClient<Claims = AccessClaims> {
   /** What is known at this moment. */
   readonly state: AuthState<Claims>
   /** Finds out who is signed in, by the cookie. Never rejects: what failed is in the state, which stays 'unknown'. */

@@ -4,6 +4,7 @@ import { type AccessClaims } from '../core/claims.js'
 import { type RequestContext } from '../core/events.js'
 import { emitRefusal } from '../core/refusal-event.js'
 import { type Session } from '../core/session.js'
+import { type UserId } from '../core/user.js'
 import { type SessionListOptions } from '../core/session-list.js'
 import { createAfterReply } from './after-reply.js'
 import { type AuthenticateHooks } from './authenticate.js'
@@ -15,14 +16,14 @@ export interface SessionAdministration {
    * The subject's live sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs a store
    * that keeps sessions.
    */
-  list (subject: string, part?: SessionListOptions): Promise<Session[]>
+  list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
   /** Ends a session; false where there was none to end. */
   revoke (id: string): Promise<boolean>
   /**
    * Ends all sessions of a subject, e.g. after a password reset, however many there are. Resolves to how many. Where it
    * rejects some may have ended; the next call goes on with the others.
    */
-  revokeAll (subject: string): Promise<number>
+  revokeAll (subject: UserId): Promise<number>
   /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
   purgeExpired (): Promise<number>
 }

@@ -31,7 +31,7 @@ export function toDevice (session: Session, asking: Pick<AccessClaims, 'sid' | '
   return {
     id: session.id,
     createdAt: iso(session.createdAt),
-    lastUsedAt: iso(current ? asking.iat : startOfHour(session.rotatedAt)),
+    lastUsedAt: iso(current ? asking.iat : Math.max(startOfHour(session.rotatedAt), session.createdAt)),
     expiresAt: iso(session.expiresAt),
     userAgent: session.userAgent,
     ip: session.ip,
