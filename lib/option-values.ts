@@ -38,7 +38,7 @@ const kid: Check<string> = (value, option) => {
 
 const keyMaterial: Check<KeyMaterial> = (value, option) => {
   if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as KeyMaterial // importKey looks closer
-  throw new TypeError(`option "${option}" must be PEM or a secret as text, a KeyObject or a JSON Web Key`)
+  throw new TypeError(`option "${option}" must be PEM or a secret as text, bytes of a secret, a KeyObject or a JSON Web Key`)
 }
 
 const keyOptions = group({

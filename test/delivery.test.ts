@@ -251,6 +251,7 @@ t.test('one server for browsers and native apps', async t => {
     const ada = openBrowser(app, cookieJar(clock))
     const phone = nativeApp(app, '/native/auth')
     await ada.signup('ada')
+    clock.wait('1s')
     await phone.login('ada')
     return { app, clock, ada, phone }
   }

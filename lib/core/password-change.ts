@@ -47,14 +47,12 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
     throw restated(error, truth)
   }
 
-  async function endInAnyCase (keptId: string): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await endOthers(keptId, withTimeOfItsOwn(context))
-        return
-      } catch (error) {
-        if (tries === TRIES) throw error
-      }
+  async function endInAnyCase (keptId: string, tries = TRIES): Promise<void> {
+    try {
+      await endOthers(keptId, withTimeOfItsOwn(context))
+    } catch (error) {
+      if (tries === 1) throw error
+      await endInAnyCase(keptId, tries - 1)
     }
   }
 }

@@ -13,7 +13,7 @@ export interface AppIdentity {
 /** The identity of an app whose refresh keys are those of `ring()`. */
 export function createAppIdentity (name: string | undefined, ring: () => KeyRing): AppIdentity {
   let keyIds: readonly string[] | undefined
-  let tellChange = (): void => {}
+  const listeners: Array<() => void> = []
   const current = (): readonly string[] => [...ring().byKid.keys()]
 
   return {
@@ -25,9 +25,9 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
       if (event.type !== 'keys_changed' || event.kind !== 'refresh' || keyIds === undefined) return
       // With the former ones, by which the store knows this app, also where a leaked key is gone at once.
       keyIds = [...new Set([...event.kids, ...keyIds])].slice(0, MOST_KEYS)
-      tellChange()
+      for (const listener of listeners) listener()
     },
-    onChange (listener) { tellChange = listener }
+    onChange (listener) { listeners.push(listener) }
   }
 }
 

@@ -17,7 +17,7 @@ interface Places {
 }
 
 /** As the README prints it; the origins are those of this machine. */
-const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after'] }
+const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after', 'link'] }
 const COOKIE = { sameSite: 'none', partitioned: true } as const
 
 const OTHER_SITE: Places = { api: 'localhost', page: '127.0.0.1', cookie: COOKIE }

@@ -25,11 +25,11 @@ function oct (bytes: Buffer, more: object = {}): JsonWebKey {
   return { kty: 'oct', k: bytes.toString('base64url'), ...more }
 }
 
-t.test('a secret is text, a KeyObject or a JSON Web Key', async t => {
+t.test('a secret is text, bytes, a KeyObject or a JSON Web Key', async t => {
   for (const [algorithm, length] of HMAC) {
     const text = SECRET.toString('base64').slice(0, length)
     const bytes = SECRET.subarray(0, length)
-    for (const [secret, expected] of [[text, Buffer.from(text)], [createSecretKey(bytes), bytes], [oct(bytes), bytes], [oct(bytes, { alg: algorithm, use: 'sig', kid: 'k1', key_ops: ['sign', 'verify'] }), bytes]] as const) {
+    for (const [secret, expected] of [[text, Buffer.from(text)], [bytes, bytes], [new Uint8Array(bytes), bytes], [createSecretKey(bytes), bytes], [oct(bytes), bytes], [oct(bytes, { alg: algorithm, use: 'sig', kid: 'k1', key_ops: ['sign', 'verify'] }), bytes]] as const) {
       const key = importKey({ kid: 'k1', algorithm, use: 'sign', secret })
       t.match(key, { kid: 'k1', algorithm, withoutKid: false })
       t.strictSame(key.verifies.export(), expected)
