@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { parseDuration, type Seconds } from './core/time.js'
+import { parseDuration, type Clock, type Seconds } from './core/time.js'
 
 /** Reads one option: its value as the code uses it, or a TypeError that names the option, the value and the way out. */
 export type Check<T> = (value: unknown, option: string) => T
@@ -107,13 +107,26 @@ export function group<C extends Checks> (checks: C, notOurs: readonly string[] =
     // Not printed: a secret may have been put in the wrong place.
     if (!isObject(value)) throw new TypeError(`${option === '' ? 'the options' : `option "${option}"`} must be an object`)
     const path = (name: string) => option === '' ? name : `${option}.${name}`
-    for (const name of Object.keys(value)) {
-      if (!Object.hasOwn(checks, name) && !notOurs.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, Object.keys(checks))}`)
-    }
+    assertKnown(value, Object.keys(checks), path, notOurs)
     const entries = Object.entries(checks).map(([name, read]) => [name, read(value[name], path(name))])
     return Object.freeze(Object.fromEntries(entries)) // fromEntries forgets the names that `checks` gave it
   }
   return Object.assign(check, { checks })
+}
+
+/** Throws a TypeError for a name that is not known, with the nearest one that is; `notOurs` may be there too. */
+export function assertKnown (options: object, known: readonly string[], path: (name: string) => string, notOurs: readonly string[] = []): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name) && !notOurs.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, known)}`)
+  }
+}
+
+/** A clock that gives seconds. */
+export const clock: Check<Clock> = (value, option) => {
+  const read = callback<Clock>()(value, option)
+  const now = read()
+  if (Number.isFinite(now) && now >= 0 && now < 1e11) return read
+  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
 function isObject (value: unknown): value is Record<string, unknown> {

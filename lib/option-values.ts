@@ -9,7 +9,6 @@ import { createKeyRing, type KeyRing, type Secret } from './core/keys.js'
 import { isOrigin } from './core/origin.js'
 import { secretWeakness } from './core/secret-weakness.js'
 import { type SessionStore } from './core/session.js'
-import { type Clock } from './core/time.js'
 import { type Users } from './core/user.js'
 import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './option-checks.js'
 
@@ -209,14 +208,6 @@ const rateLimitOptions = group({
 export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown, option: string) =>
   rateLimitOptions(value === false ? { perAddress: false, perAddressTotal: false, perAccount: false, perSession: false } : value, option),
 { checks: rateLimitOptions.checks })
-
-/** A clock that tells seconds. */
-export const clock: Check<Clock> = (value, option) => {
-  const tell = callback<Clock>()(value, option)
-  const now = tell()
-  if (Number.isFinite(now) && now >= 0 && now < 1e11) return tell
-  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
-}
 
 function hasFunction (value: unknown, name: string): boolean {
   return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'

@@ -14,8 +14,8 @@ import { type User, type Users } from './core/user.js'
 import { cookie, defaultCookieName, nameCookies, type NamedCookie } from './cookie-options.js'
 import { type FormatGrant, type Grant, type GrantContext } from './http/grant.js'
 import { type RouteName } from './http/routes/route.js'
-import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './option-checks.js'
-import { clock, field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
+import { callback, clock, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './option-checks.js'
+import { field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './option-values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
@@ -346,6 +346,8 @@ function combinations (settings: Settings, setsCookie: boolean, production: bool
       'option "accounts.signup" is \'silent\' without "accounts.onSignup": nobody would learn what came of their signup; send them a mail there'],
     [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,
       'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': make that \'silent\', or use onEvent'],
+    [settings.timeouts.call > settings.timeouts.request,
+      'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together'],
     [settings.sessions.maxPerUser !== false && !lists(settings.store),
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,

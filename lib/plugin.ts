@@ -23,7 +23,7 @@ import { anonymity } from './http/anonymous.js'
 import { type UserId } from './core/user.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/authenticate.js'
-import { createRefreshCookie, demandCookieAtLogout } from './http/cookie.js'
+import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
 import { claimContext, decorateInstance, decorateRequest, verifyingTokens, type SessionAdministration } from './http/decorators.js'
 import { deliverByBody, deliverByCookie } from './http/delivery.js'
 import { createGrantBody } from './http/grant-body.js'
@@ -47,8 +47,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   claimContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
-  demandCookieAtLogout(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
-  for (const sentence of warningsOf(settings, production)) fastify.log.warn(sentence)
+  const pathWarning = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes) ?? []
+  for (const sentence of warningsOf(settings, production).concat(pathWarning)) fastify.log.warn(sentence)
 
   const audit = createAudit(settings.clock, settings.onEvent)
   const app: RequestContext = {

@@ -16,10 +16,10 @@ const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
   'errors.ts': {},
   'core/': { uses: ['errors.ts'], packages: ['node:crypto', 'node:net', 'node:util'] },
-  'stores/': { uses: ['core/'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'testing/': { uses: ['core/'], packages: ['node:assert/strict', 'node:stream'] },
   'accounts/': { uses: ['core/', 'errors.ts'], packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common'] },
   'option-checks.ts': { uses: ['core/'], packages: ['node:util'] },
+  'stores/': { uses: ['core/', 'option-checks.ts'], packages: ['node:crypto', 'node:events', 'node:timers/promises'] },
   'option-values.ts': { uses: ['core/', 'accounts/', 'option-checks.ts'], packages: ['node:util'] },
   'http/': {
     uses: ['core/', 'errors.ts'],

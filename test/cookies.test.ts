@@ -107,24 +107,28 @@ t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout
   }
 })
 
-t.test('a path where browsers would send it to a refresh and not to a logout is refused', async t => {
-  const PATHS: ReadonlyArray<readonly [path: string, fits: boolean, options?: RefreshCookieOptions]> = [
-    ['/', true],
-    ['/api', true],
-    ['/api/auth', true],
-    ['/api/auth/', true],
-    ['/api/auth/refresh', false],
-    ['/api/auth/refresh/', false],
-    ['/api/auth/refresh', true, { routes: { logout: false } }],
-    ['/api/auth/token', true, { routes: { refresh: '/token/refresh', logout: '/token/logout' } }],
-    ['/elsewhere', true, {}] // as a browser sees it, on the other side of a proxy
+t.test('a path where browsers would send it to a refresh and not to a logout is refused; one that covers neither is warned of', async t => {
+  const PATHS: ReadonlyArray<readonly [path: string, result: 'fits' | 'warns' | 'throws', options?: RefreshCookieOptions]> = [
+    ['/', 'fits'],
+    ['/api', 'fits'],
+    ['/api/auth', 'fits'],
+    ['/api/auth/', 'fits'],
+    ['/api/auth/refresh', 'throws'],
+    ['/api/auth/refresh/', 'throws'],
+    ['/api/auth/refresh', 'fits', { routes: { logout: false } }],
+    ['/elsewhere', 'fits', { routes: { refresh: false } }],
+    ['/api/auth/token', 'fits', { routes: { refresh: '/token/refresh', logout: '/token/logout' } }],
+    ['/api/auth/logout', 'warns'],
+    ['/elsewhere', 'warns', {}] // as a browser sees it, on the other side of a proxy
   ]
-  for (const [path, fits, options] of PATHS) {
-    const app = Fastify()
+  for (const [path, result, options] of PATHS) {
+    const warnings: string[] = []
+    const app = Fastify({ logger: { level: 'warn', stream: { write: line => { warnings.push(JSON.parse(line).msg) } } } })
     app.register(async api => { await api.register(refreshCookie, { secret: SECRET, cookie: { path }, ...options }) }, { prefix: '/api' })
     const ready = async (): Promise<unknown> => await app.ready()
-    if (fits) await t.resolves(ready(), path)
-    else await t.rejects(ready(), { name: 'TypeError', message: `option "cookie.path" is '${path}', where no logout would be told which session to end: set it to '/api/auth', or leave it out` })
+    if (result === 'throws') await t.rejects(ready(), { name: 'TypeError', message: `option "cookie.path" is '${path}', which browsers would not send to '/api/auth/logout', so that a logout ends nothing: set it to '/api/auth', or leave it out` })
+    else await t.resolves(ready(), path)
+    t.strictSame(warnings.filter(line => line.includes('cookie.path')), result === 'warns' ? [`option "cookie.path" is '${path}', which browsers would not send to '/api/auth/refresh': right only behind a proxy that changes paths`] : [])
     await app.close()
   }
 })

@@ -259,7 +259,7 @@ t.test('every option takes what the documents say, in the units that the code us
     ['passwords.pepper', { current: 'k2', keys: { k1: SECRET, k2: OTHER } }, { current: 'k2', keys: { k1: SECRET, k2: OTHER } }],
     ['passwords.queue.waiting', 0, 0],
     ['passwords.queue.maxWait', '1m', 60],
-    ['timeouts.call', '1m', 60],
+    ['timeouts', { call: '1m', request: '1m' }, { call: 60, request: 60 }],
     ['timeouts.request', '10s', 10]
   ]
   for (const [path, written, used] of GOOD) {
@@ -346,6 +346,7 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
     [{ cookie: { name: '__Secure-a', secure: false } }, /"cookie\.name" starts with "__Secure-"/],
     [{ cookie: { name: '__http-a', secure: false } }, /"cookie\.name" starts with "__Secure-" or "__Http-"/],
     [{ sessions: { maxPerUser: 5 }, store: statelessStore() }, /"sessions\.maxPerUser" needs a store that can list/],
+    [{ timeouts: { call: '4s' } }, /"timeouts\.call" must not be longer than "timeouts\.request"/],
     [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
     [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
     [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/]

@@ -64,12 +64,14 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 
 /**
  * Throws a TypeError where browsers send the cookie to a refresh and not to a logout, which then ends nothing. `base` is
- * what our routes are below. A path that covers neither may be right: that of a proxy which changes paths.
+ * what our routes are below. A path that covers neither is right behind a proxy that changes paths: a sentence warns of it.
  */
-export function demandCookieAtLogout (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): void {
-  const isSentTo = (route: string | false): boolean => route !== false && `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
-  if (logout === false || !isSentTo(refresh) || isSentTo(logout)) return
-  throw new TypeError(`option "cookie.path" is '${path}', where no logout would be told which session to end: set it to '${base}', or leave it out`)
+export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): string | null {
+  const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
+  if (refresh === false) return null
+  if (!isSentTo(refresh)) return `option "cookie.path" is '${path}', which browsers would not send to '${base}${refresh}': right only behind a proxy that changes paths`
+  if (logout === false || isSentTo(logout)) return null
+  throw new TypeError(`option "cookie.path" is '${path}', which browsers would not send to '${base}${logout}', so that a logout ends nothing: set it to '${base}', or leave it out`)
 }
 
 /**

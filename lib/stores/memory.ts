@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../core/session.js'
 import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
+import { checkedOptions } from './store-options.js'
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
@@ -20,7 +21,8 @@ const SHARED_TEXTS = 1000
  * Sessions in this process: right for one process, tests and development.
  * A restart ends them all, and a second process does not see them.
  */
-export function memoryStore ({ clock = systemClock }: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
+export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
+  const { clock = systemClock } = checkedOptions('memoryStore', options, ['clock'])
   const sessions = new Map<string, Session>()
   // Of sessions that have not been revoked. Most people have one, for which a set would cost as much as the session itself.
   const idsOf = new Map<string, string | Set<string>>()

@@ -5,6 +5,7 @@ import { FIELDS, sessionOf, statementsOn, type Row } from './postgres-statements
 import { DEFAULT_TABLE, prepareTable, tableName, type PostgresTableOptions } from './postgres-table.js'
 import { ownership } from './ownership.js'
 import { revocationFeed } from './revocation-feed.js'
+import { checkedOptions } from './store-options.js'
 
 export { type PostgresDatabase } from './postgres-database.js'
 export { postgresSchema, type PostgresTableOptions } from './postgres-table.js'
@@ -33,7 +34,8 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
  * of, since a call that was given up could run when nobody waits for it. The store of a `Pool` or of PGlite can be
  * subscribed to, over a connection of its own.
  */
-export function postgresStore (db: PostgresDatabase, { table = DEFAULT_TABLE, clock = systemClock, listen = db }: PostgresStoreOptions = {}): PostgresStore {
+export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptions = {}): PostgresStore {
+  const { table = DEFAULT_TABLE, clock = systemClock, listen = db } = checkedOptions('postgresStore', options, ['table', 'clock', 'listen'])
   if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
   if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" is nothing that can listen: pass a Pool of pg or a PGlite instance, or leave it out')
   tableName(table, 'postgresStore')

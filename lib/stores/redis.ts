@@ -6,6 +6,7 @@ import { ownership } from './ownership.js'
 import { channelOf } from './redis-commands.js'
 import { assertRights } from './redis-rights.js'
 import { revocationFeed } from './revocation-feed.js'
+import { checkedOptions } from './store-options.js'
 
 export { type RedisClient } from './redis-client.js'
 
@@ -31,7 +32,8 @@ export interface RedisStoreOptions {
  * given up. `open` rejects with one where the server's user lacks rights, which has the ACL rules that are missing, and
  * warns of a server that may drop sessions when its memory is full.
  */
-export function redisStore (client: RedisClient, { prefix = 'auth:', clock = systemClock, retainFor = '1h' }: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
+export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
+  const { prefix = 'auth:', clock = systemClock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
   if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to what its keys are to begin with, such as 'auth:'`)
   const retained = secondsOf(retainFor)
   const commands = commandsOf(client)
