@@ -1,42 +1,42 @@
 import { type FastifyBaseLogger, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { createAccounts, type Accounts } from './accounts/accounts.js'
+import { type Accounts, createAccounts } from './accounts/accounts.js'
 import { loadArgon2 } from './accounts/argon2.js'
-import { memoryCounter, redisCounter } from './accounts/attempt-counter.js'
-import { createAttempts, type Attempts } from './accounts/attempts.js'
+import { memoryCounter, redisCounter } from './accounts/counters.js'
+import { type Attempts, createAttempts } from './accounts/throttle.js'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
-import { createPasswords, type Passwords } from './accounts/passwords.js'
+import { createPasswords, type Passwords } from './accounts/hashing.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
-import { subjectOf, type AccessPolicy } from './core/claims.js'
-import { startDeadline } from './core/deadline.js'
-import { type RequestContext } from './core/events.js'
-import { type KeySource } from './core/key-source.js'
-import { type TokenKind } from './core/keys.js'
-import { toleratedSkew } from './core/rotation.js'
-import { emitRefusal } from './core/refusal-event.js'
-import { createRevocations, type Revocations } from './core/revocations.js'
-import { redacted } from './core/redacted.js'
-import { type SessionStore } from './core/session.js'
-import { createSessions, type Sessions } from './core/sessions.js'
-import { verifyAtOnce } from './core/verify-at-once.js'
-import { anonymity } from './http/anonymous.js'
-import { type UserId } from './core/user.js'
+import { type AccessPolicy } from './tokens/claims.js'
+import { subjectOf } from './tokens/subject.js'
+import { startDeadline } from './deadline.js'
+import { type RequestContext } from './audit/events.js'
+import { type KeySource } from './keys/reload.js'
+import { type TokenKind } from './keys/ring.js'
+import { toleratedSkew } from './sessions/rotation-policy.js'
+import { emitRefusal } from './audit/refusals.js'
+import { createRevocations, type Revocations } from './sessions/revocations.js'
+import { redacted } from './redaction.js'
+import { type SessionStore } from './sessions/session.js'
+import { createSessions, type Sessions } from './sessions/service.js'
+import { verifyAtOnce } from './sessions/verify-at-once.js'
+import { anonymity, deliverByBody, deliverByCookie } from './http/refresh-token-transport.js'
+import { type UserId } from './accounts/user.js'
 import { createAudit } from './http/audit.js'
-import { createAuthenticateHooks } from './http/authenticate.js'
+import { createAuthenticateHooks } from './http/hooks.js'
 import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
-import { claimContext, decorateInstance, decorateRequest, verifyingTokens, type SessionAdministration } from './http/decorators.js'
-import { deliverByBody, deliverByCookie } from './http/delivery.js'
-import { createGrantBody } from './http/grant-body.js'
-import { followKeys } from './http/follow-keys.js'
+import { claimContext, decorateInstance, decorateRequest, type SessionAdministration, verifyingTokens } from './http/decorators.js'
+import { createGrantBody } from './http/token-response.js'
+import { createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
 import { markProtected } from './http/openapi.js'
-import { registerPackages, type Packages } from './http/packages.js'
+import { type Packages, registerPackages } from './http/packages.js'
 import { registerRoutes } from './http/routes/index.js'
-import { createAppIdentity } from './http/store-owner.js'
-import { followRevocations, openOnReady } from './http/store-lifecycle.js'
-import { kidOf } from './http/tokens.js'
+import { kidOf } from './tokens/jwt.js'
 import { decorateVerifyOnly } from './http/verify-only.js'
-import { changingKeys, demandFittingOptions, openKeys, publicKeys } from './open-keys.js'
-import { readOptions, warningsOf, type RefreshCookieOptions, type Settings } from './options.js'
+import { changingKeys, openKeys, publicKeys } from './keys/load.js'
+import { readOptions } from './options/read.js'
+import { type RefreshCookieOptions, type Settings } from './options/schema.js'
+import { demandFittingOptions, warningsOf } from './options/sentences.js'
 import { memoryStore } from './stores/memory.js'
 
 /** Where an administrator's act comes from: no request. */
@@ -59,11 +59,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   }
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
-  const keys = await openKeys(settings, {
-    emit (event) {
-      app.emit(event)
-      identity.follow(event)
-    }
+  const keys = await openKeys(settings, event => {
+    app.emit(event)
+    identity.follow(event)
   }, fastify.log)
   const { signing } = keys.rings().access
   demandFittingOptions(options, settings, signing !== null)

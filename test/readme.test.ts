@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { EVENT_LEVELS } from '../lib/http/audit.js'
-import { optionTable } from '../lib/options.js'
+import { optionTable } from '../lib/options/schema.js'
 import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
 import { exactly } from './support/exactly.js'
@@ -136,7 +136,7 @@ function leaves (check: unknown, name: string): Array<readonly [name: string, fa
 
 /** The fields that each type of event has for itself, in the order of the table of levels. */
 function fieldsOfEvents (): Map<string, string[]> {
-  const path = 'lib/core/events.ts'
+  const path = 'lib/audit/events.ts'
   const program = ts.createProgram([path], { strict: true, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext })
   const checker = program.getTypeChecker()
   const declaration = program.getSourceFile(path)?.statements.filter(ts.isTypeAliasDeclaration).find(({ name }) => name.text === 'AuthEvent')

@@ -1,4 +1,4 @@
-import { type Secret } from '../core/keys.js'
+import { type Secret } from '../keys/ring.js'
 
 /**
  * Secrets that are hashed with every password (argon2's `secret`), so that a stolen user table alone is of no use.

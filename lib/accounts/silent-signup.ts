@@ -1,4 +1,4 @@
-import { type User } from '../core/user.js'
+import { type User } from './user.js'
 import { AuthError } from '../errors.js'
 import { normaliseUsername } from './username.js'
 

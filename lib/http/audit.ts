@@ -1,8 +1,8 @@
 import { type FastifyBaseLogger } from 'fastify'
-import { createEventLimit } from '../core/event-limit.js'
-import { type AuthEvent, type EventListener, type Whereabouts } from '../core/events.js'
-import { redacted } from '../core/redacted.js'
-import { type Clock } from '../core/time.js'
+import { createEventLimit } from '../audit/event-limit.js'
+import { type AuthEvent, type EventListener, type Whereabouts } from '../audit/events.js'
+import { redacted } from '../redaction.js'
+import { type Clock } from '../time.js'
 
 /** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
 export interface Audit {

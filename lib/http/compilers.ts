@@ -1,7 +1,7 @@
 import ajvCompiler from '@fastify/ajv-compiler'
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { type FastifyInstance, type FastifySchema, type FastifySchemaCompiler, type FastifySerializerCompiler } from 'fastify'
-import { formatSchemaErrors } from './error-handler.js'
+import { formatSchemaErrors } from './errors.js'
 
 /** Nothing that was sent is changed or dropped, and the first mistake is enough. */
 const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const

@@ -1,7 +1,14 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type CookiePlace } from '../core/cookie-place.js'
-import { type IssuedRefreshToken } from '../core/issue.js'
-import { withoutWhitespace } from './header-text.js'
+import { type IssuedRefreshToken } from '../sessions/issue.js'
+import { withoutWhitespace } from './headers.js'
+
+/** Where a cookie is valid: with its name, what makes two cookies of a browser different ones. */
+export interface CookiePlace {
+  readonly name: string
+  readonly path: string
+  readonly domain: string | undefined
+  readonly partitioned: boolean
+}
 
 /** Where the refresh cookie is valid and how it travels. */
 export interface CookieSettings extends CookiePlace {
@@ -92,4 +99,14 @@ function cookieValues (header: string, name: string): string[] {
 /** A value may be in double quotes, which are no part of it (RFC 6265 section 4.1.1): Java's cookie jar sends it so. */
 function unquoted (value: string): string {
   return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}
+
+/** Whether a cookie is valid on all of one host and nowhere else, as the prefix `__Host-` demands (RFC 6265bis section 4.1.3.2). */
+export function isHostOnly ({ path, domain }: Pick<CookiePlace, 'path' | 'domain'>): boolean {
+  return path === '/' && domain === undefined
+}
+
+/** Whether both are one cookie to a browser, so that to clear one is to clear the other. */
+export function isSamePlace (one: CookiePlace, other: CookiePlace): boolean {
+  return one.name === other.name && one.path === other.path && one.domain === other.domain && one.partitioned === other.partitioned
 }

@@ -1,5 +1,5 @@
 import { type FastifyInstance, type FastifyRequest } from 'fastify'
-import { nameHosts } from '../core/origin.js'
+import { nameHosts } from './csrf.js'
 import { type AuthErrorCode } from '../errors.js'
 
 const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client dropped the cookie, which is Secure, since it came over plain http: see "Plain http" and "Testing your app" in the README of fastify-refresh-cookie'

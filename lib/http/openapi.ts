@@ -1,5 +1,5 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
-import { demandsAccessToken } from './authenticate.js'
+import { demandsAccessToken } from './hooks.js'
 import { type JsonSchema } from './json-schema.js'
 import { ACCESS_TOKEN_SCHEME, type SecurityScheme } from './security-schemes.js'
 

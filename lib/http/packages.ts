@@ -1,9 +1,8 @@
 import fastifyCookie from '@fastify/cookie'
 import { type FastifyInstance } from 'fastify'
-import { type KeyRings } from '../core/keys.js'
-import { type Tokens } from '../core/tokens.js'
+import { type KeyRings } from '../keys/ring.js'
+import { createTokens, type Tokens } from '../tokens/jwt.js'
 import { type SerializeCookie } from './cookie.js'
-import { createTokens } from './tokens.js'
 
 /** What we use of other plugins. */
 export interface Packages {

@@ -1,8 +1,7 @@
-import { type AccessClaims, type AppClaims } from '../core/claims.js'
-import { type UserId } from '../core/user.js'
-import { type Device } from './device.js'
-import { type DeviceListOptions } from './device-list.js'
-import { type Grant } from './grant.js'
+import { type AccessClaims, type AppClaims } from '../tokens/claims.js'
+import { type UserId } from '../accounts/user.js'
+import { type Device, type DeviceListOptions } from './session-view.js'
+import { type Grant } from './token-response.js'
 
 /**
  * `request.auth`: who sends the request, and the verbs of a login. A verb that rejects with a refusal puts the headers of

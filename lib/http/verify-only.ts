@@ -1,14 +1,14 @@
 import { type FastifyInstance } from 'fastify'
-import { judgeAccessClaims, type AccessPolicy } from '../core/claims.js'
-import { unavailable } from '../core/deadline.js'
-import { type RequestContext } from '../core/events.js'
-import { type KeyRing } from '../core/keys.js'
-import { type Sessions } from '../core/sessions.js'
-import { type Clock } from '../core/time.js'
-import { createAuthenticateHooks } from './authenticate.js'
+import { judgeAccessClaims, type AccessPolicy } from '../tokens/claims.js'
+import { unavailable } from '../deadline.js'
+import { type RequestContext } from '../audit/events.js'
+import { type KeyRing } from '../keys/ring.js'
+import { type Sessions } from '../sessions/service.js'
+import { type Clock } from '../time.js'
+import { createAuthenticateHooks } from './hooks.js'
 import { decorateInstance, decorateRequest, verifyingTokens, type InstanceDecorators } from './decorators.js'
 import { type RequestAuthDependencies } from './request-auth.js'
-import { createAccessVerifier } from './tokens.js'
+import { createAccessVerifier } from '../tokens/jwt.js'
 
 /** What a service needs that verifies access tokens of another one. */
 export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit' | 'seekKey' | 'timeouts'>, Pick<InstanceDecorators, 'reloadKeys'>, Pick<RequestContext, 'emit'> {

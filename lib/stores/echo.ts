@@ -1,5 +1,5 @@
-import { randomId } from '../core/random.js'
-import { whenAborted, type Pause } from './link.js'
+import { randomId } from '../random.js'
+import { whenAborted, type Pause } from './reconnecting-subscription.js'
 
 /** Shows that a connection receives: sends it a message over another one. */
 export interface Echo {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
-import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../core/session.js'
-import { systemClock, type Clock, type EpochSeconds } from '../core/time.js'
-import { checkedOptions } from './store-options.js'
+import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../sessions/session.js'
+import { systemClock, type Clock, type EpochSeconds } from '../time.js'
+import { checkedOptions } from './options.js'
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {

@@ -1,4 +1,4 @@
-import { type StoreOwner } from '../core/session.js'
+import { type StoreOwner } from '../sessions/session.js'
 
 /** Where a store notes whose it is, and how its errors say what to do. */
 export interface Marker {

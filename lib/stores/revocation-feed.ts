@@ -1,7 +1,7 @@
-import { randomId } from '../core/random.js'
-import { type RevocationListener, type SessionStore } from '../core/session.js'
+import { randomId } from '../random.js'
+import { type RevocationListener, type SessionStore } from '../sessions/session.js'
 import { createEcho, happens } from './echo.js'
-import { keepLink, waitAtMost, type OpenLink, type Pause } from './link.js'
+import { keepLink, waitAtMost, type OpenLink, type Pause } from './reconnecting-subscription.js'
 
 /** What is told to a listener. */
 export type Revocation = Parameters<RevocationListener>[0]

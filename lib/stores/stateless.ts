@@ -1,4 +1,4 @@
-import { type Session, type SessionChange, type SessionStore } from '../core/session.js'
+import { type Session, type SessionChange, type SessionStore } from '../sessions/session.js'
 
 /**
  * The store that keeps nothing: a session is whatever its signed token states.

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
-import { randomId } from '../core/random.js'
-import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition, type SessionStore } from '../core/session.js'
-import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../core/time.js'
+import { randomId } from '../random.js'
+import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition, type SessionStore } from '../sessions/session.js'
+import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** Makes the store under test, an empty one. A store that takes a clock dates revocations by `clock`; another needs none. */
 export type MakeStore = (options: { readonly clock: Clock }) => SessionStore | Promise<SessionStore>

@@ -1,6 +1,6 @@
 import argon2 from 'argon2'
 import { type Argon2 } from '../../lib/accounts/argon2.js'
-import { createPasswords, type Passwords, type PasswordsOptions } from '../../lib/accounts/passwords.js'
+import { createPasswords, type Passwords, type PasswordsOptions } from '../../lib/accounts/hashing.js'
 
 /** What argon2 was asked to do. */
 export interface Work {

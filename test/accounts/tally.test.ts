@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createTally } from '../../lib/accounts/tally.js'
+import { createTally } from '../../lib/accounts/throttle.js'
 
 t.test('a text is there as often as it was added', async t => {
   const tally = createTally()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { EnvironmentError, inWordsOfEnvironment } from '../../example-server/environment-error.js'
 import { readEnvironment } from '../../example-server/environment.js'
-import { readOptions } from '../../lib/options.js'
+import { readOptions } from '../../lib/options/read.js'
 import { exactly } from '../support/exactly.js'
 
 t.test('an empty environment is enough', async t => {

@@ -1,6 +1,6 @@
 import { type FastifyBaseLogger } from 'fastify'
 import t from 'tap'
-import { type AuditEvent, type AuthEvent } from '../../lib/core/events.js'
+import { type AuditEvent, type AuthEvent } from '../../lib/audit/events.js'
 import { createAudit } from '../../lib/http/audit.js'
 import { exactly } from '../support/exactly.js'
 

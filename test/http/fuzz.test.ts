@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { authErrorCodes, memoryStore } from '../../lib/index.js'
-import { type TokenKind } from '../../lib/core/keys.js'
+import { type TokenKind } from '../../lib/keys/ring.js'
 import { COOKIE, HOST, SECRET, server, START } from '../support/server.js'
-import { claimsOf, forged, headerOf, jws, keyOf } from './forge.js'
+import { claimsOf, forged, headerOf, jws, keyOf } from '../tokens/forge.js'
 
 const SEED = 20_260_101
 const RUNS = 5000

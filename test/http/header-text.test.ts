@@ -1,5 +1,5 @@
 import t from 'tap'
-import { lowerCaseAscii, withoutWhitespace } from '../../lib/http/header-text.js'
+import { lowerCaseAscii, withoutWhitespace } from '../../lib/http/headers.js'
 
 t.test('only spaces and tabs around a text are whitespace, whatever `trim` thinks', async t => {
   for (const text of ['', 'a', 'a b', 'a\tb']) {

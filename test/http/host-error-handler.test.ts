@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore } from '../../lib/index.js'
 import { faultyStore } from '../support/faulty-store.js'
 import { COOKIE, SECRET, START } from '../support/server.js'
-import { claimsOf, forged } from './forge.js'
+import { claimsOf, forged } from '../tokens/forge.js'
 
 const CHALLENGE = 'Bearer realm="api"'
 const BAD_TOKEN = 'Bearer realm="api", error="invalid_token"'

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import refreshCookie from '../../lib/index.js'
 import { FAST_HASHING, loggedIn, SECRET, userTable, type LoggedIn } from '../support/server.js'
-import { keyOf, respelled } from './forge.js'
+import { keyOf, respelled } from '../tokens/forge.js'
 
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 const CANARY = 'canary-7f3a'

@@ -6,7 +6,7 @@ import * as jose from 'jose'
 import { type Test } from 'tap'
 import ts from 'typescript'
 import * as library from '../../lib/index.js'
-import * as postgres from '../../lib/stores/postgres.js'
+import * as postgres from '../../lib/stores/postgres/index.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { FAST_HASHING, openBrowser, SECRET, testClock, userTable, type Browser, type TestClock, type UserTable } from '../support/server.js'
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { optionTable } from '../../lib/options.js'
+import { optionTable } from '../../lib/options/schema.js'
 
 /** The settings of djangorestframework-simplejwt, as its documentation lists them after release 5.5.1. */
 const SETTINGS = [

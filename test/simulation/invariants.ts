@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { refreshClaims, type RefreshClaims } from '../../lib/core/claims.js'
-import { type RefreshOutcome } from '../../lib/core/rotation.js'
-import { isRevoked, type Session } from '../../lib/core/session.js'
-import { type EpochSeconds, type Seconds } from '../../lib/core/time.js'
+import { type RefreshClaims } from '../../lib/tokens/claims.js'
+import { refreshClaims } from '../../lib/sessions/issue.js'
+import { type RefreshOutcome } from '../../lib/sessions/rotation-policy.js'
+import { isRevoked, type Session } from '../../lib/sessions/session.js'
+import { type EpochSeconds, type Seconds } from '../../lib/time.js'
 import { type FakeTokens } from '../support/fake-tokens.js'
-import { GRACE, type Answer } from '../support/core.js'
+import { type Answer, GRACE } from '../support/core.js'
 import { IDLE } from './steps.js'
 
 /** What is known of a session beside its row. */

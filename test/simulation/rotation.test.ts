@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { type RotationPolicy } from '../../lib/core/rotation.js'
-import { toDevice } from '../../lib/http/device.js'
+import { type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
+import { toDevice } from '../../lib/http/session-view.js'
 import { exactly } from '../support/exactly.js'
 import { foundAfter, getsIn, HABITS, informedFoundAfter, isFollowerFound, isLoggedOut, USES, type View } from './scenarios.js'
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type Seconds } from '../../lib/core/time.js'
+import { type Seconds } from '../../lib/time.js'
 import { ACCESS, GRACE } from '../support/core.js'
 
 /** Ends so near that a script meets both. */

@@ -1,6 +1,6 @@
-import { type RotationPolicy } from '../../lib/core/rotation.js'
-import { type Session } from '../../lib/core/session.js'
-import { type Seconds } from '../../lib/core/time.js'
+import { type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
+import { type Session } from '../../lib/sessions/session.js'
+import { type Seconds } from '../../lib/time.js'
 import { core, type Browser } from '../support/core.js'
 import { seededRandom, type SeededRandom } from '../support/seeded-random.js'
 

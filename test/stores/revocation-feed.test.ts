@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { whenAborted, type Pause } from '../../lib/stores/link.js'
+import { whenAborted, type Pause } from '../../lib/stores/reconnecting-subscription.js'
 import { revocationFeed, type Channel, type Revocation, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
 import { told } from '../support/told.js'
 

@@ -1,4 +1,4 @@
-import { parseDuration, type Clock, type Duration, type EpochSeconds } from '../../lib/core/time.js'
+import { parseDuration, type Clock, type Duration, type EpochSeconds } from '../../lib/time.js'
 
 /** 2026-01-01T00:00:00Z: neither zero nor today, so that a second clock somewhere would show. */
 export const START: EpochSeconds = 1_767_225_600

@@ -1,4 +1,5 @@
-import { type Tokens, type Verified } from '../../lib/core/tokens.js'
+import { type Tokens } from '../../lib/tokens/jwt.js'
+import { type Verified } from '../../lib/tokens/verification-cache.js'
 
 type Kind = 'access' | 'refresh'
 

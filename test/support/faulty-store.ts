@@ -1,4 +1,4 @@
-import { type SessionStore } from '../../lib/core/session.js'
+import { type SessionStore } from '../../lib/sessions/session.js'
 
 /** The calls of a store that can be made to fail. */
 export type StoreCall = 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll'

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
-import { HMAC_KEY_LENGTHS, isHmac, type Algorithm, type KeyPairAlgorithm } from '../../lib/core/keys.js'
+import { HMAC_KEY_LENGTHS, isHmac, type Algorithm, type KeyPairAlgorithm } from '../../lib/keys/ring.js'
 import { type KeyOptions } from '../../lib/index.js'
 
 /** Every algorithm of access tokens. */

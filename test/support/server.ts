@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import { type Test } from 'tap'
 import refreshCookie, { allowWeakHashing, memoryStore, type AuthEvent, type RefreshCookieOptions } from '../../lib/index.js'
-import { type Clock } from '../../lib/core/time.js'
+import { type Clock } from '../../lib/time.js'
 import { cookieJar, type CookieJar } from './cookie-jar.js'
 import { fakeClock, type FakeClock } from './fake-clock.js'
 import { faultyStore, type FaultyStore } from './faulty-store.js'

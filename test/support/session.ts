@@ -1,5 +1,5 @@
-import { randomId } from '../../lib/core/random.js'
-import { type Session } from '../../lib/core/session.js'
+import { randomId } from '../../lib/random.js'
+import { type Session } from '../../lib/sessions/session.js'
 import { START } from './fake-clock.js'
 
 /** A session that began at START and lasts a week unused, 30 days at most. */

@@ -1,4 +1,4 @@
-import { type User, type Users } from '../../lib/core/user.js'
+import { type User, type Users } from '../../lib/accounts/user.js'
 
 /** The app's user table, in memory. */
 export interface UserTable extends Required<Users> {

@@ -2,7 +2,7 @@ import { dirname, relative, resolve } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
-const ENTRIES = ['lib/index.ts', 'lib/stores/postgres.ts', 'lib/testing/index.ts']
+const ENTRIES = ['lib/index.ts', 'lib/stores/postgres/index.ts', 'lib/testing/index.ts']
 
 /** The declarations of our sources, as the build writes them, by their path. */
 function declarations (): Map<string, string> {

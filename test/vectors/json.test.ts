@@ -1,5 +1,5 @@
 import t from 'tap'
-import { claimsOf, headerOf, jws, keyOf } from '../http/forge.js'
+import { claimsOf, headerOf, jws, keyOf } from '../tokens/forge.js'
 import { START } from '../support/server.js'
 import { inWords, openDoors, type Door } from './doors.js'
 

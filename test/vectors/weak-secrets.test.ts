@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import Fastify from 'fastify'
 import t from 'tap'
 import refreshCookie from '../../lib/index.js'
-import { secretWeakness } from '../../lib/core/secret-weakness.js'
+import { secretWeakness } from '../../lib/keys/strength.js'
 import { readVectors, withoutVectors } from './shared.js'
 
 t.test('every secret of the public list is refused, and none is printed', { skip: withoutVectors }, async t => {
@@ -23,6 +23,6 @@ t.test('the list in the package is the public one', { skip: withoutVectors }, as
   const lines = readVectors('weak-secrets.txt').split('\n').map(line => line.trim()).filter(line => Buffer.byteLength(line) >= 32)
   const prefixes = new Set(lines.map(line => createHash('sha256').update(line).digest('hex').slice(0, 8)))
   const expected = Buffer.from([...prefixes].sort().join(''), 'hex').toString('base64').replace(/=*$/, '')
-  const [, shipped = ''] = /Buffer\.from\(`([^`]*)`/.exec(readFileSync('lib/core/well-known-secrets.ts', 'utf8')) ?? []
+  const [, shipped = ''] = /Buffer\.from\(`([^`]*)`/.exec(readFileSync('lib/keys/well-known-secrets.ts', 'utf8')) ?? []
   t.equal(shipped.replace(/\s/g, ''), expected)
 })

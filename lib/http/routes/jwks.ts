@@ -1,6 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { jwksSchema, toJwks } from '../jwks.js'
-import { refusedByFastify } from '../responses.js'
+import { toJwks } from '../../keys/jwks.js'
+import { type JsonSchema } from '../json-schema.js'
+import { refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `GET /jwks`: the public keys of access tokens (RFC 7517 section 5), for services that only verify. */
@@ -20,3 +21,30 @@ export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: 
     return toJwks(ring())
   })
 }
+
+/** What is not named here is never sent. */
+const jwksSchema = {
+  type: 'object',
+  description: 'The public keys of access tokens, by their kid.',
+  properties: {
+    keys: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          kty: { type: 'string' },
+          kid: { type: 'string' },
+          use: { type: 'string', const: 'sig' },
+          alg: { type: 'string' },
+          n: { type: 'string' },
+          e: { type: 'string' },
+          crv: { type: 'string' },
+          x: { type: 'string' },
+          y: { type: 'string' }
+        },
+        required: ['kty', 'kid', 'use', 'alg']
+      }
+    }
+  },
+  required: ['keys']
+} as const satisfies JsonSchema

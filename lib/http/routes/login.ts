@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { readCredentials, withUsernameField } from '../bodies.js'
-import { readGrantForm } from '../grant-form.js'
-import { refusals, refusedByFastify } from '../responses.js'
+import { readCredentials, withUsernameField } from '../body-schemas.js'
+import { readGrantForm } from '../oauth-form.js'
+import { refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */

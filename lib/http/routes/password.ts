@@ -1,9 +1,9 @@
 import { type FastifyInstance } from 'fastify'
-import { passwordChangeSchema } from '../bodies.js'
+import { passwordChangeSchema } from '../body-schemas.js'
 import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../responses.js'
+import { refusals, refusedByFastify } from '../response-schemas.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
-import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
 export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, authenticate, authOf }: RouteDependencies): void {

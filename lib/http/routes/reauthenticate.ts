@@ -1,9 +1,9 @@
 import { type FastifyInstance } from 'fastify'
-import { passwordSchema } from '../bodies.js'
+import { passwordSchema } from '../body-schemas.js'
 import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../responses.js'
+import { refusals, refusedByFastify } from '../response-schemas.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
-import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
 export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, listable, grantBody, authenticate, authOf }: RouteDependencies): void {

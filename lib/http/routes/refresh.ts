@@ -1,8 +1,8 @@
 import { type FastifyInstance } from 'fastify'
 import { type FromSchema } from '../json-schema.js'
-import { noContent, refusals, refusedByFastify } from '../responses.js'
+import { noContent, refusals, refusedByFastify } from '../response-schemas.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
-import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** A visitor who never logged in is no error for a page that only asks who is there: no red line in the console, no log line. */
 const querySchema = {

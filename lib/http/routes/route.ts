@@ -1,12 +1,11 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
-import { type Attempts } from '../../accounts/attempts.js'
+import { type Attempts } from '../../accounts/throttle.js'
 import { type SilentSignup } from '../../accounts/silent-signup.js'
-import { type KeyRing } from '../../core/keys.js'
-import { type Seconds } from '../../core/time.js'
-import { type OwnRoutes } from '../authenticate.js'
-import { type DeliveryDescription } from '../delivery.js'
-import { type GrantBody } from '../grant-body.js'
+import { type PublicKeys } from '../../keys/jwks.js'
+import { type OwnRoutes } from '../hooks.js'
+import { type DeliveryDescription } from '../refresh-token-transport.js'
+import { type GrantBody } from '../token-response.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
 /** The routes that exist when what they need is there. */
@@ -14,13 +13,6 @@ export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' |
 
 /** Registers a route, or several of one name, unless what they need is missing. */
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
-
-/** The keys that others may verify with. */
-export interface PublicKeys {
-  ring (): KeyRing
-  /** How long others may keep them. */
-  readonly maxAge: Seconds
-}
 
 /** What the routes are made of. */
 export interface RouteDependencies extends OwnRoutes {

@@ -1,11 +1,10 @@
 import { type FastifyInstance } from 'fastify'
-import { LIST_LIMIT } from '../../core/session-list.js'
-import { emptyBodySchema } from '../bodies.js'
-import { deviceSchema } from '../device.js'
-import { cursorOf, deviceListSchema, deviceOf, type DeviceListQuery } from '../device-list.js'
-import { errorSchema, noContent, refusals, refusedByFastify } from '../responses.js'
+import { LIST_LIMIT } from '../../sessions/list.js'
+import { emptyBodySchema } from '../body-schemas.js'
+import { cursorOf, type DeviceListQuery, deviceListSchema, deviceOf, deviceSchema } from '../session-view.js'
+import { errorSchema, noContent, refusals, refusedByFastify } from '../response-schemas.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
-import { ACCESS_TOKEN_REFUSALS, TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
 

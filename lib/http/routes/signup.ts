@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { credentialsSchema, readCredentials, withUsernameField } from '../bodies.js'
+import { credentialsSchema, readCredentials, withUsernameField } from '../body-schemas.js'
 import { restated } from '../../errors.js'
-import { noContent, refusals, refusedByFastify } from '../responses.js'
+import { noContent, refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**

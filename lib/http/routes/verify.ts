@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { verifiedSchema, verifySchema } from '../bodies.js'
+import { verifiedSchema, verifySchema } from '../body-schemas.js'
 import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../responses.js'
+import { refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /verify`: 200 with the claims of an access token that is good, for those who cannot verify it themselves. */

@@ -1,0 +1,50 @@
+import { AuthError, type AuthErrorCode } from '../errors.js'
+import { type Holder } from '../tokens/claims.js'
+import { type AuthEvent, type RequestContext } from './events.js'
+
+/** The events that refusals cause. */
+export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'refused' | 'store_unavailable' | 'busy'
+
+/** The event of each code. Null: an event of its own was emitted where the request was refused. */
+const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
+  FST_AUTH_ACCESS_TOKEN_MISSING: 'access_token_refused',
+  FST_AUTH_ACCESS_TOKEN_INVALID: 'access_token_refused',
+  FST_AUTH_ACCESS_TOKEN_EXPIRED: 'access_token_refused',
+  FST_AUTH_REFRESH_TOKEN_MISSING: 'refresh_refused',
+  FST_AUTH_REFRESH_TOKEN_INVALID: 'refresh_refused',
+  FST_AUTH_REFRESH_TOKEN_EXPIRED: 'refresh_refused',
+  FST_AUTH_REFRESH_TOKEN_REUSED: 'refresh_refused',
+  FST_AUTH_SESSION_ENDED: 'access_token_refused',
+  FST_AUTH_USER_REFUSED: 'refused',
+  FST_AUTH_CREDENTIALS_INVALID: null, // login_failed
+  FST_AUTH_CROSS_SITE: null, // cross_site_refused
+  FST_AUTH_FRESH_LOGIN_REQUIRED: 'refused',
+  FST_AUTH_SESSION_UNKNOWN: 'refused',
+  FST_AUTH_USERNAME_TAKEN: 'refused',
+  FST_AUTH_PASSWORD_REFUSED: 'refused',
+  FST_AUTH_TOO_MANY_ATTEMPTS: null, // throttled
+  FST_AUTH_STORE_UNAVAILABLE: 'store_unavailable',
+  FST_AUTH_BUSY: 'busy'
+}
+
+/** The type of the event for a refusal, which `refreshing` says was one of a refresh; null where it has an event of its own. */
+export function refusalTypeOf ({ code, statusCode }: AuthError, refreshing = false): RefusalType | null {
+  return refreshing && statusCode === 401 ? 'refresh_refused' : TYPES[code]
+}
+
+/** The event for a refusal; `holder` is the session of the refresh token that was refused, if it is known. */
+export function refusalEvent (type: RefusalType, { code }: AuthError, holder: Holder | null = null): AuthEvent {
+  switch (type) {
+    case 'access_token_refused': return { type, code }
+    case 'refresh_refused': return { type, code, subject: holder?.sub ?? null, sessionId: holder?.sid ?? null }
+    case 'refused': return { type, code }
+    default: return { type }
+  }
+}
+
+/** Emits the event for a refusal that no request is behind. */
+export function emitRefusal (error: unknown, { emit }: Pick<RequestContext, 'emit'>): void {
+  if (!(error instanceof AuthError)) return
+  const type = refusalTypeOf(error)
+  if (type !== null) emit(refusalEvent(type, error))
+}

@@ -1,0 +1,28 @@
+import { type Seconds } from '../time.js'
+import { isHmac, type Key, type KeyRing } from './ring.js'
+
+/** A JSON Web Key Set (RFC 7517 section 5) of public keys. */
+export interface Jwks {
+  readonly keys: ReadonlyArray<{ readonly kty: string, readonly kid: string, readonly use: 'sig', readonly alg: string } & Readonly<Record<'n' | 'e' | 'crv' | 'x' | 'y', string | undefined>>>
+}
+
+/** The public halves of the pairs of a ring. Secrets are left out. */
+export function toJwks (ring: KeyRing): Jwks {
+  return { keys: pairsOf(ring).map(({ kid, algorithm, verifies }) => ({ ...verifies.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm })) as Jwks['keys'] } // a public key exports no more than the schema names
+}
+
+/** The keys that others may verify with. */
+export interface PublicKeys {
+  ring (): KeyRing
+  /** How long others may keep them. */
+  readonly maxAge: Seconds
+}
+
+/** Whether a ring has a key that others may hold. */
+export function hasPublicKeys (ring: KeyRing): boolean {
+  return pairsOf(ring).length > 0
+}
+
+function pairsOf ({ byKid }: KeyRing): Key[] {
+  return [...byKid.values()].filter(({ algorithm }) => !isHmac(algorithm))
+}

@@ -1,0 +1,86 @@
+import { type FastifyBaseLogger } from 'fastify'
+import { startDeadline, type Timeouts } from '../deadline.js'
+import { type Source } from '../options/validators.js'
+import { type Clock, type Seconds } from '../time.js'
+import { createKeySource, type KeyEvent, type KeySource } from './reload.js'
+import { createKeyRing, deriveKeyRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
+import { fetchJwks } from './remote-jwks.js'
+import { hasPublicKeys, type PublicKeys } from './jwks.js'
+
+/** The settings that say where keys come from. */
+export interface KeySettings {
+  readonly secret?: Source<readonly Secret[]> | undefined
+  readonly keys?: Source<KeyRing> | undefined
+  readonly jwks?: string | undefined
+  readonly jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
+  readonly reloadKeysEvery: Seconds
+  readonly accessToken: { readonly algorithm: HmacAlgorithm }
+  readonly refreshToken: { readonly secret?: Source<readonly Secret[]> | undefined }
+  readonly timeouts: Timeouts
+  readonly clock: Clock
+}
+
+/** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
+export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<KeySource> {
+  const logLeftOut = leftOutIn(log)
+  const load = async (): Promise<KeyRings> => {
+    try {
+      return await startDeadline(settings.timeouts)(() => loadKeys(settings, logLeftOut))
+    } catch (error) {
+      throw (error as Error).cause // an AuthError of a 503: nothing else leaves a deadline
+    }
+  }
+  const first = await load().catch((err: unknown): KeyRings => {
+    if (settings.jwks === undefined) throw err
+    log.warn({ err }, 'auth: the key set cannot be read at start: access tokens answer 503 until it can')
+    return { access: NO_KEYS, refresh: NO_KEYS }
+  })
+  return createKeySource({
+    first,
+    load,
+    clock: settings.clock,
+    period: settings.reloadKeysEvery,
+    emit (event, err) {
+      if (err !== undefined) log.warn({ err }, 'auth: the keys cannot be read again: the old ones stay in use')
+      emit(event)
+    }
+  })
+}
+
+const NO_KEYS = createKeyRing([])
+
+/** Logs which keys of another service were left out and why, when that changes. */
+function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => void {
+  let logged = ''
+  return leftOut => {
+    const now = leftOut.join('; ')
+    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set verify no access tokens and were left out')
+    logged = now
+  }
+}
+
+async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: KeySettings, logLeftOut: (leftOut: readonly string[]) => void): Promise<KeyRings> {
+  const secrets = await secret?.read()
+  const refreshSecrets = await refreshToken.secret?.read() ?? secrets
+  const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
+  if (jwks !== undefined) {
+    const { ring, leftOut } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
+    logLeftOut(leftOut)
+    return { access: ring, refresh }
+  }
+  if (keys !== undefined) return { access: await keys.read(), refresh }
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken.algorithm), refresh } // the options need one of the three
+}
+
+/** Of which kinds it is worth reading the keys again. */
+export function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
+  const sources = { access: keys ?? secret, refresh: refreshToken.secret ?? secret }
+  return new Set((['access', 'refresh'] as const).filter(kind => sources[kind]?.changes || (kind === 'access' && jwks !== undefined)))
+}
+
+/** What `GET /jwks` answers from; undefined where the keys are secrets and stay so. */
+export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: KeySource): PublicKeys | undefined {
+  const ring = (): KeyRing => rings().access
+  // No longer than a new key takes until it signs.
+  return keys?.changes || hasPublicKeys(ring()) ? { ring, maxAge: Math.min(reloadKeysEvery, 300) } : undefined
+}

@@ -1,0 +1,109 @@
+import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+
+/** The algorithms of symmetric keys (RFC 7518 section 3.2), each with the length of its key in bytes. */
+export const HMAC_KEY_LENGTHS = { HS256: 32, HS384: 48, HS512: 64 } as const
+
+/** A JWS algorithm that one secret both signs and verifies with. */
+export type HmacAlgorithm = keyof typeof HMAC_KEY_LENGTHS
+
+/** A JWS algorithm whose private key signs, and whose public key anybody may hold (RFC 7518 section 3.1, RFC 8037). */
+export type KeyPairAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
+
+/** Every algorithm that tokens may be signed with. */
+export type Algorithm = HmacAlgorithm | KeyPairAlgorithm
+
+/** A key, the one algorithm it is for (RFC 8725 section 3.1), and the name tokens call it by. */
+export interface Key {
+  readonly kid: string
+  readonly algorithm: Algorithm
+  /** The secret or private key; null where it is not here, or no longer to be used. */
+  readonly signs: KeyObject | null
+  /** The same secret, or the public key. */
+  readonly verifies: KeyObject
+  /** Whether it is also meant by tokens that name no key. */
+  readonly withoutKid: boolean
+}
+
+/** A key whose signing half is here. */
+export type SigningKey = Key & { readonly signs: KeyObject }
+
+/** One key signs; all of them verify, each looked up by its exact `kid`. */
+export interface KeyRing {
+  /** Null where tokens are only verified. */
+  readonly signing: SigningKey | null
+  readonly byKid: ReadonlyMap<string, Key>
+  /** Verifies tokens that name no key; null where such are refused. */
+  readonly unnamed: Key | null
+}
+
+/** The two kinds of token. Their keys are never the same. */
+export type TokenKind = 'access' | 'refresh'
+
+/** The keys of both. */
+export type KeyRings = Readonly<Record<TokenKind, KeyRing>>
+
+/** Random bytes that only the app knows, as they are or as text. */
+export type Secret = string | Uint8Array
+
+/** Derives the keys of one kind of token from secrets (HKDF, RFC 5869): the first signs, all verify. */
+export function deriveKeyRing (secrets: readonly Secret[], kind: TokenKind, algorithm: HmacAlgorithm): KeyRing & { readonly signing: SigningKey } {
+  const keys = secrets.map(secret => deriveKey(secret, kind, algorithm))
+  const [signing] = keys
+  if (signing === undefined) throw new TypeError('a key ring needs at least one secret')
+  return { ...createKeyRing(keys), signing }
+}
+
+/** The ring of some keys. `signing`: the first that can sign. */
+export function createKeyRing (keys: readonly Key[]): KeyRing {
+  return {
+    signing: keys.find(canSign) ?? null,
+    byKid: new Map(keys.map(key => [key.kid, key])),
+    unnamed: keys.find(({ withoutKid }) => withoutKid) ?? null
+  }
+}
+
+/** Whether an algorithm's keys are secrets, which nobody else may ever see. */
+export function isHmac (algorithm: Algorithm): algorithm is HmacAlgorithm {
+  return Object.hasOwn(HMAC_KEY_LENGTHS, algorithm)
+}
+
+function canSign (key: Key): key is SigningKey {
+  return key.signs !== null
+}
+
+function deriveKey (secret: Secret, kind: TokenKind, algorithm: HmacAlgorithm): SigningKey {
+  const length = HMAC_KEY_LENGTHS[algorithm]
+  const derived = Buffer.from(hkdfSync('sha256', secret, '', `fastify-refresh-cookie ${kind} ${algorithm}`, length))
+  // From the key, so that instances agree on it without configuration; a hash of 256 random bits tells nothing of them.
+  const kid = createHash('sha256').update(`kid ${kind}`).update(derived).digest('base64url').slice(0, 11)
+  const key = createSecretKey(derived)
+  return { kid, algorithm, signs: key, verifies: key, withoutKid: false }
+}
+
+/**
+ * The ring to use once `next` was given in place of `current`. A new key verifies at once. It signs only when `isRipe`
+ * says that every instance has had the time to read it: until then the old one goes on, as long as it is still there.
+ * Without the old one, which is how a leaked key goes, the new one signs at once.
+ *
+ * Throws a TypeError where a `kid` means another key than before, or where the ring no longer signs, or now does.
+ */
+export function changeKeyRing (current: KeyRing, next: KeyRing, isRipe: (kid: string) => boolean): KeyRing {
+  for (const [kid, key] of next.byKid) {
+    const known = current.byKid.get(kid)
+    if (known !== undefined && !isSameKey(known, key)) throw new TypeError('a kid means another key than before: give the new key a kid of its own')
+  }
+  if (current.signing === null && next.signing === null) return next
+  if (current.signing === null || next.signing === null) throw new TypeError('a service that signs needs a key with use: \'sign\', and one that only verifies has none: to change that, restart it')
+  const isKept = next.byKid.has(current.signing.kid)
+  return isKept && !isRipe(next.signing.kid) ? { ...next, signing: current.signing } : next
+}
+
+/** Whether two rings have the same keys in the same roles. */
+export function isSameRing (one: KeyRing, other: KeyRing): boolean {
+  return one.signing?.kid === other.signing?.kid && one.unnamed?.kid === other.unnamed?.kid &&
+    one.byKid.size === other.byKid.size && [...one.byKid.keys()].every(kid => other.byKid.has(kid))
+}
+
+function isSameKey (one: Key, other: Key): boolean {
+  return one.algorithm === other.algorithm && one.verifies.equals(other.verifies)
+}

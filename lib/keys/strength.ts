@@ -1,0 +1,46 @@
+import { type KeyObject } from 'node:crypto'
+import { isWellKnown } from './well-known-secrets.js'
+
+const MIN_SECRET_BYTES = 32
+const MIN_DISTINCT_BYTES = 8
+
+/** What a file of settings says before somebody has filled it in. */
+const PLACEHOLDER = /^\s*<.*>\s*$|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+
+/**
+ * Why a secret is too weak to sign with, or null when it is not. The sentence never holds the secret.
+ * `minBytes`: as many as its hash has (RFC 7518 section 3.2).
+ */
+export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_BYTES): string | null {
+  const bytes = Buffer.from(secret)
+  if (bytes.length < minBytes) return `has ${bytes.length} bytes and needs at least ${minBytes}`
+  const text = bytes.toString()
+  if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
+  if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES) return 'repeats the same few characters'
+  if (PLACEHOLDER.test(text) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
+  return null
+}
+
+const GENERATOR = 65_537n
+
+/** Small primes; the moduli of those keys are powers of the generator modulo each of them. */
+const PRIMES = [11n, 13n, 17n, 19n, 37n, 53n, 61n, 71n, 73n, 79n, 97n, 103n, 107n, 109n, 127n, 151n, 157n] as const
+
+/**
+ * Whether an RSA key was made by a generator whose keys can be factored (CVE-2017-15361): the fingerprint of "The Return
+ * of Coppersmith's Attack", Nemec et al. 2017. Another key has it once in a hundred million times.
+ */
+export function isRoca (key: KeyObject): boolean {
+  const { n = '' } = key.export({ format: 'jwk' })
+  const modulus = BigInt(`0x0${Buffer.from(n, 'base64url').toString('hex')}`)
+  return PRIMES.every(prime => isPower(modulus % prime, prime))
+}
+
+/** Whether a number is a power of the generator modulo a prime. */
+function isPower (residue: bigint, prime: bigint): boolean {
+  for (let power = 1n, i = 0n; i < prime; i++, power = power * GENERATOR % prime) {
+    if (power === residue) return true
+  }
+  return false
+}

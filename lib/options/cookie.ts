@@ -1,0 +1,45 @@
+import { isHostOnly, isSamePlace, type CookiePlace } from '../http/cookie.js'
+import { type Checked, defaultTo, flag, group, listOf, oneOf, optional } from './validators.js'
+import { cookieName, cookiePath, domain } from './values.js'
+
+/** The options of the refresh cookie. */
+export const cookie = group({
+  name: optional(cookieName),
+  path: defaultTo('/', cookiePath),
+  domain: optional(domain),
+  sameSite: defaultTo('strict', oneOf('strict', 'lax', 'none')),
+  secure: defaultTo(true, flag),
+  partitioned: defaultTo(false, flag),
+  former: defaultTo([], listOf(group({
+    name: optional(cookieName),
+    path: defaultTo('/', cookiePath),
+    domain: optional(domain),
+    partitioned: defaultTo(false, flag)
+  })))
+})
+
+type Cookie = Checked<typeof cookie>
+
+/** The cookie, and its former ones, whose names are no longer left to the defaults. */
+export type NamedCookie = Omit<Cookie, 'name' | 'former'> & CookiePlace & { readonly former: readonly CookiePlace[] }
+
+/** The cookie with its name, and former ones with theirs. Throws where clearing a former one would clear this one, or nothing. */
+export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
+  const named = { ...where, name: name ?? defaultCookieName(where) }
+  const places = former.map((place, index) => {
+    const known = { ...place, name: place.name ?? name ?? defaultCookieName({ ...place, secure: where.secure }) }
+    const option = `option "cookie.former[${index}]"`
+    if (isSamePlace(known, named)) throw new TypeError(`${option} is the cookie as it is now, which each login would clear: leave it out, or say what was different`)
+    if (/^__Host-/i.test(known.name) && !isHostOnly(known)) {
+      throw new TypeError(`${option} has the name '${known.name}', which no browser keeps with a path or a domain: give the name that it had`)
+    }
+    return known
+  })
+  return Object.freeze({ ...named, former: Object.freeze(places) })
+}
+
+/** The strongest prefix that the other settings allow (RFC 6265bis section 4.1.3; "__Host-Http-" also says httpOnly). */
+export function defaultCookieName ({ path, domain, secure }: { path: string, domain: string | undefined, secure: boolean }): string {
+  if (!secure) return 'refresh'
+  return isHostOnly({ path, domain }) ? '__Host-Http-refresh' : '__Secure-refresh'
+}

@@ -1,0 +1,20 @@
+import { nameCookies } from './cookie.js'
+import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
+import { combinations } from './sentences.js'
+
+/**
+ * Reads the options in one pass. Nothing is repaired silently: an unknown name, a wrong value or a dangerous
+ * combination is a TypeError that names the option, the value (never a secret) and the way out.
+ */
+export function readOptions (options: RefreshCookieOptions, production: boolean): Settings {
+  const read = optionTable(options, '')
+  const settings: Settings = Object.freeze({
+    ...read,
+    cookie: nameCookies(read.cookie),
+    sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (canList(read.store) && MAX_PER_USER) })
+  })
+  for (const [wrong, sentence] of combinations(settings, options.cookie !== undefined, production)) {
+    if (wrong) throw new TypeError(sentence)
+  }
+  return settings
+}

@@ -1,0 +1,85 @@
+import { defaultCookieName } from './cookie.js'
+import { canList, type RefreshCookieOptions, type Settings } from './schema.js'
+
+/** Every combination that is refused, and what to do instead. */
+export function combinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
+  const { accessToken, refreshToken, cookie, users } = settings
+  return [
+    [settings.secret === undefined && settings.keys === undefined && settings.jwks === undefined,
+      'option "secret" is missing: give at least 32 random bytes, for example from "openssl rand -base64 48", kept outside the code'],
+    [settings.keys !== undefined && settings.jwks !== undefined,
+      'options "keys" and "jwks" both say what access tokens are verified with: give one of them'],
+    [settings.jwksRsaAlgorithm !== undefined && settings.jwks === undefined,
+      'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give that'],
+    [accessToken.expiresIn >= refreshToken.idle,
+      'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
+    [refreshToken.idle > refreshToken.absolute,
+      'option "refreshToken.idle" must not be longer than "refreshToken.absolute", the end that nothing moves'],
+    [refreshToken.grace >= refreshToken.idle,
+      'option "refreshToken.grace" must be shorter than "refreshToken.idle"'],
+    [refreshToken.grace === 0 && refreshToken.recoverLostReply,
+      'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
+    [refreshToken.delivery === 'body' && setsCookie,
+      'option "cookie" does nothing while "refreshToken.delivery" is \'body\': leave one of the two out'],
+    [refreshToken.renewWithAccessToken && refreshToken.delivery === 'body',
+      'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.delivery" is \'body\''],
+    [refreshToken.renewWithAccessToken && settings.store !== undefined && settings.store.list === undefined,
+      'option "refreshToken.renewWithAccessToken" needs a store that keeps sessions and can list them: use another store, or leave it out'],
+    [accessToken.claims !== undefined && users?.findById === undefined,
+      'option "accessToken.claims" needs "users.findById", since claims are made anew at every refresh'],
+    [settings.accounts.signup === 'silent' && settings.accounts.onSignup === undefined,
+      'option "accounts.signup" is \'silent\' without "accounts.onSignup": nobody would learn what came of their signup; send them a mail there'],
+    [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,
+      'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': make that \'silent\', or use onEvent'],
+    [settings.timeouts.call > settings.timeouts.request,
+      'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together'],
+    [settings.sessions.maxPerUser !== false && !canList(settings.store),
+      'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
+    [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
+      'option "revocation" is \'immediate\', which needs a store that tells what other instances end (subscribe): use another store, or \'refresh\''],
+    [settings.revocationUnknown === 'refuse' && settings.revocation !== 'immediate',
+      'option "revocationUnknown" is \'refuse\', which does nothing while "revocation" is \'refresh\': make that \'immediate\', or leave this out'],
+    [!cookie.secure && production,
+      'option "cookie.secure" is false in production: serve the app over https and leave it true'],
+    [!cookie.secure && cookie.sameSite === 'none',
+      'option "cookie.sameSite" is \'none\' without "secure": browsers refuse such a cookie'],
+    [cookie.sameSite === 'none' && settings.trustedOrigins.length === 0,
+      'option "cookie.sameSite" is \'none\' without "trustedOrigins": any site could use the cookie; list the origins of your pages'],
+    [cookie.partitioned && (cookie.sameSite !== 'none' || !cookie.secure),
+      'option "cookie.partitioned" is for a cookie inside other sites\' pages: it needs sameSite: \'none\' and secure: true'],
+    [/^__Host-/i.test(cookie.name) && (cookie.path !== '/' || cookie.domain !== undefined || !cookie.secure),
+      'option "cookie.name" starts with "__Host-": browsers then demand path \'/\', no domain and secure: true; leave the name out to get the right prefix'],
+    [/^__(Secure|Http)-/i.test(cookie.name) && !cookie.secure,
+      'option "cookie.name" starts with "__Secure-" or "__Http-": browsers then demand secure: true; leave the name out to get the right prefix']
+  ]
+}
+
+/** What is allowed and yet worth a line in the log at start. */
+export function warningsOf (settings: Settings, production: boolean): string[] {
+  const { accessToken, cookie, store } = settings
+  const warnings: ReadonlyArray<readonly [applies: boolean, sentence: string]> = [
+    [accessToken.expiresIn > 3600,
+      'option "accessToken.expiresIn" is over an hour: an access token works until it expires, even after a logout'],
+    [cookie.secure && !cookie.name.startsWith('__'),
+      `option "cookie.name" has no prefix: "${defaultCookieName(cookie)}" would keep other sub-domains from setting it`],
+    [production && store === undefined,
+      'option "store" is left out: sessions are in the memory of this process, end with it, and no other process sees them']
+  ]
+  return warnings.filter(([applies]) => applies).map(([, sentence]) => sentence)
+}
+
+/** The options of a service that only verifies. */
+const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'jwksRsaAlgorithm', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock', 'logLevel', 'logSerializers'])
+
+/**
+ * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.
+ * Throws a TypeError as `readOptions` does.
+ */
+export function demandFittingOptions (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
+  if (signs) {
+    if (secret !== undefined || refreshToken.secret !== undefined) return
+    throw new TypeError('option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind')
+  }
+  const needless = Object.entries(options).find(([name, value]) => value !== undefined && !VERIFIER_OPTIONS.has(name))
+  if (needless !== undefined) throw new TypeError(`option "${needless[0]}" does nothing where no key signs, since such a service only verifies access tokens: leave it out, or give a key with use: 'sign'`)
+}

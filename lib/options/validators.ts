@@ -1,0 +1,163 @@
+import { inspect } from 'node:util'
+import { parseDuration, type Clock, type Seconds } from '../time.js'
+
+/** Reads one option: its value as the code uses it, or a TypeError that names the option, the value and the way out. */
+export type Check<T> = (value: unknown, option: string) => T
+
+/** What a check gives. */
+export type Checked<C> = C extends Check<infer T> ? T : never
+
+type Checks = Readonly<Record<string, Check<unknown>>>
+
+const IN_ONE_LINE = { depth: 0, compact: true, breakLength: Infinity, maxStringLength: 60, maxArrayLength: 6 }
+
+/** Refuses an option. Secrets are never passed as the value. */
+export function refuse (option: string, value: unknown, wanted: string): never {
+  throw new TypeError(`option "${option}" is ${inspect(value, IN_ONE_LINE)}: ${wanted}`)
+}
+
+/** An option that may be left out: `fallback` then stands in, written as a user would write it. */
+export function defaultTo<T> (fallback: unknown, check: Check<T>): Check<T> & { readonly fallback: unknown } {
+  return Object.assign((value: unknown = fallback, option: string) => check(value, option), { fallback })
+}
+
+/** An option that may be left out, and is then undefined. */
+export function optional<T> (check: Check<T>): Check<T | undefined> {
+  return (value, option) => value === undefined ? undefined : check(value, option)
+}
+
+/** An option that false switches off. */
+export function orFalse<T> (check: Check<T>): Check<T | false> {
+  return (value, option) => value === false ? false : check(value, option)
+}
+
+/** One of some fixed values. */
+export function oneOf<const T extends string | boolean> (...values: readonly T[]): Check<T> {
+  return (value, option) => values.find(known => known === value) ??
+    refuse(option, value, `it must be one of ${values.map(known => inspect(known)).join(', ')}`)
+}
+
+/** True or false. */
+export const flag: Check<boolean> = (value, option) =>
+  typeof value === 'boolean' ? value : refuse(option, value, 'it must be true or false')
+
+/** A text that is not empty. */
+export const text: Check<string> = (value, option) =>
+  typeof value === 'string' && value !== '' ? value : refuse(option, value, 'it must be a string that is not empty')
+
+/** A function. `T` is what the public types promise of it; at run time it is only known to be callable. */
+export function callback<T extends (...values: never[]) => unknown> (): Check<T> {
+  return (value, option) => typeof value === 'function'
+    ? value as T // a function's parameters cannot be checked
+    : refuse(option, value, 'it must be a function')
+}
+
+/** A whole number between two bounds, both allowed. */
+export function integer (min: number, max: number): Check<number> {
+  return (value, option) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
+    ? Number(value)
+    : refuse(option, value, `it must be a whole number from ${min} to ${max}`)
+}
+
+/** A duration between two bounds, both allowed, in seconds. */
+export function duration (min: Seconds, max: Seconds): Check<Seconds> {
+  return (value, option) => {
+    const seconds = parseDuration(value)
+    if (seconds === null) refuse(option, value, "it must be a duration: whole seconds, or a number with a unit such as '30s', '15m', '12h', '7d'")
+    return seconds >= min && seconds <= max ? seconds : refuse(option, value, `it must be between ${min} and ${max} seconds`)
+  }
+}
+
+/** An array of values of one kind. */
+export function listOf<T> (check: Check<T>): Check<readonly T[]> {
+  return (value, option) => Array.isArray(value)
+    ? Object.freeze(value.map((member, index) => check(member, `${option}[${index}]`)))
+    : refuse(option, value, 'it must be an array')
+}
+
+/** Any of two kinds, told apart by whether the value is an array. */
+export function oneOrMore<T> (check: Check<T>): Check<T | readonly T[]> {
+  const list = listOf(check)
+  return (value, option) => Array.isArray(value) ? list(value, option) : check(value, option)
+}
+
+/** A value that may change while the app runs. */
+export interface Source<T> {
+  /** Whether it is worth reading again. */
+  readonly changes: boolean
+  /** The value as it is now. Throws what the app's function throws, and a TypeError for a wrong value. */
+  read (): Promise<T> | T
+}
+
+/** A value, or a function of the app that gives it whenever it is asked. */
+export function source<T> (check: Check<T>): Check<Source<T>> {
+  return (value, option) => {
+    if (typeof value === 'function') return Object.freeze({ changes: true, read: async () => check(await value(), option) })
+    const fixed = check(value, option)
+    return Object.freeze({ changes: false, read: () => fixed })
+  }
+}
+
+/**
+ * A group of options: unknown ones are refused with the nearest known name, but for those that are not ours to read. It
+ * may be an instance of a class, whose accessors are read too. The result is new and frozen.
+ */
+export function group<C extends Checks> (checks: C, notOurs: readonly string[] = []): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
+  const check: Check<{ readonly [K in keyof C]: Checked<C[K]> }> = (value = {}, option) => {
+    // Not printed: a secret may have been put in the wrong place.
+    if (!isObject(value)) throw new TypeError(`${option === '' ? 'the options' : `option "${option}"`} must be an object`)
+    const path = (name: string) => option === '' ? name : `${option}.${name}`
+    assertKnown(value, Object.keys(checks), path, notOurs)
+    const entries = Object.entries(checks).map(([name, read]) => [name, read(value[name], path(name))])
+    return Object.freeze(Object.fromEntries(entries)) // fromEntries forgets the names that `checks` gave it
+  }
+  return Object.assign(check, { checks })
+}
+
+/** Throws a TypeError for a name that is not known, with the nearest one that is; `notOurs` may be there too. */
+export function assertKnown (options: object, known: readonly string[], path: (name: string) => string, notOurs: readonly string[] = []): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name) && !notOurs.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, known)}`)
+  }
+}
+
+/** A clock that gives seconds. */
+export const clock: Check<Clock> = (value, option) => {
+  const read = callback<Clock>()(value, option)
+  const now = read()
+  if (Number.isFinite(now) && now >= 0 && now < 1e11) return read
+  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
+}
+
+function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** `; did you mean "…"?` where a known name is near, else the known names. */
+function suggestion (name: string, known: readonly string[]): string {
+  const nearest = nearestOf(name, known)
+  return nearest === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${nearest}"?`
+}
+
+/** The known name that a wrong one is nearest to: by so many edits at most, and half of its letters. */
+export function nearestOf (name: string, known: readonly string[], most = 3): string | undefined {
+  const [nearest] = known
+    .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)
+  return nearest !== undefined && nearest.edits <= Math.min(most, nearest.candidate.length / 2) ? nearest.candidate : undefined
+}
+
+/** Levenshtein distance, row by row. */
+function editDistance (a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  let left = b.length
+  for (const [i, letter] of [...a].entries()) {
+    let corner = i
+    row = row.map((above, column) => {
+      left = column === 0 ? i + 1 : Math.min(above + 1, left + 1, letter === b[column - 1] ? corner : corner + 1)
+      corner = above
+      return left
+    })
+  }
+  return left
+}

@@ -1,0 +1,214 @@
+import { inspect } from 'node:util'
+import { type Limit, type CounterClient } from '../accounts/counters.js'
+import { allowWeakHashing, assertStrong, MINIMA } from '../accounts/hashing-strength.js'
+import { MAX_COST } from '../accounts/password-hash.js'
+import { type PasswordCheck } from '../accounts/policy.js'
+import { type VerifyLegacy } from '../accounts/hashing.js'
+import { importKey, type KeyMaterial } from '../keys/import.js'
+import { createKeyRing, type KeyRing, type Secret } from '../keys/ring.js'
+import { isOrigin } from '../http/csrf.js'
+import { secretWeakness } from '../keys/strength.js'
+import { type SessionStore } from '../sessions/session.js'
+import { type Users } from '../accounts/user.js'
+import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './validators.js'
+
+const secret: Check<Secret> = (value, option) => {
+  // A copy of bytes: their owner may overwrite them.
+  const read = value instanceof Uint8Array ? Buffer.from(value) : value
+  if (typeof read !== 'string' && !Buffer.isBuffer(read)) throw new TypeError(`option "${option}" is neither a string nor a Buffer: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
+  const weakness = secretWeakness(read)
+  if (weakness === null) return read
+  throw new TypeError(`option "${option}" ${weakness}: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
+}
+
+/** Secrets, as a list whichever way they were given: one or several. */
+export const secrets: Check<readonly Secret[]> = (value, option) => {
+  const checked = [oneOrMore(secret)(value, option)].flat()
+  if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
+  if (new Set(checked.map(text => Buffer.from(text).toString('base64'))).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
+  return unprintable(checked)
+}
+
+// Not printed either: a key may have been put in its place.
+const kid: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^[\x21-\x7e]{1,64}$/.test(value)) return value
+  throw new TypeError(`option "${option}" must be a name of 1 to 64 characters that are visible ASCII`)
+}
+
+const keyMaterial: Check<KeyMaterial> = (value, option) => {
+  if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as KeyMaterial // importKey looks closer
+  throw new TypeError(`option "${option}" must be PEM or a secret as text, bytes of a secret, a KeyObject or a JSON Web Key`)
+}
+
+const keyOptions = group({
+  kid,
+  algorithm: oneOf('HS256', 'HS384', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'),
+  use: oneOf('sign', 'verify'),
+  secret: optional(keyMaterial),
+  privateKey: optional(keyMaterial),
+  publicKey: optional(keyMaterial),
+  withoutKid: optional(flag)
+})
+
+const key: Check<ReturnType<typeof importKey>> = (value, option) => {
+  const options = keyOptions(value, option)
+  try {
+    return importKey(options)
+  } catch (error) {
+    throw new TypeError(`option "${option}" ${(error as TypeError).message}`) // importKey throws nothing else
+  }
+}
+
+/** The key ring of access tokens. */
+export const keyRing: Check<KeyRing> = (value, option) => {
+  if (!Array.isArray(value) || value.length === 0) throw new TypeError(`option "${option}" must be a list of at least one key`)
+  const keys = value.map((member, place) => key(member, `${option}[${place}]`))
+  const refused: ReadonlyArray<readonly [boolean, string]> = [
+    [new Set(keys.map(({ kid }) => kid)).size < keys.length, 'holds two keys of one kid: a kid must mean one key'],
+    [keys.filter(({ signs }) => signs !== null).length > 1, "holds more than one key with use: 'sign': let the others verify"],
+    [keys.filter(({ withoutKid }) => withoutKid).length > 1, 'holds more than one key with withoutKid: a token without kid must mean one key']
+  ]
+  for (const [wrong, sentence] of refused) {
+    if (wrong) throw new TypeError(`option "${option}" ${sentence}`)
+  }
+  return createKeyRing(keys)
+}
+
+/** Where another service publishes its public keys. Not printed when it is wrong: it may hold a password. */
+export const jwksUrl: Check<string> = (value, option) => {
+  if (typeof value === 'string' && URL.canParse(value) && isConfidential(new URL(value))) return value
+  throw new TypeError(`option "${option}" must be a URL such as 'https://login.example/auth/jwks': https, or http to this machine`)
+}
+
+function isConfidential ({ protocol, hostname, username, password }: URL): boolean {
+  const isLoopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+  return (protocol === 'https:' || (protocol === 'http:' && isLoopback)) && username === '' && password === ''
+}
+
+// Neither it nor the keys' names are printed: a secret may have been put in their place.
+const keyId: Check<string> = (value, option) => {
+  if (typeof value === 'string' && /^[\w-]{1,8}$/.test(value)) return value
+  throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
+}
+
+const pepperKeys: Check<Readonly<Record<string, Secret>>> = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
+  return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
+}
+
+/** Freezes an object, and shows none of its members to a log, be it by util.inspect or as JSON. */
+function unprintable<T extends object> (object: T): T {
+  const value = (): string => '[secret]'
+  return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
+}
+
+/** A path of a URL, below which routes are. */
+export const urlPath: Check<string> = (value, option) =>
+  typeof value === 'string' && /^(\/[\w.~-]+)+$/.test(value)
+    ? value
+    : refuse(option, value, "it must be a path such as '/auth', without a slash at its end")
+
+/** The path of a route; false switches it off. */
+export const route: Check<string | false> = orFalse(urlPath)
+
+/** An origin as browsers send it (RFC 6454 section 6.2). */
+export const origin: Check<string> = (value, option) =>
+  typeof value === 'string' && (isOrigin(value) || /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(value))
+    ? value
+    : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no slash at its end")
+
+/** The name of a cookie. */
+export const cookieName: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
+    ? value
+    : refuse(option, value, 'it must be a cookie name (RFC 6265 section 4.1.1): letters, digits, "-" and "_"')
+
+/** The path of a cookie. */
+export const cookiePath: Check<string> = (value, option) =>
+  typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
+
+/** The domain of a cookie. */
+export const domain: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
+    ? value
+    : refuse(option, value, "it must be a domain such as 'example.com', without a dot before it")
+
+/** The name of a field in a body. */
+export const field: Check<string> = (value, option) =>
+  typeof value === 'string' && /^[a-z]\w{0,31}$/i.test(value) && !['password', 'remember'].includes(value)
+    ? value
+    : refuse(option, value, "it must be the name of a field such as 'email'")
+
+/** A session store; what it can do beyond the minimum is asked where it is needed. */
+export const store: Check<SessionStore> = (value, option) => {
+  const missing = ['create', 'get', 'advance', 'revoke', 'revokeAll'].filter(name => !hasFunction(value, name))
+  if (missing.length > 0) throw new TypeError(`option "${option}" is no session store: it lacks ${missing.join(', ')}`)
+  return value as SessionStore // its functions' parameters cannot be checked
+}
+
+const USER_FUNCTIONS = ['findByUsername', 'findById', 'create', 'updatePasswordHash']
+
+/** The app's user table: any of its functions may be missing. */
+export const users: Check<Users> = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
+  const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
+  if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
+  // A misspelt one would show as a route that is not there. What is less near is the app's own.
+  const missing = USER_FUNCTIONS.filter(name => !(name in value))
+  for (const name of Object.keys(value)) {
+    const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing, 1)
+    if (meant !== undefined && hasFunction(value, name)) throw new TypeError(`option "${option}" has an unknown function "${name}"; did you mean "${meant}"?`)
+  }
+  return value as Users // its functions' parameters cannot be checked
+}
+
+const passwordOptions = group({
+  // 128 KiB: 8 for each of the most lanes (RFC 9106 section 3.1).
+  memoryCost: defaultTo(MINIMA[0].memoryCost, integer(128, MAX_COST.memoryCost)),
+  timeCost: defaultTo(MINIMA[0].timeCost, integer(1, MAX_COST.timeCost)),
+  parallelism: defaultTo(1, integer(1, MAX_COST.parallelism)),
+  // NIST SP 800-63B section 3.1.1.2: 8 at the very least, and 64 must be welcome.
+  minLength: defaultTo(8, integer(8, 64)),
+  check: optional(callback<PasswordCheck>()),
+  verifyLegacy: optional(callback<VerifyLegacy>()),
+  pepper: optional(group({ current: keyId, keys: pepperKeys })),
+  queue: group({
+    concurrency: defaultTo(2, integer(1, 128)),
+    waiting: defaultTo(50, integer(0, 10_000)),
+    maxWait: defaultTo('5s', duration(1, 60))
+  })
+})
+
+/** Everything about passwords. */
+export const passwords: typeof passwordOptions = Object.assign((value: unknown, option: string) => {
+  const read = passwordOptions(value, option)
+  assertStrong(read, Reflect.get(Object(value), allowWeakHashing) === true)
+  return read
+}, { checks: passwordOptions.checks })
+
+const limit = group({ max: integer(1, 1_000_000), per: duration(1, 86_400) })
+
+const limits: Check<readonly Limit[]> = (value, option) => Object.freeze(value === false ? [] : [oneOrMore(limit)(value, option)].flat())
+
+const redis: Check<CounterClient> = (value, option) => {
+  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as CounterClient // its functions' parameters cannot be checked
+  throw new TypeError(`option "${option}" must be a client of ioredis or of redis`)
+}
+
+const rateLimitOptions = group({
+  perAddress: defaultTo({ max: 100, per: '15m' }, limits),
+  perAddressTotal: defaultTo({ max: 1000, per: '15m' }, limits),
+  perAccount: defaultTo([{ max: 10, per: '15m' }, { max: 100, per: '1d' }], limits),
+  perSession: defaultTo({ max: 60, per: '1m' }, limits),
+  redis: optional(redis),
+  keyPrefix: optional(text)
+})
+
+/** How often is too often; false is no limit at all. */
+export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown, option: string) =>
+  rateLimitOptions(value === false ? { perAddress: false, perAddressTotal: false, perAccount: false, perSession: false } : value, option),
+{ checks: rateLimitOptions.checks })
+
+function hasFunction (value: unknown, name: string): boolean {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
+}

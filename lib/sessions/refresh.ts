@@ -1,0 +1,114 @@
+import { AuthError, type AuthErrorCode } from '../errors.js'
+import { type Bounded } from '../deadline.js'
+import { type RequestContext } from '../audit/events.js'
+import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
+import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
+import { type EpochSeconds } from '../time.js'
+
+/** What one call of a verb works with: its time budget, the request it is for, and the moment that it is judged by. */
+export interface Work {
+  readonly bounded: Bounded
+  readonly context: RequestContext
+  /** Read once: an end that passes while a store is slow must not give a cookie that deletes itself. */
+  readonly at: EpochSeconds
+}
+
+/** Where a refresh left its session, and how. */
+export interface Settled {
+  readonly session: Session
+  readonly outcome: RefreshOutcome
+}
+
+/** A lost compare-and-set reads the row and decides again, at most this often. */
+const MAX_DECISIONS_AGAIN = 3
+
+const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
+  ended: 'FST_AUTH_SESSION_ENDED',
+  endedByReuse: 'FST_AUTH_REFRESH_TOKEN_REUSED',
+  expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
+  reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
+}
+
+/**
+ * Brings a session to where the presented token takes it, by compare-and-set against other requests.
+ * `claimed` is the session as the token states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ */
+export async function settle (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, work: Work): Promise<Settled> {
+  const { bounded, at } = work
+  // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
+  const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
+  if (blind) {
+    const change = rotation(presented.generation, claimed.expiresAt, policy, at)
+    const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
+    if (rotated !== null) return { session: rotated, outcome: 'rotate' }
+  }
+
+  let healed = false
+  for (let again = blind ? 1 : 0; again <= MAX_DECISIONS_AGAIN; again++) {
+    const session = await bounded(() => store.get(claimed.id, claimed))
+    if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    const decision = decide(session, presented, policy, at)
+    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, work)
+    if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
+
+    const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
+    if (moved === null) continue
+    if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
+    healed = true // and the table again: the healed generation may be old enough to rotate
+  }
+  throw busy()
+}
+
+/**
+ * Moves `authTime` of a live session to now, and nothing else: the generation stays, so that tabs which refresh at
+ * this moment win or lose nothing. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ */
+export async function prove (store: SessionStore, id: string, work: Work): Promise<Session> {
+  return await step(store, id, work, session => {
+    if (!isLive(session, work.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    const { generation, previous, rotatedAt, idleExpiresAt } = session
+    return { generation, previous, rotatedAt, idleExpiresAt, authTime: work.at }
+  })
+}
+
+/** Brings a session to where a valid access token of it takes it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+export async function renew (store: SessionStore, policy: RotationPolicy, id: string, work: Work): Promise<Session> {
+  return await step(store, id, work, session => {
+    const decision = decideRenewal(session, work.context.userAgent, policy, work.at)
+    if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
+    return 'answer' in decision ? null : decision.change
+  })
+}
+
+/** Reads a session, decides and writes; a lost compare-and-set decides again. Where `next` gives null the session stays as it is. */
+async function step (store: SessionStore, id: string, { bounded }: Work, next: (session: Session) => SessionChange | null): Promise<Session> {
+  for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
+    const session = await bounded(() => store.get(id))
+    if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    const change = next(session)
+    if (change === null) return session
+    const written = await bounded(() => store.advance(id, session.generation, change))
+    if (written !== null) return written
+  }
+  throw busy()
+}
+
+/** The refusal; a second use ends the session before anybody is told. */
+async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, { bounded, context }: Work): Promise<AuthError> {
+  if (refusal === 'reuse') {
+    await bounded(() => store.revoke(session.id, 'reuse'))
+    context.emit({
+      type: 'reuse',
+      subject: session.subject,
+      sessionId: session.id,
+      presented: presented.generation,
+      current: session.generation,
+      loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
+    })
+  }
+  return new AuthError(REFUSALS[refusal])
+}
+
+function busy (): AuthError {
+  return new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
+}

@@ -1,0 +1,87 @@
+import { whenAborted } from '../reconnecting-subscription.js'
+import { ANSWER_WITHIN_MS, anyOf, byHashOrText, DEFAULT_USER, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './commands.js'
+
+interface Connection {
+  readonly isReady: boolean
+  evalSha (sha: string, options: { keys: string[], arguments: string[] }): Promise<unknown>
+  eval (script: string, options: { keys: string[], arguments: string[] }): Promise<unknown>
+}
+
+/** What the store needs of a client of the package redis. */
+export interface NodeRedis extends Connection {
+  readonly options: { readonly disableOfflineQueue?: unknown, readonly socket?: object | undefined, readonly database?: number | undefined, readonly username?: string | undefined }
+  info (section: string): Promise<unknown>
+  duplicate (options: object): NodeJS.EventEmitter & {
+    connect (): Promise<unknown>
+    subscribe (channel: string, listener: (message: string) => void): Promise<unknown>
+    ping (): Promise<unknown>
+    /** Since redis 5; `disconnect` before. */
+    destroy? (): void
+    disconnect? (): Promise<unknown>
+  }
+}
+
+/** What the store needs of a cluster of the package redis. */
+export interface NodeRedisCluster extends Connection {
+  readonly masters: readonly unknown[]
+  nodeClient (node: never): Promise<NodeRedis>
+}
+
+/** The store's commands on a client of the package redis. A TypeError for one that runs commands late. */
+export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisCommands {
+  if ('totalClients' in client) throw new TypeError('redisStore: its client is a pool: one client of createClient is enough, since it sends the commands of all requests over one connection')
+  if (typeof client.isReady !== 'boolean') throw unsupported('redis', '4.6 or later, for a cluster 5 or later')
+  if ('options' in client) refuseLate(client)
+
+  return {
+    keyPrefix: '',
+    database: 'options' in client ? client.options.database ?? 0 : 0,
+    user: async () => anyOf(await nodes()).options.username ?? DEFAULT_USER,
+
+    async run (script, key, ...values) {
+      const options = { keys: [key], arguments: values.map(String) }
+      return await byHashOrText(script, sha => client.evalSha(sha, options), text => client.eval(text, options))
+    },
+
+    async untilReady () {
+      if (!client.isReady) throw notConnected()
+      const known = await nodes()
+      known.forEach(refuseLate)
+    },
+
+    async memoryInfo () {
+      const known = await nodes()
+      return await Promise.all(known.map(memoryInfoOf))
+    },
+
+    listen: (channel, onMessage) => async over => {
+      const node = anyOf(await nodes())
+      const subscriber = node.duplicate({
+        commandOptions: { timeout: ANSWER_WITHIN_MS },
+        // Each of a link's probes is heard before that silence: it ends an attempt to connect that got no answer.
+        socket: { ...node.options.socket, reconnectStrategy: endNow, socketTimeout: 4 * ANSWER_WITHIN_MS }
+      })
+      whenAborted(over.signal, () => {
+        if (subscriber.destroy !== undefined) subscriber.destroy()
+        else subscriber.disconnect?.().catch(() => {})
+      })
+      subscriber.on('error', () => over.abort())
+      await subscriber.connect()
+      await subscriber.subscribe(channel, onMessage)
+      return () => subscriber.ping()
+    }
+  }
+
+  async function nodes (): Promise<NodeRedis[]> {
+    if (!('masters' in client)) return [client]
+    return await Promise.all(client.masters.map(node => client.nodeClient(node as never))) // its own, of a type that it alone knows
+  }
+}
+
+/** The connection is not made again by the client itself; `false` means that only to newer ones. */
+const endNow = (): Error => new Error('the connection has ended')
+
+/** What was sent and not answered when a connection was lost is rejected by such a client. */
+function refuseLate ({ options }: NodeRedis): void {
+  refuseUnless(true, 'disableOfflineQueue', options.disableOfflineQueue, '{ disableOfflineQueue: true }, which a cluster takes in its defaults')
+}

@@ -1,0 +1,211 @@
+import fastifyJwt, { type JWT } from '@fastify/jwt'
+import { createSigner, createVerifier } from 'fast-jwt'
+import { type FastifyInstance } from 'fastify'
+import { isHmac, type Key, type KeyRing, type KeyRings, type SigningKey, type TokenKind } from '../keys/ring.js'
+import { type AccessClaims, MAX_TOKEN_LENGTH, type RefreshClaims } from './claims.js'
+import { createVerificationCache, type VerificationCache, type Verified } from './verification-cache.js'
+
+/** What the core needs of JSON Web Tokens: two kinds, each with its own keys. Verifying never throws. */
+export interface Tokens {
+  signAccess (claims: AccessClaims): string
+  signRefresh (claims: RefreshClaims): string
+  /** Null for everything that is not an access token of ours. */
+  verifyAccess (token: string): Verified | null
+  /** Null for everything that is not a refresh token of ours. */
+  verifyRefresh (token: string): Verified | null
+}
+
+/** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11, RFC 9068). */
+const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
+
+/** Base64url as it is spelled the only right way: unused bits of a last character would give a token many spellings. */
+const SEGMENT = '(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?'
+const COMPACT = new RegExp(`^${SEGMENT}\\.${SEGMENT}\\.${SEGMENT}$`)
+
+/** Times are judged in the core, by the injected clock; here they would be judged by Date.now. */
+const TIMELESS = { ignoreExpiration: true, ignoreNotBefore: true } as const
+
+/** One kind of token: text from claims, and claims from text. */
+interface Codec {
+  sign (claims: object): string
+  verify (token: string): Verified | null
+}
+
+type Sign = (claims: object) => string
+/** Whatever it throws is a refusal. */
+type Verify = (token: string) => unknown
+
+/** Makes what signs tokens of one `typ` with a key, and what verifies them. */
+interface Engine {
+  signer (key: SigningKey, typ: string): Sign
+  verifier (key: Key): Verify
+}
+
+/**
+ * Turns key rings into the core's `Tokens`. `rings` is asked for every token, so that keys can change at any time.
+ *
+ * `scope` must be a context of our own: in the host's, the decorators of @fastify/jwt would clash with the host's own.
+ */
+export async function createTokens (scope: FastifyInstance, rings: () => KeyRings): Promise<Tokens> {
+  const access = createCodec('access', () => rings().access, prepared)
+  const refresh = createCodec('refresh', () => rings().refresh, await registerJwt(scope, rings().refresh))
+  return {
+    signAccess: access.sign,
+    signRefresh: refresh.sign,
+    verifyAccess: verifyOnce(() => rings().access, access.verify),
+    verifyRefresh: refresh.verify
+  }
+}
+
+/** Verifies access tokens of another service. */
+export function createAccessVerifier (ring: () => KeyRing): Tokens['verifyAccess'] {
+  return verifyOnce(ring, createCodec('access', ring, prepared).verify)
+}
+
+/** The name of the key that a token claims to be signed with; undefined where it names none. */
+export function kidOf (token: string): string | undefined {
+  const header = headerOf(token)
+  const { kid } = header === undefined ? {} : parseHeader(header)
+  return typeof kid === 'string' ? kid : undefined
+}
+
+function createCodec (kind: TokenKind, ring: () => KeyRing, engine: Engine): Codec {
+  const typ = TYPES[kind]
+  // A key is prepared once, and goes with its ring.
+  const signerOf = once((key: SigningKey) => engine.signer(key, typ))
+  const verifierOf = once((key: Key) => engine.verifier(key))
+  // All tokens of a key have the same header: the last one that was verified need not be read again.
+  let last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
+
+  return {
+    sign: claims => signerOf(ring().signing as SigningKey)(claims), // a service that only verifies never asks
+
+    verify (token) {
+      const header = headerOf(token)
+      if (header === undefined) return null
+      const keys = ring()
+      const known = last?.header === header && last.ring === keys ? last.key : null
+      const key = known ?? findKey(header, keys, typ)
+      if (key === null) return null
+      try {
+        const payload = verifierOf(key)(token)
+        if (known === null) last = { header, ring: keys, key }
+        return { payload, signedByCurrentKey: key.kid === keys.signing?.kid }
+      } catch {
+        return null
+      }
+    }
+  }
+}
+
+/** Verifies a token at its first request only: the keys are what the answer depends on, so other keys begin anew. */
+function verifyOnce (ring: () => KeyRing, verify: Codec['verify']): Codec['verify'] {
+  const cacheOf = once<KeyRing, VerificationCache>(() => createVerificationCache())
+  return token => {
+    const cache = cacheOf(ring())
+    const known = cache.get(token)
+    if (known !== undefined) return known
+    const verified = verify(token)
+    return verified === null ? null : cache.set(token, verified)
+  }
+}
+
+function once<K extends object, T> (make: (key: K) => T): (key: K) => T {
+  const made = new WeakMap<K, T>()
+  return key => {
+    const known = made.get(key)
+    if (known !== undefined) return known
+    const value = make(key)
+    made.set(key, value)
+    return value
+  }
+}
+
+/**
+ * The engine of access tokens: every request has one, and its key may be a pair, so a key is read once and not for each
+ * token. fast-jwt is what @fastify/jwt itself signs with.
+ */
+const prepared: Engine = {
+  signer: ({ kid, algorithm, signs }, typ) => createSigner({
+    algorithm,
+    kid,
+    header: { alg: algorithm, typ },
+    key: isHmac(algorithm) ? signs.export() : signs.export({ type: 'pkcs8', format: 'pem' })
+  }),
+  verifier: ({ algorithm, verifies }) => createVerifier({
+    ...TIMELESS,
+    algorithms: [algorithm],
+    key: isHmac(algorithm) ? verifies.export() : verifies.export({ type: 'spki', format: 'pem' })
+  })
+}
+
+let registrations = 0
+
+/**
+ * The engine of refresh tokens: @fastify/jwt, prepared for the key that signs at the start, which is most often the only
+ * one, and told any other key for each token.
+ */
+async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing): Promise<Engine> {
+  const namespace = `refreshToken${++registrations}`
+  const optionsOf = ({ kid, algorithm }: Key, typ: string) => ({ kid, algorithm, header: { alg: algorithm, typ } })
+  const known = first as SigningKey // whoever makes tokens has such a key
+  await scope.register(fastifyJwt, {
+    namespace,
+    decoratorName: `${namespace}Claims`,
+    secret: known.signs.export(),
+    sign: optionsOf(known, TYPES.refresh),
+    verify: { ...TIMELESS, algorithms: [known.algorithm] }
+  })
+  const jwt = Reflect.get(scope.jwt, namespace) as JWT // namespaces are not in the types of `jwt`
+  return {
+    signer (key, typ) {
+      const options = { key: key.signs.export(), ...optionsOf(key, typ) }
+      return key === known ? claims => jwt.sign(claims) : claims => jwt.sign(claims, options)
+    },
+    verifier (key) {
+      const options = { ...TIMELESS, key: key.verifies.export(), algorithms: [key.algorithm] }
+      return key === known ? token => jwt.verify(token) : token => jwt.verify(token, options)
+    }
+  }
+}
+
+/**
+ * Finds the key that a header names, if all of it is as we write it: our `typ`, a `kid` of the ring by exact look-up,
+ * and the algorithm of that key, never the header's own choice (RFC 8725 section 3.1). `crit` is always refused, since
+ * no extension is understood (RFC 7515 section 4.1.11); `jku`, `jwk`, `x5c` and the like are never looked at.
+ */
+function findKey (encodedHeader: string, ring: KeyRing, type: string): Key | null {
+  const { kid, alg, typ, crit } = parseHeader(encodedHeader)
+  const key = keyNamed(kid, ring)
+  if (key === null) return null
+  return alg === key.algorithm && isType(typ, type) && crit === undefined ? key : null
+}
+
+function keyNamed (kid: unknown, { byKid, unnamed }: KeyRing): Key | null {
+  if (kid === undefined) return unnamed
+  return typeof kid === 'string' ? byKid.get(kid) ?? null : null
+}
+
+/** The first segment of a token, if all three are as they should be. */
+function headerOf (token: string): string | undefined {
+  return token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? token.slice(0, token.indexOf('.')) : undefined
+}
+
+/** What a header says; nothing where it is not one. */
+function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: unknown, crit?: unknown } {
+  try {
+    return { ...JSON.parse(Buffer.from(encoded, 'base64url').toString()) }
+  } catch {
+    return {}
+  }
+}
+
+/** Media types are case-insensitive and may carry their "application/" (RFC 7515 section 4.1.9). */
+function isType (typ: unknown, expected: string): boolean {
+  return typ === expected || (typeof typ === 'string' && inLowerCase(typ).replace(/^application\//, '') === expected)
+}
+
+/** `toLowerCase` also makes a "k" of U+212A, the Kelvin sign. */
+function inLowerCase (text: string): string {
+  return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+}

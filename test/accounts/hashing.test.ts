@@ -1,0 +1,314 @@
+import argon2 from 'argon2'
+import { setImmediate } from 'node:timers/promises'
+import t from 'tap'
+import { createPasswords } from '../../lib/accounts/hashing.js'
+import { FAST, fastPasswords } from './fast-passwords.js'
+
+const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
+
+t.test('a password is verified by its hash and no other password is', async t => {
+  const { passwords } = fastPasswords()
+  const hash = await passwords.hash('correct horse')
+
+  t.match(hash, /^\$argon2id\$v=19\$m=1024,t=2,p=1\$/)
+  t.equal(await passwords.verify(hash, 'correct horse'), true)
+  t.equal(await passwords.verify(hash, 'correct horsf'), false)
+  t.not(await passwords.hash('correct horse'), hash, 'salted')
+})
+
+t.test('hashes of the real cost are made by argon2 itself', async t => {
+  const passwords = createPasswords({ ...FAST, memoryCost: 19456 })
+  const hash = await passwords.hash('correct horse')
+
+  t.match(hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+  t.equal(await passwords.verify(hash, 'correct horse'), true)
+  t.equal(await passwords.verify(null, 'correct horse'), false)
+})
+
+t.test('argon2 is not loaded before it is needed', async t => {
+  const { passwords, work } = fastPasswords()
+  await passwords.check('correct horse')
+  t.equal(work.loads, 0)
+  await passwords.hash('correct horse')
+  t.equal(work.loads, 1)
+})
+
+t.test('passwords that look alike to other programs differ', async t => {
+  const { passwords } = fastPasswords()
+  const start = 'x'.repeat(72)
+  for (const [one, other] of [['abc\0def', 'abc'], [`${start}1`, `${start}2`], ['password', 'password '], ['Password', 'password']] as const) {
+    const hash = await passwords.hash(one)
+    t.equal(await passwords.verify(hash, one), true)
+    t.equal(await passwords.verify(hash, other), false)
+  }
+})
+
+t.test('composed and decomposed characters are one password', async t => {
+  const { passwords } = fastPasswords()
+  const composed = await passwords.hash('caf\u00e9 au lait')
+  const decomposed = await passwords.hash('cafe\u0301 au lait')
+
+  t.equal(await passwords.verify(composed, 'cafe\u0301 au lait'), true)
+  t.equal(await passwords.verify(decomposed, 'caf\u00e9 au lait'), true)
+})
+
+t.test('hashes of the package argon2 verify here, and ours verify there', async t => {
+  const { passwords } = fastPasswords()
+  t.equal(await argon2.verify(await passwords.hash('correct horse'), 'correct horse'), true)
+  for (const type of [argon2.argon2id, argon2.argon2i, argon2.argon2d] as const) {
+    for (const version of [0x13, 0x10]) {
+      const foreign = await argon2.hash('correct horse', { ...COST, type, version })
+      t.equal(await passwords.verify(foreign, 'correct horse'), true, foreign.slice(0, 16))
+    }
+  }
+})
+
+t.test('a hash whose parameters come in another order verifies', async t => {
+  const { passwords } = fastPasswords()
+  const hash = (await passwords.hash('correct horse')).replace('m=1024,t=2,p=1', 'm=1024,p=1,t=2')
+
+  t.equal(await passwords.verify(hash, 'correct horse'), true)
+  t.equal(await passwords.verify(hash, 'correct horsf'), false)
+})
+
+t.test('every verification costs one of the current parameters, whatever is wrong', async t => {
+  const { passwords, work } = fastPasswords()
+  const hash = await passwords.hash('correct horse')
+  const impossible = [null, '', 'x', '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW', hash.replace('m=1024', 'm=4194304')]
+  const attempts: Array<[hash: string | null, password: unknown]> = [
+    ...impossible.map((hash): [string | null, string] => [hash, 'correct horse']),
+    ...[undefined, 7, ['correct horse'], 'correct horse\ud800', 'x'.repeat(1025)].map((password): [string, unknown] => [hash, password])
+  ]
+
+  for (const [hash, password] of attempts) t.equal(await passwords.verify(hash, password), false)
+  t.equal(work.verified.length, attempts.length)
+  for (const verified of work.verified) {
+    t.match(verified, /^\$argon2id\$v=19\$m=1024,t=2,p=1\$/)
+    t.not(verified, hash)
+  }
+  t.equal(work.hashes, 1, 'and no other work')
+})
+
+t.test('user enumeration: after the cost was raised every failure costs one verification of each kind', async t => {
+  const { passwords, work } = fastPasswords({ memoryCost: 2048 })
+  const today = await passwords.hash('correct horse')
+  const [old, older] = [await argon2.hash('correct horse', COST), await argon2.hash('correct horse', { ...COST, type: argon2.argon2i, timeCost: 3 })]
+  for (const hash of [old, older]) t.equal(await passwords.verify(hash, 'correct horse'), true)
+
+  const costs = []
+  for (const hash of [null, 'x', today, old, older]) {
+    work.verified.length = 0
+    t.equal(await passwords.verify(hash, 'wrong password'), false)
+    costs.push(work.verified.map(encoded => encoded.replace(/\$[^$]+\$[^$]+$/, '')).sort().join(' '))
+  }
+  t.strictSame(new Set(costs), new Set(['$argon2i$v=19$m=1024,t=3,p=1 $argon2id$v=19$m=1024,t=2,p=1 $argon2id$v=19$m=2048,t=2,p=1']))
+})
+
+t.test('denial of service: a hash that somebody wrote into the table slows down no other login', async t => {
+  const { passwords, work } = fastPasswords({}, { verify: async () => false })
+  const hash = await passwords.hash('correct horse')
+  for (const expensive of ['m=1048576,t=16', 'm=8192,t=2']) {
+    t.equal(await passwords.verify(hash.replace('m=1024,t=2', expensive), 'correct horse'), false)
+    work.verified.length = 0
+    await passwords.verify(null, 'correct horse')
+    t.equal(work.verified.length, 1, expensive)
+  }
+})
+
+t.test('a decoy that argon2 should call a match is still none', async t => {
+  const { passwords } = fastPasswords({}, { verify: async () => true })
+  t.equal(await passwords.verify(null, 'correct horse'), false)
+})
+
+t.test('what can never be a password is neither hashed nor accepted', async t => {
+  const { passwords, work } = fastPasswords()
+  const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400 }
+  for (const password of [undefined, null, 12345678, ['correct horse'], 'correct horse\ud800', 'x'.repeat(1025)]) {
+    await t.rejects(passwords.hash(password), refused)
+    await t.rejects(passwords.check(password), refused)
+  }
+  t.equal(work.hashes, 0)
+})
+
+t.test('a check judges the composed password of its owner', async t => {
+  const asked: unknown[] = []
+  const { passwords } = fastPasswords({ check: (...values) => { asked.push(values) } })
+
+  await passwords.check('cafe\u0301 au lait', { username: 'ada' })
+  await passwords.check('correct horse')
+  t.strictSame(asked, [['caf\u00e9 au lait', { username: 'ada' }], ['correct horse', {}]])
+  await t.rejects(passwords.check('e\u0301'.repeat(7)), { code: 'FST_AUTH_PASSWORD_REFUSED', message: /at least 8 characters/ })
+})
+
+t.test('a hash should be made anew when it is weaker than the parameters, or cannot be read', async t => {
+  const { passwords } = fastPasswords()
+  t.equal(passwords.needsRehash(await passwords.hash('correct horse')), false)
+  t.equal(passwords.needsRehash(await argon2.hash('correct horse', { ...COST, memoryCost: 512 })), true)
+  t.equal(passwords.needsRehash(await argon2.hash('correct horse', { ...COST, type: argon2.argon2i })), true)
+  t.equal(passwords.needsRehash('x'), true)
+})
+
+t.test('a pepper', async t => {
+  const K1 = 'fN3#pL8!wQ5@xC2$zV7%uB1^mR9&kT4*'
+  const K2 = 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*'
+  const passwordsWith = (current: string, keys: Record<string, string>) => fastPasswords({ pepper: { current, keys } }).passwords
+
+  t.test('is in the hash, which names its key', async t => {
+    const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    t.match(hash, /^\$argon2id\$v=19\$m=1024,t=2,p=1,keyid=azE\$/)
+    t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horse'), true)
+    t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horsf'), false)
+    t.equal(await passwordsWith('k1', { k1: K2 }).verify(hash, 'correct horse'), false, 'another key of that id')
+    t.equal(await argon2.verify(hash, 'correct horse'), false, 'without it nobody can tell')
+    t.equal(await argon2.verify(hash, 'correct horse', { secret: Buffer.from(K1) }), true)
+  })
+
+  t.test('changes with the old key still there, and the next login brings the new one', async t => {
+    const old = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    const passwords = passwordsWith('k2', { k1: K1, k2: K2 })
+    t.equal(await passwords.verify(old, 'correct horse'), true)
+    t.equal(passwords.needsRehash(old), true)
+    t.equal(passwords.needsRehash(await passwords.hash('correct horse')), false)
+  })
+
+  t.test('comes to hashes that were made without one', async t => {
+    const plain = await fastPasswords().passwords.hash('correct horse')
+    const passwords = passwordsWith('k1', { k1: K1 })
+    t.equal(await passwords.verify(plain, 'correct horse'), true)
+    t.equal(passwords.needsRehash(plain), true)
+  })
+
+  t.test('that is gone takes its hashes with it, at the usual cost', async t => {
+    const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
+    for (const pepper of [undefined, { current: 'k2', keys: { k2: K2 } }]) {
+      const { passwords, work } = fastPasswords({ pepper })
+      t.equal(await passwords.verify(hash, 'correct horse'), false)
+      t.equal(passwords.canVerify(hash), false)
+      t.equal(passwords.needsRehash(hash), true)
+      t.equal(work.verified.length, 1)
+      t.not(work.verified[0], hash)
+    }
+  })
+
+  t.test('without its current key is refused', async t => {
+    t.throws(() => passwordsWith('k2', { k1: K1 }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
+  })
+})
+
+t.test('a hash that another system made', async t => {
+  const BCRYPT = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
+  const asked: unknown[] = []
+  const verifyLegacy = (...values: [string, string]): boolean => {
+    asked.push(values)
+    return values[1] === 'cafe\u0301 au lait'
+  }
+  t.beforeEach(() => { asked.length = 0 })
+
+  t.test('is verified by the app, with the password as it was typed', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    t.equal(await passwords.verify(BCRYPT, 'cafe\u0301 au lait'), true)
+    t.strictSame(asked, [[BCRYPT, 'cafe\u0301 au lait']])
+    t.equal(work.loads, 0)
+    t.equal(passwords.needsRehash(BCRYPT), true)
+    t.equal(passwords.canVerify(BCRYPT), true)
+  })
+
+  t.test('costs a failure what every failure costs', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    t.equal(await passwords.verify(BCRYPT, 'wrong password'), false)
+    t.equal(work.verified.length, 1)
+  })
+
+  t.test('user enumeration: once one was seen, who has none costs a verification of it too', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    const hash = await passwords.hash('correct horse')
+    await passwords.verify(BCRYPT, 'wrong password')
+    for (const other of [null, '', hash, BCRYPT]) {
+      asked.length = work.verified.length = 0
+      t.equal(await passwords.verify(other, 'wrong password'), false)
+      t.strictSame(asked, [[BCRYPT, 'wrong password']])
+      t.equal(work.verified.length, 1)
+    }
+    t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password opens nothing else')
+    t.equal(await passwords.verify(hash, 'cafe\u0301 au lait'), false)
+  })
+
+  t.test('is not asked about where there is none, nor about what can never be a password', async t => {
+    const { passwords, work } = fastPasswords({ verifyLegacy })
+    const hash = await passwords.hash('correct horse')
+    t.equal(await passwords.verify(hash, 'wrong password'), false)
+    for (const none of [null, '']) t.equal(await passwords.verify(none, 'correct horse'), false)
+    for (const password of [undefined, 7, '\ud800', 'x'.repeat(1025)]) t.equal(await passwords.verify(BCRYPT, password), false)
+    t.strictSame(asked, [])
+    t.equal(work.verified.length, 7)
+  })
+
+  t.test('logs in by true alone', async t => {
+    for (const answer of ['yes', 1, {}, undefined]) {
+      // What somebody without a type checker returns.
+      const { passwords } = fastPasswords({ verifyLegacy: (() => answer) as unknown as () => boolean })
+      t.equal(await passwords.verify(BCRYPT, 'correct horse'), false)
+    }
+    t.equal(await fastPasswords({ verifyLegacy: async () => true }).passwords.verify(BCRYPT, 'correct horse'), true)
+  })
+
+  t.test('is a 503 when the app fails, and says nothing of the password', async t => {
+    const cause = new Error('no such module')
+    for (const verifyLegacy of [() => { throw cause }, async () => { throw cause }]) {
+      const { passwords, work } = fastPasswords({ verifyLegacy })
+      await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503, cause })
+      t.equal(work.verified.length, 0)
+    }
+  })
+
+  t.test('waits for its turn as all password work does', async t => {
+    const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
+    await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
+    t.strictSame(asked, [])
+  })
+
+  t.test('cannot be verified where the app does not know how', async t => {
+    t.equal(fastPasswords().passwords.canVerify(BCRYPT), false)
+  })
+})
+
+t.test('hashing and verifying share one queue', async t => {
+  let finish = () => {}
+  const gate = new Promise<void>(resolve => { finish = resolve })
+  const { passwords } = fastPasswords({ queue: { concurrency: 1, waiting: 1, maxWait: 5 } }, {
+    async hash () {
+      await gate
+      return 'a hash'
+    }
+  })
+  const running = passwords.hash('correct horse')
+  const waiting = passwords.verify(null, 'correct horse')
+  await setImmediate()
+
+  await t.rejects(passwords.verify(null, 'correct horse'), { code: 'FST_AUTH_BUSY', statusCode: 503 })
+  await t.rejects(passwords.hash('correct horse'), { code: 'FST_AUTH_BUSY', statusCode: 503 })
+  finish()
+  t.strictSame(await Promise.all([running, waiting]), ['a hash', false])
+})
+
+t.test('argon2 that cannot work is a 503 with its cause, and the next attempt is free to succeed', async t => {
+  const cause = new Error('Memory allocation error')
+  let fails = true
+  const { passwords } = fastPasswords({}, {
+    async verify () {
+      if (fails) throw cause
+      return false
+    }
+  })
+
+  await t.rejects(passwords.verify(null, 'correct horse'), { code: 'FST_AUTH_BUSY', statusCode: 503, cause })
+  fails = false
+  t.equal(await passwords.verify(null, 'correct horse'), false)
+})
+
+t.test('argon2 that is missing is no 503: no waiting mends it', async t => {
+  const cause = new Error('argon2 cannot be loaded')
+  const missing = createPasswords({ ...FAST, loadArgon2: async () => { throw cause } })
+  await t.rejects(missing.hash('correct horse'), cause)
+  await t.rejects(missing.verify(null, 'correct horse'), cause)
+})

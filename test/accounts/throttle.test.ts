@@ -1,0 +1,442 @@
+import { mock } from 'node:test'
+import t from 'tap'
+import { memoryCounter, type AttemptCounter } from '../../lib/accounts/counters.js'
+import { startDeadline } from '../../lib/deadline.js'
+import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accounts/throttle.js'
+import { type Holder } from '../../lib/tokens/claims.js'
+import { type AuthEvent } from '../../lib/audit/events.js'
+import { WrongCredentials } from '../../lib/accounts/wrong-credentials.js'
+import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
+import { exactly } from '../support/exactly.js'
+
+const TOO_MANY = { code: 'FST_AUTH_TOO_MANY_ATTEMPTS', statusCode: 429, retryAfter: 60 }
+const AWAY = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
+const SESSION: Holder = { sub: '1', sid: 's1' }
+
+/** What a test may want otherwise. */
+interface Given {
+  readonly limits?: Partial<AttemptLimits>
+  /** Replaces parts of every counter. */
+  readonly counter?: (counter: AttemptCounter) => AttemptCounter
+  /** False: an app that finds nobody by name. */
+  readonly lookUp?: boolean
+  /** The session that a caller holds has ended. */
+  readonly ended?: boolean
+}
+
+/** Attempts over counters in memory, three a minute for everything, and everything that they tell and ask. */
+function attempts ({ limits = {}, counter = counter => counter, lookUp = true, ended = false }: Given = {}) {
+  const three = [{ max: 3, per: 60 }]
+  const events: AuthEvent[] = []
+  const warnings: unknown[] = []
+  const asked: string[] = []
+  const names = new Set<string>()
+  const made = createAttempts({
+    limits: { perAddress: three, perAddressTotal: [], perAccount: three, perSession: three, ...limits },
+    counter (limit, name) {
+      if (names.has(name)) throw new Error(`two counters are called ${name}`)
+      names.add(name)
+      return counter(memoryCounter(limit))
+    },
+    findByUsername: lookUp
+      ? name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null }
+      : undefined,
+    warn: (_message, details) => { warnings.push(details) }
+  })
+  const from = (ip: string | null, holder: Holder | null = null): Caller => ({
+    ip,
+    userAgent: null,
+    holder,
+    async holdsLiveSession () { asked.push('store'); return !ended },
+    bounded: startDeadline({ call: 2, request: 3 }),
+    emit: event => { events.push(event) }
+  })
+
+  return { ...made, events, warnings, asked, names, from }
+}
+
+const ADA = { subject: '1' }
+const right = async () => ADA
+const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw new AuthError(code) }
+const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new WrongCredentials(subject) }
+const wrong = wrongOf('1')
+
+/** An address that nobody else has. */
+const elsewhere = (nth: number): string => `198.51.100.${nth}`
+
+t.test('what was proven is passed on, and what was not too', async t => {
+  const { login, reauthenticate, signup, from } = attempts()
+  t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
+  t.equal(await signup(from('192.0.2.1'), right), ADA)
+  for (const act of [login('ada', from('192.0.2.1'), wrong), reauthenticate(SESSION, from('192.0.2.1'), wrong)]) await t.rejects(act, { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+})
+
+t.test('so many wrong passwords for an account, from wherever, and no more', async t => {
+  const { login, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), async (): Promise<never> => { throw new Error('was tried') }), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'account', subject: null }])
+  t.equal(await login('bob', from(elsewhere(5)), right), ADA, 'another account')
+})
+
+t.test('nor do more get through at once, from one address or from many', async t => {
+  const tried = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
+    const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, nth) => act(nth)))
+    return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code && code !== 'FST_AUTH_BUSY')
+  }
+  const { login, reauthenticate, signup, from } = attempts()
+  const refused = 'FST_AUTH_CREDENTIALS_INVALID'
+  t.strictSame(await tried(nth => login('ada', from(elsewhere(nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
+})
+
+t.test('those that come while as many as may fail are under way come back soon, and the next ones are let through', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts()
+  const BUSY = { code: 'FST_AUTH_BUSY', statusCode: 503 }
+  const bug = new Error('a bug')
+  const ACTS: ReadonlyArray<(prove: () => Promise<typeof ADA>) => Promise<unknown>> = [
+    prove => login('ada', from(elsewhere(1)), prove),
+    prove => reauthenticate(SESSION, from(elsewhere(2)), prove),
+    // One that is made counts, so this one fails.
+    prove => signup(from(elsewhere(3)), async () => { await prove(); throw bug }).catch(error => { if (error !== bug) throw error })
+  ]
+  for (const act of ACTS) {
+    let decide = (): void => {}
+    const decision = new Promise<typeof ADA>(resolve => { decide = () => resolve(ADA) })
+    const first = Promise.allSettled([act(() => decision), act(() => decision), act(() => decision)])
+    await t.rejects(act(right), BUSY)
+    decide()
+    await first
+    await t.resolves(act(right))
+  }
+  t.strictSame(events, [], 'which is no alarm')
+})
+
+t.test('an address that has used itself up locks nobody out', async t => {
+  const { login, from } = attempts()
+  for (let nth = 1; nth <= 9; nth++) await t.rejects(login(nth <= 3 ? `person ${nth}` : 'ada', from('192.0.2.1'), wrong))
+  t.equal(await login('ada', from('192.0.2.2'), right), ADA)
+})
+
+t.test('an account is counted in every spelling of its name, whether it exists or not', async t => {
+  for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
+    const { login, from } = attempts()
+    for (const [nth, name] of names.slice(1).entries()) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await t.rejects(login(names[0], from(elsewhere(9)), right), TOO_MANY, String(names[0]))
+  }
+})
+
+t.test('a right password costs nothing and begins the account anew', async t => {
+  const { login, from } = attempts()
+  for (let round = 1; round <= 3; round++) {
+    for (let nth = 1; nth <= 2; nth++) await t.rejects(login('ada', from(elsewhere(10 * round + nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+  }
+  for (let nth = 1; nth <= 9; nth++) t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+})
+
+t.test('brute force: a success at another account of the same folded name takes back none of the guesses', async t => {
+  const { login, from } = attempts()
+  const mallory = async () => ({ subject: '2' })
+  for (let nth = 1; nth <= 2; nth++) await t.rejects(login('strasser', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.strictSame(await login('straßer', from(elsewhere(3)), mallory), { subject: '2' })
+  await t.rejects(login('strasser', from(elsewhere(4)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('strasser', from(elsewhere(5)), wrong), TOO_MANY)
+})
+
+t.test('brute force: 9 guesses and one right login of the attacker\'s own, again and again', async t => {
+  const { login, from } = attempts({ limits: { perAccount: [{ max: 10, per: 60 }, { max: 100, per: 3600 }] } })
+  let guesses = 0
+  for (let round = 0; round < 15; round++) {
+    for (let nth = 0; nth < 9; nth++) await login('ada', from(elsewhere(10 * round + nth)), async () => { guesses++; return await wrong() }).catch(() => {})
+    await login('ADA', from('192.0.2.9'), async () => ({ subject: '2' })).catch(() => {})
+  }
+  t.equal(guesses, 10)
+})
+
+t.test('failures at a name that nobody has are taken back by no success', async t => {
+  const { login, from } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrongOf(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), right), TOO_MANY)
+})
+
+t.test('a flood of right passwords from one address ends, too, and others are not disturbed', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts({ limits: { perAddressTotal: [{ max: 4, per: 60 }] } })
+  await signup(from('192.0.2.1'), right)
+  await reauthenticate(SESSION, from('192.0.2.1'), right)
+  for (let nth = 1; nth <= 2; nth++) await login('ada', from('192.0.2.1'), right)
+  await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'address', subject: null }])
+  t.equal(await login('ada', from('192.0.2.2'), right), ADA)
+})
+
+t.test('so many wrong passwords from an address, for whatever account, and no more', async t => {
+  const { login, reauthenticate, signup, from, events } = attempts()
+  for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from('2001:db8:1:2::1'), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  const neighbour = from('2001:db8:1:2:ffff::9', SESSION)
+  await t.rejects(login('dan', neighbour, right), TOO_MANY)
+  await t.rejects(reauthenticate(SESSION, neighbour, right), TOO_MANY)
+  await t.rejects(signup(neighbour, right), TOO_MANY)
+  t.strictSame(events, Array(3).fill({ type: 'throttled', what: 'address', subject: null }))
+  t.equal(await login('dan', from('2001:db8:1:3::1'), right), ADA, 'another network')
+})
+
+t.test('requests without an address are counted as one', async t => {
+  const { login, from } = attempts()
+  for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from(null), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('dan', from(null), right), TOO_MANY)
+})
+
+t.test('what says nothing of the caller is not counted', async t => {
+  const { login, signup, from } = attempts()
+  for (const code of ['FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE'] as const) {
+    for (let nth = 1; nth <= 5; nth++) {
+      await t.rejects(login('ada', from('192.0.2.1'), refusedWith(code)), { code })
+      await t.rejects(signup(from('192.0.2.1'), refusedWith(code)), { code })
+    }
+  }
+  const bug = new Error('a bug')
+  await t.rejects(login('ada', from('192.0.2.1'), async () => { throw bug }), bug)
+  t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+})
+
+t.test('signups count against the address, made or refused', async t => {
+  const { login, signup, from } = attempts()
+  await signup(from('192.0.2.1'), right)
+  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_USERNAME_TAKEN')), { code: 'FST_AUTH_USERNAME_TAKEN' })
+  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_PASSWORD_REFUSED')), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  await t.rejects(signup(from('192.0.2.1'), right), TOO_MANY)
+  await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+})
+
+t.test('whoever holds a session of the account', async t => {
+  /** An account that strangers have exhausted. */
+  async function besieged (given?: Given) {
+    const all = attempts(given)
+    for (let nth = 1; nth <= 3; nth++) await t.rejects(all.login('ada', all.from(elsewhere(nth)), wrong))
+    return all
+  }
+
+  t.test('is not locked out by strangers', async t => {
+    const { login, from } = await besieged()
+    t.equal(await login('ada', from('192.0.2.1', SESSION), right), ADA)
+    await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
+  })
+
+  t.test('may not try for ever either: a stolen cookie is no licence', async t => {
+    const { login, from, events } = await besieged()
+    for (let nth = 11; nth <= 13; nth++) await t.rejects(login('ada', from(elsewhere(nth), SESSION), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await t.rejects(login('ada', from(elsewhere(14), SESSION), right), TOO_MANY)
+    t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
+    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), ADA, 'another of their sessions')
+  })
+
+  t.test('gives nobody else a way in', async t => {
+    const { login, from, asked } = await besieged()
+    for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
+      await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
+    }
+    t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session, the store for none of them')
+  })
+
+  t.test('is a stranger once that session has ended: a stolen cookie is no licence', async t => {
+    const { login, from, asked } = await besieged({ ended: true })
+    await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
+    t.strictSame(asked, ['ada', 'store'])
+  })
+
+  t.test('of an account that is gone is a stranger', async t => {
+    const { login, from } = attempts()
+    for (const name of ['nobody', '\0']) {
+      for (let nth = 1; nth <= 3; nth++) await t.rejects(login(name, from(elsewhere(nth)), wrong))
+      await t.rejects(login(name, from(elsewhere(9), { sub: 'undefined', sid: 's1' }), right), TOO_MANY)
+      await t.rejects(login(name, from(elsewhere(9), { sub: 'null', sid: 's1' }), right), TOO_MANY)
+    }
+  })
+
+  t.test('cannot be told where the app finds nobody by name', async t => {
+    const { login, from } = await besieged({ lookUp: false })
+    await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
+  })
+})
+
+t.test('a proof by somebody who is logged in counts against the session alone', async t => {
+  const { login, reauthenticate, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.rejects(reauthenticate(SESSION, from(elsewhere(nth)), wrong))
+  await t.rejects(reauthenticate(SESSION, from(elsewhere(4)), right), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
+  t.equal(await login('ada', from(elsewhere(5)), right), ADA)
+  t.equal(await reauthenticate({ sub: '1', sid: 's2' }, from(elsewhere(6)), right), ADA)
+})
+
+t.test('so many refreshes of a session, and no more', async t => {
+  const { refresh, from, events } = attempts()
+  for (let nth = 1; nth <= 3; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+  await t.rejects(refresh(SESSION, from('192.0.2.1')), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'session', subject: '1' }])
+  await t.resolves(refresh({ sub: '1', sid: 's2' }, from('192.0.2.1')))
+})
+
+t.test('several limits hold together, and the longest wait is told', async t => {
+  const { login, from, names } = attempts({ limits: { perAccount: [{ max: 1, per: 60 }, { max: 2, per: 3600 }, { max: 2, per: 60 }] } })
+  mock.timers.enable({ apis: ['Date', 'setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  await t.rejects(login('ada', from(elsewhere(1)), wrong))
+  await t.rejects(login('ada', from(elsewhere(2)), right), TOO_MANY)
+  mock.timers.tick(60_000)
+  await t.rejects(login('ada', from(elsewhere(3)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(login('ada', from(elsewhere(4)), right), { ...TOO_MANY, retryAfter: 3540 })
+  t.equal(names.size, 5)
+})
+
+t.test('without limits nothing is limited', async t => {
+  const { login, reauthenticate, signup, refresh, from } = attempts({ limits: { perAddress: [], perAccount: [], perSession: [] } })
+  for (let nth = 1; nth <= 200; nth++) {
+    await t.rejects(login('ada', from('192.0.2.1'), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await signup(from('192.0.2.1'), right)
+    await refresh(SESSION, from('192.0.2.1'))
+  }
+  t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
+})
+
+t.test('while the counters are away', async t => {
+  const cause = new Error('no Redis')
+  const away = { now: false }
+  const counter = (inner: AttemptCounter): AttemptCounter => {
+    const unlessAway = <A extends unknown[], R>(act: (...values: A) => Promise<R>) => async (...values: A): Promise<R> => {
+      if (away.now) throw cause
+      return await act(...values)
+    }
+    return {
+      count: unlessAway(async key => {
+        const { wait, takeBack, fail, succeed } = await inner.count(key)
+        return { wait, takeBack: unlessAway(takeBack), fail: unlessAway(fail), succeed: unlessAway(succeed) }
+      })
+    }
+  }
+  t.beforeEach(() => { away.now = true })
+
+  t.test('nobody logs in or signs up, and nothing is tried', async t => {
+    const { login, reauthenticate, signup, from } = attempts({ counter })
+    for (const act of [login('ada', from('192.0.2.1'), right), reauthenticate(SESSION, from('192.0.2.1'), right), signup(from('192.0.2.1'), right)]) {
+      await t.rejects(act, { ...AWAY, cause })
+    }
+    await t.rejects(login('ada', from('192.0.2.1'), async (): Promise<never> => { throw new Error('was tried') }), AWAY)
+  })
+
+  t.test('what was counted though its answer was lost is given back when that comes', async t => {
+    for (const lost of ['address', 'account']) {
+      away.now = false
+      mock.timers.enable({ apis: ['setTimeout'] })
+      let answer = async (): Promise<void> => {}
+      const late = (inner: AttemptCounter): AttemptCounter => ({
+        ...inner,
+        count: key => new Promise(resolve => { answer = async () => resolve(await inner.count(key)) })
+      })
+      let nth = 0
+      const { login, from } = attempts({ limits: { perSession: [] }, counter: inner => ++nth === (lost === 'address' ? 1 : 2) ? late(inner) : inner })
+      for (let attempt = 1; attempt <= 5; attempt++) {
+        const login1 = login('ada', from('192.0.2.1'), right)
+        const refused = t.rejects(login1, AWAY)
+        await new Promise(resolve => setImmediate(resolve))
+        mock.timers.tick(2000)
+        await refused
+        await answer()
+      }
+      const next = login('ada', from('192.0.2.1'), right)
+      await new Promise(resolve => setImmediate(resolve))
+      await answer()
+      t.equal(await next, ADA, lost)
+      mock.timers.reset()
+    }
+  })
+
+  t.test('what has begun ends as it would, and stays counted', async t => {
+    const { login, signup, from } = attempts({ counter })
+    const meanwhile = <T>(act: () => Promise<T>) => async (): Promise<T> => { away.now = true; return await act() }
+    away.now = false
+    t.equal(await login('ada', from('192.0.2.1'), meanwhile(right)), ADA)
+    away.now = false
+    await t.rejects(login('ada', from('192.0.2.1'), meanwhile(wrong)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    away.now = false
+    t.equal(await signup(from('192.0.2.1'), meanwhile(right)), ADA)
+    away.now = false
+    await t.rejects(login('bob', from('192.0.2.1'), right), TOO_MANY)
+  })
+
+  t.test('lockout: what a request has no time left for is taken back all the same, and no line says that they are away', async t => {
+    away.now = false
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const clock = mock.method(performance, 'now', () => now)
+    t.teardown(() => clock.mock.restore())
+    let now = 0
+    const { login, signup, from, warnings } = attempts({ counter })
+    const slowly = (caller: Caller) => async (): Promise<never> => {
+      for (const ms of [2000, 1000]) {
+        const call = caller.bounded(() => new Promise<never>(() => {}))
+        now += ms
+        mock.timers.tick(ms)
+        await call.catch(() => {})
+      }
+      throw new AuthError('FST_AUTH_STORE_UNAVAILABLE')
+    }
+    for (let nth = 1; nth <= 5; nth++) {
+      const [one, other] = [from('192.0.2.1'), from('192.0.2.1')]
+      await t.rejects(login('ada', one, slowly(one)), AWAY)
+      await t.rejects(signup(other, slowly(other)), AWAY)
+    }
+    t.equal(await login('ada', from('192.0.2.1'), right), ADA)
+    t.strictSame(warnings, [])
+  })
+
+  t.test('refreshes go on', async t => {
+    const { refresh, from } = attempts({ counter })
+    for (let nth = 1; nth <= 9; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+  })
+
+  t.test('one line tells the operator, and one more the next time', async t => {
+    const { refresh, login, from, warnings } = attempts({ counter })
+    for (let nth = 1; nth <= 3; nth++) await refresh(SESSION, from('192.0.2.1'))
+    t.match(warnings, exactly({ err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }))
+    away.now = false
+    await login('ada', from('192.0.2.1'), right)
+    away.now = true
+    await refresh(SESSION, from('192.0.2.1'))
+    t.equal(warnings.length, 2)
+  })
+
+  t.test('only the first refresh waits for them', async t => {
+    away.now = false
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const { refresh, from, warnings } = attempts({ counter: inner => ({ ...inner, count: () => new Promise(() => {}) }) })
+    const first = refresh(SESSION, from('192.0.2.1'))
+    mock.timers.tick(2000)
+    await t.resolves(first)
+    await t.resolves(refresh(SESSION, from('192.0.2.1')), 'while nobody moves the time')
+    t.equal(warnings.length, 1)
+  })
+
+  t.test('and are found again, they limit again', async t => {
+    const { refresh, from } = attempts({ counter })
+    await refresh(SESSION, from('192.0.2.1'))
+    away.now = false
+    for (let nth = 1; nth <= 3; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
+    await t.rejects(refresh(SESSION, from('192.0.2.1')), TOO_MANY)
+  })
+})
+
+t.test('no counter is asked about what somebody typed or where they are', async t => {
+  const keys: string[] = []
+  const { login, refresh, from } = attempts({
+    counter: inner => ({ ...inner, async count (key) { keys.push(key); return await inner.count(key) } })
+  })
+  await t.rejects(login('ada@example.com', from('192.0.2.1'), wrong))
+  await refresh(SESSION, from('192.0.2.1'))
+  t.equal(keys.length, 3)
+  for (const key of keys) t.match(key, /^[\w-]{22}$/)
+})

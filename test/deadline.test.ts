@@ -1,0 +1,140 @@
+import { mock } from 'node:test'
+import t, { type Test } from 'tap'
+import { AuthError } from '../lib/errors.js'
+import { startDeadline, unavailable } from '../lib/deadline.js'
+
+const timeouts = { call: 2, request: 3 }
+const forever = (): Promise<never> => new Promise(() => {})
+
+/** Timers and the monotonic clock stand still until told. */
+function fakeTime (t: Test): (ms: number) => void {
+  let now = 5000
+  t.intercept(performance, 'now', { value: () => now })
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  return ms => {
+    now += ms
+    mock.timers.tick(ms)
+  }
+}
+
+/** Watches a call without waiting for it. */
+function watch (call: Promise<unknown>): { state: 'waiting' | 'done' | 'refused', error: unknown } {
+  const seen = { state: 'waiting' as 'waiting' | 'done' | 'refused', error: undefined as unknown }
+  call.then(() => { seen.state = 'done' }, (error: unknown) => { seen.state = 'refused'; seen.error = error })
+  return seen
+}
+
+/** Lets everything that has settled be noticed. */
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+t.test('what answers is given back, promised or at once', async t => {
+  const bounded = startDeadline(timeouts)
+  t.equal(await bounded(async () => 'promised'), 'promised')
+  t.equal(await bounded(() => 'at once'), 'at once')
+  t.equal(await bounded(() => null), null, 'and nothing is nothing, no failure')
+})
+
+t.test('what fails is 503 with its cause, never an answer', async t => {
+  const cause = new Error('password=hunter2 host=db1')
+  for (const call of [async () => { throw cause }, () => { throw cause }]) {
+    const error = await startDeadline(timeouts)(call).catch((error: unknown) => error)
+    t.match(error, { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503, cause })
+    t.notMatch(String(error), /hunter2|db1/)
+  }
+})
+
+t.test('a refusal of ours from an app callback is a failure like any other', async t => {
+  await t.rejects(startDeadline(timeouts)(() => { throw new AuthError('FST_AUTH_USER_REFUSED') }), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+})
+
+t.test('a call that hangs is 503 when its time is over', async t => {
+  const pass = fakeTime(t)
+  const call = watch(startDeadline(timeouts)(forever))
+  pass(1999)
+  await turn()
+  t.equal(call.state, 'waiting')
+  pass(1)
+  await turn()
+  t.match(call, { state: 'refused', error: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'no answer within 2000 ms' } } })
+})
+
+t.test('all calls of a request share its time', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  await bounded(() => pass(1500))
+  const call = watch(bounded(forever))
+  pass(1499)
+  await turn()
+  t.equal(call.state, 'waiting')
+  pass(1)
+  await turn()
+  t.equal(call.state, 'refused')
+})
+
+t.test('no call begins when the time of its request is over', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  for (let nth = 0; nth < 2; nth++) await bounded(() => pass(1500))
+  await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the time of the request is over' } })
+})
+
+t.test('what a request does between its calls is not their time', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  await bounded(() => pass(1500))
+  pass(10_000)
+  t.equal(await bounded(() => 'in time'), 'in time')
+})
+
+t.test('a call that answers in time leaves no timer behind', async t => {
+  const pass = fakeTime(t)
+  const running = new Set<NodeJS.Timeout>()
+  const { setTimeout: set, clearTimeout: clear } = globalThis
+  t.intercept(globalThis, 'setTimeout', { value (done: () => void, ms: number) { const timer = set(done, ms); running.add(timer); return timer } })
+  t.intercept(globalThis, 'clearTimeout', { value: (timer: NodeJS.Timeout) => { running.delete(timer); clear(timer) } })
+  t.equal(await startDeadline(timeouts)(() => 'in time'), 'in time')
+  await t.rejects(startDeadline(timeouts)(async () => { throw new Error('gone') }))
+  await t.rejects(startDeadline(timeouts)(() => { throw new Error('gone at once') }))
+  t.equal(running.size, 0)
+  pass(10_000)
+})
+
+t.test('an answer that comes too late is dropped, even a failure', async t => {
+  const pass = fakeTime(t)
+  let fail: (error: Error) => void = () => {}
+  const call = watch(startDeadline(timeouts)(() => new Promise((_resolve, reject) => { fail = reject })))
+  pass(2000)
+  await turn()
+  t.equal(call.state, 'refused')
+  fail(new Error('too late'))
+  await turn()
+  t.match(call.error, { cause: { message: 'no answer within 2000 ms' } })
+})
+
+t.test('clients that were refused do not all come back in the same second', async t => {
+  const waits = new Set(Array.from({ length: 500 }, () => unavailable(null).retryAfter))
+  t.strictSame([...waits].sort(), [2, 3, 4, 5])
+})
+
+t.test('work that must be finished has a budget of its own', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  const spent = watch(bounded(forever))
+  pass(2000)
+  await turn()
+  const late = watch(bounded(forever))
+  pass(1000)
+  await turn()
+  t.strictSame([spent.state, late.state], ['refused', 'refused'])
+  await t.rejects(bounded(() => 'never asked'), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  t.equal(await bounded.anew()(() => 'done'), 'done')
+
+  const fresh = watch(bounded.anew()(forever))
+  pass(1999)
+  await turn()
+  t.equal(fresh.state, 'waiting', 'with the whole time of a call')
+  pass(1)
+  await turn()
+  t.match(fresh, { state: 'refused', error: { cause: { message: 'no answer within 2000 ms' } } }, 'and no more')
+})

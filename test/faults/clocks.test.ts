@@ -1,0 +1,163 @@
+import t, { type Test } from 'tap'
+import { type SessionStore } from '../../lib/sessions/session.js'
+import { type Clock, type Seconds } from '../../lib/time.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { postgresStore } from '../../lib/stores/postgres/index.js'
+import { redisStore } from '../../lib/stores/redis/index.js'
+import { cookieJar, type CookieJar } from '../support/cookie-jar.js'
+import { postgresPool } from '../support/postgres.js'
+import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
+import { seededRandom } from '../support/seeded-random.js'
+import { openBrowser, server, sessionOf, testClock, userTable, type Browser, type TestServer } from '../support/server.js'
+
+/** A third of grace. */
+const SKEW: Seconds = 10
+
+const STORES: Readonly<Record<string, (t: Test, clock: Clock) => Promise<SessionStore | null>>> = {
+  memory: async (_t, clock) => memoryStore({ clock }),
+  async PostgreSQL (t, clock) {
+    const pool = await postgresPool(t)
+    return pool && postgresStore(pool, { clock })
+  },
+  async Redis (t, clock) {
+    const redis = await redisServer(t)
+    return redis && redisStore(await ioredisOn(t, redis.ioredis), { clock, prefix: newPrefix(t, redis) })
+  }
+}
+
+/** Two instances of one app on one store, each with its own clock, and one browser that is sent to either. */
+interface Instances {
+  readonly apps: readonly [TestServer, TestServer]
+  /** The browser, as it talks to either instance: one cookie jar, one access token for both. */
+  readonly tabs: readonly [Browser, Browser]
+  readonly jar: CookieJar
+  /** The true time passes. */
+  wait (seconds: Seconds): void
+  /** Sets the clock of an instance so many seconds off the true time. */
+  set (instance: 0 | 1, off: Seconds): void
+}
+
+async function twoInstances (t: Test, newStore: typeof STORES[string], options: object = {}): Promise<Instances | null> {
+  const clock = testClock()
+  const store = await newStore(t, clock)
+  if (store === null) return null
+  const users = userTable()
+  const off = [0, 0]
+  const start = (nth: 0 | 1): Promise<TestServer> => server(t, { store, users, timeouts: { call: '60s', request: '60s' }, clock: () => clock() + (off[nth] ?? 0), ...options })
+  const apps = [await start(0), await start(1)] as const
+  const jar = cookieJar(clock)
+  const tabs = [openBrowser(apps[0].app, jar), openBrowser(apps[1].app, jar)] as const
+  await tabs[0].signup('ada')
+  return {
+    apps,
+    tabs,
+    jar,
+    wait: seconds => clock.wait(seconds),
+    set: (instance, seconds) => { off[instance] = seconds }
+  }
+}
+
+/** How long a request or its reply is under way at most: both together less than what a third of grace leaves of it. */
+const UNDER_WAY: Seconds = 9
+
+/** For how long. */
+const HOURS: Seconds = 4 * 3600
+
+/** The tabs of a browser refresh for a while, each at either instance, and the answers come in any order: their statuses. */
+async function refreshed (t: Test, newStore: typeof STORES[string], offs: readonly Seconds[]): Promise<{ statuses: number[], rotations: number } | null> {
+  const random = seededRandom(20_300_101)
+  const found = await twoInstances(t, newStore)
+  if (found === null) return null
+  const { apps, jar, wait, set } = found
+  const agenda: Array<{ readonly at: Seconds, readonly act: () => Promise<void> | void }> = []
+  const statuses = new Set<number>()
+  let now = 0
+  const later = (seconds: Seconds, act: () => Promise<void> | void): void => { agenda.push({ at: now + Math.floor(seconds), act }) }
+
+  function send (): void {
+    const carried = jar.copy()
+    later(random.between(0, UNDER_WAY), async () => {
+      const answer = await openBrowser(apps[random.chance(0.5) ? 0 : 1].app, carried).refresh()
+      statuses.add(answer.statusCode)
+      later(random.between(0, UNDER_WAY), () => jar.store(answer.headers['set-cookie']))
+    })
+  }
+
+  for (let at = 0; at < HOURS; at += random.between(10, 150)) {
+    for (let tab = 0; tab < 4; tab++) later(at + random.between(0, 12), send)
+  }
+  for (const [nth, off] of offs.entries()) later(nth * HOURS / offs.length, () => set(1, off))
+  while (agenda.length > 0) {
+    agenda.sort((one, other) => one.at - other.at)
+    const next = agenda.shift()
+    wait((next?.at ?? now) - now)
+    now = next?.at ?? now
+    await next?.act()
+  }
+  const [row] = await apps[0].app.sessions.list('1')
+  return { statuses: [...statuses].sort(), rotations: row?.generation ?? 0 }
+}
+
+for (const [name, newStore] of Object.entries(STORES)) {
+  t.test(`instances on ${name} whose clocks differ by a third of grace log nobody out`, async t => {
+    const seen = await refreshed(t, newStore, [SKEW, -SKEW, 0, -1, 1])
+    if (seen === null) return
+    t.same(seen.statuses, [200])
+    t.ok(seen.rotations > 50, `${seen.rotations} rotations`)
+  })
+
+  t.test(`a clock of an instance on ${name} that jumps logs nobody out`, async t => {
+    const found = await twoInstances(t, newStore)
+    if (found === null) return
+    const { tabs, wait, set } = found
+    for (const off of [-SKEW, -3600, -86_400, 3600, 0]) {
+      set(0, off)
+      for (let i = 0; i < 3; i++) {
+        wait(30)
+        t.match(await tabs[0].refresh(), { statusCode: 200 }, `${off} s off`)
+        t.match(await tabs[0].get('/me'), { statusCode: 200 })
+      }
+    }
+  })
+}
+
+t.test('clocks that differ by more than grace would, so that this test can fail', async t => {
+  const seen = await refreshed(t, async (_t, clock) => memoryStore({ clock }), [45, -45])
+  t.same(seen?.statuses, [200, 401])
+})
+
+t.test('a clock that jumped back is no reason to rotate again, and a copy is found out all the same', async t => {
+  const { apps, tabs: [ada], wait, set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock })) as Instances // it is in memory
+  const thief = ada.copy()
+  wait(30)
+  await ada.refresh()
+  set(0, -3600)
+  const held = ada.cookie()
+  for (let i = 0; i < 3; i++) {
+    wait(30)
+    t.match(await ada.refresh(), { statusCode: 200 })
+  }
+  t.equal(ada.cookie(), held)
+  set(0, 0)
+  for (let i = 0; i < 2; i++) {
+    wait(30)
+    t.match(await ada.refresh(), { statusCode: 200 })
+  }
+  t.match(await apps[0].store.get(sessionOf(ada)), { generation: 3 })
+  t.match((await thief.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+})
+
+t.test('an access token is taken by an instance that is behind by no more than the leeway', async t => {
+  for (const [leeway, behind, statusCode] of [['5s', 5, 200], ['5s', 6, 401], ['10s', SKEW, 200]] as const) {
+    const { tabs: [here, there], set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock }), { accessToken: { leeway } }) as Instances // the same
+    await here.refresh()
+    set(1, -behind)
+    there.accessToken = here.accessToken
+    t.match(await there.get('/me'), { statusCode }, `${behind} s behind with ${leeway}`)
+    await there.refresh()
+    for (const tab of [here, there]) {
+      tab.accessToken = there.accessToken
+      t.match(await tab.get('/me'), { statusCode: 200 }, 'and one of its own is good everywhere')
+    }
+  }
+})

@@ -1,0 +1,164 @@
+import t, { type Test } from 'tap'
+import { redisStore } from '../../lib/stores/redis/index.js'
+import { ENGINES, REDIS_CLIENTS, type Engine, type Fault } from '../support/engines.js'
+import { ioredisOn, ownRedisServer } from '../support/redis.js'
+import { server, sessionOf, testClock, type Answer, type Browser, type TestServer } from '../support/server.js'
+import { tcpProxy } from '../support/tcp-proxy.js'
+
+const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+/** What can happen to every server and the way to it. */
+const FAULTS: Readonly<Record<string, (engine: Engine) => Fault>> = {
+  'nobody listens': ({ proxy }) => ({ strike: async () => { await proxy.refuse(); return proxy.pass } }),
+  'connections are reset': ({ proxy }) => ({ strike: async () => { await proxy.reset(); return proxy.pass } }),
+  'nothing arrives any more': ({ proxy }) => ({ strike: async () => { await proxy.hold(); return proxy.pass } }),
+  'everything takes seconds': ({ proxy }) => ({ strike: async () => { await proxy.delay(1500); return proxy.pass } }),
+  'the answer is lost after the commit': ({ proxy }) => ({ strike: async () => { await proxy.dropReplies(); return proxy.pass } }),
+  'the server is killed and started again': ({ stop, start }) => ({ strike: async () => { await stop(); return start } })
+}
+
+t.jobs = 3 // they mostly wait
+
+for (const [name, start] of Object.entries(ENGINES)) {
+  t.test(name, { buffered: true }, async t => {
+    const engine = await start(t)
+    if (engine === null) return
+    const clock = testClock()
+    const s = await server(t, { clock, store: await engine.store(clock) }, {}, app => {
+      app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
+    })
+    const faults = { ...Object.fromEntries(Object.entries(FAULTS).map(([fault, of]) => [fault, of(engine)])), ...engine.own }
+    for (const [fault, { strike, reads = false }] of Object.entries(faults)) {
+      t.test(`${fault}: 503, nobody is logged out, and all goes on afterwards`, async t => {
+        const [ada, bob, carol] = [await signedUp(s, fault), await signedUp(s, `${fault}, too`), await signedUp(s, `${fault}, not at all`)]
+        const [before, copy] = [ada.copy(), bob.copy()]
+        clock.wait('30s')
+
+        const mend = await strike()
+        const stranger = s.browser()
+        const [strict, ...failed] = await Promise.all([ada.get('/strict'), ada.refresh(), bob.logout(), stranger.login(fault)])
+        if (!reads) t.match(strict.json(), UNAVAILABLE)
+        for (const answer of failed) isUnavailable(t, answer)
+        t.equal(ada.cookie(), before.cookie())
+        t.equal(bob.cookie(), copy.cookie())
+        t.equal(stranger.cookie(), undefined)
+        t.match(await ada.get('/me'), { statusCode: 200 }, 'access tokens go on working')
+        if (reads) t.match(await served(() => ada.get('/strict')), { statusCode: 200 })
+        await mend()
+
+        t.match(await served(() => ada.refresh()), { statusCode: 200 })
+        t.match(await s.store.get(sessionOf(ada)), { generation: 1 }, 'no step was lost or made twice')
+        t.match(await served(() => before.refresh()), { statusCode: 200 })
+        t.equal(before.cookie(), ada.cookie(), 'the cookie of before comes to the same successor')
+        t.match(await served(() => bob.logout()), { statusCode: 204 })
+        t.match((await served(() => copy.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
+        t.match(await served(() => carol.refresh()), { statusCode: 200 })
+        t.match(await served(() => stranger.login(fault)), { statusCode: 200 })
+      })
+    }
+  })
+}
+
+for (const [name, start] of Object.entries(ENGINES)) {
+  t.test(`${name}, restored from a copy that lacks a rotation: it heals, and nobody else notices`, { buffered: true }, async t => {
+    const engine = await start(t)
+    if (engine === null) return
+    const clock = testClock()
+    const s = await server(t, { clock, store: await engine.store(clock) })
+    const [ada, bob] = [await signedUp(s, 'ada'), await signedUp(s, 'bob')]
+    await engine.stop()
+    const restore = await engine.snapshot()
+    await engine.start()
+
+    clock.wait('30s')
+    t.match(await served(() => ada.refresh()), { statusCode: 200 })
+    t.match(await s.store.get(sessionOf(ada)), { generation: 1 })
+    const thief = ada.copy()
+    await engine.stop()
+    await restore()
+    await engine.start()
+
+    t.match(await served(() => ada.refresh()), { statusCode: 200 })
+    await heals(t, { ...s, clock }, { ada, thief, bob })
+  })
+}
+
+for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
+  t.test(`${name}, failed over to a replica that lacks a rotation: it heals, and nobody else notices`, { buffered: true }, async t => {
+    const [primary, replica] = [await ownRedisServer(t, '--repl-diskless-sync-delay', '0'), await ownRedisServer(t)]
+    if (primary === null || replica === null) return
+    const promoted = await ioredisOn(t, replica.ioredis)
+    const [replication, way] = [await tcpProxy(t, { path: primary.path }), await tcpProxy(t, { path: primary.path })]
+    await promoted.replicaof('127.0.0.1', replication.port)
+    const clock = testClock()
+    const s = await server(t, { clock, store: redisStore(await connect(t, way.port), { clock }) })
+    const [ada, bob] = [await signedUp(s, 'ada'), await signedUp(s, 'bob')]
+    while (await promoted.dbsize() < 4) await new Promise(setImmediate) // two sessions and their users
+
+    await replication.hold()
+    clock.wait('30s')
+    t.match(await served(() => ada.refresh()), { statusCode: 200 })
+    const thief = ada.copy()
+    await primary.stop()
+    await promoted.replicaof('NO', 'ONE')
+    await way.lead({ path: replica.path })
+
+    t.match(await served(() => ada.refresh()), { statusCode: 200 })
+    await heals(t, { ...s, clock }, { ada, thief, bob })
+  })
+}
+
+for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
+  t.test(`${name}: sessions that a server dropped are over, without an alarm, and the others go on`, { buffered: true }, async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const proxy = await tcpProxy(t, { path: redis.path })
+    const clock = testClock()
+    const s = await server(t, { clock, store: redisStore(await connect(t, proxy.port), { clock }) })
+    const [ada, bob] = [await signedUp(s, 'ada'), await signedUp(s, 'bob')]
+    const admin = await ioredisOn(t, redis.ioredis)
+    clock.wait('30s')
+    await admin.del(`auth:s:${sessionOf(ada)}`) // as an eviction does
+    t.match((await served(() => ada.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
+    t.match(await served(() => ada.logout()), { statusCode: 204 })
+    t.match(await served(() => bob.refresh()), { statusCode: 200 })
+    t.same(s.events.filter(({ type }) => type === 'reuse' || type === 'revoked'), [])
+    t.match(await served(() => ada.login('ada')), { statusCode: 200 })
+  })
+}
+
+/** What holds of a session whose rotation the store had lost, and of all others. */
+async function heals (t: Test, { clock, events, store }: TestServer, { ada, thief, bob }: Record<'ada' | 'thief' | 'bob', Browser>): Promise<void> {
+  t.match(events.filter(({ type }) => type === 'refresh').at(-1), { outcome: 'heal', generation: 1 })
+  t.match(await store.get(sessionOf(ada)), { generation: 1, previous: 0, revokedAt: null })
+  t.match(await served(() => thief.refresh()), { statusCode: 200 }, 'the same cookie, still young')
+  clock.wait('30s')
+  for (const browser of [ada, bob]) t.match(await served(() => browser.refresh()), { statusCode: 200 })
+  clock.wait('30s')
+  t.match(await served(() => ada.refresh()), { statusCode: 200 })
+  t.match((await served(() => thief.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and a copy is found out as ever')
+  t.match(await served(() => bob.refresh()), { statusCode: 200 })
+}
+
+async function signedUp ({ browser }: TestServer, username: string): Promise<Browser> {
+  const person = browser()
+  const { statusCode } = await person.signup(username)
+  if (statusCode === 503) await served(() => person.login(username)) // the machine is busy, and the account is made
+  return person
+}
+
+function isUnavailable (t: Test, answer: Answer): void {
+  t.match(answer.json(), UNAVAILABLE)
+  t.match(answer.headers, { 'retry-after': /^[2-5]$/, 'set-cookie': undefined, 'cache-control': 'no-store' })
+}
+
+/** The answer to a request that is repeated, as a client does, while it is 503. */
+async function served (request: () => Promise<Answer>): Promise<Answer> {
+  const end = performance.now() + 60_000
+  let answer = await request()
+  while (answer.statusCode === 503 && performance.now() < end) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+    answer = await request()
+  }
+  return answer
+}

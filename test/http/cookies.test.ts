@@ -1,0 +1,378 @@
+import fastifyCookie from '@fastify/cookie'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import { CookieJar } from 'tough-cookie'
+import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { systemClock } from '../../lib/time.js'
+import { exactly } from '../support/exactly.js'
+import { COOKIE, FAST_HASHING, loggedIn, openBrowser, ORIGIN, PASSWORD, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer } from '../support/server.js'
+
+const WEEK = 604_800
+
+/** A Set-Cookie line, read as a browser reads it. */
+interface SetCookie {
+  readonly name: string
+  readonly value: string
+  /** In alphabetical order; that of the date of expiry is tested by itself. */
+  readonly attributes: readonly string[]
+}
+
+function read (line: string): SetCookie {
+  const [pair = '', ...attributes] = line.split('; ').filter(part => !part.startsWith('Expires='))
+  const at = pair.indexOf('=')
+  return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes: attributes.sort() }
+}
+
+/** The only cookie of a reply. */
+function cookieOf (answer: Answer): SetCookie {
+  const [line, ...others] = setCookies(answer)
+  if (line === undefined || others.length > 0) throw new Error(`a reply with ${others.length} cookies too many`)
+  return read(line)
+}
+
+t.test('the cookie is as strong as a browser knows, by default', async t => {
+  const { ada, wait } = await loggedIn(t)
+  wait('30s')
+  for (const answer of [await ada.signup('bob'), await ada.login('ada')]) {
+    const { name, value, attributes } = cookieOf(answer)
+    t.equal(name, '__Host-Http-refresh')
+    t.match(value, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+    t.strictSame(attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+  }
+  wait('30s')
+  t.strictSame(cookieOf(await ada.refresh()).attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+})
+
+/** Settings, the name that is their default, and the attributes beside HttpOnly and Max-Age. */
+const VARIANTS: Array<[cookie: NonNullable<RefreshCookieOptions['cookie']>, name: string, attributes: string[]]> = [
+  [{}, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ sameSite: 'strict', secure: true, path: '/', partitioned: false }, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ sameSite: 'lax' }, '__Host-Http-refresh', ['Path=/', 'SameSite=Lax', 'Secure']],
+  [{ sameSite: 'none' }, '__Host-Http-refresh', ['Path=/', 'SameSite=None', 'Secure']],
+  [{ sameSite: 'none', partitioned: true }, '__Host-Http-refresh', ['Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
+  [{ path: '/auth' }, '__Secure-refresh', ['Path=/auth', 'SameSite=Strict', 'Secure']],
+  [{ domain: 'example.com' }, '__Secure-refresh', ['Domain=example.com', 'Path=/', 'SameSite=Strict', 'Secure']],
+  [{ domain: 'example.com', path: '/auth', sameSite: 'lax' }, '__Secure-refresh', ['Domain=example.com', 'Path=/auth', 'SameSite=Lax', 'Secure']],
+  [{ secure: false }, 'refresh', ['Path=/', 'SameSite=Strict']],
+  [{ secure: false, path: '/auth' }, 'refresh', ['Path=/auth', 'SameSite=Strict']],
+  [{ name: 'session' }, 'session', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ name: '__Host-session' }, '__Host-session', ['Path=/', 'SameSite=Strict', 'Secure']],
+  [{ name: '__Secure-session', path: '/auth' }, '__Secure-session', ['Path=/auth', 'SameSite=Strict', 'Secure']]
+]
+
+for (const [cookie, name, attributes] of VARIANTS) {
+  t.test(`cookie ${JSON.stringify(cookie)} is set, used, and cleared with the same attributes`, async t => {
+    const { browser, wait } = await server(t, { cookie, trustedOrigins: ['https://other.example'] })
+    const ada = browser()
+    const set = cookieOf(await ada.signup('ada'))
+    t.equal(set.name, name)
+    t.strictSame(set.attributes, [...attributes, 'HttpOnly', `Max-Age=${WEEK}`].sort())
+
+    wait('30s')
+    const rotated = cookieOf(await ada.refresh())
+    t.strictSame({ ...rotated, value: '' }, { ...set, value: '' })
+
+    const cleared = cookieOf(await ada.logout())
+    t.strictSame(cleared, { name, value: '', attributes: [...attributes, 'HttpOnly', 'Max-Age=0'].sort() })
+    t.equal(ada.jar.value(name), undefined)
+  })
+}
+
+t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout', async t => {
+  const settings: Array<[cookie: RefreshCookieOptions['cookie'], site: string]> = [
+    [{}, ORIGIN],
+    [{ sameSite: 'lax', path: '/auth' }, ORIGIN],
+    [{ domain: 'app.example' }, 'https://app.example'],
+    [{ domain: 'app.example' }, 'https://login.app.example'],
+    [{ secure: false }, 'http://app.example']
+  ]
+  for (const [cookie, site] of settings) {
+    const { app } = await server(t, { clock: systemClock, cookie })
+    const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
+    const { host } = new URL(site)
+    const post = async (path: string, payload?: object): Promise<Answer> => {
+      const url = `${site}${path}`
+      const headers = { host, cookie: await jar.getCookieString(url) }
+      const answer = await app.inject({ method: 'POST', url: path, headers, ...(payload && { payload }) })
+      for (const line of setCookies(answer)) await jar.setCookie(line, url)
+      return answer
+    }
+
+    t.match(await post('/auth/signup', { username: 'ada', password: PASSWORD }), { statusCode: 201 })
+    const [held] = await jar.getCookies(`${site}/auth/refresh`)
+    t.match(held, { httpOnly: true, maxAge: WEEK })
+    t.match(await post('/auth/refresh'), { statusCode: 200 })
+    t.match(await post('/auth/logout'), { statusCode: 204 })
+    t.strictSame(await jar.getCookies(`${site}/auth/refresh`), [])
+  }
+})
+
+t.test('a path where browsers would send it to a refresh and not to a logout is refused; one that covers neither is warned of', async t => {
+  const PATHS: ReadonlyArray<readonly [path: string, result: 'fits' | 'warns' | 'throws', options?: RefreshCookieOptions]> = [
+    ['/', 'fits'],
+    ['/api', 'fits'],
+    ['/api/auth', 'fits'],
+    ['/api/auth/', 'fits'],
+    ['/api/auth/refresh', 'throws'],
+    ['/api/auth/refresh/', 'throws'],
+    ['/api/auth/refresh', 'fits', { routes: { logout: false } }],
+    ['/elsewhere', 'fits', { routes: { refresh: false } }],
+    ['/api/auth/token', 'fits', { routes: { refresh: '/token/refresh', logout: '/token/logout' } }],
+    ['/api/auth/logout', 'warns'],
+    ['/elsewhere', 'warns', {}] // as a browser sees it, on the other side of a proxy
+  ]
+  for (const [path, result, options] of PATHS) {
+    const warnings: string[] = []
+    const app = Fastify({ logger: { level: 'warn', stream: { write: line => { warnings.push(JSON.parse(line).msg) } } } })
+    app.register(async api => { await api.register(refreshCookie, { secret: SECRET, cookie: { path }, ...options }) }, { prefix: '/api' })
+    const ready = async (): Promise<unknown> => await app.ready()
+    if (result === 'throws') await t.rejects(ready(), { name: 'TypeError', message: `option "cookie.path" is '${path}', which browsers would not send to '/api/auth/logout', so that a logout ends nothing: set it to '/api/auth', or leave it out` })
+    else await t.resolves(ready(), path)
+    t.strictSame(warnings.filter(line => line.includes('cookie.path')), result === 'warns' ? [`option "cookie.path" is '${path}', which browsers would not send to '/api/auth/refresh': right only behind a proxy that changes paths`] : [])
+    await app.close()
+  }
+})
+
+t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not ours, and neither signs in nor locks out', async t => {
+  const { app, browser } = await server(t)
+  const [ada, mallory] = [browser(), browser()]
+  await ada.signup('ada')
+  await mallory.signup('mallory')
+  // As a sibling sub-domain sets it, with a Domain: browsers do not apply the rules of "__Host-" to this name.
+  const tossed = `\u00a0${COOKIE}=${mallory.cookie()}`
+  const refresh = async (cookie: string): Promise<Answer> => await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie } })
+  t.match((await refresh(tossed)).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  for (const cookie of [`${tossed}; ${COOKIE}=${ada.cookie()}`, `${COOKIE}=${ada.cookie()}; ${tossed}`]) {
+    t.equal(payloadOf((await refresh(cookie)).json().access_token)['sub'], '1')
+  }
+})
+
+/** A browser, as RFC 6265 has it, and the app at one host before and after its settings changed. */
+async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: Partial<RefreshCookieOptions>, host = 'api.example.com') {
+  const clock = testClock()
+  const shared = { clock, users: userTable(), store: memoryStore({ clock }) }
+  const apps = { before: await server(t, { ...shared, ...before }), after: await server(t, { ...shared, ...after }) }
+  const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
+  const post = async (when: 'before' | 'after', path: string, at = host): Promise<Answer> => {
+    const url = `https://${at}/auth${path}`
+    const payload = path === '/login' || path === '/signup' ? { username: 'ada', password: PASSWORD } : undefined
+    const answer = await apps[when].app.inject({ method: 'POST', url: `/auth${path}`, headers: { host: at, cookie: await jar.getCookieString(url) }, ...(payload && { payload }) })
+    for (const line of setCookies(answer)) await jar.setCookie(line, url)
+    return answer
+  }
+  return { ...apps, clock, jar, post }
+}
+
+/** Settings of the cookie before and after a deployment. */
+const CHANGES: Array<[before: RefreshCookieOptions['cookie'], after: RefreshCookieOptions['cookie']]> = [
+  [{ domain: 'example.com' }, { domain: 'api.example.com' }],
+  [{ domain: 'api.example.com' }, { domain: 'example.com' }],
+  [{ path: '/auth' }, { path: '/auth/' }],
+  [{ name: 'sid', path: '/auth' }, { name: 'sid' }],
+  [{ name: 'sid' }, { name: 'sid', path: '/auth' }],
+  [{ name: 'sid' }, { name: 'sid', domain: 'example.com' }]
+]
+
+for (const [before, after] of CHANGES) {
+  t.test(`a deployment with ${JSON.stringify(after)} after ${JSON.stringify(before)} logs nobody out`, async t => {
+    const { post, clock, jar } = await changed(t, { cookie: before }, { cookie: after })
+    t.match(await post('before', '/signup'), { statusCode: 201 })
+    for (const [path, statusCode] of [['/refresh', 200], ['/refresh', 200], ['/login', 200], ['/refresh', 200], ['/refresh', 200], ['/logout', 204], ['/refresh', 401], ['/login', 200], ['/refresh', 200]] as const) {
+      clock.wait('1m')
+      t.match(await post('after', path), { statusCode }, path)
+    }
+    t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser goes on sending the former cookie')
+  })
+
+  t.test(`a former cookie ${JSON.stringify(before)} is cleared by a refresh, a login and a logout`, async t => {
+    for (const path of ['/refresh', '/login', '/logout']) {
+      const former = [{ ...before }]
+      const { post, clock, jar } = await changed(t, { cookie: before }, { cookie: { ...after, former } })
+      await post('before', '/signup')
+      clock.wait('1m')
+      t.match(await post('after', path), { statusCode: path === '/logout' ? 204 : 200 })
+      // What was before may have another name, under which nobody looks any more.
+      t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, path === '/logout' ? 0 : 1, path)
+    }
+  })
+}
+
+t.test('a hold clears nothing: to some cookie jars a former cookie and the live one are the same', async t => {
+  const { post } = await changed(t, { cookie: { name: 'sid', domain: 'api.example.com' } }, { cookie: { name: 'sid', former: [{ domain: 'api.example.com' }] } })
+  await post('after', '/signup')
+  t.strictSame(setCookies(await post('after', '/refresh')), [])
+})
+
+t.test('a cookie of another deployment on a parent domain, signed with another secret, does not count', async t => {
+  const { post, clock } = await changed(t, { cookie: { domain: 'example.com' } }, { cookie: { domain: 'staging.example.com' }, secret: 'm'.repeat(3) + SECRET })
+  await post('before', '/signup')
+  for (const [path, statusCode] of [['/refresh', 401], ['/login', 200], ['/refresh', 200], ['/logout', 204], ['/login', 200], ['/refresh', 200]] as const) {
+    clock.wait('1m')
+    t.match(await post('after', path, 'api.staging.example.com'), { statusCode }, path)
+  }
+})
+
+t.test('lockout: good cookies of two people are refused, and a logout ends both sessions', async t => {
+  const { app, browser, events } = await server(t)
+  const [ada, bob] = [browser(), browser()]
+  await ada.signup('ada')
+  await bob.signup('bob')
+  const headers = { cookie: `${COOKIE}=${ada.cookie()}; ${COOKIE}=${bob.cookie()}` }
+  t.match((await app.inject({ method: 'POST', url: '/auth/refresh', headers })).json(), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+  t.match(await app.inject({ method: 'POST', url: '/auth/logout', headers }), { statusCode: 204 })
+  t.match(events.slice(-2), exactly({ type: 'logout', subject: '1' }, { type: 'logout', subject: '2' }))
+})
+
+t.test('the cookie also says by date when it ends, on the app\'s clock, unless it ends with the browser', async t => {
+  const { ada, browser } = await loggedIn(t)
+  t.match(setCookies(await ada.login('ada')), exactly(/; Expires=Thu, 08 Jan 2026 00:00:00 GMT/))
+  t.notMatch(setCookies(await browser().login('ada', { remember: false })), /Expires/)
+  t.match(setCookies(await ada.logout()), exactly(/; Max-Age=0; .*Expires=Thu, 01 Jan 1970 00:00:00 GMT/))
+})
+
+t.test('a cookie in double quotes, as Java\'s cookie jar sends it, refreshes and logs out', async t => {
+  const { app, ada, wait } = await loggedIn(t)
+  const post = async (url: string, value = ''): Promise<Answer> => await app.inject({ method: 'POST', url, headers: { cookie: `$Version="1"; ${COOKIE}="${value}";$Path="/"` } })
+  wait('30s')
+  const refreshed = await post('/auth/refresh', ada.cookie())
+  t.match(refreshed, { statusCode: 200 })
+  const { value } = cookieOf(refreshed)
+  t.match(await post('/auth/logout', value), { statusCode: 204 })
+  t.match((await post('/auth/refresh', value)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('a logout whose cookie cannot be read ends nothing, and does not look like a success to the app', async t => {
+  const { app, ada, events } = await loggedIn(t)
+  const logout = async (headers: Record<string, string>): Promise<void> => {
+    events.splice(0)
+    t.match(await app.inject({ method: 'POST', url: '/auth/logout', headers }), { statusCode: 204 })
+  }
+  await logout({ cookie: `${COOKIE}=garbage` })
+  t.match(events, exactly({ type: 'logout_failed' }))
+  await logout({})
+  t.match(events, exactly())
+  await logout({ cookie: `${COOKIE}=garbage; ${COOKIE}=${ada.cookie()}` })
+  t.match(events, exactly({ type: 'logout', subject: '1' }))
+})
+
+t.test('former attributes that cannot be cleared, or are those of today, stop the start', async t => {
+  const start = async (cookie: RefreshCookieOptions['cookie']): Promise<void> => {
+    const app = Fastify()
+    await app.register(refreshCookie, { secret: SECRET, cookie })
+    await app.close()
+  }
+  for (const cookie of [{ former: [{}] }, { domain: 'example.com', former: [{ path: '/auth' }, { domain: 'example.com' }] }, { name: 'sid', former: [{ name: 'sid' }] }]) {
+    await t.rejects(start(cookie), { name: 'TypeError', message: /option "cookie\.former\[\d\]" is the cookie as it is now/ })
+  }
+  await t.rejects(start({ former: [{ name: '__Host-Http-refresh', path: '/auth' }] }), { message: /"cookie\.former\[0\]" has the name '__Host-Http-refresh', which no browser keeps/ })
+  await t.rejects(start({ former: [{ name: '__Host-x', domain: 'example.com' }] }), { message: /no browser keeps/ })
+  await t.resolves(start({ former: [{ path: '/auth' }, { domain: 'example.com' }, { name: 'refresh' }, { partitioned: true }] }))
+})
+
+t.test('one reply sets it once: what was said last', async t => {
+  const { app, browser } = await server(t, {}, {}, app => {
+    app.post('/twice', async ({ auth }) => {
+      await auth.login('1')
+      return await auth.login('2')
+    })
+    app.post('/in-and-out', async ({ auth }) => {
+      await auth.login('1')
+      await auth.logout()
+      return {}
+    })
+    app.post('/out-and-in', async ({ auth }) => {
+      await auth.logout()
+      return await auth.login('2')
+    })
+  })
+  await browser().signup('ada')
+  await browser().signup('bob')
+  const post = async (url: string): Promise<SetCookie> => cookieOf(await app.inject({ method: 'POST', url }))
+  t.match(payloadOf((await post('/twice')).value), { sub: '2' })
+  t.match(await post('/in-and-out'), { value: '', attributes: exactly('HttpOnly', 'Max-Age=0', 'Path=/', 'SameSite=Strict', 'Secure') })
+  t.match(payloadOf((await post('/out-and-in')).value), { sub: '2' })
+})
+
+t.test('cookies of the app are left alone', async t => {
+  const { browser } = await server(t, {}, {}, app => {
+    app.post('/raw', async ({ auth }, reply) => {
+      reply.header('set-cookie', 'theme=dark; Path=/')
+      reply.header('set-cookie', 'lang=en')
+      await auth.login('1')
+      await auth.login('1')
+      reply.header('set-cookie', ['a=1', `x${COOKIE}=2`])
+      return {}
+    })
+    app.post('/clear', async ({ auth }, reply) => {
+      reply.header('set-cookie', 'theme=dark; Path=/')
+      await auth.logout()
+      return {}
+    })
+  })
+  const ada = browser()
+  await ada.signup('ada')
+  const namesOf = (answer: Answer) => setCookies(answer).map(line => read(line).name)
+  t.strictSame(namesOf(await ada.send({ method: 'POST', url: '/raw' })), ['theme', 'lang', COOKIE, 'a', `x${COOKIE}`])
+  t.strictSame(namesOf(await ada.send({ method: 'POST', url: '/clear' })), ['theme', COOKIE])
+})
+
+t.test('cookies that the app sets by @fastify/cookie are left alone', async t => {
+  const s = await server(t, {}, {}, app => {
+    app.register(async scope => {
+      await scope.register(fastifyCookie)
+      scope.post('/theme', async ({ auth }, reply) => {
+        reply.setCookie('theme', 'dark')
+        await auth.login('1')
+        reply.setCookie('lang', 'en')
+        return {}
+      })
+    })
+  })
+  await s.browser().signup('ada')
+  const lines = setCookies(await s.app.inject({ method: 'POST', url: '/theme' }))
+  t.strictSame(lines.map(line => read(line).name).sort(), [COOKIE, 'lang', 'theme'])
+})
+
+t.test('a host\'s own @fastify/cookie options do not leak into ours', async t => {
+  const s = await server(t, {}, {}, app => {
+    app.register(async scope => {
+      await scope.register(fastifyCookie, { secret: 'a secret of the host', parseOptions: { domain: 'evil.example', httpOnly: false, secure: false, signed: true, path: '/elsewhere' } })
+      scope.post('/enter', async ({ auth }) => await auth.login('1'))
+    })
+  })
+  await s.browser().signup('ada')
+  const { attributes } = cookieOf(await s.app.inject({ method: 'POST', url: '/enter' }))
+  t.strictSame(attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
+})
+
+t.test('the refresh token is in no body and in no other header', async t => {
+  const { ada, wait } = await loggedIn(t)
+  wait('30s')
+  for (const answer of [await ada.signup('bob'), await ada.login('ada'), await ada.refresh(), await ada.get('/auth/sessions'), await ada.get('/me')]) {
+    const { 'set-cookie': _, ...headers } = answer.headers
+    t.notMatch(JSON.stringify([answer.body, headers]), String(ada.cookie()))
+  }
+})
+
+t.test('the cookie is no longer than browsers keep, for the longest subject', async t => {
+  const sub = 'ü'.repeat(255)
+  const { app } = await server(t, { users: {} }, {}, app => {
+    app.post('/enter', async ({ auth }) => await auth.login(sub, { claims: { roles: Array(400).fill('reader') }, remember: false }))
+  })
+  const { name, value } = cookieOf(await app.inject({ method: 'POST', url: '/enter' }))
+  t.equal(payloadOf(value)['sub'], sub)
+  t.ok(name.length + value.length <= 4096, 'RFC 6265bis section 5.6')
+})
+
+t.test('two registrations with two names hold two sessions in one jar', async t => {
+  const inner = { secret: SECRET, users: userTable(), clock: testClock(), passwords: FAST_HASHING, prefix: '/admin', cookie: { name: '__Host-admin' } }
+  const { app, browser } = await server(t, {}, {}, app => { app.register(async scope => { await scope.register(refreshCookie, inner) }) })
+  const ada = browser()
+  const admin = openBrowser(app, ada.jar, '/admin')
+  await ada.signup('ada')
+  await admin.signup('root')
+  t.match(await ada.refresh(), { statusCode: 200 })
+  t.match(await admin.logout(), { statusCode: 204 })
+  t.match((await admin.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  t.match(await ada.refresh(), { statusCode: 200 })
+})

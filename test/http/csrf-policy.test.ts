@@ -1,0 +1,97 @@
+import t from 'tap'
+import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource } from '../../lib/http/csrf.js'
+
+const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'SAME-ORIGIN', '', 'same-origin, same-origin', 'nonsense']
+
+const HOSTS = [undefined, '', 'app.example', 'app.example:443', 'app.example:80', 'app.example:8443', 'APP.example', 'localhost:3000', '127.0.0.1', '[::1]:3000', 'app.example/x', 'app.example/', 'app.example#', 'app.example?', 'ada@app.example', 'app.example:', 'app.example:123456', 'app example', ':443']
+
+const ORIGINS = [
+  undefined, '', 'null', 'NULL', '*', 'app.example', 'https://',
+  'https://app.example', 'http://app.example', 'https://app.example:443', 'https://app.example:80', 'http://app.example:80',
+  'https://app.example:8443', 'http://app.example:8443', 'https://APP.example', 'HTTPS://app.example', 'https://app.example.', 'https://app.example/',
+  'https://app.example/path', 'https://app.example?q', 'https://ada@app.example', ' https://app.example', 'https://app.example, https://app.example',
+  'https://app.example.evil.example', 'https://evilapp.example', 'https://sub.app.example', 'https://app.example@evil.example',
+  'http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:3000', 'https://other.example', 'http://other.example', 'https://other.example:444',
+  'https://*.app.example', 'https://*', 'file://', 'ftp://app.example', 'ws://app.example', 'chrome-extension://app.example', 'javascript:alert(1)'
+]
+
+const POLICIES: OriginPolicy[] = [false, true].flatMap(crossSiteCookie => [
+  { crossSiteCookie, trustedOrigins: new Set<string>() },
+  { crossSiteCookie, trustedOrigins: new Set(['https://other.example', 'http://localhost:5173']) }
+])
+
+const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443', 'ftp:': '21', 'ws:': '80', 'wss:': '443' }
+
+/** The cross-site rule, told another way: text patterns instead of a URL parser. */
+function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigins, crossSiteCookie }: OriginPolicy): boolean {
+  if (site === 'same-origin') return true
+  if (origin === undefined) return site === undefined ? !crossSiteCookie : false
+  if (trustedOrigins.has(origin)) return true
+  const [, scheme = '', name, port] = /^([a-z]+:)\/\/([a-z0-9.-]+|\[[0-9a-f:]+\])(?::(\d+))?$/.exec(origin) ?? []
+  const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?$/i.exec(host ?? '') ?? []
+  const usual = DEFAULT_PORTS[scheme]
+  // A browser never spells out the usual port of its scheme.
+  if (usual === undefined || port === usual || name === undefined) return false
+  return name === ownName?.toLowerCase() && (port ?? usual) === (ownPort ?? usual)
+}
+
+t.test('the cross-site rule agrees with an independent telling of it in every combination', async t => {
+  const surprises: unknown[] = []
+  let trusted = 0
+  for (const policy of POLICIES) {
+    for (const site of SITES) {
+      for (const origin of ORIGINS) {
+        for (const host of HOSTS) {
+          const source = { site, origin, host }
+          const told = isTrustedSource(source, policy)
+          if (told !== mayChangeThings(source, policy)) surprises.push({ ...source, crossSiteCookie: policy.crossSiteCookie, told })
+          trusted += told ? 1 : 0
+        }
+      }
+    }
+  }
+  t.strictSame(surprises, [])
+  t.ok(trusted > 1000, `${trusted} combinations may change something`)
+})
+
+const OWN = { site: undefined, host: 'app.example' }
+
+t.test('what a browser of the app itself sends passes', async t => {
+  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
+  t.ok(isTrustedSource({ ...OWN, site: 'same-origin', origin: 'https://app.example' }, policy))
+  t.ok(isTrustedSource({ ...OWN, origin: 'https://app.example' }, policy), 'a browser without Fetch Metadata')
+  t.ok(isTrustedSource({ ...OWN, origin: 'http://app.example' }, policy), 'without TLS')
+  t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'no browser')
+})
+
+t.test('a host that only a URL parser takes for ours is not ours', async t => {
+  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
+  for (const host of ['\u00aapp.example', 'app\u00ad.example', '\u00a0app.example', 'app.example\u00a0', 'app\u3002example', ' app.example']) {
+    t.notOk(isTrustedSource({ site: undefined, host, origin: 'https://app.example' }, policy), JSON.stringify(host))
+  }
+})
+
+t.test('what another site sends is refused', async t => {
+  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
+  for (const origin of ['https://evil.example', 'https://app.example.evil.example', 'https://evilapp.example', 'https://app.example:444', 'null']) {
+    t.notOk(isTrustedSource({ ...OWN, site: 'cross-site', origin }, policy), origin)
+    t.notOk(isTrustedSource({ ...OWN, origin }, policy), `${origin} without Fetch Metadata`)
+  }
+  t.notOk(isTrustedSource({ ...OWN, site: 'cross-site', origin: undefined }, policy), 'cross-site without Origin')
+  t.notOk(isTrustedSource({ ...OWN, site: 'none', origin: undefined }, policy), 'an address typed in')
+})
+
+t.test('where the cookie travels across sites, a request must say where it comes from', async t => {
+  const policy = { trustedOrigins: new Set(['https://spa.example']), crossSiteCookie: true }
+  t.notOk(isTrustedSource({ ...OWN, origin: undefined }, policy))
+  t.ok(isTrustedSource({ ...OWN, site: 'cross-site', origin: 'https://spa.example' }, policy))
+})
+
+t.test('an origin is spelled as browsers spell it', async t => {
+  for (const text of ['https://app.example', 'http://localhost:3000', 'https://[::1]:8443', 'https://xn--caf-dma.example', 'http://127.0.0.1:1']) {
+    t.ok(isOrigin(text), text)
+  }
+  for (const text of ['', 'null', '*', 'app.example', 'https://app.example/', 'https://app.example:443', 'http://app.example:80', 'https://App.example', 'https://café.example', 'https://*.example', 'https://ada@app.example', 'file:///etc', 'data:,', ' https://app.example']) {
+    t.notOk(isOrigin(text), text)
+  }
+})

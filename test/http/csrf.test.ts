@@ -1,0 +1,163 @@
+import t from 'tap'
+import { type RefreshCookieOptions } from '../../lib/index.js'
+import { FAST_HASHING, forget, HOST, loggedIn, ORIGIN, PASSWORD, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+
+const REFUSED = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
+const TRUSTED = 'https://admin.example'
+
+/** Every route that changes something, with what it takes to succeed. */
+const CHANGING: Array<{ method: 'POST' | 'DELETE', path: string, payload?: object }> = [
+  { method: 'POST', path: '/auth/signup', payload: { username: 'bob', password: PASSWORD } },
+  { method: 'POST', path: '/auth/login', payload: { username: 'ada', password: PASSWORD } },
+  { method: 'POST', path: '/auth/refresh' },
+  { method: 'POST', path: '/auth/logout' },
+  { method: 'POST', path: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'another good password' } },
+  { method: 'POST', path: '/auth/reauthenticate', payload: { password: PASSWORD } },
+  { method: 'DELETE', path: '/auth/sessions' },
+  { method: 'DELETE', path: '/auth/sessions/:id' }
+]
+
+const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'Same-Origin', '']
+const HOSTS = [HOST, `${HOST}:8443`, 'APP.example', `${HOST}:443`]
+const ORIGINS = [
+  undefined, ORIGIN, `http://${HOST}`, `${ORIGIN}:8443`, `${ORIGIN}:444`, `${ORIGIN}/`, `${ORIGIN}.evil.example`, 'https://evil.example',
+  'https://evilapp.example', `https://x.${HOST}`, 'https://APP.example', TRUSTED, `${TRUSTED}:8443`, 'http://admin.example', 'null', '', HOST, '*'
+]
+
+/** The policies under which the matrix is run. */
+const POLICIES: Record<string, RefreshCookieOptions> = {
+  'nothing set': {},
+  'a trusted origin': { trustedOrigins: [TRUSTED] },
+  'a cookie for cross-site requests': { trustedOrigins: [TRUSTED], cookie: { sameSite: 'none' } }
+}
+
+/** The origins of a page that a host serves: http or https, since TLS may end at a proxy; browsers leave out the default port. */
+const OWN: Record<string, string[]> = {
+  [HOST]: [ORIGIN, `http://${HOST}`],
+  [`${HOST}:8443`]: [`${ORIGIN}:8443`],
+  'APP.example': [ORIGIN, `http://${HOST}`],
+  [`${HOST}:443`]: [ORIGIN]
+}
+
+for (const [which, options] of Object.entries(POLICIES)) {
+  t.test(`who may change something with ${which}: every site, origin and host`, async t => {
+    const { app } = await loggedIn(t, options)
+    const wrong: string[] = []
+    for (const site of SITES) {
+      for (const origin of ORIGINS) {
+        for (const host of HOSTS) {
+          const passes = site === 'same-origin' ||
+            (origin === undefined
+              ? site === undefined && options.cookie?.sameSite !== 'none'
+              : OWN[host]?.includes(origin) || options.trustedOrigins?.includes(origin))
+          const headers = { host, ...(site !== undefined && { 'sec-fetch-site': site }), ...(origin !== undefined && { origin }) }
+          const { statusCode } = await app.inject({ method: 'POST', url: '/auth/refresh', headers })
+          if (statusCode !== (passes ? 401 : 403)) wrong.push(JSON.stringify([headers, statusCode]))
+        }
+      }
+    }
+    t.strictSame(wrong, [])
+  })
+}
+
+/** Requests of other sites' pages, as browsers send them. */
+const FOREIGN: Array<Record<string, string>> = [
+  { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+  { 'sec-fetch-site': 'same-site', origin: 'https://blog.app.example' },
+  { 'sec-fetch-site': 'cross-site', origin: 'null' },
+  { 'sec-fetch-site': 'cross-site' },
+  { origin: 'https://evil.example' },
+  { origin: 'null' }
+]
+
+for (const { method, path, payload } of CHANGING) {
+  t.test(`${method} ${path} of another site does nothing at all`, async t => {
+    let checked = 0
+    const s = await loggedIn(t, { passwords: { ...FAST_HASHING, check: () => { checked++ } } })
+    s.wait('5m')
+    forget(s.events)
+    checked = 0
+    for (const headers of FOREIGN) {
+      const answer = await send(s, headers)
+      t.match(answer.json(), REFUSED)
+      t.match(answer.headers, { 'cache-control': 'no-store', 'set-cookie': undefined, 'www-authenticate': undefined })
+    }
+    t.strictSame([...s.store.calls, ...s.users.calls], [])
+    t.equal(checked, 0)
+    t.strictSame(s.events.map(({ type }) => type), FOREIGN.map(() => 'cross_site_refused'))
+
+    t.match(await s.ada.get('/auth/sessions'), { statusCode: 200 })
+    const own = await send(s, { origin: ORIGIN, 'sec-fetch-site': 'same-origin' })
+    t.ok(own.statusCode < 300, 'and the same request of our own page succeeds')
+  })
+
+  async function send (s: LoggedIn, headers: Record<string, string>): Promise<Answer> {
+    const cookie = String(s.ada.jar.header('/auth'))
+    return await s.app.inject({
+      method,
+      url: path.replace(':id', sessionOf(s.ada)),
+      headers: { host: HOST, cookie, authorization: `Bearer ${String(s.ada.accessToken)}`, ...headers },
+      ...(payload && { payload })
+    })
+  }
+}
+
+t.test('whoever says nothing is told what to say where the cookie travels between sites', async t => {
+  const { app } = await loggedIn(t, { cookie: { sameSite: 'none' }, trustedOrigins: [TRUSTED] })
+  const answer = await app.inject({ method: 'POST', url: '/auth/logout' })
+  t.match(answer.json(), { ...REFUSED, message: /^This request does not say where it comes from: .*Origin$/ })
+})
+
+t.test('what another site sends is not even read', async t => {
+  const { app } = await loggedIn(t)
+  const headers = { host: HOST, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+  const bodies: Array<[type: string, payload: string]> = [
+    ['text/plain', `{"username":"ada","password":"${PASSWORD}"}`],
+    ['application/x-www-form-urlencoded', `username=ada&password=${PASSWORD}`],
+    ['multipart/form-data; boundary=x', '--x--'],
+    ['application/json', '{'],
+    ['application/json', ' '.repeat(17 * 1024)]
+  ]
+  for (const [type, payload] of bodies) {
+    const answer = await app.inject({ method: 'POST', url: '/auth/login', headers: { ...headers, 'content-type': type }, payload })
+    t.match(answer.json(), REFUSED, type)
+  }
+})
+
+t.test('a first login without any cookie is refused as well', async t => {
+  const { app } = await loggedIn(t)
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/auth/login',
+    headers: { host: HOST, origin: 'https://evil.example' },
+    payload: { username: 'ada', password: PASSWORD }
+  })
+  t.match(answer.json(), REFUSED)
+  t.strictSame(setCookies(answer), [])
+})
+
+t.test('reading is not refused: what another site cannot read needs no defence', async t => {
+  const { ada } = await loggedIn(t)
+  for (const headers of FOREIGN) {
+    for (const method of ['GET', 'HEAD'] as const) {
+      const answer = await ada.send({ method, url: '/auth/sessions', headers })
+      t.match(answer, { statusCode: 200, headers: { 'access-control-allow-origin': undefined } })
+    }
+  }
+})
+
+t.test('no route ever speaks CORS', async t => {
+  const { app } = await loggedIn(t, { trustedOrigins: [TRUSTED] })
+  const preflight = { origin: TRUSTED, 'access-control-request-method': 'POST' }
+  const answers = [
+    await app.inject({ method: 'OPTIONS', url: '/auth/login', headers: preflight }),
+    await app.inject({ method: 'POST', url: '/auth/login', headers: { origin: TRUSTED }, payload: { username: 'ada', password: PASSWORD } })
+  ]
+  t.strictSame(answers.map(({ statusCode }) => statusCode), [404, 200])
+  for (const { headers } of answers) t.strictSame(Object.keys(headers).filter(name => name.startsWith('access-control')), [])
+})
+
+t.test('routes of the app are the app\'s own to defend', async t => {
+  const { ada } = await loggedIn(t)
+  t.match(await ada.send({ method: 'GET', url: '/me', headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }), { statusCode: 200 })
+})

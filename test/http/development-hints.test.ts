@@ -1,0 +1,88 @@
+import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
+import Fastify, { type FastifyServerOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
+import { ORIGIN, SECRET, server } from '../support/server.js'
+
+const PHONE = 'http://192.168.1.7:5173'
+const UPSTREAM = 'localhost:3000'
+const REFUSED = 'This request comes from another site: add its origin to trustedOrigins if it is yours'
+const MISSING = 'No refresh token was sent: log in'
+
+/** What a page of one origin is answered by a server that takes it for a request to a host. */
+async function refresh (t: Test, headers: Record<string, string>, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}) {
+  const { app } = await server(t, options, fastifyOptions)
+  return await app.inject({ method: 'POST', url: '/auth/refresh', headers })
+}
+
+async function inProduction (t: Test, headers: Record<string, string>) {
+  const before = process.env['NODE_ENV']
+  t.teardown(() => before === undefined ? delete process.env['NODE_ENV'] : Object.assign(process.env, { NODE_ENV: before }))
+  process.env['NODE_ENV'] = 'production'
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(refreshCookie, { secret: SECRET })
+  return await app.inject({ method: 'POST', url: '/auth/refresh', headers })
+}
+
+t.test('CSRF policy behind a proxy that changes Host: outside production the refusal names both hosts and the way out', async t => {
+  const answer = await refresh(t, { origin: PHONE, host: UPSTREAM })
+  t.match(answer.json(), { statusCode: 403, code: 'FST_AUTH_CROSS_SITE', error: 'Forbidden', message: /^This request comes from a page of http:\/\/192\.168\.1\.7:5173, and the server took it for one to localhost:3000\. .*changeOrigin: false.*trustedOrigins/ })
+  t.equal(Number(answer.headers['content-length']), Buffer.byteLength(answer.body))
+})
+
+t.test('CSRF policy: in production the refusal holds nothing that a caller sent', async t => {
+  t.equal((await inProduction(t, { origin: PHONE, host: UPSTREAM })).json().message, REFUSED)
+})
+
+t.test('CSRF policy: hosts are named only where each is spelled as browsers spell it', async t => {
+  const STRANGE: ReadonlyArray<readonly [origin: string, host: string]> = [
+    ['null', UPSTREAM], ['*', UPSTREAM], ['javascript:alert(1)', UPSTREAM], [`${PHONE}/path`, UPSTREAM], ['http://<script>', UPSTREAM], ['http://EVIL.example', UPSTREAM],
+    [PHONE, 'a b'], [PHONE, '<script>'], [PHONE, 'user@host'], [PHONE, 'host/path'], [PHONE, 'host?query'], [PHONE, 'HOST'], [PHONE, ''], [PHONE, 'host:99999']
+  ]
+  for (const [origin, host] of STRANGE) {
+    t.equal((await refresh(t, { origin, host })).json().message, REFUSED, JSON.stringify([origin, host]))
+  }
+  t.equal((await refresh(t, { 'sec-fetch-site': 'cross-site', host: UPSTREAM })).json().message, REFUSED, 'nor without an Origin')
+})
+
+t.test('CSRF policy: the hosts that a caller chose are not logged', async t => {
+  const lines: string[] = []
+  await refresh(t, { origin: PHONE, host: UPSTREAM }, {}, { logger: { level: 'trace', stream: { write (line) { lines.push(line) } } } })
+  t.match(lines.join(''), REFUSED)
+  t.notMatch(lines.join(''), '192.168.1.7')
+})
+
+t.test('a Secure cookie that a client dropped over plain http: outside production the 401 says so', async t => {
+  t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*dropped the cookie.*plain http.*README/ })
+  t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')
+  t.equal((await refresh(t, {}, { cookie: { secure: false } })).json().message, MISSING, 'a cookie that is not Secure')
+  t.equal((await refresh(t, {}, { refreshToken: { delivery: 'body' } })).json().message, MISSING, 'no cookie at all')
+  t.equal((await inProduction(t, {})).json().message, MISSING, 'production')
+})
+
+t.test('an app that shapes its errors itself keeps its own bodies', async t => {
+  for (const body of [{ title: 'no' }, 'no', '{', 'null', Buffer.from('no')]) {
+    const app = Fastify()
+    t.teardown(async () => { await app.close() })
+    app.setErrorHandler(async (_error, _request, reply) => await reply.code(403).send(body))
+    await app.register(refreshCookie, { secret: SECRET })
+    const answer = await app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: PHONE, host: UPSTREAM } })
+    t.equal(answer.body, typeof body === 'string' || Buffer.isBuffer(body) ? String(body) : JSON.stringify(body))
+  }
+})
+
+t.test('CSRF policy behind @fastify/http-proxy: a page on a phone passes once the proxy keeps its Host', async t => {
+  const { app } = await server(t)
+  const upstream = await app.listen({ host: '127.0.0.1', port: 0 })
+  const statuses: number[] = []
+  const keepsHost: FastifyHttpProxyOptions['replyOptions'] = { rewriteRequestHeaders: ({ headers: { host } }, headers) => ({ ...headers, host }) }
+  for (const replyOptions of [{}, keepsHost]) {
+    const proxy = Fastify()
+    t.teardown(async () => { await proxy.close() })
+    await proxy.register(httpProxy, { upstream, prefix: '/auth', rewritePrefix: '/auth', replyOptions })
+    const answer = await proxy.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { origin: PHONE, host: new URL(PHONE).host } })
+    statuses.push(answer.statusCode)
+  }
+  t.strictSame(statuses, [403, 204])
+})

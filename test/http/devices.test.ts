@@ -1,0 +1,165 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import refreshCookie, { statelessStore } from '../../lib/index.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { exactly } from '../support/exactly.js'
+import { PASSWORD, SECRET, server, userTable } from '../support/server.js'
+
+t.test('25 logins with room for 20 leave the 20 newest', async t => {
+  const { app, browser, wait } = await server(t, { sessions: { maxPerUser: 20 } })
+  const first = browser()
+  await first.signup('ada')
+  const devices = [first]
+  for (let count = 1; count < 25; count++) {
+    wait('1s')
+    const device = browser()
+    await device.login('ada')
+    devices.push(device)
+  }
+
+  t.equal((await app.sessions.list('1')).length, 20)
+  const answers = await Promise.all(devices.map(device => device.refresh()))
+  t.same(answers.map(answer => answer.statusCode), [...Array(5).fill(401), ...Array(20).fill(200)])
+  t.match(answers[0]?.json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('a login in a browser that is logged in does not count twice', async t => {
+  const { app, browser } = await server(t, { sessions: { maxPerUser: 1 } })
+  const ada = browser()
+  await ada.signup('ada')
+  await ada.login('ada')
+  t.equal((await app.sessions.list('1')).length, 1)
+  t.equal((await ada.refresh()).statusCode, 200)
+})
+
+t.test('parallel logins never leave more sessions than allowed', async t => {
+  const { app, browser } = await server(t, { sessions: { maxPerUser: 3 } })
+  await browser().signup('ada')
+  await Promise.all(Array.from({ length: 10 }, () => browser().login('ada')))
+  t.equal((await app.sessions.list('1')).length, 3)
+})
+
+t.test('a limit of sessions needs a store that can list them', async t => {
+  const app = Fastify()
+  app.register(refreshCookie, { secret: SECRET, store: statelessStore(), sessions: { maxPerUser: 3 } })
+  await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
+})
+
+t.test('where a full account refuses, a login needs room first', async t => {
+  const { app, browser } = await server(t, { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' } })
+  const laptop = browser()
+  const phone = browser()
+  await laptop.signup('ada')
+  await phone.login('ada')
+
+  t.match((await browser().login('ada')).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
+  t.equal((await laptop.login('ada')).statusCode, 200, 'the session of this browser makes room for its successor')
+  await phone.logout()
+  t.equal((await browser().login('ada')).statusCode, 200)
+  t.equal((await app.sessions.list('1')).length, 2)
+})
+
+t.test('a replaced token serves the browser that logged in, and ends the session in another', async t => {
+  for (const [userAgent, outcome] of [
+    ['Mozilla/5.0 (X11) Firefox/153.0', 200], // after an update
+    ['Mozilla/5.0 (Windows) Chrome/156.0', 401]
+  ] as const) {
+    const { browser, wait } = await server(t, { sessions: { bindUserAgent: true } })
+    const ada = browser()
+    const headers = { 'user-agent': 'Mozilla/5.0 (X11) Firefox/152.0' }
+    await ada.send({ method: 'POST', url: '/auth/signup', headers, payload: { username: 'ada', password: PASSWORD } })
+    const other = ada.copy()
+    wait('31s')
+    t.equal((await ada.refresh({ headers })).statusCode, 200)
+    t.equal((await other.refresh({ headers: { 'user-agent': userAgent } })).statusCode, outcome)
+    t.equal((await ada.refresh({ headers })).statusCode, outcome, 'for the owner too')
+  }
+})
+
+t.test('a client that does not name itself is a device without a name', async t => {
+  const { app, browser } = await server(t, {}, {}, app => {
+    app.addHook('onRequest', async request => { delete request.headers['user-agent'] })
+  })
+  await browser().signup('ada')
+  t.match(await app.sessions.list('1'), exactly({ userAgent: null }))
+})
+
+t.test('changing the password', async t => {
+  const NEW_PASSWORD = 'a much better passphrase'
+  const change = (currentPassword = PASSWORD, newPassword = NEW_PASSWORD) =>
+    ({ method: 'POST', url: '/auth/password', payload: { currentPassword, newPassword } }) as const
+
+  t.test('ends every other session, and this one goes on under a new cookie', async t => {
+    const { browser } = await server(t)
+    const laptop = browser()
+    const phone = browser()
+    await laptop.signup('ada')
+    await phone.login('ada')
+    const before = laptop.copy()
+
+    t.match(await laptop.send(change()), { statusCode: 200 })
+    t.match(await laptop.refresh(), { statusCode: 200 })
+    t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+    t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+    t.match((await phone.login('ada')).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    t.equal((await phone.login('ada', { password: NEW_PASSWORD })).statusCode, 200)
+  })
+
+  t.test('makes its own room where an account is full', async t => {
+    const { app, browser } = await server(t, { sessions: { maxPerUser: 1, whenFull: 'refuseLogin' } })
+    const laptop = browser()
+    await laptop.signup('ada')
+    t.match(await laptop.send(change()), { statusCode: 200 })
+    t.match(await laptop.refresh(), { statusCode: 200 })
+    t.equal((await app.sessions.list('1')).length, 1)
+  })
+
+  t.test('needs the current password and a good new one, else nothing changes', async t => {
+    const { browser } = await server(t)
+    const laptop = browser()
+    const phone = browser()
+    await laptop.signup('ada')
+    await phone.login('ada')
+
+    t.match((await laptop.send(change('wrong password'))).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    t.match((await laptop.send(change(PASSWORD, 'short'))).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+    t.match((await browser().send(change())).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+    t.equal((await phone.refresh()).statusCode, 200)
+    t.equal((await phone.login('ada')).statusCode, 200)
+  })
+
+  t.test('is refused when the password was changed meanwhile', async t => {
+    const { browser } = await server(t, { users: { ...userTable(), updatePasswordHash: async () => false } })
+    const ada = browser()
+    await ada.signup('ada')
+    t.match((await ada.send(change())).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    t.equal((await ada.refresh()).statusCode, 200)
+  })
+
+  t.test('changes nothing when the store cannot be reached', async t => {
+    const store = memoryStore()
+    const { browser } = await server(t, { store })
+    const ada = browser()
+    await ada.signup('ada')
+    const { revokeAll } = store
+    store.revokeAll = async () => { throw new Error('away') }
+    t.match((await ada.send(change())).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+    store.revokeAll = revokeAll
+    t.equal((await browser().login('ada')).statusCode, 200, 'the old password is still the password')
+  })
+
+  t.test('exists only where hashes can be replaced', async t => {
+    const { app } = await server(t, { users: { findByUsername: () => null, findById: () => null } })
+    t.notOk(app.hasRoute({ method: 'POST', url: '/auth/password' }))
+    t.ok(app.hasRoute({ method: 'POST', url: '/auth/reauthenticate' }))
+  })
+
+  t.test('is refused for a person without a password', async t => {
+    const users = userTable()
+    const { browser } = await server(t, { users })
+    const ada = browser()
+    await ada.signup('ada')
+    users.byName.set('ada', { id: 1, username: 'ada', passwordHash: null })
+    t.match((await ada.send(change())).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  })
+})

@@ -1,0 +1,74 @@
+import { type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
+import t from 'tap'
+import { AuthError } from '../../lib/errors.js'
+import { createErrorHandler, formatSchemaErrors } from '../../lib/http/errors.js'
+
+/** What the handler throws on, and the refusals that it has seen to. */
+function handled (error: object): { thrown: Error & { statusCode?: number }, refusals: unknown[] } {
+  const refusals: unknown[] = []
+  const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal) } }))
+  try {
+    return handle(error as never, {} as FastifyRequest)
+  } catch (thrown) {
+    return { thrown: thrown as Error, refusals }
+  }
+}
+
+t.test('a refusal is seen to, and goes on as it is', async t => {
+  const refusal = new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
+  t.strictSame(handled(refusal), { thrown: refusal, refusals: [refusal] })
+})
+
+t.test('what Fastify refuses goes on as it is', async t => {
+  for (const statusCode of [400, 404, 413, 415, 431, 499]) {
+    const error = Object.assign(new Error('body must be object'), { statusCode })
+    t.strictSame(handled(error), { thrown: error, refusals: [] })
+  }
+})
+
+t.test("Ajv's account of a wrong body is there for a host, and not for a log", async t => {
+  const validation = [failure({ params: { additionalProperty: 'hunter2' } })]
+  const error = Object.assign(new Error('body has an unknown field'), { statusCode: 400, validation })
+  const { thrown } = handled(error)
+  t.equal(thrown, error)
+  t.equal(error.validation, validation)
+  t.notMatch(JSON.stringify(thrown), 'hunter2')
+})
+
+t.test('whatever else goes wrong says nothing but that it did', async t => {
+  const STATUSES: ReadonlyArray<readonly [statusCode: unknown, answered: number, message: string]> = [
+    [undefined, 500, 'Internal Server Error'],
+    [500, 500, 'Internal Server Error'],
+    [200, 500, 'Internal Server Error'],
+    [399, 500, 'Internal Server Error'],
+    [502, 502, 'Bad Gateway'],
+    [503, 503, 'Service Unavailable'],
+    [599, 500, 'Internal Server Error'],
+    [1000, 500, 'Internal Server Error']
+  ]
+  for (const [statusCode, answered, message] of STATUSES) {
+    const bug = Object.assign(new Error('password=hunter2 host=db1'), { statusCode, code: 'SECRET', headers: { 'x-secret': '1' } })
+    const { thrown, refusals } = handled(bug)
+    t.match(thrown, { statusCode: answered, message }, String(statusCode))
+    t.equal(thrown.cause, bug, 'the log has it')
+    t.strictSame(Object.keys(thrown), ['statusCode'])
+    t.strictSame(refusals, [])
+  }
+})
+
+/** An error of Ajv. */
+function failure (over: Partial<FastifySchemaValidationError>): FastifySchemaValidationError {
+  return { keyword: 'x', instancePath: '', schemaPath: '', params: {}, message: 'must be string', ...over }
+}
+
+t.test('a wrong body is told by its field, never by what was in it', async t => {
+  const MESSAGES: ReadonlyArray<readonly [errors: FastifySchemaValidationError[], message: string]> = [
+    [[failure({ instancePath: '/password' })], 'body/password must be string'],
+    [[failure({ message: "must have required property 'username'" })], "body must have required property 'username'"],
+    [[failure({ params: { additionalProperty: 'role' } })], 'body has an unknown field'],
+    [[failure({ instancePath: '/a' }), failure({ instancePath: '/b' })], 'body/a must be string'],
+    [[], 'body is not valid'],
+    ...['', '<script>', 'a b', 'x'.repeat(33), '1st', 'hunter2\n'].map(name => [[failure({ params: { additionalProperty: name } })], 'body has an unknown field'] as [FastifySchemaValidationError[], string])
+  ]
+  for (const [errors, message] of MESSAGES) t.equal(formatSchemaErrors(errors, 'body').message, message)
+})

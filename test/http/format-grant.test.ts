@@ -1,0 +1,92 @@
+import t, { type Test } from 'tap'
+import { type GrantContext, type RefreshCookieOptions } from '../../lib/index.js'
+import { nativeApp } from '../support/native-app.js'
+import { loggedIn, PASSWORD, server, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+
+const FAILED = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+type FormatGrant = NonNullable<RefreshCookieOptions['formatGrant']>
+
+const wrap: FormatGrant = ({ access_token: access, ...rest }, { route, claims }) => ({ code: 200, message: `${route} of ${claims.sub}`, token: { access }, rest })
+
+/** Every route that answers with a grant, called by somebody who is logged in. */
+function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: GrantContext['route'], answer: () => Promise<Answer>]> {
+  const post = async (path: string, payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: `/auth/${path}`, payload })
+  return [
+    ['reauthenticate', async () => await post('reauthenticate', { password: PASSWORD })],
+    ['refresh', async () => await post('refresh', {})],
+    ['password', async () => await post('password', { currentPassword: PASSWORD, newPassword: PASSWORD.toUpperCase() })],
+    ['login', async () => await post('login', { username: 'ada', password: PASSWORD.toUpperCase() })],
+    ['signup', async () => await post('signup', { username: 'bob', password: PASSWORD })]
+  ]
+}
+
+/** A person who is logged in at a server of which every grant is shaped, as `formatGrant` then says. */
+async function shaped (t: Test, formatGrant: FormatGrant): Promise<LoggedIn> {
+  let format: FormatGrant = grant => grant
+  const s = await loggedIn(t, { formatGrant: (grant, context) => format(grant, context) })
+  format = formatGrant
+  return s
+}
+
+t.test('an app shapes the body of every route that answers with a grant', async t => {
+  const s = await shaped(t, wrap)
+  for (const [route, call] of calls(s)) {
+    const answer = await call()
+    const { token, ...body } = answer.json()
+    t.strictSame(body, { code: 200, message: `${route} of ${route === 'signup' ? 2 : 1}`, rest: { token_type: 'Bearer', expires_in: 600 } })
+    t.match((await s.app.inject({ url: '/me', headers: { authorization: `Bearer ${token.access}` } })), { statusCode: 200 }, 'with a token that works')
+    t.equal(answer.statusCode, route === 'signup' ? 201 : 200)
+  }
+})
+
+t.test('it may take its time, and is given the refresh token where there is one to give', async t => {
+  const { app } = await server(t, { refreshToken: { delivery: 'body' }, formatGrant: async ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) })
+  const answer = await nativeApp(app).signup('ada')
+  t.strictSame(Object.keys(answer.json()), ['access', 'refresh'])
+})
+
+t.test('in routes of its own the app has the grant and shapes it there', async t => {
+  const { app } = await server(t, { formatGrant: wrap, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })
+  t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { access_token: String, expires_in: 600 })
+})
+
+/** What may go wrong in it. */
+const FAULTS: Readonly<Record<string, () => never>> = {
+  throws: () => { throw new Error('hunter2') },
+  'gives a text': () => 'text' as never,
+  'gives nothing': () => undefined as never,
+  'gives a list': () => [] as never,
+  'gives null': () => null as never
+}
+
+for (const [what, formatGrant] of Object.entries(FAULTS)) {
+  t.test(`where it ${what} the answer is 503 and tells nothing, and the cookie is set`, async t => {
+    const s = await shaped(t, formatGrant)
+    s.wait('30s')
+    const cookies = { reauthenticate: 0, refresh: 1, password: 1, login: 1, signup: 1 }
+    for (const [route, call] of calls(s)) {
+      const answer = await call()
+      t.match(answer.json(), FAILED, route)
+      t.notMatch(answer.body, 'hunter2')
+      t.equal(setCookies(answer).length, cookies[route])
+    }
+  })
+}
+
+t.test('a person goes on once it works again', async t => {
+  let broken = false
+  const { ada, wait } = await loggedIn(t, { formatGrant (grant) { if (broken) throw new Error('broken'); return grant } })
+  broken = true
+  for (let i = 0; i < 3; i++) {
+    wait('30s')
+    t.match((await ada.refresh()).json(), FAILED)
+  }
+  broken = false
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('what hangs is 503', async t => {
+  const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatGrant: (grant, { route }) => route === 'signup' ? grant : new Promise<object>(() => {}) })
+  t.match((await ada.refresh()).json(), FAILED)
+})

@@ -1,0 +1,319 @@
+import fastifyAuth from '@fastify/auth'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type InjectOptions, type onRequestHookHandler } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { AuthError, memoryStore, statelessStore, type AccessClaims, type SessionStore } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
+import { faultyStore } from '../support/faulty-store.js'
+import { COOKIE, loggedIn, SECRET, sessionOf, START, type Answer, type LoggedIn } from '../support/server.js'
+import { newSession } from '../support/session.js'
+import { claimsOf, forged } from '../tokens/forge.js'
+
+const MISSING = 'FST_AUTH_ACCESS_TOKEN_MISSING'
+const INVALID = 'FST_AUTH_ACCESS_TOKEN_INVALID'
+const EXPIRED = 'FST_AUTH_ACCESS_TOKEN_EXPIRED'
+const ENDED = 'FST_AUTH_SESSION_ENDED'
+
+const whoAsks = async ({ auth }: FastifyRequest): Promise<object> => ({ id: auth.claims?.sub ?? null })
+
+/** The id that a route answers, or the code of its refusal. */
+function seen (answer: Answer): unknown {
+  const { code, id } = answer.json()
+  return code ?? id
+}
+
+/** A bare app with the plugin, a clock that stands still, and whatever `extend` adds. */
+async function app (extend: (app: FastifyInstance) => unknown = () => {}, options: object = {}): Promise<FastifyInstance> {
+  const app = Fastify()
+  await app.register(refreshCookie, { secret: SECRET, clock: () => START, ...options })
+  app.setNotFoundHandler((_request, reply) => { reply.code(404).send({ code: 'NOT_FOUND' }) })
+  await extend(app)
+  return app
+}
+
+const GOOD = { authorization: `Bearer ${forged('access')}` }
+const BAD = { authorization: 'Bearer x.y.z' }
+
+t.test('an access token is taken from "Authorization: Bearer" alone', async t => {
+  const good = forged('access')
+  const HEADERS: ReadonlyArray<readonly [authorization: string | undefined, answer: string]> = [
+    [`Bearer ${good}`, '1'], [`bearer ${good}`, '1'], [`BEARER ${good}`, '1'], [`bEaReR ${good}`, '1'],
+    [undefined, MISSING], ['', MISSING], ['Bearer', MISSING], ['bearer', MISSING], [good, MISSING], [`Bearer${good}`, MISSING], [`Bearer\t${good}`, MISSING], [` Bearer ${good}`, MISSING],
+    [`Basic ${good}`, MISSING], ['Basic YWRhOnNlY3JldA==', MISSING], [`Token ${good}`, MISSING], [`Bearer: ${good}`, MISSING], [`Bearer=${good}`, MISSING], [`DPoP ${good}`, MISSING], [`Bearers ${good}`, MISSING],
+    ['Bearer ', INVALID], [`Bearer  ${good}`, INVALID], [`Bearer ${good} `, INVALID], [`Bearer ${good},`, INVALID], [`Bearer ${good}, Basic x`, INVALID], [`Bearer ${good} ${good}`, INVALID], [`Bearer "${good}"`, INVALID], [`Bearer Bearer ${good}`, INVALID], ['Bearer null', INVALID], ['Bearer undefined', INVALID], ['Bearer [object Object]', INVALID]
+  ]
+  const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks))
+  for (const [authorization, answer] of HEADERS) {
+    t.equal(seen(await server.inject({ url: '/', headers: authorization === undefined ? {} : { authorization } })), answer, String(authorization))
+  }
+})
+
+t.test('no cookie, no query and no body is ever taken for one', async t => {
+  const good = forged('access')
+  const server = await app(app => app.post('/', { onRequest: app.authenticate }, whoAsks))
+  const cookies = [COOKIE, 'token', 'access_token', 'jwt'].map(name => `${name}=${good}`).join('; ')
+  const SOURCES: readonly InjectOptions[] = [
+    { headers: { cookie: cookies } },
+    { headers: { cookie: cookies, authorization: 'Basic YWRhOnNlY3JldA==' } },
+    { query: { access_token: good, token: good } },
+    { payload: { access_token: good } },
+    { headers: { 'x-access-token': good, 'proxy-authorization': `Bearer ${good}` } }
+  ]
+  for (const source of SOURCES) t.equal(seen(await server.inject({ method: 'POST', url: '/', ...source })), MISSING, JSON.stringify(source).slice(0, 60))
+})
+
+t.test('a refusal says how to authenticate, a missing token without an error (RFC 6750 section 3.1)', async t => {
+  const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks))
+  t.match(await server.inject('/'), { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api"' } })
+  const refused = await server.inject({ url: '/', headers: BAD })
+  t.match(refused, { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' } })
+  t.strictSame(Object.keys(refused.json()).sort(), ['code', 'error', 'message', 'statusCode'])
+})
+
+t.test('a hook that is called without its callback says how it is used', async t => {
+  for (const call of ['authenticate', 'authenticateOptional'] as const) {
+    const server = await app(app => {
+      const hook = app[call] as unknown as (request: FastifyRequest, reply: FastifyReply) => void // as JavaScript may call it
+      app.get('/', { onRequest: async (request, reply) => hook(request, reply) }, whoAsks)
+    })
+    t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback: write { onRequest: \[app\.authenticate\] }/ })
+  }
+})
+
+/** Every place where a hook can stand before a handler. */
+const PLACES: Readonly<Record<string, (app: FastifyInstance) => void>> = {
+  onRequest: app => { app.get('/', { onRequest: app.authenticate }, whoAsks) },
+  'a list of hooks': app => { app.get('/', { onRequest: [(_request, _reply, done) => done(), app.authenticate] }, whoAsks) },
+  preValidation: app => { app.get('/', { preValidation: app.authenticate }, whoAsks) },
+  preHandler: app => { app.get('/', { preHandler: app.authenticate }, whoAsks) },
+  'an asynchronous hook': app => { app.get('/', { onRequest: async request => { await request.auth.authenticate() } }, whoAsks) },
+  'the handler': app => { app.get('/', async request => ({ id: (await request.auth.authenticate()).sub })) },
+  'a strict hook': app => { app.get('/', { preHandler: app.authenticateStrict }, whoAsks) },
+  'a hook of the whole context': app => { app.addHook('onRequest', app.authenticate).get('/', whoAsks) },
+  'a hook of an inner context': app => { app.register(async scope => { scope.addHook('preHandler', scope.authenticate).get('/', whoAsks) }) }
+}
+
+for (const [place, protect] of Object.entries(PLACES)) {
+  t.test(`a route is protected by ${place}`, async t => {
+    const store = memoryStore({ clock: () => START })
+    const server = await app(protect, { store })
+    await store.create(newSession({ id: 'session-1', subject: '1' }))
+    t.equal(seen(await server.inject({ url: '/', headers: GOOD })), '1')
+    t.equal(seen(await server.inject('/')), MISSING)
+    t.equal(seen(await server.inject({ url: '/', headers: BAD })), INVALID)
+  })
+}
+
+t.test('a context is protected by default, with exceptions outside of it', async t => {
+  const server = await app(async app => {
+    app.get('/health', async () => ({ id: 'healthy' }))
+    await app.register(async scope => {
+      scope.addHook('onRequest', scope.authenticate)
+      scope.get('/mine', whoAsks)
+      scope.route({ method: 'OPTIONS', url: '/mine', handler: whoAsks })
+    })
+  })
+  t.equal(seen(await server.inject('/health')), 'healthy')
+  for (const method of ['GET', 'OPTIONS'] as const) {
+    t.equal(seen(await server.inject({ method, url: '/mine' })), MISSING, method)
+    t.equal(seen(await server.inject({ method, url: '/mine', headers: GOOD })), '1', method)
+  }
+  t.match(await server.inject({ method: 'HEAD', url: '/mine' }), { statusCode: 401, headers: { 'www-authenticate': /^Bearer/ } })
+  t.match(await server.inject({ method: 'HEAD', url: '/mine', headers: GOOD }), { statusCode: 200, body: '' })
+})
+
+t.test('a hook at the root protects everything but our own routes, which protect themselves', async t => {
+  const server = await app(app => { app.addHook('onRequest', app.authenticate).get('/', whoAsks) })
+  for (const url of ['/', '/nowhere', '/auth/sessions']) t.equal(seen(await server.inject(url)), MISSING, url)
+  t.equal(seen(await server.inject({ method: 'POST', url: '/auth/refresh' })), 'FST_AUTH_REFRESH_TOKEN_MISSING')
+})
+
+t.test('an optional token may be missing, and not be bad', async t => {
+  const server = await app(app => app.get('/', { onRequest: app.authenticateOptional }, whoAsks))
+  const expired = { authorization: `Bearer ${forged('access', { claims: { iat: START - 700, exp: START - 100, auth_time: START - 700 } })}` }
+  t.equal(seen(await server.inject('/')), null)
+  t.equal(seen(await server.inject({ url: '/', headers: { authorization: 'Basic YWRhOnNlY3JldA==' } })), null)
+  t.equal(seen(await server.inject({ url: '/', headers: GOOD })), '1')
+  t.equal(seen(await server.inject({ url: '/', headers: BAD })), INVALID)
+  t.equal(seen(await server.inject({ url: '/', headers: expired })), EXPIRED)
+  t.equal(seen(await server.inject({ url: '/', headers: { authorization: 'Bearer ' } })), INVALID)
+})
+
+t.test('a strict hook', async t => {
+  const strictly = async (t: Test): Promise<LoggedIn & { ask (): Promise<Answer> }> => {
+    const s = await loggedIn(t, {}, {}, app => { app.get('/strict', { onRequest: app.authenticateStrict }, whoAsks) })
+    return { ...s, ask: async () => await s.ada.get('/strict') }
+  }
+
+  t.test('asks the store, once', async t => {
+    const { ask, store } = await strictly(t)
+    t.equal(seen(await ask()), '1')
+    t.strictSame(store.calls, ['get'])
+  })
+
+  t.test('refuses an ended session while its access token is still good elsewhere', async t => {
+    const { ask, ada } = await strictly(t)
+    const { accessToken } = ada
+    await ada.logout()
+    ada.accessToken = accessToken
+    t.match(await ask(), { statusCode: 401, headers: { 'www-authenticate': /error="invalid_token"/ } })
+    t.equal(seen(await ask()), ENDED)
+    t.equal(seen(await ada.get('/me')), '1')
+  })
+
+  t.test('refuses a session that the store does not know', async t => {
+    const { ask, ada } = await strictly(t)
+    ada.accessToken = forged('access')
+    t.equal(seen(await ask()), ENDED)
+  })
+
+  t.test('answers 503 when the store is away, and says when to come back', async t => {
+    const { ask, store, ada } = await strictly(t)
+    store.faults.push({ moment: 'before', kind: 'throw', call: 'get' })
+    const answer = await ask()
+    t.match(answer, { statusCode: 503, headers: { 'retry-after': /^[2-5]$/ } })
+    t.equal(seen(answer), 'FST_AUTH_STORE_UNAVAILABLE')
+    t.equal(seen(await ada.get('/me')), '1', 'the other hook needs no store')
+    t.equal(seen(await ask()), '1', 'and it was a moment')
+  })
+
+  t.test('does not ask the store about a bad token', async t => {
+    const { app, store } = await strictly(t)
+    t.equal(seen(await app.inject('/strict')), MISSING)
+    t.equal(seen(await app.inject({ url: '/strict', headers: BAD })), INVALID)
+    t.strictSame(store.calls, [])
+  })
+
+  t.test('cannot be had without a store that keeps sessions: the app does not start', async t => {
+    const server = await app(() => {}, { store: statelessStore() })
+    t.throws(() => server.get('/', { onRequest: server.authenticateStrict }, whoAsks), { name: 'TypeError', message: /app\.authenticateStrict/ })
+    t.doesNotThrow(() => server.get('/', { onRequest: server.authenticate }, whoAsks))
+  })
+})
+
+t.test('beside another strategy in @fastify/auth', async t => {
+  const basic: onRequestHookHandler = (request, _reply, done) => {
+    done(request.headers['x-key'] === 'letmein' ? undefined : Object.assign(new Error('no key'), { code: 'NO_KEY', statusCode: 401 }))
+  }
+  const server = await app(async app => {
+    await app.register(fastifyAuth)
+    app.get('/or', { preHandler: app.auth([basic, app.authenticate]) }, whoAsks)
+    app.get('/either', { preHandler: app.auth([app.authenticate, basic]) }, whoAsks)
+    app.get('/and', { preHandler: app.auth([app.authenticate, basic], { relation: 'and' }) }, whoAsks)
+    app.get('/all', { preHandler: app.auth([app.authenticate, basic], { run: 'all' }) }, whoAsks)
+    app.get('/strict', { preHandler: app.auth([app.authenticateStrict]) }, whoAsks)
+    app.get('/optional', { preHandler: app.auth([app.authenticateOptional]) }, whoAsks)
+  })
+  const key = { 'x-key': 'letmein' }
+  const ANSWERS: ReadonlyArray<readonly [url: string, headers: Record<string, string>, answer: unknown]> = [
+    ['/or', GOOD, '1'], ['/or', key, null], ['/or', {}, MISSING], ['/or', BAD, INVALID],
+    ['/either', GOOD, '1'], ['/either', key, null], ['/either', {}, 'NO_KEY'],
+    ['/and', { ...GOOD, ...key }, '1'], ['/and', GOOD, 'NO_KEY'], ['/and', key, MISSING], ['/and', { ...BAD, ...key }, INVALID],
+    ['/all', GOOD, '1'], ['/all', key, null],
+    ['/strict', {}, MISSING], ['/strict', GOOD, ENDED],
+    ['/optional', {}, null], ['/optional', BAD, INVALID]
+  ]
+  for (const [url, headers, answer] of ANSWERS) t.equal(seen(await server.inject({ url, headers })), answer, `${url} ${Object.keys(headers)}`)
+  t.match(await server.inject('/strict'), { statusCode: 401, headers: { 'www-authenticate': /^Bearer/ } })
+})
+
+t.test("the challenge survives a host's own error handler", async t => {
+  const server = await app(app => {
+    app.setErrorHandler((error: AuthError, _request, reply) => { reply.code(error.statusCode).send({ code: error.code, mine: true }) })
+    app.get('/', { onRequest: app.authenticate }, whoAsks)
+    app.get('/strict', { preHandler: app.authenticateStrict }, whoAsks)
+  })
+  for (const url of ['/', '/strict']) {
+    const answer = await server.inject({ url, headers: BAD })
+    t.match(answer, { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' } })
+    t.strictSame(answer.json(), { code: INVALID, mine: true })
+  }
+})
+
+t.test('where only the store can tell whether a session has ended, it is asked, and a refusal is as any other', async t => {
+  // An instance that has just come up does not know what ended before.
+  const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
+    connected?.(true)
+    return () => {}
+  }
+  for (const lives of [true, false]) {
+    const store = { ...memoryStore({ clock: () => START }), subscribe }
+    const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks), { store, revocation: 'immediate' })
+    if (lives) await store.create(newSession({ id: 'session-1', subject: '1' }))
+    const answer = await server.inject({ url: '/', headers: GOOD })
+    t.equal(seen(answer), lives ? '1' : ENDED)
+    t.match(answer.headers, { 'www-authenticate': lives ? undefined : /error="invalid_token"/ })
+  }
+})
+
+t.test('what goes wrong after the hook is not taken for a refusal', async t => {
+  const server = await app(app => app.get('/', { onRequest: [app.authenticate, () => { throw new Error('a bug of the app') }] }, whoAsks))
+  t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, headers: { 'www-authenticate': undefined } })
+})
+
+t.test('a token that came another way, over a WebSocket say, is verified by the app', async t => {
+  const server = await app()
+  t.match(server.verifyAccessToken(forged('access')), claimsOf('access'))
+  const REFUSED: ReadonlyArray<readonly [token: string, code: string]> = [
+    ['', INVALID], ['x', INVALID], [forged('refresh'), INVALID], [`Bearer ${forged('access')}`, INVALID],
+    [forged('access', { claims: { iat: START - 600, exp: START, auth_time: START - 600 } }), EXPIRED]
+  ]
+  for (const [token, code] of REFUSED) t.throws(() => server.verifyAccessToken(token), { code, statusCode: 401 }, token.slice(0, 20))
+  t.throws(() => server.verifyAccessToken('x'), AuthError)
+})
+
+t.test('nobody is known before a hook has asked', async t => {
+  const server = await app(app => app.get('/', whoAsks))
+  t.equal(seen(await server.inject({ url: '/', headers: GOOD })), null)
+})
+
+t.test('claims cannot be changed: what a handler tries, the next request does not see', async t => {
+  const server = await app(app => {
+    app.get('/spoil', { onRequest: app.authenticate }, async ({ auth }) => Object.assign(auth.claims, { sub: 'root', role: 'admin' }))
+    app.get('/', { onRequest: app.authenticate }, async ({ auth }) => auth.claims)
+  })
+  t.match(await server.inject({ url: '/spoil', headers: GOOD }), { statusCode: 500 })
+  t.strictSame((await server.inject({ url: '/', headers: GOOD })).json(), claimsOf('access'))
+  t.throws(() => Object.assign(server.verifyAccessToken(forged('access')), { sub: 'root' }), TypeError)
+})
+
+t.test('a thousand requests at once are each answered for their own person', async t => {
+  const server = await app(app => {
+    app.get('/:id', { onRequest: app.authenticate }, async ({ auth }) => {
+      await new Promise(resolve => setImmediate(resolve))
+      return { id: auth.claims.sub }
+    })
+  })
+  const people = Array.from({ length: 1000 }, (_, i) => `person-${i % 7}`)
+  const tokens = new Map(people.map(sub => [sub, `Bearer ${forged('access', { claims: { sub } })}`]))
+  const answers = await Promise.all(people.map(async sub => await server.inject({ url: `/${sub}`, headers: { authorization: String(tokens.get(sub)) } })))
+  t.strictSame(answers.map(seen), people)
+})
+
+t.test('a hook that runs before the plugin may authenticate, and the rest of the request goes on with that', async t => {
+  const app = Fastify()
+  let early: AccessClaims | undefined
+  app.addHook('onRequest', async request => { early = await request.auth.authenticate() })
+  app.register(refreshCookie, { secret: SECRET, clock: () => START })
+  app.post('/enter', async ({ auth }) => await auth.login(auth.claims.sub))
+  const answer = await app.inject({ method: 'POST', url: '/enter', headers: GOOD })
+  t.match(answer, { statusCode: 200, headers: { 'set-cookie': exactly(new RegExp(`^${COOKIE}=`)) } })
+  t.equal(early?.sub, '1')
+})
+
+t.test('a hook that runs before the plugin cannot log in, and is told so', async t => {
+  const app = Fastify()
+  app.addHook('onRequest', async ({ auth }) => { await auth.login('1') })
+  app.register(refreshCookie, { secret: SECRET, store: faultyStore(memoryStore()) })
+  app.get('/', whoAsks)
+  t.match(await app.inject('/'), { statusCode: 500, body: /register fastify-refresh-cookie before/ })
+})
+
+t.test('request.auth is one object for the whole request', async t => {
+  const s = await loggedIn(t, {}, {}, app => {
+    app.get('/same', { onRequest: app.authenticate }, async request => {
+      const { auth } = request
+      return { id: auth === request.auth && auth.claims.sid === sessionOf(s.ada) }
+    })
+  })
+  t.equal(seen(await s.ada.get('/same')), true)
+})

@@ -1,0 +1,332 @@
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { memoryStore, type Duration, type KeyOptions, type RefreshCookieOptions } from '../../lib/index.js'
+import { claimsOf } from '../tokens/forge.js'
+import { exactly } from '../support/exactly.js'
+import { ALGORITHMS, generateKey, generatePair } from '../support/keys.js'
+import { forget, joseHeaderOf, loggedIn, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from '../support/server.js'
+
+const OLD = generateKey('ES256', 'old')
+const NEW = generateKey('EdDSA', 'new')
+const OLD_SECRET = SECRET
+const NEW_SECRET = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+
+/** The cookie that a browser sends after a reply. */
+function cookieOf (answer: Answer): string {
+  const [pair = ''] = setCookies(answer)
+  return pair.slice(0, pair.indexOf(';'))
+}
+
+/** The status of a request with an access token. */
+async function me ({ app }: Pick<TestServer, 'app'>, token: string | null): Promise<number> {
+  return (await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode
+}
+
+t.test('every algorithm signs and verifies with the key that the app gives', async t => {
+  for (const algorithm of ALGORITHMS) {
+    const { ada } = await loggedIn(t, { keys: [generateKey(algorithm, 'k1').signs] })
+    t.strictSame(joseHeaderOf(ada.accessToken), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
+    t.equal((await ada.get('/me')).statusCode, 200, algorithm)
+    t.match(joseHeaderOf(ada.cookie()), { alg: 'HS256', typ: 'rt+jwt' }, 'refresh tokens are our own')
+  }
+})
+
+t.test('one key signs and several verify, each its own tokens alone', async t => {
+  const keys = ALGORITHMS.map(algorithm => generateKey(algorithm, algorithm))
+  const rings = keys.map((_key, signing) => keys.map(({ signs, verifies }, i) => i === signing ? signs : verifies))
+  const tokens: Array<string | null> = []
+  for (const keys of rings) tokens.push((await loggedIn(t, { keys })).ada.accessToken)
+  const [keysOfOne = []] = rings
+  const s = await server(t, { keys: keysOfOne })
+  for (const token of tokens) {
+    t.equal(await me(s, token), 200, String(joseHeaderOf(token)['alg']))
+    const [, payload, signature] = String(token).split('.')
+    for (const kid of ALGORITHMS.filter(other => other !== joseHeaderOf(token)['kid'])) {
+      for (const alg of [kid, joseHeaderOf(token)['alg']]) {
+        const header = Buffer.from(JSON.stringify({ ...joseHeaderOf(token), alg, kid })).toString('base64url')
+        t.equal(await me(s, `${header}.${payload}.${signature}`), 401, `as ${kid} and ${alg}`)
+      }
+    }
+  }
+})
+
+t.test('a token without kid is refused, unless one key is named for such', async t => {
+  const key = generatePair('EdDSA')
+  const ring: KeyOptions = { kid: 'partner', algorithm: 'EdDSA', use: 'verify', publicKey: key.publicKey }
+  const signed = (header: object): string => {
+    const text = [header, claimsOf('access')].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+    return `${text}.${sign(null, Buffer.from(text), key.privateKey).toString('base64url')}`
+  }
+  for (const withoutKid of [true, false, undefined]) {
+    const s = await server(t, { keys: [OLD.signs, { ...ring, withoutKid }] })
+    t.equal(await me(s, signed({ alg: 'EdDSA', typ: 'at+jwt' })), withoutKid === true ? 200 : 401)
+    t.equal(await me(s, signed({ alg: 'EdDSA', typ: 'at+jwt', kid: 'partner' })), 200)
+    for (const kid of [null, '', 'other', ['partner']]) t.equal(await me(s, signed({ alg: 'EdDSA', typ: 'at+jwt', kid })), 401, JSON.stringify(kid))
+    t.equal(await me(s, signed({ alg: 'ES256', typ: 'at+jwt' })), 401, 'another algorithm')
+  }
+})
+
+t.test('a ring that is no ring is refused by what is wrong with it', async t => {
+  const REFUSED: ReadonlyArray<readonly [keys: unknown, sentence: RegExp]> = [
+    [[], /^option "keys" must be a list of at least one key$/],
+    [[OLD.signs, NEW.signs], /^option "keys" holds more than one key with use: 'sign'/],
+    [[OLD.signs, OLD.verifies], /^option "keys" holds two keys of one kid/],
+    [[OLD.signs, { ...OLD.verifies, kid: 'a', withoutKid: true }, { ...NEW.verifies, withoutKid: true }], /^option "keys" holds more than one key with withoutKid/],
+    [[OLD.signs, { ...NEW.verifies, algorithm: 'ES256' }], /^option "keys\[1\]" is of type ed25519, and ES256 needs ec$/],
+    [[{ ...OLD.signs, algorithm: 'RS512' }], /^option "keys\[0\]\.algorithm"/],
+    [[{ ...OLD.signs, use: 'enc' }], /^option "keys\[0\]\.use"/],
+    [[{ ...OLD.signs, kid: '' }], /^option "keys\[0\]\.kid"/],
+    [[{ ...OLD.signs, kid: 'k'.repeat(65) }], /^option "keys\[0\]\.kid"/],
+    [[{ ...OLD.signs, pem: 'x' }], /^unknown option "keys\[0\]\.pem"/],
+    [[{ ...OLD.signs, privateKey: 1 }], /^option "keys\[0\]\.privateKey" must be PEM/]
+  ]
+  for (const [keys, sentence] of REFUSED) {
+    for (const given of [keys, () => keys, async () => keys]) {
+      await t.rejects(async () => await Fastify().register(refreshCookie, { secret: SECRET, keys: given } as RefreshCookieOptions), { name: 'TypeError', message: sentence })
+    }
+  }
+  await t.rejects(async () => await Fastify().register(refreshCookie, { secret: async () => { throw new Error('the vault is sealed') } }), { message: 'the vault is sealed' })
+})
+
+t.test('public keys are published, and nothing else', async t => {
+  const keys = ALGORITHMS.map((algorithm, i) => generateKey(algorithm, `k${i}`)).map(({ signs, verifies }, i) => i === 3 ? signs : verifies)
+  const { app } = await server(t, { keys })
+  const answer = await app.inject({ url: '/auth/jwks' })
+  t.match(answer, { statusCode: 200, headers: { 'cache-control': 'public, max-age=300', 'content-type': 'application/json; charset=utf-8' } })
+  t.equal(answer.headers['pragma'], undefined)
+  const published = answer.json().keys
+  t.strictSame(published.map(({ kid, alg, use, kty }: Record<string, string>) => [kid, alg, use, kty]), [
+    ['k3', 'RS256', 'sig', 'RSA'], ['k4', 'PS256', 'sig', 'RSA'], ['k5', 'ES256', 'sig', 'EC'], ['k6', 'EdDSA', 'sig', 'OKP']
+  ])
+  t.strictSame([...new Set(published.flatMap(Object.keys))].sort(), ['alg', 'crv', 'e', 'kid', 'kty', 'n', 'use', 'x', 'y'])
+  for (const [i, jwk] of published.entries()) {
+    const { privateKey, publicKey } = keys[i + 3] ?? {}
+    t.ok(createPublicKey({ key: jwk, format: 'jwk' }).equals(createPublicKey(privateKey === undefined ? String(publicKey) : createPrivateKey(String(privateKey)))))
+  }
+})
+
+t.test('keys are published where there are any to publish, or may be one day', async t => {
+  const hmac = generateKey('HS256', 'k1').signs
+  const CASES: ReadonlyArray<readonly [options: RefreshCookieOptions, url: string, status: number]> = [
+    [{}, '/auth/jwks', 404],
+    [{ keys: [hmac] }, '/auth/jwks', 404],
+    [{ keys: () => [hmac] }, '/auth/jwks', 200],
+    [{ keys: [OLD.signs] }, '/auth/jwks', 200],
+    [{ keys: [OLD.signs], routes: { jwks: '/keys' } }, '/auth/keys', 200],
+    [{ keys: [OLD.signs], routes: { jwks: false } }, '/auth/jwks', 404]
+  ]
+  for (const [options, url, status] of CASES) t.equal((await (await server(t, options)).app.inject({ url })).statusCode, status)
+  const { app } = await server(t, { keys: () => [hmac], reloadKeysEvery: '1m' })
+  t.match(await app.inject({ url: '/auth/jwks' }), { payload: '{"keys":[]}', headers: { 'cache-control': 'public, max-age=60' } }, 'kept no longer than a new key takes to sign')
+})
+
+/** Two instances of an app, whose keys are read from what the test can change. */
+async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: string[], instances: readonly [TestServer, TestServer], start: () => Promise<TestServer> }> {
+  const clock = testClock()
+  const users = userTable()
+  const store = memoryStore({ clock })
+  const self: { keys: KeyOptions[], secrets: string[] } = { keys: [OLD.signs], secrets: [OLD_SECRET] }
+  const options: RefreshCookieOptions = { clock, users, store, keys: () => self.keys, secret: async () => self.secrets, reloadKeysEvery: '5m', timeouts: { call: '1m', request: '1m' }, routes: { verify: '/verify' }, refreshToken: { renewWithAccessToken: true }, sessions: { maxPerUser: false } }
+  const enter = (app: FastifyInstance): void => {
+    app.post('/enter', async ({ auth }) => await auth.login('1'))
+    app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
+  }
+  await users.create({ username: 'ada', passwordHash: 'x' })
+  const start = async (): Promise<TestServer> => ({ ...await server(t, options, {}, enter), clock, wait: clock.wait })
+  return Object.assign(self, { instances: [await start(), await start()] as const, start })
+}
+
+t.test('keys and secrets change while two instances serve a thousand sessions, and nobody notices', async t => {
+  const s = await twoInstances(t)
+  const [one, two] = s.instances
+  const people: Browser[] = []
+  for (let i = 0; i < 1000; i++) {
+    const browser = one.browser()
+    const answer = await browser.send({ method: 'POST', url: '/enter' })
+    browser.accessToken = answer.json().access_token
+    people.push(browser)
+  }
+  const statuses = new Map<number, number>()
+  const signedBy = new Set<unknown>()
+
+  let round = 0
+
+  /** Everybody uses what they have at the instance that did not sign it, and refreshes there; fifty of them at any time. */
+  async function everybody (): Promise<void> {
+    round++
+    const waiting = people.entries()
+    await Promise.all(Array.from({ length: 50 }, async () => {
+      for (const [i, browser] of waiting) await use(browser, i)
+    }))
+  }
+
+  async function use (browser: Browser, i: number): Promise<void> {
+    const { app } = (i + round) % 2 === 0 ? one : two
+    for (const answer of [
+      await app.inject({ url: '/me', headers: { authorization: `Bearer ${browser.accessToken}` } }),
+      await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: browser.jar.header('/auth/refresh') } })
+    ]) {
+      statuses.set(answer.statusCode, (statuses.get(answer.statusCode) ?? 0) + 1)
+      if (answer.statusCode !== 200 || answer.json().access_token === undefined) continue
+      browser.jar.store(answer.headers['set-cookie'])
+      browser.accessToken = answer.json().access_token
+      signedBy.add(joseHeaderOf(browser.accessToken)['kid'])
+    }
+  }
+
+  // Each instance reads at its own moment, while people come.
+  const STEPS: ReadonlyArray<readonly [wait: Duration, reads: TestServer | null, keys?: KeyOptions[], secrets?: string[]]> = [
+    ['1m', one, [NEW.signs, OLD.verifies], [NEW_SECRET, OLD_SECRET]],
+    ['1m', null],
+    ['1m', null],
+    ['1m', two],
+    ['2m', one],
+    ['1m', null],
+    ['2m', two],
+    ['9m', one, [NEW.signs]],
+    [0, two]
+  ]
+  for (const [wait, reads, keys = s.keys, secrets = s.secrets] of STEPS) {
+    one.wait(wait)
+    Object.assign(s, { keys, secrets })
+    await Promise.all([everybody(), reads?.app.reloadKeys()])
+  }
+  await everybody()
+  t.strictSame([...statuses.keys()], [200], JSON.stringify([...statuses]))
+  t.strictSame([...signedBy], ['old', 'new'])
+  t.comment(`${statuses.get(200)} answers, all of them 200`)
+  for (const { events } of s.instances) {
+    t.strictSame(events.filter(({ type }) => type.startsWith('keys')).map(event => 'kind' in event ? event.kind : event.type), ['access', 'refresh', 'access', 'refresh', 'access'])
+  }
+})
+
+t.test('a refresh secret that is retired still verifies, and only the one that signs heals', async t => {
+  for (const [secrets, outcome] of [[[NEW_SECRET, OLD_SECRET], 'FST_AUTH_REFRESH_TOKEN_REUSED'], [[OLD_SECRET, NEW_SECRET], 'heal']] as const) {
+    const clock = testClock()
+    const users = userTable()
+    const before = memoryStore({ clock })
+    const s = await loggedIn(t, { clock, users, store: before })
+    const { ada } = s
+    // The rows as they were before the refresh: what a backup would restore.
+    const row = await before.get(String(payloadOf(ada.cookie())['sid']))
+    clock.wait('1m')
+    await ada.refresh()
+    const restored = memoryStore({ clock })
+    if (row !== null) await restored.create(row)
+    const after = await server(t, { clock, users, store: restored, secret: secrets })
+    const answer = await after.app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: ada.jar.header('/') } })
+    t.equal(answer.statusCode === 200 ? after.events.flatMap(event => event.type === 'refresh' ? event.outcome : []).join() : answer.json().code, outcome)
+  }
+})
+
+t.test('a leaked secret is removed, which signs everybody out', async t => {
+  let secrets = [OLD_SECRET]
+  const { ada, app } = await loggedIn(t, { secret: () => secrets })
+  t.equal((await ada.get('/me')).statusCode, 200)
+  secrets = [NEW_SECRET]
+  await app.reloadKeys()
+  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+  t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+  t.equal((await ada.login('ada')).statusCode, 200)
+})
+
+t.test('a leaked key of access tokens is removed, and everybody goes on with a refresh', async t => {
+  let keys = [OLD.signs]
+  const { ada, app } = await loggedIn(t, { keys: () => keys })
+  t.equal((await ada.get('/me')).statusCode, 200)
+  keys = [NEW.signs]
+  await app.reloadKeys()
+  t.equal((await ada.get('/me')).statusCode, 401)
+  t.equal((await ada.refresh()).statusCode, 200)
+  t.equal((await ada.get('/me')).statusCode, 200)
+})
+
+t.test('a token of a key that another instance has just read waits until it is read here, wherever it is sent', async t => {
+  const WAYS: Record<string, (token: string) => InjectOptions> = {
+    'a protected route': token => ({ url: '/me', headers: { authorization: `Bearer ${token}` } }),
+    'one that asks the store': token => ({ url: '/strict', headers: { authorization: `Bearer ${token}` } }),
+    'another server that asks': token => ({ method: 'POST', url: '/auth/verify', payload: { token } }),
+    'a refresh without a cookie': token => ({ method: 'POST', url: '/auth/refresh', headers: { authorization: `Bearer ${token}` } })
+  }
+  for (const [way, request] of Object.entries(WAYS)) {
+    const s = await twoInstances(t)
+    const [one, two] = s.instances
+    s.keys = [NEW.signs]
+    await one.app.reloadKeys()
+    const { access_token: token } = (await one.app.inject({ method: 'POST', url: '/enter' })).json()
+    t.equal(joseHeaderOf(token)['kid'], 'new')
+    t.equal((await two.app.inject(request(token))).statusCode, 200, way)
+  }
+})
+
+t.test('a cookie of an instance that was started with a new secret is good at one that has not read it', async t => {
+  const s = await twoInstances(t)
+  const [, two] = s.instances
+  s.secrets = [NEW_SECRET, OLD_SECRET]
+  const restarted = await s.start()
+  const cookie = async (): Promise<string> => cookieOf(await restarted.app.inject({ method: 'POST', url: '/enter' }))
+  const post = async (route: 'refresh' | 'logout', held: string): Promise<Answer> => await two.app.inject({ method: 'POST', url: `/auth/${route}`, headers: { cookie: held } })
+
+  s.secrets = []
+  const held = await cookie()
+  for (const route of ['refresh', 'logout'] as const) {
+    const answer = await post(route, held)
+    t.match(answer.json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }, 'while it cannot be read, nobody is logged out, or told so')
+    t.strictSame(setCookies(answer), [])
+  }
+  const own = cookieOf(await two.app.inject({ method: 'POST', url: '/enter' }))
+  t.equal((await post('logout', `${held}; ${own}`)).statusCode, 503)
+  t.match((await post('refresh', own)).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'and what can be ended is')
+  s.secrets = [NEW_SECRET, OLD_SECRET]
+  two.wait('10s')
+  t.equal((await post('logout', held)).statusCode, 204)
+  t.match((await restarted.app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: held } })).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  t.equal((await post('refresh', await cookie())).statusCode, 200)
+})
+
+t.test('a cookie of an instance that has read the new secret is good at one that has not', async t => {
+  const s = await twoInstances(t)
+  const [one, two] = s.instances
+  s.secrets = [NEW_SECRET, OLD_SECRET]
+  await one.app.reloadKeys()
+  const browser = one.browser()
+  await browser.send({ method: 'POST', url: '/enter' })
+  for (const instance of [two, one, two]) {
+    one.wait('1m')
+    const answer = await instance.app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: browser.jar.header('/auth/refresh') } })
+    t.equal(answer.statusCode, 200)
+    browser.jar.store(answer.headers['set-cookie'])
+  }
+})
+
+t.test('keys that cannot be read leave the old ones in use, with a warning and an event', async t => {
+  const warnings: Array<{ msg: string, err?: { message: string } }> = []
+  const stream = { write (line: string) { const entry = JSON.parse(line); if (entry.level >= 40) warnings.push(entry) } }
+  const ANSWERS: Array<() => unknown> = [
+    async () => { throw new Error('the vault is sealed') },
+    async () => await new Promise(() => {}),
+    () => undefined,
+    () => [OLD.verifies],
+    () => [{ ...NEW.signs, kid: 'old' }]
+  ]
+  let answer: () => unknown = () => [OLD.signs]
+  const { ada, app, events } = await loggedIn(t, { keys: async () => await answer() as KeyOptions[], timeouts: { call: 1 } }, { logger: { level: 'warn', stream } })
+  for (answer of ANSWERS) {
+    forget(events, warnings)
+    await t.rejects(app.reloadKeys())
+    t.strictSame(events.map(({ type }) => type), ['keys_reload_failed'])
+    t.strictSame(warnings.map(({ msg }) => msg), ['auth: the keys cannot be read again: the old ones stay in use', 'auth: keys_reload_failed'])
+    t.equal((await ada.get('/me')).statusCode, 200)
+  }
+  answer = () => [OLD.signs, NEW.verifies]
+  await app.reloadKeys()
+  t.match(events.at(-1), { type: 'keys_changed', signing: 'old', kids: exactly('old', 'new') })
+})
+
+t.test('keys that do not change need no reloading, and it does no harm', async t => {
+  const { ada, app, events } = await loggedIn(t, { keys: [OLD.signs] })
+  await app.reloadKeys()
+  t.strictSame(events, [])
+  t.equal((await ada.get('/me')).statusCode, 200)
+})

@@ -1,0 +1,102 @@
+import t from 'tap'
+import { COOKIE, loggedIn, PASSWORD, payloadOf, server, setCookies, type Answer, type Browser } from '../support/server.js'
+
+/** Whether the cookie of a reply outlives the browser; null where there is none. */
+function outlives (answer: Answer): boolean | null {
+  const [line] = setCookies(answer)
+  return line === undefined ? null : line.includes('Max-Age=')
+}
+
+t.test('a login is remembered unless the person asks otherwise', async t => {
+  const { ada } = await loggedIn(t)
+  t.equal(outlives(await ada.login('ada')), true)
+  t.equal(outlives(await ada.login('ada', { remember: true })), true)
+  t.equal(outlives(await ada.login('ada', { remember: false })), false)
+})
+
+t.test('a login that is not remembered keeps its cookie until the browser is closed, whatever becomes of it', async t => {
+  const { ada, events, wait } = await loggedIn(t)
+  await ada.login('ada', { remember: false })
+  const ways: Array<[outcome: string, refresh: () => Promise<Answer>]> = [
+    ['rotate', async () => { wait('30s'); return await ada.refresh() }],
+    ['rotate', async () => { wait('1d'); return await ada.refresh() }],
+    ['replay', async () => { wait('30s'); await ada.copy().refresh(); return await ada.refresh() }],
+    ['recover', async () => { wait('30s'); await ada.copy().refresh(); wait('5m'); return await ada.refresh() }]
+  ]
+  for (const [outcome, refresh] of ways) {
+    const answer = await refresh()
+    t.equal(outlives(answer), false, outcome)
+    t.match(events.at(-1), { outcome })
+    t.equal(payloadOf(ada.cookie())['remember'], false)
+  }
+})
+
+t.test('a new password leaves it as it was', async t => {
+  for (const remember of [true, false]) {
+    const { ada } = await loggedIn(t)
+    await ada.login('ada', { remember })
+    const payload = { currentPassword: PASSWORD, newPassword: 'a much better passphrase' }
+    t.equal(outlives(await ada.send({ method: 'POST', url: '/auth/password', payload })), remember)
+  }
+})
+
+t.test('a remembered login says nothing of it in its token', async t => {
+  const { ada } = await loggedIn(t)
+  t.notHas(payloadOf(ada.cookie()), 'remember')
+})
+
+t.test('a login that is not remembered ends on the server as any other', async t => {
+  const { ada, wait } = await loggedIn(t, { refreshToken: { idle: '1h' } })
+  await ada.login('ada', { remember: false })
+  wait(3599)
+  t.match(await ada.copy().refresh(), { statusCode: 200 })
+  wait(1)
+  t.type(ada.cookie(), 'string', 'the browser still has it')
+  wait(3600)
+  t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
+})
+
+t.test('the next login in the same browser may be remembered', async t => {
+  const { ada } = await loggedIn(t)
+  await ada.login('ada', { remember: false })
+  t.equal(outlives(await ada.login('ada')), true)
+})
+
+t.test('a login that is not remembered is logged out as any other', async t => {
+  const { ada } = await loggedIn(t)
+  await ada.login('ada', { remember: false })
+  const copy = ada.copy()
+  t.match(await ada.logout(), { statusCode: 204 })
+  t.equal(ada.jar.value(COOKIE), undefined)
+  t.match((await copy.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('only true and false say whether to remember', async t => {
+  const { ada } = await loggedIn(t)
+  for (const remember of ['false', 'no', 0, 1, null, [], {}]) {
+    const answer = await ada.login('ada', { remember })
+    t.match(answer.json(), { statusCode: 400, code: 'FST_ERR_VALIDATION', message: /remember/ })
+  }
+})
+
+t.test('a password form and a signup do not ask', async t => {
+  const { ada } = await loggedIn(t)
+  t.match((await ada.signup('bob', { remember: false })).json(), { statusCode: 400, message: 'body has an unknown field' })
+  t.equal(outlives(await form(ada, 'username=ada&password=correct+horse+battery+staple&remember=false')), true)
+})
+
+t.test('request.auth.login asks too', async t => {
+  const { browser, wait } = await server(t, { users: {} }, {}, app => {
+    app.post<{ Body: { remember?: boolean } }>('/enter', async ({ auth, body }) => await auth.login('7', body))
+  })
+  const ada = browser()
+  const enter = async (payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: '/enter', payload })
+  t.equal(outlives(await enter({})), true)
+  t.equal(outlives(await enter({ remember: false })), false)
+  wait('30s')
+  t.equal(outlives(await ada.refresh()), false)
+})
+
+async function form (browser: Browser, payload: string): Promise<Answer> {
+  return await browser.send({ method: 'POST', url: '/auth/login', payload, headers: { 'content-type': 'application/x-www-form-urlencoded' } })
+}

@@ -1,0 +1,199 @@
+import { mock } from 'node:test'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t from 'tap'
+import refreshCookie, { statelessStore, type AuditEvent, type RefreshCookieOptions } from '../../lib/index.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { PASSWORD, SECRET, server, testClock, userTable } from '../support/server.js'
+
+/** Two instances of one app: on one store, one clock, one user table. */
+async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCookieOptions = {}) {
+  const clock = testClock()
+  const users = userTable()
+  const inner = memoryStore({ clock })
+  let away = false
+  let deaf = false
+  const connections: Array<(up: boolean) => void> = []
+  const store: ReturnType<typeof memoryStore> = {
+    ...inner,
+    async get (id) {
+      if (away) throw new Error('away')
+      return await inner.get(id)
+    },
+    subscribe (listener, onConnection) {
+      if (onConnection !== undefined) connections.push(onConnection)
+      return inner.subscribe(revocation => { if (!deaf) listener(revocation) }, onConnection)
+    }
+  }
+  const events: AuditEvent[] = []
+  const options = { clock, users, store, revocation: 'immediate', onEvent: (event: AuditEvent) => { events.push(event) }, ...more } as const
+  const strict = (app: FastifyInstance): void => { app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({})) }
+  const one = await server(t, options, {}, strict)
+  const two = await server(t, options, {}, strict)
+  /** Cuts both instances off the messages of ended sessions, or connects them again; the store goes on answering. */
+  const cutMessages = (off: boolean): void => {
+    deaf = off
+    for (const tell of connections) tell(!off)
+  }
+  clock.wait('1h') // so that nobody's token is from before the start
+  return {
+    one,
+    two,
+    clock,
+    events,
+    /** Cuts both instances off the store, or connects them again. */
+    cut (off: boolean) {
+      away = off
+      cutMessages(off)
+    },
+    cutMessages
+  }
+}
+
+t.test('an access token of an ended session is refused at once on every instance', async t => {
+  const { one, two, clock } = await twoInstances(t)
+  const ada = one.browser()
+  await ada.signup('ada')
+  const elsewhere = two.browser()
+  elsewhere.accessToken = ada.accessToken
+  t.equal((await elsewhere.get('/me')).statusCode, 200)
+
+  await ada.logout()
+  for (const browser of [ada, elsewhere]) {
+    t.match((await browser.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
+    t.match((await browser.get('/maybe')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  }
+  clock.wait('10m')
+  t.match((await elsewhere.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+})
+
+t.test('a password change ends the access tokens of every other session', async t => {
+  const { one, two, clock } = await twoInstances(t)
+  const laptop = one.browser()
+  const phone = two.browser()
+  await laptop.signup('ada')
+  await phone.login('ada')
+  clock.wait('1m')
+
+  const changed = await laptop.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'a better passphrase' } })
+  t.match((await phone.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  t.match((await laptop.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'the token of before the change')
+  laptop.accessToken = changed.json().access_token
+  t.equal((await laptop.get('/me')).statusCode, 200)
+})
+
+t.test('somebody who logs in again in the second of a revocation is let in', async t => {
+  const { one, two } = await twoInstances(t)
+  const ada = one.browser()
+  await ada.signup('ada')
+  await two.app.sessions.revokeAll('1')
+  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  await ada.login('ada')
+  t.equal((await ada.get('/me')).statusCode, 200)
+})
+
+t.test('what ended while an instance was cut off is found out afterwards', async t => {
+  const { one, two, cut, events } = await twoInstances(t)
+  const ada = one.browser()
+  const bob = one.browser()
+  await ada.signup('ada')
+  await bob.signup('bob')
+
+  cut(true)
+  await two.app.sessions.revokeAll('1')
+  t.equal((await ada.get('/me')).statusCode, 200, 'it goes on with what it knows')
+  t.match((await ada.get('/strict')).json(), { statusCode: 503 })
+  cut(false)
+  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  t.equal((await bob.get('/me')).statusCode, 200)
+  t.same(events.filter(event => event.type === 'revocation_feed').map(event => event.up), [false, false, true, true], 'once for each instance')
+})
+
+t.test('a store that is away refuses nobody whom the set would know', async t => {
+  const { one, cut } = await twoInstances(t)
+  const ada = one.browser()
+  await ada.signup('ada')
+  cut(true)
+  cut(false)
+  cut(true)
+  t.equal((await ada.get('/me')).statusCode, 200)
+})
+
+t.test('a fresh login is demanded of live sessions only', async t => {
+  const { one, two, clock } = await twoInstances(t)
+  const ada = one.browser()
+  await ada.signup('ada')
+  t.equal((await ada.get('/fresh')).statusCode, 200)
+  await two.app.sessions.revokeAll('1')
+  t.match((await ada.get('/fresh')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  await ada.login('ada')
+  t.equal((await ada.get('/fresh')).statusCode, 200, 'the store was asked')
+  clock.wait('6m')
+  t.match((await ada.get('/fresh')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
+})
+
+t.test('immediate revocation needs a store that tells', async t => {
+  const app = Fastify()
+  app.register(refreshCookie, { secret: SECRET, store: statelessStore(), revocation: 'immediate' })
+  await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /revocation/ })
+})
+
+const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+t.test('fail closed: a stolen access token of an ended session does not pass while messages are cut off', async t => {
+  const { one, two, cutMessages } = await twoInstances(t, { revocationUnknown: 'refuse' })
+  const ada = one.browser()
+  const bob = one.browser()
+  await ada.signup('ada')
+  await bob.signup('bob')
+  cutMessages(true)
+  await two.app.sessions.revokeAll('1')
+  t.match((await ada.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'the store was asked')
+  t.equal((await bob.get('/me')).statusCode, 200)
+  one.store.calls.splice(0)
+  await bob.get('/me')
+  t.strictSame(one.store.calls, ['get'], 'each time')
+  cutMessages(false)
+  await bob.get('/me')
+  one.store.calls.splice(0)
+  t.equal((await bob.get('/me')).statusCode, 200)
+  t.strictSame(one.store.calls, [], 'and no more once messages arrive')
+})
+
+t.test('fail closed: where neither messages nor the store can tell, the answer is 503 and not a pass', async t => {
+  const { one, cut, clock } = await twoInstances(t, { revocationUnknown: 'refuse' })
+  const ada = one.browser()
+  await ada.signup('ada')
+  cut(true)
+  for (const url of ['/me', '/maybe', '/fresh', '/strict', '/auth/sessions']) {
+    const answer = await ada.get(url)
+    t.match(answer.json(), UNAVAILABLE, url)
+    t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
+  }
+  t.throws(() => one.app.verifyAccessToken(String(ada.accessToken)), UNAVAILABLE, 'which cannot ask')
+  cut(false)
+  t.equal((await ada.get('/me')).statusCode, 200)
+  t.equal(one.app.verifyAccessToken(String(ada.accessToken)).sub, '1')
+  clock.wait('10m')
+  cut(true)
+  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }, 'what needs no store is said')
+})
+
+t.test('fail closed: a store that does not answer in time is one that cannot tell', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { one, cutMessages } = await twoInstances(t, { revocationUnknown: 'refuse' })
+  const ada = one.browser()
+  await ada.signup('ada')
+  cutMessages(true)
+  one.store.faults.push({ moment: 'before', kind: 'hang' })
+  const answer = ada.get('/me')
+  while (one.store.faults.length > 0) await new Promise(resolve => setImmediate(resolve))
+  mock.timers.tick(2000)
+  t.match((await answer).json(), UNAVAILABLE)
+})
+
+t.test('fail closed: the option needs immediate revocation, and says so', async t => {
+  const app = Fastify()
+  await t.rejects(async () => await app.register(refreshCookie, { secret: SECRET, revocationUnknown: 'refuse' }),
+    { name: 'TypeError', message: /option "revocationUnknown" is 'refuse', .*"revocation"/ })
+})

@@ -1,0 +1,310 @@
+import t from 'tap'
+import { memoryStore, statelessStore, type SessionStore } from '../../../lib/index.js'
+import { exactly } from '../../support/exactly.js'
+import { COOKIE, forget, loggedIn, server, setCookies, type Answer, type Browser, type LoggedIn } from '../../support/server.js'
+
+const CLEARED = `${COOKIE}=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict`
+const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
+
+t.test('a logout ends the session, and the browser forgets the cookie', async t => {
+  const { ada, events, browser } = await loggedIn(t)
+  const phone = browser()
+  await phone.login('ada')
+  forget(events)
+  const copy = ada.copy()
+  const answer = await ada.logout()
+  t.match(answer, { statusCode: 204, body: '', headers: { 'cache-control': 'no-store', 'content-type': undefined } })
+  t.strictSame(setCookies(answer), [CLEARED])
+  t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  t.match((await copy.refresh()).json(), ENDED)
+  t.match(await phone.refresh(), { statusCode: 200 }, 'and other sessions go on')
+  t.match(events.filter(({ type }) => type !== 'refresh_refused'), exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
+})
+
+/** The cookie with which somebody logs out, and whether their session ends by it. */
+const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise<string | undefined> | string | undefined }> = {
+  'the current one': { ends: true, prepare: ({ ada }) => ada.cookie() },
+  'the previous generation': {
+    ends: true,
+    async prepare ({ ada, wait }) {
+      const before = ada.cookie()
+      wait('30s')
+      await ada.refresh()
+      return before
+    }
+  },
+  'a generation of long ago': {
+    ends: true,
+    async prepare ({ ada, wait }) {
+      const before = ada.cookie()
+      for (let i = 0; i < 5; i++) {
+        wait('1h')
+        await ada.refresh()
+      }
+      return before
+    }
+  },
+  'an expired one': {
+    ends: true,
+    async prepare ({ ada, wait }) {
+      const before = ada.cookie()
+      for (let day = 0; day < 8; day++) {
+        wait('1d')
+        await ada.refresh()
+      }
+      return before
+    }
+  },
+  none: { ends: false, prepare: () => undefined },
+  'an empty one': { ends: false, prepare: () => '' },
+  garbage: { ends: false, prepare: () => 'garbage' },
+  'a forged one': { ends: false, prepare: ({ ada }) => `${String(ada.cookie()).slice(0, -2)}AA` },
+  'an access token': { ends: false, prepare: ({ ada }) => String(ada.accessToken) },
+  'one of another server': {
+    ends: false,
+    async prepare () {
+      const other = await loggedIn(t, { secret: 'another secret of 32 bytes or a few more' })
+      return other.ada.cookie()
+    }
+  },
+  'somebody else\'s': {
+    ends: false,
+    async prepare ({ browser }) {
+      const bob = browser()
+      await bob.signup('bob')
+      return bob.cookie()
+    }
+  }
+}
+
+for (const [which, { ends, prepare }] of Object.entries(COOKIES)) {
+  t.test(`a logout with ${which} clears the cookie${ends ? ' and ends the session' : ' and leaves the session of others'}`, async t => {
+    const s = await loggedIn(t)
+    const value = await prepare(s)
+    for (let again = 0; again < 2; again++) {
+      const answer = await logout(s, value === undefined ? undefined : `${COOKIE}=${value}`)
+      t.equal(answer.statusCode, 204)
+      t.strictSame(setCookies(answer), [CLEARED])
+    }
+    const refreshed = await s.ada.refresh()
+    if (ends) t.match(refreshed.json(), ENDED)
+    else t.equal(refreshed.statusCode, 200)
+  })
+}
+
+t.test('after a logout every token of the session says that it has ended, theft or not', async t => {
+  const { ada, wait, events } = await loggedIn(t)
+  const generations = [ada.copy()]
+  for (let i = 0; i < 4; i++) {
+    wait('30s')
+    await ada.refresh()
+    generations.push(ada.copy())
+  }
+  await ada.logout()
+  for (const wayLater of ['0s', '1d'] as const) {
+    wait(wayLater)
+    for (const browser of generations) t.match((await browser.refresh()).json(), ENDED)
+  }
+  t.notOk(events.some(({ type }) => type === 'reuse'))
+})
+
+t.test('a logout of a session that was ended by reuse is a logout', async t => {
+  const { ada, wait } = await loggedIn(t)
+  const thief = ada.copy()
+  for (let i = 0; i < 2; i++) {
+    wait('30s')
+    await ada.refresh()
+  }
+  await thief.refresh()
+  const kept = ada.copy()
+  t.match(await ada.logout(), { statusCode: 204 })
+  t.match((await kept.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and the owner is still told')
+})
+
+t.test('a logout with two different cookies ends both sessions', async t => {
+  const s = await loggedIn(t)
+  const other = s.browser()
+  await other.login('ada')
+  t.match(await logout(s, `${COOKIE}=${s.ada.cookie()}; ${COOKIE}=${other.cookie()}`), { statusCode: 204 })
+  for (const browser of [s.ada, other]) t.match((await browser.refresh()).json(), ENDED)
+})
+
+t.test('a logout without a cookie costs nothing', async t => {
+  const s = await loggedIn(t)
+  t.match(await logout(s), { statusCode: 204 })
+  t.match(await logout(s, `${COOKIE}=garbage`), { statusCode: 204 })
+  t.strictSame([...s.store.calls, ...s.users.calls], [])
+})
+
+t.test('an empty POST is a logout, whatever its content type; a body is none', async t => {
+  const { ada } = await loggedIn(t)
+  for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x']) {
+    t.match(await ada.logout({ headers: { 'content-type': type } }), { statusCode: 204 }, type)
+  }
+  t.match(await ada.logout({ payload: {} }), { statusCode: 204 })
+  await ada.login('ada')
+  for (const [type, payload, statusCode] of [['text/plain', 'bye', 415], ['application/json', '{"all":true}', 400]] as const) {
+    t.match(await ada.logout({ headers: { 'content-type': type }, payload }), { statusCode, headers: { 'set-cookie': undefined } })
+  }
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('only a POST logs out', async t => {
+  const { ada } = await loggedIn(t)
+  for (const method of ['GET', 'HEAD', 'PUT', 'DELETE'] as const) {
+    t.match(await ada.send({ method, url: '/auth/logout' }), { statusCode: 404 }, method)
+  }
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a disabled person can log out', async t => {
+  const { ada, users } = await loggedIn(t)
+  users.change('ada', { disabled: true })
+  t.match(await ada.logout(), { statusCode: 204 })
+})
+
+t.test('where the server keeps no sessions a logout can only clear the cookie', async t => {
+  const { ada } = await loggedIn(t, { store: statelessStore() })
+  const copy = ada.copy()
+  const answer = await ada.logout()
+  t.strictSame([answer.statusCode, setCookies(answer)], [204, [CLEARED]])
+  t.match(await copy.refresh(), { statusCode: 200 })
+})
+
+t.test('request.auth.logout in a route of the app', async t => {
+  const withRoute = async () => await loggedIn(t, {}, {}, app => {
+    app.post('/bye', { onRequest: app.authenticateOptional }, async ({ auth }) => {
+      await auth.logout()
+      return { claims: auth.claims }
+    })
+  })
+  const bye = async (browser: Browser, headers: Record<string, string> = {}) => await browser.send({ method: 'POST', url: '/bye', headers })
+
+  t.test('ends the session of the cookie', async t => {
+    const { ada } = await withRoute()
+    const copy = ada.copy()
+    const answer = await bye(ada)
+    t.same(answer.json(), { claims: null })
+    t.strictSame(setCookies(answer), [CLEARED])
+    t.match((await copy.refresh()).json(), ENDED)
+  })
+
+  t.test('ends the session of the access token where there is no cookie, or none of ours', async t => {
+    for (const cookie of ['other=1', `${COOKIE}=garbage`]) {
+      const { ada, events } = await withRoute()
+      const copy = ada.copy()
+      const answer = await bye(ada, { cookie })
+      t.strictSame([answer.statusCode, setCookies(answer)], [200, [CLEARED]])
+      t.match((await copy.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+      t.match(events.filter(({ type }) => !type.startsWith('refresh')), exactly({ type: 'revoked', reason: 'logout', subject: '1' }))
+    }
+  })
+
+  t.test('of nobody is a logout', async t => {
+    const { browser, store } = await withRoute()
+    forget(store.calls)
+    t.match(await bye(browser()), { statusCode: 200 })
+    t.strictSame(store.calls, [])
+  })
+})
+
+/** Where the session is when two tabs refresh and a third logs out. */
+const RACES: Record<string, (ada: Browser, wait: LoggedIn['wait']) => Promise<void> | void> = {
+  'while the cookie is young': () => {},
+  'when it is time to rotate': (_ada, wait) => wait('30s'),
+  async 'after a reply was lost just now' (ada, wait) {
+    wait('30s')
+    await ada.copy().refresh()
+  },
+  async 'after a reply was lost long ago' (ada, wait) {
+    wait('30s')
+    await ada.copy().refresh()
+    wait('1h')
+  }
+}
+
+for (const [when, prepare] of Object.entries(RACES)) {
+  t.test(`a logout beats the refreshes beside it, in whatever order the store works: ${when}`, async t => {
+    const { store, steps } = steppedStore()
+    const { browser, wait } = await server(t, { store, users: {} }, {}, app => {
+      app.post('/enter', async ({ auth }) => await auth.login('1'))
+    })
+    const survivors: string[] = []
+
+    const orders = await everyOrder(steps, async race => {
+      const ada = browser()
+      await ada.send({ method: 'POST', url: '/enter' })
+      await prepare(ada, wait)
+      const tabs = [ada.copy(), ada.copy()]
+      const others = [ada.copy(), ...tabs]
+      const order = await race([...tabs.map(async tab => await tab.refresh()), ada.logout()])
+      for (const { refresh } of others) {
+        if ((await refresh()).json().code !== ENDED.code) survivors.push(order)
+      }
+    })
+    t.ok(orders >= 6, `${orders} orders`)
+    t.strictSame(survivors, [])
+  })
+}
+
+/** Steps of the store that wait to be told; calls pass straight through while nobody listens. */
+interface Steps {
+  listening: boolean
+  readonly pending: Array<{ readonly name: string, go (): void }>
+}
+
+/** A memory store in which each call waits before its work while somebody listens. */
+function steppedStore (): { store: SessionStore, steps: Steps } {
+  const steps: Steps = { listening: false, pending: [] }
+  const store = memoryStore()
+  const turn = async (name: string): Promise<void> => {
+    if (steps.listening) await new Promise<void>(resolve => steps.pending.push({ name, go: resolve }))
+  }
+  return {
+    steps,
+    store: {
+      ...store,
+      get: async id => await turn('get').then(() => store.get(id)),
+      advance: async (...call) => await turn('advance').then(() => store.advance(...call)),
+      revoke: async (...call) => await turn('revoke').then(() => store.revoke(...call))
+    }
+  }
+}
+
+/** Runs a scenario once for every order in which the steps of its race can go on; gives how many there were. */
+async function everyOrder (steps: Steps, scenario: (race: (requests: Array<Promise<Answer>>) => Promise<string>) => Promise<void>): Promise<number> {
+  let runs = 0
+  for (let next: number[] | null = []; next !== null; runs++) {
+    const planned: number[] = next
+    const taken: Array<{ choice: number, of: number }> = []
+    await scenario(async requests => await runInOrder(steps, requests, of => {
+      const choice = planned[taken.length] ?? 0
+      taken.push({ choice, of })
+      return choice
+    }))
+    const last = taken.findLastIndex(({ choice, of }) => choice + 1 < of)
+    next = last < 0 ? null : [...taken.slice(0, last).map(({ choice }) => choice), (taken[last]?.choice ?? 0) + 1]
+  }
+  return runs
+}
+
+/** Lets one pending step after the other go on, each chosen among those that wait; gives their names in order. */
+async function runInOrder (steps: Steps, requests: Array<Promise<Answer>>, choose: (of: number) => number): Promise<string> {
+  const unfinished = new Set(requests)
+  for (const request of requests) request.finally(() => unfinished.delete(request))
+  steps.listening = true
+  const order: string[] = []
+  while (unfinished.size > 0) {
+    await new Promise(resolve => setImmediate(resolve))
+    if (steps.pending.length < unfinished.size) continue // somebody is on the way to the next step, or to the end
+    const [step] = steps.pending.splice(choose(steps.pending.length), 1)
+    order.push(step?.name ?? '')
+    step?.go()
+  }
+  steps.listening = false
+  return order.join(', ')
+}
+
+async function logout ({ app }: LoggedIn, cookie?: string): Promise<Answer> {
+  return await app.inject({ method: 'POST', url: '/auth/logout', headers: cookie === undefined ? {} : { cookie } })
+}

@@ -1,0 +1,344 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request, type RequestOptions } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import t from 'tap'
+import { statelessStore } from '../../../lib/index.js'
+import { exactly } from '../../support/exactly.js'
+import { newSession } from '../../support/session.js'
+import { forget, loggedIn, PASSWORD, server, sessionOf, START, type Answer, type Browser, type LoggedIn } from '../../support/server.js'
+
+const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
+const UNKNOWN = { statusCode: 404, code: 'FST_AUTH_SESSION_UNKNOWN' }
+
+t.test('a person sees their sessions, oldest first, and which one asks', async t => {
+  const { ada, phone } = await withPhone(t)
+  const [first, second, ...others] = await listOf(ada)
+  t.strictSame(first, {
+    id: sessionOf(ada),
+    createdAt: '2026-01-01T00:00:00.000Z',
+    lastUsedAt: '2026-01-01T00:00:00.000Z',
+    expiresAt: '2026-01-31T00:00:00.000Z',
+    userAgent: 'Mozilla/5.0 (test)',
+    ip: '127.0.0.1',
+    current: true
+  })
+  t.match(second, { id: sessionOf(phone), createdAt: '2026-01-01T01:00:00.000Z', userAgent: 'Phone', current: false })
+  t.strictSame(others, [])
+  t.match(await listOf(phone), exactly({ current: false }, { current: true }))
+})
+
+t.test('token theft: no list of sessions tells when the owner refreshed', async t => {
+  const { ada, phone, wait } = await withPhone(t)
+  wait('5m')
+  const thief = ada.copy()
+  await thief.refresh()
+  await phone.refresh()
+  const before = await listOf(thief)
+  for (const owner of [ada, phone]) {
+    for (let i = 0; i < 5; i++) {
+      wait('5m')
+      await owner.refresh()
+      t.strictSame(await listOf(thief), before, 'a refresh of this session, or of another one, changes nothing within the hour')
+    }
+  }
+})
+
+t.test('token theft: an access token of an ended session manages no session and no password', async t => {
+  const { ada, phone } = await withPhone(t)
+  const thief = Object.assign(phone.copy(), { accessToken: phone.accessToken })
+  t.match(await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } }), { statusCode: 200 })
+  const REQUESTS: ReadonlyArray<readonly [method: 'GET' | 'DELETE' | 'POST', url: string, payload?: object]> = [
+    ['GET', '/auth/sessions'], ['DELETE', '/auth/sessions'], ['DELETE', `/auth/sessions/${sessionOf(ada)}`],
+    ['POST', '/auth/password', { currentPassword: 'violet umbrella', newPassword: 'orange umbrella' }],
+    ['POST', '/auth/reauthenticate', { password: 'violet umbrella' }], ['POST', '/auth/reauthenticate', { password: 'wrong password' }]
+  ]
+  for (const [method, url, payload] of REQUESTS) t.match((await thief.send({ method, url, ...(payload && { payload }) })).json(), ENDED, `${method} ${url}`)
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('an administrator may give the id of a user as the app has it', async t => {
+  const { app, ada } = await loggedIn(t)
+  t.equal((await app.sessions.list(1)).length, 1)
+  t.equal(await app.sessions.revokeAll(1n), 1)
+  t.match((await ada.refresh()).json(), ENDED)
+  // @ts-expect-error: for those who write JavaScript
+  await t.rejects(app.sessions.revokeAll(undefined), { name: 'TypeError', message: /id of a user/ })
+})
+
+t.test('a cursor that is no time is refused', async t => {
+  const { ada } = await withPhone(t)
+  for (const after of ['999999999999999.z', '8640000000001.z', '1', 'x.y', '1.', '']) t.match(await ada.send({ url: `/auth/sessions?after=${after}` }), { statusCode: 400 }, after)
+  t.match(await ada.send({ url: '/auth/sessions?after=999999999999.z' }), { statusCode: 200, body: '[]' })
+})
+
+t.test('of the session that asks the list says when its access token was issued, of others the hour of the last refresh', async t => {
+  const { ada, phone, wait } = await withPhone(t)
+  wait('59m')
+  await ada.refresh()
+  t.match(await listOf(ada), exactly({ lastUsedAt: '2026-01-01T01:59:00.000Z' }, { lastUsedAt: '2026-01-01T01:00:00.000Z' }))
+  wait('59m')
+  await phone.refresh()
+  t.match(await listOf(phone), exactly({ lastUsedAt: '2026-01-01T01:00:00.000Z' }, { lastUsedAt: '2026-01-01T02:58:00.000Z' }))
+  wait('29s')
+  await ada.refresh()
+  t.match(await listOf(ada), exactly({ lastUsedAt: '2026-01-01T02:58:29.000Z' }, { lastUsedAt: '2026-01-01T02:00:00.000Z' }))
+})
+
+t.test('a session over a Unix socket has no address', async t => {
+  const { app, ada, wait } = await loggedIn(t)
+  const folder = await mkdtemp(join(tmpdir(), 'socket-')) // the path of a socket is at most 107 bytes long
+  t.teardown(() => rm(folder, { recursive: true }))
+  const socketPath = join(folder, 's')
+  await app.listen({ path: socketPath })
+  wait('1s')
+  const send = (options: RequestOptions, body?: object): Promise<unknown> => new Promise((resolve, reject) => {
+    request({ socketPath, agent: false, ...options }, answer => resolve(json(answer))).on('error', reject).end(body && JSON.stringify(body))
+  })
+  const { access_token: token } = await send({ method: 'POST', path: '/auth/login', headers: { 'content-type': 'application/json' } }, { username: 'ada', password: PASSWORD }) as { access_token: string }
+  const devices = await send({ path: '/auth/sessions', headers: { authorization: `Bearer ${token}` } })
+  t.match(devices, exactly({ id: sessionOf(ada), ip: '127.0.0.1' }, { ip: null, current: true }))
+})
+
+t.test('only live sessions of one\'s own are listed', async t => {
+  const { ada, phone, browser, wait } = await withPhone(t)
+  await browser().signup('bob')
+  t.equal((await listOf(ada)).length, 2)
+  await phone.logout()
+  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }))
+
+  await browser().login('ada')
+  wait('6d')
+  await ada.refresh()
+  wait('1d')
+  await ada.refresh()
+  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }), 'not one that was idle too long')
+})
+
+t.test('the list holds no secret, and is not kept by caches', async t => {
+  const { ada } = await withPhone(t)
+  const answer = await ada.get('/auth/sessions')
+  t.match(answer.headers, { 'cache-control': 'no-store' })
+  t.strictSame([...new Set(answer.json().flatMap(Object.keys))], ['id', 'createdAt', 'lastUsedAt', 'expiresAt', 'userAgent', 'ip', 'current'])
+  for (const secret of [ada.cookie(), ada.accessToken]) t.notMatch(answer.body, String(secret).split('.')[2])
+})
+
+t.test('the user agent is cut short and cleaned', async t => {
+  const { ada, browser } = await loggedIn(t)
+  const other = browser()
+  for (const agent of ['x'.repeat(10_000), 'a\tb\u0081c', '']) {
+    await other.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD }, headers: { 'user-agent': agent } })
+  }
+  const agents = (await listOf(ada)).map(({ userAgent }) => userAgent)
+  t.ok(agents.every(agent => agent.length <= 256))
+  t.notMatch(agents.join(''), /[\t\u0081]/)
+})
+
+t.test('a person ends one of their other sessions', async t => {
+  const { ada, phone, events } = await withPhone(t)
+  forget(events)
+  t.match(await end(ada, sessionOf(phone)), { statusCode: 204, body: '' })
+  t.match((await phone.refresh()).json(), ENDED)
+  t.match(await ada.refresh(), { statusCode: 200 })
+  t.match(events[0], { type: 'revoked', subject: '1', sessionId: sessionOf(phone), reason: 'revoked' })
+})
+
+t.test('a person may end the session that asks', async t => {
+  const { ada } = await loggedIn(t)
+  t.match(await end(ada, sessionOf(ada)), { statusCode: 204 })
+  t.match((await ada.refresh()).json(), ENDED)
+})
+
+t.test('sessions of others, and sessions that are no more, are unknown, and nothing happens to them', async t => {
+  const { ada, phone, browser } = await withPhone(t)
+  const bob = browser()
+  await bob.signup('bob')
+  const bobs = await end(ada, sessionOf(bob))
+  t.match(bobs.json(), UNKNOWN)
+  t.match(await bob.refresh(), { statusCode: 200 })
+
+  const phones = sessionOf(phone)
+  await phone.logout()
+  for (const id of [phones, 'x', 'x'.repeat(100), '%00', '..%2F1', '%F0%9F%94%91', '%20', '']) {
+    const answer = await end(ada, id)
+    t.match(answer.json(), UNKNOWN, id)
+    t.equal(answer.body, bobs.body, 'and tells no more than that')
+  }
+  await end(ada, sessionOf(ada))
+  t.match((await end(ada, sessionOf(ada))).json(), ENDED, 'nor does the token of an ended session end any')
+})
+
+t.test('what can be no id is unknown without a look into the store', async t => {
+  const { app, ada, store } = await loggedIn(t)
+  forget(store.calls)
+  for (const id of ['x'.repeat(65), '%00', '..%2F1', '']) t.match((await end(ada, id)).json(), UNKNOWN)
+  t.equal(await app.sessions.revoke('a\u0000'), false)
+  t.strictSame(store.calls, Array(4).fill('get'), 'but for the session that asks')
+})
+
+t.test('a person ends all sessions but the one that asks', async t => {
+  const { ada, phone, browser } = await withPhone(t)
+  const bob = browser()
+  await bob.signup('bob')
+  t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204, body: '' })
+  t.match((await phone.refresh()).json(), ENDED)
+  for (const browser of [ada, bob]) t.match(await browser.refresh(), { statusCode: 200 })
+  t.match(await listOf(ada), exactly({ current: true }))
+  t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204 }, 'which may be none')
+})
+
+t.test('sessions are for people who are logged in', async t => {
+  const { app, ada, wait, store } = await loggedIn(t)
+  const requests = [['GET', '/auth/sessions'], ['DELETE', '/auth/sessions'], ['DELETE', `/auth/sessions/${sessionOf(ada)}`]] as const
+  const cookie = String(ada.jar.header('/auth'))
+  forget(store.calls)
+  for (const [method, url] of requests) {
+    const ask = async (headers: Record<string, string>) => (await app.inject({ method, url, headers })).json()
+    t.match(await ask({ cookie }), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'the cookie is no login here')
+    t.match(await ask({ authorization: 'Bearer garbage' }), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+  }
+  wait('10m')
+  for (const [method, url] of requests) t.match((await ada.send({ method, url })).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+  t.strictSame(store.calls, [])
+})
+
+t.test('a flood of sessions is listed in parts', async t => {
+  const { app, ada, store } = await loggedIn(t, { sessions: { maxPerUser: false } }, {}, app => {
+    app.get('/devices', { onRequest: app.authenticate }, async ({ auth }) => {
+      const part = await auth.sessions({ limit: 2 })
+      return [part, await auth.sessions({ limit: 2, after: part.at(-1) })]
+    })
+  })
+  for (let nth = 0; nth < 249; nth++) await store.create(newSession({ subject: '1', createdAt: START + nth % 3 }))
+
+  const [first, second, third] = [await ada.get('/auth/sessions'), await followed('?limit=100'), await followed('?limit=100', 2)]
+  t.strictSame([first, second, third].map(answer => answer?.json().length), [100, 100, 50])
+  t.equal(third?.headers.link, undefined, 'the last part says that it is')
+  const listed: Listed[] = [first, second, third].flatMap(answer => answer?.json())
+  t.equal(new Set(listed.map(({ id }) => id)).size, 250)
+  t.match(listed.filter(({ current }) => current), exactly({ id: sessionOf(ada) }))
+  t.strictSame((await ada.get('/auth/sessions?limit=250')).headers.link, undefined)
+  t.strictSame((await ada.get('/auth/sessions?limit=250&other=1')).json(), listed, 'one order, whatever the parts')
+
+  t.strictSame((await ada.get('/devices')).json(), [listed.slice(0, 2), listed.slice(2, 4)])
+  const part = await app.sessions.list('1')
+  t.equal(part.length, 100)
+  t.strictSame((await app.sessions.list('1', { limit: 1, after: part[0] })).map(({ id }) => id), [listed[1]?.id])
+
+  for (const query of ['limit=0', 'limit=1001', 'limit=', 'limit=x', 'limit=1.5', 'limit=1&limit=2', 'after=', 'after=x', `after=1.${'x'.repeat(65)}`, 'after=1.%00']) {
+    t.match((await ada.get(`/auth/sessions?${query}`)).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' }, query)
+  }
+
+  /** Follows the Link header of a part, as any client does. */
+  async function followed (query: string, times = 1): Promise<Answer> {
+    const { headers: { link } } = await ada.get(`/auth/sessions${query}`)
+    const [, next = ''] = /^<(.*)>; rel="next"$/.exec(String(link)) ?? []
+    return times > 1 ? await followed(next, times - 1) : await ada.get(`/auth/sessions${next}`)
+  }
+})
+
+t.test('who logs in again and again keeps a hundred sessions by default', async t => {
+  const { app, browser } = await loggedIn(t)
+  for (let nth = 0; nth < 101; nth++) await browser().login('ada')
+  t.equal((await app.sessions.list('1', { limit: 1000 })).length, 100)
+})
+
+t.test('request.auth gives the same in routes of the app', async t => {
+  const { ada, browser } = await loggedIn(t, {}, {}, app => {
+    app.get('/devices', { onRequest: app.authenticate }, async ({ auth }) => await auth.sessions())
+    app.post('/elsewhere', { onRequest: app.authenticate }, async ({ auth }) => ({ ended: await auth.revokeOtherSessions() }))
+    app.post<{ Params: { id: string } }>('/end/:id', { onRequest: app.authenticate }, async ({ auth, params }) => {
+      await auth.revokeSession(params.id)
+      return {}
+    })
+    app.get('/nobody', async ({ auth }) => await auth.sessions())
+  })
+  const phone = browser()
+  await phone.login('ada')
+  t.strictSame((await ada.get('/devices')).json(), await listOf(ada))
+  t.match(await ada.send({ method: 'POST', url: `/end/${sessionOf(phone)}` }), { statusCode: 200 })
+  t.match((await ada.send({ method: 'POST', url: '/end/unknown' })).json(), UNKNOWN)
+  await phone.login('ada')
+  await browser().login('ada')
+  t.same((await ada.send({ method: 'POST', url: '/elsewhere' })).json(), { ended: 2 })
+  t.match((await ada.get('/nobody')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'and only for who was authenticated')
+})
+
+t.test('app.sessions', async t => {
+  t.test('lists the live sessions of anybody', async t => {
+    const { app, ada, phone } = await withPhone(t)
+    t.match(await app.sessions.list('1'), exactly({ id: sessionOf(ada), subject: '1', generation: 0, createdAt: START }, { id: sessionOf(phone) }))
+    t.strictSame(await app.sessions.list('2'), [])
+  })
+
+  t.test('ends one', async t => {
+    const { app, ada, phone, events } = await withPhone(t)
+    forget(events)
+    t.equal(await app.sessions.revoke(sessionOf(phone)), true)
+    t.equal(await app.sessions.revoke(sessionOf(phone)), false)
+    t.equal(await app.sessions.revoke('unknown'), false)
+    t.match(events, exactly({ type: 'revoked', sessionId: sessionOf(phone) }))
+    t.match((await phone.refresh()).json(), ENDED)
+    t.match(await ada.refresh(), { statusCode: 200 })
+  })
+
+  t.test('ends all of a person, as after a password reset', async t => {
+    const { app, ada, phone, browser, events } = await withPhone(t)
+    const bob = browser()
+    await bob.signup('bob')
+    forget(events)
+    t.equal(await app.sessions.revokeAll('1'), 2)
+    t.equal(await app.sessions.revokeAll('1'), 0)
+    t.match(events, exactly({ type: 'revoked', subject: '1', sessionId: null }))
+    for (const browser of [ada, phone]) t.match((await browser.refresh()).json(), ENDED)
+    t.match(await bob.refresh(), { statusCode: 200 })
+  })
+
+  t.test('deletes rows that nobody needs any more', async t => {
+    const { app, ada, wait, store } = await loggedIn(t)
+    const id = sessionOf(ada)
+    wait('31d')
+    t.equal(await app.sessions.purgeExpired(), 1)
+    t.equal(await store.get(id), null)
+    t.equal(await app.sessions.purgeExpired(), 0)
+  })
+})
+
+t.test('where the server keeps no sessions there are none to see', async t => {
+  const { app, ada } = await loggedIn(t, { store: statelessStore() })
+  t.match(await ada.get('/auth/sessions'), { statusCode: 404 })
+  t.match(await end(ada, sessionOf(ada)), { statusCode: 404 })
+  await t.rejects(app.sessions.list('1'), TypeError)
+})
+
+t.test('a route that is switched off, or has another name', async t => {
+  const { app, browser } = await server(t, { routes: { sessions: '/devices', logout: false } })
+  const ada = browser()
+  await ada.signup('ada')
+  t.equal((await ada.get('/auth/devices')).json().length, 1)
+  t.match(await ada.get('/auth/sessions'), { statusCode: 404 })
+  t.match(await ada.logout(), { statusCode: 404 })
+  t.equal(app.hasRoute({ method: 'POST', url: '/auth/logout' }), false)
+})
+
+/** Ada at her desk, and an hour later on her phone. */
+async function withPhone (test: Parameters<typeof loggedIn>[0]): Promise<LoggedIn & { phone: Browser }> {
+  const s = await loggedIn(test, { accessToken: { expiresIn: '2h' } })
+  s.wait('1h')
+  const phone = s.browser()
+  const payload = { username: 'ada', password: PASSWORD }
+  const answer = await phone.send({ method: 'POST', url: '/auth/login', payload, headers: { 'user-agent': 'Phone' } })
+  phone.accessToken = answer.json().access_token
+  return { ...s, phone }
+}
+
+interface Listed { id: string, current: boolean, userAgent: string }
+
+async function listOf (browser: Browser): Promise<Listed[]> {
+  return (await browser.get('/auth/sessions')).json()
+}
+
+async function end (browser: Browser, id: string): Promise<Answer> {
+  return await browser.send({ method: 'DELETE', url: `/auth/sessions/${id}` })
+}

@@ -1,0 +1,82 @@
+import swagger from '@fastify/swagger'
+import Fastify from 'fastify'
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import refreshCookie, { type RefreshCookieOptions, type User } from '../../../lib/index.js'
+import { exactly } from '../../support/exactly.js'
+import { loggedIn, PASSWORD, SECRET, server, setCookies, userTable, type Answer, type TestServer } from '../../support/server.js'
+
+/** A server whose signups tell nothing, and the mails that it sends. */
+async function silent (t: Test, options: RefreshCookieOptions = {}): Promise<TestServer & { mails: Array<{ username: string, user: User | null }> }> {
+  const mails: Array<{ username: string, user: User | null }> = []
+  const s = await server(t, { accounts: { signup: 'silent', onSignup (signup) { mails.push(signup) } }, ...options })
+  return { ...s, mails }
+}
+
+/** All that a caller can see of an answer. */
+function seen ({ statusCode, headers: { date, ...headers }, body }: Answer): unknown {
+  return { statusCode, headers, body }
+}
+
+t.test('a free name and a taken one are answered by the same 202 without a cookie', async t => {
+  const { browser, users, mails } = await silent(t)
+  const [free, taken] = [await browser().signup('ada'), await browser().signup('ada')]
+  t.match([free.statusCode, free.body, setCookies(free)], exactly(202, '', exactly()))
+  t.strictSame(seen(free), seen(taken))
+  t.equal(free.headers['cache-control'], 'no-store')
+
+  await setImmediate()
+  t.match(mails, exactly({ username: 'ada', user: { id: 1, username: 'ada' } }, { username: 'ada', user: null }))
+  t.strictSame(users.calls, ['create', 'create'], 'after the same work')
+})
+
+t.test('the account is there once the app says so', async t => {
+  const { browser, users } = await silent(t)
+  await browser().signup('ada')
+  users.change('ada', { disabled: true })
+  t.match(await browser().login('ada'), { statusCode: 401 })
+  users.change('ada', { disabled: false })
+  t.match(await browser().login('ada'), { statusCode: 200 })
+})
+
+t.test('somebody who is logged in stays so', async t => {
+  const { ada } = await loggedIn(t, { accounts: { signup: 'silent', onSignup () {} } })
+  t.strictSame(setCookies(await ada.signup('bob')), [])
+})
+
+t.test('a refusal does not depend on the name', async t => {
+  const { browser } = await silent(t)
+  await browser().signup('ada')
+  for (const password of ['short', 'password1', 'x'.repeat(1025)]) {
+    const [free, taken] = await Promise.all(['bob', 'ada'].map(async name => seen(await browser().signup(name, { password }))))
+    t.match(free, { statusCode: 400 })
+    t.strictSame(free, taken)
+  }
+  const away = await silent(t, { users: { ...userTable(), async create () { throw new Error('no database') } } })
+  t.match((await away.browser().signup('bob')).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
+})
+
+t.test('free and taken names count alike', async t => {
+  const { browser } = await silent(t, { rateLimit: { perAddress: { max: 2, per: '1m' } } })
+  t.strictSame([await browser().signup('ada'), await browser().signup('ada'), await browser().signup('bob'), await browser().signup('ada')].map(({ statusCode }) => statusCode), [202, 202, 429, 429])
+})
+
+t.test('a mail that cannot be sent is told to the operator, and to nobody else', async t => {
+  const lines: string[] = []
+  const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
+  const { browser } = await server(t, { accounts: { signup: 'silent', async onSignup () { throw new Error('no mail server') } } }, { logger })
+  t.match(await browser().signup('ada', { password: PASSWORD }), { statusCode: 202 })
+  await setImmediate()
+  t.match(lines, exactly(/onSignup failed/))
+})
+
+t.test('the OpenAPI document knows which of the two ways it is', async t => {
+  for (const [accounts, statuses] of [[{ signup: 'silent', onSignup () {} }, ['202', '400', '403', '413', '415', '429', '500', '503']], [{}, ['201', '400', '401', '403', '409', '413', '415', '429', '500', '503']]] as const) {
+    const app = Fastify()
+    t.teardown(async () => { await app.close() })
+    await app.register(swagger, { openapi: {} })
+    await app.register(refreshCookie, { secret: SECRET, users: userTable(), accounts })
+    await app.ready()
+    t.strictSame(Object.keys(app.swagger().paths?.['/auth/signup']?.post?.responses ?? {}), statuses)
+  }
+})

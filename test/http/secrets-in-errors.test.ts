@@ -1,0 +1,99 @@
+/** Libraries of databases write the values of a query into their errors: no hash and no token of ours reaches the log by them. */
+import t from 'tap'
+import { AuthError } from '../../lib/index.js'
+import { redacted } from '../../lib/redaction.js'
+import { loggedIn, PASSWORD, userTable, type Answer, type LoggedIn } from '../support/server.js'
+
+const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo'
+const SECRET_TEXT = /\$argon2|\$2b\$|eyJ[\w-]+\.[\w-]+\./
+
+/** Errors as libraries throw them about a row. */
+const ERRORS: ReadonlyArray<readonly [of: string, make: (secret: string) => unknown]> = [
+  ['Drizzle', secret => Object.assign(new Error(`Failed query: insert into people\nparams: ada,${secret}`, { cause: Object.assign(new Error('no table'), { code: '42P01' }) }), { query: 'insert', params: ['ada', secret] })],
+  ['TypeORM', secret => Object.assign(new Error('no table'), { query: 'insert', parameters: ['ada', secret], driverError: { detail: `Failing row contains (ada, ${secret})` } })],
+  ['pg, by its cause', secret => new Error('insert failed', { cause: Object.assign(new Error('null value'), { code: '23502', detail: `Failing row contains (ada, ${secret})` }) })],
+  ['Sequelize', secret => Object.assign(new Error('Validation error'), { name: 'SequelizeUniqueConstraintError', errors: [{ instance: { passwordHash: secret } }] })],
+  ['a text', secret => `insert ${secret}`],
+  ['an object', secret => ({ message: 'insert failed', row: { passwordHash: secret } })]
+]
+
+for (const [of, make] of ERRORS) {
+  t.test(`no password hash reaches the log by an error: ${of}`, async t => {
+    const lines: string[] = []
+    let broken = false
+    const users = userTable()
+    const s = await loggedIn(t, {
+      users: {
+        ...users,
+        create: async row => { if (broken) throw make(row.passwordHash); return await users.create(row) },
+        updatePasswordHash: async (_id, newHash) => { throw make(newHash) }
+      },
+      onEvent () { if (broken) throw make(HASH) }
+    }, { logger: { level: 'trace', stream: { write (line: string) { lines.push(line) } } } })
+    broken = true
+    const requests: Array<(s: LoggedIn) => Promise<Answer>> = [
+      async ({ browser }) => await browser().signup('bob'),
+      async ({ ada }) => await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } })
+    ]
+    for (const request of requests) t.ok((await request(s)).statusCode >= 409)
+    t.ok(lines.some(line => line.includes('"err"')))
+    t.strictSame(lines.filter(line => SECRET_TEXT.test(line)), [])
+  })
+}
+
+for (const [kind, hash] of [
+  ['Django', 'pbkdf2_sha256$600000$c2FsdA$aGFzaGhhc2g='], ['crypt', '$6$rounds=5000$salt$hashhash'], ['WordPress', '$P$Bsaltsaltsalthashhash'], ['LDAP', '{SSHA}c2FsdGhhc2g='], ['quotes', 'a"b\'c\\d\ne']
+] as const) {
+  t.test(`no hash of another system reaches the log by an error, nor a password: ${kind}`, async t => {
+    const lines: string[] = []
+    const users = userTable()
+    const password = 'violet "umbrella"'
+    const s = await loggedIn(t, {
+      users: {
+        ...users,
+        updatePasswordHash: async (_id, newHash, oldHash) => { throw Object.assign(new Error(`Failed query\nparams: ${JSON.stringify([newHash, oldHash])}`), { oldHash }) }
+      },
+      passwords: {
+        verifyLegacy (stored, typed) {
+          if (typed === 'broken') throw new Error(`cannot read ${stored}`)
+          return stored === hash && typed === password
+        },
+        check (text) { if (text.startsWith('violet')) throw new Error(`no answer about ${text}`) }
+      }
+    }, { logger: { level: 'trace', stream: { write (line: string) { lines.push(line) } } } })
+    users.change('ada', { passwordHash: hash })
+    t.match(await s.browser().login('ada', { password }), { statusCode: 200 }, 'the rehash fails, the login does not')
+    t.match(await s.browser().login('ada', { password: 'broken' }), { statusCode: 503 })
+    t.match(await s.browser().signup('bob', { password }), { statusCode: 503 })
+    t.equal(lines.filter(line => line.includes('"err"')).length >= 3, true)
+    const spellings = [hash, password].flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1), JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1)])
+    t.strictSame(lines.filter(line => spellings.some(spelling => line.includes(spelling))), [])
+  })
+}
+
+t.test('a hash is found however deep the cause is that holds it', t => {
+  let error = new Error(HASH)
+  for (let depth = 0; depth < 20; depth++) error = new Error('failed', { cause: error })
+  let last: unknown = redacted(error)
+  for (; last instanceof Error && last.cause !== undefined; last = last.cause) t.equal(last.message, 'failed')
+  t.notOk(SECRET_TEXT.test(String(last)))
+  t.end()
+})
+
+t.test('what holds no secret is logged as it is, and what does keeps its name, code, place and causes', t => {
+  const harmless = Object.assign(new Error('no connection'), { address: '192.0.2.1' })
+  t.equal(redacted(harmless), harmless)
+  t.equal(redacted(undefined), undefined)
+
+  const cause = Object.assign(new TypeError('no table'), { code: '42P01' })
+  const error = redacted(Object.assign(new Error(`insert ${HASH} eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln and $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW`, { cause }), { code: 'E', params: [HASH] }))
+  t.match(error, { name: 'Error', message: 'insert [redacted] [redacted] and [redacted]', code: 'E', params: undefined, cause: { name: 'TypeError', message: 'no table', code: '42P01' } })
+  t.match(error, { stack: /^Error: insert \[redacted\].*\n +at / })
+
+  const circular = new Error(HASH)
+  circular.cause = circular
+  t.match(redacted(circular), { message: '[redacted]', cause: { cause: { message: '[redacted]' } } })
+  t.match(redacted({ message: HASH }), { message: 'what was thrown held a secret' })
+  t.notOk(SECRET_TEXT.test(String(new AuthError('FST_AUTH_BUSY', { cause: redacted(HASH) }).cause)))
+  t.end()
+})

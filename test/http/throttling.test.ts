@@ -1,0 +1,367 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mock } from 'node:test'
+import t, { type Test } from 'tap'
+import { type RefreshCookieOptions } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
+import { ioredisOn, newPrefix, nodeRedisOn, ownRedisServer, redisServer } from '../support/redis.js'
+import { forget, loggedIn, PASSWORD, server, setCookies, userTable, type Answer, type Browser } from '../support/server.js'
+
+const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
+const TOO_MANY = { statusCode: 429, code: 'FST_AUTH_TOO_MANY_ATTEMPTS' }
+const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
+
+/** The limits as an app has them that says nothing. */
+const BY_DEFAULT: RefreshCookieOptions = { rateLimit: {} }
+
+/** Sends a request to one of our routes, from an address of the internet. */
+async function send (browser: Browser, route: string, payload: object, remoteAddress = '192.0.2.1', headers = {}): Promise<Answer> {
+  return await browser.send({ method: 'POST', url: `/auth/${route}`, payload, remoteAddress, headers })
+}
+
+async function login (browser: Browser, username: string, password: string, remoteAddress?: string, headers?: object): Promise<Answer> {
+  return await send(browser, 'login', { username, password }, remoteAddress, headers)
+}
+
+/** The nth of many addresses. */
+function addressOf (nth: number): string {
+  return `10.${nth >> 16 & 255}.${nth >> 8 & 255}.${nth & 255}`
+}
+
+/** Time that moves only when told, for the counters too. */
+function stopTime (t: Test): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+}
+
+t.test('500 wrong passwords from everywhere for one account: ten are tried, and the owner gets in', async t => {
+  const { ada, browser, users, events } = await loggedIn(t, BY_DEFAULT)
+  const answers: number[] = []
+  for (let nth = 1; nth <= 500; nth++) answers.push((await login(browser(), 'ada', `wrong password ${nth}`, addressOf(nth))).statusCode)
+  t.strictSame(answers, [...Array(10).fill(401), ...Array(490).fill(429)])
+  t.equal(users.calls.filter(call => call === 'findByUsername').length, 10, 'the others cost nothing')
+  t.equal(events.filter(({ type }) => type === 'throttled').length, 490)
+  t.match(events.at(-1), { type: 'throttled', what: 'account', subject: null, ip: addressOf(500) })
+
+  t.match((await login(browser(), 'ada', PASSWORD)).json(), TOO_MANY, 'nobody else does, with the right password either')
+  t.match(await login(ada, 'ada', PASSWORD), { statusCode: 200 })
+})
+
+t.test('the refusal says how long to wait, and leaves cookie and session as they are', async t => {
+  stopTime(t)
+  const { ada, browser } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
+  mock.timers.tick(60_500)
+  const thief = browser()
+  const answer = await login(thief, 'ada', PASSWORD)
+  t.match(answer.json(), { ...TOO_MANY, error: 'Too Many Requests' })
+  t.match(answer.headers, { 'retry-after': '840', 'cache-control': 'no-store' })
+  t.strictSame(setCookies(answer), [])
+  t.match(await ada.refresh(), { statusCode: 200 })
+
+  mock.timers.tick(839_500)
+  t.match(await login(thief, 'ada', PASSWORD), { statusCode: 200 })
+})
+
+t.test('a name that nobody has is refused as one that somebody has', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  const answers = await Promise.all(['ada', 'nobody'].map(async name => {
+    for (let nth = 1; nth <= 10; nth++) await login(browser(), name, 'wrong password', addressOf(nth))
+    const { statusCode, headers: { date, ...headers }, body } = await login(browser(), name, PASSWORD)
+    return { statusCode, headers, body }
+  }))
+  t.equal(answers[0]?.statusCode, 429)
+  t.strictSame(answers[0], answers[1])
+})
+
+t.test('no more than a hundred wrong passwords a day for one account', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  let tried = 0
+  for (let quarter = 0; quarter < 4 * 24; quarter++) {
+    for (let nth = 1; nth <= 11; nth++) {
+      const { statusCode } = await login(browser(), 'ada', 'wrong password', addressOf(100 * quarter + nth))
+      if (statusCode === 401) tried++
+    }
+    mock.timers.tick(900_000)
+  }
+  t.equal(tried, 100)
+})
+
+t.test('one address: a hundred failures for whatever account, and others are not disturbed before', async t => {
+  const { ada, browser, events } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 99; nth++) t.match((await login(browser(), `name ${nth}`, 'wrong password')).json(), WRONG)
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which costs nothing')
+  await login(browser(), 'name 100', 'wrong password')
+
+  forget(events)
+  t.match((await login(ada, 'ada', PASSWORD)).json(), TOO_MANY, 'the owner too: the address is the attacker\'s')
+  t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), TOO_MANY)
+  t.match(events, exactly({ type: 'throttled', what: 'address', subject: null }, { type: 'throttled', what: 'address', subject: null }))
+  t.match(await login(browser(), 'ada', PASSWORD, '192.0.2.2'), { statusCode: 200 }, 'from elsewhere')
+})
+
+t.test('a right password after a few wrong ones begins anew', async t => {
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  for (let round = 1; round <= 3; round++) {
+    for (let nth = 1; nth <= 9; nth++) t.match((await login(browser(), 'ada', 'wrong password', addressOf(round))).json(), WRONG)
+    t.match(await login(browser(), 'ada', PASSWORD, addressOf(round)), { statusCode: 200 })
+  }
+})
+
+t.test('brute force: whoever owns an account of nearly the same name guesses no more often', async t => {
+  for (const [victim, alias] of [['ada', 'ADA'], ['strasser', 'straßer'], ['admin.i', 'admın.i']] as const) {
+    const { browser, events } = await server(t, BY_DEFAULT)
+    for (const name of [victim, alias]) await browser().signup(name)
+    const answers: number[] = []
+    for (let round = 0; round < 15; round++) {
+      for (let nth = 0; nth < 9; nth++) answers.push((await login(browser(), victim, `guess ${nth}`, addressOf(10 * round + nth))).statusCode)
+      await login(browser(), alias, PASSWORD, addressOf(10 * round + 9))
+    }
+    t.equal(answers.filter(status => status === 401).length, 10, victim)
+    t.ok(events.some(({ type }) => type === 'throttled'))
+  }
+})
+
+t.test('brute force: spellings of a name that databases take for one name are guessed at together', async t => {
+  stopTime(t)
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  const SPELLINGS: ReadonlyArray<readonly [name: string, others: readonly string[]]> = [
+    ['großstraße', ['GROSSSTRASSE', 'groẞstraße', 'GROẞSTRAẞE', 'grossstrasse']],
+    ['alice', ['Alice', 'àlice', 'ÁLICE', 'alicé', 'a\u0301lice']]
+  ]
+  for (const [name, others] of SPELLINGS) {
+    const statuses = []
+    for (const [nth, spelling] of Array(4).fill([name, ...others]).flat().slice(0, 12).entries()) statuses.push((await login(browser(), spelling, 'wrong password', addressOf(nth))).statusCode)
+    t.strictSame(statuses, [...Array(10).fill(401), 429, 429], name)
+  }
+})
+
+t.test('lockout: right passwords that end in a 503, since something else was slow, are no failures', async t => {
+  let slow = false
+  let passed = 0
+  const now = performance.now.bind(performance)
+  t.intercept(performance, 'now', { value: () => now() + passed })
+  const lines: string[] = []
+  const logger = { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } }
+  const table = userTable()
+  const { browser } = await server(t, {
+    ...BY_DEFAULT,
+    users: { ...table, async findByUsername (name) { if (slow) passed += 3000; return await table.findByUsername(name) } }
+  }, { logger })
+  await browser().signup('ada')
+  slow = true
+  for (let nth = 1; nth <= 12; nth++) t.match((await login(browser(), 'ada', PASSWORD)).json(), UNAVAILABLE)
+  slow = false
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 })
+  t.strictSame(lines.filter(line => line.includes('counters of attempts')), [], 'and nobody reads that the counters are away')
+})
+
+t.test('denial of service: a flood of right logins from one address keeps nobody else out', async t => {
+  const { browser } = await server(t, BY_DEFAULT)
+  const mallory = Array.from({ length: 6 }, (_, nth) => `mallory ${nth}`)
+  for (const name of ['ada', ...mallory]) await browser().signup(name)
+  const flood = Array.from({ length: 60 }, (_, nth) => login(browser(), mallory[nth % 6] ?? '', PASSWORD, '192.0.2.66'))
+  const others = await Promise.all(Array.from({ length: 8 }, (_, nth) => login(browser(), 'ada', PASSWORD, addressOf(nth))))
+  t.strictSame(others.map(({ statusCode }) => statusCode), Array(8).fill(200))
+  t.ok((await Promise.all(flood)).some(({ statusCode }) => statusCode === 503), 'the flood itself is too much')
+})
+
+t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy', async t => {
+  const limits = { rateLimit: { perAddress: { max: 3, per: '1m' } } } as const
+  const forwarded = (nth: number) => ({ 'x-forwarded-for': addressOf(nth) })
+  for (const [trustProxy, fourth] of [[false, 429], [true, 401]] as const) {
+    const { browser } = await server(t, limits, { trustProxy })
+    for (let nth = 1; nth <= 3; nth++) await login(browser(), `name ${nth}`, 'wrong password', undefined, forwarded(nth))
+    t.equal((await login(browser(), 'name 4', 'wrong password', undefined, forwarded(4))).statusCode, fourth)
+  }
+})
+
+t.test('brute force from one address is one client, in whatever form its proxy writes the address', async t => {
+  const forms: ReadonlyArray<(nth: number) => string> = [
+    nth => `203.0.113.9:${4000 + nth}`, // Azure Application Gateway, IIS
+    nth => `[2001:db8::1]:${4000 + nth}`,
+    nth => `2001:db8::${nth}`,
+    nth => ['::ffff:203.0.113.9', '::ffff:cb00:7109', '203.0.113.9', '[::ffff:203.0.113.9]:1'][nth] ?? '',
+    nth => `1:2:3:4:5:6:7::%eth0.${nth}`,
+    nth => `fe80::1%eth${nth}`,
+    nth => `unknown${nth}`,
+    nth => `<img src=x onerror=alert(${nth})>${'x'.repeat(9000)}`
+  ]
+  for (const form of forms) {
+    const { browser } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } }, { trustProxy: true })
+    const answers = []
+    for (let nth = 0; nth < 4; nth++) answers.push((await login(browser(), `name ${nth}`, 'wrong password', undefined, { 'x-forwarded-for': form(nth) })).statusCode)
+    t.strictSame(answers, [401, 401, 401, 429], form(0).slice(0, 40))
+  }
+})
+
+t.test('log injection by an address: sessions and events have addresses, or null', async t => {
+  const { browser, events } = await server(t, {}, { trustProxy: true })
+  const cases = [['203.0.113.9:4711', '203.0.113.9'], ['[2001:DB8::1]:443', '2001:db8::1'], ['::ffff:cb00:7109', '203.0.113.9'], [`<b>${'x'.repeat(9000)}`, null]] as const
+  for (const [nth, [forwarded, ip]] of cases.entries()) {
+    const person = browser()
+    forget(events)
+    person.accessToken = (await send(person, 'signup', { username: `name ${nth}`, password: PASSWORD }, undefined, { 'x-forwarded-for': forwarded })).json().access_token
+    t.match(events.find(({ type }) => type === 'signup'), { ip }, forwarded.slice(0, 40))
+    t.match((await person.get('/auth/sessions')).json(), exactly({ ip }), forwarded.slice(0, 40))
+  }
+})
+
+t.test('signups count against their address, made or refused', async t => {
+  const { browser, users } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } })
+  const signup = async (username: string, password = PASSWORD) => (await send(browser(), 'signup', { username, password })).statusCode
+  t.strictSame([await signup('ada'), await signup('ada'), await signup('bob', 'password1'), await signup('bob')], [201, 409, 400, 429])
+  t.strictSame([...users.byName.keys()], ['ada'])
+})
+
+t.test('a body that is refused as such counts for nothing', async t => {
+  const { browser } = await server(t, { rateLimit: { perAddress: { max: 1, per: '1m' } } })
+  for (let nth = 1; nth <= 5; nth++) t.match(await send(browser(), 'login', { username: 'ada' }), { statusCode: 400 })
+  t.match((await login(browser(), 'ada', 'wrong password')).json(), WRONG)
+})
+
+t.test('a device that is left alone does not give its owner\'s password away', async t => {
+  const { ada, browser, users } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) t.match((await send(ada, 'reauthenticate', { password: `wrong password ${nth}` }, addressOf(nth))).json(), WRONG)
+  forget(users.calls)
+  t.match((await send(ada, 'reauthenticate', { password: PASSWORD })).json(), TOO_MANY)
+  t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'violet umbrella' })).json(), TOO_MANY, 'by no other route either')
+  t.strictSame(users.calls, [])
+  t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which locks nobody out elsewhere')
+})
+
+t.test('a new password that is refused is no wrong password', async t => {
+  const { ada } = await loggedIn(t, { rateLimit: { perAddress: { max: 2, per: '1m' }, perAccount: { max: 2, per: '1m' } } })
+  for (let nth = 1; nth <= 5; nth++) {
+    t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'password1' })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  }
+})
+
+t.test('one session: sixty refreshes a minute', async t => {
+  stopTime(t)
+  const { ada, browser, users, store, events } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 60; nth++) t.equal((await ada.refresh()).statusCode, 200)
+  forget(store.calls, users.calls, events)
+
+  const answer = await ada.refresh()
+  t.match([answer.json(), answer.headers, setCookies(answer)], exactly(TOO_MANY, { 'retry-after': '60' }, exactly()))
+  t.strictSame([store.calls, users.calls], [[], []], 'nothing was asked')
+  t.match(events, exactly({ type: 'throttled', what: 'session', subject: '1' }))
+
+  const other = browser()
+  await other.login('ada')
+  t.match(await other.refresh(), { statusCode: 200 }, 'another session of hers')
+  mock.timers.tick(60_000)
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a forged refresh token uses up nobody\'s refreshes', async t => {
+  const { app, ada } = await loggedIn(t, { rateLimit: { perSession: { max: 2, per: '1m' } } })
+  const forged = `${ada.cookie()?.slice(0, -4)}AAAA`
+  for (let nth = 1; nth <= 5; nth++) {
+    const answer = await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie: `__Host-Http-refresh=${forged}` } })
+    t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+  }
+  t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('a cookie lets its holder past the strangers only while it is good', async t => {
+  const { ada, browser, wait } = await loggedIn(t, BY_DEFAULT)
+  for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
+  const bob = browser()
+  await bob.signup('bob')
+  t.match((await login(bob, 'ada', PASSWORD)).json(), TOO_MANY, 'somebody else\'s')
+  const two = { cookie: `__Host-Http-refresh=${ada.cookie()}; __Host-Http-refresh=${bob.cookie()}` }
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, two)).json(), TOO_MANY, 'two that differ')
+  const kept = { cookie: `__Host-Http-refresh=${ada.cookie()}` }
+  t.match(await login(browser(), 'ada', PASSWORD, undefined, kept), { statusCode: 200 }, 'her own')
+  const other = browser()
+  await login(other, 'ada', PASSWORD, undefined, kept)
+  const ended = { cookie: `__Host-Http-refresh=${other.cookie()}` }
+  await other.logout()
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, ended)).json(), TOO_MANY, 'of a session that has ended')
+  wait('7d')
+  t.match((await login(browser(), 'ada', PASSWORD, undefined, kept)).json(), TOO_MANY, 'expired')
+})
+
+t.test('limits can be tuned and switched off, together and each by itself', async t => {
+  const cases: ReadonlyArray<readonly [options: RefreshCookieOptions['rateLimit'], tried: number]> = [
+    [false, 30],
+    [{ perAddress: false, perAccount: false }, 30],
+    [{ perAccount: false, perAddress: { max: 20, per: '1m' } }, 20],
+    [{ perAddress: false }, 10],
+    [{ perAccount: [{ max: 5, per: '1m' }, { max: 7, per: '1h' }] }, 5]
+  ]
+  for (const [rateLimit, tried] of cases) {
+    const { browser } = await server(t, { rateLimit })
+    const answers: number[] = []
+    for (let nth = 1; nth <= 30; nth++) answers.push((await login(browser(), 'ada', 'wrong password')).statusCode)
+    t.equal(answers.filter(status => status === 401).length, tried, JSON.stringify(rateLimit))
+  }
+})
+
+t.test('counters in Redis', async t => {
+  t.test('are shared by all instances', async t => {
+    const redis = await redisServer(t)
+    if (redis === null) return
+    const keyPrefix = newPrefix(t, redis)
+    const one = await server(t, { rateLimit: { redis: await ioredisOn(t, redis.ioredis), keyPrefix } })
+    const other = await server(t, { rateLimit: { redis: await nodeRedisOn(t, redis.nodeRedis), keyPrefix } })
+    for (let nth = 1; nth <= 10; nth++) t.match((await login((nth % 2 === 0 ? one : other).browser(), 'ada', 'wrong password')).json(), WRONG)
+    for (const { browser } of [one, other]) t.match((await login(browser(), 'ada', 'wrong password')).json(), TOO_MANY)
+  })
+
+  t.test('of two apps on one Redis do not meet', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const rateLimit = { redis: await ioredisOn(t, redis.ioredis), perAddress: false } as const
+    const [one, other] = [await server(t, { rateLimit }), await server(t, { rateLimit, secret: randomBytes(48).toString('base64') })]
+    for (const { browser } of [one, other]) await browser().signup('ada')
+    for (let nth = 1; nth <= 10; nth++) await login(one.browser(), 'ada', 'wrong password')
+    t.match(await login(other.browser(), 'ada', PASSWORD), { statusCode: 200 }, 'neither are failures at one counted at the other')
+    t.match((await login(one.browser(), 'ada', 'wrong password')).json(), TOO_MANY, 'nor does a success there take back any')
+    const same = await server(t, { rateLimit })
+    t.match((await login(same.browser(), 'ada', 'wrong password')).json(), TOO_MANY, 'instances of one app count together')
+  })
+
+  t.test('hold nothing that anybody typed', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const client = await ioredisOn(t, redis.ioredis)
+    const { browser } = await server(t, { rateLimit: { redis: client } })
+    const ada = browser()
+    await ada.signup('ada@example.com')
+    await ada.refresh()
+    await login(ada, 'ada@example.com', 'wrong password')
+    const keys = await client.keys('*')
+    t.strictSame(keys.map(key => key.replace(/^auth:[\w-]{8,}:/, '').replace(/:[\w-]{22}$/, '')).sort(), ['account:10/900', 'account:100/86400', 'address:100/900', 'address:100/900', 'session:60/60', 'total:1000/900', 'total:1000/900'])
+    const values = await Promise.all(keys.map(async key => await client.hgetall(key)))
+    t.notMatch(JSON.stringify(values), /ada|example/)
+  })
+
+  t.test('that are away stop logins and no refresh, with one line in the log', async t => {
+    const redis = await ownRedisServer(t)
+    if (redis === null) return
+    const client = await ioredisOn(t, { ...redis.ioredis, retryStrategy: () => 1 })
+    const lines: string[] = []
+    const logger = { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } }
+    const { ada, browser, users } = await loggedIn(t, { rateLimit: { redis: client } }, { logger })
+
+    await redis.stop()
+    for (let nth = 1; nth <= 3; nth++) t.match(await ada.refresh(), { statusCode: 200 })
+    const answer = await login(browser(), 'ada', PASSWORD)
+    t.match([answer.json(), setCookies(answer)], exactly(UNAVAILABLE, exactly()))
+    t.match(answer.headers['retry-after'], /^[2-5]$/)
+    t.match((await send(browser(), 'signup', { username: 'bob', password: PASSWORD })).json(), UNAVAILABLE)
+    t.match((await send(ada, 'reauthenticate', { password: PASSWORD })).json(), UNAVAILABLE)
+    t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'violet umbrella' })).json(), UNAVAILABLE)
+    t.strictSame([...users.byName.keys()], ['ada'])
+    t.equal(lines.filter(line => line.includes('counters of attempts')).length, 1)
+
+    await redis.start()
+    await once(client, 'ready')
+    t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 })
+  })
+})

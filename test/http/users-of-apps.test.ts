@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto'
+import argon2 from 'argon2'
+import t from 'tap'
+import { type User, type UserId, type Users } from '../../lib/index.js'
+import { FAST_HASHING, PASSWORD, payloadOf, server, setCookies, userTable } from '../support/server.js'
+
+/** A row as Mongoose, Sequelize or an entity with accessors gives it: a spread copies none of its fields. */
+class Person implements User {
+  readonly #row: { id: UserId, username: string, passwordHash: string | null }
+  constructor (id: UserId, username: string, passwordHash: string | null) { this.#row = { id, username, passwordHash } }
+  get id (): UserId { return this.#row.id }
+  get username (): string { return this.#row.username }
+  get passwordHash (): string | null { return this.#row.passwordHash }
+  set passwordHash (hash: string | null) { this.#row.passwordHash = hash }
+  get role (): string { return this.#row.username === 'ada' ? 'admin' : 'guest' }
+}
+
+/** A table that keeps one live object for each person, as an identity map does. */
+function personTable (newId: () => UserId): Required<Users> & { readonly people: Map<string, Person> } {
+  const people = new Map<string, Person>()
+  const byId = (id: string) => [...people.values()].find(person => String(person.id) === id)
+  return {
+    people,
+    findByUsername: name => people.get(name),
+    findById: byId,
+    create ({ username, passwordHash }) {
+      if (people.has(username)) return null
+      const person = new Person(newId(), username, passwordHash)
+      people.set(username, person)
+      return person
+    },
+    updatePasswordHash (id, newHash, oldHash) {
+      const person = byId(String(id))
+      if (person?.passwordHash !== oldHash) return false
+      person.passwordHash = newHash
+      return true
+    }
+  }
+}
+
+/** As ObjectId of MongoDB and classes of UUIDs: the text is in its toString alone. */
+class ObjectId {
+  readonly #text: string
+  constructor (text: string) { this.#text = text }
+  toString (): string { return this.#text }
+}
+
+/** Ids as databases give them. */
+const IDS: ReadonlyArray<readonly [of: string, id: UserId, subject: string]> = [
+  ['a number', 7, '7'],
+  ['a text', 'u_7', 'u_7'],
+  ['a bigint, as Prisma gives it', 2n ** 60n, String(2n ** 60n)],
+  ['an ObjectId', new ObjectId('65f0c0ffee65f0c0ffee65f0'), '65f0c0ffee65f0c0ffee65f0'],
+  ['an object for a UUID', new ObjectId('0190a6b4-1c2d-7e3f-8a4b-5c6d7e8f9a0b'), '0190a6b4-1c2d-7e3f-8a4b-5c6d7e8f9a0b']
+]
+
+for (const [of, id, subject] of IDS) {
+  t.test(`people who are model instances sign up, log in, get a stronger hash and change the password: their id is ${of}`, async t => {
+    const users = personTable(() => id)
+    const given: unknown[] = []
+    const updated: unknown[] = []
+    const { browser, events } = await server(t, {
+      users: {
+        ...users,
+        updatePasswordHash (id, newHash, oldHash) {
+          updated.push(id)
+          return users.updatePasswordHash(id, newHash, oldHash)
+        }
+      },
+      accessToken: {
+        claims (user: User) {
+          given.push(user)
+          return { role: (user as Person).role }
+        }
+      }
+    })
+    const ada = browser()
+    t.equal((await ada.signup('ada')).statusCode, 201)
+    t.match(payloadOf(ada.accessToken), { sub: subject, role: 'admin' })
+
+    const person = users.people.get('ada')
+    if (person === undefined) throw new Error('nobody signed up')
+    person.passwordHash = await argon2.hash(PASSWORD, { memoryCost: 512, timeCost: 2, parallelism: 1 })
+    t.equal((await ada.login('ada')).statusCode, 200)
+    t.match(person.passwordHash, '$argon2id$v=19$m=1024,t=2,p=1$', 'the stronger hash is stored')
+    t.equal((await ada.login('ada')).statusCode, 200)
+    t.equal((await ada.refresh()).statusCode, 200)
+    t.equal((await ada.send({ method: 'POST', url: '/auth/reauthenticate', payload: { password: PASSWORD } })).statusCode, 200)
+    t.equal((await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } })).statusCode, 200)
+    t.equal((await browser().login('ada', { password: 'violet umbrella' })).statusCode, 200)
+
+    t.ok(given.length >= 6)
+    t.ok(given.every(user => user === person), 'every callback gets the app\'s own object')
+    t.strictSame(updated, [id, id], 'and its own id')
+    t.ok(events.every(event => !('subject' in event) || event.subject === subject))
+  })
+}
+
+t.test('a login with the old password that is on its way when the password changes is refused, also where the app keeps its rows in memory', async t => {
+  const users = personTable(() => randomUUID())
+  let change = async (): Promise<void> => {}
+  const claims = async (): Promise<object> => { await change(); return {} }
+  const { browser, app } = await server(t, { users, accessToken: { claims: claims as () => Promise<Record<string, unknown>> } })
+  const [ada, thief] = [browser(), browser()]
+  await ada.signup('ada')
+  change = async () => {
+    change = async () => {}
+    const answer = await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } })
+    t.equal(answer.statusCode, 200)
+  }
+  const answer = await thief.login('ada')
+  t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.strictSame(setCookies(answer), [])
+  t.equal((await app.sessions.list(String(users.people.get('ada')?.id))).length, 1)
+})
+
+/** What no id can be, as apps without types give it, and its name in the log. */
+const NO_IDS: ReadonlyArray<readonly [id: unknown, named: string]> = [
+  [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], [{}, 'an object of the class Object'], [2 ** 53, 'a number'], [NaN, 'a number'],
+  [[7], 'an object of the class Array'], [Buffer.from('ada'), 'an object of the class Buffer'], [Promise.resolve(7), 'an object of the class Promise']
+]
+
+t.test('what is no id makes no session and writes nothing, and the log says which function gave it and what to give', async t => {
+  for (const [id, named] of NO_IDS) {
+    const lines: string[] = []
+    const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, { memoryCost: 512, timeCost: 2, parallelism: 1 }), id: id as UserId } })
+    const create = async (row: { username: string, passwordHash: string }) => {
+      await users.create(row)
+      return { ...row, id: id as UserId }
+    }
+    const { browser, store, events } = await server(t, { users: { ...users, create } }, { logger: { level: 'error', stream: { write (line: string) { lines.push(line) } } } })
+    const requests = { 'users.findByUsername': async () => await browser().login('ada'), 'users.create': async () => await browser().signup('bob') }
+    for (const [from, request] of Object.entries(requests)) {
+      const answer = await request()
+      t.equal(answer.statusCode, 500)
+      t.strictSame(setCookies(answer), [])
+      t.match(lines.splice(0).join(''), `\\"${from}\\" gave ${named} as the id of a user: it must be`)
+    }
+    t.strictSame([store.calls, users.replaced, events], [[], [], []])
+  }
+})
+
+/** The unique violation of a name, as databases and their libraries throw it. */
+const VIOLATIONS: ReadonlyArray<readonly [of: string, error: unknown]> = [
+  ['pg', Object.assign(new Error('duplicate key value violates unique constraint "people_username_key"'), { code: '23505' })],
+  ['mysql2', Object.assign(new Error("Duplicate entry 'ada' for key 'people.username'"), { code: 'ER_DUP_ENTRY', errno: 1062 })],
+  ['MariaDB by number', Object.assign(new Error('conflict'), { errno: 1062 })],
+  ['better-sqlite3', Object.assign(new Error('UNIQUE constraint failed: people.username'), { code: 'SQLITE_CONSTRAINT_UNIQUE' })],
+  ['better-sqlite3, the name is the primary key', Object.assign(new Error('constraint'), { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' })],
+  ['node:sqlite', Object.assign(new Error('constraint'), { code: 'ERR_SQLITE_ERROR', errcode: 2067 })],
+  ['node:sqlite, the name is the primary key', Object.assign(new Error('constraint'), { code: 'ERR_SQLITE_ERROR', errcode: 1555 })],
+  ['sqlite3', Object.assign(new Error('SQLITE_CONSTRAINT: UNIQUE constraint failed: people.username'), { code: 'SQLITE_CONSTRAINT', errno: 19 })],
+  ['MongoDB', Object.assign(new Error('E11000 duplicate key error'), { code: 11000, keyPattern: { username: 1 } })],
+  ['Prisma', Object.assign(new Error('Unique constraint failed on the fields: (`username`)'), { code: 'P2002' })],
+  ['SQL Server', Object.assign(new Error('Violation of UNIQUE KEY constraint'), { code: 'EREQUEST', number: 2627 })],
+  ['Sequelize', Object.assign(new Error('Validation error'), { name: 'SequelizeUniqueConstraintError' })],
+  ['Sequelize, by its cause', Object.assign(new Error('Validation error'), { parent: { code: '23505' } })],
+  ['TypeORM', Object.assign(new Error('QueryFailedError'), { driverError: Object.assign(new Error('x'), { code: '23505' }) })],
+  ['Drizzle', new Error('Failed query: insert', { cause: Object.assign(new Error('x'), { code: '23505' }) })],
+  ['two libraries above the driver', new Error('a', { cause: new Error('b', { cause: { nativeError: { code: 'ER_DUP_ENTRY' } } }) })]
+]
+
+t.test('a name that the database refuses twice is taken, not a server that is away', async t => {
+  let thrown: unknown
+  const { browser } = await server(t, { users: { ...userTable(), create: async () => { throw thrown } } })
+  for (const [of, error] of VIOLATIONS) {
+    thrown = error
+    t.match((await browser().signup('ada')).json(), { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' }, of)
+  }
+})
+
+t.test('any other failure of the database is a 503, be it its own cause', async t => {
+  const circular = new Error('no connection')
+  circular.cause = circular
+  let thrown: unknown
+  const { browser } = await server(t, { users: { ...userTable(), create: async () => { throw thrown } } })
+  for (thrown of [circular, Object.assign(new Error('null value in column'), { code: '23502' }), 'UNIQUE constraint failed', null, undefined, { message: Symbol('x') }]) {
+    t.match((await browser().signup('ada')).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  }
+})
+
+t.test('undefined is nobody, as find(), [0] and first() of query libraries give it', async t => {
+  const { people, ...users } = personTable(() => randomUUID())
+  const { browser } = await server(t, { users, passwords: FAST_HASHING })
+  const ada = browser()
+  t.match((await ada.login('ada')).json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.equal((await ada.signup('ada')).statusCode, 201)
+  t.match((await browser().signup('ada')).json(), { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' })
+  people.clear()
+  t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
+})

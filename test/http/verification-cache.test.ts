@@ -1,0 +1,74 @@
+import { generateKeyPairSync } from 'node:crypto'
+import t from 'tap'
+import { respelled } from '../tokens/forge.js'
+import { loggedIn, type Answer, type Browser } from '../support/server.js'
+import { pem } from '../support/keys.js'
+
+/** The access token of a browser, sent by hand. */
+async function me (browser: Browser, token: string | null = browser.accessToken): Promise<Answer> {
+  return await browser.send({ method: 'GET', url: '/me', headers: { authorization: `Bearer ${token}` } })
+}
+
+t.test('a token that was good is judged anew at every request', async t => {
+  t.test('by the clock', async t => {
+    const { ada, wait } = await loggedIn(t)
+    wait(599)
+    t.equal((await me(ada)).statusCode, 200)
+    wait(1)
+    t.match((await me(ada)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+  })
+
+  t.test('by what has ended', async t => {
+    const { ada } = await loggedIn(t, { revocation: 'immediate' })
+    const token = ada.accessToken
+    t.equal((await me(ada)).statusCode, 200)
+    await ada.logout()
+    t.match((await me(ada, token)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  })
+
+  t.test('by the store, where a route asks it', async t => {
+    const { app, ada } = await loggedIn(t, {}, {}, app => {
+      app.get('/strict', { onRequest: app.authenticateStrict }, async () => 'ok')
+    })
+    const headers = { authorization: `Bearer ${ada.accessToken}` }
+    t.equal((await app.inject({ url: '/strict', headers })).statusCode, 200)
+    await app.sessions.revokeAll('1')
+    t.match((await app.inject({ url: '/strict', headers })).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  })
+
+  t.test('by the keys', async t => {
+    const key = (kid: string) => ({ kid, algorithm: 'EdDSA', use: 'sign', privateKey: pem(generateKeyPairSync('ed25519').privateKey) }) as const
+    const [old, next] = [key('old'), key('next')]
+    let keys = [old]
+    const { app, ada } = await loggedIn(t, { keys: () => keys })
+    t.equal((await me(ada)).statusCode, 200)
+    keys = [next]
+    await app.reloadKeys()
+    t.match((await me(ada)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }, 'a leaked key is gone at once')
+  })
+})
+
+t.test('another spelling of a good token is no good token', async t => {
+  const { ada } = await loggedIn(t)
+  t.equal((await me(ada)).statusCode, 200)
+  for (const token of respelled(String(ada.accessToken))) t.match((await me(ada, token)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+  t.equal((await me(ada)).statusCode, 200)
+})
+
+t.test('a handler that changes the claims fails, and changes nobody else\'s', async t => {
+  const { ada } = await loggedIn(t, {}, {}, app => {
+    app.get('/rude', { onRequest: app.authenticate }, async request => Object.assign(request.auth.claims, { sub: '2' }))
+  })
+  t.equal((await ada.get('/rude')).statusCode, 500)
+  t.match((await me(ada)).json(), { id: '1' })
+})
+
+t.test('two people who take turns a thousand times are never taken for each other', async t => {
+  const { ada, browser } = await loggedIn(t)
+  const bob = browser()
+  await bob.signup('bob')
+  for (let turn = 0; turn < 1000; turn++) {
+    const answers = await Promise.all([me(ada), me(bob)])
+    if (answers[0].json().id !== '1' || answers[1].json().id !== '2') t.fail(`turn ${turn}`)
+  }
+})

@@ -1,0 +1,181 @@
+import t from 'tap'
+import { type AuthEvent } from '../../lib/audit/events.js'
+import { importKey, type KeyOptions } from '../../lib/keys/import.js'
+import { createKeySource, type KeySource } from '../../lib/keys/reload.js'
+import { createKeyRing, deriveKeyRing, type KeyRings } from '../../lib/keys/ring.js'
+import { exactly } from '../support/exactly.js'
+import { fakeClock, type FakeClock } from '../support/fake-clock.js'
+import { generateKey } from '../support/keys.js'
+
+const OLD = generateKey('HS256', 'old')
+const NEW = generateKey('HS512', 'new')
+const OLD_SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
+const NEW_SECRET = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+
+function rings (keys: readonly KeyOptions[], secrets: readonly string[] = [OLD_SECRET]): KeyRings {
+  return { access: createKeyRing(keys.map(importKey)), refresh: deriveKeyRing(secrets, 'refresh', 'HS256') }
+}
+
+interface Setting extends Pick<FakeClock, 'wait'> {
+  readonly source: KeySource
+  readonly events: AuthEvent[]
+  /** What the app's function gives, or throws. */
+  answer: () => Promise<KeyRings>
+  /** How often it was asked. */
+  asked: number
+  signing (): string | undefined
+}
+
+function setting (first = rings([OLD.signs])): Setting {
+  const { now, wait } = fakeClock()
+  const events: AuthEvent[] = []
+  const self: Setting = {
+    wait,
+    events,
+    asked: 0,
+    answer: async () => first,
+    signing: () => source.rings().access.signing?.kid,
+    get source () { return source }
+  }
+  const source = createKeySource({
+    first,
+    load: async () => { self.asked++; return await self.answer() },
+    clock: now,
+    period: 300,
+    emit (event) { events.push(event) }
+  })
+  return self
+}
+
+t.test('a new key signs once everybody has had the time to read it, however often it was read', async t => {
+  const s = setting()
+  s.answer = async () => rings([NEW.signs, OLD.verifies])
+  for (const [wait, signing] of [[0, 'old'], [1, 'old'], [297, 'old'], [1, 'new'], [0, 'new']] as const) {
+    s.wait(wait)
+    await s.source.reload()
+    t.equal(s.signing(), signing, `after ${wait} s more`)
+    t.ok(s.source.rings().access.byKid.has('new'), 'it verifies from the first time')
+  }
+  t.strictSame(s.events, [
+    { type: 'keys_changed', kind: 'access', signing: 'old', kids: ['new', 'old'] },
+    { type: 'keys_changed', kind: 'access', signing: 'new', kids: ['new', 'old'] }
+  ], 'and everybody is told once')
+})
+
+t.test('a key that was there at the start may sign at once', async t => {
+  const s = setting()
+  s.answer = async () => rings([NEW.verifies, OLD.signs])
+  await s.source.reload()
+  s.wait(300)
+  s.answer = async () => rings([NEW.signs, OLD.verifies])
+  await s.source.reload()
+  t.equal(s.signing(), 'new')
+  s.answer = async () => rings([NEW.verifies, OLD.signs])
+  await s.source.reload()
+  t.equal(s.signing(), 'old', 'and back')
+})
+
+t.test('a key that went and came back is a new one', async t => {
+  const s = setting()
+  for (const keys of [[OLD.signs, NEW.verifies], [OLD.signs], [OLD.verifies, NEW.signs]]) {
+    s.wait(300)
+    s.answer = async () => rings(keys)
+    await s.source.reload()
+    t.equal(s.signing(), 'old')
+  }
+})
+
+t.test('the secrets of refresh tokens change by the same rules', async t => {
+  const s = setting()
+  const signing = () => s.source.rings().refresh.signing?.kid
+  const before = signing()
+  s.answer = async () => rings([OLD.signs], [NEW_SECRET, OLD_SECRET])
+  await s.source.reload()
+  t.equal(signing(), before)
+  s.wait(300)
+  await s.source.reload()
+  t.not(signing(), before)
+  t.match(s.events, exactly({ kind: 'refresh', signing: before }, { kind: 'refresh', signing: signing() }))
+})
+
+t.test('what fails leaves both rings as they are, and is told', async t => {
+  const s = setting()
+  const before = s.source.rings()
+  const impostor = generateKey('HS256', 'old')
+  const FAILURES: Array<() => Promise<KeyRings>> = [
+    async () => { throw new Error('the vault is sealed') },
+    async () => rings([OLD.verifies], [NEW_SECRET, OLD_SECRET]),
+    async () => rings([impostor.signs], [NEW_SECRET, OLD_SECRET])
+  ]
+  for (const answer of FAILURES) {
+    s.answer = answer
+    await t.rejects(s.source.reload())
+    t.equal(s.source.rings(), before)
+  }
+  t.strictSame(s.events, FAILURES.map(() => ({ type: 'keys_reload_failed' })))
+  s.answer = async () => rings([OLD.signs, NEW.verifies])
+  await s.source.reload()
+  t.ok(s.source.rings().access.byKid.has('new'), 'and the next one is as good as any')
+})
+
+t.test('keys that are read again and are the same stay the very same', async t => {
+  const s = setting()
+  const { access, refresh } = s.source.rings()
+  s.answer = async () => rings([OLD.signs])
+  await s.source.reload()
+  t.equal(s.source.rings().access, access)
+  t.equal(s.source.rings().refresh, refresh)
+  t.strictSame(s.events, [])
+})
+
+t.test('those who ask at the same time wait for one answer', async t => {
+  const s = setting()
+  await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('access', 'other')])
+  t.equal(s.asked, 1)
+  await s.source.reload()
+  t.equal(s.asked, 2)
+})
+
+t.test('an unknown key is sought, once in ten seconds', async t => {
+  const s = setting()
+  t.equal(s.source.seek('access', 'old'), undefined, 'a known one is not')
+  t.equal(s.source.seek('access', undefined), undefined, 'nor none')
+  s.answer = async () => rings([OLD.signs, NEW.verifies])
+  await s.source.seek('access', 'new')
+  t.ok(s.source.rings().access.byKid.has('new'))
+  for (const [wait, sought] of [[0, false], [9, false], [1, true], [5, false], [-20, true]] as const) {
+    s.wait(wait)
+    const seeking = s.source.seek('access', 'garbage')
+    t.equal(seeking !== undefined, sought, `${wait} s later`)
+    await seeking
+  }
+  t.equal(s.asked, 3)
+})
+
+t.test('whoever seeks a key while they cannot be read is told so, for ten seconds without another look', async t => {
+  const s = setting()
+  const sealed = new Error('the vault is sealed')
+  s.answer = async () => { throw sealed }
+  for (const kind of ['access', 'refresh'] as const) await t.rejects(Promise.resolve(s.source.seek(kind, 'new')), sealed)
+  t.strictSame(s.events, [{ type: 'keys_reload_failed' }])
+  s.answer = async () => rings([OLD.signs, NEW.verifies])
+  s.wait(10)
+  await s.source.seek('refresh', 'newer')
+  t.equal(s.source.seek('refresh', 'newest'), undefined, 'they have just been read')
+})
+
+t.test('nor is anybody told so once they were read again', async t => {
+  const s = setting()
+  s.answer = async () => { throw new Error('the vault is sealed') }
+  await t.rejects(Promise.resolve(s.source.seek('access', 'new')))
+  s.answer = async () => rings([OLD.signs])
+  await s.source.reload()
+  t.equal(s.source.seek('access', 'new'), undefined)
+})
+
+t.test('a service that only verifies follows its keys too', async t => {
+  const s = setting(rings([OLD.verifies]))
+  s.answer = async () => rings([NEW.verifies])
+  await s.source.reload()
+  t.strictSame(s.events, [{ type: 'keys_changed', kind: 'access', signing: null, kids: ['new'] }])
+})

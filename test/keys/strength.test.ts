@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto'
+import t from 'tap'
+import { secretWeakness } from '../../lib/keys/strength.js'
+
+const PEM = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\n-----END PRIVATE KEY-----'
+
+t.test('a secret that is short, repeats itself or is a key of another kind is weak, and never printed', async t => {
+  const weak = [
+    '', 'secret', 'é'.repeat(15), randomBytes(31),
+    'x'.repeat(32), 'abcdefg'.repeat(10), Buffer.alloc(64, 7),
+    PEM, ` ${PEM}`, `\r\n${PEM}`, Buffer.from(PEM),
+    '{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4"}', ' [{ "alg": "ES256", "kty": "EC", "crv": "P-256" }]'
+  ]
+  for (const secret of weak) {
+    const sentence = secretWeakness(secret)
+    t.type(sentence, 'string', String(secret))
+    if (secret.length > 0) t.notOk(sentence?.includes(String(secret)), 'not printed')
+  }
+})
+
+t.test('what a template of settings says is weak', async t => {
+  const TEMPLATES = [
+    '<random_string_at_least_32_characters_long>', 'change-me-change-me-change-me-12345', 'CHANGE_THIS_SECRET_IN_PRODUCTION_1', 'replace_with_a_long_random_string_',
+    'your-super-secret-jwt-key-for-this-app', 'this-is-your-256-bit-long-secret-0', 'a placeholder for the secret of the app'
+  ]
+  for (const secret of TEMPLATES) t.match(secretWeakness(secret), /placeholder/, secret)
+})
+
+t.test('what was published is weak, however long', async t => {
+  for (const secret of ['LongDefaultSecretKeyForEncryption', 'My-ultRa-Secure-ulTra-long-SeCreT-of-nodeJs']) {
+    t.match(secretWeakness(secret), /^is a placeholder or from an example/)
+    t.match(secretWeakness(`${secret}\n`), /^is a placeholder or from an example/, 'with the end of its line')
+  }
+})
+
+t.test('as many bytes are needed as the hash has', async t => {
+  const bytes = randomBytes(64)
+  for (const length of [32, 48, 64]) {
+    t.equal(secretWeakness(bytes.subarray(0, length), length), null)
+    t.equal(secretWeakness(bytes.subarray(1, length), length), `has ${length - 1} bytes and needs at least ${length}`)
+  }
+})
+
+t.test('a secret with the entropy of 32 random bytes is good', async t => {
+  const good = ['kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', 'äöüÄÖÜßéèêáàâóòô', 'we exchange things with your neighbours, and they with us', 'a secret of ours that nobody else has']
+  for (const secret of [...good, ...Array.from({ length: 300 }, () => randomBytes(32)), ...Array.from({ length: 300 }, () => randomBytes(32).toString('base64'))]) {
+    t.equal(secretWeakness(secret), null)
+  }
+})

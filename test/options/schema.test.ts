@@ -1,0 +1,463 @@
+import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie from '../../lib/index.js'
+import { allowWeakHashing } from '../../lib/accounts/hashing-strength.js'
+import { systemClock } from '../../lib/time.js'
+import { readOptions } from '../../lib/options/read.js'
+import { optionTable, type RefreshCookieOptions, type Settings } from '../../lib/options/schema.js'
+import { warningsOf } from '../../lib/options/sentences.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
+
+const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
+const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+const users = { findById: () => null }
+
+/** The settings of options as somebody without TypeScript may write them. */
+function read (options: object, production = false): Settings {
+  return readOptions({ secret: SECRET, ...options } as RefreshCookieOptions, production)
+}
+
+/** `at('cookie.path', 'x')` is `{ cookie: { path: 'x' } }`. */
+function at (path: string, value: unknown): object {
+  const [name = '', ...rest] = path.split('.')
+  return { [name]: rest.length === 0 ? value : at(rest.join('.'), value) }
+}
+
+function throwsSentence (t: Test, options: object, expected: RegExp, production = false): void {
+  t.throws(() => read(options, production), { name: 'TypeError', message: expected }, inspect(options))
+}
+
+/** The paths of all options, e.g. 'cookie.path'; those inside 'passwords.pepper' are its own. */
+function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix = ''): string[] {
+  return Object.entries(checks).flatMap(([name, check]) => {
+    const inner = (check as { checks?: Record<string, unknown> }).checks // only groups have them
+    return inner === undefined ? [prefix + name] : allPaths(inner, `${prefix}${name}.`)
+  })
+}
+
+t.test('everything has the default that the documents name', async t => {
+  t.strictSame({ ...read({}), secret: null }, {
+    secret: null,
+    keys: undefined,
+    jwks: undefined,
+    jwksRsaAlgorithm: undefined,
+    reloadKeysEvery: 300,
+    issuer: undefined,
+    audience: undefined,
+    appName: undefined,
+    prefix: '/auth',
+    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate', verify: false, jwks: '/jwks' },
+    store: undefined,
+    users: undefined,
+    accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
+    trustedOrigins: [],
+    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
+    refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true, delivery: 'cookie', renewWithAccessToken: false },
+    cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false, former: [] },
+    passwords: {
+      memoryCost: 19_456,
+      timeCost: 2,
+      parallelism: 1,
+      minLength: 8,
+      check: undefined,
+      verifyLegacy: undefined,
+      pepper: undefined,
+      queue: { concurrency: 2, waiting: 50, maxWait: 5 }
+    },
+    rateLimit: {
+      perAddress: [{ max: 100, per: 900 }],
+      perAddressTotal: [{ max: 1000, per: 900 }],
+      perAccount: [{ max: 10, per: 900 }, { max: 100, per: 86_400 }],
+      perSession: [{ max: 60, per: 60 }],
+      redis: undefined,
+      keyPrefix: undefined
+    },
+    revocation: 'refresh',
+    revocationUnknown: 'accept',
+    sessions: { maxPerUser: 100, whenFull: 'endOldest', bindUserAgent: false },
+    timeouts: { call: 2, request: 3 },
+    formatGrant: undefined,
+    onEvent: undefined,
+    clock: systemClock
+  })
+})
+
+t.test('options may be an instance of a class, and its accessors are read', async t => {
+  class Config {
+    get secret (): string { return SECRET }
+    get cookie (): object { return new (class { get path (): string { return '/auth' } })() }
+  }
+  t.match(readOptions(new Config() as RefreshCookieOptions, false), { cookie: { path: '/auth', name: '__Secure-refresh' } })
+
+  const app = Fastify()
+  await app.register(refreshCookie, Object.assign(new Config(), { logLevel: 'warn' as const }))
+  t.teardown(async () => { await app.close() })
+  const answer = await app.inject({ method: 'POST', url: '/auth/logout' })
+  t.match(answer.headers['set-cookie'], /^__Secure-refresh=; .*Path=\/auth;/)
+})
+
+/** A value of every kind, by its name. */
+const KINDS: Readonly<Record<string, unknown>> = {
+  null: null,
+  true: true,
+  false: false,
+  zero: 0,
+  one: 1,
+  negative: -1,
+  fraction: 1.5,
+  nan: NaN,
+  infinity: Infinity,
+  huge: 1e12,
+  bigint: 10n,
+  empty: '',
+  word: 'word',
+  path: '/path',
+  duration: '15m',
+  symbol: Symbol('s'),
+  emptyList: [],
+  words: ['word'],
+  mixed: ['word', 1],
+  object: {},
+  date: new Date(0),
+  buffer: Buffer.alloc(64, 'secret'),
+  function: () => 1
+}
+
+const DURATIONS = ['one', 'duration']
+const DURATION_OR_ZERO = ['zero', ...DURATIONS]
+const WORDS = ['word', 'path', 'duration']
+
+/** For every option: the kinds that it takes, and values that look right and are wrong. */
+const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
+  keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
+  jwks: { takes: [], and: ['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL('https://login.example')] },
+  jwksRsaAlgorithm: { takes: [], and: ['ES256', 'HS256', 'rs256', ['RS256']] },
+  reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
+  secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], [SECRET, Buffer.from(SECRET)], Buffer.alloc(64, 'secret'), randomBytes(31), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
+  'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], new Uint8Array(32)] },
+  issuer: { takes: WORDS },
+  appName: { takes: WORDS },
+  audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
+  prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
+  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
+  store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
+  users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
+  'accounts.signup': { takes: [], and: ['Silent', 'closed'] },
+  'accounts.onSignup': { takes: ['function'] },
+  'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
+  trustedOrigins: { takes: ['emptyList'], and: ['*', ['*'], ['https://app.example/'], ['https://*.example'], ['app.example'], ['https://App.example'], ['https://app.example:443'], ['null'], ['https://a b'], [/example/], ['https://app.example/path'], 'https://app.example'] },
+  'accessToken.expiresIn': { takes: DURATIONS, and: ['0s', '25h', '15 minutes', '1.5h', '900'] },
+  'accessToken.algorithm': { takes: [], and: ['none', 'hs256', 'RS256', ['HS256']] },
+  'accessToken.claims': { takes: ['function'] },
+  'accessToken.leeway': { takes: DURATION_OR_ZERO.filter(kind => kind !== 'duration'), and: ['61s'] },
+  'refreshToken.idle': { takes: DURATIONS, and: ['401d', '0s'] },
+  'refreshToken.absolute': { takes: DURATIONS, and: ['401d', '0s'] },
+  'refreshToken.rotation': { takes: [], and: ['Always', 'sometimes'] },
+  'refreshToken.grace': { takes: ['zero', 'one'], and: ['301s', '-1s'] },
+  'refreshToken.recoverLostReply': { takes: ['true', 'false'], and: ['true'] },
+  'refreshToken.delivery': { takes: [], and: ['Body', 'header'] },
+  'refreshToken.renewWithAccessToken': { takes: ['true', 'false'] },
+  'cookie.name': { takes: ['word'].concat('duration'), and: ['a b', 'a=b', 'a;b', 'ä', 'a,b', '"a"', 'a\r\nSet-Cookie: x'] },
+  'cookie.path': { takes: ['path'], and: ['auth', '/a b', '/;Domain=evil.example', '/a\n'] },
+  'cookie.domain': { takes: [], and: ['.example.com', 'localhost', 'Example.com', 'example.com;', 'https://example.com'] },
+  'cookie.sameSite': { takes: [], and: ['Strict', 'no'] },
+  'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
+  'cookie.partitioned': { takes: ['true', 'false'] },
+  'cookie.former': { takes: ['emptyList'], and: [[{ path: 'auth' }], [{ secure: true }]] },
+  'passwords.memoryCost': { takes: [], and: ['19456', 127, 1048577, 19456.5] },
+  'passwords.timeCost': { takes: ['one'], and: ['2', 17] },
+  'passwords.parallelism': { takes: ['one'], and: ['1', 17] },
+  'passwords.minLength': { takes: [], and: ['8', 7, 65] },
+  'passwords.check': { takes: ['function'] },
+  'passwords.verifyLegacy': { takes: ['function'] },
+  'passwords.pepper': { takes: [], and: [SECRET, { current: 'k1' }, { keys: { k1: SECRET } }, ...[null, SECRET, { k1: 'short' }, { 'k 1': SECRET }, { 123456789: SECRET }, [SECRET, 1]].map(keys => ({ current: 'k1', keys })), ...[null, 1, '', 'k 1', SECRET].map(current => ({ current, keys: { k1: SECRET } }))] },
+  'passwords.queue.concurrency': { takes: ['one'], and: [129, '2'] },
+  'passwords.queue.waiting': { takes: ['zero', 'one'], and: [10_001, '50'] },
+  'passwords.queue.maxWait': { takes: ['one'], and: ['61s', '0s'] },
+  'sessions.maxPerUser': { takes: ['one', 'false'], and: [0, 10_001, '5'] },
+  'sessions.whenFull': { takes: [], and: ['endNewest'] },
+  'sessions.bindUserAgent': { takes: ['true', 'false'] },
+  ...Object.fromEntries(['perAddress', 'perAddressTotal', 'perAccount', 'perSession'].map(name => [`rateLimit.${name}`, { takes: ['false', 'emptyList'], and: [{}, { max: 1 }, { per: '1m' }, { max: 0, per: '1m' }, { max: '1', per: '1m' }, { max: 1, per: '25h' }, { max: 1, per: 0 }, { points: 1, per: '1m' }, [{ max: 1, per: '1m' }, null], [[{ max: 1, per: '1m' }]]] }])),
+  'rateLimit.redis': { takes: [], and: [{ eval () {} }, { del () {} }, { eval: true, del: true }] },
+  'rateLimit.keyPrefix': { takes: WORDS },
+  revocation: { takes: [], and: ['Immediate', 'never'] },
+  revocationUnknown: { takes: [], and: ['Refuse', 'deny', true] },
+  'timeouts.call': { takes: ['one'], and: ['61s', '0s', '100ms'] },
+  'timeouts.request': { takes: ['one'], and: ['61s', '0s'] },
+  formatGrant: { takes: ['function'] },
+  onEvent: { takes: ['function'] },
+  clock: { takes: ['function'], and: [Date.now, () => NaN, () => -1, () => '1', () => Infinity, () => new Date(), async () => 1] }
+}
+
+t.test('the table of wrong values knows every option', async t => {
+  t.strictSame(Object.keys(WRONG).sort(), allPaths().sort())
+})
+
+for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
+  t.test(`a wrong "${path}" is refused by its name, and without its value where that may be a secret`, async t => {
+    const kinds = Object.entries(KINDS).filter(([kind]) => !takes.includes(kind)).map(([, value]) => value)
+    for (const value of [...kinds, ...and]) {
+      throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
+    }
+    for (const kind of takes) {
+      // Only a combination may still refuse it.
+      t.notMatch(complaintOf(() => read(at(path, KINDS[kind]))), /: it must /, `${path} takes ${kind}`)
+    }
+  })
+}
+
+function complaintOf (act: () => unknown): string {
+  try {
+    act()
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+t.test('a group that is none is refused by its name and not printed', async t => {
+  for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'rateLimit', 'sessions', 'timeouts']) {
+    for (const value of [null, true, 1, SECRET, [SECRET], () => SECRET]) {
+      throwsSentence(t, { [name]: value }, new RegExp(`^option "${name}" must be an object$`))
+    }
+  }
+  for (const value of [null, SECRET, [SECRET], 1]) t.throws(() => readOptions(value as never, false), { message: 'the options must be an object' })
+})
+
+t.test('every option takes what the documents say, in the units that the code uses', async t => {
+  const GOOD: ReadonlyArray<readonly [path: string, written: unknown, used: unknown]> = [
+    ['issuer', 'https://login.example', 'https://login.example'],
+    ['appName', 'shop', 'shop'],
+    ['audience', 'api', 'api'],
+    ['audience', ['api', 'web'], ['api', 'web']],
+    ['prefix', '/v1/auth', '/v1/auth'],
+    ['routes.signup', false, false],
+    ['routes.login', '/sign-in', '/sign-in'],
+    ['routes.verify', '/verify', '/verify'],
+    ['accounts.usernameField', 'email', 'email'],
+    ['rateLimit.perAddress', { max: 1, per: '24h' }, [{ max: 1, per: 86_400 }]],
+    ['rateLimit.perAccount', [{ max: 3, per: '1m' }, { max: 1_000_000, per: 1 }], [{ max: 3, per: 60 }, { max: 1_000_000, per: 1 }]],
+    ['rateLimit.perSession', false, []],
+    ['rateLimit', false, { perAddress: [], perAddressTotal: [], perAccount: [], perSession: [], redis: undefined, keyPrefix: undefined }],
+    ['trustedOrigins', ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443'], ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'https://[::1]:8443']],
+    ['accessToken.expiresIn', '24h', 86_400],
+    ['accessToken.expiresIn', 1, 1],
+    ['accessToken.algorithm', 'HS512', 'HS512'],
+    ['accessToken.leeway', '1m', 60],
+    ['refreshToken.idle', '30d', 30 * 86_400],
+    ['refreshToken.absolute', '400d', 400 * 86_400],
+    ['refreshToken.rotation', 'never', 'never'],
+    ['refreshToken.grace', '5m', 300],
+    ['refreshToken.delivery', 'body', 'body'],
+    ['cookie.name', '__Secure-mine', '__Secure-mine'],
+    ['cookie.path', '/auth', '/auth'],
+    ['cookie.domain', 'example.co.uk', 'example.co.uk'],
+    ['cookie.sameSite', 'lax', 'lax'],
+    ['passwords.memoryCost', 2 ** 20, 2 ** 20],
+    ['passwords.minLength', 64, 64],
+    ['passwords.pepper', { current: 'k2', keys: { k1: SECRET, k2: OTHER } }, { current: 'k2', keys: { k1: SECRET, k2: OTHER } }],
+    ['passwords.queue.waiting', 0, 0],
+    ['passwords.queue.maxWait', '1m', 60],
+    ['timeouts', { call: '1m', request: '1m' }, { call: 60, request: 60 }],
+    ['timeouts.request', '10s', 10]
+  ]
+  for (const [path, written, used] of GOOD) {
+    const value = path.split('.').reduce<unknown>((inner, name) => Reflect.get(Object(inner), name), read(at(path, written)))
+    t.strictSame(value, used, `${path}: ${inspect(written)}`)
+  }
+})
+
+t.test('functions and stores are taken as they are', async t => {
+  const mine = { store: memoryStore(), users, clock: () => 1, onEvent () {}, passwords: { minLength: 12 } }
+  const claims = () => ({})
+  t.match(read({ ...mine, accessToken: { claims } }), { ...mine, accessToken: { claims } })
+})
+
+t.test('secrets are a list, whichever way they were given', async t => {
+  const secretsOf = async ({ secret }: Pick<Settings, 'secret'>): Promise<unknown[]> => [...await secret?.read() ?? []]
+  t.strictSame(await secretsOf(read({})), [SECRET])
+  t.strictSame(await secretsOf(read({ secret: [OTHER, SECRET] })), [OTHER, SECRET])
+  t.strictSame(await secretsOf(read({ refreshToken: { secret: OTHER } }).refreshToken), [OTHER])
+  const bytes = randomBytes(32)
+  const settings = read({ secret: [bytes, new Uint8Array(Buffer.from(OTHER))], refreshToken: { secret: bytes } })
+  const before = Buffer.from(bytes)
+  bytes.fill(0)
+  t.strictSame(await secretsOf(settings), [before, Buffer.from(OTHER)], 'bytes are copied')
+  t.strictSame(await secretsOf(settings.refreshToken), [before])
+})
+
+t.test('a secret or a ring may be a function, which is asked whenever it is read, and whose answer is checked', async t => {
+  const answers: unknown[] = [SECRET, [OTHER, SECRET], 'short', undefined]
+  const { secret } = read({ secret: async () => answers.shift() })
+  t.equal(secret?.changes, true)
+  t.strictSame([...await secret?.read() ?? []], [SECRET])
+  t.strictSame([...await secret?.read() ?? []], [OTHER, SECRET])
+  await t.rejects(async () => await secret?.read(), { message: /^option "secret" has 5 bytes/ })
+  await t.rejects(async () => await secret?.read(), { message: /^option "secret" is neither a string nor a Buffer/ })
+  t.equal(read({}).secret?.changes, false)
+})
+
+t.test('a misspelled option is refused with what was meant', async t => {
+  const TYPOS: ReadonlyArray<readonly [path: string, meant: string]> = [
+    ['secrets', 'secret'], ['Issuer', 'issuer'], ['audiance', 'audience'], ['acessToken', 'accessToken'], ['refreshtoken', 'refreshToken'],
+    ['trustedOrigin', 'trustedOrigins'], ['user', 'users'], ['onevent', 'onEvent'], ['password', 'passwords'], ['cookies', 'cookie'],
+    ['cookie.samesite', 'sameSite'], ['cookie.Path', 'path'], ['accessToken.expireIn', 'expiresIn'], ['accessToken.algoritm', 'algorithm'],
+    ['refreshToken.gracePeriod', 'known are'], ['routes.signUp', 'signup'], ['routes.session', 'sessions'], ['accounts.userNameField', 'usernameField'],
+    ['passwords.minlength', 'minLength'], ['passwords.memorycost', 'memoryCost'], ['timeouts.calls', 'call'], ['key', 'keys'], ['maxAge', 'known are']
+  ]
+  for (const [path, meant] of TYPOS) {
+    throwsSentence(t, at(path, OTHER), new RegExp(`^unknown option "${path.replace('.', '\\.')}"; (did you mean "${meant}"\\?|${meant}.*)$`))
+  }
+})
+
+t.test('a misspelt function of "users" is refused, and others are the app\'s own', t => {
+  for (const [name, meant] of [['findByUserName', 'findByUsername'], ['findbyid', 'findById'], ['creat', 'create'], ['updatePasswordHsh', 'updatePasswordHash']] as const) {
+    const message = `option "users" has an unknown function "${name}"; did you mean "${meant}"?`
+    t.throws(() => read({ users: { [name]: () => null } }), { name: 'TypeError', message })
+  }
+  for (const own of [{ findByEmail () {}, update () {}, read () {}, creator () {} }, { findByMail () {}, findBy () {} }, { findById: () => null, findByIds () {} }, { creates: true }, { close () {} }]) t.doesNotThrow(() => read({ users: own }))
+  t.end()
+})
+
+t.test('a combination that is dangerous or does nothing is refused, and told the way out', async t => {
+  const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
+    [{ secret: undefined }, /"secret" is missing/],
+    [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
+    [{ jwks: 'https://login.example/auth/jwks', keys: () => [] }, /"keys" and "jwks" both/],
+    [{ jwksRsaAlgorithm: 'PS256' }, /"jwksRsaAlgorithm" does nothing without "jwks"/],
+    [{ accessToken: { expiresIn: '1h' }, refreshToken: { idle: '1h' } }, /"accessToken\.expiresIn" must be shorter/],
+    [{ refreshToken: { idle: '31d' } }, /"refreshToken\.idle" must not be longer/],
+    [{ refreshToken: { idle: '1d', absolute: '1h' } }, /"refreshToken\.idle" must not be longer/],
+    [{ accessToken: { expiresIn: 1 }, refreshToken: { idle: '30s' } }, /"refreshToken\.grace" must be shorter/],
+    [{ refreshToken: { grace: 0 } }, /"refreshToken\.grace" is 0 .*recoverLostReply: false/],
+    [{ refreshToken: { delivery: 'body' }, cookie: { sameSite: 'lax' } }, /"cookie" does nothing while "refreshToken\.delivery"/],
+    [{ refreshToken: { renewWithAccessToken: true, delivery: 'body' } }, /"refreshToken\.renewWithAccessToken" is for cookies/],
+    [{ refreshToken: { renewWithAccessToken: true }, store: statelessStore() }, /"refreshToken\.renewWithAccessToken" needs a store that keeps/],
+    [{ accessToken: { claims: () => ({}) } }, /"accessToken\.claims" needs "users\.findById"/],
+    [{ accessToken: { claims: () => ({}) }, users: { findByUsername: () => null } }, /"accessToken\.claims" needs "users\.findById"/],
+    [{ cookie: { secure: false, sameSite: 'none' }, trustedOrigins: ['https://app.example'] }, /"cookie\.sameSite" is 'none' without "secure"/],
+    [{ cookie: { sameSite: 'none' } }, /"cookie\.sameSite" is 'none' without "trustedOrigins"/],
+    [{ cookie: { partitioned: true } }, /"cookie\.partitioned"/],
+    [{ cookie: { partitioned: true, sameSite: 'lax' } }, /"cookie\.partitioned"/],
+    [{ cookie: { name: '__Host-a', path: '/auth' } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__Host-Http-a', domain: 'example.com' } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__host-a', secure: false } }, /"cookie\.name" starts with "__Host-"/],
+    [{ cookie: { name: '__Secure-a', secure: false } }, /"cookie\.name" starts with "__Secure-"/],
+    [{ cookie: { name: '__http-a', secure: false } }, /"cookie\.name" starts with "__Secure-" or "__Http-"/],
+    [{ sessions: { maxPerUser: 5 }, store: statelessStore() }, /"sessions\.maxPerUser" needs a store that can list/],
+    [{ timeouts: { call: '4s' } }, /"timeouts\.call" must not be longer than "timeouts\.request"/],
+    [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
+    [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
+    [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/]
+  ]
+  for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
+})
+
+t.test('what is just inside those bounds is fine', async t => {
+  const FINE: readonly object[] = [
+    { accessToken: { expiresIn: 3599 }, refreshToken: { idle: '1h' } },
+    { refreshToken: { idle: '30d', absolute: '30d' } },
+    { accessToken: { expiresIn: 1 }, refreshToken: { idle: '31s' } },
+    { refreshToken: { grace: 0, recoverLostReply: false } },
+    { refreshToken: { delivery: 'body' }, cookie: undefined },
+    { refreshToken: { renewWithAccessToken: true }, store: memoryStore() },
+    { accessToken: { claims: () => ({}) }, users },
+    { cookie: { sameSite: 'none' }, trustedOrigins: ['https://app.example'] },
+    { cookie: { sameSite: 'none', partitioned: true }, trustedOrigins: ['https://app.example'] },
+    { cookie: { name: '__Host-mine' } },
+    { cookie: { name: '__Secure-mine', path: '/auth', domain: 'example.com' } },
+    { sessions: { maxPerUser: 1 } },
+    { sessions: { maxPerUser: 10_000 }, store: memoryStore() },
+    { sessions: { maxPerUser: false }, store: statelessStore() },
+    { store: statelessStore() },
+    { passwords: { memoryCost: 1024, [allowWeakHashing]: true } },
+    { accounts: { signup: 'silent', onSignup () {} } },
+    { rateLimit: { redis: { eval () {}, del () {} } } }
+  ]
+  for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
+})
+
+t.test('a user has a hundred sessions at most, unless the option lifts that or the store cannot list', async t => {
+  t.equal(read({ store: memoryStore() }).sessions.maxPerUser, 100)
+  t.equal(read({ store: statelessStore() }).sessions.maxPerUser, false)
+  t.equal(read({ sessions: { maxPerUser: false } }).sessions.maxPerUser, false)
+  t.equal(read({ sessions: { maxPerUser: 7, whenFull: 'refuseLogin' } }).sessions.maxPerUser, 7)
+})
+
+t.test('the cookie gets the strongest prefix that its other settings allow', async t => {
+  const NAMES: ReadonlyArray<readonly [cookie: object, name: string]> = [
+    [{}, '__Host-Http-refresh'],
+    [{ sameSite: 'lax' }, '__Host-Http-refresh'],
+    [{ path: '/auth' }, '__Secure-refresh'],
+    [{ domain: 'example.com' }, '__Secure-refresh'],
+    [{ secure: false }, 'refresh'],
+    [{ secure: false, path: '/auth' }, 'refresh'],
+    [{ name: 'mine' }, 'mine']
+  ]
+  for (const [cookie, name] of NAMES) t.equal(read({ cookie }).cookie.name, name, inspect(cookie))
+})
+
+t.test('production takes neither an insecure cookie nor weak hashing', async t => {
+  throwsSentence(t, { cookie: { secure: false } }, /"cookie\.secure" is false in production/, true)
+  t.doesNotThrow(() => read({ cookie: { secure: false } }, false))
+  const before = process.env['NODE_ENV']
+  t.teardown(() => {
+    if (before === undefined) delete process.env['NODE_ENV']
+    else process.env['NODE_ENV'] = before
+  })
+  process.env['NODE_ENV'] = 'production'
+  throwsSentence(t, { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }, /"passwords\.memoryCost".*production/, true)
+})
+
+t.test('what is allowed and yet questionable is warned about, each by one line', async t => {
+  const WARNINGS: ReadonlyArray<readonly [options: object, production: boolean, names: readonly string[]]> = [
+    [{}, false, []],
+    [{ store: memoryStore() }, true, []],
+    [{}, true, ['store']],
+    [{ accessToken: { expiresIn: '1h' } }, false, []],
+    [{ accessToken: { expiresIn: 3601 } }, false, ['accessToken.expiresIn']],
+    [{ cookie: { name: 'mine' } }, false, ['cookie.name']],
+    [{ cookie: { name: 'mine', secure: false } }, false, []],
+    [{ accessToken: { expiresIn: '2h' }, cookie: { name: 'mine' } }, true, ['accessToken.expiresIn', 'cookie.name', 'store']]
+  ]
+  for (const [options, production, names] of WARNINGS) {
+    const warned = warningsOf(read(options, production), production).map(sentence => /^option "([\w.]+)"/.exec(sentence)?.[1])
+    t.strictSame(warned, names, inspect(options))
+  }
+  t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to take')
+})
+
+t.test('the settings are frozen through and through, and the caller\'s options are as they were', async t => {
+  const mine = { secret: [SECRET, OTHER], audience: ['api'], trustedOrigins: ['https://app.example'], routes: { signup: false }, cookie: { sameSite: 'lax' }, passwords: { minLength: 10 } }
+  const copy = structuredClone(mine)
+  const settings = read(mine)
+  for (const value of [settings, settings.passwords.queue, ...Object.values(settings.rateLimit).filter(Array.isArray), ...Object.values(settings).filter(value => typeof value === 'object')]) t.ok(Object.isFrozen(value))
+  t.strictSame(mine, copy)
+  t.notOk([mine, ...Object.values(mine)].some(Object.isFrozen))
+  mine.trustedOrigins.push('https://evil.example')
+  t.strictSame(settings.trustedOrigins, ['https://app.example'], 'nor do later changes reach it')
+})
+
+t.test('no secret is in a sentence about a wrong option, wherever it was put', async t => {
+  const canary = `canary-${randomBytes(40).toString('base64url')}`
+  const MISPLACED: readonly object[] = [
+    { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: [Buffer.from(canary), canary] }, { secret: Buffer.from(canary.slice(0, 31)) }, { secret: canary.slice(0, 31) },
+    { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
+    { secrets: canary }, { keys: [canary] }, { keys: canary }, { keys: [{ kid: `${canary} `, algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k 1', algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', privateKey: canary }] }, { keys: [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: canary.slice(0, 40) }] }, { jwks: `https://${canary}:${canary}@login.example` }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
+  ]
+  for (const options of MISPLACED) {
+    const complaint = complaintOf(() => read(options))
+    t.match(complaint, 'option')
+    t.notOk(complaint.includes(canary.slice(0, 12)), complaint)
+  }
+})
+
+t.test('no secret is in a printed settings object', async t => {
+  const settings = read({ secret: [SECRET, randomBytes(32)], refreshToken: { secret: [Buffer.from(OTHER)] }, passwords: { pepper: { current: 'k1', keys: { k1: OTHER } } } })
+  for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 }), inspect(settings.secret), String(settings)]) {
+    t.notOk(text.includes(SECRET) || text.includes(OTHER), text)
+  }
+})

@@ -1,0 +1,61 @@
+import t from 'tap'
+import { type RefreshClaims } from '../../lib/tokens/claims.js'
+import { chooseToken } from '../../lib/sessions/choose-token.js'
+
+const NOW = 1_900_000_000
+
+/** Tokens that are their own claims; anything else is none of ours. */
+function read (token: string): RefreshClaims | null {
+  return token.startsWith('{') ? JSON.parse(token) : null
+}
+
+function tokenOf (claims: Partial<RefreshClaims> = {}): string {
+  return JSON.stringify({ sub: 'ada', sid: 'one', gen: 0, auth_time: NOW - 100, iat: NOW - 100, exp: NOW + 100, end: NOW + 1000, ...claims })
+}
+
+const choose = (tokens: readonly string[], subject?: string): string | undefined => chooseToken(tokens, read, NOW, subject)
+
+t.test('a single token is chosen, whatever it is, and none where there is none', async t => {
+  t.equal(choose([]), undefined)
+  for (const token of ['garbage', tokenOf(), tokenOf({ exp: NOW })]) t.equal(choose([token]), token)
+})
+
+/** Of two tokens the one that counts, in either order. */
+const PAIRS: Array<[title: string, counts: string, other: string]> = [
+  ['one that we did not sign does not count', tokenOf(), 'garbage'],
+  ['an expired one does not count beside a good one', tokenOf(), tokenOf({ sid: 'two', auth_time: NOW, exp: NOW })],
+  ['an expired one of somebody else does not count either', tokenOf(), tokenOf({ sub: 'bob', sid: 'two', exp: NOW })],
+  ['of one session the newer generation', tokenOf({ gen: 2, iat: NOW - 200 }), tokenOf({ gen: 1 })],
+  ['of two sessions the newer login', tokenOf({ sid: 'two', auth_time: NOW - 50 }), tokenOf({ gen: 5, iat: NOW })],
+  ['of two in one second the one that replaces the other', tokenOf({ sid: 'two', replaces: 'one' }), tokenOf({ iat: NOW })],
+  ['of two in one second the one that was issued later', tokenOf({ sid: 'two', iat: NOW - 99 }), tokenOf()],
+  ['of two expired ones the newer', tokenOf({ sid: 'two', auth_time: NOW - 50, exp: NOW - 1 }), tokenOf({ exp: NOW - 2 })]
+]
+
+for (const [title, counts, other] of PAIRS) {
+  t.test(title, async t => {
+    t.equal(choose([counts, other]), counts)
+    t.equal(choose([other, counts]), counts)
+    t.equal(choose([other, counts, other, 'garbage']), counts)
+  })
+}
+
+t.test('of two that differ in nothing the later in the header, which browsers got later', async t => {
+  const [one, two] = [tokenOf({ sid: 'one' }), tokenOf({ sid: 'two' })]
+  t.equal(choose([one, two]), two)
+  t.equal(choose([two, one]), one)
+})
+
+t.test('where none is ours the first is chosen, to be refused', async t => {
+  t.equal(choose(['garbage', 'rubbish']), 'garbage')
+})
+
+t.test('session fixation: tokens of two people are refused, unless it is known whose is asked for', async t => {
+  const [ada, bob] = [tokenOf(), tokenOf({ sub: 'bob', sid: 'two', auth_time: NOW })]
+  for (const tokens of [[ada, bob], [bob, ada], ['garbage', ada, bob]]) {
+    t.throws(() => choose(tokens), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
+    t.equal(choose(tokens, 'ada'), ada)
+    t.equal(choose(tokens, 'bob'), bob)
+    t.equal(choose(tokens, 'eve'), tokens[0], 'which is then found to be somebody else\'s')
+  }
+})

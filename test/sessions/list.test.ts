@@ -1,0 +1,90 @@
+import t from 'tap'
+import { byAge, type Session, type SessionListPart, type SessionStore } from '../../lib/sessions/session.js'
+import { startDeadline } from '../../lib/deadline.js'
+import { listLive } from '../../lib/sessions/list.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { START } from '../support/fake-clock.js'
+import { newSession } from '../support/session.js'
+
+const work = (at = START) => ({ at, bounded: startDeadline({ call: 2, request: 3 }) })
+const idsOf = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
+
+/** A memory store, and one that knows nothing of parts, each with what it is asked for. */
+function stores (): ReadonlyArray<{ store: SessionStore, asked: Array<SessionListPart | undefined> }> {
+  return [true, false].map(takesParts => {
+    const memory = memoryStore({ clock: () => START })
+    const asked: Array<SessionListPart | undefined> = []
+    return {
+      asked,
+      store: {
+        ...memory,
+        async list (subject, part) {
+          asked.push(part)
+          return takesParts ? await memory.list(subject, part) : (await memory.list(subject)).reverse()
+        }
+      }
+    }
+  })
+}
+
+t.test('a list goes on where a part ended, in one order for all stores', async t => {
+  for (const { store } of stores()) {
+    const sessions = ['b', 'a', 'B', '_', 'c'].map(id => newSession({ id, createdAt: START }))
+    sessions.push(newSession({ id: 'z', createdAt: START - 1 }), newSession({ id: '0', createdAt: START + 1 }))
+    for (const session of sessions) await store.create(session)
+    const listed: Session[] = []
+    let part: Session[]
+    do {
+      part = await listLive(store, 'ada', { limit: 2, after: listed.at(-1) }, work())
+      listed.push(...part)
+    } while (part.length === 2)
+    t.strictSame(idsOf(listed), ['z', 'B', '_', 'a', 'b', 'c', '0'])
+    t.strictSame(idsOf(await listLive(store, 'ada', {}, work())), idsOf(listed))
+    t.strictSame(listed, [...listed].sort(byAge))
+  }
+})
+
+t.test('a part begins behind a session that has ended meanwhile', async t => {
+  for (const { store } of stores()) {
+    for (const id of ['a', 'b', 'c']) await store.create(newSession({ id }))
+    const [after] = await listLive(store, 'ada', { limit: 1 }, work())
+    await store.revoke('a', 'logout')
+    t.strictSame(idsOf(await listLive(store, 'ada', { after }, work())), ['b', 'c'])
+  }
+})
+
+t.test('a hundred are listed where nobody says how many, and no call to a store asks for more than a thousand', async t => {
+  for (const { store, asked } of stores()) {
+    for (let nth = 0; nth < 1200; nth++) await store.create(newSession())
+    t.equal((await listLive(store, 'ada', {}, work())).length, 100)
+    t.equal(asked.at(-1)?.limit, 100)
+    t.equal((await listLive(store, 'ada', { limit: 5000 }, work())).length, 1200)
+    t.equal(asked.at(-1)?.limit, 1000)
+    for (const limit of [0, -1, NaN]) t.strictSame(await listLive(store, 'ada', { limit }, work()), [])
+  }
+})
+
+t.test('sessions that expired take nobody\'s place', async t => {
+  for (const { store } of stores()) {
+    for (let nth = 0; nth < 10; nth++) await store.create(newSession({ createdAt: START - nth, idleExpiresAt: START }))
+    await store.create(newSession({ id: 'live', createdAt: START }))
+    t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work())), ['live'])
+  }
+})
+
+t.test('rows of expired sessions are read up to a number, where a store gives them', async t => {
+  const memory = memoryStore({ clock: () => START })
+  for (let nth = 0; nth < 10; nth++) await memory.create(newSession({ createdAt: START - 1, idleExpiresAt: START }))
+  await memory.create(newSession({ id: 'live' }))
+  const store: SessionStore = { ...memory, list: async (subject, { limit, after } = { limit: 99 }) => await memory.list(subject, { limit, after }) }
+  t.strictSame(await listLive(store, 'ada', { limit: 2 }, work(), 10), [])
+  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work(), 11)), ['live'])
+})
+
+t.test('a store that gives one part again and again is read once', async t => {
+  const memory = memoryStore({ clock: () => START })
+  for (const id of ['a', 'b', 'c']) await memory.create(newSession({ id }))
+  const store: SessionStore = { ...memory, list: async subject => (await memory.list(subject)).slice(0, 2) }
+  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work())), ['a', 'b'])
+  t.strictSame(await listLive(store, 'ada', { limit: 2, after: newSession({ id: 'b' }) }, work()), [])
+})

@@ -1,0 +1,293 @@
+import t from 'tap'
+import { type SessionStore } from '../../lib/sessions/session.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
+import { core, GRACE, held, IDLE, person, rowOf, type Browser, type Core } from '../support/core.js'
+
+const BUSY = 'FST_AUTH_BUSY'
+const ENDED = 'FST_AUTH_SESSION_ENDED'
+const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
+const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
+
+t.test('concurrent refreshes', async t => {
+  t.test('of one token advance one generation, and all get the same cookie', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ada.send()))
+    t.equal(answers.filter(({ outcome }) => outcome === 'rotate').length, 1)
+    t.equal(answers.filter(({ outcome }) => outcome === 'replay').length, 99)
+    t.equal(new Set(answers.map(({ issued }) => issued?.refreshToken?.value)).size, 1)
+    t.match(await rowOf(c, ada), { generation: 1 })
+  })
+
+  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
+    for (const [losses, outcome] of [[0, 'rotate'], [3, 'rotate'], [4, BUSY]] as const) {
+      const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
+      const ada = c.browser()
+      await ada.login('ada')
+      c.wait(GRACE)
+      t.equal(await ada.refresh(), outcome, `${losses} losses`)
+      t.equal(await ada.refresh(), losses < 4 ? 'hold' : 'rotate', 'and nothing is lost')
+    }
+  })
+
+  t.test('count the step that heals among the three', async t => {
+    for (const [losses, outcome] of [[2, 'heal'], [3, BUSY]] as const) {
+      const c = core()
+      const ada = await ahead(c)
+      c.store.advance = losing({ ...c.store }, losses).advance
+      t.equal(await ada.refresh(), outcome, `${losses} losses`)
+      t.equal(await ada.refresh(), 'hold')
+    }
+  })
+
+  t.test('a logout beats a refresh that is under way', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const [, answer] = await Promise.all([c.sessions.logout(ada.cookie ?? '', c.context()), ada.send()])
+    ada.receive(answer)
+    t.equal(await ada.refresh(), ENDED)
+  })
+})
+
+t.test('a store that lost writes', async t => {
+  t.test('learns them from a young token, which is held and sent again', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { cookie } = ada
+    t.equal(await ada.refresh(), 'heal')
+    t.equal(ada.issued?.refreshToken?.value, cookie)
+    t.match(await rowOf(c, ada), { generation: 2, previous: 1, rotatedAt: held(c, ada).iat })
+    t.equal(await ada.refresh(), 'hold')
+  })
+
+  t.test('learns them from an old token, which is rotated', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'heal')
+    t.match(held(c, ada), { gen: 3, iat: c.clock() })
+    t.match(await rowOf(c, ada), { generation: 3, previous: 2 })
+  })
+
+  t.test('brings other tabs to the same token again', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const tab = c.browser()
+    tab.cookie = c.tokens.seal('refresh', { ...held(c, ada), gen: 1, iat: held(c, ada).iat - GRACE })
+    await ada.refresh()
+    t.equal(await tab.refresh(), 'replay')
+    t.equal(tab.cookie, ada.cookie)
+  })
+
+  t.test('moves no end further than the token says', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { exp, end } = held(c, ada)
+    c.wait(10)
+    await ada.refresh()
+    t.match(await rowOf(c, ada), { idleExpiresAt: exp, expiresAt: end })
+  })
+
+  t.test('learns nothing from a retired key', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    c.tokens.changeKey()
+    t.equal(await ada.refresh(), REUSED)
+  })
+
+  t.test('learns nothing from a token that is older than its row', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), iat: held(c, ada).iat - 2 * GRACE - 1 })
+    t.equal(await ada.refresh(), REUSED)
+  })
+
+  t.test('that never comes to rest answers busy', async t => {
+    const c = core()
+    const ada = await ahead(c)
+    const { get, advance } = c.store
+    const lost = await rowOf(c, ada)
+    c.store.get = c.store.advance = async () => lost
+    t.equal(await ada.refresh(), BUSY)
+    Object.assign(c.store, { get, advance })
+    t.equal(await ada.refresh(), 'heal')
+  })
+})
+
+t.test('rotation never', async t => {
+  const never = { policy: { rotation: 'never' } } as const
+
+  t.test('answers as hold, and the ends stay where login put them', async t => {
+    const c = core(never)
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    for (let i = 0; i < 6; i++) {
+      c.wait('1d')
+      t.equal(await ada.refresh(), 'hold')
+    }
+    t.strictSame(new Set(c.store.calls), new Set(['get']))
+    c.wait('1d')
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('still converges tokens of a time when they rotated', async t => {
+    const c = core(never)
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    c.wait(GRACE)
+    await c.store.advance(sid, 0, { generation: 1, previous: 0, rotatedAt: c.clock(), idleExpiresAt: c.clock() + IDLE })
+    const late = ada.copy()
+    t.equal(await ada.refresh(), 'replay')
+    t.equal(await ada.refresh(), 'hold')
+    c.wait(GRACE)
+    t.equal(await late.refresh(), 'recover')
+    t.equal(await ada.refresh(), REUSED)
+  })
+})
+
+t.test('strict rotation', async t => {
+  const strict = { policy: { grace: 0, recoverLostReply: false } }
+
+  t.test('gives a different token each time, even within a second', async t => {
+    const c = core(strict)
+    const ada = c.browser()
+    await ada.login('ada')
+    const cookies = new Set([ada.cookie])
+    for (let i = 0; i < 5; i++) {
+      t.equal(await ada.refresh(), 'rotate')
+      cookies.add(ada.cookie)
+    }
+    t.equal(cookies.size, 6)
+  })
+
+  t.test('ends the session at the first second use', async t => {
+    const c = core(strict)
+    const ada = c.browser()
+    await ada.login('ada')
+    const tab = ada.copy()
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(await tab.refresh(), REUSED)
+    t.equal(await ada.refresh(), REUSED)
+  })
+})
+
+t.test('a store that keeps nothing', async t => {
+  const stateless = { store: () => statelessStore() }
+
+  t.test('rotates old tokens and holds young ones, as the tokens state', async t => {
+    const c = core(stateless)
+    const ada = c.browser()
+    await ada.login('ada')
+    const old = ada.copy()
+    t.equal(await ada.refresh(), 'hold')
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(await old.refresh(), 'rotate', 'a second use is never noticed')
+  })
+
+  t.test('still ends at the absolute end', async t => {
+    const c = core({ ...stateless, absolute: 1000, policy: { idle: 500 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let time = 0; time < 900; time += 300) {
+      c.wait(300)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    t.equal(ada.issued?.refreshToken?.maxAge, 100)
+    c.wait(100)
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('has nothing to list, and says so, and nothing to purge', async t => {
+    const { sessions, context } = core(stateless)
+    await t.rejects(sessions.list('ada', context()), { name: 'TypeError', message: /"list"/ })
+    t.equal(await sessions.purgeExpired(), 0)
+  })
+})
+
+t.test('a proof of who somebody is', async t => {
+  t.test('moves auth_time and nothing else', async t => {
+    const { c, ada, again } = await start()
+    const row = await rowOf(c, ada)
+    c.wait(100)
+    t.match(await again(), { refreshToken: null, claims: { auth_time: c.clock(), sid: row?.id } })
+    t.strictSame(await rowOf(c, ada), { ...row, authTime: c.clock() })
+    t.equal(await ada.refresh(), 'rotate', 'and the cookie is good as before')
+    t.equal(held(c, ada).auth_time, c.clock())
+  })
+
+  t.test('is nothing to a session that has ended, expired or never was', async t => {
+    const spoil: Array<(c: Core, ada: Browser) => unknown> = [(_, ada) => ada.copy().logout(), c => c.wait(IDLE), c => { c.store.get = async () => null }]
+    for (const end of spoil) {
+      const { c, ada, again } = await start()
+      await end(c, ada)
+      await t.rejects(again(), { code: ENDED })
+    }
+  })
+
+  t.test('decides again when others are faster, three times', async t => {
+    for (const losses of [3, 4]) {
+      const { c, again } = await start()
+      c.store.advance = losing({ ...c.store }, losses).advance
+      if (losses === 3) t.match(await again(), { expiresIn: 600 })
+      else await t.rejects(again(), { code: BUSY, retryAfter: 1 })
+    }
+  })
+
+  t.test('does not undo a rotation that happens meanwhile', async t => {
+    const { c, ada, again } = await start()
+    c.wait(GRACE)
+    await Promise.all([again(), ada.refresh()])
+    t.match(await rowOf(c, ada), { generation: 1, previous: 0, authTime: c.clock() })
+  })
+
+  async function start () {
+    const c = core()
+    const ada = c.browser()
+    const { claims } = await ada.login('ada')
+    return { c, ada, again: () => c.sessions.reauthenticate(claims, person('ada'), c.context()) }
+  }
+})
+
+/** A browser two generations ahead of the store, which has lost both writes. */
+async function ahead (c: Core): Promise<Browser> {
+  const ada = c.browser()
+  await ada.login('ada')
+  const lost = await rowOf(c, ada)
+  for (let i = 0; i < 2; i++) {
+    c.wait(GRACE)
+    await ada.refresh()
+  }
+  const { sid, gen } = held(c, ada)
+  if (lost !== null) await c.store.advance(sid, gen, lost)
+  return ada
+}
+
+/** A store whose first compare-and-sets are lost, as if somebody else had been faster and then gone back. */
+function losing (store: SessionStore, losses: number): SessionStore {
+  let left = losses
+  return {
+    ...store,
+    advance: async (id, from, change, claimed) => left-- > 0 ? null : await store.advance(id, from, change, claimed)
+  }
+}
+
+t.test('a renewal by an access token', async t => {
+  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
+    for (const losses of [0, 3, 4]) {
+      const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
+      const { claims } = await c.browser().login('ada')
+      c.wait(GRACE)
+      const renewal = c.sessions.renew(claims, c.context())
+      if (losses === 4) await t.rejects(renewal, { code: BUSY })
+      else t.match(await renewal, { refreshToken: { value: String } }, `${losses} losses`)
+    }
+  })
+})

@@ -1,0 +1,214 @@
+import t from 'tap'
+import { createRevocations, type Revocations, type RevocationsOptions } from '../../lib/sessions/revocations.js'
+import { fakeClock, START, type FakeClock } from '../support/fake-clock.js'
+
+const RETAIN = 608
+const SKEW = 10
+
+interface Setup extends FakeClock { readonly revocations: Revocations }
+
+/** A set that has been connected for so long that no gap matters. */
+function settled (capacity?: number, unknown?: RevocationsOptions['unknown']): Setup {
+  const unretained = RETAIN + SKEW + 1
+  const { now, wait } = fakeClock(START - unretained)
+  const revocations = createRevocations({ clock: now, retain: RETAIN, skew: SKEW, capacity, unknown })
+  revocations.connected(true)
+  wait(unretained)
+  return { revocations, now, wait }
+}
+
+/** A token of ada's session, issued so many seconds before the start. */
+const token = (age = 60, sid = 's1', sub = 'ada') => ({ sid, sub, iat: START - age })
+
+const live = async (): Promise<boolean> => true
+const ended = async (): Promise<boolean> => false
+
+t.test('a session that nobody ended is live', async t => {
+  t.equal(settled().revocations.judge(token()), 'live')
+})
+
+t.test('a session that was ended is ended, and others are not', async t => {
+  const { revocations } = settled()
+  revocations.listener({ id: 's1' })
+  t.equal(revocations.judge(token()), 'ended')
+  t.equal(revocations.judge(token(60, 's2')), 'live')
+})
+
+t.test('an entry is kept for as long as it can matter, and no longer', async t => {
+  const { revocations, wait } = settled()
+  revocations.listener({ id: 's1' })
+  wait(RETAIN - 1)
+  revocations.listener({ id: 's2' })
+  t.equal(revocations.judge(token()), 'ended')
+  wait(1)
+  revocations.listener({ id: 's3' })
+  t.equal(revocations.judge(token()), 'live', 'no access token of it can be alive')
+  t.equal(revocations.judge(token(60, 's2')), 'ended')
+})
+
+t.test('an entry that comes again keeps none of the others', async t => {
+  const { revocations, wait } = settled(10)
+  for (let nth = 0; nth < 40; nth++) {
+    revocations.listener({ id: 'again' })
+    revocations.listener({ id: `once ${nth}` })
+    await revocations.ask('asked again', ended)
+    wait(RETAIN / 2)
+    t.notOk(revocations.isFull())
+  }
+  t.equal(revocations.judge(token(0, 'again')), 'ended')
+})
+
+t.test('one entry ends everything that a subject held', async t => {
+  const { revocations, wait } = settled()
+  revocations.listener({ subject: 'ada', at: START })
+  t.equal(revocations.judge(token(SKEW + 1)), 'ended')
+  t.equal(revocations.judge(token(60, 's9', 'bob')), 'live')
+  t.equal(revocations.judge(token(-SKEW - 1)), 'live', 'a login of later')
+  wait(RETAIN)
+  revocations.listener({ subject: 'bob', at: START + RETAIN })
+  t.equal(revocations.judge(token(SKEW + 1)), 'live', 'no access token of then can be alive')
+})
+
+t.test('all but one session of a subject', async t => {
+  const { revocations } = settled()
+  revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
+  t.equal(revocations.judge(token(60, 's1')), 'live')
+  t.equal(revocations.judge(token(60, 's2')), 'ended')
+})
+
+t.test('one after the other, two of them may each have spared the one that asked, and the other ended it', async t => {
+  const { revocations } = settled()
+  revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
+  for (const time of ['the first', 'the second']) {
+    revocations.listener({ subject: 'ada', at: START, exceptId: 's2' })
+    t.equal(revocations.judge(token(60, 's1')), 'ended')
+    t.equal(revocations.judge(token(60, 's2')), 'unknown', time)
+  }
+  await revocations.ask('s2', live)
+  t.equal(revocations.judge(token(60, 's2')), 'live')
+})
+
+t.test('around the second of the revocation only the store can tell', async t => {
+  for (const age of [SKEW, 0, -SKEW]) {
+    const { revocations } = settled()
+    revocations.listener({ subject: 'ada', at: START })
+    t.equal(revocations.judge(token(age)), 'unknown')
+    t.equal(await revocations.ask('s1', live), 'live')
+    t.equal(revocations.judge(token(age)), 'live', 'asked once')
+    t.equal(await revocations.ask('s2', ended), 'ended')
+    t.equal(revocations.judge(token(age, 's2')), 'ended', 'which is kept as well')
+
+    revocations.listener({ subject: 'ada', at: START })
+    t.equal(revocations.judge(token(age)), 'unknown', 'a later revocation makes the answer old')
+  }
+})
+
+t.test('a revocation that arrives while the store is asked counts', async t => {
+  const { revocations } = settled()
+  const all = revocations.ask('s1', async () => {
+    revocations.listener({ subject: 'ada', at: START })
+    return true
+  })
+  await all
+  t.equal(revocations.judge(token(0)), 'unknown')
+
+  t.equal(await revocations.ask('s1', async () => {
+    revocations.listener({ id: 's1' })
+    return true
+  }), 'ended')
+})
+
+t.test('what ended while the subscription was down is asked for, once a session', async t => {
+  const { revocations, wait } = settled()
+  revocations.connected(false)
+  t.equal(revocations.judge(token()), 'live', 'while it is down the set goes on with what it has')
+  wait(30)
+  revocations.connected(true)
+  t.equal(revocations.judge(token()), 'unknown')
+  t.equal(revocations.judge(token(-30 - SKEW - 1)), 'live', 'a token of after the gap was made from a live session')
+  await revocations.ask('s1', live)
+  t.equal(revocations.judge(token()), 'live')
+  revocations.listener({ id: 's7' })
+  t.equal(revocations.judge(token()), 'live', 'which other revocations leave as it is')
+})
+
+t.test('before the subscription is up for the first time nothing is unknown', async t => {
+  const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW })
+  t.equal(revocations.judge(token()), 'live')
+  revocations.connected(true)
+  t.equal(revocations.judge(token()), 'unknown')
+})
+
+t.test('a full set drops nothing, and asks the store about everybody until there is room', async t => {
+  const { revocations, wait } = settled(2)
+  revocations.listener({ id: 's1' })
+  wait(10)
+  revocations.listener({ subject: 'bob', at: START })
+  t.notOk(revocations.isFull())
+  revocations.listener({ id: 's3' })
+  t.ok(revocations.isFull())
+  t.equal(revocations.judge(token()), 'ended')
+  t.equal(revocations.judge(token(60, 's3')), 'unknown')
+  await revocations.ask('s9', live)
+  t.equal(revocations.judge(token(60, 's9')), 'unknown', 'asked every time')
+
+  wait(RETAIN)
+  t.notOk(revocations.isFull())
+  revocations.listener({ id: 's4' })
+  t.equal(revocations.judge(token(60, 's4')), 'ended')
+})
+
+t.test('answers of the store are kept within bounds too', async t => {
+  const { revocations, wait } = settled(1)
+  revocations.connected(true)
+  await revocations.ask('s1', live)
+  await revocations.ask('s2', live)
+  t.equal(revocations.judge(token(60, 's1')), 'live')
+  t.equal(revocations.judge(token(60, 's2')), 'unknown')
+
+  wait(RETAIN + SKEW)
+  revocations.listener({ id: 's8' })
+  t.equal(revocations.judge(token(60, 's1')), 'unknown', 'forgotten when no token of before the gap is alive')
+})
+
+t.test('answers that are older than every doubt make room, however many revocations there are', async t => {
+  const { revocations, now, wait } = settled(5)
+  for (let round = 0; round < 50; round++) {
+    wait(RETAIN / 2)
+    const [sid, sub] = [`s${round}`, `p${round}`]
+    revocations.listener({ subject: sub, at: now() })
+    t.equal(revocations.judge({ sid, sub, iat: now() }), 'unknown')
+    await revocations.ask(sid, live)
+    t.equal(revocations.judge({ sid, sub, iat: now() }), 'live')
+  }
+})
+
+t.test('fail closed: while the subscription is down nobody is taken for live, and the store is asked each time', async t => {
+  const { revocations } = settled(undefined, 'refuse')
+  t.equal(revocations.judge(token()), 'live')
+  t.ok(revocations.refusesUnknown())
+  revocations.connected(false)
+  for (const time of ['the first', 'the second']) {
+    t.equal(revocations.judge(token()), 'unknown', time)
+    t.equal(await revocations.ask('s1', live), 'live')
+  }
+  revocations.listener({ id: 's2' })
+  t.equal(revocations.judge(token(60, 's2')), 'ended', 'what is known needs no question')
+  revocations.connected(true)
+  t.equal(revocations.judge(token()), 'unknown', 'what was said before it came up may be old')
+  await revocations.ask('s1', live)
+  t.equal(revocations.judge(token()), 'live')
+})
+
+t.test('fail closed: before the subscription is up for the first time too', async t => {
+  const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW, unknown: 'refuse' })
+  t.equal(revocations.judge(token()), 'unknown')
+})
+
+t.test('fail open: an unknown session is refused only while the set is full', async t => {
+  const { revocations } = settled(1)
+  t.notOk(revocations.refusesUnknown())
+  revocations.listener({ id: 's1' })
+  revocations.listener({ id: 's2' })
+  t.ok(revocations.refusesUnknown())
+})

@@ -1,0 +1,701 @@
+import t from 'tap'
+import { AuthError } from '../../lib/errors.js'
+import { createRevocations } from '../../lib/sessions/revocations.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Core } from '../support/core.js'
+import { exactly } from '../support/exactly.js'
+
+const ENDED = 'FST_AUTH_SESSION_ENDED'
+const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
+const INVALID = 'FST_AUTH_REFRESH_TOKEN_INVALID'
+const REFUSED = 'FST_AUTH_USER_REFUSED'
+const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
+
+t.test('login', async t => {
+  t.test('starts a session at generation 0 and gives both tokens', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { claims, expiresIn, accessToken, refreshToken } = await ada.login('ada')
+    t.match(claims, { sub: 'ada', sid: held(c, ada).sid, iat: c.clock(), auth_time: c.clock(), exp: c.clock() + ACCESS })
+    t.equal(expiresIn, ACCESS)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    t.equal(refreshToken?.maxAge, IDLE)
+    t.match(await rowOf(c, ada), { subject: 'ada', generation: 0, previous: null, userAgent: 'Firefox', ip: '192.0.2.1', expiresAt: c.clock() + ABSOLUTE })
+    t.strictSame(c.events, [{ type: 'login', subject: 'ada', sessionId: claims.sid }])
+  })
+
+  t.test('gives every login a session of its own', async t => {
+    const c = core()
+    const [first, second] = [await c.browser().login('ada'), await c.browser().login('ada')]
+    t.not(first.claims.sid, second.claims.sid)
+  })
+
+  t.test('keeps the idle end within the absolute one', async t => {
+    const { refreshToken } = await core({ absolute: 3600 }).browser().login('ada')
+    t.equal(refreshToken?.maxAge, 3600)
+  })
+
+  t.test('refuses what can be no subject', async t => {
+    const c = core({ users: false })
+    for (const subject of ['', 'a'.repeat(256), 'a\0b', '\uD800']) {
+      await t.rejects(c.sessions.login(subject, c.context()), { name: 'TypeError', message: /^login: the subject / })
+    }
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('asks the user table, and refuses who is gone or disabled without a trace', async t => {
+    const c = core()
+    c.people.set('bob', person('bob', true))
+    for (const subject of ['nobody', 'bob']) await t.rejects(c.sessions.login(subject, c.context()), { code: REFUSED })
+    t.strictSame(c.store.calls, [])
+    t.strictSame(c.events, [])
+  })
+
+  t.test('does not look up again whom the caller has just loaded', async t => {
+    const c = core()
+    await c.sessions.login('eve', c.context(), { user: person('eve') })
+    t.strictSame(c.store.calls, ['create'])
+  })
+
+  t.test('needs no user table', async t => {
+    const c = core({ users: false })
+    const eve = c.browser()
+    await eve.login('eve')
+    c.wait(GRACE)
+    t.equal(await eve.refresh(), 'rotate')
+  })
+
+  t.test('puts claims of the app and of this login into the access token, the latter on top', async t => {
+    const c = core({ appClaims: async ({ username }) => ({ name: username, role: 'reader', sub: 'root' }) })
+    const ada = c.browser()
+    t.match((await ada.login('ada', { claims: { role: 'writer' } })).claims, { sub: 'ada', name: 'ada', role: 'writer' })
+    await ada.refresh()
+    t.match(ada.issued?.claims, { sub: 'ada', name: 'ada', role: 'reader' })
+  })
+
+  t.test('not remembered ends with the browser, and stays so through rotation', async t => {
+    const c = core()
+    const ada = c.browser()
+    t.equal((await ada.login('ada', { remember: false })).refreshToken?.maxAge, null)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(ada.issued?.refreshToken?.maxAge, null)
+  })
+
+  t.test('ends the session that this browser held before', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const before = ada.copy()
+    await ada.login('ada')
+    t.equal(await before.refresh(), ENDED)
+    t.equal(await ada.refresh(), 'hold')
+    t.match(c.events, exactly({ type: 'login' }, { type: 'login' }, { type: 'revoked', reason: 'superseded' }, { type: 'refresh' }))
+  })
+
+  t.test('ends it even when its token has expired', async t => {
+    const c = core({ policy: { idle: 100 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    c.wait(101)
+    await ada.login('ada')
+    t.match(await c.store.get(sid), { reason: 'superseded' })
+  })
+
+  t.test('leaves the session of somebody else alone, who may have planted the cookie', async t => {
+    const c = core()
+    const bob = c.browser()
+    await bob.login('bob')
+    const ada = bob.copy()
+    await ada.login('ada')
+    t.equal(await bob.refresh(), 'hold')
+  })
+
+  t.test('ignores garbage in the place of the session held before', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    for (const replaces of ['', 'garbage', accessToken, ada.cookie?.replace('ada', 'bob') ?? '']) await ada.login('ada', { replaces })
+    t.ok(c.events.every(event => event.type === 'login'))
+  })
+})
+
+t.test('refresh', async t => {
+  t.test('of a young token holds it: a new access token, no cookie, nothing moves', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const row = await rowOf(c, ada)
+    c.wait(GRACE - 1)
+    const answer = await ada.send()
+    t.match(answer, { outcome: 'hold', issued: { refreshToken: null, expiresIn: ACCESS, claims: { iat: c.clock() } } })
+    t.equal(await rowOf(c, ada), row)
+  })
+
+  t.test('of an old token rotates it: the idle end moves, the absolute one never', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { end } = held(c, ada)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.match(held(c, ada), { gen: 1, iat: c.clock(), exp: c.clock() + IDLE, end })
+    t.equal(ada.issued?.refreshToken?.maxAge, IDLE)
+    t.match(await rowOf(c, ada), { generation: 1, previous: 0, rotatedAt: c.clock() })
+  })
+
+  t.test('of the token before gives everybody the current one, and moves nothing', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const tabs = [ada.copy(), ada.copy()]
+    c.wait(GRACE)
+    await ada.refresh()
+    const row = await rowOf(c, ada)
+    c.wait(GRACE - 1)
+    for (const tab of tabs) {
+      t.equal(await tab.refresh(), 'replay')
+      t.equal(tab.cookie, ada.cookie)
+      t.equal(tab.issued?.refreshToken?.maxAge, IDLE - GRACE + 1, 'for as long as the current one lasts')
+    }
+    t.equal(await rowOf(c, ada), row)
+  })
+
+  t.test('recovers a reply that was lost, however late, and the lost one is dead', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const lost = await ada.send()
+    const thief = c.browser()
+    thief.receive(lost)
+    c.wait('1d')
+    t.equal(await ada.refresh(), 'recover')
+    t.match(await rowOf(c, ada), { generation: 2, previous: 0 })
+    t.equal(await thief.refresh(), REUSED)
+  })
+
+  t.test('recovers again when that reply is lost too', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    for (const outcome of ['rotate', 'recover', 'recover', 'recover'] as const) {
+      c.wait(GRACE)
+      t.equal((await ada.send()).outcome, outcome)
+    }
+    t.equal(await ada.refresh(), 'replay')
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+  })
+
+  t.test('a stolen token ends the session for thief and owner, and only that session', async t => {
+    const c = core()
+    const [ada, phone] = [c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 2; i++) {
+      c.wait(GRACE)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    t.equal(await thief.refresh(), REUSED)
+    t.equal(await ada.refresh(), REUSED)
+    t.equal(await thief.refresh(), REUSED)
+    t.equal(await phone.refresh(), 'rotate')
+  })
+
+  t.test('tells of a second use once, with both generations and whose session it was', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    const thief = ada.copy()
+    for (let i = 0; i < 3; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    await thief.refresh()
+    await thief.refresh()
+    t.strictSame(c.events.filter(event => event.type === 'reuse'), [{
+      type: 'reuse', subject: 'ada', sessionId: sid, presented: 0, current: 3, loggedInFrom: { userAgent: 'Firefox', ip: '192.0.2.1' }
+    }])
+  })
+
+  t.test('tells how it was answered', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const sessionId = held(c, ada).sid
+    await ada.refresh()
+    c.wait(GRACE)
+    await ada.refresh()
+    t.strictSame(c.events.slice(1), [
+      { type: 'refresh', subject: 'ada', sessionId, outcome: 'hold', generation: 0 },
+      { type: 'refresh', subject: 'ada', sessionId, outcome: 'rotate', generation: 1 }
+    ])
+  })
+
+  t.test('knows a first token after 500 rotations for what it is', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 500; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    t.equal(held(c, ada).gen, 500)
+    t.equal(await thief.refresh(), REUSED)
+  })
+
+  t.test('ends exactly at the idle end', async t => {
+    for (const [time, outcome] of [[IDLE - 1, 'rotate'], [IDLE, EXPIRED], [IDLE + 1, EXPIRED]] as const) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      c.wait(time)
+      t.equal(await ada.refresh(), outcome, `${time}`)
+    }
+  })
+
+  t.test('ends exactly at the absolute end, however busy', async t => {
+    const c = core({ absolute: 10_000, policy: { idle: 1000 } })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let time = 0; time < 9500; time += 500) {
+      c.wait(500)
+      t.equal(await ada.refresh(), 'rotate')
+    }
+    c.wait(499)
+    t.equal(await ada.refresh(), 'rotate')
+    t.match(ada.issued, { expiresIn: 1, refreshToken: { maxAge: 1 } })
+    c.wait(1)
+    t.equal(await ada.refresh(), EXPIRED)
+  })
+
+  t.test('is judged by one moment: an end that passes while the store works gives no dead cookie', async t => {
+    for (const [absolute, idle] of [[1000, 1000], [1000, 500]] as const) {
+      const c = core({ absolute, policy: { idle } })
+      const ada = c.browser()
+      await ada.login('ada')
+      const { advance } = c.store
+      c.store.advance = async (...step) => {
+        c.wait(5)
+        return await advance(...step)
+      }
+      c.wait(idle - 1)
+      t.equal(await ada.refresh(), 'rotate')
+      t.equal(ada.issued?.refreshToken?.maxAge, Math.min(idle, absolute - idle + 1))
+      t.ok((ada.issued?.expiresIn ?? 0) > 0)
+    }
+  })
+
+  t.test('cuts fractions off the clock', async t => {
+    const c = core()
+    const ada = c.browser()
+    c.wait(0.9)
+    await ada.login('ada')
+    t.equal(held(c, ada).iat, Math.floor(c.clock()))
+    c.wait(GRACE - 0.1)
+    t.equal(await ada.refresh(), 'rotate')
+    t.equal(held(c, ada).iat, Math.floor(c.clock()))
+  })
+
+  t.test('goes on when the clock was turned back', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.wait(GRACE)
+    const late = ada.copy()
+    await ada.refresh()
+    c.wait(-1000)
+    t.equal(await ada.refresh(), 'hold')
+    t.equal(await late.refresh(), 'replay')
+  })
+
+  t.test('of a session that the store does not know is no alarm', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), sid: 'unknown' })
+    for (const time of [0, GRACE]) {
+      c.wait(time)
+      t.equal(await ada.refresh(), ENDED)
+    }
+    t.notOk(c.events.some(event => event.type === 'reuse'))
+  })
+
+  t.test('looks the user up again, and ends the session of one who is gone or disabled', async t => {
+    for (const gone of [true, false]) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      if (gone) c.people.delete('ada')
+      else c.people.set('ada', person('ada', true))
+      t.equal(await ada.refresh(), REFUSED)
+      t.equal(await ada.refresh(), REFUSED, 'and again')
+      c.people.set('ada', person('ada'))
+      t.equal(await ada.refresh(), ENDED)
+      t.match(c.events, exactly({ type: 'login' }, { type: 'revoked', subject: 'ada', sessionId: held(c, ada).sid, reason: 'user_refused' }))
+      t.equal(c.events.length, 2)
+    }
+  })
+
+  t.test('costs one round trip to rotate and one to hold', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const calls = async (): Promise<string[]> => {
+      await ada.refresh()
+      return c.store.calls.splice(0)
+    }
+    c.store.calls.splice(0)
+    t.strictSame(await calls(), ['get'])
+    c.wait(GRACE)
+    t.strictSame(await calls(), ['advance'])
+    t.strictSame(await calls(), ['get'])
+  })
+
+  t.test('of a forged token touches neither store nor user table', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    const token = ada.cookie ?? ''
+    c.store.calls.splice(0)
+    c.people.clear()
+    const flipped = Array.from(token, (_, i) => token.slice(0, i) + String.fromCharCode(token.charCodeAt(i) ^ 1) + token.slice(i + 1))
+    for (const forged of [...flipped, '', 'garbage', accessToken, token.slice(1), token + ' ', c.tokens.seal('refresh', { ...held(c, ada), gen: -1 })]) {
+      await t.rejects(c.sessions.refresh(forged, c.context()), { code: INVALID })
+      await c.sessions.logout(forged, c.context())
+    }
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('of an expired token touches neither store nor user table', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    c.people.clear()
+    c.wait(IDLE)
+    t.equal(await ada.refresh(), EXPIRED)
+    t.strictSame(c.store.calls, [])
+  })
+})
+
+t.test('grace bound to the user agent is for the browser that logged in, of whatever version', async t => {
+  for (const [userAgent, code] of [['Firefox/130.0', 'ok'], ['Firefox/131.0', 'ok'], ['curl/8', REUSED]] as const) {
+    const c = core({ policy: { bindUserAgent: true } })
+    const { refreshToken } = await c.sessions.login('ada', c.context('Firefox/130.0'))
+    const refresh = (userAgent: string) => c.sessions.refresh(refreshToken?.value ?? '', c.context(userAgent)).then(() => 'ok', codeOf)
+    c.wait(GRACE)
+    t.equal(await refresh('curl/8'), 'ok', 'rotated, wherever it comes from')
+    t.equal(await refresh(userAgent), code, userAgent)
+  }
+})
+
+t.test('a limit of refreshes', async t => {
+  t.test('is asked once the signature was verified', async t => {
+    const asked: string[] = []
+    const c = core({ limitRefresh: async ({ sub }) => { asked.push(sub) } })
+    const ada = c.browser()
+    await ada.login('ada')
+    t.equal(await ada.refresh(), 'hold')
+    await t.rejects(c.sessions.refresh('garbage', c.context()), { code: INVALID })
+    t.strictSame(asked, ['ada'])
+  })
+
+  t.test('refuses before user table and store are asked', async t => {
+    const c = core({ limitRefresh: async () => { throw new AuthError('FST_AUTH_TOO_MANY_ATTEMPTS') } })
+    const ada = c.browser()
+    await ada.login('ada')
+    c.store.calls.splice(0)
+    c.people.clear()
+    t.equal(await ada.refresh(), 'FST_AUTH_TOO_MANY_ATTEMPTS')
+    t.strictSame(c.store.calls, [])
+  })
+})
+
+t.test('a retired key goes on until its tokens are rotated', async t => {
+  const c = core()
+  const ada = c.browser()
+  await ada.login('ada')
+  c.tokens.changeKey()
+  t.equal(await ada.refresh(), 'hold')
+  c.wait(GRACE)
+  t.equal(await ada.refresh(), 'rotate')
+  t.equal(c.tokens.verifyRefresh(ada.cookie ?? '')?.signedByCurrentKey, true)
+})
+
+t.test('authenticate', async t => {
+  t.test('tells the claims of an access token, without I/O', async t => {
+    const c = core()
+    const { accessToken, claims } = await c.browser().login('ada')
+    c.store.calls.splice(0)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    c.wait(ACCESS - 1)
+    t.same(c.sessions.authenticate(accessToken), claims)
+    c.wait(1)
+    t.throws(() => c.sessions.authenticate(accessToken), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+    t.strictSame(c.store.calls, [])
+  })
+
+  t.test('refuses everything else', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken } = await ada.login('ada')
+    for (const token of ['', 'garbage', accessToken + ' ', ada.cookie ?? '', c.tokens.seal('access', { sub: 'ada' })]) {
+      t.throws(() => c.sessions.authenticate(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+    }
+  })
+
+  t.test('strictly, it asks whether the session has ended', async t => {
+    const c = core()
+    const ada = c.browser()
+    const { accessToken, claims } = await ada.login('ada')
+    await c.sessions.confirmStrictly(claims, c.context())
+    await ada.logout()
+    await t.rejects(c.sessions.confirmStrictly(claims, c.context()), { code: ENDED })
+    t.same(c.sessions.authenticate(accessToken), claims, 'which only the store can tell')
+  })
+
+  t.test('strictly, a session that the store does not know has ended', async t => {
+    const c = core()
+    const { claims } = await c.browser().login('ada')
+    await t.rejects(c.sessions.confirmStrictly({ ...claims, sid: 'unknown' }, c.context()), { code: ENDED })
+  })
+})
+
+t.test('known revocations', async t => {
+  /** The core with a set of revocations, whose subscription came up so many seconds before the login. */
+  async function start (ago: number) {
+    let clock = (): number => 0
+    const revocations = createRevocations({ clock: () => clock(), retain: ACCESS, skew: 5 })
+    const c = core({ revocations })
+    clock = c.clock
+    c.store.subscribe?.(revocations.listener)
+    revocations.connected(true)
+    c.wait(ago)
+    const ada = c.browser()
+    const { accessToken, claims } = await ada.login('ada')
+    c.store.calls.splice(0)
+    return { c, ada, accessToken, claims, revocations }
+  }
+
+  t.test('end the access tokens of a session with it, without asking the store', async t => {
+    const { c, ada, accessToken, claims } = await start(100)
+    t.ok(c.sessions.isCertain(claims))
+    t.strictSame(c.store.calls, [])
+    await ada.logout()
+    t.throws(() => c.sessions.authenticate(accessToken), { code: ENDED })
+  })
+
+  t.test('ask the store once about a session of which nothing is known', async t => {
+    const { c, claims } = await start(0)
+    t.notOk(c.sessions.isCertain(claims))
+    await c.sessions.confirm(claims, c.context())
+    t.ok(c.sessions.isCertain(claims))
+    t.strictSame(c.store.calls, ['get'])
+  })
+
+  t.test('refuse what the store says has ended', async t => {
+    const { c, claims } = await start(0)
+    c.store.get = async () => null
+    await t.rejects(c.sessions.confirm(claims, c.context()), { code: ENDED })
+  })
+
+  t.test('refuse nobody while the store is away, unless there were too many to keep', async t => {
+    const { c, claims, revocations } = await start(0)
+    c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
+    await c.sessions.confirm(claims, c.context())
+    t.notOk(c.sessions.isCertain(claims), 'and the store is asked again')
+    revocations.refusesUnknown = () => true
+    await t.rejects(c.sessions.confirm(claims, c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  })
+
+  t.test('are not needed: then every good token is certain', async t => {
+    const c = core()
+    const { claims } = await c.browser().login('ada')
+    t.ok(c.sessions.isCertain(claims))
+    await c.sessions.confirm(claims, c.context())
+  })
+})
+
+t.test('the holder of a refresh token', async t => {
+  const c = core()
+  const ada = c.browser()
+  const { accessToken, claims } = await ada.login('ada')
+  t.match(c.sessions.holder([ada.cookie ?? '']), { sub: 'ada', sid: claims.sid })
+  for (const text of ['', 'garbage', accessToken]) t.equal(c.sessions.holder([text]), null)
+  const holder = c.sessions.holder([ada.cookie ?? ''])
+  if (holder === null) throw new Error('ada holds no session')
+  t.equal(await c.sessions.isHeldLive(holder, c.context()), true)
+  t.equal(await c.sessions.isHeldLive({ ...holder, sid: 'unknown' }, c.context()), false)
+  await ada.logout()
+  t.equal(await c.sessions.isHeldLive(holder, c.context()), false, 'an ended one is not live')
+  c.wait(IDLE)
+  t.equal(c.sessions.holder([ada.cookie ?? '']), null, 'not of an expired one')
+})
+
+t.test('logout', async t => {
+  t.test('ends the session for every copy, once', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const copy = ada.copy()
+    t.equal(await ada.logout(), 'ok')
+    t.equal(await copy.refresh(), ENDED)
+    t.equal(await copy.logout(), 'ok')
+    t.match(c.events, exactly({ type: 'login' }, { type: 'logout', subject: 'ada', sessionId: ada.issued?.claims.sid }))
+    t.equal(c.events.length, 2)
+  })
+
+  t.test('takes a token of any generation', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const oldest = ada.copy()
+    for (let i = 0; i < 3; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    t.equal(await oldest.logout(), 'ok')
+    t.equal(await ada.refresh(), ENDED)
+    t.notOk(c.events.some(event => event.type === 'reuse'))
+  })
+
+  t.test('takes an expired token and one of a retired key', async t => {
+    for (const spoil of [(c: Core) => c.wait(ABSOLUTE + 1), (c: Core) => c.tokens.changeKey()]) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      const { sid } = held(c, ada)
+      spoil(c)
+      t.equal(await ada.logout(), 'ok')
+      t.match(await c.store.get(sid), { reason: 'logout' })
+    }
+  })
+
+  t.test('leaves other devices alone, and an end by reuse keeps its reason', async t => {
+    const c = core()
+    const [ada, phone] = [c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    const thief = ada.copy()
+    for (let i = 0; i < 2; i++) {
+      c.wait(GRACE)
+      await ada.refresh()
+    }
+    await thief.refresh()
+    t.equal(await thief.logout(), 'ok')
+    t.equal(await ada.refresh(), REUSED)
+    t.equal(await phone.refresh(), 'rotate')
+  })
+})
+
+t.test('administration', async t => {
+  t.test('lists the live sessions of a subject, oldest first', async t => {
+    const c = core()
+    const [first, second, third, bob] = [c.browser(), c.browser(), c.browser(), c.browser()]
+    for (const browser of [first, second, third]) {
+      await browser.login('ada')
+      c.wait(1)
+    }
+    await bob.login('bob')
+    await second.logout()
+    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, first).sid, held(c, third).sid])
+    c.wait(IDLE - 3)
+    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, third).sid], 'none past its end')
+    t.strictSame(await c.sessions.list('nobody', c.context()), [])
+  })
+
+  t.test('ends one session, if it belongs to that subject and still lives', async t => {
+    const c = core()
+    const ada = c.browser()
+    await ada.login('ada')
+    const { sid } = held(c, ada)
+    t.notOk(await c.sessions.revoke('unknown', 'revoked', c.context()))
+    c.store.calls.splice(0)
+    t.notOk(await c.sessions.revoke('no id', 'revoked', c.context()))
+    t.strictSame(c.store.calls, [], 'which no store is asked for')
+    t.notOk(await c.sessions.revoke(sid, 'revoked', c.context(), 'bob'))
+    t.equal(await ada.refresh(), 'hold')
+    t.ok(await c.sessions.revoke(sid, 'revoked', c.context(), 'ada'))
+    t.notOk(await c.sessions.revoke(sid, 'revoked', c.context()))
+    t.equal(await ada.refresh(), ENDED)
+    t.strictSame(c.events.filter(event => event.type === 'revoked'), [{ type: 'revoked', subject: 'ada', sessionId: sid, reason: 'revoked' }])
+  })
+
+  t.test('ends what is past its idle end, since an access token may still renew it, and not what is past its absolute end', async t => {
+    for (const [after, ends] of [[IDLE, true], [ABSOLUTE, false]] as const) {
+      const c = core()
+      const ada = c.browser()
+      await ada.login('ada')
+      const { sid } = held(c, ada)
+      c.wait(after)
+      t.equal(await c.sessions.revoke(sid, 'revoked', c.context()), ends)
+    }
+  })
+
+  t.test('ends all sessions of a subject, or all but one', async t => {
+    const c = core()
+    const [ada, phone, bob] = [c.browser(), c.browser(), c.browser()]
+    await ada.login('ada')
+    await phone.login('ada')
+    await bob.login('bob')
+    t.equal(await c.sessions.revokeAll('ada', 'password_changed', c.context(), held(c, ada).sid), 1)
+    t.equal(await phone.refresh(), ENDED)
+    t.equal(await ada.refresh(), 'hold')
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 1)
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 0)
+    t.equal(await ada.refresh(), ENDED)
+    t.equal(await bob.refresh(), 'hold')
+    t.strictSame(c.events.filter(event => event.type === 'revoked').map(({ subject, sessionId, reason }) => [subject, sessionId, reason]), [
+      ['ada', null, 'password_changed'],
+      ['ada', null, 'revoked']
+    ])
+  })
+
+  t.test('ends a flood of sessions, though one call to the store ends a part of them and all take longer than a request may', async t => {
+    let time = 0
+    t.intercept(performance, 'now', { value: () => time })
+    const c = core({
+      store (clock) {
+        const memory = memoryStore({ clock })
+        return {
+          ...memory,
+          async revokeAll (subject, reason, exceptId) {
+            const others = (await memory.list(subject)).filter(({ id }) => id !== exceptId).slice(0, 2)
+            for (const { id } of others) await memory.revoke(id, reason)
+            time += 1900
+            return others.length
+          }
+        }
+      }
+    })
+    const ada = c.browser()
+    await ada.login('ada')
+    for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context(), held(c, ada).sid), 7)
+    t.equal(c.store.calls.filter(call => call === 'revokeAll').length, 5)
+    t.equal(await ada.refresh(), 'hold')
+    t.match(c.events.filter(({ type }) => type === 'revoked'), exactly({ sessionId: null, reason: 'revoked' }), 'one event for all of them')
+
+    for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
+    c.store.faults.push(null, null, { moment: 'before', kind: 'throw', call: 'revokeAll' })
+    await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+    t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'what ended before a failure stays ended, and is told')
+    t.equal((await c.sessions.list('ada', c.context())).length, 4)
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call goes on there')
+  })
+
+  t.test('purges rows one access lifetime after their end, so that a last access token still learns of it', async t => {
+    const c = core({ absolute: IDLE })
+    await c.browser().login('ada')
+    for (const [time, purged] of [[IDLE + ACCESS - 1, 0], [1, 0], [1, 1], [1, 0]] as const) {
+      c.wait(time)
+      t.equal(await c.sessions.purgeExpired(), purged)
+    }
+  })
+})

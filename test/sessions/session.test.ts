@@ -1,0 +1,60 @@
+import t from 'tap'
+import { isLive, isRevoked, isSessionId, listOf, startSession, type Session } from '../../lib/sessions/session.js'
+import { memoryStore } from '../../lib/stores/memory.js'
+import { statelessStore } from '../../lib/stores/stateless.js'
+
+const session: Session = {
+  id: 'id',
+  subject: 'ada',
+  generation: 0,
+  previous: null,
+  rotatedAt: 1000,
+  createdAt: 1000,
+  expiresAt: 3000,
+  idleExpiresAt: 2000,
+  authTime: 1000,
+  userAgent: null,
+  ip: null
+}
+
+const LIVES: Array<[when: string, row: Partial<Session>, now: number, live: boolean]> = [
+  ['before both ends', {}, 1999, true],
+  ['at its idle end', {}, 2000, false],
+  ['after its idle end', {}, 2001, false],
+  ['before its absolute end, where that comes first', { expiresAt: 1500 }, 1499, true],
+  ['at its absolute end', { expiresAt: 1500 }, 1500, false],
+  ['after its absolute end', { expiresAt: 1500 }, 1501, false],
+  ['revoked', { revokedAt: 1200, reason: 'logout' }, 1300, false],
+  ['revoked at the beginning of time', { revokedAt: 0, reason: 'logout' }, 1300, false]
+]
+
+t.test('a session is live until it is revoked or one of its ends passes', async t => {
+  for (const [when, row, now, live] of LIVES) t.equal(isLive({ ...session, ...row }, now), live, when)
+})
+
+t.test('a session is revoked from the moment that says when', async t => {
+  t.notOk(isRevoked(session))
+  t.notOk(isRevoked({ ...session, revokedAt: null, reason: null }), 'as a database tells it')
+  t.ok(isRevoked({ ...session, revokedAt: 0 }))
+  t.ok(isRevoked({ ...session, revokedAt: 1200, reason: 'reuse' }))
+})
+
+t.test('a new session begins at generation 0, and its idle end is never beyond the absolute one', async t => {
+  const from = { userAgent: 'Firefox', ip: '192.0.2.1' }
+  t.match(startSession('ada', from, { idle: 50, absolute: 100 }, 1000), {
+    id: /^[\w-]{22}$/, subject: 'ada', generation: 0, previous: null, rotatedAt: 1000, createdAt: 1000, expiresAt: 1100, idleExpiresAt: 1050, authTime: 1000, ...from
+  })
+  t.equal(startSession('ada', from, { idle: 100, absolute: 60 }, 1000).idleExpiresAt, 1060)
+  t.not(startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id, startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id)
+})
+
+t.test('a store that cannot list its sessions is named as such', async t => {
+  t.strictSame(await listOf(memoryStore())('ada'), [])
+  t.throws(() => listOf(statelessStore()), { name: 'TypeError', message: /"list"/ })
+})
+
+t.test('what can be no id of a session is not looked for', async t => {
+  const { id } = startSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
+  for (const text of [id, 'a', '-_', 'a'.repeat(64)]) t.ok(isSessionId(text), text)
+  for (const text of ['', 'a'.repeat(65), 'a b', 'a/b', 'a\0', 'é', `${id}\n`, '../x']) t.notOk(isSessionId(text), JSON.stringify(text))
+})

@@ -1,0 +1,555 @@
+import { randomBytes } from 'node:crypto'
+import { PGlite } from '@electric-sql/pglite'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { postgresSchema, postgresStore, type PostgresDatabase } from '../../../lib/stores/postgres/index.js'
+import { storeContract } from '../../../lib/testing/index.js'
+import { START } from '../../support/fake-clock.js'
+import { poolOn, postgres } from '../../support/postgres.js'
+import { newSession } from '../../support/session.js'
+import { told } from '../../support/told.js'
+
+const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
+
+const INDEXES = ['expires_at', 'id', 'subject, created_at, id COLLATE "C"']
+
+let tables = 0
+const newTable = () => `sessions_${++tables}`
+
+function keepsTheContract (t: Test, db: PostgresDatabase): void {
+  for (const { name, run } of storeContract(postgresStore(db))) {
+    t.test(name, () => run(({ clock }) => postgresStore(db, { clock, table: newTable() })))
+  }
+}
+
+/** A database that notes each statement, and that fails where `fail` gives an error for the nth. */
+function watch (db: PostgresDatabase, fail: (nth: number) => Error | undefined = () => undefined) {
+  const statements: Array<{ text: string, values: unknown[] }> = []
+  return {
+    statements,
+    async query (text: string, values: unknown[]) {
+      const error = fail(statements.push({ text, values }))
+      if (error !== undefined) throw error
+      return await db.query(text, values)
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error as Error).message // of what was rejected
+
+const failure = (code: string): Error => Object.assign(new Error('not this time'), { code })
+
+t.test('PGlite keeps the contract', async t => {
+  const db = await PGlite.create()
+  t.teardown(() => db.close())
+  keepsTheContract(t, db)
+})
+
+t.test('on a server', async t => {
+  const connectionString = await postgres(t)
+  if (connectionString === null) return
+  const pool = poolOn(t, { connectionString })
+
+  /** A user without any right, who goes with `t`, and a pool of theirs. */
+  const limitedUser = async (t: Test) => {
+    const role = `limited_${randomBytes(6).toString('hex')}`
+    await pool.query(`CREATE ROLE ${role}`)
+    t.teardown(() => pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`))
+    return { role, pool: poolOn(t, { connectionString, options: `-c role=${role}` }) }
+  }
+
+  t.test('PostgreSQL keeps the contract', async t => {
+    keepsTheContract(t, pool)
+  })
+
+  t.test('PostgreSQL keeps the contract in its strictest isolation', async t => {
+    keepsTheContract(t, poolOn(t, { connectionString, options: '-c default_transaction_isolation=serializable' }))
+  })
+
+  t.test('processes that start at once all find the table that one of them makes', async t => {
+    const pools = [pool, poolOn(t, { connectionString })]
+    for (let round = 0; round < 5; round++) {
+      const table = newTable()
+      const stores = [...pools, ...pools, ...pools].map(pool => postgresStore(pool, { table }))
+      await t.resolves(Promise.all(stores.map(store => store.open())))
+      t.same(await indexesOf(table), INDEXES)
+    }
+  })
+
+  t.test('each method is one statement', async t => {
+    const db = watch(pool)
+    const store = postgresStore(db, { table: newTable() })
+    await store.open()
+    db.statements.length = 0
+    const session = newSession()
+    await store.create(session)
+    await store.get(session.id)
+    await store.advance(session.id, 0, ROTATION)
+    await store.list('ada')
+    await store.revoke(session.id, 'logout')
+    await store.revokeAll('ada', 'logout')
+    await store.purgeExpired(START)
+    t.same(db.statements.map(({ text }) => text.split(' ', 1)[0]), ['INSERT', 'SELECT', 'UPDATE', 'SELECT', 'WITH', 'WITH', 'DELETE'])
+  })
+
+  t.test('no statement reads the whole table', async t => {
+    const table = newTable()
+    const db = watch(pool)
+    const store = postgresStore(db, { table })
+    await fill(store, table, 20_000)
+    db.statements.length = 0
+    await store.get('1')
+    await store.advance('1', 0, ROTATION)
+    await store.revoke('1', 'logout')
+    await store.revokeAll('1', 'logout')
+    await store.list('1')
+    await store.purgeExpired(START)
+    const indexes = ['pkey', 'pkey', 'pkey', 'subject_created_at_id_idx', 'subject_created_at_id_idx', 'expires_at_idx']
+    for (const [nth, { text, values }] of db.statements.entries()) {
+      const plan = await pool.query(`EXPLAIN ${text}`, values)
+      const lines = plan.rows.map(row => row['QUERY PLAN']).join('\n')
+      t.match(lines, `${table}_${indexes[nth]}`)
+      t.notMatch(lines, 'Seq Scan')
+    }
+  })
+
+  t.test('a rotation writes to no index', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    const session = newSession()
+    await store.create(session)
+    const before = await columnsOf(table)
+    await store.advance(session.id, 0, { ...ROTATION, authTime: START + 60 })
+    const after = await columnsOf(table)
+    const written = Object.keys(after).filter(column => after[column] !== before[column])
+    t.same(written.sort(), ['auth_time', 'generation', 'idle_expires_at', 'previous', 'rotated_at'])
+    t.same(await indexesOf(table), INDEXES)
+  })
+
+  t.test('a flood of sessions ends in batches, and each is committed', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table, clock: () => START })
+    await flood(store, table, 2500)
+    const spared = newSession()
+    await store.create(spared)
+    const counts = []
+    for (let call = 0; call < 4; call++) counts.push(await store.revokeAll('ada', 'revoked', spared.id))
+    t.same(counts, [1000, 1000, 500, 0])
+    t.same((await store.list('ada')).map(({ id }) => id), [spared.id])
+  })
+
+  t.test('two calls that end one flood end other batches of it', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await flood(store, table, 2000)
+    const counts = await Promise.all([store.revokeAll('ada', 'revoked'), store.revokeAll('ada', 'logout')])
+    t.same(counts, [1000, 1000])
+    t.same(await store.list('ada'), [])
+  })
+
+  t.test('a session that a transaction holds is waited for, since it must not go on', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await flood(store, table, 2)
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await client.query(`UPDATE ${table} SET generation = 1 WHERE id = 'flood-1'`)
+    const ended = store.revokeAll('ada', 'revoked')
+    let waiting = 0
+    while (waiting === 0) {
+      const { rows } = await pool.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+      waiting = rows.length
+    }
+    await client.query('COMMIT')
+    client.release()
+    t.equal(await ended, 2)
+    t.match(await store.get('flood-1'), { generation: 1, reason: 'revoked' })
+  })
+
+  t.test('a part of a flood is read by the index, also where statistics do not know of it', async t => {
+    const table = newTable()
+    const db = watch(pool)
+    const store = postgresStore(db, { table })
+    await fill(store, table, 20_000)
+    await pool.query(`INSERT INTO ${table} SELECT 'x' || n, n % 10000, 0, NULL, 0, 0, $1::bigint, 0, 0 FROM generate_series(1, 20000) n`, [START])
+    await pool.query(`ANALYZE ${table}`)
+    await flood(store, table, 20_000)
+    db.statements.length = 0
+    await store.list('ada', { limit: 100, after: { createdAt: START - 1, id: 'a' }, liveAt: START })
+    await store.revokeAll('ada', 'revoked')
+    for (const { text, values } of db.statements) {
+      const plan = await pool.query(`EXPLAIN ${text}`, values)
+      const lines = plan.rows.map(row => row['QUERY PLAN']).join('\n')
+      t.match(lines, `Index Scan using ${table}_subject_created_at_id_idx`)
+      t.notMatch(lines, /Seq Scan|Sort/)
+    }
+  })
+
+  t.test('ids are ordered by their characters, in a database of any language', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await store.open()
+    await pool.query(`ALTER TABLE ${table} ALTER id TYPE text COLLATE "und-x-icu"`)
+    for (const id of ['a', 'B', '_', 'b', '-']) await store.create(newSession({ id }))
+    const [first, ...others] = (await store.list('ada')).map(({ id }) => id)
+    t.same([first, ...others], ['-', 'B', '_', 'a', 'b'])
+    t.same((await store.list('ada', { limit: 9, after: newSession({ id: 'B' }) })).map(({ id }) => id), ['_', 'a', 'b'])
+  })
+
+  t.test('a purge takes thousands in batches and leaves what is live', async t => {
+    const table = newTable()
+    const db = watch(pool)
+    const store = postgresStore(db, { table })
+    await fill(store, table, 2500)
+    const live = newSession()
+    await store.create(live)
+    db.statements.length = 0
+    t.equal(await store.purgeExpired(START + 2500), 2500)
+    t.equal(db.statements.length, 3)
+    t.same((await store.get(live.id))?.id, live.id)
+  })
+
+  t.test('a purge waits for no row that somebody holds', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await fill(store, table, 2)
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await client.query(`SELECT FROM ${table} WHERE id = '1' FOR UPDATE`)
+    t.equal(await store.purgeExpired(START + 10), 1)
+    await client.query('ROLLBACK')
+    client.release()
+    t.equal(await store.purgeExpired(START + 10), 1)
+  })
+
+  t.test('a lost connection rejects, and the next call has another one', async t => {
+    const table = newTable()
+    const store = postgresStore(pool, { table })
+    await store.create(newSession({ id: 'a' }))
+    const admin = new pg.Client({ connectionString })
+    await admin.connect()
+    await admin.query('BEGIN')
+    await admin.query(`LOCK TABLE ${table}`)
+    const waiting = t.rejects(store.get('a'), { code: '57P01' })
+    await terminateOneThatWaits(admin)
+    await waiting
+    await admin.query('ROLLBACK')
+    await admin.end()
+    t.equal((await store.get('a'))?.id, 'a')
+  })
+
+  t.test('a store whose pool has ended rejects, and says of no session that it is unknown', async t => {
+    const gone = new pg.Pool({ connectionString })
+    const store = postgresStore(gone, { table: newTable() })
+    await store.open()
+    await gone.end()
+    await t.rejects(store.get('a'))
+    await t.rejects(store.advance('a', 0, ROTATION))
+    await t.rejects(store.revoke('a', 'logout'))
+    await t.rejects(store.purgeExpired(START))
+  })
+
+  t.test('an end is dated by the clock of the machine by default', async t => {
+    const store = postgresStore(pool)
+    const session = newSession()
+    await store.create(session)
+    await store.revoke(session.id, 'logout')
+    t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
+  })
+
+  t.test('names of every allowed kind make a table', async t => {
+    await pool.query('CREATE SCHEMA "user"')
+    for (const table of ['a', '_', 'order', 'user.select', 't'.repeat(63)]) {
+      const store = postgresStore(pool, { table })
+      await store.create(newSession({ id: 'a' }))
+      t.equal((await postgresStore(pool, { table }).get('a'))?.id, 'a', table)
+    }
+  })
+
+  t.test('a table that does not fit is refused by the column that is wrong', async t => {
+    const changes = [
+      ['ip', 'DROP COLUMN ip'],
+      ['subject', 'ALTER subject TYPE uuid USING NULL'],
+      ['generation', 'ALTER generation TYPE integer'],
+      ['expires_at', 'ALTER expires_at TYPE timestamptz USING now()'],
+      ['user_agent', 'ALTER user_agent TYPE varchar(255)'],
+      ['previous', 'ALTER previous SET NOT NULL'],
+      ['id', 'DROP CONSTRAINT sessions_pkey'],
+      ['id', 'DROP CONSTRAINT sessions_pkey, ADD UNIQUE (id, subject)']
+    ] as const
+    for (const [column, change] of changes) {
+      const table = newTable()
+      await postgresStore(pool, { table }).open()
+      await pool.query(`ALTER TABLE ${table} ${change.replace('sessions_pkey', `${table}_pkey`)}`)
+      await t.rejects(postgresStore(pool, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}".*"${table}"`) }, column)
+    }
+  })
+
+  t.test('a table of somebody else is refused and not touched', async t => {
+    const table = newTable()
+    await pool.query(`CREATE TABLE ${table} (subject text, expires_at bigint)`)
+    await t.rejects(postgresStore(pool, { table }).get('a'), { name: 'TypeError', message: /"id" .* is missing/ })
+    t.same(await indexesOf(table), [])
+  })
+
+  t.test('a table made by hand is used, and gets the indexes that it lacks', async t => {
+    const table = newTable()
+    await postgresStore(pool, { table }).open()
+    await pool.query(`ALTER TABLE ${table} ALTER subject TYPE varchar, ALTER reason SET DEFAULT NULL, ADD COLUMN note text`)
+    await pool.query(`ALTER TABLE ${table} DROP CONSTRAINT ${table}_pkey, ADD UNIQUE (id)`)
+    await pool.query(`DROP INDEX ${table}_subject_created_at_id_idx, ${table}_expires_at_idx`)
+    await pool.query(`CREATE INDEX by_hand ON ${table} (subject, created_at, id COLLATE "C") WHERE revoked_at IS NULL`)
+    await pool.query(`CREATE INDEX ON ${table} (expires_at) WHERE generation = 0`)
+    const store = postgresStore(pool, { table })
+    await store.create(newSession({ id: 'a' }))
+    t.equal((await store.list('ada')).length, 1)
+    t.same(await indexesOf(table), ['expires_at', ...INDEXES])
+  })
+
+  t.test('a user who may not make tables is refused where one is missing, and else served', async t => {
+    await pool.query('CREATE SCHEMA locked')
+    const { role, pool: limited } = await limitedUser(t)
+    const options = { table: 'locked.sessions' }
+    const message = messageOf(await t.rejects(postgresStore(limited, options).open(), { name: 'TypeError', message: /"locked\.sessions"/, cause: { code: '42501' } }))
+    await pool.query(postgresSchema(options))
+    await pool.query(/GRANT USAGE.*/.exec(message)?.[0] ?? message)
+    t.match(message, `TO ${role};`)
+    const store = postgresStore(limited, options)
+    const session = newSession()
+    await store.create(session)
+    t.equal((await store.advance(session.id, 0, ROTATION))?.generation, 1)
+    t.equal(await store.revoke(session.id, 'logout'), true)
+    t.equal(await store.revokeAll('ada', 'logout'), 0)
+    t.equal(await store.purgeExpired(START + 10 ** 9), 1)
+  })
+
+  t.test('a user who lacks a right on the table is refused at start, with the SQL that grants it', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    await postgresStore(pool, { table }).open()
+    const grants = {
+      'SELECT, INSERT, UPDATE, DELETE': '',
+      'INSERT, UPDATE, DELETE': 'SELECT',
+      UPDATE: 'SELECT, INSERT, DELETE, UPDATE (generation, previous)',
+      DELETE: 'SELECT, INSERT, UPDATE (generation, previous, rotated_at, idle_expires_at, auth_time, revoked_at, reason, user_agent)'
+    }
+    for (const [lacking, granted] of Object.entries(grants)) {
+      await pool.query(`REVOKE ALL ON ${table} FROM ${role}`)
+      if (granted !== '') await pool.query(`GRANT ${granted} ON ${table} TO ${role}`)
+      const store = postgresStore(limited, { table })
+      const sql = `GRANT ${lacking} ON "${table}" TO ${role};`
+      const message = messageOf(await t.rejects(store.open(), { name: 'TypeError' }))
+      t.ok(message.endsWith(`run: ${sql}`), message)
+      await pool.query(sql)
+      await t.resolves(store.open())
+    }
+  })
+
+  t.test('a user who may not make a table in the schema public is refused, with its grants', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    const message = messageOf(await t.rejects(postgresStore(limited, { table }).open(), { name: 'TypeError' }))
+    t.match(message, `GRANT USAGE ON SCHEMA public TO ${role};`)
+  })
+
+  t.test('an index that cannot be made for another reason is the error of the start, and the next call tries again', async t => {
+    let fails = true
+    const failing: PostgresDatabase = {
+      async query (text, values) {
+        if (fails && text.includes('CREATE INDEX')) throw new Error('not this time')
+        return await pool.query(text, values)
+      }
+    }
+    const store = postgresStore(failing, { table: newTable() })
+    await t.rejects(store.open(), { name: 'Error', message: 'not this time' })
+    fails = false
+    await t.resolves(store.open())
+  })
+
+  t.test('a user who may not make a missing index is refused, with the SQL that makes it', async t => {
+    const { role, pool: limited } = await limitedUser(t)
+    const table = newTable()
+    const [create, ...indexes] = postgresSchema({ table }).trim().split(';\n')
+    await pool.query(`${create}; GRANT ALL ON ${table} TO ${role}`)
+    const message = messageOf(await t.rejects(postgresStore(limited, { table }).open(), { name: 'TypeError', cause: { code: '42501' } }))
+    t.ok(message.endsWith(indexes.join('; ')), message)
+    await pool.query(indexes.join(';'))
+    await t.resolves(postgresStore(limited, { table }).open())
+  })
+
+  t.test('the schema for migrations makes what a store makes itself', async t => {
+    const describe = async (table: string) => (await pool.query(`SELECT attname, format_type(atttypid, atttypmod), attnotnull, reloptions
+      FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE attrelid = to_regclass($1) AND attnum > 0`, [table])).rows
+    const [own, migrated] = [newTable(), newTable()]
+    await postgresStore(pool, { table: own }).open()
+    await pool.query(postgresSchema({ table: migrated }))
+    t.same(await describe(migrated), await describe(own))
+    t.same(await indexesOf(migrated), await indexesOf(own))
+    t.match(postgresSchema(), /^CREATE TABLE "auth_sessions" \(/)
+    t.throws(() => postgresSchema({ table: 'a b' }), { name: 'TypeError', message: /^postgresSchema: the option "table"/ })
+  })
+
+  t.test('a schema that is missing is refused', async t => {
+    await t.rejects(postgresStore(pool, { table: 'nowhere.sessions' }).open(), { name: 'TypeError', cause: { code: '3F000' } })
+  })
+
+  t.test('first calls share one attempt to open, and after a failed one the next call tries again', async t => {
+    const db = watch(pool, nth => nth === 1 ? failure('ECONNREFUSED') : undefined)
+    const store = postgresStore(db, { table: newTable() })
+    const first = await Promise.allSettled([store.get('a'), store.open(), store.purgeExpired(START)])
+    t.same(first.map(({ status }) => status), ['rejected', 'rejected', 'rejected'])
+    t.equal(db.statements.length, 1)
+
+    t.same(await Promise.all([store.get('a'), store.get('b'), store.list('ada')]), [null, null, []])
+    t.equal(db.statements.filter(({ text }) => text.includes('CREATE TABLE')).length, 2)
+  })
+
+  t.test('a pool prepares the two statements of a refresh, once for each of its connections', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const table = newTable()
+    const [store, other] = [postgresStore(one, { table }), postgresStore(one, { table: newTable() })]
+    for (const id of ['a', 'b']) {
+      await store.create(newSession({ id }))
+      await store.get(id)
+      await store.advance(id, 0, ROTATION)
+      await other.get(id)
+    }
+    const { rows } = await one.query("SELECT split_part(statement, ' ', 1) AS verb FROM pg_prepared_statements ORDER BY 1")
+    t.same(rows, [{ verb: 'SELECT' }, { verb: 'SELECT' }, { verb: 'UPDATE' }])
+  })
+
+  t.test('where statements cannot stay prepared, they run all the same', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const store = postgresStore(one, { table: newTable() })
+    await store.create(newSession({ id: 'a' }))
+    t.equal((await store.get('a'))?.generation, 0)
+    await one.query('DEALLOCATE ALL')
+    t.equal((await store.get('a'))?.generation, 0)
+    t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+    const { rows } = await one.query("SELECT FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%'")
+    t.equal(rows.length, 0)
+  })
+
+  t.test('a table that is altered while its statements are prepared changes nothing', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const table = newTable()
+    const store = postgresStore(one, { table })
+    await store.create(newSession({ id: 'a' }))
+    t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+    for (const change of ['ALTER ip TYPE varchar', 'ADD COLUMN tenant text', 'DROP COLUMN tenant']) {
+      await one.query(`ALTER TABLE ${table} ${change}`)
+      t.match(await store.get('a'), { generation: 1, ip: newSession().ip })
+    }
+    const { rows } = await one.query("SELECT FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%'")
+    t.equal(rows.length, 1)
+  })
+
+  t.test('another failure of a prepared statement is one', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const table = newTable()
+    const store = postgresStore(one, { table })
+    t.equal(await store.get('a'), null)
+    await one.query(`DROP TABLE ${table}`)
+    await t.rejects(store.get('a'), { code: '42P01' })
+  })
+
+  t.test('a pool without timeouts is warned of, by what it lacks', async t => {
+    const lacking = async (config: pg.PoolConfig) => {
+      const warned = told<Error>()
+      process.once('warning', warned.tell)
+      t.teardown(() => process.off('warning', warned.tell))
+      await postgresStore(poolOn(t, { connectionString, ...config }), { table: newTable() }).open()
+      return warned
+    }
+    const none = { statement_timeout: undefined, query_timeout: undefined, connectionTimeoutMillis: undefined }
+    const all = { statement_timeout: 5000, query_timeout: 5000, connectionTimeoutMillis: 5000 }
+    t.match(await (await lacking(none)).next(), { code: 'FST_AUTH_POSTGRES_TIMEOUT', message: /no statement_timeout and no query_timeout and no connectionTimeoutMillis, .*: 5000, or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'$/ })
+    for (const name of Object.keys(all)) {
+      t.match(await (await lacking({ ...all, [name]: undefined })).next(), { message: new RegExp(`has no ${name}, `) })
+    }
+
+    const enough = await lacking({ ...all, statement_timeout: undefined, options: '-c statement_timeout=5s' })
+    process.emitWarning('the end')
+    t.match(await enough.next(), { message: 'the end' })
+  })
+
+  t.test('a statement that was rolled back for another one runs again, at most twice', async t => {
+    for (const code of ['40001', '40P01']) {
+      const once = watch(pool, nth => nth === 4 ? failure(code) : undefined)
+      t.equal(await postgresStore(once, { table: newTable() }).get('a'), null)
+      const always = watch(pool, nth => nth >= 4 ? failure(code) : undefined)
+      await t.rejects(postgresStore(always, { table: newTable() }).get('a'), { code })
+      t.equal(always.statements.length, 6)
+    }
+  })
+
+  t.test('no other failure is tried again, since it may have been done', async t => {
+    for (const error of [failure('57P01'), failure('ECONNRESET'), new Error('no code'), Object.create(null)]) {
+      const db = watch(pool, nth => nth === 4 ? error : undefined)
+      await t.rejects(postgresStore(db, { table: newTable() }).get('a'))
+      t.equal(db.statements.length, 4)
+    }
+  })
+
+  /** Expired sessions 1 to `count`, each of a subject of its own. */
+  async function fill (store: ReturnType<typeof postgresStore>, table: string, count: number): Promise<void> {
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT n, n, 0, 0, 0, $1::bigint + n - 1, 0, 0 FROM generate_series(1, $2) n`, [START, count])
+    await pool.query(`ANALYZE ${table}`)
+  }
+
+  /** As many sessions of ada, live and of the same second; no statistics know of them. */
+  async function flood (store: ReturnType<typeof postgresStore>, table: string, count: number): Promise<void> {
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT 'flood-' || n, 'ada', 0, $1::bigint, $1::bigint, $1::bigint + 600, $1::bigint + 600, $1::bigint FROM generate_series(1, $2) n`, [START, count])
+  }
+
+  async function indexesOf (table: string): Promise<string[]> {
+    const { rows } = await pool.query('SELECT indexdef FROM pg_indexes WHERE tablename = $1', [table])
+    return rows.map(({ indexdef }) => /\((.*?)\)/.exec(indexdef)?.[1] ?? indexdef).sort()
+  }
+
+  async function columnsOf (table: string): Promise<Record<string, unknown>> {
+    return (await pool.query(`SELECT * FROM ${table}`)).rows[0]
+  }
+
+  async function terminateOneThatWaits (admin: pg.Client): Promise<void> {
+    let terminated = 0
+    while (terminated === 0) {
+      const { rows } = await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+      terminated = rows.length
+    }
+  }
+})
+
+t.test('a name that is none is refused, and no table is touched', async t => {
+  const db = watch({ query: async () => ({ rows: [] }) })
+  const names = ['', 'Sessions', '1a', 'a b', 'a-b', 'a"b', 'a;b', "a'b", 'a.b.c', 'a.', '.a', 'ä', 'a\n', 'a'.repeat(64), '$1', 'a$b']
+  for (const table of names) {
+    t.throws(() => postgresStore(db, { table }), { name: 'TypeError', message: /"table"/ }, JSON.stringify(table))
+  }
+  t.same(db.statements, [])
+})
+
+t.test('a name that is no text is refused', async t => {
+  const db = watch({ query: async () => ({ rows: [] }) })
+  for (const table of [null, 1, {}, ['a']]) {
+    // @ts-expect-error: for those who write JavaScript
+    t.throws(() => postgresStore(db, { table }), { name: 'TypeError', message: /"table"/ })
+  }
+})
+
+t.test('what is no database is refused', async t => {
+  for (const db of [undefined, null, {}, 'postgres://localhost/test']) {
+    // @ts-expect-error: a connection string is no pool
+    t.throws(() => postgresStore(db), { name: 'TypeError', message: /query/ })
+  }
+})
+
+t.test('the types take a Pool, a Client and a PGlite instance', async t => {
+  const compiled = (pool: pg.Pool, client: pg.Client, pglite: PGlite) => [postgresStore(pool), postgresStore(client), postgresStore(pglite)]
+  t.type(compiled, 'function')
+})

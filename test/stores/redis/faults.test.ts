@@ -1,0 +1,153 @@
+import { type Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { type Session, type SessionStore } from '../../../lib/sessions/session.js'
+import { redisStore, type RedisClient } from '../../../lib/stores/redis/index.js'
+import { fakeClock, START } from '../../support/fake-clock.js'
+import { ioredisClusterOn, ioredisOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'
+import { newSession } from '../../support/session.js'
+
+const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
+
+const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient & NodeJS.EventEmitter>> = {
+  ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),
+  'node-redis': (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis)
+}
+
+/** Every call of a store that is there. */
+const calls: Record<string, (store: SessionStore, session: Session) => Promise<unknown> | undefined> = {
+  create: store => store.create(newSession()),
+  get: (store, { id }) => store.get(id),
+  advance: (store, { id }) => store.advance(id, 0, ROTATION),
+  revoke: (store, { id }) => store.revoke(id, 'logout'),
+  revokeAll: store => store.revokeAll('ada', 'logout'),
+  list: store => store.list?.('ada')
+}
+
+async function rejectEach (t: Test, store: SessionStore, session: Session, message: RegExp, names = Object.keys(calls)): Promise<void> {
+  for (const name of names) await t.rejects(calls[name]?.(store, session) ?? Promise.resolve(), { message }, name)
+}
+
+for (const [name, connect] of Object.entries(clients)) {
+  t.test(`with ${name}`, async t => {
+    const server = await ownRedisServer(t)
+    if (server === null) return
+    const client = await connect(t, server)
+    const store = redisStore(client, { clock: fakeClock().now })
+    let admin: Redis
+    let session: Session
+    t.beforeEach(async () => {
+      admin = await ioredisOn(t, server.ioredis)
+      session = newSession()
+      await store.create(session)
+    })
+
+    t.test('a full server rejects what would write, and what ends a session says so', async t => {
+      await admin.config('SET', 'maxmemory', '1')
+      await rejectEach(t, store, session, /OOM/, ['create', 'advance', 'revoke', 'revokeAll'])
+      t.match(await store.get(session.id), { id: session.id, revokedAt: null })
+      await admin.config('SET', 'maxmemory', '0')
+      t.match(await store.advance(session.id, 0, ROTATION), { generation: 1 })
+    })
+
+    t.test('a server that became a replica rejects what would write', async t => {
+      await admin.replicaof('127.0.0.1', '1')
+      await rejectEach(t, store, session, /READONLY/, ['create', 'advance', 'revoke', 'revokeAll'])
+      await admin.config('SET', 'replica-serve-stale-data', 'no')
+      await rejectEach(t, store, session, /MASTERDOWN/)
+      await admin.replicaof('NO', 'ONE')
+      t.match(await store.get(session.id), { id: session.id, revokedAt: null })
+    })
+
+    t.test('a call whose connection is lost rejects, and the server never runs it', async t => {
+      const other = await ioredisOn(t, server.ioredis)
+      await admin.config('RESETSTAT')
+      await admin.call('CLIENT', ['PAUSE', '1000000', 'WRITE'])
+      const given: Array<Promise<unknown>> = [store.advance(session.id, 0, ROTATION), store.revoke(session.id, 'logout'), store.create(newSession())]
+      const rejected = Promise.all(given.map(call => t.rejects(call)))
+      while (!/blocked_clients:1/.test(await other.info('clients')));
+      const ready = emitted(client, 'ready')
+      await admin.call('CLIENT', ['KILL', 'TYPE', 'normal'])
+      await rejected
+      await ready
+      await admin.call('CLIENT', ['UNPAUSE'])
+
+      t.match(await store.get(session.id), { generation: 0, revokedAt: null })
+      t.match(await admin.info('commandstats'), /cmdstat_eval(sha)?:calls=1,/)
+    })
+
+    t.test('a call while the server is away rejects, and none of them runs when it is back', async t => {
+      const lost = emitted(client, name === 'ioredis' ? 'close' : 'reconnecting')
+      await server.stop()
+      await lost
+      await rejectEach(t, store, session, /./)
+
+      const ready = emitted(client, 'ready')
+      await server.start()
+      await ready
+      t.equal(await store.get(session.id), null)
+      const back = await ioredisOn(t, server.ioredis)
+      t.equal(await back.dbsize(), 0)
+      t.match(await back.info('commandstats'), /cmdstat_evalsha:calls=1,/)
+    })
+
+    t.test('a server that is away is an error at start, and nothing else', async t => {
+      await server.stop()
+      await t.rejects(store.open(), { name: /^(?!TypeError)/ })
+      const ready = emitted(client, 'ready')
+      await server.start()
+      await ready
+      await t.resolves(store.open())
+    })
+  })
+}
+
+t.test('whatever a client rejects with, the store rejects with', async t => {
+  const session = newSession()
+  for (const message of ['LOADING Redis is loading the dataset in memory', 'CLUSTERDOWN The cluster is down', 'MOVED 1 127.0.0.1:1', 'TRYAGAIN', 'NOAUTH Authentication required.', 'ETIMEDOUT', 'noscript']) {
+    const store = redisStore(failing(new Error(message)))
+    await rejectEach(t, store, session, new RegExp(message))
+    await t.rejects(store.open(), { message })
+  }
+  t.equal(await redisStore(failing('no error at all')).get('a').catch((error: unknown) => error), 'no error at all')
+})
+
+t.test('a script is sent as text only where its hash is unknown', async t => {
+  const other = Object.assign(failing(new Error('ERR NOSCRIPT')), { eval: async () => t.fail('sent as text') })
+  await t.rejects(redisStore(other).get('a'))
+})
+
+t.test('a script that neither its hash nor its text runs is an error', async t => {
+  await t.rejects(redisStore(failing(new Error('NOSCRIPT No matching script.'))).get('a'), { message: /^NOSCRIPT/ })
+})
+
+t.test('a cluster that has lost a server rejects', async t => {
+  const cluster = await redisCluster(t)
+  if (cluster === null) return
+  const client = await ioredisClusterOn(t, cluster.ports)
+  const store = redisStore(client, { clock: fakeClock().now })
+  await cluster.stop(0)
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => store.create(newSession())))
+  t.ok(outcomes.some(({ status }) => status === 'rejected'))
+  client.disconnect()
+  await emitted(client, 'end')
+  await rejectEach(t, store, newSession(), /closed/)
+})
+
+/** Unlike `once`, past any error. */
+function emitted (client: NodeJS.EventEmitter, event: string): Promise<unknown> {
+  return new Promise(resolve => client.once(event, resolve))
+}
+
+/** A client of ioredis that answers each command with an error. */
+function failing (error: unknown): RedisClient {
+  const fail = async () => { throw error }
+  return {
+    status: 'ready',
+    options: { enableOfflineQueue: false, maxRetriesPerRequest: 0 },
+    evalsha: fail,
+    eval: fail,
+    info: fail,
+    connect: fail,
+    duplicate: () => { throw error }
+  } as unknown as RedisClient // these are the methods that the store calls
+}

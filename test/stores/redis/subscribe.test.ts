@@ -1,0 +1,188 @@
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+import t, { type Test } from 'tap'
+import { commandsOf, type RedisClient, redisStore } from '../../../lib/stores/redis/index.js'
+import { channelOf } from '../../../lib/stores/redis/commands.js'
+import { type Revocation } from '../../../lib/stores/revocation-feed.js'
+import { fakeClock, START } from '../../support/fake-clock.js'
+import { ioredisClusterOn, ioredisOn, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'
+import { newSession } from '../../support/session.js'
+import { told } from '../../support/told.js'
+
+type Connect = (t: Test, server: RedisServer) => Promise<RedisClient>
+
+/** With what the client's options put before the name of a channel. */
+const clients: Record<string, readonly [Connect, string]> = {
+  ioredis: [(t, { ioredis }) => ioredisOn(t, ioredis), ''],
+  'ioredis with the older protocol and a prefix of its own': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }), 'app:'],
+  'node-redis': [(t, { nodeRedis }) => nodeRedisOn(t, nodeRedis), ''],
+  'node-redis with the older protocol': [(t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 }), '']
+}
+
+/** Subscribes a new store on a client, with what it is told. */
+function listening (t: Test, client: RedisClient, prefix = 'auth:') {
+  const store = redisStore(client, { prefix, clock: fakeClock().now })
+  const revocations = told<Revocation>()
+  const connections = told<boolean>()
+  const stop = store.subscribe(revocations.tell, connections.tell)
+  t.teardown(stop)
+  return { store, revocations, connections, stop }
+}
+
+for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
+  t.test(`with ${name}`, async t => {
+    const server = await ownRedisServer(t)
+    if (server === null) return
+    let admin: Redis
+    t.beforeEach(async () => { admin = await ioredisOn(t, server.ioredis) })
+
+    t.test('a store hears at once of what it ends itself, and others hear of it too', async t => {
+      const [here, there] = [listening(t, await connect(t, server)), listening(t, await connect(t, server))]
+      for (const { connections } of [here, there]) t.equal(await connections.next(), true)
+      const [one, two] = [newSession(), newSession()]
+      for (const session of [one, two]) await here.store.create(session)
+
+      await here.store.revoke(one.id, 'logout')
+      await here.store.revokeAll('ada', 'revoked', two.id)
+      await here.store.revokeAll('ada', 'revoked')
+      for (const { revocations } of [here, there]) {
+        t.same(await revocations.next(), { id: one.id })
+        t.same(await revocations.next(), { subject: 'ada', at: START, exceptId: two.id })
+        t.same(await revocations.next(), { subject: 'ada', at: START })
+      }
+      await there.store.revokeAll('bob', 'revoked')
+      for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'bob', at: START })
+    })
+
+    t.test('what had ended is told once more here, where the answer may have been lost, and to nobody else', async t => {
+      const [here, there] = [listening(t, await connect(t, server)), listening(t, await connect(t, server))]
+      for (const { connections } of [here, there]) t.equal(await connections.next(), true)
+      t.equal(await here.store.revoke('ended', 'logout'), false)
+      await here.store.revokeAll('ada', 'logout')
+      t.same(await here.revocations.next(), { id: 'ended' })
+      for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription that is cut comes back, and says both', async t => {
+      const here = await connect(t, server)
+      const { connections, revocations } = listening(t, await connect(t, server))
+      t.equal(await connections.next(), true)
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      t.equal(await connections.next(), false)
+      t.equal(await connections.next(), true)
+      await redisStore(here, { clock: fakeClock().now }).revokeAll('ada', 'logout')
+      t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription survives a restart of the server, and one may begin while that is away', async t => {
+      const client = await connect(t, server)
+      const before = listening(t, client)
+      t.equal(await before.connections.next(), true)
+      await server.stop()
+      t.equal(await before.connections.next(), false)
+      const during = listening(t, client)
+      t.equal(await during.connections.next(), false)
+      await server.start()
+      for (const { connections } of [before, during]) t.equal(await connections.next(), true)
+      const other = redisStore(await connect(t, server), { clock: fakeClock().now })
+      await other.revokeAll('ada', 'logout')
+      for (const { revocations } of [before, during]) t.same(await revocations.next(), { subject: 'ada', at: START })
+    })
+
+    t.test('a subscription that was stopped leaves no connection', async t => {
+      const { connections, stop } = listening(t, await connect(t, server), 'stopped:')
+      t.equal(await connections.next(), true)
+      t.same(await admin.pubsub('CHANNELS', '*stopped:revoked'), [`${keyPrefix}stopped:revoked`])
+      await stop()
+      let channels: unknown[] = [0]
+      while (channels.length > 0) channels = await admin.pubsub('CHANNELS', '*stopped:revoked')
+      t.same(channels, [])
+    })
+
+    t.test('stores with different prefixes do not hear each other', async t => {
+      const [one, two] = [listening(t, await connect(t, server), 'one:'), listening(t, await connect(t, server), 'two:')]
+      for (const { connections } of [one, two]) t.equal(await connections.next(), true)
+      await one.store.revokeAll('ada', 'logout')
+      await two.store.revokeAll('bob', 'logout')
+      await admin.publish(`${keyPrefix}two:revoked`, 'hello')
+      await one.store.revokeAll('eve', 'logout')
+      t.match(await one.revocations.next(), { subject: 'ada' })
+      t.match(await one.revocations.next(), { subject: 'eve' })
+      t.match(await two.revocations.next(), { subject: 'bob' })
+    })
+
+    t.test('a subscription asks whether its connection still lives', async t => {
+      const open = commandsOf(await connect(t, server)).listen('auth:revoked', () => {})
+      const over = new AbortController()
+      t.teardown(() => over.abort())
+      const probe = await open(over)
+      await t.resolves(probe())
+      over.abort()
+      await t.rejects(probe())
+    })
+  })
+}
+
+t.test('apps with the same prefix do not receive each other’s revocations', async t => {
+  const server = await ownRedisServer(t)
+  if (server === null) return
+  /** Each app has two instances, one with each package where both can. */
+  const apps: Record<string, readonly [Connect, Connect]> = {
+    'in the first database': [(t, { ioredis }) => ioredisOn(t, ioredis), (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis)],
+    'in another database': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1 }), (t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, database: 1 })],
+    'with a keyPrefix': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, keyPrefix: 'app:' }), (t, { ioredis }) => ioredisOn(t, { ...ioredis, keyPrefix: 'app:' })],
+    'with both': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1, keyPrefix: 'app:' }), (t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1, keyPrefix: 'app:' })]
+  }
+  const instances = await Promise.all(Object.entries(apps).map(async ([name, [one, other]]) => (
+    { name, here: listening(t, await one(t, server)), there: listening(t, await other(t, server)) }
+  )))
+  for (const { here, there } of instances) {
+    t.equal(await here.connections.next(), true)
+    t.equal(await there.connections.next(), true)
+  }
+
+  // Messages of a channel keep their order, so what an app received from another one would be between its own two.
+  for (const { name, here } of instances) await here.store.revokeAll(name, 'logout')
+  for (const { here } of instances) await here.store.revokeAll('last', 'logout')
+  for (const { name, here, there } of instances) {
+    for (const { revocations } of [here, there]) {
+      t.match(await revocations.next(), { subject: name }, name)
+      t.match(await revocations.next(), { subject: 'last' }, name)
+    }
+  }
+})
+
+t.test('the channel has the database and the key prefix that a client’s options name', async t => {
+  const ioredis = { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true }
+  const nodes = [{ host: '127.0.0.1' }]
+  const channels: ReadonlyArray<readonly [RedisClient, string]> = [
+    [new Redis(ioredis), 'auth:revoked'],
+    [new Redis('redis://127.0.0.1/3', ioredis), 'auth:revoked:3'],
+    [new Redis('redis://127.0.0.1/0', { ...ioredis, keyPrefix: 'app:' }), 'app:auth:revoked'],
+    [new Cluster(nodes, { ...ioredis, keyPrefix: 'app:' }), 'app:auth:revoked'],
+    [new Cluster(nodes, { ...ioredis, redisOptions: { keyPrefix: 'app:' } }), 'app:auth:revoked'],
+    [createClient({ disableOfflineQueue: true }), 'auth:revoked'],
+    [createClient({ url: 'redis://127.0.0.1/3', disableOfflineQueue: true }), 'auth:revoked:3'],
+    [createCluster({ rootNodes: [] }), 'auth:revoked']
+  ]
+  for (const [client, channel] of channels) t.equal(channelOf(commandsOf(client), 'auth:revoked'), channel)
+})
+
+t.test('all servers of a cluster tell each other', async t => {
+  const cluster = await redisCluster(t)
+  if (cluster === null) return
+  const ioredis = await ioredisClusterOn(t, cluster.ports)
+  const stores = [listening(t, ioredis), listening(t, await nodeRedisClusterOn(t, cluster.ports)), listening(t, ioredis)]
+  for (const { connections } of stores) t.equal(await connections.next(), true)
+  for (const { store } of stores) {
+    const session = newSession()
+    await store.create(session)
+    await store.revoke(session.id, 'logout')
+    for (const { revocations } of stores) t.same(await revocations.next(), { id: session.id })
+  }
+
+  const lost = await ioredisClusterOn(t, cluster.ports)
+  lost.disconnect()
+  const { connections } = listening(t, lost)
+  t.equal(await connections.next(), false, 'a client that knows of no server')
+})

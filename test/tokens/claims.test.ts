@@ -1,0 +1,223 @@
+import t from 'tap'
+import { type AccessPolicy, judgeAccessClaims, MAX_APP_CLAIMS, readRefreshClaims, toAppClaims } from '../../lib/tokens/claims.js'
+import { accessClaims, claimedSession, refreshClaims } from '../../lib/sessions/issue.js'
+import { isSubject, MAX_SUBJECT_LENGTH, subjectOf } from '../../lib/tokens/subject.js'
+import { type Session } from '../../lib/sessions/session.js'
+import { type EpochSeconds } from '../../lib/time.js'
+import { codeOf } from '../support/core.js'
+import { exactly } from '../support/exactly.js'
+import { START as NOW } from '../support/fake-clock.js'
+
+const INVALID = 'FST_AUTH_ACCESS_TOKEN_INVALID'
+const EXPIRED = 'FST_AUTH_ACCESS_TOKEN_EXPIRED'
+
+const policy: AccessPolicy = { expiresIn: 600, leeway: 5 }
+
+const session: Session = {
+  id: 'sid-1',
+  subject: 'ada',
+  generation: 7,
+  previous: 6,
+  rotatedAt: NOW - 100,
+  createdAt: NOW - 9000,
+  expiresAt: NOW + 9000,
+  idleExpiresAt: NOW + 5000,
+  authTime: NOW - 8000,
+  userAgent: 'Firefox',
+  ip: '192.0.2.1'
+}
+
+const access = { sub: 'ada', iat: NOW - 60, exp: NOW + 540, jti: 'jti-1', sid: 'sid-1', auth_time: NOW - 8000 }
+const refresh = { sub: 'ada', sid: 'sid-1', gen: 7, auth_time: NOW - 8000, iat: NOW - 100, exp: NOW + 5000, end: NOW + 9000 }
+
+const NO_SUBJECTS = [undefined, null, 1, 0, true, [], ['ada'], {}, '', 'a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a\0b', '\0', '\uD800', 'a\uDC00']
+const NO_IDS = [undefined, null, 1, true, [], {}, '', 'i'.repeat(65)]
+const NO_TIMES = [undefined, null, true, '', '9', String(NOW), [], [NOW], {}, -1, NOW + 0.5, NaN, Infinity, -Infinity, 1e300, -1e300, 2 ** 53]
+const NO_GENERATIONS = [...NO_TIMES, 2 ** 31 - 1, 2 ** 31]
+const NO_PAYLOADS = [undefined, null, 0, 1, true, '', 'text', [], [access], [refresh], () => {}]
+
+/** 'ok', or the code of the refusal. */
+function judged (payload: unknown, own: Partial<AccessPolicy> = {}, now: EpochSeconds = NOW): string {
+  try {
+    judgeAccessClaims(payload, { ...policy, ...own }, now)
+    return 'ok'
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+t.test('an access token says who, in which session, since when and until when', async t => {
+  t.strictSame(Object.keys(accessClaims(session, {}, policy, NOW)), ['sub', 'iat', 'exp', 'jti', 'sid', 'auth_time'])
+  t.match(accessClaims(session, {}, policy, NOW), {
+    sub: 'ada', iat: NOW, exp: NOW + 600, jti: /^[\w-]{22}$/, sid: 'sid-1', auth_time: NOW - 8000
+  })
+})
+
+t.test('issuer and audience are in it where they are configured', async t => {
+  t.match(accessClaims(session, {}, { ...policy, issuer: 'us', audience: 'api' }, NOW), { iss: 'us', aud: 'api' })
+  t.match(accessClaims(session, {}, { ...policy, audience: ['api', 'web'] }, NOW), { aud: exactly('api', 'web') })
+})
+
+t.test('no two access tokens share a jti', async t => {
+  const ids = new Set(Array.from({ length: 10_000 }, () => accessClaims(session, {}, policy, NOW).jti))
+  t.equal(ids.size, 10_000)
+})
+
+t.test('an access token ends with its session at the latest', async t => {
+  for (const [expiresAt, exp] of [[NOW + 599, NOW + 599], [NOW + 600, NOW + 600], [NOW + 601, NOW + 600]] as const) {
+    t.equal(accessClaims({ ...session, expiresAt }, {}, policy, NOW).exp, exp)
+  }
+})
+
+t.test('the app adds claims of its own and never changes ours', async t => {
+  const hostile = JSON.parse('{"__proto__":{"polluted":true},"constructor":1}')
+  const claims = accessClaims(session, {
+    ...access, sub: 'root', iat: 1, exp: 9e12, nbf: 0, jti: 'x', sid: 'x', auth_time: 1, iss: 'evil', aud: 'evil', typ: 'x', role: 'admin', ...hostile
+  }, policy, NOW)
+  t.match(claims, { sub: 'ada', iat: NOW, exp: NOW + 600, sid: 'sid-1', auth_time: NOW - 8000, role: 'admin', constructor: 1 })
+  for (const name of ['iss', 'aud', 'nbf', 'typ', 'polluted']) t.notOk(name in claims, name)
+  t.not(claims.jti, 'x')
+  t.equal(Object.getPrototypeOf(claims), Object.prototype)
+})
+
+t.test('an app\'s claims are an object that JSON can carry', async t => {
+  const circle: Record<string, unknown> = {}
+  circle['circle'] = circle
+  for (const value of [...NO_PAYLOADS, { big: 1n }, circle, { toJSON: () => 'text' }]) t.throws(() => toAppClaims(value), typeof value)
+  t.strictSame(toAppClaims({ role: 'admin', since: new Date(0), none: undefined }), { role: 'admin', since: '1970-01-01T00:00:00.000Z' })
+})
+
+t.test('an app\'s claims have a size that a token can carry, counted in bytes', async t => {
+  const frame = '{"name":""}'.length
+  t.ok(toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame) }))
+  t.throws(() => toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame + 1) }), { name: 'TypeError' })
+  t.throws(() => toAppClaims({ name: 'é'.repeat(MAX_APP_CLAIMS / 2) }), { name: 'TypeError' })
+})
+
+t.test('good access claims are given back as they are, with what the app added', async t => {
+  const payload = { ...access, role: 'admin' }
+  t.equal(judgeAccessClaims(payload, policy, NOW), payload)
+})
+
+t.test('a claim of a wrong type or missing is no access token of ours', async t => {
+  for (const payload of NO_PAYLOADS) t.equal(judged(payload), INVALID, typeof payload)
+  for (const sub of NO_SUBJECTS) t.equal(judged({ ...access, sub }), INVALID, `sub ${JSON.stringify(sub)}`)
+  for (const name of ['sid', 'jti']) {
+    for (const id of NO_IDS) t.equal(judged({ ...access, [name]: id }), INVALID, `${name} ${JSON.stringify(id)}`)
+  }
+  for (const name of ['iat', 'exp', 'auth_time']) {
+    for (const time of NO_TIMES) t.equal(judged({ ...access, [name]: time }), INVALID, `${name} ${String(time)}`)
+  }
+  for (const nbf of NO_TIMES.filter(time => time !== undefined)) t.equal(judged({ ...access, nbf }), INVALID, `nbf ${String(nbf)}`)
+})
+
+t.test('the longest names pass', async t => {
+  t.equal(judged({ ...access, sub: 'a'.repeat(MAX_SUBJECT_LENGTH), sid: 'i'.repeat(64), jti: 'i'.repeat(64) }), 'ok')
+})
+
+t.test('an access token ends exactly at exp, whatever the leeway', async t => {
+  for (const [now, verdict] of [[access.exp - 1, 'ok'], [access.exp, EXPIRED], [access.exp + 1, EXPIRED]] as const) {
+    t.equal(judged(access, { leeway: 60 }, now), verdict)
+  }
+})
+
+t.test('iat and nbf may be ahead by the leeway', async t => {
+  for (const [ahead, verdict] of [[0, 'ok'], [5, 'ok'], [6, INVALID], [3600, INVALID]] as const) {
+    t.equal(judged({ ...access, iat: NOW + ahead }), verdict, `iat +${ahead}`)
+    t.equal(judged({ ...access, nbf: NOW + ahead }), verdict, `nbf +${ahead}`)
+  }
+  t.equal(judged({ ...access, iat: NOW + 1 }, { leeway: 0 }), INVALID)
+})
+
+t.test('a lifetime must be one that we could have given', async t => {
+  const lasting = (seconds: number): unknown => ({ ...access, exp: access.iat + seconds })
+  for (const [seconds, verdict] of [[3600, 'ok'], [3601, INVALID], [0, INVALID], [-1, INVALID]] as const) {
+    t.equal(judged(lasting(seconds)), verdict, `${seconds} seconds`)
+  }
+  t.equal(judged(lasting(7200), { expiresIn: 7200 }), 'ok', 'as long as ours')
+  t.equal(judged(lasting(7201), { expiresIn: 7200 }), INVALID)
+})
+
+t.test('the issuer is exactly ours, and the audience has one of ours in it', async t => {
+  for (const iss of [undefined, null, '', 'me2', 'ME', ['me'], ['me', 'evil'], {}]) t.equal(judged({ ...access, iss }, { issuer: 'me' }), INVALID, JSON.stringify(iss))
+  t.equal(judged({ ...access, iss: 'me' }, { issuer: 'me' }), 'ok')
+
+  for (const aud of [undefined, null, '', 'ap', 'API', [], ['web'], {}, [['api']]]) t.equal(judged({ ...access, aud }, { audience: 'api' }), INVALID, JSON.stringify(aud))
+  for (const aud of ['api', ['api'], ['web', 'api']]) t.equal(judged({ ...access, aud }, { audience: 'api' }), 'ok', JSON.stringify(aud))
+  t.equal(judged({ ...access, aud: 'web' }, { audience: ['api', 'web'] }), 'ok')
+})
+
+t.test('an expired token for somebody else is invalid rather than expired', async t => {
+  t.equal(judged({ ...access, iss: 'other' }, { issuer: 'me' }, access.exp), INVALID)
+})
+
+t.test('a refresh token says which session and which generation, and when that ends', async t => {
+  t.strictSame(refreshClaims(session, true), refresh)
+  t.strictSame(refreshClaims(session, true), refreshClaims({ ...session, userAgent: null, ip: null }, true), 'the same state, the same claims')
+  t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two ends')
+  t.strictSame(refreshClaims(session, false), { ...refresh, remember: false })
+  t.strictSame(refreshClaims(session, true, 'another'), { ...refresh, replaces: 'another' })
+})
+
+t.test('refresh claims are read as they were written', async t => {
+  t.equal(readRefreshClaims(refresh), refresh)
+  t.ok(readRefreshClaims({ ...refresh, remember: false }))
+  t.ok(readRefreshClaims({ ...refresh, replaces: 'another' }))
+  for (const gen of [0, 1, 2 ** 31 - 2]) t.ok(readRefreshClaims({ ...refresh, gen }), `generation ${gen}`)
+})
+
+t.test('a claim of a wrong type or missing is no refresh token of ours', async t => {
+  for (const payload of NO_PAYLOADS) t.equal(readRefreshClaims(payload), null, typeof payload)
+  for (const sub of NO_SUBJECTS) t.equal(readRefreshClaims({ ...refresh, sub }), null, `sub ${JSON.stringify(sub)}`)
+  for (const sid of NO_IDS) t.equal(readRefreshClaims({ ...refresh, sid }), null, `sid ${JSON.stringify(sid)}`)
+  for (const gen of NO_GENERATIONS) t.equal(readRefreshClaims({ ...refresh, gen }), null, `gen ${String(gen)}`)
+  for (const name of ['iat', 'exp', 'end', 'auth_time']) {
+    for (const time of NO_TIMES) t.equal(readRefreshClaims({ ...refresh, [name]: time }), null, `${name} ${String(time)}`)
+  }
+  for (const replaces of [true, null, 0, '', 'x'.repeat(65)]) t.equal(readRefreshClaims({ ...refresh, replaces }), null, `replaces ${String(replaces)}`)
+  for (const remember of [true, null, 0, 'false']) t.equal(readRefreshClaims({ ...refresh, remember }), null, `remember ${String(remember)}`)
+  t.equal(readRefreshClaims(access), null, 'an access token')
+  t.equal(judged(refresh), INVALID, 'and the other way round')
+})
+
+t.test('a token states its session well enough for a store that keeps none', async t => {
+  const claimed = claimedSession(refresh)
+  t.strictSame(refreshClaims(claimed, true), refresh, 'which signs to the same token again')
+  t.match(claimed, { id: 'sid-1', subject: 'ada', generation: 7, previous: 6, rotatedAt: NOW - 100, userAgent: null, ip: null })
+  t.equal(claimedSession({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
+})
+
+t.test('a subject is text that every database keeps as it is', async t => {
+  for (const subject of NO_SUBJECTS) t.notOk(isSubject(subject), JSON.stringify(subject))
+  for (const subject of ['a', '0', 'ada@example.com', 'a'.repeat(MAX_SUBJECT_LENGTH), 'Ada Lovelace', '用户', '👩‍💻', ' ']) t.ok(isSubject(subject), subject)
+})
+
+/** As an ObjectId of MongoDB: an object whose toString gives the id. */
+class ObjectId {
+  readonly #hex: string
+  constructor (hex: string) { this.#hex = hex }
+  toString (): string { return this.#hex }
+}
+
+t.test('the subject of a user is the id as text', async t => {
+  const ids: Array<[id: unknown, subject: string]> = [
+    ['ada', 'ada'], [7, '7'], [0, '0'], [-1, '-1'], [7n, '7'], [2n ** 63n, '9223372036854775808'],
+    [new ObjectId('65f0c0ffee65f0c0ffee65f0'), '65f0c0ffee65f0c0ffee65f0'],
+    [{ toString: () => 'a' }, 'a']
+  ]
+  for (const [id, subject] of ids) t.equal(subjectOf(id), subject)
+})
+
+t.test('two people never become one subject: what is no id is refused, with the way out', async t => {
+  const wrong: Array<[id: unknown, named: string]> = [
+    [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], ['a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a string'], [true, 'a boolean'],
+    [NaN, 'a number'], [Infinity, 'a number'], [1.5, 'a number'], [2 ** 53, 'a number'], [Symbol('7'), 'a symbol'], [() => 7, 'a function'],
+    [{}, 'an object of the class Object'], [Object.create(null), 'an object of the class null'], [new Map([['id', 7]]), 'an object of the class Map'],
+    [Promise.resolve(7), 'an object of the class Promise'], [[], 'an object of the class Array'], [['ada'], 'an object of the class Array'],
+    [new Date(0), 'an object of the class Date'], [Buffer.from('ada'), 'an object of the class Buffer'], [new Uint8Array(16), 'an object of the class Uint8Array'],
+    [new ObjectId(''), 'an object of the class ObjectId'], [new ObjectId('\ufffd\u0001'), 'an object of the class ObjectId'], [{ toString: () => 7 }, 'an object of the class Object']
+  ]
+  for (const [id, named] of wrong) {
+    t.throws(() => subjectOf(id, 'users.create'), { name: 'TypeError', message: `users.create gave ${named} as the id of a user: it must be a text` }, named)
+  }
+})

@@ -1,0 +1,45 @@
+import t from 'tap'
+import { createVerificationCache } from '../../lib/tokens/verification-cache.js'
+
+const verified = (sub: string) => ({ payload: { sub, roles: ['editor'] }, signedByCurrentKey: true })
+
+t.test('a token is remembered by its whole text', async t => {
+  const cache = createVerificationCache()
+  const ada = cache.set('a.b.c', verified('ada'))
+  t.equal(cache.get('a.b.c'), ada)
+  for (const other of ['a.b.d', 'a.b.c ', 'A.b.c', 'a.b', '', '__proto__']) t.equal(cache.get(other), undefined, other)
+})
+
+t.test('nobody who shares what is remembered can change it, at any depth', async t => {
+  const { payload } = createVerificationCache().set('a.b.c', verified('ada'))
+  const claims = payload as { sub: string, roles: string[] }
+  t.throws(() => { claims.sub = 'bob' }, TypeError)
+  t.throws(() => { Object.assign(claims, { admin: true }) }, TypeError)
+  t.throws(() => { claims.roles.push('admin') }, TypeError)
+})
+
+t.test('no more is remembered than fits, and what is still sent stays', async t => {
+  const cache = createVerificationCache(100)
+  cache.set('mine', verified('ada'))
+  for (let nth = 0; nth < 10_000; nth++) {
+    cache.set(`flood ${nth}`, verified('eve'))
+    if (nth % 40 === 0) t.ok(cache.get('mine'), `after ${nth}`)
+  }
+  const left = Array.from({ length: 10_000 }, (_, nth) => nth).filter(nth => cache.get(`flood ${nth}`) !== undefined)
+  t.ok(left.length <= 100, `${left.length} are left`)
+})
+
+t.test('what nobody sends any more is forgotten', async t => {
+  const cache = createVerificationCache(100)
+  cache.set('mine', verified('ada'))
+  for (let nth = 0; nth < 100; nth++) cache.set(`other ${nth}`, verified('eve'))
+  t.equal(cache.get('mine'), undefined)
+})
+
+t.test('a long token is verified each time', async t => {
+  const cache = createVerificationCache()
+  cache.set('x'.repeat(2048), verified('ada'))
+  cache.set('x'.repeat(2049), verified('ada'))
+  t.ok(cache.get('x'.repeat(2048)))
+  t.equal(cache.get('x'.repeat(2049)), undefined)
+})

@@ -1,0 +1,327 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { type Algorithm } from '../lib/keys/ring.js'
+import refreshCookie, { type AuditEvent, type KeyOptions, type RefreshCookieOptions } from '../lib/index.js'
+import { exactly } from './support/exactly.js'
+import { generateKey, type TestKey } from './support/keys.js'
+import { COOKIE, SECRET, server, testClock, type Answer, type TestClock, type TestServer } from './support/server.js'
+
+const ONE = generateKey('ES256', 'one')
+const TWO = generateKey('EdDSA', 'two')
+
+interface Verifier {
+  readonly app: FastifyInstance
+  readonly clock: TestClock
+  readonly events: AuditEvent[]
+  readonly warnings: string[]
+  /** What a request with a token is answered: 'ok' or the status and code. */
+  send (token: string | null): Promise<string>
+}
+
+/** A service that has no secret, no store and no users. */
+async function verifier (t: Test, options: RefreshCookieOptions, clock = testClock()): Promise<Verifier> {
+  const events: AuditEvent[] = []
+  const warnings: string[] = []
+  const stream = { write (line: string) { const { level, msg } = JSON.parse(line); if (level >= 40) warnings.push(msg) } }
+  const app = Fastify({ logger: { level: 'warn', stream } })
+  await app.register(refreshCookie, { clock, onEvent (event) { events.push(event) }, ...options })
+  app.get('/orders', { onRequest: app.authenticate }, async ({ auth }) => ({ of: auth.claims.sub }))
+  app.get('/maybe', { onRequest: app.authenticateOptional }, async ({ auth }) => ({ of: auth.claims?.sub ?? null }))
+  app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, async () => ({}))
+  app.post('/login', async ({ auth }) => await auth.login('1'))
+  app.post('/refresh', async ({ auth }) => await auth.refresh())
+  app.post('/logout', async ({ auth }) => await auth.logout())
+  app.get('/sessions', { onRequest: app.authenticate }, async ({ auth }) => await auth.sessions())
+  t.teardown(async () => await app.close())
+  await app.ready()
+  const send = async (token: string | null): Promise<string> => {
+    const answer = await app.inject({ url: '/orders', headers: token === null ? {} : { authorization: `Bearer ${token}` } })
+    return verdictOf(answer)
+  }
+  return { app, clock, events, warnings, send }
+}
+
+function verdictOf (answer: Answer): string {
+  return answer.statusCode === 200 ? 'ok' : `${answer.statusCode} ${answer.json().code}`
+}
+
+/** The service that signs, with somebody logged in. */
+async function issuer (t: Test, keys: RefreshCookieOptions['keys'], options: RefreshCookieOptions = {}): Promise<TestServer & { token (): Promise<string> }> {
+  const s = await server(t, { keys, ...options })
+  const ada = s.browser()
+  await ada.signup('ada')
+  return {
+    ...s,
+    async token () {
+      await ada.refresh()
+      return String(ada.accessToken)
+    }
+  }
+}
+
+/** A key set on a loopback address, and how often it was asked for. */
+async function jwksAt (t: Test, listener: RequestListener): Promise<{ url: string, asked: () => number }> {
+  let count = 0
+  const http = createServer((request, response) => { count++; listener(request, response) })
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  t.teardown(() => { http.closeAllConnections(); http.close() })
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/auth/jwks`, asked: () => count }
+}
+
+/** Answers with what `GET /auth/jwks` of an app says. */
+function answering (app: () => FastifyInstance): RequestListener {
+  return (_request, response) => {
+    app().inject({ url: '/auth/jwks' }).then(({ statusCode, payload }) => response.writeHead(statusCode, { 'content-type': 'application/json' }).end(payload), () => response.destroy())
+  }
+}
+
+t.test('a service with public keys alone verifies what another one signs', async t => {
+  const { token } = await issuer(t, [ONE.signs])
+  const { app, send } = await verifier(t, { keys: [ONE.verifies] })
+  t.equal(await send(await token()), 'ok')
+  t.equal(await send(null), '401 FST_AUTH_ACCESS_TOKEN_MISSING')
+  t.equal(await send('x'), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
+  t.match(app.verifyAccessToken(await token()), { sub: '1' })
+  t.strictSame((await app.inject({ url: '/maybe' })).json(), { of: null })
+  t.equal((await app.inject({ url: '/fresh', headers: { authorization: `Bearer ${await token()}` } })).statusCode, 200)
+})
+
+t.test('it judges claims as the one that signs does', async t => {
+  const options = { issuer: 'https://login.example', audience: 'orders' }
+  const { token } = await issuer(t, [ONE.signs], options)
+  for (const [judge, verdict] of [[options, 'ok'], [{ issuer: 'https://other.example' }, '401 FST_AUTH_ACCESS_TOKEN_INVALID'], [{ audience: ['invoices'] }, '401 FST_AUTH_ACCESS_TOKEN_INVALID']] as const) {
+    const { send } = await verifier(t, { keys: [ONE.verifies], ...judge })
+    t.equal(await send(await token()), verdict, JSON.stringify(judge))
+  }
+  const { send, clock } = await verifier(t, { keys: [ONE.verifies], ...options })
+  const old = await token()
+  clock.wait('10m')
+  t.equal(await send(old), '401 FST_AUTH_ACCESS_TOKEN_EXPIRED')
+})
+
+t.test('it has no route, sets no cookie, and says what it cannot do', async t => {
+  const { token } = await issuer(t, [ONE.signs])
+  const { app } = await verifier(t, { keys: [ONE.verifies] })
+  for (const [method, url] of [['POST', '/auth/login'], ['POST', '/auth/refresh'], ['POST', '/auth/logout'], ['GET', '/auth/jwks']] as const) t.equal((await app.inject({ method, url })).statusCode, 404, url)
+  const only = /this service only verifies access tokens/
+  for (const name of ['sessions', 'passwords', 'authenticateStrict'] as const) t.throws(() => app[name], { name: 'TypeError', message: only }, name)
+  for (const [method, url] of [['POST', '/login'], ['POST', '/refresh'], ['POST', '/logout'], ['GET', '/sessions']] as const) {
+    const answer = await app.inject({ method, url, headers: { cookie: `${COOKIE}=x`, authorization: `Bearer ${await token()}` } })
+    t.match(answer.json(), { statusCode: 500, message: only }, url)
+    t.equal(answer.headers['set-cookie'], undefined)
+  }
+  t.notOk(app.hasPlugin('@fastify/cookie'))
+})
+
+t.test('an option that needs sessions is refused, and so is a key ring without the other secret', async t => {
+  const NEEDLESS: RefreshCookieOptions[] = [
+    { secret: SECRET }, { users: {} }, { refreshToken: { secret: SECRET } }, { cookie: {} }, { prefix: '/login' }, { routes: { jwks: '/keys' } }, { trustedOrigins: [] },
+    { revocation: 'refresh' }, { rateLimit: false }, { passwords: {} }, { sessions: {} }, { accounts: {} }
+  ]
+  for (const needless of NEEDLESS) {
+    const name = Object.keys(needless).join()
+    for (const keys of [[ONE.verifies], async () => [ONE.verifies]]) {
+      await t.rejects(async () => await Fastify().register(refreshCookie, { keys, ...needless }), { name: 'TypeError', message: new RegExp(`^option "${name}" does nothing where no key signs`) }, name)
+    }
+  }
+  await t.rejects(async () => await Fastify().register(refreshCookie, { keys: [ONE.signs] }), { name: 'TypeError', message: /^option "refreshToken.secret" is missing/ })
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  await app.register(refreshCookie, { keys: [ONE.signs], refreshToken: { secret: SECRET } })
+})
+
+t.test('by a URL, it follows the keys of the one that signs', async t => {
+  let keys: readonly KeyOptions[] = [ONE.signs]
+  const s = await issuer(t, () => keys, { reloadKeysEvery: '5m' })
+  const { url, asked } = await jwksAt(t, answering(() => s.app))
+  const { send, events } = await verifier(t, { jwks: url }, s.clock)
+  t.equal(await send(await s.token()), 'ok')
+
+  keys = [TWO.signs, ONE.verifies]
+  await s.app.reloadKeys()
+  s.wait('5m')
+  await s.app.reloadKeys()
+  t.equal(asked(), 1)
+  t.equal(await send(await s.token()), 'ok', 'a token of the new key waits until that is there')
+  t.equal(asked(), 2)
+  t.match(events, exactly({ type: 'keys_changed', kind: 'access', signing: null, kids: exactly('two', 'one') }))
+})
+
+t.test('unknown keys are looked for once in ten seconds, whoever names them', async t => {
+  const s = await issuer(t, [ONE.signs])
+  const stranger = await issuer(t, [generateKey('ES256', 'stranger').signs])
+  const { url, asked } = await jwksAt(t, answering(() => s.app))
+  const { send } = await verifier(t, { jwks: url }, s.clock)
+  const foreign = await stranger.token()
+  const verdicts = await Promise.all(Array.from({ length: 50 }, async () => await send(foreign)))
+  t.strictSame(new Set(verdicts), new Set(['401 FST_AUTH_ACCESS_TOKEN_INVALID']))
+  for (let i = 0; i < 20; i++) await send(foreign)
+  t.equal(asked(), 2, 'at the start, and once')
+  s.wait(10)
+  await send(foreign)
+  t.equal(asked(), 3)
+  for (const token of ['x', 'x.y.z', `${foreign}.`, `e30.${foreign.split('.').slice(1).join('.')}`]) t.equal(await send(token), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
+  t.equal(asked(), 3, 'what names no key is not looked for')
+})
+
+t.test('while the one that signs is away, what is known goes on', async t => {
+  const s = await issuer(t, [ONE.signs])
+  let away = false
+  const { url } = await jwksAt(t, (request, response) => away ? response.destroy() : answering(() => s.app)(request, response))
+  const { app, send, events, warnings } = await verifier(t, { jwks: url }, s.clock)
+  away = true
+  await t.rejects(app.reloadKeys())
+  t.equal(await send(await s.token()), 'ok')
+  t.match(events, exactly({ type: 'keys_reload_failed' }))
+  t.strictSame(warnings, ['auth: the keys cannot be read again: the old ones stay in use', 'auth: keys_reload_failed'])
+})
+
+t.test('started while the one that signs is away, it answers 503 until it has keys', async t => {
+  const s = await issuer(t, [ONE.signs])
+  let away = true
+  const { url } = await jwksAt(t, (request, response) => away ? response.destroy() : answering(() => s.app)(request, response))
+  const { send, warnings } = await verifier(t, { jwks: url }, s.clock)
+  t.match(warnings, exactly(/cannot be read at start/))
+  t.equal(await send(await s.token()), '503 FST_AUTH_STORE_UNAVAILABLE', 'whether a token is good is not known')
+  t.equal(await send(null), '401 FST_AUTH_ACCESS_TOKEN_MISSING')
+  away = false
+  s.wait(10)
+  t.equal(await send(await s.token()), 'ok')
+})
+
+t.test('keys are asked for again by themselves', async t => {
+  const s = await issuer(t, [ONE.signs])
+  const { url, asked } = await jwksAt(t, answering(() => s.app))
+  const { app } = await verifier(t, { jwks: url, reloadKeysEvery: 1 }, s.clock)
+  const end = performance.now() + 10_000
+  while (asked() < 3 && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 50))
+  t.ok(asked() >= 3, `asked ${asked()} times`)
+  await app.close()
+})
+
+/** A set with one key that is good, and what a service that is not to be trusted may add. */
+const GOOD = { kid: 'one', alg: 'ES256', use: 'sig', ...jwkOf(ONE) }
+
+function jwkOf ({ verifies }: TestKey): object {
+  return createPublicKey(String(verifies.publicKey)).export({ format: 'jwk' })
+}
+
+t.test('of a key set only public keys are taken that are strong, for signatures and of our algorithms', async t => {
+  const s = await issuer(t, [ONE.signs])
+  const OTHERS: unknown[] = [
+    null, 1, 'x', {}, { kid: 'a' }, { kid: 1, alg: 'ES256' }, { kid: 'b', alg: 'ES256', kty: 'EC' }, { ...GOOD, kid: 'c', alg: 'ES384' }, { ...GOOD, kid: 'd', use: 'enc' }, { ...GOOD, kid: 'e', y: 'AA' },
+    { kid: 'f', alg: 'HS256', kty: 'oct', k: Buffer.alloc(32, SECRET).toString('base64url') }, { ...GOOD, kid: 'g', d: 'AAAA' }, { ...GOOD, kid: 'h', alg: 'none' }, { ...GOOD, kid: 'i', alg: null }
+  ]
+  const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [...OTHERS, GOOD] })))
+  const { app, send, events } = await verifier(t, { jwks: url }, s.clock)
+  t.equal(await send(await s.token()), 'ok')
+  await app.reloadKeys()
+  t.strictSame(events, [], 'and nothing has changed')
+})
+
+t.test('a key without alg is for the algorithm of its type (RFC 7517 section 4.4, as Microsoft Entra ID publishes them)', async t => {
+  const PLAIN: ReadonlyArray<readonly [Algorithm, RefreshCookieOptions]> = [
+    ['ES256', {}], ['EdDSA', {}], ['RS256', {}], ['RS256', { jwksRsaAlgorithm: 'RS256' }], ['PS256', { jwksRsaAlgorithm: 'PS256' }]
+  ]
+  for (const [algorithm, options] of PLAIN) {
+    const key = generateKey(algorithm, 'one')
+    const s = await issuer(t, [key.signs])
+    const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [{ kid: 'one', use: 'sig', ...jwkOf(key) }] })))
+    const { send } = await verifier(t, { jwks: url, ...options }, s.clock)
+    t.equal(await send(await s.token()), 'ok', `${algorithm} ${JSON.stringify(options)}`)
+  }
+})
+
+t.test('algorithm confusion: an RSA key without alg verifies tokens of the one algorithm that is configured', async t => {
+  const key = generateKey('PS256', 'one')
+  const s = await issuer(t, [key.signs])
+  const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [{ kid: 'one', ...jwkOf(key) }] })))
+  const { send } = await verifier(t, { jwks: url }, s.clock)
+  t.equal(await send(await s.token()), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
+})
+
+t.test('the option for RSA keys does nothing without a key set, and is refused', async t => {
+  const register = async (options: object) => await Fastify().register(refreshCookie, options)
+  await t.rejects(register({ keys: [ONE.verifies], jwksRsaAlgorithm: 'PS256' }), { name: 'TypeError', message: /^option "jwksRsaAlgorithm" does nothing without "jwks"/ })
+  await t.rejects(register({ jwks: 'https://login.example/jwks', jwksRsaAlgorithm: 'ES256' }), { name: 'TypeError', message: /^option "jwksRsaAlgorithm" is 'ES256'/ })
+})
+
+t.test('the log says for each key of a set why it was left out, and shows no part of a key', async t => {
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
+  const ed448 = generateKeyPairSync('ed448').publicKey.export({ format: 'jwk' })
+  const { kid, ...nameless } = GOOD
+  const UNFIT: ReadonlyArray<readonly [object, RegExp]> = [
+    [nameless, /^key 1 has no kid$/],
+    [{ ...GOOD, kid: 'other', alg: 'ES384' }, /^key 2 \(kid other\) is for an algorithm that is none of RS256, PS256, ES256, EdDSA$/],
+    [{ kid: 'weak', ...weak }, /^key 3 \(kid weak\) has 1024 bits and needs at least 2048$/],
+    [{ kid: 'curve', ...p384 }, /^key 4 \(kid curve\) has no alg, and a type that none of RS256, PS256, ES256, EdDSA is for$/],
+    [{ kid: 'curve2', ...ed448 }, /^key 5 \(kid curve2\) has no alg, and a type/],
+    [{ ...GOOD, kid: 'enc', use: 'enc' }, /^key 6 \(kid enc\) is a JSON Web Key that is not for signatures$/],
+    [{ kid: 'line\nbreak', kty: 'oct', k: SECRET }, /^key 7 has no alg, and a type/],
+    [{ ...GOOD, kid: 'private', d: SECRET }, /^key 8 \(kid private\) is no public key$/]
+  ]
+  const reasons = exactly(...UNFIT.map(([, reason]) => reason))
+  const s = await issuer(t, [ONE.signs])
+  let keys: object[] = []
+  const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys })))
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } } })
+  t.teardown(async () => await app.close())
+  const left = () => lines.map(line => JSON.parse(line)).filter(({ msg }) => /left out/.test(msg)).map(({ leftOut }) => leftOut)
+
+  keys = UNFIT.map(([key]) => key)
+  await app.register(refreshCookie, { jwks: url, clock: s.clock })
+  const [first] = lines.map(line => JSON.parse(line))
+  t.match(first, { level: 40, msg: /cannot be read at start/ })
+  const [message, ...inError] = String(first.err.message).split('; ')
+  t.equal(message, 'the key set holds no key that verifies access tokens')
+  t.match(inError, reasons)
+
+  keys = [...keys, GOOD]
+  await app.reloadKeys()
+  await app.reloadKeys()
+  t.match(left(), exactly(reasons), 'once')
+  keys = [GOOD]
+  await app.reloadKeys()
+  t.equal(left().length, 1)
+  keys = [...Array.from({ length: 12 }, () => ({})), GOOD]
+  await app.reloadKeys()
+  t.strictSame(left()[1].slice(-2), ['key 10 has no kid', 'and 2 more'])
+
+  const text = lines.join('')
+  for (const material of [SECRET, String(weak.n), String(p384.x), String(ed448.x)]) t.notOk(text.includes(material))
+})
+
+t.test('an answer that is no key set changes nothing', async t => {
+  const s = await issuer(t, [ONE.signs])
+  const elsewhere = await jwksAt(t, answering(() => s.app))
+  const ANSWERS: ReadonlyArray<readonly [what: string, listener: RequestListener]> = [
+    ['no JSON', (_request, response) => response.end('<html>')],
+    ['nothing', (_request, response) => response.writeHead(204).end()],
+    ['null', (_request, response) => response.end('null')],
+    ['a list', (_request, response) => response.end('[]')],
+    ['no keys', (_request, response) => response.end('{"keys":[]}')],
+    ['keys that are no list', (_request, response) => response.end('{"keys":{}}')],
+    ['one kid twice', (_request, response) => response.end(JSON.stringify({ keys: [GOOD, GOOD] }))],
+    ['another status', (_request, response) => response.writeHead(500).end(JSON.stringify({ keys: [GOOD] }))],
+    ['a redirect', (_request, response) => response.writeHead(302, { location: elsewhere.url }).end()],
+    ['too much', (_request, response) => response.end(JSON.stringify({ keys: [GOOD], pad: 'x'.repeat(65_536) }))],
+    ['an end without end', (_request, response) => { response.write('{'); setInterval(() => response.write(' '), 100).unref() }]
+  ]
+  const before = elsewhere.asked()
+  for (const [what, listener] of ANSWERS) {
+    let wrong = false
+    const { url } = await jwksAt(t, (request, response) => wrong ? listener(request, response) : response.end(JSON.stringify({ keys: [GOOD] })))
+    const { app, send } = await verifier(t, { jwks: url, timeouts: { call: 1 } }, s.clock)
+    wrong = true
+    await t.rejects(app.reloadKeys(), what)
+    t.equal(await send(await s.token()), 'ok', what)
+  }
+  t.equal(elsewhere.asked(), before, 'and no redirect was followed')
+})
