@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
 import { type Duration } from 'fastify-refresh-cookie'
-import { type ActivityLog } from './activity.js'
-import { type UserTable } from './users.js'
+import type { ActivityLog } from './activity.js'
+import type { UserTable } from './users.js'
 
 /** What the routes of a signed-in person need. */
 export interface MeOptions {

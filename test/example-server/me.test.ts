@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { me, type MeOptions } from '../../example-server/me.js'
 import refreshCookie from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
 import { SECRET } from '../support/server.js'
 
 const settings = { freshFor: '1m' } as unknown as MeOptions // nobody gets so far that the rest of it would be used
@@ -48,6 +49,21 @@ for (const [name, assemble] of Object.entries(ORDERS)) {
     for (const url of ['/me', '/me/activity', '/me/data']) t.match(await app.inject(url), { statusCode: 401 }, url)
   })
 }
+
+t.test('whoever has just given their password reads their data', async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  const createdAt = '2026-01-01T00:00:00.000Z'
+  const activity = { of: async () => [] }
+  const users = { dataOf: async (id: string) => ({ id, username: 'ada', createdAt }) }
+  await app.register(refreshCookie, { secret: SECRET })
+  app.post('/in', async ({ auth }) => await auth.login('1'))
+  await app.register(me, { users, activity, freshFor: '1m' } as unknown as MeOptions) // what those routes use of them
+  const login = await app.inject({ method: 'POST', url: '/in' })
+  const authorization = `Bearer ${login.json().access_token}`
+  const answer = await app.inject({ url: '/me/data', headers: { authorization } })
+  t.match(answer.json(), { id: '1', username: 'ada', createdAt, devices: exactly({ current: true }), activity: exactly() })
+})
 
 t.test('broken access control: every route of the example gives its hooks in a list, where undefined stops the start', async t => {
   const app = Fastify()
