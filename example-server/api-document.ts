@@ -1,7 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi, { type FastifySwaggerUiOptions } from '@fastify/swagger-ui'
 import { type FastifyInstance } from 'fastify'
-import { type Grant } from 'fastify-refresh-cookie'
+import { type TokenResponse } from 'fastify-refresh-cookie'
 
 /**
  * The OpenAPI document at /docs/json and Swagger UI at /docs. Registered before the routes that it describes; what it
@@ -40,6 +40,6 @@ const renewAccessToken: RequestInterceptor = async request => {
   if (Date.now() / 1000 < exp) return request
 
   const renewed = await fetch('/auth/refresh', { method: 'POST' })
-  if (renewed.ok) request['headers'].Authorization = `Bearer ${((await renewed.json()) as Grant).access_token}`
+  if (renewed.ok) request['headers'].Authorization = `Bearer ${((await renewed.json()) as TokenResponse).access_token}`
   return request
 }

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { type Accounts, createAccounts } from './accounts/accounts.js'
 import { loadArgon2 } from './accounts/argon2.js'
 import { memoryCounter, redisCounter } from './accounts/counters.js'
-import { type Attempts, createAttempts } from './accounts/throttle.js'
+import { type Throttle, createThrottle } from './accounts/throttle.js'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { createPasswords, type Passwords } from './accounts/hashing.js'
 import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
@@ -18,15 +18,15 @@ import { emitRefusal } from './audit/refusals.js'
 import { createRevocations, type Revocations } from './sessions/revocations.js'
 import { redacted } from './redaction.js'
 import { type SessionStore } from './sessions/session.js'
-import { createSessions, type Sessions } from './sessions/service.js'
+import { createSessionService, type SessionService } from './sessions/service.js'
 import { verifyAtOnce } from './sessions/verify-at-once.js'
-import { anonymity, deliverByBody, deliverByCookie } from './http/refresh-token-transport.js'
+import { anonymity, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
 import { type UserId } from './accounts/user.js'
 import { createAudit } from './http/audit.js'
 import { createAuthenticateHooks } from './http/hooks.js'
 import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
 import { claimContext, decorateInstance, decorateRequest, type SessionAdministration, verifyingTokens } from './http/decorators.js'
-import { createGrantBody } from './http/token-response.js'
+import { createTokenResponseBody } from './http/token-response.js'
 import { createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
 import { markProtected } from './http/openapi.js'
 import { type Packages, registerPackages } from './http/packages.js'
@@ -36,7 +36,7 @@ import { decorateVerifyOnly } from './http/verify-only.js'
 import { changingKeys, openKeys, publicKeys } from './keys/load.js'
 import { readOptions } from './options/read.js'
 import { type RefreshCookieOptions, type Settings } from './options/schema.js'
-import { demandFittingOptions, warningsOf } from './options/sentences.js'
+import { assertFittingOptions, warningsOf } from './options/sentences.js'
 import { memoryStore } from './stores/memory.js'
 
 /** Where an administrator's act comes from: no request. */
@@ -64,7 +64,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     identity.follow(event)
   }, fastify.log)
   const { signing } = keys.rings().access
-  demandFittingOptions(options, settings, signing !== null)
+  assertFittingOptions(options, settings, signing !== null)
   const changing = changingKeys(settings)
   if (changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
   const seekKey = (kind: TokenKind, token: string): Promise<void> | undefined => changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined
@@ -76,16 +76,16 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const store = settings.store ?? memoryStore({ clock: settings.clock })
   const packages = await registerPackages(fastify, keys.rings)
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
-  const attempts = buildAttempts(settings, keys, fastify.log)
+  const attempts = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, packages, attempts, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts: settings.timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
   await loadWhatRoutesNeed(accounts, settings)
 
-  const delivery = settings.refreshToken.delivery === 'body'
-    ? deliverByBody
-    : deliverByCookie(createRefreshCookie(settings.cookie, packages.serializeCookie))
-  const authOf = decorateRequest(fastify, { sessions, delivery, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, timeouts: settings.timeouts, audit, seekKey })
+  const transport = settings.refreshToken.transport === 'body'
+    ? bodyTransport
+    : cookieTransport(createRefreshCookie(settings.cookie, packages.serializeCookie))
+  const authOf = decorateRequest(fastify, { sessions, transport, renewWithAccessToken: settings.refreshToken.renewWithAccessToken, timeouts: settings.timeouts, audit, seekKey })
   const { hooks: { authenticateStrict, ...hooks }, ownRoutes } = createAuthenticateHooks(authOf, settings.clock)
   decorateInstance(fastify, {
     ...hooks,
@@ -111,13 +111,13 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
       ...ownRoutes,
       usernameField: settings.accounts.usernameField,
       urls: settings.routes,
-      delivery: delivery.description,
-      isAnonymous: anonymity(delivery, settings.refreshToken.renewWithAccessToken),
+      transport: transport.description,
+      isAnonymous: anonymity(transport, settings.refreshToken.renewWithAccessToken),
       renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
-      grantBody: createGrantBody(delivery.description.grant, settings.formatGrant),
+      tokenResponse: createTokenResponseBody(transport.description.grant, settings.formatTokenResponse),
       listable: store.list !== undefined,
       publicKeys: publicKeys(settings, keys),
-      explain: production ? undefined : { secureCookie: settings.refreshToken.delivery === 'cookie' && settings.cookie.secure },
+      explain: production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure },
       origins: {
         trustedOrigins: new Set(settings.trustedOrigins),
         crossSiteCookie: settings.cookie.sameSite === 'none'
@@ -140,10 +140,10 @@ function accessPolicy ({ issuer, audience, accessToken: { expiresIn, leeway } }:
   return { expiresIn, leeway, issuer, audience }
 }
 
-function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Attempts, revocations: Revocations | undefined): Sessions {
+function buildSessions (settings: Settings, store: SessionStore, { tokens }: Packages, attempts: Throttle, revocations: Revocations | undefined): SessionService {
   const { clock, accessToken, refreshToken, users } = settings
   const { maxPerUser, whenFull, bindUserAgent } = settings.sessions
-  return createSessions({
+  return createSessionService({
     store,
     tokens,
     clock,
@@ -152,7 +152,7 @@ function buildSessions (settings: Settings, store: SessionStore, { tokens }: Pac
     limit: maxPerUser === false ? undefined : { max: maxPerUser, whenFull },
     revocations,
     absolute: refreshToken.absolute,
-    repeatRefreshToken: refreshToken.delivery === 'body',
+    repeatRefreshToken: refreshToken.transport === 'body',
     findById: users?.findById?.bind(users),
     limitRefresh: attempts.refresh,
     appClaims: accessToken.claims
@@ -169,10 +169,10 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocat
   })
 }
 
-function buildAttempts ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users, appName }: Settings, { rings }: KeySource, log: FastifyBaseLogger): Attempts {
+function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users, appName }: Settings, { rings }: KeySource, log: FastifyBaseLogger): Throttle {
   // By the app's name, else that of the key that signs, so that two apps on one Redis do not count together, and all instances of one do.
   const keyPrefix = prefix ?? `auth:${appName ?? rings().refresh.signing?.kid}:`
-  return createAttempts({
+  return createThrottle({
     limits,
     counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),
     findByUsername: users?.findByUsername?.bind(users),
@@ -200,7 +200,7 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
   return (message, details) => log.warn(details, `auth: ${message}`)
 }
 
-function administration (sessions: Sessions, context: RequestContext): SessionAdministration {
+function administration (sessions: SessionService, context: RequestContext): SessionAdministration {
   return {
     list: async (subject, part) => await refusing(sessions.list(textOf(subject), context, part)),
     revoke: id => refusing(sessions.revoke(id, 'revoked', context)),

@@ -3,7 +3,7 @@ import { type RequestContext } from '../audit/events.js'
 import { networkOf } from '../client-address.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Seconds } from '../time.js'
-import { type Holder } from '../tokens/claims.js'
+import { type SessionRef } from '../tokens/claims.js'
 import { type Proven } from './accounts.js'
 import { type AttemptCounter, type CountedAttempt, type Limit, ofAll, together, UNCOUNTED } from './counters.js'
 import { busy } from './queue.js'
@@ -14,7 +14,7 @@ import { WrongCredentials } from './wrong-credentials.js'
 /** Who makes an attempt. */
 export interface Caller extends RequestContext {
   /** The session of the refresh cookie that came with the request, by its signature alone; null where there is none. */
-  readonly holder: Holder | null
+  readonly holder: SessionRef | null
   /** Whether that session is live: asks the store. */
   holdsLiveSession (): Promise<boolean>
 }
@@ -25,7 +25,7 @@ export interface Caller extends RequestContext {
  * An attempt is counted before it is made and taken back if it was none, so that no more get through at once either:
  * FST_AUTH_BUSY while those that are under way may still be taken back.
  */
-export interface Attempts {
+export interface Throttle {
   /**
    * Runs a login. A wrong password counts against the caller's address and the name, whether an account has it or not. A
    * right one takes back the failures that were counted against the same user, and no others: several accounts may share
@@ -34,15 +34,15 @@ export interface Attempts {
    */
   login<T extends Pick<Proven, 'subject'>> (username: unknown, caller: Caller, prove: () => Promise<T>): Promise<T>
   /** Runs a proof by somebody who is logged in. A wrong password counts against the address and the session. */
-  reauthenticate<T extends Pick<Proven, 'subject'>> (session: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T>
+  reauthenticate<T extends Pick<Proven, 'subject'>> (session: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T>
   /** Runs a signup. Each one counts against the address, made or refused: a flood of accounts is an attack too. */
   signup<T> (caller: RequestContext, make: () => Promise<T>): Promise<T>
   /** Counts a refresh against its session. Goes on while the counters cannot be reached: nobody is to be logged out by that. */
-  refresh (session: Holder, context: RequestContext): Promise<void>
+  refresh (session: SessionRef, context: RequestContext): Promise<void>
 }
 
 /** How often is too often. Several limits hold together; none is no limit. */
-export interface AttemptLimits {
+export interface ThrottleLimits {
   /** Failures, and signups. */
   readonly perAddress: readonly Limit[]
   /** All attempts, the successful ones too. */
@@ -52,8 +52,8 @@ export interface AttemptLimits {
 }
 
 /** What attempts are counted with. */
-export interface AttemptsOptions {
-  readonly limits: AttemptLimits
+export interface ThrottleOptions {
+  readonly limits: ThrottleLimits
   /** Makes the counter of a limit; `name` is what no other counter is called. */
   readonly counter: (limit: Limit, name: string) => AttemptCounter
   readonly findByUsername: Users['findByUsername']
@@ -72,12 +72,12 @@ interface Begun {
 const SIGNUP_REFUSALS: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED'])
 
 /** Builds the limits over their counters. */
-export function createAttempts ({ limits, counter, findByUsername, warn }: AttemptsOptions): Attempts {
+export function createThrottle ({ limits, counter, findByUsername, warn }: ThrottleOptions): Throttle {
   const perAddress = together([...countersOf('address', limits.perAddress), ...countersOf('total', limits.perAddressTotal).map(ofAll)])
   const perAccount = together(countersOf('account', limits.perAccount))
   const perSession = together(countersOf('session', limits.perSession))
   /** Attempts that were counted here and are not decided. */
-  const underWay = createTally()
+  const underWay = createMultiset()
   let reachable = true
 
   return {
@@ -116,7 +116,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
     }
   }
 
-  async function reauthenticate<T extends Pick<Proven, 'subject'>> ({ sub, sid }: Holder, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
+  async function reauthenticate<T extends Pick<Proven, 'subject'>> ({ sub, sid }: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
     const key = keyOf('session', sid)
     const begun = await begin(caller, key)
     if (typeof begun === 'number') throw refused('account', key, sub, begun, caller)
@@ -200,7 +200,7 @@ export function createAttempts ({ limits, counter, findByUsername, warn }: Attem
   }
 
   /** The session that came with a login, if it is live and the account's own. Asked only where the account is exhausted. */
-  async function sessionOf (name: string | null, caller: Caller): Promise<Holder | null> {
+  async function sessionOf (name: string | null, caller: Caller): Promise<SessionRef | null> {
     const { holder, bounded } = caller
     if (name === null || holder === null || findByUsername === undefined) return null
     const user = await bounded(() => findByUsername(name)) ?? null
@@ -262,7 +262,7 @@ function keyOf (kind: string, value: string): string {
 }
 
 /** Texts, each as often as it was added. */
-export interface Tally {
+export interface Multiset {
   add (text: string): void
   /** Takes one away again. */
   remove (text: string): void
@@ -270,7 +270,7 @@ export interface Tally {
 }
 
 /** Builds an empty tally. */
-export function createTally (): Tally {
+export function createMultiset (): Multiset {
   const counts = new Map<string, number>()
 
   return {

@@ -22,7 +22,7 @@ export interface EventLimit {
 }
 
 /** What happened of one kind in one second. */
-interface Tally {
+interface Multiset {
   readonly second: EpochSeconds
   readonly of: AuthEvent['type']
   readonly code: AuthErrorCode | null
@@ -34,7 +34,7 @@ const NONE: readonly DroppedEvents[] = []
 
 /** Builds the limit over the app's clock. */
 export function createEventLimit (clock: Clock): EventLimit {
-  const tallies = new Map<string, Tally>() // one for each kind: there are few
+  const tallies = new Map<string, Multiset>() // one for each kind: there are few
   let dropping = false
 
   return {
@@ -62,7 +62,7 @@ export function createEventLimit (clock: Clock): EventLimit {
   }
 
   /** Called after `takeDropped`, so a tally of a second that is over holds nothing that was left out. */
-  function tallyOf (event: AuthEvent): Tally {
+  function tallyOf (event: AuthEvent): Multiset {
     const code = 'code' in event ? event.code : null
     const kind = `${event.type} ${code}`
     const second = Math.floor(clock())

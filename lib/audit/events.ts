@@ -6,7 +6,7 @@ import { type RevokeReason } from '../sessions/session.js'
 import { type EpochSeconds } from '../time.js'
 
 /** Where somebody is, as far as a request tells. */
-export interface Whereabouts {
+export interface ClientInfo {
   readonly userAgent: string | null
   readonly ip: string | null
 }
@@ -26,7 +26,7 @@ export type AuthEvent =
   /** An access token stood in for a refresh token that expired or is gone (`renewWithAccessToken`). */
   | { readonly type: 'renewed', readonly generation: number } & OfSession
   /** A second use of a refresh token: `presented` and `current` are generations, `loggedInFrom` is where the session began. */
-  | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: Whereabouts } & OfSession
+  | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: ClientInfo } & OfSession
   | { readonly type: 'logout' } & OfSession
   /** A logout sent a refresh token that is none of ours. It was answered 204 as any other, and ended no session. */
   | { readonly type: 'logout_failed' }
@@ -54,7 +54,7 @@ export type AuthEvent =
   | KeyEvent
 
 /** An event, when it happened, and where the request came from. */
-export type AuditEvent = AuthEvent & Whereabouts & {
+export type AuditEvent = AuthEvent & ClientInfo & {
   readonly at: EpochSeconds
   /** Fastify's `request.id`; null where no request is behind the event. */
   readonly requestId: string | null
@@ -64,7 +64,7 @@ export type AuditEvent = AuthEvent & Whereabouts & {
 export type EventListener = (event: AuditEvent) => Promise<void> | void
 
 /** What the core knows of the request it works for. */
-export interface RequestContext extends Whereabouts {
+export interface RequestContext extends ClientInfo {
   /** Runs its calls to the store and to the app's functions, in what is left of its time. */
   readonly bounded: Bounded
   /** Told of everything worth an audit line; must not throw. */

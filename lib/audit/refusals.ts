@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { type Holder } from '../tokens/claims.js'
+import { type SessionRef } from '../tokens/claims.js'
 import { type AuthEvent, type RequestContext } from './events.js'
 
 /** The events that refusals cause. */
@@ -33,7 +33,7 @@ export function refusalTypeOf ({ code, statusCode }: AuthError, refreshing = fal
 }
 
 /** The event for a refusal; `holder` is the session of the refresh token that was refused, if it is known. */
-export function refusalEvent (type: RefusalType, { code }: AuthError, holder: Holder | null = null): AuthEvent {
+export function refusalEvent (type: RefusalType, { code }: AuthError, holder: SessionRef | null = null): AuthEvent {
   switch (type) {
     case 'access_token_refused': return { type, code }
     case 'refresh_refused': return { type, code, subject: holder?.sub ?? null, sessionId: holder?.sid ?? null }

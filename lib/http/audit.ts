@@ -1,13 +1,13 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { createEventLimit } from '../audit/event-limit.js'
-import { type AuthEvent, type EventListener, type Whereabouts } from '../audit/events.js'
+import { type AuthEvent, type EventListener, type ClientInfo } from '../audit/events.js'
 import { redacted } from '../redaction.js'
 import { type Clock } from '../time.js'
 
 /** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
 export interface Audit {
   /** Records an event, unless more of its kind happened in this second than are recorded. */
-  record (event: AuthEvent, from: Whereabouts, requestId: string | null, log: FastifyBaseLogger): void
+  record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger): void
   /** Whether an event of a type would reach anybody. Asked where it costs something to make the event. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
   /** Records how many events were left out, when the app closes. */
@@ -42,7 +42,7 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   keys_reload_failed: 'warn'
 }
 
-const NOWHERE: Whereabouts = { userAgent: null, ip: null }
+const NOWHERE: ClientInfo = { userAgent: null, ip: null }
 
 /** Builds the audit over the app's clock and its listener, if it has one. */
 export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
@@ -63,7 +63,7 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
     for (const dropped of limit.takeDropped(all)) write(dropped, NOWHERE, null, log)
   }
 
-  function write (event: AuthEvent, { userAgent, ip }: Whereabouts, requestId: string | null, log: FastifyBaseLogger): void {
+  function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger): void {
     log[levelOf(event)](logged(event), `auth: ${event.type}`)
     if (listener === undefined) return
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')

@@ -71,7 +71,7 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
     authenticate,
 
     authenticateOptional (request, reply, done) {
-      demandCallback(done)
+      assertCallback(done)
       if (bearerToken(ofFastify(request).headers) === null) done()
       else authenticate(request, reply, done)
     },
@@ -81,11 +81,11 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
       if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
       return hook(request => {
         const auth = authOf(request)
-        const demandFresh = (): void => {
+        const assertFresh = (): void => {
           if (clock() - auth.authTime > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
         }
         const pending = auth.authenticateNow()
-        return pending === undefined ? demandFresh() : pending.then(demandFresh)
+        return pending === undefined ? assertFresh() : pending.then(assertFresh)
       }, refusalOf)
     },
 
@@ -106,7 +106,7 @@ type RefusalOf = (error: unknown, request: FastifyRequest) => Error | null
 /** A hook from a check that throws or rejects. */
 function hook (check: (request: FastifyRequest) => Promise<void> | void, refusalOf: RefusalOf): AuthenticateHook {
   const authenticating: AuthenticateHook = (request, _reply, done) => {
-    demandCallback(done)
+    assertCallback(done)
     let pending: Promise<void> | void
     try {
       pending = check(ofFastify(request))
@@ -128,7 +128,7 @@ function hook (check: (request: FastifyRequest) => Promise<void> | void, refusal
 }
 
 /** In the way that other plugins' hooks are called, nobody would hear of a refusal. */
-function demandCallback (done: HookHandlerDoneFunction | undefined): void {
+function assertCallback (done: HookHandlerDoneFunction | undefined): void {
   if (done !== undefined) return
   throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: [app.authenticate] }, or in your own code await request.auth.authenticate()')
 }

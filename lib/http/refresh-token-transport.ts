@@ -4,23 +4,23 @@ import { bearerToken } from './headers.js'
 import { credentialsSchema, emptyBodySchema, loginSchema, refreshTokenSchema } from './body-schemas.js'
 import { type RefreshCookie } from './cookie.js'
 import { type JsonSchema } from './json-schema.js'
-import { readGrantForm } from './oauth-form.js'
+import { readOAuthForm } from './oauth-form.js'
 import { REFRESH_TOKEN_SCHEME, refreshCookieScheme, type SecurityScheme } from './security-schemes.js'
-import { grantSchema, grantWithRefreshTokenSchema } from './token-response.js'
+import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'
 
 /** How refresh tokens travel between a client and us: nothing else knows where in a request or a reply they are. */
-export interface Delivery {
+export interface RefreshTokenTransport {
   /** Every different refresh token that a request carries, in its order. */
   read (request: FastifyRequest): string[]
   /** Hands a client its refresh token. Gives what the body of the grant gains by it. */
   give (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
   /** Tells the client to forget it, where a reply can. */
   forget (reply: FastifyReply): void
-  readonly description: DeliveryDescription
+  readonly description: TransportDescription
 }
 
 /** What the routes say of it, and by what they check their bodies. */
-export interface DeliveryDescription {
+export interface TransportDescription {
   /** How refresh and logout are proven. */
   readonly scheme: SecurityScheme
   readonly security: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
@@ -34,7 +34,7 @@ export interface DeliveryDescription {
 }
 
 /** Browsers: in a cookie that no script sees. */
-export function deliverByCookie (cookie: RefreshCookie): Delivery {
+export function cookieTransport (cookie: RefreshCookie): RefreshTokenTransport {
   const scheme = refreshCookieScheme(cookie.name)
   return {
     read: request => cookie.read(request),
@@ -43,12 +43,12 @@ export function deliverByCookie (cookie: RefreshCookie): Delivery {
       return {}
     },
     forget (reply) { cookie.clear(reply) },
-    description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, grant: grantSchema }
+    description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, grant: tokenResponseSchema }
   }
 }
 
 /** Native apps, which keep it themselves: in bodies. No cookie is ever looked at or set. */
-export const deliverByBody: Delivery = {
+export const bodyTransport: RefreshTokenTransport = {
   /** The body's goes first: clients send their access token with everything, and in the same header. */
   read ({ body, headers }) {
     const { refresh_token: inBody } = Object(body) as { refresh_token?: unknown } // no property of what is no object
@@ -62,13 +62,13 @@ export const deliverByBody: Delivery = {
     security: [{}, { [REFRESH_TOKEN_SCHEME.name]: [] }],
     body: refreshTokenSchema,
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
-    readForm: body => readGrantForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
+    readForm: body => readOAuthForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
     login: credentialsSchema,
-    grant: grantWithRefreshTokenSchema
+    grant: tokenResponseWithRefreshTokenSchema
   }
 }
 
 /** Makes a function that says whether a request holds nothing that a refresh could go by. */
-export function anonymity ({ read }: Pick<Delivery, 'read'>, renewWithAccessToken: boolean): (request: FastifyRequest) => boolean {
+export function anonymity ({ read }: Pick<RefreshTokenTransport, 'read'>, renewWithAccessToken: boolean): (request: FastifyRequest) => boolean {
   return request => read(request).length === 0 && !(renewWithAccessToken && bearerToken(request.headers) !== null)
 }

@@ -8,7 +8,7 @@ import { type Issued } from '../sessions/issue.js'
 import { type TokenKind } from '../keys/ring.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { refusalEvent, refusalTypeOf } from '../audit/refusals.js'
-import { type LoginOptions, type Sessions } from '../sessions/service.js'
+import { type LoginOptions, type SessionService } from '../sessions/service.js'
 import { type EpochSeconds } from '../time.js'
 import { readUserAgent } from '../sessions/rotation-policy.js'
 import { type User, type UserId } from '../accounts/user.js'
@@ -16,17 +16,17 @@ import { AuthError } from '../errors.js'
 import { type AfterReply } from './after-response.js'
 import { type Audit } from './audit.js'
 import { bearerToken } from './headers.js'
-import { type Delivery } from './refresh-token-transport.js'
-import { type Device, type DeviceListOptions, positionOf, toDevice } from './session-view.js'
-import { type Grant, toGrant } from './token-response.js'
+import { type RefreshTokenTransport } from './refresh-token-transport.js'
+import { type SessionView, type SessionViewListOptions, positionOf, toSessionView } from './session-view.js'
+import { type TokenResponse, toTokenResponse } from './token-response.js'
 import { type RequestAuth } from './request-verbs.js'
 
 export { type RequestAuth } from './request-verbs.js'
 
 /** What requests need of the plugin. */
 export interface RequestAuthDependencies {
-  readonly sessions: Sessions
-  readonly delivery: Pick<Delivery, 'read' | 'give' | 'forget'>
+  readonly sessions: SessionService
+  readonly transport: Pick<RefreshTokenTransport, 'read' | 'give' | 'forget'>
   /** Whether an access token stands in for a refresh token that expired or is missing. */
   readonly renewWithAccessToken: boolean
   readonly timeouts: Timeouts
@@ -95,7 +95,7 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
 
   /** The session of the refresh token, by its signature alone; null without one, or with those of several people. */
   get holder (): RefreshClaims | null {
-    return this.#plugin.sessions.holder(this.#plugin.delivery.read(this.#request))
+    return this.#plugin.sessions.holder(this.#plugin.transport.read(this.#request))
   }
 
   async holdsLiveSession (): Promise<boolean> {
@@ -150,27 +150,27 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return claims
   }
 
-  async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<Grant> {
+  async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
     return await this.#refusing(() => this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember }))
   }
 
   /** As `login`, for a user whom the accounts have just loaded; `stillProven` as in `LoginOptions`. */
-  async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<Grant> {
+  async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<TokenResponse> {
     return await this.#start(subjectOf(user.id, '"users"'), { user, remember, stillProven })
   }
 
   /** Notes that the person has just been proven; the same session goes on. */
-  async reauthenticateUser (user: User): Promise<Grant> {
+  async reauthenticateUser (user: User): Promise<TokenResponse> {
     return this.#grant(await this.#plugin.sessions.reauthenticate(this.#authenticated(), user, this))
   }
 
-  /** As `Sessions.changePassword`; the new cookie is kept as long as the old one was to be. */
-  async changePassword (user: User, write: WritePassword): Promise<Grant> {
+  /** As `SessionService.changePassword`; the new cookie is kept as long as the old one was to be. */
+  async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
     const remember = this.holder?.remember
     return this.#grant(await this.#plugin.sessions.changePassword(this.#authenticated(), user, write, this, remember))
   }
 
-  async refresh (): Promise<Grant> {
+  async refresh (): Promise<TokenResponse> {
     return await this.#refusing(() => this.#refresh(), true)
   }
 
@@ -178,10 +178,10 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     await this.#refusing(() => this.#logout())
   }
 
-  async sessions ({ limit, after }: DeviceListOptions = {}): Promise<Device[]> {
+  async sessions ({ limit, after }: SessionViewListOptions = {}): Promise<SessionView[]> {
     return await this.#refusing(async () => {
       const asking = await this.assertLive()
-      return (await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })).map(session => toDevice(session, asking))
+      return (await this.#plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })).map(session => toSessionView(session, asking))
     })
   }
 
@@ -210,8 +210,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     }
   }
 
-  async #refresh (): Promise<Grant> {
-    const tokens = this.#plugin.delivery.read(this.#request)
+  async #refresh (): Promise<TokenResponse> {
+    const tokens = this.#plugin.transport.read(this.#request)
     await Promise.all(tokens.map(token => this.#seekRefreshKey(token)))
     const token = this.#plugin.sessions.choose(tokens)
     try {
@@ -225,8 +225,8 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
   }
 
   async #logout (): Promise<void> {
-    const { sessions, delivery } = this.#plugin
-    const tokens = delivery.read(this.#request)
+    const { sessions, transport } = this.#plugin
+    const tokens = transport.read(this.#request)
     // Each by itself: one that was tossed in must not keep the other from ending.
     const ends = tokens.map(async token => {
       await this.#seekRefreshKey(token)
@@ -236,12 +236,12 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     const ended = (await Promise.all(ends)).includes(true)
     if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
     else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
-    delivery.forget(this.#reply())
+    transport.forget(this.#reply())
     this.claims = null
   }
 
-  async #start (subject: string, options: LoginOptions): Promise<Grant> {
-    const replaces = this.#plugin.sessions.choose(this.#plugin.delivery.read(this.#request), subject)
+  async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {
+    const replaces = this.#plugin.sessions.choose(this.#plugin.transport.read(this.#request), subject)
     const { replaced, ...issued } = await this.#plugin.sessions.login(subject, this, { ...options, replaces })
     if (replaced !== null) {
       const end = (): Promise<void> => this.#plugin.sessions.endReplaced(subject, replaced, this)
@@ -250,11 +250,11 @@ export class HttpRequestAuth implements Omit<RequestAuth, 'claims'>, RequestCont
     return this.#grant(issued)
   }
 
-  #grant (issued: Issued): Grant {
+  #grant (issued: Issued): TokenResponse {
     this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1, in routes of the app too
-    const given = issued.refreshToken === null ? {} : this.#plugin.delivery.give(this.#reply(), issued.refreshToken)
+    const given = issued.refreshToken === null ? {} : this.#plugin.transport.give(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
-    return { ...toGrant(issued), ...given }
+    return { ...toTokenResponse(issued), ...given }
   }
 
   /** The claims of the access token that stands in for a refresh token which is gone; null where none may. */

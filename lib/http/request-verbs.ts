@@ -1,7 +1,7 @@
 import { type AccessClaims, type AppClaims } from '../tokens/claims.js'
 import { type UserId } from '../accounts/user.js'
-import { type Device, type DeviceListOptions } from './session-view.js'
-import { type Grant } from './token-response.js'
+import { type SessionView, type SessionViewListOptions } from './session-view.js'
+import { type TokenResponse } from './token-response.js'
 
 /**
  * `request.auth`: who sends the request, and the verbs of a login. A verb that rejects with a refusal puts the headers of
@@ -22,16 +22,16 @@ export interface RequestAuth {
    * Starts a session for somebody whom the app has recognised in its own way; sets the cookie, if there is one to set.
    * With `remember: false` that ends with the browser.
    */
-  login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<Grant>
+  login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<TokenResponse>
   /** Swaps the refresh token for a new access token; sets the cookie where it changed. */
-  refresh (): Promise<Grant>
+  refresh (): Promise<TokenResponse>
   /** Ends the session of the refresh token, else that of the access token; clears the cookie. */
   logout (): Promise<void>
   /**
    * The caller's sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs an
    * authenticated request, as the two below do.
    */
-  sessions (part?: DeviceListOptions): Promise<Device[]>
+  sessions (part?: SessionViewListOptions): Promise<SessionView[]>
   /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN if it is not theirs. */
   revokeSession (id: string): Promise<void>
   /** Ends all of the caller's sessions but this one. Resolves to how many. */

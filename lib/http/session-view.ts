@@ -6,7 +6,7 @@ import { type FromSchema, type JsonSchema } from './json-schema.js'
 const time = { type: 'string', format: 'date-time' } as const
 
 /** One of a person's sessions. */
-export const deviceSchema = {
+export const sessionViewSchema = {
   type: 'object',
   properties: {
     id: { type: 'string' },
@@ -21,12 +21,12 @@ export const deviceSchema = {
 } as const satisfies JsonSchema
 
 /** One of a person's sessions, as they may see it. Times are ISO 8601. */
-export type Device = FromSchema<typeof deviceSchema>
+export type SessionView = FromSchema<typeof sessionViewSchema>
 
 const HOUR: Seconds = 3600
 
 /** A session for its owner's eyes, or for those of a thief who holds an access token: `asking` are the claims of that token. */
-export function toDevice (session: Session, asking: Pick<AccessClaims, 'sid' | 'iat'>): Device {
+export function toSessionView (session: Session, asking: Pick<AccessClaims, 'sid' | 'iat'>): SessionView {
   const current = session.id === asking.sid
   return {
     id: session.id,
@@ -49,20 +49,20 @@ function iso (seconds: EpochSeconds): string {
 }
 
 /** Which part of the list of a person's sessions is wanted. */
-export interface DeviceListOptions {
+export interface SessionViewListOptions {
   /** At most so many; 100 by default. */
   limit?: number | undefined
   /** Only those behind this one: the last of the part before. */
-  after?: Pick<Device, 'id' | 'createdAt'> | undefined
+  after?: Pick<SessionView, 'id' | 'createdAt'> | undefined
 }
 
 /** The place of a session in a list, as its owner may see it. */
-export function positionOf ({ id, createdAt }: Pick<Device, 'id' | 'createdAt'>): SessionPosition {
+export function positionOf ({ id, createdAt }: Pick<SessionView, 'id' | 'createdAt'>): SessionPosition {
   return { id, createdAt: Date.parse(createdAt) / 1000 }
 }
 
 /** The query of a list of sessions. */
-export const deviceListSchema = {
+export const sessionViewListSchema = {
   type: 'object',
   properties: {
     limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'At most so many.' },
@@ -72,16 +72,16 @@ export const deviceListSchema = {
 } as const satisfies JsonSchema
 
 /** A query as its schema lets it pass. */
-export type DeviceListQuery = FromSchema<typeof deviceListSchema>
+export type SessionViewListQuery = FromSchema<typeof sessionViewListSchema>
 
 /** What a query holds to go on behind a session. */
-export function cursorOf (device: Pick<Device, 'id' | 'createdAt'>): string {
+export function cursorOf (device: Pick<SessionView, 'id' | 'createdAt'>): string {
   const { createdAt, id } = positionOf(device)
   return `${createdAt}.${id}`
 }
 
 /** The session that a query is to go on behind; undefined where it says none. */
-export function deviceOf (cursor: string | undefined): Pick<Device, 'id' | 'createdAt'> | undefined {
+export function deviceOf (cursor: string | undefined): Pick<SessionView, 'id' | 'createdAt'> | undefined {
   if (cursor === undefined) return undefined
   const [createdAt, id = ''] = cursor.split('.')
   return { id, createdAt: new Date(Number(createdAt) * 1000).toISOString() }

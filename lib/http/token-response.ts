@@ -5,7 +5,7 @@ import { type AccessClaims } from '../tokens/claims.js'
 import { type FromSchema, type JsonSchema } from './json-schema.js'
 
 /** The body that a grant is answered with (RFC 6749 section 5.1). */
-export const grantSchema = {
+export const tokenResponseSchema = {
   type: 'object',
   description: 'An access token. The refresh token is in the cookie, never here.',
   properties: {
@@ -17,34 +17,34 @@ export const grantSchema = {
 } as const satisfies JsonSchema
 
 /** The same for clients that keep the refresh token themselves. */
-export const grantWithRefreshTokenSchema = {
-  ...grantSchema,
+export const tokenResponseWithRefreshTokenSchema = {
+  ...tokenResponseSchema,
   description: 'An access token, and the refresh token for the next one.',
-  properties: { ...grantSchema.properties, refresh_token: { type: 'string', description: 'Keep it where only the app can read it; it replaces the one before.' } },
-  required: [...grantSchema.required, 'refresh_token']
+  properties: { ...tokenResponseSchema.properties, refresh_token: { type: 'string', description: 'Keep it where only the app can read it; it replaces the one before.' } },
+  required: [...tokenResponseSchema.required, 'refresh_token']
 } as const satisfies JsonSchema
 
 /**
  * What signup, login, refresh, password and reauthenticate answer: `access_token`, `token_type`, and `expires_in` in
- * seconds; `refresh_token` only where `refreshToken.delivery` is 'body'.
+ * seconds; `refresh_token` only where `refreshToken.transport` is 'body'.
  */
-export type Grant = FromSchema<typeof grantSchema> & { refresh_token?: string }
+export type TokenResponse = FromSchema<typeof tokenResponseSchema> & { refresh_token?: string }
 
 /** The routes that answer with a grant. */
 export type GrantRoute = 'signup' | 'login' | 'refresh' | 'password' | 'reauthenticate'
 
 /** What an app may shape the body of a route by. */
-export interface GrantContext {
+export interface TokenResponseContext {
   readonly route: GrantRoute
   /** The claims of the grant's access token. */
   readonly claims: AccessClaims
 }
 
 /** Makes an object of a grant: the body that a route answers with. */
-export type FormatGrant = (grant: Grant, context: GrantContext) => Promise<object> | object
+export type FormatTokenResponse = (grant: TokenResponse, context: TokenResponseContext) => Promise<object> | object
 
 /** The body for what a verb gave. */
-export function toGrant ({ accessToken, expiresIn }: Issued): Grant {
+export function toTokenResponse ({ accessToken, expiresIn }: Issued): TokenResponse {
   return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn }
 }
 
@@ -54,12 +54,12 @@ export interface Grantee extends Pick<RequestContext, 'bounded'> {
 }
 
 /** The bodies of the routes that answer with a grant. */
-export interface GrantBody {
+export interface TokenResponseBody {
   readonly schema: JsonSchema
   /** Whether it is the standard one, from which tools can take the access token. */
   readonly standard: boolean
   /** The body for a grant. Throws FST_AUTH_STORE_UNAVAILABLE where the app's own function fails; a cookie is then set all the same. */
-  of (route: GrantRoute, grant: Grant, caller: Grantee): Promise<object> | object
+  of (route: GrantRoute, grant: TokenResponse, caller: Grantee): Promise<object> | object
 }
 
 /** The app may answer with any object. */
@@ -72,7 +72,7 @@ const DONE: Partial<Record<GrantRoute, string>> = {
 }
 
 /** Builds the bodies: the grant itself, or what the app makes of it. */
-export function createGrantBody (schema: JsonSchema, format: FormatGrant | undefined): GrantBody {
+export function createTokenResponseBody (schema: JsonSchema, format: FormatTokenResponse | undefined): TokenResponseBody {
   if (format === undefined) return { schema, standard: true, of: (_route, grant) => grant }
   return {
     schema: shapedSchema,
@@ -89,6 +89,6 @@ export function createGrantBody (schema: JsonSchema, format: FormatGrant | undef
 }
 
 function objectOf (body: unknown): object {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatGrant must give an object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatTokenResponse must give an object')
   return body
 }

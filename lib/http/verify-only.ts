@@ -3,7 +3,7 @@ import { judgeAccessClaims, type AccessPolicy } from '../tokens/claims.js'
 import { unavailable } from '../deadline.js'
 import { type RequestContext } from '../audit/events.js'
 import { type KeyRing } from '../keys/ring.js'
-import { type Sessions } from '../sessions/service.js'
+import { type SessionService } from '../sessions/service.js'
 import { type Clock } from '../time.js'
 import { createAuthenticateHooks } from './hooks.js'
 import { decorateInstance, decorateRequest, verifyingTokens, type InstanceDecorators } from './decorators.js'
@@ -20,7 +20,7 @@ export interface VerifyOnlyOptions extends Pick<RequestAuthDependencies, 'audit'
 /** Decorates a service that verifies and nothing else: no session, no cookie, no password, no route. */
 export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, clock, seekKey, reloadKeys, emit, ...rest }: VerifyOnlyOptions): void {
   const verify = createAccessVerifier(ring)
-  const sessions: Sessions = {
+  const sessions: SessionService = {
     ...NO_SESSIONS,
 
     authenticate (token) {
@@ -31,7 +31,7 @@ export function decorateVerifyOnly (fastify: FastifyInstance, { ring, access, cl
 
     isCertain: () => true
   }
-  const authOf = decorateRequest(fastify, { sessions, delivery: NO_DELIVERY, renewWithAccessToken: false, seekKey, ...rest })
+  const authOf = decorateRequest(fastify, { sessions, transport: NO_DELIVERY, renewWithAccessToken: false, seekKey, ...rest })
   const { hooks: { authenticate, authenticateOptional, requireFreshLogin } } = createAuthenticateHooks(authOf, clock)
   decorateInstance(fastify, {
     authenticate,
@@ -51,7 +51,7 @@ function refuse (): never {
 
 const NO_DELIVERY = { read: refuse, give: refuse, forget: refuse }
 
-const NO_SESSIONS: Omit<Sessions, 'authenticate' | 'isCertain'> = {
+const NO_SESSIONS: Omit<SessionService, 'authenticate' | 'isCertain'> = {
   login: refuse,
   endReplaced: refuse,
   refresh: refuse,

@@ -49,7 +49,7 @@ export function importKey (options: KeyOptions): Key {
   if (isHmac(algorithm)) {
     if (secret === undefined) throw new TypeError(`is a key pair, and ${algorithm} needs a secret: an algorithm that verifies with what others may see must never sign with it`)
     const key = importSecret(secret, options)
-    demandStrongSecret(key, HMAC_KEY_LENGTHS[algorithm])
+    assertStrongSecret(key, HMAC_KEY_LENGTHS[algorithm])
     return { kid, algorithm, signs: use === 'sign' ? key : null, verifies: key, withoutKid }
   }
   if (secret !== undefined) throw new TypeError(`is a secret, and ${algorithm} needs a key pair`)
@@ -65,13 +65,13 @@ function importSecret (material: KeyMaterial | Uint8Array, options: KeyOptions):
     if (material.type === 'secret') return material
     throw new TypeError(`is a ${material.type} key, and a secret is needed`)
   }
-  demandMeantFor(material, options)
+  assertMeantFor(material, options)
   const { kty, k } = material
   if (kty !== 'oct' || typeof k !== 'string') throw new TypeError('is no JSON Web Key of a secret')
   return createSecretKey(k, 'base64url')
 }
 
-function demandStrongSecret (key: KeyObject, minBytes: number): void {
+function assertStrongSecret (key: KeyObject, minBytes: number): void {
   const weakness = secretWeakness(key.export(), minBytes)
   if (weakness !== null) throw new TypeError(weakness)
 }
@@ -81,8 +81,8 @@ function importPair (options: KeyOptions, algorithm: KeyPairAlgorithm): KeyPair 
   const pair = material === undefined
     ? { privateKey: null, publicKey: importHalf(publicKey, 'public', options) }
     : pairOf(importHalf(material, 'private', options))
-  demandFit(pair.publicKey, algorithm)
-  demandBelongTogether(pair)
+  assertFit(pair.publicKey, algorithm)
+  assertBelongTogether(pair)
   return pair
 }
 
@@ -95,7 +95,7 @@ function importHalf (material: KeyMaterial | undefined, half: 'private' | 'publi
     if (material.type === half) return material
     throw new TypeError(`is a ${material.type} key, and a ${half} one is needed`)
   }
-  if (typeof material === 'object') demandMeantFor(material, options)
+  if (typeof material === 'object') assertMeantFor(material, options)
   // createPublicKey would take a private key, and one that was meant to stay elsewhere would go unnoticed.
   const isPrivate = typeof material === 'object' ? material.d !== undefined : /PRIVATE KEY-----/.test(String(material))
   if (isPrivate !== (half === 'private')) throw new TypeError(`is no ${half} key`)
@@ -110,7 +110,7 @@ function importHalf (material: KeyMaterial | undefined, half: 'private' | 'publi
 }
 
 /** Whether a JSON Web Key is meant for what it is used for: its own members say so, where it has them (RFC 7517 section 4). */
-function demandMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): void {
+function assertMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): void {
   if (jwk['kid'] !== undefined && jwk['kid'] !== kid) throw new TypeError('is a JSON Web Key with another kid')
   if (jwk['alg'] !== undefined && jwk['alg'] !== algorithm) throw new TypeError(`is a JSON Web Key for another algorithm than ${algorithm}`)
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig') throw new TypeError('is a JSON Web Key that is not for signatures')
@@ -122,7 +122,7 @@ function demandMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): 
 }
 
 /** Whether a key is of the kind that its algorithm is for, and strong enough. */
-function demandFit (key: KeyObject, algorithm: KeyPairAlgorithm): void {
+function assertFit (key: KeyObject, algorithm: KeyPairAlgorithm): void {
   const { asymmetricKeyType: type, asymmetricKeyDetails } = key
   if (type !== KEY_TYPES[algorithm]) throw new TypeError(`is of type ${type}, and ${algorithm} needs ${KEY_TYPES[algorithm]}`)
   const { namedCurve, modulusLength, publicExponent } = asymmetricKeyDetails as Required<AsymmetricKeyDetails> // which the type says that it has
@@ -134,7 +134,7 @@ function demandFit (key: KeyObject, algorithm: KeyPairAlgorithm): void {
 }
 
 /** Whether what the private half signs, the public half verifies. A JSON Web Key holds both, and they may differ. */
-function demandBelongTogether ({ privateKey, publicKey }: KeyPair): void {
+function assertBelongTogether ({ privateKey, publicKey }: KeyPair): void {
   if (privateKey === null) return
   const probe = Buffer.from('probe')
   const hash = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'

@@ -12,7 +12,7 @@ import { type SessionStore } from '../sessions/session.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { type User, type Users } from '../accounts/user.js'
 import { cookie, type NamedCookie } from './cookie.js'
-import { type FormatGrant, type Grant, type GrantContext } from '../http/token-response.js'
+import { type FormatTokenResponse, type TokenResponse, type TokenResponseContext } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
 import { callback, clock, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './validators.js'
 import { field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
@@ -91,7 +91,7 @@ export interface RefreshCookieOptions {
      * 'body' is for native apps, which have no cookies: the grant holds the refresh token, and refresh and logout take
      * it in their body or as "Authorization: Bearer". Register the plugin twice to serve browsers too.
      */
-    delivery?: 'cookie' | 'body' | undefined
+    transport?: 'cookie' | 'body' | undefined
     /**
      * Whether a refresh whose cookie expired or is missing goes on by a valid access token. It turns a stolen access token
      * into a session. Needs a store that keeps sessions.
@@ -196,7 +196,7 @@ export interface RefreshCookieOptions {
    * Shapes the bodies of signup, login, refresh, password and reauthenticate. Where it fails the answer is 503, and the
    * cookie is set all the same.
    */
-  formatGrant? (grant: Grant, context: GrantContext): Promise<object> | object
+  formatTokenResponse? (grant: TokenResponse, context: TokenResponseContext): Promise<object> | object
   /** Told of every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
   onEvent? (event: AuditEvent): Promise<void> | void
   /** The time in seconds since the epoch, for tests. */
@@ -266,7 +266,7 @@ export const optionTable = group({
     rotation: defaultTo('always', oneOf('always', 'never')),
     grace: defaultTo('30s', duration(0, 300)),
     recoverLostReply: defaultTo(true, flag),
-    delivery: defaultTo('cookie', oneOf('cookie', 'body')),
+    transport: defaultTo('cookie', oneOf('cookie', 'body')),
     renewWithAccessToken: defaultTo(false, flag)
   }),
   cookie,
@@ -283,7 +283,7 @@ export const optionTable = group({
     call: defaultTo('2s', duration(1, 60)),
     request: defaultTo('3s', duration(1, 60))
   }),
-  formatGrant: optional(callback<FormatGrant>()),
+  formatTokenResponse: optional(callback<FormatTokenResponse>()),
   onEvent: optional(callback<EventListener>()),
   clock: defaultTo(systemClock, clock)
 }, REGISTER_OPTIONS)

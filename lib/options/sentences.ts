@@ -19,10 +19,10 @@ export function combinations (settings: Settings, setsCookie: boolean, productio
       'option "refreshToken.grace" must be shorter than "refreshToken.idle"'],
     [refreshToken.grace === 0 && refreshToken.recoverLostReply,
       'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
-    [refreshToken.delivery === 'body' && setsCookie,
-      'option "cookie" does nothing while "refreshToken.delivery" is \'body\': leave one of the two out'],
-    [refreshToken.renewWithAccessToken && refreshToken.delivery === 'body',
-      'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.delivery" is \'body\''],
+    [refreshToken.transport === 'body' && setsCookie,
+      'option "cookie" does nothing while "refreshToken.transport" is \'body\': leave one of the two out'],
+    [refreshToken.renewWithAccessToken && refreshToken.transport === 'body',
+      'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.transport" is \'body\''],
     [refreshToken.renewWithAccessToken && settings.store !== undefined && settings.store.list === undefined,
       'option "refreshToken.renewWithAccessToken" needs a store that keeps sessions and can list them: use another store, or leave it out'],
     [accessToken.claims !== undefined && users?.findById === undefined,
@@ -75,7 +75,7 @@ const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'jwksRsaAlgorithm', 'reloadKey
  * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.
  * Throws a TypeError as `readOptions` does.
  */
-export function demandFittingOptions (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
+export function assertFittingOptions (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
   if (signs) {
     if (secret !== undefined || refreshToken.secret !== undefined) return
     throw new TypeError('option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind')

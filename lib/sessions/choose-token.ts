@@ -26,7 +26,7 @@ export function chooseToken (tokens: readonly string[], read: ReadToken, now: Ep
 }
 
 /** What the token that counts says of its holder; null where none does that is good, or tokens of several subjects do. */
-export function holderOf (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
+export function sessionRefOf (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
   try {
     const claims = read(chooseToken(tokens, read, now) ?? '')
     return claims === null || now >= claims.exp ? null : claims

@@ -29,7 +29,7 @@ export async function excessOf (store: SessionStore, subject: string, { replaced
 }
 
 /** Throws FST_AUTH_USER_REFUSED if there is no room for one more. Of logins at the same moment, one too many may pass: it ends the oldest. */
-export async function demandRoom (store: SessionStore, subject: string, replaced: string | null, { max }: SessionLimit, work: Work): Promise<void> {
+export async function assertRoom (store: SessionStore, subject: string, replaced: string | null, { max }: SessionLimit, work: Work): Promise<void> {
   const excess = await excessOf(store, subject, { replaced }, max - 1, work)
   if (excess.length > 0) throw new AuthError('FST_AUTH_USER_REFUSED', { message: 'This account is logged in on as many devices as it may be: log out on one of them first' })
 }

@@ -1,15 +1,15 @@
 import { AuthError } from '../errors.js'
-import { type AccessClaims, type AccessPolicy, type AppClaims, type Holder, judgeAccessClaims, readRefreshClaims, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, judgeAccessClaims, readRefreshClaims, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
 import { claimedSession, createIssuer, type Issued } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
-import { chooseToken, holderOf } from './choose-token.js'
+import { chooseToken, sessionRefOf } from './choose-token.js'
 import { endAll } from './end-all.js'
 import { type RequestContext } from '../audit/events.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
-import { demandRoom, excessOf, type SessionLimit } from './limit.js'
+import { assertRoom, excessOf, type SessionLimit } from './limit.js'
 import { listLive, type SessionListOptions } from './list.js'
 import { prove, renew, settle, type Work } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
@@ -18,7 +18,7 @@ import { type User, type Users } from '../accounts/user.js'
 import { writeSession } from './write-session.js'
 
 /** Everything the state machine is made of. */
-export interface SessionsOptions {
+export interface SessionServiceOptions {
   readonly store: SessionStore
   readonly tokens: Tokens
   readonly clock: Clock
@@ -35,7 +35,7 @@ export interface SessionsOptions {
   /** Asked at every login and refresh where given. */
   readonly findById?: Users['findById'] | undefined
   /** Asked about every refresh once its token's signature was verified, before the store; may refuse it. */
-  readonly limitRefresh?: ((session: Holder, context: RequestContext) => Promise<void>) | undefined
+  readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void>) | undefined
   /** The app's own claims, made anew for every access token. */
   readonly appClaims?: ((user: User) => Promise<AppClaims> | AppClaims) | undefined
 }
@@ -64,7 +64,7 @@ export interface LoggedIn extends Issued {
 }
 
 /** What can be done with sessions: by requests, by their owner, by an administrator. */
-export interface Sessions {
+export interface SessionService {
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
   login (subject: string, context: RequestContext, options?: LoginOptions): Promise<LoggedIn>
   /**
@@ -96,10 +96,10 @@ export interface Sessions {
    * Ends every session of a user whose password changes, and starts a new one that is remembered as `remember` says.
    * What `write` throws goes on; FST_AUTH_STORE_UNAVAILABLE says whether the password was changed. Throws as `login` does.
    */
-  changePassword (claims: Holder, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued>
+  changePassword (claims: SessionRef, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued>
   /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
   logout (token: string, context: RequestContext): Promise<boolean>
-  /** As `holderOf`: what the token that counts says, by its signature alone. Its session may have ended. */
+  /** As `sessionRefOf`: what the token that counts says, by its signature alone. Its session may have ended. */
   holder (tokens: readonly string[]): RefreshClaims | null
   /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
   isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
@@ -117,12 +117,12 @@ export interface Sessions {
 }
 
 /** Builds the state machine of sessions: read, decide (`rotation.ts`), write. */
-export function createSessions (options: SessionsOptions): Sessions {
+export function createSessionService (options: SessionServiceOptions): SessionService {
   const { store, tokens, access, rotation: policy, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
 
-  const sessions: Sessions = {
+  const sessions: SessionService = {
     async login (subject, context, { replaces, ...options } = {}) {
       return await start(subject, context, { ...options, held: heldBy(subject, replaces) })
     },
@@ -207,7 +207,7 @@ export function createSessions (options: SessionsOptions): Sessions {
       return true
     },
 
-    holder: tokens => holderOf(tokens, claimsOf, now()),
+    holder: tokens => sessionRefOf(tokens, claimsOf, now()),
 
     async isHeldLive (claims, { bounded }) {
       const session = await bounded(() => store.get(claims.sid, claimedSession(claims)))
@@ -250,11 +250,11 @@ export function createSessions (options: SessionsOptions): Sessions {
     const owner = user ?? await findUser(subject, work)
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
-    if (limit?.whenFull === 'refuseLogin') await demandRoom(store, subject, held, limit, work)
+    if (limit?.whenFull === 'refuseLogin') await assertRoom(store, subject, held, limit, work)
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
     await writeSession(store, session, work, async () => {
-      if (stillProven !== undefined) await demandProof(stillProven, session, work)
+      if (stillProven !== undefined) await assertProof(stillProven, session, work)
       if (limit !== undefined && !isOnly) await endOldest(session, held, limit, work)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
@@ -262,7 +262,7 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   /** Lets a session that was just started go on only if who started it is still proven. */
-  async function demandProof (stillProven: () => Promise<boolean>, session: Session, work: Work): Promise<void> {
+  async function assertProof (stillProven: () => Promise<boolean>, session: Session, work: Work): Promise<void> {
     if (await stillProven()) return
     await end(session, 'password_changed', work)
     throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
@@ -283,12 +283,12 @@ export function createSessions (options: SessionsOptions): Sessions {
   }
 
   /** The app's claims of whoever's session is refreshed, if it may be now. A user who is gone or disabled loses it. */
-  async function admit (claims: Holder, work: Work): Promise<AppClaims> {
+  async function admit (claims: SessionRef, work: Work): Promise<AppClaims> {
     await limitRefresh?.(claims, work.context)
     return await makeAppClaims(await findHolder(claims, work), work)
   }
 
-  async function findHolder (claims: Holder, work: Work): Promise<User | null> {
+  async function findHolder (claims: SessionRef, work: Work): Promise<User | null> {
     try {
       return await findUser(claims.sub, work)
     } catch (error) {

@@ -44,7 +44,7 @@ export interface RefreshClaims {
 }
 
 /** A session and whose it is, as a token says. */
-export type Holder = Pick<RefreshClaims, 'sub' | 'sid'>
+export type SessionRef = Pick<RefreshClaims, 'sub' | 'sid'>
 
 /** How access tokens are made and judged. */
 export interface AccessPolicy {

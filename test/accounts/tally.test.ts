@@ -1,8 +1,8 @@
 import t from 'tap'
-import { createTally } from '../../lib/accounts/throttle.js'
+import { createMultiset } from '../../lib/accounts/throttle.js'
 
 t.test('a text is there as often as it was added', async t => {
-  const tally = createTally()
+  const tally = createMultiset()
   t.equal(tally.has('a'), false)
   for (const add of ['a', 'b', 'a']) tally.add(add)
   tally.remove('a')
@@ -12,7 +12,7 @@ t.test('a text is there as often as it was added', async t => {
 })
 
 t.test('what is not there can be taken away', async t => {
-  const tally = createTally()
+  const tally = createMultiset()
   tally.remove('a')
   tally.add('a')
   t.equal(tally.has('a'), true)

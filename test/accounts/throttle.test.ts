@@ -2,8 +2,8 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { memoryCounter, type AttemptCounter } from '../../lib/accounts/counters.js'
 import { startDeadline } from '../../lib/deadline.js'
-import { createAttempts, type AttemptLimits, type Caller } from '../../lib/accounts/throttle.js'
-import { type Holder } from '../../lib/tokens/claims.js'
+import { createThrottle, type ThrottleLimits, type Caller } from '../../lib/accounts/throttle.js'
+import { type SessionRef } from '../../lib/tokens/claims.js'
 import { type AuthEvent } from '../../lib/audit/events.js'
 import { WrongCredentials } from '../../lib/accounts/wrong-credentials.js'
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
@@ -11,11 +11,11 @@ import { exactly } from '../support/exactly.js'
 
 const TOO_MANY = { code: 'FST_AUTH_TOO_MANY_ATTEMPTS', statusCode: 429, retryAfter: 60 }
 const AWAY = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
-const SESSION: Holder = { sub: '1', sid: 's1' }
+const SESSION: SessionRef = { sub: '1', sid: 's1' }
 
 /** What a test may want otherwise. */
 interface Given {
-  readonly limits?: Partial<AttemptLimits>
+  readonly limits?: Partial<ThrottleLimits>
   /** Replaces parts of every counter. */
   readonly counter?: (counter: AttemptCounter) => AttemptCounter
   /** False: an app that finds nobody by name. */
@@ -31,7 +31,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
   const warnings: unknown[] = []
   const asked: string[] = []
   const names = new Set<string>()
-  const made = createAttempts({
+  const made = createThrottle({
     limits: { perAddress: three, perAddressTotal: [], perAccount: three, perSession: three, ...limits },
     counter (limit, name) {
       if (names.has(name)) throw new Error(`two counters are called ${name}`)
@@ -43,7 +43,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
       : undefined,
     warn: (_message, details) => { warnings.push(details) }
   })
-  const from = (ip: string | null, holder: Holder | null = null): Caller => ({
+  const from = (ip: string | null, holder: SessionRef | null = null): Caller => ({
     ip,
     userAgent: null,
     holder,

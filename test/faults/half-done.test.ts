@@ -103,7 +103,7 @@ t.test('where the other sessions cannot be ended after the change, the answer sa
     const [before, after]: [null, Fault] = [null, { moment: 'before', kind, call: 'revokeAll' }]
     s.store.faults.push(before, before, before, before, after, after, after) // the first sweep and the new session go well
     const answer = await settled(change(s.ada))
-    t.match(answer.json(), { ...UNAVAILABLE, message: /^The password was changed: log in with the new one\. Sessions that began meanwhile may be alive/ })
+    t.match(answer.json(), { ...UNAVAILABLE, message: /^The password was changed: log in with the new one\. SessionService that began meanwhile may be alive/ })
     t.equal(s.store.calls.filter(call => call === 'revokeAll').length, 5, 'tried three times after the change')
     t.strictSame(s.events.map(({ type }) => type), ['revoked', 'password_changed', 'login', 'store_unavailable'])
     t.match((await s.phone.refresh()).json(), ENDED, 'what was there before has ended')
@@ -233,11 +233,11 @@ t.test('a silent signup whose account may have been made says so too, and nothin
 
 t.test('a reply that the app cannot shape says what was done all the same', async t => {
   let broken = true
-  const formatGrant = (grant: object): object => {
+  const formatTokenResponse = (grant: object): object => {
     if (broken) throw new Error('a bug')
     return grant
   }
-  const s = await server(t, { formatGrant })
+  const s = await server(t, { formatTokenResponse })
   const ada = s.browser()
   const signup = await ada.send({ method: 'POST', url: '/auth/signup', payload: { username: 'ada', password: PASSWORD } })
   t.match(signup.json(), { ...UNAVAILABLE, message: /^The account was made and is logged in/ })

@@ -57,7 +57,7 @@ t.test('a Secure cookie that a client dropped over plain http: outside productio
   t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*dropped the cookie.*plain http.*README/ })
   t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')
   t.equal((await refresh(t, {}, { cookie: { secure: false } })).json().message, MISSING, 'a cookie that is not Secure')
-  t.equal((await refresh(t, {}, { refreshToken: { delivery: 'body' } })).json().message, MISSING, 'no cookie at all')
+  t.equal((await refresh(t, {}, { refreshToken: { transport: 'body' } })).json().message, MISSING, 'no cookie at all')
   t.equal((await inProduction(t, {})).json().message, MISSING, 'production')
 })
 

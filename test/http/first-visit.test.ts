@@ -56,7 +56,7 @@ t.test('an access token that stands in for a missing cookie is no visitor', asyn
 })
 
 t.test('native apps, which know whether they hold a token, may ask so too', async t => {
-  const { browser } = await server(t, { refreshToken: { delivery: 'body' } })
+  const { browser } = await server(t, { refreshToken: { transport: 'body' } })
   t.match(await ask(browser()), { statusCode: 204, body: '' })
 })
 

@@ -1,16 +1,16 @@
 import t, { type Test } from 'tap'
-import { type GrantContext, type RefreshCookieOptions } from '../../lib/index.js'
+import { type TokenResponseContext, type RefreshCookieOptions } from '../../lib/index.js'
 import { nativeApp } from '../support/native-app.js'
 import { loggedIn, PASSWORD, server, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const FAILED = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-type FormatGrant = NonNullable<RefreshCookieOptions['formatGrant']>
+type FormatTokenResponse = NonNullable<RefreshCookieOptions['formatTokenResponse']>
 
-const wrap: FormatGrant = ({ access_token: access, ...rest }, { route, claims }) => ({ code: 200, message: `${route} of ${claims.sub}`, token: { access }, rest })
+const wrap: FormatTokenResponse = ({ access_token: access, ...rest }, { route, claims }) => ({ code: 200, message: `${route} of ${claims.sub}`, token: { access }, rest })
 
 /** Every route that answers with a grant, called by somebody who is logged in. */
-function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: GrantContext['route'], answer: () => Promise<Answer>]> {
+function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: TokenResponseContext['route'], answer: () => Promise<Answer>]> {
   const post = async (path: string, payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: `/auth/${path}`, payload })
   return [
     ['reauthenticate', async () => await post('reauthenticate', { password: PASSWORD })],
@@ -21,11 +21,11 @@ function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: GrantContext[
   ]
 }
 
-/** A person who is logged in at a server of which every grant is shaped, as `formatGrant` then says. */
-async function shaped (t: Test, formatGrant: FormatGrant): Promise<LoggedIn> {
-  let format: FormatGrant = grant => grant
-  const s = await loggedIn(t, { formatGrant: (grant, context) => format(grant, context) })
-  format = formatGrant
+/** A person who is logged in at a server of which every grant is shaped, as `formatTokenResponse` then says. */
+async function shaped (t: Test, formatTokenResponse: FormatTokenResponse): Promise<LoggedIn> {
+  let format: FormatTokenResponse = grant => grant
+  const s = await loggedIn(t, { formatTokenResponse: (grant, context) => format(grant, context) })
+  format = formatTokenResponse
   return s
 }
 
@@ -41,13 +41,13 @@ t.test('an app shapes the body of every route that answers with a grant', async 
 })
 
 t.test('it may take its time, and is given the refresh token where there is one to give', async t => {
-  const { app } = await server(t, { refreshToken: { delivery: 'body' }, formatGrant: async ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) })
+  const { app } = await server(t, { refreshToken: { transport: 'body' }, formatTokenResponse: async ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) })
   const answer = await nativeApp(app).signup('ada')
   t.strictSame(Object.keys(answer.json()), ['access', 'refresh'])
 })
 
 t.test('in routes of its own the app has the grant and shapes it there', async t => {
-  const { app } = await server(t, { formatGrant: wrap, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })
+  const { app } = await server(t, { formatTokenResponse: wrap, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })
   t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { access_token: String, expires_in: 600 })
 })
 
@@ -60,9 +60,9 @@ const FAULTS: Readonly<Record<string, () => never>> = {
   'gives null': () => null as never
 }
 
-for (const [what, formatGrant] of Object.entries(FAULTS)) {
+for (const [what, formatTokenResponse] of Object.entries(FAULTS)) {
   t.test(`where it ${what} the answer is 503 and tells nothing, and the cookie is set`, async t => {
-    const s = await shaped(t, formatGrant)
+    const s = await shaped(t, formatTokenResponse)
     s.wait('30s')
     const cookies = { reauthenticate: 0, refresh: 1, password: 1, login: 1, signup: 1 }
     for (const [route, call] of calls(s)) {
@@ -76,7 +76,7 @@ for (const [what, formatGrant] of Object.entries(FAULTS)) {
 
 t.test('a person goes on once it works again', async t => {
   let broken = false
-  const { ada, wait } = await loggedIn(t, { formatGrant (grant) { if (broken) throw new Error('broken'); return grant } })
+  const { ada, wait } = await loggedIn(t, { formatTokenResponse (grant) { if (broken) throw new Error('broken'); return grant } })
   broken = true
   for (let i = 0; i < 3; i++) {
     wait('30s')
@@ -87,6 +87,6 @@ t.test('a person goes on once it works again', async t => {
 })
 
 t.test('what hangs is 503', async t => {
-  const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatGrant: (grant, { route }) => route === 'signup' ? grant : new Promise<object>(() => {}) })
+  const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatTokenResponse: (grant, { route }) => route === 'signup' ? grant : new Promise<object>(() => {}) })
   t.match((await ada.refresh()).json(), FAILED)
 })

@@ -175,7 +175,7 @@ t.test('without a login route the access token is a plain bearer token', async t
 })
 
 t.test('a grant that the app shapes is an open object, and Swagger UI looks for no token in it', async t => {
-  const { paths, components } = await documentOf(t, { options: { formatGrant: grant => ({ grant }) } })
+  const { paths, components } = await documentOf(t, { options: { formatTokenResponse: grant => ({ grant }) } })
   t.match(paths['/auth/login']?.['post']?.responses['200'], { content: { 'application/json': { schema: { type: 'object', additionalProperties: true, properties: undefined } } } })
   t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer' } })
 })
@@ -186,7 +186,7 @@ t.test('the refresh cookie is called by its name', async t => {
 })
 
 t.test('for native apps the refresh token is in bodies, and no cookie is spoken of', async t => {
-  const document = await documentOf(t, { options: { refreshToken: { delivery: 'body' } } })
+  const document = await documentOf(t, { options: { refreshToken: { transport: 'body' } } })
   for (const path of ['/auth/refresh', '/auth/logout']) {
     const { post: { security, requestBody } = {} } = document.paths[path] ?? {}
     t.strictSame(security, [{}, { refreshToken: [] }], path)
@@ -207,7 +207,7 @@ t.test('registered twice, every operation still has a name of its own', async t 
   const twice = async (swagger: FastifyDynamicSwaggerOptions) => await documentOf(t, {
     swagger,
     routes (app) {
-      for (const prefix of ['/native', '/admin']) app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, prefix, refreshToken: { delivery: 'body' } }) })
+      for (const prefix of ['/native', '/admin']) app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, prefix, refreshToken: { transport: 'body' } }) })
     }
   })
   for (const swagger of [{ openapi: {} }, { swagger: {} }]) {

@@ -17,7 +17,7 @@ interface Native extends TestServer { readonly ada: NativeApp }
 
 /** A server for native apps, on one of which Ada has signed up. */
 async function native (t: Test, options: RefreshCookieOptions = {}, extend?: Parameters<typeof server>[3]): Promise<Native> {
-  const s = await server(t, { ...options, refreshToken: { ...options.refreshToken, delivery: 'body' } }, {}, extend)
+  const s = await server(t, { ...options, refreshToken: { ...options.refreshToken, transport: 'body' } }, {}, extend)
   const ada = nativeApp(s.app)
   await ada.signup('ada')
   forget(s.store.calls, s.users.calls, s.events)
@@ -193,7 +193,7 @@ t.test('pages of other sites are refused here too', async t => {
 t.test('no refresh token is in the log, be it ever so loud, nor in what is refused', async t => {
   const lines: string[] = []
   const stream = { write (line: string) { lines.push(line) } }
-  const s = await server(t, { refreshToken: { delivery: 'body' } }, { logger: { level: 'trace', stream } })
+  const s = await server(t, { refreshToken: { transport: 'body' } }, { logger: { level: 'trace', stream } })
   const ada = nativeApp(s.app)
   const tokens = new Set<string>()
   const note = async (answer: Answer): Promise<void> => {
@@ -241,7 +241,7 @@ t.test('one server for browsers and native apps', async t => {
     const app = Fastify()
     await app.register(refreshCookie, shared)
     await app.register(async native => {
-      await native.register(refreshCookie, { ...shared, prefix: '/native/auth', refreshToken: { delivery: 'body' } })
+      await native.register(refreshCookie, { ...shared, prefix: '/native/auth', refreshToken: { transport: 'body' } })
       native.get('/native/me', { onRequest: native.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
     })
     app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))

@@ -29,7 +29,7 @@ t.test('a key that is gone stops at once, and the new one takes its place', asyn
 })
 
 t.test('the key that signs now goes on, ripe or not', async t => {
-  for (const isRipe of [ripe, unripe]) t.strictSame(kids(changeKeyRing(ring(OLD.signs), ring(OLD.signs, NEW.verifies), isRipe)), ['old', 'old', 'new'])
+  for (const isPropagated of [ripe, unripe]) t.strictSame(kids(changeKeyRing(ring(OLD.signs), ring(OLD.signs, NEW.verifies), isPropagated)), ['old', 'old', 'new'])
 })
 
 t.test('a kid never means another key', async t => {

@@ -26,7 +26,7 @@ const app = `
     app.get('/maybe', { preHandler: app.authenticateOptional }, async request => request.auth.claims === null)
     app.get('/devices', { onRequest: [app.authenticateStrict] }, async request => await request.auth.sessions())
     app.post('/sso', async request => {
-      const grant: Grant = await request.auth.login(7)
+      const grant: TokenResponse = await request.auth.login(7)
       return grant
     })
     const ended: number = await app.sessions.revokeAll('7')

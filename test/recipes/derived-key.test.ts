@@ -7,7 +7,7 @@ import { recipe } from './recipe.js'
 t.test('another service verifies access tokens with the key that it derives from the shared secret', async t => {
   const issuer = Fastify()
   t.teardown(async () => { await issuer.close() })
-  await issuer.register(refreshCookie, { secret: SECRET, refreshToken: { delivery: 'body' } })
+  await issuer.register(refreshCookie, { secret: SECRET, refreshToken: { transport: 'body' } })
   issuer.post('/enter', async ({ auth }) => await auth.login('ada'))
   const { access_token: access, refresh_token: refresh } = (await issuer.inject({ method: 'POST', url: '/enter' })).json()
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
-import { toDevice } from '../../lib/http/session-view.js'
+import { toSessionView } from '../../lib/http/session-view.js'
 import { exactly } from '../support/exactly.js'
 import { foundAfter, getsIn, HABITS, informedFoundAfter, isFollowerFound, isLoggedOut, USES, type View } from './scenarios.js'
 
@@ -36,7 +36,7 @@ async function simulate (policy: Policy): Promise<Outcome> {
   const found: Outcome['found'] = {}
   for (const [name, use] of Object.entries(USES)) loggedOut[name] = await share(HONEST_RUNS, seed => isLoggedOut(policy, use, ROUNDS, seed))
   for (const [name, habit] of Object.entries(HABITS)) found[name] = await timesFound(seed => foundAfter(policy, habit, seed))
-  found['informed'] = await timesFound(seed => informedFoundAfter(policy, toDevice, seed))
+  found['informed'] = await timesFound(seed => informedFoundAfter(policy, toSessionView, seed))
   return { loggedOut, found, getsIn: await share(COPIES, seed => getsIn(policy, 15 * 60, seed)) }
 }
 

@@ -53,7 +53,7 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await app.close()
     const both = await appOn(t, options.store, options)
     both.register(async native => {
-      await native.register(refreshCookie, { ...options, prefix: '/native', refreshToken: { delivery: 'body' } })
+      await native.register(refreshCookie, { ...options, prefix: '/native', refreshToken: { transport: 'body' } })
     })
     await t.resolves(async () => { await both.ready() })
   })

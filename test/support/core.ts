@@ -5,7 +5,7 @@ import { type AuthEvent, type RequestContext } from '../../lib/audit/events.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
 import { type Session, type SessionStore } from '../../lib/sessions/session.js'
 import { type Issued } from '../../lib/sessions/issue.js'
-import { createSessions, type LoginOptions, type Sessions, type SessionsOptions } from '../../lib/sessions/service.js'
+import { createSessionService, type LoginOptions, type SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
 import { type Clock, type Duration } from '../../lib/time.js'
 import { type User } from '../../lib/accounts/user.js'
 import { memoryStore } from '../../lib/stores/memory.js'
@@ -19,7 +19,7 @@ export const ABSOLUTE = 30 * 86_400
 export const ACCESS = 600
 
 /** What a test may want otherwise; everything else is as the plugin's defaults. */
-export interface CoreOptions extends Partial<Pick<SessionsOptions, 'absolute' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
+export interface CoreOptions extends Partial<Pick<SessionServiceOptions, 'absolute' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
   readonly policy?: Partial<RotationPolicy>
   readonly timeouts?: Timeouts
   /** Makes the store; a memory store where missing. */
@@ -55,7 +55,7 @@ export interface Browser {
 
 /** The state machine with everything around it in the test's hands. */
 export interface Core {
-  readonly sessions: Sessions
+  readonly sessions: SessionService
   readonly store: FaultyStore
   readonly tokens: FakeTokens
   readonly clock: Clock
@@ -82,7 +82,7 @@ export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeS
   const store = faultyStore(makeStore?.(clock) ?? memoryStore({ clock }))
   const people = new Map(['ada', 'bob'].map(id => [id, person(id)]))
   const events: AuthEvent[] = []
-  const sessions = createSessions({
+  const sessions = createSessionService({
     store,
     tokens,
     clock,
@@ -100,7 +100,7 @@ export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeS
   }
 }
 
-function browser (sessions: Sessions, context: Core['context'], cookie: string | null = null): Browser {
+function browser (sessions: SessionService, context: Core['context'], cookie: string | null = null): Browser {
   const self: Browser = {
     cookie,
     issued: null,

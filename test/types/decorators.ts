@@ -1,7 +1,7 @@
 /** Compiled by `npm run typecheck`, never run: what the app and its requests have. */
 import fastifyAuth from '@fastify/auth'
 import { type FastifyInstance } from 'fastify'
-import { AuthError, authErrorCodes, type AccessClaims, type AuthErrorCode, type Device, type Grant, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import { AuthError, authErrorCodes, type AccessClaims, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
 import { assertType, type Same } from './same-type.js'
 
 export function routes (app: FastifyInstance): void {
@@ -34,11 +34,11 @@ export function routes (app: FastifyInstance): void {
 }
 
 export async function verbs (auth: RequestAuth): Promise<void> {
-  assertType<Same<Awaited<ReturnType<typeof auth.login>>, Grant>>()
-  assertType<Same<keyof Grant, 'access_token' | 'token_type' | 'expires_in' | 'refresh_token'>>()
-  assertType<Same<Grant['refresh_token'], string | undefined>>()
-  assertType<Same<Grant['token_type'], 'Bearer'>>()
-  assertType<Same<Grant['expires_in'], number>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.login>>, TokenResponse>>()
+  assertType<Same<keyof TokenResponse, 'access_token' | 'token_type' | 'expires_in' | 'refresh_token'>>()
+  assertType<Same<TokenResponse['refresh_token'], string | undefined>>()
+  assertType<Same<TokenResponse['token_type'], 'Bearer'>>()
+  assertType<Same<TokenResponse['expires_in'], number>>()
   await auth.login('ada')
   await auth.login(1, { claims: { role: 'admin' }, remember: false })
   // @ts-expect-error a user is not an id
@@ -48,12 +48,12 @@ export async function verbs (auth: RequestAuth): Promise<void> {
   // @ts-expect-error an option that does not exist
   await auth.login('ada', { rememberMe: true })
 
-  assertType<Same<Awaited<ReturnType<typeof auth.refresh>>, Grant>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.refresh>>, TokenResponse>>()
   assertType<Same<Awaited<ReturnType<typeof auth.logout>>, void>>()
   assertType<Same<Awaited<ReturnType<typeof auth.authenticate>>, AccessClaims>>()
-  assertType<Same<Awaited<ReturnType<typeof auth.sessions>>, Device[]>>()
-  assertType<Same<Device['userAgent'], string | null>>()
-  assertType<Same<Device['current'], boolean>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.sessions>>, SessionView[]>>()
+  assertType<Same<SessionView['userAgent'], string | null>>()
+  assertType<Same<SessionView['current'], boolean>>()
   await auth.revokeSession('id')
   assertType<Same<Awaited<ReturnType<typeof auth.revokeOtherSessions>>, number>>()
 }

@@ -20,8 +20,8 @@ export const good: RefreshCookieOptions[] = [
   { secret, cookie: { name: '__Host-mine', path: '/', domain: 'example.com', sameSite: 'lax', secure: true, partitioned: false } },
   { secret, passwords: { memoryCost: 1024, timeCost: 2, parallelism: 1, minLength: 15, [allowWeakHashing]: true } },
   { secret, timeouts: { call: '2s', request: 3 }, onEvent (event) { if (event.type === 'reuse') console.log(event.subject, event.presented, event.at) } },
-  { secret, routes: { verify: '/verify', jwks: false }, refreshToken: { delivery: 'body' }, formatGrant: ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) },
-  { secret, refreshToken: { renewWithAccessToken: true }, formatGrant: async (grant, { route, claims }) => ({ ...grant, route, sub: claims.sub.toUpperCase() }) },
+  { secret, routes: { verify: '/verify', jwks: false }, refreshToken: { transport: 'body' }, formatTokenResponse: ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) },
+  { secret, refreshToken: { renewWithAccessToken: true }, formatTokenResponse: async (grant, { route, claims }) => ({ ...grant, route, sub: claims.sub.toUpperCase() }) },
   // Read from an environment that may lack them, under exactOptionalPropertyTypes.
   { secret: process.env['AUTH_SECRET'], issuer: process.env['ISSUER'], cookie: { domain: process.env['COOKIE_DOMAIN'] }, accessToken: undefined }
 ]
@@ -48,9 +48,9 @@ export const wrong: RefreshCookieOptions[] = [
   // @ts-expect-error the browser's spelling
   { secret, cookie: { sameSite: 'Strict' } },
   // @ts-expect-error a body that is no object
-  { secret, formatGrant: grant => grant.access_token },
+  { secret, formatTokenResponse: grant => grant.access_token },
   // @ts-expect-error a header that nobody reads
-  { secret, refreshToken: { delivery: 'header' } },
+  { secret, refreshToken: { transport: 'header' } },
   // @ts-expect-error what @fastify/cookie has and we refuse
   { secret, cookie: { secure: 'auto' } },
   // @ts-expect-error the cookie is httpOnly whatever one says

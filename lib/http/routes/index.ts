@@ -54,8 +54,8 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
   if (explain !== undefined) explainRefusals(scope, explain)
 
-  const tokenUrl = urls.login !== false && accounts.login !== undefined && options.grantBody.standard ? scope.prefix + urls.login : null
-  const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.delivery.scheme])
+  const tokenUrl = urls.login !== false && accounts.login !== undefined && options.tokenResponse.standard ? scope.prefix + urls.login : null
+  const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.transport.scheme])
   let any = false
   scope.addHook('onRoute', route => {
     any = true

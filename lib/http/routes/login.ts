@@ -1,11 +1,11 @@
 import { type FastifyInstance } from 'fastify'
 import { readCredentials, withUsernameField } from '../body-schemas.js'
-import { readGrantForm } from '../oauth-form.js'
+import { readOAuthForm } from '../oauth-form.js'
 import { refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */
-export function loginRoute (scope: FastifyInstance, url: string, { accounts, attempts, delivery, grantBody, usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, { accounts, attempts, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const { login, stillProves } = accounts
   if (login === undefined || stillProves === undefined) return
   const schema: RouteSchema = {
@@ -15,14 +15,14 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, att
     tags: TAGS,
     security: [],
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
-    body: withUsernameField(delivery.login, usernameField),
+    body: withUsernameField(transport.login, usernameField),
     response: {
-      200: grantBody.schema,
+      200: tokenResponse.schema,
       ...refusedByFastify,
       ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: (body: string) => readGrantForm(body, 'password', { username: usernameField, password: 'password' }) }
+  const config = { readForm: (body: string) => readOAuthForm(body, 'password', { username: usernameField, password: 'password' }) }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
     const auth = authOf(request)
@@ -30,6 +30,6 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, att
     const credentials = { username, password }
     const proven = await attempts.login(username, auth, async () => await login(credentials, auth))
     const grant = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
-    return await grantBody.of('login', grant, auth)
+    return await tokenResponse.of('login', grant, auth)
   })
 }

@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, authenticate, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
   if (reauthenticate === undefined || changePassword === undefined) return
   const schema: RouteSchema = {
@@ -16,7 +16,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: passwordChangeSchema,
     response: {
-      200: grantBody.schema,
+      200: tokenResponse.schema,
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
@@ -29,6 +29,6 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     await auth.assertLive()
     const proven = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
     const write = await changePassword(proven, newPassword, auth)
-    return await grantBody.of('password', await auth.changePassword(proven.user, write), auth)
+    return await tokenResponse.of('password', await auth.changePassword(proven.user, write), auth)
   })
 }

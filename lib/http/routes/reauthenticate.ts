@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, listable, grantBody, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate } = accounts
   if (reauthenticate === undefined || !listable) return
   const schema: RouteSchema = {
@@ -16,7 +16,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: passwordSchema,
     response: {
-      200: grantBody.schema,
+      200: tokenResponse.schema,
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
@@ -27,6 +27,6 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     const auth = authOf(request)
     await auth.assertLive()
     const { user } = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, request.body.password, auth))
-    return await grantBody.of('reauthenticate', await auth.reauthenticateUser(user), auth)
+    return await tokenResponse.of('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

@@ -18,18 +18,18 @@ const querySchema = {
 } as const
 
 /** `POST /refresh`: 200 with a grant; 401 only when the person has to log in. It never deletes the cookie. */
-export function refreshRoute (scope: FastifyInstance, url: string, { delivery, grantBody, renewWithAccessToken, isAnonymous, authOf }: RouteDependencies): void {
+export function refreshRoute (scope: FastifyInstance, url: string, { transport, tokenResponse, renewWithAccessToken, isAnonymous, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'refresh',
     summary: 'Swap the refresh token for a new access token',
     description: 'Only a 401 means that the person is logged out. After 403, 429 and 5xx the session is as it was.',
     tags: TAGS,
-    security: renewWithAccessToken ? [...delivery.security, { [ACCESS_TOKEN_SCHEME]: [] }] : delivery.security,
-    consumes: delivery.consumes,
+    security: renewWithAccessToken ? [...transport.security, { [ACCESS_TOKEN_SCHEME]: [] }] : transport.security,
+    consumes: transport.consumes,
     querystring: querySchema,
-    body: delivery.body,
+    body: transport.body,
     response: {
-      200: grantBody.schema,
+      200: tokenResponse.schema,
       204: noContent('No refresh token was sent, and `optional=true` says that this is no error.'),
       ...refusedByFastify,
       ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
@@ -37,11 +37,11 @@ export function refreshRoute (scope: FastifyInstance, url: string, { delivery, g
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: delivery.readForm }
+  const config = { readForm: transport.readForm }
 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, async (request, reply) => {
     if (request.query.optional === 'true' && isAnonymous(request)) return await reply.code(204).send()
     const auth = authOf(request)
-    return await grantBody.of('refresh', await auth.refresh(), auth)
+    return await tokenResponse.of('refresh', await auth.refresh(), auth)
   })
 }

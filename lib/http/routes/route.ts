@@ -1,11 +1,11 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
 import { type Accounts } from '../../accounts/accounts.js'
-import { type Attempts } from '../../accounts/throttle.js'
+import { type Throttle } from '../../accounts/throttle.js'
 import { type SilentSignup } from '../../accounts/silent-signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
 import { type OwnRoutes } from '../hooks.js'
-import { type DeliveryDescription } from '../refresh-token-transport.js'
-import { type GrantBody } from '../token-response.js'
+import { type TransportDescription } from '../refresh-token-transport.js'
+import { type TokenResponseBody } from '../token-response.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
 /** The routes that exist when what they need is there. */
@@ -18,15 +18,15 @@ export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: 
 export interface RouteDependencies extends OwnRoutes {
   readonly accounts: Accounts
   /** How often is too often. */
-  readonly attempts: Attempts
+  readonly attempts: Throttle
   /** Where signups answer alike for free and taken names. */
   readonly signupSilently: SilentSignup | undefined
   /** How refresh tokens travel. */
-  readonly delivery: DeliveryDescription
+  readonly transport: TransportDescription
   /** Whether an access token stands in for a refresh token that expired or is missing. */
   readonly renewWithAccessToken: boolean
   /** What is answered with a grant. */
-  readonly grantBody: GrantBody
+  readonly tokenResponse: TokenResponseBody
   readonly usernameField: string
   /** Whether the store can list a subject's sessions. */
   readonly listable: boolean

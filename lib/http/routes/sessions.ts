@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
 import { LIST_LIMIT } from '../../sessions/list.js'
 import { emptyBodySchema } from '../body-schemas.js'
-import { cursorOf, type DeviceListQuery, deviceListSchema, deviceOf, deviceSchema } from '../session-view.js'
+import { cursorOf, type SessionViewListQuery, sessionViewListSchema, deviceOf, sessionViewSchema } from '../session-view.js'
 import { errorSchema, noContent, refusals, refusedByFastify } from '../response-schemas.js'
 import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
@@ -16,11 +16,11 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
     summary: 'The sessions of the caller, oldest first',
     tags: TAGS,
     security,
-    querystring: deviceListSchema,
+    querystring: sessionViewListSchema,
     response: {
       200: {
         type: 'array',
-        items: deviceSchema,
+        items: sessionViewSchema,
         headers: { Link: { type: 'string', description: 'Where the list goes on (RFC 8288, rel="next"); only if it does.' } }
       },
       400: errorSchema('A parameter is not as described; the message names it.'),
@@ -55,7 +55,7 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
     }
   }
 
-  scope.get<{ Querystring: DeviceListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
+  scope.get<{ Querystring: SessionViewListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
     const { limit = LIST_LIMIT, after } = request.query
     // One more than asked for shows whether the list goes on.
     const devices = await authOf(request).sessions({ limit: limit + 1, after: deviceOf(after) })

@@ -9,7 +9,7 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * 401 for an account that was made disabled, until somebody enables it.
  * Silent, it is 202 and nothing else for a free name and a taken one.
  */
-export function signupRoute (scope: FastifyInstance, url: string, { accounts, attempts, grantBody, signupSilently, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, { accounts, attempts, tokenResponse, signupSilently, usernameField, authOf }: RouteDependencies): void {
   const { signup } = accounts
   if (signup === undefined) return
   const silent = signupSilently !== undefined
@@ -20,7 +20,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, at
     security: [],
     body: withUsernameField(credentialsSchema, usernameField),
     response: {
-      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: grantBody.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
+      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
       ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
@@ -39,6 +39,6 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, at
       throw restated(error, 'The account was made, but nobody is logged in yet: log in')
     })
     reply.code(201)
-    return await grantBody.of('signup', grant, auth)
+    return await tokenResponse.of('signup', grant, auth)
   })
 }
