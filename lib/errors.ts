@@ -21,7 +21,8 @@ const REFUSALS = {
   FST_AUTH_PASSWORD_REFUSED: [400, 'The password is refused by the password policy'],
   FST_AUTH_TOO_MANY_ATTEMPTS: [429, 'Too many attempts: wait and try again'],
   FST_AUTH_STORE_UNAVAILABLE: [503, 'The server cannot reach what it needs at the moment: try again, nothing is lost'],
-  FST_AUTH_BUSY: [503, 'The server is busy: try again, nothing is lost']
+  FST_AUTH_BUSY: [503, 'The server is busy: try again, nothing is lost'],
+  FST_AUTH_NOT_REGISTERED: [500, 'No registration of fastify-refresh-cookie covers this route: register the plugin in its context, or in one around it']
 } as const satisfies Record<string, readonly [status: number, message: string]>
 
 /** The codes of every refusal, stable across releases. */

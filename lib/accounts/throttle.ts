@@ -14,7 +14,7 @@ import { WrongCredentials } from './wrong-credentials.js'
 /** Who makes an attempt. */
 export interface Caller extends RequestContext {
   /** The session of the refresh cookie that came with the request, by its signature alone; null where there is none. */
-  readonly holder: SessionRef | null
+  readonly presented: SessionRef | null
   /** Whether that session is live: asks the store. */
   holdsLiveSession (): Promise<boolean>
 }
@@ -201,11 +201,11 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
 
   /** The session that came with a login, if it is live and the account's own. Asked only where the account is exhausted. */
   async function sessionOf (name: string | null, caller: Caller): Promise<SessionRef | null> {
-    const { holder, bounded } = caller
-    if (name === null || holder === null || findByUsername === undefined) return null
+    const { presented, bounded } = caller
+    if (name === null || presented === null || findByUsername === undefined) return null
     const user = await bounded(() => findByUsername(name)) ?? null
-    const isOwn = user !== null && String(user.id) === holder.sub
-    return isOwn && await caller.holdsLiveSession() ? holder : null
+    const isOwn = user !== null && String(user.id) === presented.sub
+    return isOwn && await caller.holdsLiveSession() ? presented : null
   }
 
   function countersOf (what: string, limits: readonly Limit[]): AttemptCounter[] {

@@ -24,7 +24,8 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_PASSWORD_REFUSED: 'refused',
   FST_AUTH_TOO_MANY_ATTEMPTS: null, // throttled
   FST_AUTH_STORE_UNAVAILABLE: 'store_unavailable',
-  FST_AUTH_BUSY: 'busy'
+  FST_AUTH_BUSY: 'busy',
+  FST_AUTH_NOT_REGISTERED: null // there is no listener
 }
 
 /** The type of the event for a refusal, which `refreshing` says was one of a refresh; null where it has an event of its own. */

@@ -1,6 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { createEventLimit } from '../audit/event-limit.js'
-import { type AuthEvent, type EventListener, type ClientInfo } from '../audit/events.js'
+import { type AuthEvent, type ClientInfo, type EventListener, type RequestContext } from '../audit/events.js'
+import { startDeadline, type Timeouts } from '../deadline.js'
 import { redacted } from '../redaction.js'
 import { type Clock } from '../time.js'
 
@@ -69,6 +70,15 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
     // Its type promises nothing or a promise; in JavaScript, `event => list.push(event)` is a listener too.
     new Promise(resolve => resolve(listener({ ...event, at: Math.floor(clock()), requestId, userAgent, ip }))).catch(failed)
+  }
+}
+
+/** The context of what no request is behind: an administrator's act, a change of keys. Each call has a deadline of its own. */
+export function createAppContext (audit: Audit, timeouts: Timeouts, log: FastifyBaseLogger): RequestContext {
+  return {
+    ...NOWHERE,
+    get bounded () { return startDeadline(timeouts) },
+    emit: event => audit.record(event, NOWHERE, null, log)
   }
 }
 

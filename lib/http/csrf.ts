@@ -1,6 +1,6 @@
 import { type FastifyRequest, type onRequestHookHandler } from 'fastify'
 import { AuthError } from '../errors.js'
-import { type HttpRequestAuth } from './request-auth.js'
+import { type Authentication } from './authentication.js'
 
 /** The request headers that tell where a request comes from. */
 export interface RequestSource {
@@ -66,7 +66,7 @@ const SAFE = new Set(['GET', 'HEAD'])
 const UNSAID = 'This request does not say where it comes from: where the cookie is SameSite=None it must send Origin'
 
 /** A hook that refuses requests of other sites' pages, before any other work and with the cookie untouched. */
-export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => HttpRequestAuth): onRequestHookHandler {
+export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => Authentication): onRequestHookHandler {
   return (request, _reply, done) => {
     const { 'sec-fetch-site': site, origin } = request.headers
     if (SAFE.has(request.method) || isTrustedSource({ site, origin, host: request.host }, policy)) return done()

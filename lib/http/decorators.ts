@@ -1,50 +1,26 @@
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { type Passwords } from '../accounts/hashing.js'
-import { type AccessClaims } from '../tokens/claims.js'
 import { type RequestContext } from '../audit/events.js'
 import { emitRefusal } from '../audit/refusals.js'
-import { type Session } from '../sessions/session.js'
-import { type UserId } from '../accounts/user.js'
-import { type SessionListOptions } from '../sessions/list.js'
-import { createAfterReply } from './after-response.js'
-import { type AuthenticateHooks } from './hooks.js'
-import { HttpRequestAuth, type RequestAuth, type RequestAuthDependencies } from './request-auth.js'
+import { AuthError } from '../errors.js'
+import { type Authenticate } from '../sessions/authenticate.js'
+import { type AccessClaims } from '../tokens/claims.js'
+import { type Authentication } from './authentication.js'
+import { asksStore, AUTHENTICATION, createHooks, type AuthenticateHooks } from './hooks.js'
+import './request-verbs.js'
 
-/** `app.sessions`: what an administrator can do to anybody's sessions. */
-export interface SessionAdministration {
+/** What every registration decorates its instance with. */
+export interface AuthenticationDecorators extends AuthenticateHooks {
   /**
-   * The subject's live sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs a store
-   * that keeps sessions.
+   * The claims of an access token that came another way, e.g. over a WebSocket, judged as the hooks judge it. Rejects with
+   * the code that they would refuse it with.
    */
-  list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
-  /** Ends a session; false where there was none to end. */
-  revoke (id: string): Promise<boolean>
-  /**
-   * Ends all sessions of a subject, e.g. after a password reset, however many there are. Resolves to how many. Where it
-   * rejects some may have ended; the next call goes on with the others.
-   */
-  revokeAll (subject: UserId): Promise<number>
-  /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
-  purgeExpired (): Promise<number>
-}
-
-/** What an instance is decorated with. */
-export interface InstanceDecorators extends AuthenticateHooks {
-  /** The claims of an access token that came another way, e.g. over a WebSocket. Throws as `authenticate` refuses. */
-  readonly verifyAccessToken: (token: string) => AccessClaims
+  readonly verifyAccessToken: (token: string) => Promise<AccessClaims>
   /** Reads keys again that come from a function or a key set. Rejects where that fails; the old ones then stay in use. */
   readonly reloadKeys: () => Promise<void>
-  readonly sessions: SessionAdministration
-  /** For apps with their own signup or password reset. */
-  readonly passwords: Passwords
 }
 
 declare module 'fastify' {
-  interface FastifyInstance extends InstanceDecorators {}
-  interface FastifyRequest {
-    /** Who sends the request, and the verbs of a login. */
-    auth: RequestAuth
-  }
+  interface FastifyInstance extends AuthenticationDecorators {}
 }
 
 /** Marks the contexts that are ours, to tell a second registration from another plugin's decorator. */
@@ -58,41 +34,59 @@ export function claimContext (fastify: FastifyInstance): void {
   fastify.decorate(ours, true)
 }
 
-/** Decorates the instance. A getter that throws tells at start-up that a decorator cannot work with this store. */
-export function decorateInstance (fastify: FastifyInstance, decorators: InstanceDecorators): void {
-  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(decorators))) {
-    const value: unknown = descriptor.get === undefined ? descriptor.value : { getter: descriptor.get }
-    explainingClashes(`app.${name}`, () => fastify.decorate(name, value))
+/** Decorates an instance. Throws where another plugin or the app has one of the names. */
+export function decorateInstance (fastify: FastifyInstance, decorators: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(decorators)) explainingClashes(`app.${name}`, () => fastify.decorate(name, value))
+}
+
+/**
+ * Decorates an instance with the hooks of this registration, `app.authenticate` and the others. A name that the app or
+ * another plugin has is left to them, with a warning: the hooks can be imported.
+ */
+export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, strictRefusal: string | undefined): void {
+  const hooks = createHooks(authenticationOf)
+  for (const [name, hook] of Object.entries(hooks)) {
+    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is another plugin's or the app's own: import { ${name} } from 'fastify-refresh-cookie'`)
+    else fastify.decorate(name, hook)
   }
+  if (strictRefusal === undefined) return
+  fastify.addHook('onRoute', ({ onRequest, preParsing, preValidation, preHandler }) => {
+    if ([onRequest, preParsing, preValidation, preHandler].flat().some(hook => hook !== undefined && asksStore(hook))) throw new TypeError(strictRefusal)
+  })
 }
 
 /** `app.verifyAccessToken`: a refusal is an event too. */
-export function verifyingTokens (verify: (token: string) => AccessClaims, context: Pick<RequestContext, 'emit'>): InstanceDecorators['verifyAccessToken'] {
-  return token => {
-    try {
-      return verify(token)
-    } catch (error) {
-      emitRefusal(error, context)
-      throw error
-    }
+export function verifyAccessTokenWith (authenticate: Authenticate, context: RequestContext): AuthenticationDecorators['verifyAccessToken'] {
+  return token => refusing(context, async () => {
+    if (typeof token !== 'string') throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
+    return await authenticate(token, context)
+  })
+}
+
+/** Runs an act that no request is behind: a refusal is an event too. */
+export async function refusing<T> (context: RequestContext, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    emitRefusal(error, context)
+    throw error
   }
 }
 
 /**
- * Decorates requests with `auth`, made when it is first asked for. Gives a function that reads it.
+ * Decorates requests with `auth`, which is made when it is first asked for. `prepare` is given what finds the reply of a
+ * request (null before our first hook). Gives what finds the authentication of a request.
  */
-export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<RequestAuthDependencies, 'replyOf' | 'afterReply'>): (request: FastifyRequest) => HttpRequestAuth {
+export function decorateRequest<T extends Authentication> (fastify: FastifyInstance, prepare: (replyOf: (request: FastifyRequest) => FastifyReply | null) => (request: FastifyRequest) => T): (request: FastifyRequest) => T {
   // Symbols of this registration, so that another one in an inner context has its own `request.auth`.
   const reply = Symbol('reply')
   const made = Symbol('auth')
-  type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: HttpRequestAuth | null } // by the lines below
+  type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: T | null } // by the lines below
+  const create = prepare(request => (request as Decorated)[reply])
 
-  const replyOf = (request: FastifyRequest): FastifyReply | null => (request as Decorated)[reply]
-  const plugin = { ...dependencies, replyOf, afterReply: createAfterReply(fastify) }
-
-  function authOf (request: FastifyRequest): HttpRequestAuth {
+  function authenticationOf (request: FastifyRequest): T {
     const decorated = request as Decorated
-    decorated[made] ??= new HttpRequestAuth(plugin, request)
+    decorated[made] ??= create(request)
     return decorated[made]
   }
 
@@ -102,12 +96,10 @@ export function decorateRequest (fastify: FastifyInstance, dependencies: Omit<Re
     (request as Decorated)[reply] = itsReply
     done()
   })
-  explainingClashes('request.auth', () => fastify.decorateRequest('auth', {
-    getter () {
-      return authOf(this) as RequestAuth // which promises its claims, as its documentation says
-    }
-  }))
-  return authOf
+  const getter = function (this: FastifyRequest): Authentication { return authenticationOf(this) }
+  explainingClashes('request.auth', () => fastify.decorateRequest<unknown, string>('auth', { getter })) // the app sees less of it than its type here
+  fastify.decorateRequest<unknown, symbol>(AUTHENTICATION, { getter })
+  return authenticationOf
 }
 
 function explainingClashes (name: string, decorate: () => unknown): void {

@@ -2,13 +2,13 @@ import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import { redacted } from '../redaction.js'
 import { AuthError } from '../errors.js'
-import { type HttpRequestAuth } from './request-auth.js'
+import { type Authentication } from './authentication.js'
 
 /**
  * The error handler of our routes. A refusal of ours gets its headers and its event, and what nobody foresaw a body that
  * tells nothing; both then go on to the host's own error handler, or to Fastify's.
  */
-export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<HttpRequestAuth, 'refused'>): (error: FastifyError, request: FastifyRequest) => never {
+export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<Authentication, 'refused'>): (error: FastifyError, request: FastifyRequest) => never {
   return (error, request) => {
     if (error instanceof AuthError) {
       authOf(request).refused(error)

@@ -1,8 +1,9 @@
 import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
-import { parseDuration, type Clock, type Duration } from '../time.js'
 import { AuthError } from '../errors.js'
+import { parseDuration, type Duration } from '../time.js'
+import { type Authentication } from './authentication.js'
 import { bearerToken } from './headers.js'
-import { type HttpRequestAuth, type RequestAuth } from './request-auth.js'
+import { type RequestAuth } from './request-verbs.js'
 
 /** A request that a hook takes: of any server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {
@@ -12,63 +13,51 @@ export interface ProtectedRequest {
 /** A hook for onRequest or preHandler, or for @fastify/auth. It waits for nothing, so it costs no promise. */
 export type AuthenticateHook = (request: ProtectedRequest, reply: object, done: HookHandlerDoneFunction) => void
 
-/** As `AuthenticateHook`, with a promise, since it asks the store. */
-export type AsyncAuthenticateHook = (request: ProtectedRequest, reply: object) => Promise<void>
-
-/** The hooks that protect routes. Those of a whole app refuse nobody on our own routes, which say themselves who may call them. */
+/**
+ * The hooks that protect routes. Where one refuses, the request ends with a 401 (RFC 6750 section 3), or with the code that
+ * it names. Those of a whole app refuse nobody on the plugin's own routes, which say themselves who may call them.
+ */
 export interface AuthenticateHooks {
-  /** Only with a valid access token; `request.auth.claims` are its claims. */
+  /** Lets a request pass with a valid access token; `request.auth.claims` are its claims. */
   readonly authenticate: AuthenticateHook
-  /** Without a token `request.auth.claims` is null; a bad token is refused all the same. */
+  /** Lets a request without a token pass too: `request.auth.claimsOrNull` is null then. A bad token is refused all the same. */
   readonly authenticateOptional: AuthenticateHook
+  /** As `authenticate`, and the session must not have ended: asks the store. Needs a store that keeps sessions. */
+  readonly authenticateStrict: AuthenticateHook
   /**
-   * Makes a hook that demands a login, or a re-authentication, not longer ago than `age`. It authenticates too, so it
-   * stands alone. Throws a TypeError for a wrong duration.
+   * Makes a hook that demands a login, or a reauthentication, not longer ago than `age`, else FST_AUTH_FRESH_LOGIN_REQUIRED. It
+   * authenticates too, so it stands alone. Throws a TypeError for a wrong duration.
    */
   readonly requireFreshLogin: (age: Duration) => AuthenticateHook
-  /** As `authenticate`, and the session must not have ended: asks the store. */
-  readonly authenticateStrict: AsyncAuthenticateHook
 }
 
-const demanding = new WeakSet<object>()
+// Symbols of both builds (ES module and CommonJS), which one process may load side by side.
+/** Where a registration keeps the authentication of a request. */
+export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication')
+const DEMANDING = Symbol.for('fastify-refresh-cookie.demanding')
+const STRICT = Symbol.for('fastify-refresh-cookie.strict')
 
 /** Whether a hook is one of ours that lets nobody pass without an access token. */
 export function demandsAccessToken (hook: object): boolean {
-  return demanding.has(hook)
+  return DEMANDING in hook
 }
 
-/** What the routes of the plugin itself do about these hooks. */
-export interface OwnRoutes {
-  /** As `AuthenticateHooks.authenticate`, for a route of ours that needs it. */
-  readonly authenticate: AuthenticateHook
-  /** What the config of a route holds that says itself who may call it: a hook of the whole app refuses nobody there. */
-  readonly exempt: object
+/** Whether a hook is one of ours that asks the store. */
+export function asksStore (hook: object): boolean {
+  return STRICT in hook
 }
 
-/** Builds the hooks; `authOf` gives the `request.auth` of a request. */
-export function createAuthenticateHooks (authOf: (request: FastifyRequest) => HttpRequestAuth, clock: Clock): { hooks: AuthenticateHooks, ownRoutes: OwnRoutes } {
-  const exempt = Symbol('a route of this registration')
-  // Asked only about a refusal: to ask costs more than all the rest of a request that is let through.
-  const refusalOf: RefusalOf = (error, request) => {
-    if (exempt in request.routeOptions.config) return null
-    authOf(request).refused(error)
-    return error as Error // nothing here throws anything else
-  }
-  const authenticateNow = (request: FastifyRequest): Promise<void> | void => authOf(request).authenticateNow()
-  const authenticate = hook(authenticateNow, refusalOf)
+type AuthenticationOf = (request: FastifyRequest) => Authentication
 
-  const authenticateStrict: AsyncAuthenticateHook = async request => {
-    try {
-      await authOf(ofFastify(request)).authenticateStrict()
-    } catch (error) {
-      const refusal = refusalOf(error, ofFastify(request))
-      if (refusal !== null) throw refusal
-    }
-  }
-  demanding.add(authenticateStrict)
+/** Builds the hooks; `authenticationOf` finds the authentication of a request, or throws. */
+export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
+  const authenticate = hook(auth => auth.authenticateRequest(), authenticationOf)
+  const authenticateStrict = hook(auth => auth.authenticateStrict(), authenticationOf)
+  Object.defineProperty(authenticateStrict, STRICT, { value: true })
 
-  const hooks: AuthenticateHooks = {
+  return {
     authenticate,
+    authenticateStrict,
 
     authenticateOptional (request, reply, done) {
       assertCallback(done)
@@ -79,56 +68,61 @@ export function createAuthenticateHooks (authOf: (request: FastifyRequest) => Ht
     requireFreshLogin (age) {
       const maxAge = parseDuration(age)
       if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
-      return hook(request => {
-        const auth = authOf(request)
-        const assertFresh = (): void => {
-          if (clock() - auth.authTime > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
-        }
-        const pending = auth.authenticateNow()
-        return pending === undefined ? assertFresh() : pending.then(assertFresh)
-      }, refusalOf)
-    },
-
-    authenticateStrict
+      return hook(auth => {
+        const pending = auth.authenticateRequest()
+        return pending === undefined ? auth.assertFresh(maxAge) : pending.then(() => auth.assertFresh(maxAge))
+      }, authenticationOf)
+    }
   }
-  // The error handler of our routes takes care of the refusal.
-  const authenticateOwn = hook(authenticateNow, error => error as Error)
-  return { hooks, ownRoutes: { authenticate: authenticateOwn, exempt: { [exempt]: true } } }
+}
+
+/** The hooks that an app imports: each request is authenticated by the registration that covers its route, the nearest one. */
+export const { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
+
+function registeredAuthentication (request: FastifyRequest): Authentication {
+  const registered: unknown = Reflect.get(request, AUTHENTICATION)
+  if (registered === undefined) throw new AuthError('FST_AUTH_NOT_REGISTERED')
+  return registered as Authentication // nobody else knows the symbol
 }
 
 function ofFastify (request: ProtectedRequest): FastifyRequest {
   return request as FastifyRequest // nothing else has request.auth; what differs between servers is not looked at
 }
 
-/** The refusal that a failed check causes; null where the request passes all the same. */
-type RefusalOf = (error: unknown, request: FastifyRequest) => Error | null
+/** The hook of the plugin's own routes, which no request passes without a token. */
+export function createOwnHook (authenticationOf: AuthenticationOf): AuthenticateHook {
+  return hook(auth => auth.authenticateRequest(), authenticationOf, false)
+}
 
-/** A hook from a check that throws or rejects. */
-function hook (check: (request: FastifyRequest) => Promise<void> | void, refusalOf: RefusalOf): AuthenticateHook {
-  const authenticating: AuthenticateHook = (request, _reply, done) => {
+/** A hook from a check that throws or rejects. With `exempts` what it refuses passes on the plugin's own routes. */
+function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
+  const authenticating: AuthenticateHook = (protectedRequest, _reply, done) => {
     assertCallback(done)
+    const request = ofFastify(protectedRequest)
+    let auth: Authentication | undefined
     let pending: Promise<void> | void
     try {
-      pending = check(ofFastify(request))
+      auth = authenticationOf(request)
+      pending = check(auth)
     } catch (error) {
-      return refuse(error, ofFastify(request), done)
+      return refuse(error, auth)
     }
     // Not in the `try`: what a later handler throws is no refusal of ours.
     if (pending === undefined) return done()
-    pending.then(() => done(), error => refuse(error, ofFastify(request), done))
-  }
-  demanding.add(authenticating)
-  return authenticating
+    pending.then(() => done(), error => refuse(error, auth))
 
-  function refuse (error: unknown, request: FastifyRequest, done: HookHandlerDoneFunction): void {
-    const refusal = refusalOf(error, request)
-    if (refusal === null) done()
-    else done(refusal)
+    /** Whether the route is exempt is asked only here, since that costs more than all the rest. */
+    function refuse (error: unknown, auth: Authentication | undefined): void {
+      if (exempts && auth?.isExempt) return done()
+      auth?.refused(error)
+      done(error as Error) // nothing here throws anything else
+    }
   }
+  return Object.defineProperty(authenticating, DEMANDING, { value: true })
 }
 
 /** In the way that other plugins' hooks are called, nobody would hear of a refusal. */
 function assertCallback (done: HookHandlerDoneFunction | undefined): void {
   if (done !== undefined) return
-  throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: [app.authenticate] }, or in your own code await request.auth.authenticate()')
+  throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()')
 }

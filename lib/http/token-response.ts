@@ -50,7 +50,7 @@ export function toTokenResponse ({ accessToken, expiresIn }: Issued): TokenRespo
 
 /** Whom a grant is for: the request, and the claims of its access token. */
 export interface Grantee extends Pick<RequestContext, 'bounded'> {
-  readonly session: AccessClaims
+  assertAuthenticated (): AccessClaims
 }
 
 /** The bodies of the routes that answer with a grant. */
@@ -77,9 +77,9 @@ export function createTokenResponseBody (schema: JsonSchema, format: FormatToken
   return {
     schema: shapedSchema,
     standard: false,
-    async of (route, grant, { bounded, session }) {
+    async of (route, grant, caller) {
       try {
-        return await bounded(async () => objectOf(await format(grant, { route, claims: session })))
+        return await caller.bounded(async () => objectOf(await format(grant, { route, claims: caller.assertAuthenticated() })))
       } catch (error) {
         const done = DONE[route]
         throw done === undefined ? error : restated(error, done)

@@ -14,14 +14,21 @@ export interface KeySettings {
   readonly jwks?: string | undefined
   readonly jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
   readonly reloadKeysEvery: Seconds
-  readonly accessToken: { readonly algorithm: HmacAlgorithm }
-  readonly refreshToken: { readonly secret?: Source<readonly Secret[]> | undefined }
+  /** Of keys that are derived from a secret. */
+  readonly accessToken?: { readonly algorithm: HmacAlgorithm } | undefined
+  readonly refreshToken?: { readonly secret?: Source<readonly Secret[]> | undefined } | undefined
   readonly timeouts: Timeouts
   readonly clock: Clock
 }
 
+/** The keys of a service. */
+export interface OpenedKeys extends KeySource {
+  /** The kinds of token whose keys can change while the app runs. */
+  readonly changing: ReadonlySet<TokenKind>
+}
+
 /** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
-export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<KeySource> {
+export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<OpenedKeys> {
   const logLeftOut = leftOutIn(log)
   const load = async (): Promise<KeyRings> => {
     try {
@@ -35,7 +42,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
     log.warn({ err }, 'auth: the key set cannot be read at start: access tokens answer 503 until it can')
     return { access: NO_KEYS, refresh: NO_KEYS }
   })
-  return createKeySource({
+  const source = createKeySource({
     first,
     load,
     clock: settings.clock,
@@ -45,6 +52,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
       emit(event)
     }
   })
+  return { ...source, changing: changingKeys(settings) }
 }
 
 const NO_KEYS = createKeyRing([])
@@ -61,7 +69,7 @@ function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => voi
 
 async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: KeySettings, logLeftOut: (leftOut: readonly string[]) => void): Promise<KeyRings> {
   const secrets = await secret?.read()
-  const refreshSecrets = await refreshToken.secret?.read() ?? secrets
+  const refreshSecrets = await refreshToken?.secret?.read() ?? secrets
   const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
   if (jwks !== undefined) {
     const { ring, leftOut } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
@@ -69,17 +77,16 @@ async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, re
     return { access: ring, refresh }
   }
   if (keys !== undefined) return { access: await keys.read(), refresh }
-  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken.algorithm), refresh } // the options need one of the three
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken?.algorithm ?? 'HS256'), refresh } // the options need one of the three
 }
 
-/** Of which kinds it is worth reading the keys again. */
-export function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
-  const sources = { access: keys ?? secret, refresh: refreshToken.secret ?? secret }
+function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
+  const sources = { access: keys ?? secret, refresh: refreshToken?.secret ?? secret }
   return new Set((['access', 'refresh'] as const).filter(kind => sources[kind]?.changes || (kind === 'access' && jwks !== undefined)))
 }
 
 /** What `GET /jwks` answers from; undefined where the keys are secrets and stay so. */
-export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: KeySource): PublicKeys | undefined {
+export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: OpenedKeys): PublicKeys | undefined {
   const ring = (): KeyRing => rings().access
   // No longer than a new key takes until it signs.
   return keys?.changes || hasPublicKeys(ring()) ? { ring, maxAge: Math.min(reloadKeysEvery, 300) } : undefined

@@ -15,7 +15,7 @@ import { cookie, type NamedCookie } from './cookie.js'
 import { type FormatTokenResponse, type TokenResponse, type TokenResponseContext } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
 import { callback, clock, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './validators.js'
-import { field, jwksUrl, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
+import { field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
 export interface RefreshCookieOptions {
@@ -23,14 +23,10 @@ export interface RefreshCookieOptions {
   secret?: Secrets | Asked<Secrets> | undefined
   /**
    * The keys of access tokens, used as given, so that others can verify them; those of refresh tokens are still derived
-   * from a secret. Where none of them signs, the service only verifies, and takes no other secret, store or user.
+   * from a secret. One of them must sign: a service that only verifies registers `fastify-refresh-cookie/verifier`.
    */
   keys?: readonly KeyOptions[] | Asked<readonly KeyOptions[]> | undefined
-  /** For a service that only verifies: where another one publishes its public keys, e.g. 'https://login.example/auth/jwks'. */
-  jwks?: string | undefined
-  /** What RSA keys of `jwks` sign with that have no `alg`; 'RS256' by default. */
-  jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
-  /** How often keys are read again that come from a function or from `jwks`. */
+  /** How often keys are read again that come from a function. */
   reloadKeysEvery?: Duration | undefined
   /** The `iss` of access tokens. */
   issuer?: string | undefined
@@ -215,10 +211,10 @@ export interface RateLimit {
   per: Duration
 }
 
-const DAY = 86_400
+export const DAY = 86_400
 
 /** What Fastify itself takes at `register`. */
-const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
+export const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
 
 /** More than one person has devices, and few enough for one list. */
 export const MAX_PER_USER = 100
@@ -227,8 +223,6 @@ export const MAX_PER_USER = 100
 export const optionTable = group({
   secret: optional(source(secrets)),
   keys: optional(source(keyRing)),
-  jwks: optional(jwksUrl),
-  jwksRsaAlgorithm: optional(oneOf('RS256', 'PS256')),
   reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
   audience: optional(oneOrMore(text)),

@@ -1,16 +1,14 @@
 import { defaultCookieName } from './cookie.js'
-import { canList, type RefreshCookieOptions, type Settings } from './schema.js'
+import { canList, type Settings } from './schema.js'
 
 /** Every combination that is refused, and what to do instead. */
 export function combinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
   return [
-    [settings.secret === undefined && settings.keys === undefined && settings.jwks === undefined,
+    [settings.secret === undefined && settings.keys === undefined,
       'option "secret" is missing: give at least 32 random bytes, for example from "openssl rand -base64 48", kept outside the code'],
-    [settings.keys !== undefined && settings.jwks !== undefined,
-      'options "keys" and "jwks" both say what access tokens are verified with: give one of them'],
-    [settings.jwksRsaAlgorithm !== undefined && settings.jwks === undefined,
-      'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give that'],
+    [settings.keys !== undefined && settings.secret === undefined && refreshToken.secret === undefined,
+      'option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind'],
     [accessToken.expiresIn >= refreshToken.idle,
       'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
     [refreshToken.idle > refreshToken.absolute,
@@ -66,20 +64,4 @@ export function warningsOf (settings: Settings, production: boolean): string[] {
       'option "store" is left out: sessions are in the memory of this process, end with it, and no other process sees them']
   ]
   return warnings.filter(([applies]) => applies).map(([, sentence]) => sentence)
-}
-
-/** The options of a service that only verifies. */
-const VERIFIER_OPTIONS = new Set(['keys', 'jwks', 'jwksRsaAlgorithm', 'reloadKeysEvery', 'issuer', 'audience', 'accessToken', 'timeouts', 'onEvent', 'clock', 'logLevel', 'logSerializers'])
-
-/**
- * Refuses options that do not fit the keys, which may come from a function: `signs` tells whether one of them signs.
- * Throws a TypeError as `readOptions` does.
- */
-export function assertFittingOptions (options: RefreshCookieOptions, { secret, refreshToken }: Settings, signs: boolean): void {
-  if (signs) {
-    if (secret !== undefined || refreshToken.secret !== undefined) return
-    throw new TypeError('option "refreshToken.secret" is missing: "keys" are those of access tokens alone; give at least 32 random bytes for the other kind')
-  }
-  const needless = Object.entries(options).find(([name, value]) => value !== undefined && !VERIFIER_OPTIONS.has(name))
-  if (needless !== undefined) throw new TypeError(`option "${needless[0]}" does nothing where no key signs, since such a service only verifies access tokens: leave it out, or give a key with use: 'sign'`)
 }

@@ -1,5 +1,5 @@
 import { byAge, isLive, LIST_START, listOf, type Session, type SessionPosition, type SessionStore } from './session.js'
-import { type Work } from './refresh.js'
+import { type RequestScope } from './refresh.js'
 
 /** Which part of a list is wanted: at most `limit` sessions, of those behind `after`. */
 export interface SessionListOptions {
@@ -19,7 +19,7 @@ const MOST_AT_ONCE = 1000
  * The first live sessions of a subject behind `after`, oldest first, at most `limit`. It ends early once it has read
  * `most` rows: those of expired sessions can be many. A store may ignore the part that it is asked for, and give all.
  */
-export async function listLive (store: SessionStore, subject: string, { limit = LIST_LIMIT, after = LIST_START }: SessionListOptions, { bounded, at }: Pick<Work, 'bounded' | 'at'>, most = Infinity): Promise<Session[]> {
+export async function listLive (store: SessionStore, subject: string, { limit = LIST_LIMIT, after = LIST_START }: SessionListOptions, { bounded, at }: Pick<RequestScope, 'bounded' | 'at'>, most = Infinity): Promise<Session[]> {
   const list = listOf(store)
   const size = Math.min(limit, MOST_AT_ONCE)
   const live: Session[] = []

@@ -5,16 +5,16 @@ import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshO
 import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
 import { type EpochSeconds } from '../time.js'
 
-/** What one call of a verb works with: its time budget, the request it is for, and the moment that it is judged by. */
-export interface Work {
+/** One call of a verb: its deadline, the request it is for, and the time it is judged by. */
+export interface RequestScope {
   readonly bounded: Bounded
   readonly context: RequestContext
   /** Read once: an end that passes while a store is slow must not give a cookie that deletes itself. */
   readonly at: EpochSeconds
 }
 
-/** Where a refresh left its session, and how. */
-export interface Settled {
+/** The session after a refresh. */
+export interface Refreshed {
   readonly session: Session
   readonly outcome: RefreshOutcome
 }
@@ -30,11 +30,10 @@ const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
 }
 
 /**
- * Brings a session to where the presented token takes it, by compare-and-set against other requests.
- * `claimed` is the session as the token states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ * Refreshes a session with a token of it, by compare-and-set against other requests. `claimed` is the session as the token states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function settle (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, work: Work): Promise<Settled> {
-  const { bounded, at } = work
+export async function refreshSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, scope: RequestScope): Promise<Refreshed> {
+  const { bounded, at } = scope
   // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
   const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
   if (blind) {
@@ -48,7 +47,7 @@ export async function settle (store: SessionStore, policy: RotationPolicy, prese
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
-    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, work)
+    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, scope)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
     const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
@@ -63,25 +62,25 @@ export async function settle (store: SessionStore, policy: RotationPolicy, prese
  * Moves `authTime` of a live session to now, and nothing else: the generation stays, so that tabs which refresh at
  * this moment win or lose nothing. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function prove (store: SessionStore, id: string, work: Work): Promise<Session> {
-  return await step(store, id, work, session => {
-    if (!isLive(session, work.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+export async function updateAuthTime (store: SessionStore, id: string, scope: RequestScope): Promise<Session> {
+  return await step(store, id, scope, session => {
+    if (!isLive(session, scope.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const { generation, previous, rotatedAt, idleExpiresAt } = session
-    return { generation, previous, rotatedAt, idleExpiresAt, authTime: work.at }
+    return { generation, previous, rotatedAt, idleExpiresAt, authTime: scope.at }
   })
 }
 
-/** Brings a session to where a valid access token of it takes it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-export async function renew (store: SessionStore, policy: RotationPolicy, id: string, work: Work): Promise<Session> {
-  return await step(store, id, work, session => {
-    const decision = decideRenewal(session, work.context.userAgent, policy, work.at)
+/** Refreshes a session with a valid access token of it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+export async function renewSession (store: SessionStore, policy: RotationPolicy, id: string, scope: RequestScope): Promise<Session> {
+  return await step(store, id, scope, session => {
+    const decision = decideRenewal(session, scope.context.userAgent, policy, scope.at)
     if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
     return 'answer' in decision ? null : decision.change
   })
 }
 
 /** Reads a session, decides and writes; a lost compare-and-set decides again. Where `next` gives null the session stays as it is. */
-async function step (store: SessionStore, id: string, { bounded }: Work, next: (session: Session) => SessionChange | null): Promise<Session> {
+async function step (store: SessionStore, id: string, { bounded }: RequestScope, next: (session: Session) => SessionChange | null): Promise<Session> {
   for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
     const session = await bounded(() => store.get(id))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
@@ -94,7 +93,7 @@ async function step (store: SessionStore, id: string, { bounded }: Work, next: (
 }
 
 /** The refusal; a second use ends the session before anybody is told. */
-async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, { bounded, context }: Work): Promise<AuthError> {
+async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, { bounded, context }: RequestScope): Promise<AuthError> {
   if (refusal === 'reuse') {
     await bounded(() => store.revoke(session.id, 'reuse'))
     context.emit({

@@ -41,7 +41,7 @@ interface SubjectEntry {
   readonly at: EpochSeconds
   readonly exceptId: string | undefined
   readonly until: EpochSeconds
-  /** Which of the things that happened here it was. */
+  /** Its sequence number. */
   readonly turn: number
   /** Whether it took the place of one that did not spare the same session. */
   readonly hidesAnother: boolean
@@ -56,7 +56,7 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
   // In order of insertion, and every entry matters equally long: those that no longer do are at the front.
   const sessions = new Map<string, EpochSeconds>()
   const subjects = new Map<string, SubjectEntry>()
-  /** Sessions that the store called live, and when: a moment is too coarse, so things that happen are counted. */
+  /** Sessions that the store called live, each with a sequence number, since timestamps have 1 s resolution. */
   const confirmed = new Map<string, number>()
   let turn = 0
   let gap = { end: NEVER, turn: NEVER }
@@ -132,7 +132,7 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
     const at = now()
     forgetUntil(sessions, until => until <= at)
     forgetUntil(subjects, ({ until }) => until <= at)
-    // An answer is worth keeping as long as it is younger than a doubt.
+    // Keep confirmations newer than the oldest unresolved revocation.
     const [oldest] = subjects.values()
     const doubts = [oldest?.turn ?? Infinity, gap.end + skew + retain <= at ? Infinity : gap.turn]
     forgetUntil(confirmed, asked => asked < Math.min(...doubts))

@@ -1,7 +1,8 @@
 import { AuthError } from '../errors.js'
-import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, judgeAccessClaims, readRefreshClaims, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, readRefreshClaims, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
 import { claimedSession, createIssuer, type Issued } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
+import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, sessionRefOf } from './choose-token.js'
 import { endAll } from './end-all.js'
 import { type RequestContext } from '../audit/events.js'
@@ -11,7 +12,7 @@ import { type RotationPolicy } from './rotation-policy.js'
 import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
 import { assertRoom, excessOf, type SessionLimit } from './limit.js'
 import { listLive, type SessionListOptions } from './list.js'
-import { prove, renew, settle, type Work } from './refresh.js'
+import { refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User, type Users } from '../accounts/user.js'
@@ -50,8 +51,8 @@ export interface LoginOptions {
   readonly user?: User | undefined
   /** Asked once the session is there: whether who logs in is still proven. If not, the session ends, and the login is refused. */
   readonly stillProven?: (() => Promise<boolean>) | undefined
-  /** A refresh token that the browser held before: its session is replaced if it is the same subject's. */
-  readonly replaces?: string | undefined
+  /** The refresh tokens that the browser sent: the session of the one that counts is replaced if it is the same subject's. */
+  readonly replaces?: readonly string[] | undefined
 }
 
 /** How a session is to start: `held` is what this browser had, and with `isOnly` every other one has just been ended. */
@@ -73,23 +74,16 @@ export interface SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   endReplaced (subject: string, id: string, context: RequestContext): Promise<void>
-  /** As `chooseToken`: of the refresh tokens that a browser sent, the one that counts. Throws FST_AUTH_REFRESH_TOKEN_INVALID. */
-  choose (tokens: readonly string[], subject?: string): string | undefined
-  /** Swaps a refresh token for a new access token, by the rotation policy. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-  refresh (token: string, context: RequestContext): Promise<Issued>
   /**
-   * Goes on with the session of an access token and gives it a refresh token, since that expired or is missing; `expired`
-   * must be of the same session. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   * Swaps the refresh token that a client sent for a new access token, by the rotation policy; `tokens` are several where a
+   * browser sent several cookies (see `chooseToken`). Where `accessToken` is given and no token was sent, or an expired one,
+   * its session goes on and gets a new refresh token. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE,
+   * FST_AUTH_BUSY.
    */
-  renew (claims: AccessClaims, context: RequestContext, expired?: string): Promise<Issued>
-  /** The claims of an access token, without I/O. Throws FST_AUTH_ACCESS_TOKEN_INVALID or _EXPIRED, or FST_AUTH_SESSION_ENDED where that is known. */
-  authenticate (token: string): AccessClaims
-  /** Whether `authenticate` could tell that the session is live. If not, `confirm` asks the store. */
-  isCertain (claims: AccessClaims): boolean
-  /** Throws FST_AUTH_SESSION_ENDED if the session has ended. Where the store cannot answer, `Revocations.refusesUnknown` decides: FST_AUTH_STORE_UNAVAILABLE, or the session is taken for live. */
-  confirm (claims: AccessClaims, context: RequestContext): Promise<void>
-  /** Asks the store, if it keeps sessions. Throws FST_AUTH_SESSION_ENDED if the session has ended, FST_AUTH_STORE_UNAVAILABLE where nobody can tell. */
-  confirmStrictly (claims: AccessClaims, context: RequestContext): Promise<void>
+  refresh (tokens: readonly string[], context: RequestContext, accessToken?: string | null): Promise<Issued>
+  readonly authenticate: Authenticate
+  /** Throws FST_AUTH_SESSION_ENDED if the session of an access token has ended, as far as the store keeps sessions; FST_AUTH_STORE_UNAVAILABLE. */
+  assertLive (claims: AccessClaims, context: RequestContext): Promise<void>
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   reauthenticate (claims: AccessClaims, user: User, context: RequestContext): Promise<Issued>
   /**
@@ -97,8 +91,11 @@ export interface SessionService {
    * What `write` throws goes on; FST_AUTH_STORE_UNAVAILABLE says whether the password was changed. Throws as `login` does.
    */
   changePassword (claims: SessionRef, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued>
-  /** Ends the session of a refresh token of ours, of any generation, expired too. Resolves to false for anything else. Throws FST_AUTH_STORE_UNAVAILABLE. */
-  logout (token: string, context: RequestContext): Promise<boolean>
+  /**
+   * Ends the sessions of refresh tokens of ours, of any generation, expired too. Resolves to false where none is ours.
+   * Throws FST_AUTH_STORE_UNAVAILABLE, once it has tried all.
+   */
+  logout (tokens: readonly string[], context: RequestContext): Promise<boolean>
   /** As `sessionRefOf`: what the token that counts says, by its signature alone. Its session may have ended. */
   holder (tokens: readonly string[]): RefreshClaims | null
   /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
@@ -121,73 +118,45 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
   const { store, tokens, access, rotation: policy, findById, limitRefresh, limit, appClaims, revocations, repeatRefreshToken = false } = options
   const issuer = createIssuer(tokens, access)
   const now = (): EpochSeconds => Math.floor(options.clock())
+  const authenticate = createAuthenticate({ tokens, access, clock: options.clock, revocations, isUnrevoked })
 
   const sessions: SessionService = {
-    async login (subject, context, { replaces, ...options } = {}) {
+    async login (subject, context, { replaces = [], ...options } = {}) {
       return await start(subject, context, { ...options, held: heldBy(subject, replaces) })
     },
 
     async endReplaced (subject, id, context) {
       const { bounded } = context
-      await end({ id, subject }, 'superseded', { ...begin(context), bounded: bounded.anew() })
+      await end({ id, subject }, 'superseded', { ...openScope(context), bounded: bounded.anew() })
     },
 
-    choose: (tokens, subject) => chooseToken(tokens, claimsOf, now(), subject),
-
-    async refresh (token, context) {
-      const work = begin(context)
-      const { claims, signedByCurrentKey } = verifyRefresh(token, work)
-      const app = await admit(claims, work)
-      await endReplacedBy(claims, work)
-
-      const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
-      const { session, outcome } = await settle(store, policy, presented, claimedSession(claims), work)
-      context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-      const known = outcome === 'hold' && !repeatRefreshToken
-      return { ...issuer.access(session, app, work.at), refreshToken: known ? null : issuer.refresh(session, claims.remember !== false, work.at) }
-    },
-
-    async renew (claims, context, expired) {
-      const work = begin(context)
-      // A browser drops a cookie at its Max-Age: one that is missing had one, and one that it still sends may have none.
-      const held = expired === undefined ? null : claimsOf(expired)
-      if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
-      const app = await admit(claims, work)
-      const session = await renew(store, policy, claims.sid, work)
-      context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
-      return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, held?.remember !== false, work.at) }
-    },
-
-    authenticate (token) {
-      const claims = judgeAccessClaims(tokens.verifyAccess(token)?.payload, access, now())
-      if (revocations?.judge(claims) === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
-      return claims
-    },
-
-    isCertain: claims => revocations === undefined || revocations.judge(claims) === 'live',
-
-    async confirm ({ sid }, context) {
+    async refresh (presented, context, accessToken = null) {
+      const scope = openScope(context)
+      await seekKeys(presented, scope)
+      const token = chooseToken(presented, claimsOf, scope.at)
       try {
-        const verdict = await revocations?.ask(sid, () => isUnrevoked(sid, context))
-        if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
-      } catch (error) {
-        const away = error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
-        // Accepted for one access lifetime at the most.
-        if (!away || revocations?.refusesUnknown()) throw error
-        context.emit({ type: 'store_unavailable' }) // nobody is refused, so nothing else would show it
+        if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+        return await rotate(token, scope)
+      } catch (refusal) {
+        if (accessToken === null || !isGone(refusal)) throw refusal
+        const claims = await claimsOfAccess(accessToken, context)
+        if (claims === null) throw refusal
+        return await renew(claims, token, scope)
       }
     },
 
-    async confirmStrictly ({ sid }, context) {
-      if (store.list !== undefined && !await isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    authenticate,
+
+    async assertLive ({ sid }, context) {
+      if (!await isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     },
 
     async reauthenticate ({ sid }, user, context) {
-      const work = begin(context)
-      const app = await makeAppClaims(user, work)
-      const session = await prove(store, sid, work)
+      const scope = openScope(context)
+      const app = await makeAppClaims(user, scope)
+      const session = await updateAuthTime(store, sid, scope)
       context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-      return { ...issuer.access(session, app, work.at), refreshToken: repeatRefreshToken ? issuer.refresh(session, true, work.at) : null }
+      return { ...issuer.access(session, app, scope.at), refreshToken: repeatRefreshToken ? issuer.refresh(session, true, scope.at) : null }
     },
 
     async changePassword ({ sub, sid }, user, write, context, remember) {
@@ -198,13 +167,13 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
       }, write, context)
     },
 
-    async logout (token, context) {
-      const claims = claimsOf(token)
-      if (claims === null) return false
-      const ended = await context.bounded(() => store.revoke(claims.sid, 'logout'))
-      if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
-      await endReplacedBy(claims, begin(context))
-      return true
+    async logout (presented, context) {
+      const scope = openScope(context)
+      // Each by itself: a cookie that was tossed in must not keep the other session from ending.
+      const ends = await Promise.allSettled(presented.map(token => logoutOne(token, scope)))
+      const failed = ends.find(end => end.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      return ends.some(end => end.status === 'fulfilled' && end.value)
     },
 
     holder: tokens => sessionRefOf(tokens, claimsOf, now()),
@@ -215,16 +184,16 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
     },
 
     async list (subject, context, part = {}) {
-      return await listLive(store, subject, part, begin(context))
+      return await listLive(store, subject, part, openScope(context))
     },
 
     async revoke (id, reason, context, subject) {
-      const work = begin(context)
-      const session = isSessionId(id) ? await work.bounded(() => store.get(id)) : null
+      const scope = openScope(context)
+      const session = isSessionId(id) ? await scope.bounded(() => store.get(id)) : null
       // Past its idle end too: an access token may still renew it.
-      if (session === null || isRevoked(session) || work.at >= session.expiresAt) return false
+      if (session === null || isRevoked(session) || scope.at >= session.expiresAt) return false
       if (subject !== undefined && session.subject !== subject) return false
-      return await end(session, reason, work)
+      return await end(session, reason, scope)
     },
 
     async revokeAll (subject, reason, context, exceptId) {
@@ -239,42 +208,92 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
   }
   return sessions
 
-  function begin (context: RequestContext): Work {
+  function openScope (context: RequestContext): RequestScope {
     return { bounded: context.bounded, context, at: now() }
   }
 
   /** Starts a session; the one that this browser held, if any, does not count any more. */
   async function start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-    const work = begin(context)
-    const owner = user ?? await findUser(subject, work)
+    const scope = openScope(context)
+    const owner = user ?? await findUser(subject, scope)
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    const app = toAppClaims({ ...await makeAppClaims(owner, work), ...toAppClaims(claims) })
-    if (limit?.whenFull === 'refuseLogin') await assertRoom(store, subject, held, limit, work)
+    const app = toAppClaims({ ...await makeAppClaims(owner, scope), ...toAppClaims(claims) })
+    if (limit?.whenFull === 'refuseLogin') await assertRoom(store, subject, held, limit, scope)
 
-    const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, work.at)
-    await writeSession(store, session, work, async () => {
-      if (stillProven !== undefined) await assertProof(stillProven, session, work)
-      if (limit !== undefined && !isOnly) await endOldest(session, held, limit, work)
+    const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, scope.at)
+    await writeSession(store, session, scope, async () => {
+      if (stillProven !== undefined) await assertProof(stillProven, session, scope)
+      if (limit !== undefined && !isOnly) await endOldest(session, held, limit, scope)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
-    return { ...issuer.access(session, app, work.at), refreshToken: issuer.refresh(session, remember, work.at, held), replaced: held }
+    return { ...issuer.access(session, app, scope.at), refreshToken: issuer.refresh(session, remember, scope.at, held), replaced: held }
   }
 
   /** Lets a session that was just started go on only if who started it is still proven. */
-  async function assertProof (stillProven: () => Promise<boolean>, session: Session, work: Work): Promise<void> {
+  async function assertProof (stillProven: () => Promise<boolean>, session: Session, scope: RequestScope): Promise<void> {
     if (await stillProven()) return
-    await end(session, 'password_changed', work)
+    await end(session, 'password_changed', scope)
     throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }
 
+  /** True where the store keeps no sessions: then nothing can be revoked. */
   async function isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {
+    if (store.list === undefined) return true
     const session = await bounded(() => store.get(id))
     return session !== null && !isRevoked(session)
   }
 
+  async function rotate (token: string, scope: RequestScope): Promise<Issued> {
+    const { claims, signedByCurrentKey } = verifyRefresh(token, scope)
+    const app = await loadAppClaims(claims, scope)
+    await endReplacedBy(claims, scope)
+
+    const { context, at } = scope
+    const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
+    const { session, outcome } = await refreshSession(store, policy, presented, claimedSession(claims), scope)
+    context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
+    const known = outcome === 'hold' && !repeatRefreshToken
+    return { ...issuer.access(session, app, at), refreshToken: known ? null : issuer.refresh(session, claims.remember !== false, at) }
+  }
+
+  /** `expired` is the refresh token that was sent, if any: it must be of the same session. */
+  async function renew (claims: AccessClaims, expired: string | undefined, scope: RequestScope): Promise<Issued> {
+    // A browser drops a cookie at its Max-Age: one that is missing had one, and one that it still sends may have none.
+    const held = expired === undefined ? null : claimsOf(expired)
+    if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    const app = await loadAppClaims(claims, scope)
+    const session = await renewSession(store, policy, claims.sid, scope)
+    scope.context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
+    return { ...issuer.access(session, app, scope.at), refreshToken: issuer.refresh(session, held?.remember !== false, scope.at) }
+  }
+
+  async function logoutOne (token: string, scope: RequestScope): Promise<boolean> {
+    await seekKeys([token], scope)
+    const claims = claimsOf(token)
+    if (claims === null) return false
+    const ended = await scope.bounded(() => store.revoke(claims.sid, 'logout'))
+    if (ended) scope.context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+    await endReplacedBy(claims, scope)
+    return true
+  }
+
+  /** Where a key cannot be read, FST_AUTH_STORE_UNAVAILABLE: a 401 would log somebody out whose token is good. */
+  async function seekKeys (presented: readonly string[], { bounded }: RequestScope): Promise<void> {
+    const sought = presented.flatMap(token => tokens.seekKey('refresh', token) ?? [])
+    if (sought.length > 0) await bounded(() => Promise.all(sought))
+  }
+
+  async function claimsOfAccess (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
+    try {
+      return await authenticate(accessToken, context)
+    } catch {
+      return null
+    }
+  }
+
   /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */
-  function verifyRefresh (token: string, { at }: Work): { claims: RefreshClaims, signedByCurrentKey: boolean } {
+  function verifyRefresh (token: string, { at }: RequestScope): { claims: RefreshClaims, signedByCurrentKey: boolean } {
     const verified = tokens.verifyRefresh(token)
     const claims = readRefreshClaims(verified?.payload)
     if (verified === null || claims === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
@@ -282,43 +301,43 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
     return { claims, signedByCurrentKey: verified.signedByCurrentKey }
   }
 
-  /** The app's claims of whoever's session is refreshed, if it may be now. A user who is gone or disabled loses it. */
-  async function admit (claims: SessionRef, work: Work): Promise<AppClaims> {
-    await limitRefresh?.(claims, work.context)
-    return await makeAppClaims(await findHolder(claims, work), work)
+  /** The app's claims for a refresh. Counts it against the limit, and ends the session of a user who is gone or disabled. */
+  async function loadAppClaims (claims: SessionRef, scope: RequestScope): Promise<AppClaims> {
+    await limitRefresh?.(claims, scope.context)
+    return await makeAppClaims(await loadUser(claims, scope), scope)
   }
 
-  async function findHolder (claims: SessionRef, work: Work): Promise<User | null> {
+  async function loadUser (claims: SessionRef, scope: RequestScope): Promise<User | null> {
     try {
-      return await findUser(claims.sub, work)
+      return await findUser(claims.sub, scope)
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
-        await end({ id: claims.sid, subject: claims.sub }, 'user_refused', work)
+        await end({ id: claims.sid, subject: claims.sub }, 'user_refused', scope)
       }
       throw error
     }
   }
 
-  async function findUser (subject: string, { bounded }: Work): Promise<User | null> {
+  async function findUser (subject: string, { bounded }: RequestScope): Promise<User | null> {
     if (findById === undefined) return null
     const user = await bounded(() => findById(subject)) ?? null
     if (user === null || user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     return user
   }
 
-  async function makeAppClaims (user: User | null, { bounded }: Work): Promise<AppClaims> {
+  async function makeAppClaims (user: User | null, { bounded }: RequestScope): Promise<AppClaims> {
     return appClaims === undefined || user === null ? {} : await bounded(async () => toAppClaims(await appClaims(user)))
   }
 
-  async function end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: Work): Promise<boolean> {
+  async function end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: RequestScope): Promise<boolean> {
     const ended = await bounded(() => store.revoke(session.id, reason))
     if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
     return ended
   }
 
   /** Ends the session that a login took the place of, where `endReplaced` never came to it. */
-  async function endReplacedBy ({ sub, replaces }: RefreshClaims, work: Work): Promise<void> {
-    if (replaces !== undefined) await end({ id: replaces, subject: sub }, 'superseded', work)
+  async function endReplacedBy ({ sub, replaces }: RefreshClaims, scope: RequestScope): Promise<void> {
+    if (replaces !== undefined) await end({ id: replaces, subject: sub }, 'superseded', scope)
   }
 
   /** What a refresh token of ours says, expired or not; null for any other text. */
@@ -327,14 +346,19 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
   }
 
   /** The session that this browser held, if it is the subject's own: somebody may have planted the cookie. */
-  function heldBy (subject: string, token: string | undefined): string | null {
-    const claims = token === undefined ? null : claimsOf(token)
+  function heldBy (subject: string, presented: readonly string[]): string | null {
+    const claims = claimsOf(chooseToken(presented, claimsOf, now(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
 
-  /** Makes room for a session. It ends itself never: by another clock it may look like the oldest. */
-  async function endOldest (started: Session, held: string | null, { max }: SessionLimit, work: Work): Promise<void> {
-    const excess = await excessOf(store, started.subject, { replaced: held, started: started.id }, max, work)
-    for (const session of excess) await end(session, 'limit', work)
+  /** Makes room for a session. It never ends the one just created, which may look like the oldest by another clock. */
+  async function endOldest (started: Session, held: string | null, { max }: SessionLimit, scope: RequestScope): Promise<void> {
+    const excess = await excessOf(store, started.subject, { replaced: held, started: started.id }, max, scope)
+    for (const session of excess) await end(session, 'limit', scope)
   }
+}
+
+/** Whether a refresh was refused since no refresh token was sent, or an expired one. */
+function isGone (refusal: unknown): boolean {
+  return refusal instanceof AuthError && /^FST_AUTH_REFRESH_TOKEN_(?:MISSING|EXPIRED)$/.test(refusal.code)
 }

@@ -109,7 +109,7 @@ export interface SessionStore {
    * needs no such method.
    */
   claim? (owner: StoreOwner): Promise<void>
-  /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never work as it is. */
+  /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never scope as it is. */
   open? (): Promise<void>
 }
 

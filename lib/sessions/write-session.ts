@@ -1,11 +1,11 @@
 import { type Session, type SessionStore } from './session.js'
-import { type Work } from './refresh.js'
+import { type RequestScope } from './refresh.js'
 
 /**
  * Writes a new session, then takes the steps that its login still depends on. Where one of them fails the session is ended:
  * nobody will hold it. What a step throws goes on; FST_AUTH_STORE_UNAVAILABLE if the session cannot be written.
  */
-export async function writeSession (store: SessionStore, session: Session, { bounded }: Work, steps: () => Promise<void>): Promise<void> {
+export async function writeSession (store: SessionStore, session: Session, { bounded }: RequestScope, steps: () => Promise<void>): Promise<void> {
   let written = false
   try {
     await bounded(() => {

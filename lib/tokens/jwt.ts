@@ -1,7 +1,8 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import { createSigner, createVerifier } from 'fast-jwt'
 import { type FastifyInstance } from 'fastify'
-import { isHmac, type Key, type KeyRing, type KeyRings, type SigningKey, type TokenKind } from '../keys/ring.js'
+import { type OpenedKeys } from '../keys/load.js'
+import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
 import { type AccessClaims, MAX_TOKEN_LENGTH, type RefreshClaims } from './claims.js'
 import { createVerificationCache, type VerificationCache, type Verified } from './verification-cache.js'
 
@@ -13,6 +14,8 @@ export interface Tokens {
   verifyAccess (token: string): Verified | null
   /** Null for everything that is not a refresh token of ours. */
   verifyRefresh (token: string): Verified | null
+  /** Reads the keys again for a token whose key is not here, as `KeySource.seek`; undefined where that cannot help. */
+  seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
 
 /** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11, RFC 9068). */
@@ -42,28 +45,35 @@ interface Engine {
 }
 
 /**
- * Turns key rings into the core's `Tokens`. `rings` is asked for every token, so that keys can change at any time.
+ * Turns key rings into `Tokens`. `rings` is asked for every token, so that keys can change at any time.
  *
  * `scope` must be a context of our own: in the host's, the decorators of @fastify/jwt would clash with the host's own.
  */
-export async function createTokens (scope: FastifyInstance, rings: () => KeyRings): Promise<Tokens> {
+export async function createTokens (scope: FastifyInstance, keys: OpenedKeys): Promise<Tokens> {
+  const { rings } = keys
   const access = createCodec('access', () => rings().access, prepared)
   const refresh = createCodec('refresh', () => rings().refresh, await registerJwt(scope, rings().refresh))
   return {
     signAccess: access.sign,
     signRefresh: refresh.sign,
     verifyAccess: verifyOnce(() => rings().access, access.verify),
-    verifyRefresh: refresh.verify
+    verifyRefresh: refresh.verify,
+    seekKey: seekKeyIn(keys)
   }
 }
 
 /** Verifies access tokens of another service. */
-export function createAccessVerifier (ring: () => KeyRing): Tokens['verifyAccess'] {
-  return verifyOnce(ring, createCodec('access', ring, prepared).verify)
+export function createAccessVerifier (keys: OpenedKeys): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
+  const ring = (): KeyRing => keys.rings().access
+  return { verifyAccess: verifyOnce(ring, createCodec('access', ring, prepared).verify), seekKey: seekKeyIn(keys) }
+}
+
+function seekKeyIn ({ changing, seek }: OpenedKeys): Tokens['seekKey'] {
+  return (kind, token) => changing.has(kind) ? seek(kind, kidOf(token)) : undefined
 }
 
 /** The name of the key that a token claims to be signed with; undefined where it names none. */
-export function kidOf (token: string): string | undefined {
+function kidOf (token: string): string | undefined {
   const header = headerOf(token)
   const { kid } = header === undefined ? {} : parseHeader(header)
   return typeof kid === 'string' ? kid : undefined

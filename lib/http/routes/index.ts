@@ -60,7 +60,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRoute', route => {
     any = true
     route.bodyLimit = BODY_LIMIT
-    route.config = Object.assign(route.config ?? {}, { swaggerTransform }, options.exempt)
+    route.config = Object.assign(route.config ?? {}, { swaggerTransform, [options.exempt]: true })
   })
 
   for (const [name, url] of Object.entries(urls)) {

@@ -5,7 +5,7 @@ import { refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */
-export function loginRoute (scope: FastifyInstance, url: string, { accounts, attempts, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, { accounts, throttle, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const { login, stillProves } = accounts
   if (login === undefined || stillProves === undefined) return
   const schema: RouteSchema = {
@@ -28,7 +28,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, att
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
-    const proven = await attempts.login(username, auth, async () => await login(credentials, auth))
+    const proven = await throttle.login(username, auth, async () => await login(credentials, auth))
     const grant = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
     return await tokenResponse.of('login', grant, auth)
   })

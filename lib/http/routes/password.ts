@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, attempts, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts, throttle, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
   if (reauthenticate === undefined || changePassword === undefined) return
   const schema: RouteSchema = {
@@ -27,7 +27,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
     await auth.assertLive()
-    const proven = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, currentPassword, auth))
+    const proven = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, currentPassword, auth))
     const write = await changePassword(proven, newPassword, auth)
     return await tokenResponse.of('password', await auth.changePassword(proven.user, write), auth)
   })

@@ -6,7 +6,7 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, attempts, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, throttle, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate } = accounts
   if (reauthenticate === undefined || !listable) return
   const schema: RouteSchema = {
@@ -26,7 +26,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
     await auth.assertLive()
-    const { user } = await attempts.reauthenticate(auth.session, auth, async () => await reauthenticate(auth.subject, request.body.password, auth))
+    const { user } = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, request.body.password, auth))
     return await tokenResponse.of('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

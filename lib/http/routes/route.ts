@@ -3,7 +3,7 @@ import { type Accounts } from '../../accounts/accounts.js'
 import { type Throttle } from '../../accounts/throttle.js'
 import { type SilentSignup } from '../../accounts/silent-signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
-import { type OwnRoutes } from '../hooks.js'
+import { type AuthenticateHook } from '../hooks.js'
 import { type TransportDescription } from '../refresh-token-transport.js'
 import { type TokenResponseBody } from '../token-response.js'
 import { type HttpRequestAuth } from '../request-auth.js'
@@ -15,10 +15,14 @@ export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' |
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
 
 /** What the routes are made of. */
-export interface RouteDependencies extends OwnRoutes {
+export interface RouteDependencies {
+  /** The hook of routes that need an access token. */
+  readonly authenticate: AuthenticateHook
+  /** Marks routes that say themselves who may call them: hooks of the whole app refuse nobody there. */
+  readonly exempt: symbol
   readonly accounts: Accounts
-  /** How often is too often. */
-  readonly attempts: Throttle
+  /** Rate limits. */
+  readonly throttle: Throttle
   /** Where signups answer alike for free and taken names. */
   readonly signupSilently: SilentSignup | undefined
   /** How refresh tokens travel. */

@@ -9,7 +9,7 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * 401 for an account that was made disabled, until somebody enables it.
  * Silent, it is 202 and nothing else for a free name and a taken one.
  */
-export function signupRoute (scope: FastifyInstance, url: string, { accounts, attempts, tokenResponse, signupSilently, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, { accounts, throttle, tokenResponse, signupSilently, usernameField, authOf }: RouteDependencies): void {
   const { signup } = accounts
   if (signup === undefined) return
   const silent = signupSilently !== undefined
@@ -29,7 +29,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, at
   scope.post<{ Body: Record<string, unknown> }>(url, { schema }, async (request, reply) => {
     const auth = authOf(request)
     const credentials = readCredentials(request.body, usernameField)
-    const make = async () => await attempts.signup(auth, async () => await signup(credentials, auth))
+    const make = async () => await throttle.signup(auth, async () => await signup(credentials, auth))
     if (silent) {
       await signupSilently(credentials.username, make)
       return await reply.code(202).send()

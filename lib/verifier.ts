@@ -1,0 +1,64 @@
+import { type FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
+import { unavailable } from './deadline.js'
+import { createAppContext, createAudit } from './http/audit.js'
+import { Authentication } from './http/authentication.js'
+import { claimContext, decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
+import { followKeys } from './http/lifecycle.js'
+import { openKeys } from './keys/load.js'
+import { readVerifierOptions, type VerifierOptions } from './options/verifier-schema.js'
+import { createAuthenticate } from './sessions/authenticate.js'
+import { createAccessVerifier } from './tokens/jwt.js'
+
+const STRICT_REFUSAL = 'authenticateStrict needs the sessions, which the service that signs has: use authenticate in a service that only verifies'
+
+const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => {
+  claimContext(fastify)
+  const settings = readVerifierOptions(options)
+  const { clock, timeouts, issuer, audience, accessToken } = settings
+  const audit = createAudit(clock, settings.onEvent)
+  const app = createAppContext(audit, timeouts, fastify.log)
+  fastify.addHook('onClose', async () => audit.close(fastify.log))
+
+  const keys = await openKeys({ ...settings, accessToken: undefined }, app.emit, fastify.log)
+  if (keys.rings().access.signing !== null) throw new TypeError('option "keys" holds a key with use: \'sign\': a verifier has none; give its public half with use: \'verify\'')
+  if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
+
+  const tokens = createAccessVerifier(keys)
+  const authenticate = createAuthenticate({
+    tokens: {
+      ...tokens,
+      verifyAccess (token) {
+        // As long as no key was ever read nobody knows whether a token is good: that is no 401.
+        if (keys.rings().access.byKid.size === 0) throw unavailable(undefined)
+        return tokens.verifyAccess(token)
+      }
+    },
+    access: { ...accessToken, issuer, audience },
+    clock,
+    isUnrevoked: async () => true
+  })
+
+  const authenticationOf = decorateRequest(fastify, replyOf => {
+    const dependencies = { authenticate, clock, timeouts, audit, strictRefusal: STRICT_REFUSAL, exempt: Symbol('no route of its own'), replyOf }
+    return request => new Authentication(dependencies, request)
+  })
+  decorateHooks(fastify, authenticationOf, STRICT_REFUSAL)
+  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload })
+}
+
+/**
+ * The plugin of a service that only verifies access tokens, which another service signs: `app.register(verifier, { jwks })`.
+ * It has the hooks, `request.auth.claims` and `app.verifyAccessToken`: no session, no cookie, no password, no route. Without
+ * sessions it does not know of logouts: a token is good until it expires. While no key can be read tokens answer 503
+ * FST_AUTH_STORE_UNAVAILABLE.
+ */
+export const verifier = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
+export default verifier
+export { authenticate, authenticateOptional, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
+export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
+export type { VerifierOptions } from './options/verifier-schema.js'
+export type { KeyMaterial, KeyOptions } from './keys/import.js'
+export type { AuditEvent, AuthEvent } from './audit/events.js'
+export type { AccessClaims, CustomClaims } from './tokens/claims.js'
+export type { Clock, Duration, EpochSeconds, Seconds } from './time.js'
