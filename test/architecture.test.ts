@@ -47,8 +47,9 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
   },
   'options/': { uses: ['time.ts', 'keys/', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['deadline.ts', 'redaction.ts', 'keys/', 'tokens/', 'sessions/', 'audit/', 'accounts/', 'http/', 'options/', 'stores/memory.ts'], packages: ['fastify', 'fastify-plugin'] },
-  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/', 'http/', 'options/'] }
+  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts'], usesTypesOf: ['tokens/'], packages: ['fastify', 'fastify-plugin'] },
+  'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/', 'options/'] }
 }
 
 const FUNCTION_LINES = 60

@@ -48,7 +48,7 @@ t.test('concurrent refreshes', async t => {
     const ada = c.browser()
     await ada.login('ada')
     c.wait(GRACE)
-    const [, answer] = await Promise.all([c.sessions.logout(ada.cookie ?? '', c.context()), ada.send()])
+    const [, answer] = await Promise.all([c.sessions.logout([ada.cookie ?? ''], c.context()), ada.send()])
     ada.receive(answer)
     t.equal(await ada.refresh(), ENDED)
   })
@@ -283,9 +283,9 @@ t.test('a renewal by an access token', async t => {
   t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
     for (const losses of [0, 3, 4]) {
       const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
-      const { claims } = await c.browser().login('ada')
+      const { accessToken } = await c.browser().login('ada')
       c.wait(GRACE)
-      const renewal = c.sessions.renew(claims, c.context())
+      const renewal = c.sessions.refresh([], c.context(), accessToken)
       if (losses === 4) await t.rejects(renewal, { code: BUSY })
       else t.match(await renewal, { refreshToken: { value: String } }, `${losses} losses`)
     }

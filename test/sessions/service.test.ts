@@ -18,7 +18,7 @@ t.test('login', async t => {
     const { claims, expiresIn, accessToken, refreshToken } = await ada.login('ada')
     t.match(claims, { sub: 'ada', sid: held(c, ada).sid, iat: c.clock(), auth_time: c.clock(), exp: c.clock() + ACCESS })
     t.equal(expiresIn, ACCESS)
-    t.same(c.sessions.authenticate(accessToken), claims)
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims)
     t.equal(refreshToken?.maxAge, IDLE)
     t.match(await rowOf(c, ada), { subject: 'ada', generation: 0, previous: null, userAgent: 'Firefox', ip: '192.0.2.1', expiresAt: c.clock() + ABSOLUTE })
     t.strictSame(c.events, [{ type: 'login', subject: 'ada', sessionId: claims.sid }])
@@ -116,7 +116,7 @@ t.test('login', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken } = await ada.login('ada')
-    for (const replaces of ['', 'garbage', accessToken, ada.cookie?.replace('ada', 'bob') ?? '']) await ada.login('ada', { replaces })
+    for (const replaces of ['', 'garbage', accessToken, ada.cookie?.replace('ada', 'bob') ?? '']) await ada.login('ada', { replaces: [replaces] })
     t.ok(c.events.every(event => event.type === 'login'))
   })
 })
@@ -366,8 +366,8 @@ t.test('refresh', async t => {
     c.people.clear()
     const flipped = Array.from(token, (_, i) => token.slice(0, i) + String.fromCharCode(token.charCodeAt(i) ^ 1) + token.slice(i + 1))
     for (const forged of [...flipped, '', 'garbage', accessToken, token.slice(1), token + ' ', c.tokens.seal('refresh', { ...held(c, ada), gen: -1 })]) {
-      await t.rejects(c.sessions.refresh(forged, c.context()), { code: INVALID })
-      await c.sessions.logout(forged, c.context())
+      await t.rejects(c.sessions.refresh([forged], c.context()), { code: INVALID })
+      await c.sessions.logout([forged], c.context())
     }
     t.strictSame(c.store.calls, [])
   })
@@ -388,7 +388,7 @@ t.test('grace bound to the user agent is for the browser that logged in, of what
   for (const [userAgent, code] of [['Firefox/130.0', 'ok'], ['Firefox/131.0', 'ok'], ['curl/8', REUSED]] as const) {
     const c = core({ policy: { bindUserAgent: true } })
     const { refreshToken } = await c.sessions.login('ada', c.context('Firefox/130.0'))
-    const refresh = (userAgent: string) => c.sessions.refresh(refreshToken?.value ?? '', c.context(userAgent)).then(() => 'ok', codeOf)
+    const refresh = (userAgent: string) => c.sessions.refresh([refreshToken?.value ?? ''], c.context(userAgent)).then(() => 'ok', codeOf)
     c.wait(GRACE)
     t.equal(await refresh('curl/8'), 'ok', 'rotated, wherever it comes from')
     t.equal(await refresh(userAgent), code, userAgent)
@@ -402,7 +402,7 @@ t.test('a limit of refreshes', async t => {
     const ada = c.browser()
     await ada.login('ada')
     t.equal(await ada.refresh(), 'hold')
-    await t.rejects(c.sessions.refresh('garbage', c.context()), { code: INVALID })
+    await t.rejects(c.sessions.refresh(['garbage'], c.context()), { code: INVALID })
     t.strictSame(asked, ['ada'])
   })
 
@@ -433,11 +433,11 @@ t.test('authenticate', async t => {
     const c = core()
     const { accessToken, claims } = await c.browser().login('ada')
     c.store.calls.splice(0)
-    t.same(c.sessions.authenticate(accessToken), claims)
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims)
     c.wait(ACCESS - 1)
-    t.same(c.sessions.authenticate(accessToken), claims)
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims)
     c.wait(1)
-    t.throws(() => c.sessions.authenticate(accessToken), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+    t.throws(() => c.sessions.authenticate(accessToken, c.context()), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
     t.strictSame(c.store.calls, [])
   })
 
@@ -446,7 +446,7 @@ t.test('authenticate', async t => {
     const ada = c.browser()
     const { accessToken } = await ada.login('ada')
     for (const token of ['', 'garbage', accessToken + ' ', ada.cookie ?? '', c.tokens.seal('access', { sub: 'ada' })]) {
-      t.throws(() => c.sessions.authenticate(token), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+      t.throws(() => c.sessions.authenticate(token, c.context()), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
     }
   })
 
@@ -454,16 +454,32 @@ t.test('authenticate', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken, claims } = await ada.login('ada')
-    await c.sessions.confirmStrictly(claims, c.context())
+    t.same(await c.sessions.authenticate(accessToken, c.context(), { strict: true }), claims)
+    await c.sessions.assertLive(claims, c.context())
     await ada.logout()
-    await t.rejects(c.sessions.confirmStrictly(claims, c.context()), { code: ENDED })
-    t.same(c.sessions.authenticate(accessToken), claims, 'which only the store can tell')
+    for (const ask of [() => c.sessions.authenticate(accessToken, c.context(), { strict: true }), () => c.sessions.assertLive(claims, c.context())]) await t.rejects(async () => await ask(), { code: ENDED })
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'which only the store knows')
   })
 
   t.test('strictly, a session that the store does not know has ended', async t => {
     const c = core()
-    const { claims } = await c.browser().login('ada')
-    await t.rejects(c.sessions.confirmStrictly({ ...claims, sid: 'unknown' }, c.context()), { code: ENDED })
+    const { accessToken } = await c.browser().login('ada')
+    c.store.get = async () => null
+    await t.rejects(async () => await c.sessions.authenticate(accessToken, c.context(), { strict: true }), { code: ENDED })
+  })
+
+  t.test('key rotation: waits for a key that another instance has read before', async t => {
+    const c = core()
+    const { accessToken, claims } = await c.browser().login('ada')
+    const { verifyAccess } = c.tokens
+    for (const [read, code] of [[async () => { c.tokens.verifyAccess = verifyAccess }, null], [async () => { throw new Error('away') }, 'FST_AUTH_ACCESS_TOKEN_INVALID']] as const) {
+      c.tokens.verifyAccess = () => null
+      c.tokens.seekKey = read
+      const pending = c.sessions.authenticate(accessToken, c.context())
+      t.type(pending, Promise)
+      if (code === null) t.same(await pending, claims)
+      else await t.rejects(Promise.resolve(pending), { code })
+    }
   })
 })
 
@@ -485,40 +501,32 @@ t.test('known revocations', async t => {
 
   t.test('end the access tokens of a session with it, without asking the store', async t => {
     const { c, ada, accessToken, claims } = await start(100)
-    t.ok(c.sessions.isCertain(claims))
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims)
     t.strictSame(c.store.calls, [])
     await ada.logout()
-    t.throws(() => c.sessions.authenticate(accessToken), { code: ENDED })
+    for (const strict of [false, true]) t.throws(() => c.sessions.authenticate(accessToken, c.context(), { strict }), { code: ENDED })
   })
 
   t.test('ask the store once about a session of which nothing is known', async t => {
-    const { c, claims } = await start(0)
-    t.notOk(c.sessions.isCertain(claims))
-    await c.sessions.confirm(claims, c.context())
-    t.ok(c.sessions.isCertain(claims))
+    const { c, accessToken, claims } = await start(0)
+    t.same(await c.sessions.authenticate(accessToken, c.context()), claims)
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'no promise')
     t.strictSame(c.store.calls, ['get'])
   })
 
   t.test('refuse what the store says has ended', async t => {
-    const { c, claims } = await start(0)
+    const { c, accessToken } = await start(0)
     c.store.get = async () => null
-    await t.rejects(c.sessions.confirm(claims, c.context()), { code: ENDED })
+    await t.rejects(async () => await c.sessions.authenticate(accessToken, c.context()), { code: ENDED })
   })
 
   t.test('refuse nobody while the store is away, unless there were too many to keep', async t => {
-    const { c, claims, revocations } = await start(0)
+    const { c, accessToken, claims, revocations } = await start(0)
     c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
-    await c.sessions.confirm(claims, c.context())
-    t.notOk(c.sessions.isCertain(claims), 'and the store is asked again')
+    t.same(await c.sessions.authenticate(accessToken, c.context()), claims)
+    t.match(c.events.at(-1), { type: 'store_unavailable' })
     revocations.refusesUnknown = () => true
-    await t.rejects(c.sessions.confirm(claims, c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
-  })
-
-  t.test('are not needed: then every good token is certain', async t => {
-    const c = core()
-    const { claims } = await c.browser().login('ada')
-    t.ok(c.sessions.isCertain(claims))
-    await c.sessions.confirm(claims, c.context())
+    await t.rejects(async () => await c.sessions.authenticate(accessToken, c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' }, 'and the store is asked again')
   })
 })
 

@@ -106,7 +106,7 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
     issued: null,
 
     async login (subject, options = {}) {
-      const held = self.cookie === null ? {} : { replaces: self.cookie }
+      const held = self.cookie === null ? {} : { replaces: [self.cookie] }
       const issued = await sessions.login(subject, context(), { ...held, ...options })
       self.receive({ outcome: 'rotate', issued })
       if (issued.replaced !== null) await sessions.endReplaced(subject, issued.replaced, context()).catch(codeOf)
@@ -124,7 +124,7 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
       const { emit, ...rest } = context()
       let outcome: Answer['outcome'] | undefined
       try {
-        const issued = await sessions.refresh(self.cookie, {
+        const issued = await sessions.refresh([self.cookie], {
           ...rest,
           emit (event) {
             if (event.type === 'refresh') outcome = event.outcome
@@ -145,7 +145,7 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
 
     async logout () {
       try {
-        if (self.cookie !== null) await sessions.logout(self.cookie, context())
+        if (self.cookie !== null) await sessions.logout([self.cookie], context())
         self.cookie = null
         return 'ok'
       } catch (error) {

@@ -22,6 +22,7 @@ export function fakeTokens (): FakeTokens {
     signRefresh: claims => seal('refresh', claims),
     verifyAccess: token => open('access', token),
     verifyRefresh: token => open('refresh', token),
+    seekKey: () => undefined,
     changeKey () { key++ }
   }
 
