@@ -57,6 +57,8 @@ export const verifier = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cook
 export default verifier
 export { authenticate, authenticateOptional, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
+export type { AuthenticationDecorators } from './http/decorators.js'
+export type { RequestAuth } from './http/request-verbs.js'
 export type { VerifierOptions } from './options/verifier-schema.js'
 export type { KeyMaterial, KeyOptions } from './keys/import.js'
 export type { AuditEvent, AuthEvent } from './audit/events.js'
