@@ -11,7 +11,10 @@ export interface CustomClaims {}
 /** What the app itself puts into an access token. */
 export type AppClaims = Readonly<Record<string, unknown> & Partial<CustomClaims>>
 
-/** The claims of an access token (RFC 7519, RFC 9068): ours, and beside them the app's own. */
+/**
+ * The claims of an access token (RFC 7519): ours, and beside them the app's own. Of the claims that RFC 9068 requires `iss`
+ * and `aud` are there only where they are configured, and `client_id` never.
+ */
 export interface AccessClaims extends Readonly<Record<string, unknown>>, Readonly<CustomClaims> {
   readonly iss?: string
   readonly sub: string
@@ -104,9 +107,10 @@ function isRefreshClaims (payload: unknown): payload is RefreshClaims {
     (payload['replaces'] === undefined || isId(payload['replaces']))
 }
 
+/** A token that names whom it is for is refused by everybody else (RFC 7519 section 4.1.3), also by who has no name (RFC 8725 section 3.9). */
 function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   if (policy.issuer !== undefined && claims.iss !== policy.issuer) return false
-  if (policy.audience === undefined) return true
+  if (policy.audience === undefined) return claims.aud === undefined
   const ours = [policy.audience].flat()
   const theirs: readonly unknown[] = [claims.aud].flat()
   return ours.some(audience => theirs.includes(audience))

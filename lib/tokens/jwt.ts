@@ -18,7 +18,7 @@ export interface Tokens {
   seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
 
-/** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11, RFC 9068). */
+/** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11): that of access tokens is RFC 9068's. */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 
 /** Base64url as it is spelled the only right way: unused bits of a last character would give a token many spellings. */

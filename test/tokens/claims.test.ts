@@ -147,6 +147,12 @@ t.test('the issuer is exactly ours, and the audience has one of ours in it', asy
   t.equal(judged({ ...access, aud: 'web' }, { audience: ['api', 'web'] }), 'ok')
 })
 
+t.test('without an audience of our own a token that names one is for somebody else (RFC 7519 section 4.1.3)', async t => {
+  for (const aud of ['api', ['api'], '', [], null, {}]) t.equal(judged({ ...access, aud }), INVALID, JSON.stringify(aud))
+  t.equal(judged({ ...access, aud: 'api', iss: 'me' }, { issuer: 'me' }), INVALID)
+  t.equal(judged(access), 'ok')
+})
+
 t.test('an expired token for somebody else is invalid rather than expired', async t => {
   t.equal(judged({ ...access, iss: 'other' }, { issuer: 'me' }, access.exp), INVALID)
 })

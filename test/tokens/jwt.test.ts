@@ -270,6 +270,12 @@ t.test('the issuer and the audience are ours, and nothing that looks like them',
   for (const iss of [undefined, null, '', 'https://us.example/', 'HTTPS://us.example', ['https://us.example'], ['https://us.example', 'evil'], {}]) t.equal(await send({ iss }), INVALID.access, JSON.stringify(iss))
 })
 
+t.test('a token for another service is refused by a plugin that sets no audience', async t => {
+  const { doors: { access } } = await doors(t)
+  for (const aud of ['api', ['api', 'web'], null]) t.equal(await access(forged('access', { claims: { aud } })), INVALID.access, JSON.stringify(aud))
+  t.equal(await access(forged('access')), 'ok')
+})
+
 t.test('what we sign is what we take: header, claims and a jti of its own', async t => {
   const { browser } = await server(t, { issuer: 'us', audience: 'api' })
   const ada = browser()
