@@ -19,23 +19,23 @@ export interface User {
 }
 
 /** A user, or nobody: what a query for one row gives in any library. */
-type Found = User | null | undefined
+type Found<U extends User> = U | null | undefined
 
 /**
  * The app's user table, asynchronous or not. Its functions are declared as methods so that an app's own, richer
  * user type fits. Each function may be missing: routes exist only when what they need is there.
  * One that throws or takes too long is answered 503, and nothing is written.
  */
-export interface Users {
+export interface Users<U extends User = User> {
   /** The user with exactly this (normalised) name; null or undefined where there is none. */
-  findByUsername? (username: string): Promise<Found> | Found
+  findByUsername? (username: string): Promise<Found<U>> | Found<U>
   /** The user with `String(id) === sub`; null or undefined where there is none. Asked at every refresh. */
-  findById? (sub: string): Promise<Found> | Found
+  findById? (sub: string): Promise<Found<U>> | Found<U>
   /**
    * A new user, or null when the name is taken. Uniqueness is the database's: the unique violation that it throws counts
    * as a taken name, so catch one that is about another column.
    */
-  create? (user: { username: string, passwordHash: string }): Promise<User | null> | User | null
+  create? (user: { username: string, passwordHash: string }): Promise<U | null> | U | null
   /** Replaces a hash; false if it was no longer `oldHash`. */
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
 }

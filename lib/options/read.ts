@@ -1,3 +1,4 @@
+import { type User } from '../accounts/user.js'
 import { nameCookies } from './cookie.js'
 import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 import { combinations } from './sentences.js'
@@ -17,4 +18,12 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
     if (wrong) throw new TypeError(sentence)
   }
   return settings
+}
+
+/**
+ * The options as they are, typed by the app's own users: the parameter of `accessToken.claims` has the type that
+ * `users.findById` gives. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
+ */
+export function refreshCookieOptions<U extends User> (options: RefreshCookieOptions<U>): RefreshCookieOptions {
+  return options as object // the plugin gives `claims` nothing but what `users` gave
 }

@@ -18,7 +18,7 @@ import { callback, clock, defaultTo, duration, flag, group, integer, listOf, one
 import { field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
-export interface RefreshCookieOptions {
+export interface RefreshCookieOptions<U extends User = User> {
   /** At least 32 random bytes; from a list the first signs and all verify. The keys of both kinds of token are derived from it. */
   secret?: Secrets | Asked<Secrets> | undefined
   /**
@@ -44,7 +44,7 @@ export interface RefreshCookieOptions {
   /** Where sessions live. */
   store?: SessionStore | undefined
   /** The app's user table. */
-  users?: Users | undefined
+  users?: Users<U> | undefined
   accounts?: {
     /** What the username is called in bodies, e.g. 'email'. */
     usernameField?: string | undefined
@@ -66,7 +66,7 @@ export interface RefreshCookieOptions {
     expiresIn?: Duration | undefined
     algorithm?: HmacAlgorithm | undefined
     /** The app's own claims, made anew at every login and refresh; they never override the registered ones. */
-    claims? (user: User): Promise<AppClaims> | AppClaims
+    claims? (user: U): Promise<AppClaims> | AppClaims
     /** For `iat` and `nbf` in the future only; `exp` is exact. */
     leeway?: Duration | undefined
   } | undefined

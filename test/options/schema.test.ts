@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import refreshCookie from '../../lib/index.js'
 import { allowWeakHashing } from '../../lib/accounts/hashing-strength.js'
 import { systemClock } from '../../lib/time.js'
-import { readOptions } from '../../lib/options/read.js'
+import { readOptions, refreshCookieOptions } from '../../lib/options/read.js'
 import { optionTable, type RefreshCookieOptions, type Settings } from '../../lib/options/schema.js'
 import { warningsOf } from '../../lib/options/sentences.js'
 import { memoryStore } from '../../lib/stores/memory.js'
@@ -268,6 +268,11 @@ t.test('every option takes what the documents say, in the units that the code us
     const value = path.split('.').reduce<unknown>((inner, name) => Reflect.get(Object(inner), name), read(at(path, written)))
     t.strictSame(value, used, `${path}: ${inspect(written)}`)
   }
+})
+
+t.test('options that are typed by the app’s users are the same options', async t => {
+  const options = { secret: SECRET, users }
+  t.equal(refreshCookieOptions(options), options)
 })
 
 t.test('functions and stores are taken as they are', async t => {

@@ -1,6 +1,6 @@
 /** Compiled by `npm run typecheck`, never run: an app whose people have more than the plugin asks for. */
 import Fastify, { type FastifyRequest } from 'fastify'
-import refreshCookie, { type User, type Users } from 'fastify-refresh-cookie'
+import refreshCookie, { refreshCookieOptions, type User, type Users } from 'fastify-refresh-cookie'
 
 interface Person {
   id: number
@@ -49,6 +49,19 @@ export async function appOfPeople (): Promise<void> {
   })
   await app.register(refreshCookie, { secret: 'x', accessToken: { claims: async (person: Person) => ({ roles: person.roles }) } })
   await app.register(refreshCookie, { secret: 'x', accessToken: { claims: user => ({ name: user.username }) } })
+}
+
+/** Without an annotation, by the type of the app's own users. */
+export async function appWithTypedClaims (): Promise<void> {
+  await Fastify().register(refreshCookie, refreshCookieOptions({
+    secret: 'x',
+    users: new PersonTable(),
+    accessToken: { claims: person => ({ roles: person.roles, since: person.createdAt.toISOString() }) }
+  }))
+  // @ts-expect-error what no user has
+  refreshCookieOptions({ secret: 'x', users: new PersonTable(), accessToken: { claims: person => ({ x: person.nope }) } })
+  // @ts-expect-error an option that does not exist
+  refreshCookieOptions({ secret: 'x', user: new PersonTable() })
 }
 
 /** Every function may be missing, and may be synchronous. */
