@@ -14,7 +14,7 @@ import { type User, type Users } from '../accounts/user.js'
 import { cookie, type NamedCookie } from './cookie.js'
 import { type FormatTokenResponse, type TokenResponse, type TokenResponseContext } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
-import { callback, clock, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, source, text, type Checked } from './validators.js'
+import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
 /** What `app.register(refreshCookie, options)` takes. */
@@ -210,11 +210,6 @@ export interface RateLimit {
   max: number
   per: Duration
 }
-
-export const DAY = 86_400
-
-/** What Fastify itself takes at `register`. */
-export const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
 
 /** More than one person has devices, and few enough for one list. */
 export const MAX_PER_USER = 100

@@ -7,6 +7,11 @@ export type Check<T> = (value: unknown, option: string) => T
 /** What a check gives. */
 export type Checked<C> = C extends Check<infer T> ? T : never
 
+export const DAY: Seconds = 86_400
+
+/** What Fastify itself takes at `register`. */
+export const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
+
 type Checks = Readonly<Record<string, Check<unknown>>>
 
 const IN_ONE_LINE = { depth: 0, compact: true, breakLength: Infinity, maxStringLength: 60, maxArrayLength: 6 }

@@ -1,8 +1,7 @@
 import { type AuditEvent, type EventListener } from '../audit/events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
-import { callback, clock, defaultTo, duration, group, oneOf, oneOrMore, optional, source, text, type Checked } from './validators.js'
-import { DAY, REGISTER_OPTIONS } from './schema.js'
+import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { jwksUrl, keyRing } from './values.js'
 
 /** What `app.register(verifier, options)` takes: `keys` or `jwks`, and what access tokens must say. */

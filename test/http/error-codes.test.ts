@@ -25,7 +25,8 @@ const TABLE: Record<AuthErrorCode, readonly [status: number, challenge: string |
   FST_AUTH_PASSWORD_REFUSED: [400, NO_CHALLENGE],
   FST_AUTH_TOO_MANY_ATTEMPTS: [429, NO_CHALLENGE],
   FST_AUTH_STORE_UNAVAILABLE: [503, NO_CHALLENGE],
-  FST_AUTH_BUSY: [503, NO_CHALLENGE]
+  FST_AUTH_BUSY: [503, NO_CHALLENGE],
+  FST_AUTH_NOT_REGISTERED: [500, NO_CHALLENGE]
 }
 
 t.test('the codes are these and no others', async t => {
@@ -89,5 +90,5 @@ t.test('a refusal is an instance of AuthError, and nothing else is', async t => 
 t.test('a refusal is an error like any other', async t => {
   const error = new AuthError('FST_AUTH_BUSY')
   t.ok(error instanceof Error)
-  t.match(error.stack, /errors\.test/)
+  t.match(error.stack, /error-codes\.test/)
 })

@@ -224,7 +224,7 @@ for (const [what, register, sentence] of CLASHES) {
   })
 }
 
-for (const name of ['authenticate', 'authenticateOptional', 'authenticateStrict', 'requireFreshLogin', 'verifyAccessToken', 'sessions', 'passwords']) {
+for (const name of ['verifyAccessToken', 'reloadKeys', 'sessions', 'passwords']) {
   t.test(`where the app has its own app.${name}, it says what to do`, async t => {
     const app = Fastify()
     app.decorate(name, () => {})

@@ -42,8 +42,6 @@ t.test('everything has the default that the documents name', async t => {
   t.strictSame({ ...read({}), secret: null }, {
     secret: null,
     keys: undefined,
-    jwks: undefined,
-    jwksRsaAlgorithm: undefined,
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
@@ -133,8 +131,6 @@ const WORDS = ['word', 'path', 'duration']
 /** For every option: the kinds that it takes, and values that look right and are wrong. */
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
   keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
-  jwks: { takes: [], and: ['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL('https://login.example')] },
-  jwksRsaAlgorithm: { takes: [], and: ['ES256', 'HS256', 'rs256', ['RS256']] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
   secret: { takes: ['function'], and: [SECRET.slice(1), 'x'.repeat(64), [SECRET, SECRET], [SECRET, 'short'], [[SECRET]], [SECRET, Buffer.from(SECRET)], Buffer.alloc(64, 'secret'), randomBytes(31), new String(SECRET), `-----BEGIN PUBLIC KEY-----\n${OTHER}`] }, // eslint-disable-line no-new-wrappers
   'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], new Uint8Array(32)] },
@@ -331,8 +327,6 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
     [{ secret: undefined }, /"secret" is missing/],
     [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
-    [{ jwks: 'https://login.example/auth/jwks', keys: () => [] }, /"keys" and "jwks" both/],
-    [{ jwksRsaAlgorithm: 'PS256' }, /"jwksRsaAlgorithm" does nothing without "jwks"/],
     [{ accessToken: { expiresIn: '1h' }, refreshToken: { idle: '1h' } }, /"accessToken\.expiresIn" must be shorter/],
     [{ refreshToken: { idle: '31d' } }, /"refreshToken\.idle" must not be longer/],
     [{ refreshToken: { idle: '1d', absolute: '1h' } }, /"refreshToken\.idle" must not be longer/],
@@ -451,7 +445,7 @@ t.test('no secret is in a sentence about a wrong option, wherever it was put', a
   const MISPLACED: readonly object[] = [
     { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: [Buffer.from(canary), canary] }, { secret: Buffer.from(canary.slice(0, 31)) }, { secret: canary.slice(0, 31) },
     { secret: `-----BEGIN PRIVATE KEY-----\n${canary}` }, { secret: [[canary]] }, { refreshToken: { secret: { canary } } }, { refreshToken: { secret: [canary, canary] } }, { refreshToken: canary },
-    { secrets: canary }, { keys: [canary] }, { keys: canary }, { keys: [{ kid: `${canary} `, algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k 1', algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', privateKey: canary }] }, { keys: [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: canary.slice(0, 40) }] }, { jwks: `https://${canary}:${canary}@login.example` }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
+    { secrets: canary }, { keys: [canary] }, { keys: canary }, { keys: [{ kid: `${canary} `, algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k 1', algorithm: 'HS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', secret: canary }] }, { keys: [{ kid: 'k1', algorithm: 'RS256', use: 'sign', privateKey: canary }] }, { keys: [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: canary.slice(0, 40) }] }, { refreshToken: { key: canary } }, { accessToken: { secret: canary } }, { accessToken: canary }, { cookie: canary }, { cookie: { secret: canary } }, { passwords: canary }, { passwords: { pepper: canary } }, { passwords: { pepper: { current: canary, keys: {} } } }, { passwords: { pepper: { current: 'k1', keys: { [canary]: 'k1' } } } }, { passwords: { pepper: { current: 'k1', keys: { k1: [canary] } } } }, { store: canary }, { users: canary }
   ]
   for (const options of MISPLACED) {
     const complaint = complaintOf(() => read(options))

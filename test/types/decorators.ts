@@ -1,7 +1,8 @@
 /** Compiled by `npm run typecheck`, never run: what the app and its requests have. */
 import fastifyAuth from '@fastify/auth'
 import { type FastifyInstance } from 'fastify'
-import { AuthError, authErrorCodes, type AccessClaims, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import * as verifying from 'fastify-refresh-cookie/verifier'
 import { assertType, type Same } from './same-type.js'
 
 export function routes (app: FastifyInstance): void {
@@ -18,7 +19,12 @@ export function routes (app: FastifyInstance): void {
     return { id: auth.claims.sub }
   })
 
-  app.get('/maybe', { preHandler: app.authenticateOptional }, async ({ auth }) => ({ id: auth.claims === null ? null : auth.claims.sub }))
+  app.get('/maybe', { preHandler: app.authenticateOptional }, async ({ auth }) => {
+    assertType<Same<typeof auth.claimsOrNull, AccessClaims | null>>()
+    // @ts-expect-error without a token there are no claims
+    if (auth.claimsOrNull.sub === 'root') return null
+    return { id: auth.claimsOrNull?.sub ?? null }
+  })
   app.get('/strict', { onRequest: [app.authenticateStrict] }, async () => 'ok')
   app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, async () => 'ok')
   // @ts-expect-error it makes a hook and is none
@@ -31,6 +37,28 @@ export function routes (app: FastifyInstance): void {
   })
   app.register(async scope => { scope.addHook('onRequest', scope.authenticate) })
   app.register(async scope => { scope.addHook('preHandler', scope.authenticateStrict) })
+}
+
+/** The hooks that are imported, in every place that a hook of the app has. */
+export function imported (app: FastifyInstance): void {
+  app.get('/me', { onRequest: authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
+  app.get('/maybe', { preHandler: [authenticateOptional] }, async ({ auth }) => ({ id: auth.claimsOrNull?.sub ?? null }))
+  app.get('/strict', { onRequest: [authenticateStrict] }, async () => 'ok')
+  app.get('/fresh', { onRequest: requireFreshLogin('5m') }, async () => 'ok')
+  // @ts-expect-error it makes a hook and is none
+  app.get('/mistaken', { onRequest: requireFreshLogin }, async () => 'ok')
+  // @ts-expect-error a duration without a unit
+  requireFreshLogin('300')
+
+  app.register(fastifyAuth).after(() => {
+    app.get('/either', { preHandler: app.auth([authenticate, authenticateStrict, authenticateOptional]) }, async () => 'ok')
+  })
+  app.register(async scope => { scope.addHook('onRequest', authenticate) })
+  app.register(async scope => { scope.addHook('preHandler', verifying.authenticate) })
+  assertType<Same<typeof authenticate, AuthenticateHook>>()
+  assertType<Same<ReturnType<typeof requireFreshLogin>, AuthenticateHook>>()
+  assertType<Same<typeof authenticate, typeof app.authenticate>>()
+  assertType<Same<typeof authenticate, typeof verifying.authenticate>>()
 }
 
 export async function verbs (auth: RequestAuth): Promise<void> {
@@ -65,9 +93,10 @@ export async function administration (app: FastifyInstance): Promise<void> {
   assertType<Same<Awaited<ReturnType<typeof app.sessions.purgeExpired>>, number>>()
   assertType<Same<Awaited<ReturnType<typeof app.passwords.hash>>, string>>()
   assertType<Same<Awaited<ReturnType<typeof app.passwords.verify>>, boolean>>()
-  assertType<Same<ReturnType<typeof app.verifyAccessToken>, AccessClaims>>()
+  assertType<Same<ReturnType<typeof app.verifyAccessToken>, Promise<AccessClaims>>>()
+  assertType<Same<ReturnType<typeof app.reloadKeys>, Promise<void>>>()
   // @ts-expect-error a token is text
-  app.verifyAccessToken(null)
+  await app.verifyAccessToken(null)
   // @ts-expect-error nobody replaces a hook
   app.authenticate = () => {}
 }

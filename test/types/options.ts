@@ -1,6 +1,7 @@
 /** Compiled by `npm run typecheck`, never run: what the options take, and what an editor underlines. */
 import { createPrivateKey, createSecretKey } from 'node:crypto'
 import { type FastifyInstance } from 'fastify'
+import verifier, { verifier as namedVerifier, type VerifierOptions } from 'fastify-refresh-cookie/verifier'
 import refreshCookie, { allowWeakHashing, memoryStore, refreshCookie as named, statelessStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
 
 const secret = 'x'
@@ -12,7 +13,6 @@ export const good: RefreshCookieOptions[] = [
   { secret, keys: [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: createPrivateKey(secret) }, { kid: 'k0', algorithm: 'RS256', use: 'verify', publicKey: { kty: 'RSA', n: 'x', e: 'AQAB' }, withoutKid: true }] },
   { secret: Buffer.from(secret), refreshToken: { secret: () => [new Uint8Array(32), secret] }, keys: [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: Buffer.from(secret) }] },
   { secret: async () => [secret], keys: async () => [{ kid: 'k1', algorithm: 'HS512', use: 'sign', secret: createSecretKey(secret, 'utf8') }], reloadKeysEvery: '1h', refreshToken: { secret: () => secret } },
-  { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example' },
   { secret, routes: { signup: false, login: '/sign-in' }, accounts: { usernameField: 'email' } },
   { secret, store: memoryStore({ clock: () => 0 }), clock: () => 0 },
   { secret, store: statelessStore() },
@@ -61,8 +61,31 @@ export const wrong: RefreshCookieOptions[] = [
   { secret, trustedOrigins: [/example/] },
   // @ts-expect-error a store that lacks most of it
   { secret, store: { get: async () => null } },
+  // @ts-expect-error keys of another service are for the verifier
+  { secret, jwks: 'https://login.example/auth/jwks' },
   // @ts-expect-error a switch for the weak
   { secret, passwords: { allowWeakHashing: true } }
+]
+
+export const goodForVerifiers: VerifierOptions[] = [
+  { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example', audience: 'orders' },
+  { jwks: 'https://login.example/auth/jwks', jwksRsaAlgorithm: 'PS256', reloadKeysEvery: '1h', audience: ['orders', 'invoices'] },
+  { keys: [{ kid: 'k1', algorithm: 'ES256', use: 'verify', publicKey: 'x' }], accessToken: { expiresIn: '2h', leeway: 0 } },
+  { keys: async () => [{ kid: 'k1', algorithm: 'ES256', use: 'verify', publicKey: 'x' }], timeouts: { call: 1, request: '2s' } },
+  { jwks: process.env['JWKS'] ?? '', issuer: process.env['ISSUER'], onEvent (event) { console.log(event.type, event.at) }, clock: () => 0 }
+]
+
+export const wrongForVerifiers: VerifierOptions[] = [
+  // @ts-expect-error it derives no key
+  { secret },
+  // @ts-expect-error it stores nothing
+  { jwks: 'https://login.example/auth/jwks', store: memoryStore() },
+  // @ts-expect-error it has no session to end
+  { jwks: 'https://login.example/auth/jwks', revocation: 'immediate' },
+  // @ts-expect-error an algorithm of another kind of key
+  { jwks: 'https://login.example/auth/jwks', jwksRsaAlgorithm: 'ES256' },
+  // @ts-expect-error it signs nothing
+  { jwks: 'https://login.example/auth/jwks', accessToken: { algorithm: 'HS256' } }
 ]
 
 /** Every way to register it. */
@@ -72,6 +95,11 @@ export async function register (app: FastifyInstance): Promise<void> {
   await app.register(import('fastify-refresh-cookie'), { secret })
   await app.register(refreshCookie, () => ({ secret }))
   await app.register(refreshCookie, { secret, prefix: '/auth', logLevel: 'warn', logSerializers: {} })
+  await app.register(verifier, { jwks: 'https://login.example/auth/jwks' })
+  await app.register(namedVerifier, { jwks: 'https://login.example/auth/jwks', logLevel: 'warn' })
+  await app.register(import('fastify-refresh-cookie/verifier'), { jwks: 'https://login.example/auth/jwks' })
+  // @ts-expect-error an option of the other plugin
+  await app.register(verifier, { secret })
   // @ts-expect-error an unknown option
   await app.register(refreshCookie, { secret, unknown: true })
   // @ts-expect-error an option of a wrong type
