@@ -18,7 +18,15 @@ t.test('an address has one spelling, whatever a proxy writes around it', async t
     ['fe80::1%eth0', 'fe80::1'],
     ['[fe80::1%25eth0]:443', 'fe80::1'],
     ['1:2:3:4:5:6:7::%eth0.0', '1:2:3:4:5:6:7:0'],
-    ['64:ff9b::192.0.2.1', '64:ff9b::c000:201'],
+    ['64:ff9b::192.0.2.1', '192.0.2.1'],
+    ['[64:FF9B::CB00:7109]:4711', '203.0.113.9'],
+    ['64:ff9b:0:0:0:0:cb00:7109', '203.0.113.9'],
+    ['64:ff9b::7f00:0', '127.0.0.0'],
+    ['64:ff9b::9', '0.0.0.9'],
+    ['64:ff9b::', '0.0.0.0'],
+    ['64:ff9b::1:c000:201', '64:ff9b::1:c000:201'],
+    ['64:ff9b:1::c000:201', '64:ff9b:1::c000:201'],
+    ['164:ff9b::c000:201', '164:ff9b::c000:201'],
     ['::1', '::1'],
     ['::', '::']
   ]
@@ -26,6 +34,11 @@ t.test('an address has one spelling, whatever a proxy writes around it', async t
     t.equal(readAddress(written), address, written)
     t.equal(readAddress(address), address, 'and that spelling is its own')
   }
+})
+
+t.test('lockout behind NAT64: whoever reaches the server over IPv4 is counted by that address, not with everybody else', async t => {
+  t.not(networkOf(readAddress('64:ff9b::192.0.2.1')), networkOf(readAddress('64:ff9b::192.0.2.2')))
+  t.equal(networkOf(readAddress('64:ff9b::192.0.2.1'), 48), '192.0.2.1')
 })
 
 t.test('what is no address is null, however it looks', async t => {
