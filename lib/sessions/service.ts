@@ -98,7 +98,10 @@ export interface SessionService {
   logout (tokens: readonly string[], context: RequestContext): Promise<boolean>
   /** As `sessionRefOf`: what the token that counts says, by its signature alone. Its session may have ended. */
   holder (tokens: readonly string[]): RefreshClaims | null
-  /** Whether the session of `holder` is live: asks the store. Throws FST_AUTH_STORE_UNAVAILABLE. */
+  /**
+   * Whether the session of `holder` is live, and its token the current one or the one before: asks the store. A copy that
+   * was rotated away proves nothing any more. Throws FST_AUTH_STORE_UNAVAILABLE.
+   */
   isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
   /** The subject's live sessions, oldest first: a part of the list, of 100 by default. */
   list (subject: string, context: RequestContext, part?: SessionListOptions): Promise<Session[]>
@@ -180,7 +183,7 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
 
     async isHeldLive (claims, { bounded }) {
       const session = await bounded(() => store.get(claims.sid, claimedSession(claims)))
-      return session !== null && isLive(session, now())
+      return session !== null && isLive(session, now()) && [session.generation, session.previous].includes(claims.gen)
     },
 
     async list (subject, context, part = {}) {

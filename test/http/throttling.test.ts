@@ -286,6 +286,20 @@ t.test('a cookie lets its holder past the strangers only while it is good', asyn
   t.match((await login(browser(), 'ada', PASSWORD, undefined, kept)).json(), TOO_MANY, 'expired')
 })
 
+t.test('a copy of the cookie that was rotated away lets nobody past the strangers', async t => {
+  const { ada, browser, wait } = await loggedIn(t, BY_DEFAULT)
+  const copies: Browser[] = []
+  for (let nth = 1; nth <= 5; nth++) {
+    copies.push(ada.copy())
+    wait('31s')
+    t.match(await ada.refresh(), { statusCode: 200 })
+  }
+  for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
+  for (const copy of copies.slice(0, 4)) t.match((await login(copy, 'ada', 'wrong password')).json(), TOO_MANY)
+  t.match(copies[4] && (await login(copies[4], 'ada', 'wrong password')).json(), WRONG, 'the one before is what a lost reply leaves its owner with')
+  t.match(await login(ada, 'ada', PASSWORD), { statusCode: 200 })
+})
+
 t.test('limits can be tuned and switched off, together and each by itself', async t => {
   const cases: ReadonlyArray<readonly [options: RefreshCookieOptions['rateLimit'], tried: number]> = [
     [false, 30],
