@@ -25,6 +25,9 @@ export interface Proven {
   readonly passwordHash: string
 }
 
+/** Called with the id of the user whom a login found, or null for nobody, before a password is verified. What it throws ends the login. */
+export type UserFound = (subject: string | null) => Promise<void>
+
 /** Signup and login against the app's users. Each exists only if `users` gives what it needs. */
 export interface Accounts {
   /**
@@ -34,9 +37,9 @@ export interface Accounts {
   readonly signup?: (credentials: Credentials, context: RequestContext) => Promise<User>
   /**
    * The user whom the credentials prove; needs `findByUsername`. Every failure is the same FST_AUTH_CREDENTIALS_INVALID
-   * after the same work; FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY say nothing about the credentials.
+   * after the same work; FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY say nothing about the credentials. `found` is waited for.
    */
-  readonly login?: (credentials: Credentials, context: RequestContext) => Promise<Proven>
+  readonly login?: (credentials: Credentials, context: RequestContext, found?: UserFound) => Promise<Proven>
   /**
    * Whether credentials still prove a user whom they have just proven; there where `login` is. A change of password ends
    * the sessions that it finds, so a login that was on its way asks once its own is there.
@@ -99,10 +102,10 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   function loginWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['login']> {
-    return async function login ({ username, password }, context) {
+    return async function login ({ username, password }, context, found) {
       const name = normaliseUsername(username)
       const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
-      return await proven(user, '"users.findByUsername"', password, context)
+      return await proven(user, '"users.findByUsername"', password, context, found)
     }
   }
 
@@ -161,16 +164,16 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 
   /** The user whom `from` gave, if the password is theirs and they may log in. */
-  async function proven (user: User | null, from: string, password: unknown, context: RequestContext): Promise<Proven> {
+  async function proven (user: User | null, from: string, password: unknown, context: RequestContext, found?: UserFound): Promise<Proven> {
     // Read before the wait: the app may change its object meanwhile. That of a disabled user is not verified, since a right
     // password takes less time than a wrong one.
     const passwordHash = user === null || user.disabled ? null : user.passwordHash
+    const subject = user === null ? null : subjectOf(user.id, from)
+    await found?.(subject)
     // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
     const matches = await passwords.verify(passwordHash, password, context)
 
-    if (user === null) throw refused(null, context)
-    const subject = subjectOf(user.id, from)
-    if (passwordHash === null) throw refused(subject, context)
+    if (user === null || subject === null || passwordHash === null) throw refused(subject, context)
     if (!matches || user.disabled) {
       warnIfUnreadable(subject, passwordHash)
       throw refused(subject, context)

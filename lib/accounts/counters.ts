@@ -160,10 +160,11 @@ export function ofAll (counter: AttemptCounter): AttemptCounter {
   return { count: async key => ({ ...await counter.count(key), succeed: nothing }) }
 }
 
-async function nothing (): Promise<void> {}
+/** Does nothing. */
+export async function nothing (): Promise<void> {}
 
 /** An attempt that nothing counts. */
-export const UNCOUNTED: CountedAttempt = { wait: 0, takeBack: nothing, fail: nothing, succeed: nothing }
+const UNCOUNTED: CountedAttempt = { wait: 0, takeBack: nothing, fail: nothing, succeed: nothing }
 
 function refused (ms: number): CountedAttempt {
   return { ...UNCOUNTED, wait: Math.max(1, Math.ceil(ms / 1000)) }

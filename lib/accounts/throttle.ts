@@ -4,8 +4,8 @@ import { networkOf } from '../client-address.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Seconds } from '../time.js'
 import { type SessionRef } from '../tokens/claims.js'
-import { type Proven } from './accounts.js'
-import { type AttemptCounter, type CountedAttempt, type Limit, ofAll, together, UNCOUNTED } from './counters.js'
+import { type Proven, type UserFound } from './accounts.js'
+import { type AttemptCounter, type CountedAttempt, type Limit, nothing, ofAll, together } from './counters.js'
 import { busy } from './queue.js'
 import { type Users } from './user.js'
 import { normaliseUsername } from './username.js'
@@ -27,12 +27,13 @@ export interface Caller extends RequestContext {
  */
 export interface Throttle {
   /**
-   * Runs a login. A wrong password counts against the caller's address and the name, whether an account has it or not. A
-   * right one takes back the failures that were counted against the same user, and no others: several accounts may share
-   * a name's count. Whoever holds a live session of the account has a count of their own once the name's is exhausted, so
-   * that a stranger cannot lock its owner out.
+   * Runs a login, whose `prove` must say whom it found before it verifies a password. A wrong password counts against the
+   * caller's address, against the name, whether an account has it or not, and against the user who was found: a database
+   * may find one user by more spellings than are folded here. A right one takes back the failures that were counted
+   * against the same user, and no others: several accounts may share a name's count. Whoever holds a live session of the
+   * account has a count of their own once one of those two is exhausted, so that a stranger cannot lock its owner out.
    */
-  login<T extends Pick<Proven, 'subject'>> (username: unknown, caller: Caller, prove: () => Promise<T>): Promise<T>
+  login<T extends Pick<Proven, 'subject'>> (username: unknown, caller: Caller, prove: (found: UserFound) => Promise<T>): Promise<T>
   /** Runs a proof by somebody who is logged in. A wrong password counts against the address and the session. */
   reauthenticate<T extends Pick<Proven, 'subject'>> (session: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T>
   /** Runs a signup. Each one counts against the address, made or refused: a flood of accounts is an attack too. */
@@ -63,9 +64,10 @@ export interface ThrottleOptions {
 
 /** An attempt that is under way: how it is counted, and by which keys. */
 interface Begun {
-  readonly keys: readonly string[]
+  readonly keys: string[]
   readonly ofAddress: CountedAttempt
-  readonly ofAccount: CountedAttempt
+  /** By the name, and by the user who was found; or by the session. */
+  readonly ofAccount: CountedAttempt[]
 }
 
 /** What a signup may be refused with after it was tried. Anything else, such as a 503, says nothing of the caller. */
@@ -75,6 +77,8 @@ const SIGNUP_REFUSALS: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_
 export function createThrottle ({ limits, counter, findByUsername, warn }: ThrottleOptions): Throttle {
   const perAddress = together([...countersOf('address', limits.perAddress), ...countersOf('total', limits.perAddressTotal).map(ofAll)])
   const perAccount = together(countersOf('account', limits.perAccount))
+  /** Apart from names, which anybody can think up until the counters in memory forget. */
+  const perUser = together(countersOf('user', limits.perAccount))
   const perSession = together(countersOf('session', limits.perSession))
   /** Attempts that were counted here and are not decided. */
   const underWay = createMultiset()
@@ -85,11 +89,13 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
       const name = normaliseUsername(username)
       const account = accountKey(name)
       const begun = await begin(caller, account)
-      if (typeof begun !== 'number') return await proving(begun, caller, prove)
+      if (typeof begun !== 'number') {
+        return await proving(begun, caller, async () => await prove(async subject => await countFound(begun, subject, account, caller)))
+      }
 
-      const session = await sessionOf(name, caller)
+      const session = await sessionOfName(name, caller)
       if (session === null) throw refused('account', account, null, begun, caller)
-      return await reauthenticate(session, caller, prove)
+      return await reauthenticate(session, caller, async () => await prove(nothing))
     },
 
     reauthenticate,
@@ -107,19 +113,19 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
       }
     },
 
-    async refresh ({ sub, sid }, context) {
+    async refresh (session, context) {
       if (limits.perSession.length === 0) return
-      const counted = count(perSession, keyOf('session', sid), context).then(({ wait }) => wait, () => 0)
+      const counted = count(perSession, sessionKey(session), context).then(({ wait }) => wait, () => 0)
       // While the counters are away nobody waits for them; the one whose count gets through again ends that.
       const wait = reachable ? await counted : 0
-      if (wait > 0) throw throttled('session', sub, wait, context)
+      if (wait > 0) throw throttled('session', session.sub, wait, context)
     }
   }
 
-  async function reauthenticate<T extends Pick<Proven, 'subject'>> ({ sub, sid }: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
-    const key = keyOf('session', sid)
+  async function reauthenticate<T extends Pick<Proven, 'subject'>> (session: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
+    const key = sessionKey(session)
     const begun = await begin(caller, key)
-    if (typeof begun === 'number') throw refused('account', key, sub, begun, caller)
+    if (typeof begun === 'number') throw refused('account', key, session.sub, begun, caller)
     return await proving(begun, caller, prove)
   }
 
@@ -128,7 +134,7 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
     const ofAddress = await count(perAddress, address, caller)
     if (ofAddress.wait > 0) throw refused('address', address, null, ofAddress.wait, caller)
     underWay.add(address)
-    return { keys: [address], ofAddress, ofAccount: UNCOUNTED }
+    return { keys: [address], ofAddress, ofAccount: [] }
   }
 
   /**
@@ -138,17 +144,41 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
   async function begin (caller: RequestContext, account: string): Promise<Begun | Seconds> {
     const begun = await beginAtAddress(caller)
     try {
-      const ofAccount = await count(perAccount, account, caller)
-      if (ofAccount.wait === 0) {
-        underWay.add(account)
-        return { keys: [...begun.keys, account], ofAddress: begun.ofAddress, ofAccount }
-      }
+      const wait = enter(begun, account, await count(perAccount, account, caller))
+      if (wait === 0) return begun
       await takeBack(begun, caller)
-      return ofAccount.wait
+      return wait
     } catch (error) {
       await takeBack(begun, caller)
       throw error
     }
+  }
+
+  /** Notes how an attempt is counted against an account; or how long that has to wait. */
+  function enter ({ keys, ofAccount }: Begun, account: string, counted: CountedAttempt): Seconds {
+    if (counted.wait === 0) {
+      underWay.add(account)
+      keys.push(account)
+      ofAccount.push(counted)
+    }
+    return counted.wait
+  }
+
+  /**
+   * Counts an attempt against the user who was found, too. One at a name that nobody has costs the same calls, so that
+   * their time does not tell the two apart, and is taken back whatever comes of it.
+   */
+  async function countFound (begun: Begun, subject: string | null, name: string, caller: Caller): Promise<void> {
+    const user = subject === null ? keyOf('nobody', name) : ownerKey(subject)
+    const counted = await count(perUser, user, caller)
+    const wait = enter(begun, user, subject === null ? { ...counted, fail: counted.takeBack } : counted)
+    if (wait === 0) return
+
+    const session = await ownSession(subject, caller)
+    if (session === null) throw refused('account', user, subject, wait, caller)
+    const own = sessionKey(session)
+    const ownWait = enter(begun, own, await count(perAccount, own, caller))
+    if (ownWait > 0) throw refused('account', own, subject, ownWait, caller)
   }
 
   async function proving<T extends Pick<Proven, 'subject'>> (begun: Begun, caller: RequestContext, prove: () => Promise<T>): Promise<T> {
@@ -156,11 +186,11 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
     try {
       const proven = await prove()
       const owner = ownerKey(proven.subject)
-      await end(begun, caller, () => Promise.all([ofAddress.succeed(owner), ofAccount.succeed(owner)]))
+      await end(begun, caller, () => Promise.all([ofAddress, ...ofAccount].map(each => each.succeed(owner))))
       return proven
     } catch (error) {
       // Of a name that nobody has it is noted too: else the time of the answer would tell them apart.
-      if (error instanceof WrongCredentials) await end(begun, caller, () => ofAccount.fail(ownerKey(error.subject)))
+      if (error instanceof WrongCredentials) await end(begun, caller, () => Promise.all(ofAccount.map(each => each.fail(ownerKey(error.subject)))))
       else await takeBack(begun, caller)
       throw error
     }
@@ -178,7 +208,7 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
   }
 
   async function takeBack (begun: Begun, caller: RequestContext): Promise<void> {
-    await end(begun, caller, () => Promise.all([begun.ofAddress.takeBack(), begun.ofAccount.takeBack()]))
+    await end(begun, caller, () => Promise.all([begun.ofAddress, ...begun.ofAccount].map(each => each.takeBack())))
   }
 
   /**
@@ -199,13 +229,17 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
     return underWay.has(key) ? busy(new Error('as many attempts as may fail are under way')) : throttled(what, subject, wait, caller)
   }
 
-  /** The session that came with a login, if it is live and the account's own. Asked only where the account is exhausted. */
-  async function sessionOf (name: string | null, caller: Caller): Promise<SessionRef | null> {
-    const { presented, bounded } = caller
-    if (name === null || presented === null || findByUsername === undefined) return null
-    const user = await bounded(() => findByUsername(name)) ?? null
-    const isOwn = user !== null && String(user.id) === presented.sub
-    return isOwn && await caller.holdsLiveSession() ? presented : null
+  /** As `ownSession`, of whoever has a name. Asked only where the name is exhausted. */
+  async function sessionOfName (name: string | null, caller: Caller): Promise<SessionRef | null> {
+    if (name === null || caller.presented === null || findByUsername === undefined) return null
+    const user = await caller.bounded(() => findByUsername(name)) ?? null
+    return user === null ? null : await ownSession(String(user.id), caller)
+  }
+
+  /** The session that came with a login, if it is live and this user's own. */
+  async function ownSession (subject: string | null, caller: Caller): Promise<SessionRef | null> {
+    const { presented } = caller
+    return presented !== null && presented.sub === subject && await caller.holdsLiveSession() ? presented : null
   }
 
   function countersOf (what: string, limits: readonly Limit[]): AttemptCounter[] {
@@ -244,16 +278,21 @@ function addressKey ({ ip }: RequestContext): string {
 
 /**
  * In one spelling of its letters and without accents, since databases may compare names so (MySQL's default collation does).
+ * Only the accents of Latin, Greek and Cyrillic: in other scripts marks are vowels and sounds, and tell people apart.
  * Lower case comes first: only so is "ẞ" the same as "ß" and "ss". What is no username is one account for all.
  */
 function accountKey (name: string | null): string {
-  const letters = name?.normalize('NFKD').replace(/\p{M}+/gu, '') ?? ''
+  const letters = name?.normalize('NFKD').replace(/[\u0300-\u036f]+/g, '') ?? ''
   return keyOf('name', letters.toLowerCase().toUpperCase().toLowerCase())
 }
 
 /** Whose failures are counted: those of names that nobody has are nobody's. */
 function ownerKey (subject: string | null): string {
   return subject === null ? keyOf('nobody', '') : keyOf('user', subject)
+}
+
+function sessionKey ({ sid }: SessionRef): string {
+  return keyOf('session', sid)
 }
 
 /** Hashed: of one length, and nothing that somebody typed is kept. */

@@ -5,6 +5,7 @@ import { startDeadline } from '../../lib/deadline.js'
 import { createThrottle, type ThrottleLimits, type Caller } from '../../lib/accounts/throttle.js'
 import { type SessionRef } from '../../lib/tokens/claims.js'
 import { type AuthEvent } from '../../lib/audit/events.js'
+import { type UserFound } from '../../lib/accounts/accounts.js'
 import { WrongCredentials } from '../../lib/accounts/wrong-credentials.js'
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 import { exactly } from '../support/exactly.js'
@@ -43,10 +44,10 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
       : undefined,
     warn: (_message, details) => { warnings.push(details) }
   })
-  const from = (ip: string | null, holder: SessionRef | null = null): Caller => ({
+  const from = (ip: string | null, presented: SessionRef | null = null): Caller => ({
     ip,
     userAgent: null,
-    holder,
+    presented,
     async holdsLiveSession () { asked.push('store'); return !ended },
     bounded: startDeadline({ call: 2, request: 3 }),
     emit: event => { events.push(event) }
@@ -127,6 +128,32 @@ t.test('an account is counted in every spelling of its name, whether it exists o
     for (const [nth, name] of names.slice(1).entries()) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     await t.rejects(login(names[0], from(elsewhere(9)), right), TOO_MANY, String(names[0]))
   }
+})
+
+t.test('a user is counted in all spellings by which the app finds them, and a name that nobody has costs the same calls', async t => {
+  const calls: string[] = []
+  const counter = (inner: AttemptCounter): AttemptCounter => ({
+    async count (key) {
+      calls.push('count')
+      const { wait, takeBack, fail, succeed } = await inner.count(key)
+      const end = <A extends unknown[]>(act: (...values: A) => Promise<unknown>) => async (...values: A): Promise<unknown> => { calls.push('end'); return await act(...values) }
+      return { wait, takeBack: end(takeBack), fail: end(fail), succeed: end(succeed) }
+    }
+  })
+  const { login, from, events } = attempts({ counter })
+  const finding = (subject: string | null) => async (found: UserFound): Promise<never> => { await found(subject); throw new WrongCredentials(subject) }
+  const costs: string[][] = []
+  for (const subject of ['1', null]) {
+    for (let nth = 1; nth <= 3; nth++) await t.rejects(login(`${subject} ${nth}`, from(elsewhere(nth)), finding(subject)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    costs.push(calls.splice(0))
+  }
+  t.strictSame(costs[0], costs[1])
+  t.strictSame(costs[0]?.slice(0, 5), ['count', 'count', 'count', 'end', 'end'])
+
+  await t.rejects(login('1 4', from(elsewhere(4)), finding('1')), TOO_MANY)
+  t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
+  await t.rejects(login('1 4', from(elsewhere(4)), finding('2')), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'which counts nothing elsewhere')
+  await t.rejects(login('nobody', from(elsewhere(5)), finding(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
 t.test('a right password costs nothing and begins the account anew', async t => {
@@ -289,7 +316,7 @@ t.test('several limits hold together, and the longest wait is told', async t => 
   mock.timers.tick(60_000)
   await t.rejects(login('ada', from(elsewhere(3)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   await t.rejects(login('ada', from(elsewhere(4)), right), { ...TOO_MANY, retryAfter: 3540 })
-  t.equal(names.size, 5)
+  t.equal(names.size, 8)
 })
 
 t.test('without limits nothing is limited', async t => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import { type RefreshCookieOptions } from '../../lib/index.js'
+import { type RefreshCookieOptions, type Users } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { ioredisOn, newPrefix, nodeRedisOn, ownRedisServer, redisServer } from '../support/redis.js'
 import { forget, loggedIn, PASSWORD, server, setCookies, userTable, type Answer, type Browser } from '../support/server.js'
@@ -136,6 +136,88 @@ t.test('brute force: spellings of a name that databases take for one name are gu
     for (const [nth, spelling] of Array(4).fill([name, ...others]).flat().slice(0, 12).entries()) statuses.push((await login(browser(), spelling, 'wrong password', addressOf(nth))).statusCode)
     t.strictSame(statuses, [...Array(10).fill(401), 429, 429], name)
   }
+})
+
+t.test('lockout: names that differ in more than case and accents are counted apart', async t => {
+  const { browser } = await loggedIn(t, BY_DEFAULT)
+  for (const [name, other] of [['कल', 'कला'], ['が山', 'か山'], ['ขา', 'ข่า'], ['שָׁלוֹם', 'שלום']] as const) {
+    for (let nth = 1; nth <= 10; nth++) await login(browser(), name, 'wrong password', addressOf(nth))
+    t.match((await login(browser(), name, 'wrong password')).json(), TOO_MANY, name)
+    t.match((await login(browser(), other, 'wrong password')).json(), WRONG, other)
+  }
+})
+
+t.test('brute force: an account is guessed at ten times in all the spellings that its database takes for one', async t => {
+  /** John as a table finds him whose collation compares base letters, by his name or by his e-mail address. */
+  async function john (t: Test) {
+    const { compare } = new Intl.Collator('en', { sensitivity: 'base' })
+    const table = userTable()
+    const findByUsername: Users['findByUsername'] = async name => {
+      table.calls.push('findByUsername')
+      const found = [...table.byName.values()].find(({ username }) => compare(username, name) === 0)
+      return found ?? (name === 'john@example.com' ? table.byName.get('john ae1984') : null)
+    }
+    const s = await server(t, { ...BY_DEFAULT, users: { ...table, findByUsername } })
+    const owner = s.browser()
+    await owner.signup('john ae1984')
+    return { ...s, owner }
+  }
+  const SPELLINGS = ['john ae1984', 'john æ1984', 'john ae١٩٨٤', 'john ae१९८४', 'john æ19८4', 'john@example.com']
+
+  /** The answers to ten guesses in each spelling, each from elsewhere. */
+  async function guess (browser: () => Browser, rounds = 10): Promise<number[]> {
+    const answers: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      for (const [nth, name] of SPELLINGS.entries()) answers.push((await login(browser(), name, 'wrong password', addressOf(10 * round + nth))).statusCode)
+    }
+    return answers
+  }
+
+  t.test('one after the other', async t => {
+    const { browser, events } = await john(t)
+    t.strictSame(await guess(browser), [...Array(10).fill(401), ...Array(50).fill(429)])
+    t.match(events.at(-1), { type: 'throttled', what: 'account', subject: '1' })
+    for (const name of SPELLINGS) t.match((await login(browser(), name, PASSWORD)).json(), TOO_MANY, name)
+    t.match((await login(browser(), 'john ae1985', 'wrong password')).json(), WRONG, 'and nobody else is locked out')
+  })
+
+  t.test('and at once', async t => {
+    const { browser } = await john(t)
+    const answers = await Promise.all(SPELLINGS.flatMap((name, of) => Array.from({ length: 8 }, (_, nth) => login(browser(), name, 'wrong password', addressOf(10 * of + nth)))))
+    const statuses = answers.map(({ statusCode }) => statusCode)
+    t.equal(statuses.filter(status => status === 401).length, 10)
+    t.ok(statuses.every(status => [401, 429, 503].includes(status)))
+  })
+
+  t.test('which locks out nobody who holds a live session of the account', async t => {
+    const { browser, owner } = await john(t)
+    await guess(browser, 2)
+    const thief = owner.copy()
+    for (let nth = 1; nth <= 9; nth++) t.match((await login(owner, 'john æ1984', 'mistyped', addressOf(nth))).json(), WRONG)
+    t.match(await login(owner, 'john@example.com', PASSWORD), { statusCode: 200 })
+    t.match((await login(browser(), 'john ae١٩٨٤', PASSWORD)).json(), TOO_MANY, 'and takes back nothing of the strangers')
+    t.match((await login(thief, 'john æ1984', PASSWORD)).json(), TOO_MANY, 'of a session that was replaced')
+  })
+
+  t.test('also by somebody who holds a session: a stolen cookie buys ten guesses, in all spellings', async t => {
+    const { browser, owner } = await john(t)
+    await guess(browser, 2)
+    const thief = owner.copy()
+    const answers: number[] = []
+    for (let nth = 0; nth < 18; nth++) answers.push((await login(thief, SPELLINGS[nth % 6] ?? '', 'wrong password', addressOf(nth))).statusCode)
+    t.strictSame(answers, [...Array(10).fill(401), ...Array(8).fill(429)])
+  })
+
+  t.test('where a success of the owner takes back the own failures, and one of somebody else takes back none', async t => {
+    const { browser } = await john(t)
+    await browser().signup('mallory')
+    t.strictSame(await guess(browser, 1), Array(6).fill(401))
+    t.match(await login(browser(), 'mallory', PASSWORD), { statusCode: 200 })
+    for (let nth = 1; nth <= 3; nth++) await login(browser(), 'john æ1984', 'wrong password', addressOf(nth))
+    t.match(await login(browser(), 'john æ1984', PASSWORD), { statusCode: 200 })
+    t.strictSame((await guess(browser, 2)).slice(0, 10), Array(10).fill(401))
+    t.match(await login(browser(), 'john ae१९८४', PASSWORD), { statusCode: 429 })
+  })
 })
 
 t.test('lockout: right passwords that end in a 503, since something else was slow, are no failures', async t => {
@@ -350,7 +432,7 @@ t.test('counters in Redis', async t => {
     await ada.refresh()
     await login(ada, 'ada@example.com', 'wrong password')
     const keys = await client.keys('*')
-    t.strictSame(keys.map(key => key.replace(/^auth:[\w-]{8,}:/, '').replace(/:[\w-]{22}$/, '')).sort(), ['account:10/900', 'account:100/86400', 'address:100/900', 'address:100/900', 'session:60/60', 'total:1000/900', 'total:1000/900'])
+    t.strictSame(keys.map(key => key.replace(/^auth:[\w-]{8,}:/, '').replace(/:[\w-]{22}$/, '')).sort(), ['account:10/900', 'account:100/86400', 'address:100/900', 'address:100/900', 'session:60/60', 'total:1000/900', 'total:1000/900', 'user:10/900', 'user:100/86400'])
     const values = await Promise.all(keys.map(async key => await client.hgetall(key)))
     t.notMatch(JSON.stringify(values), /ada|example/)
   })

@@ -28,7 +28,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, thr
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
-    const proven = await throttle.login(username, auth, async () => await login(credentials, auth))
+    const proven = await throttle.login(username, auth, async found => await login(credentials, auth, found))
     const grant = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
     return await tokenResponse.of('login', grant, auth)
   })
