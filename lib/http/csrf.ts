@@ -24,14 +24,15 @@ export interface OriginPolicy {
  * Whether a request that changes something comes from the app's own pages, a trusted origin, or no browser at all.
  *
  * `Sec-Fetch-Site: same-origin` is proof. Everything else is judged by Origin: its host and port must be the
- * request's, or it must be trusted; `null` never is. The scheme is not compared, since TLS may end at a proxy.
- * A request with neither header is no browser's (every browser sends Origin with a POST), so no cookie was sent
- * along against its owner's will.
+ * request's, or it must be trusted; `null` never is. The scheme is not compared, since TLS may end at a proxy. So where
+ * the browser says `cross-site` the host does not count: http and https of one host are two sites, and whoever is on the
+ * network can write an http page. A request with neither header is no browser's (every browser sends Origin with a POST),
+ * so no cookie was sent along against its owner's will.
  */
 export function isTrustedSource (source: RequestSource, policy: OriginPolicy): boolean {
   if (source.site === 'same-origin') return true
   if (source.origin === undefined) return source.site === undefined && !policy.crossSiteCookie
-  return policy.trustedOrigins.has(source.origin) || isOwnOrigin(source.origin, source.host)
+  return policy.trustedOrigins.has(source.origin) || (source.site !== 'cross-site' && isOwnOrigin(source.origin, source.host))
 }
 
 /** Whether a text is an origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */

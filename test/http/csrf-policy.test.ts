@@ -27,6 +27,7 @@ function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigin
   if (site === 'same-origin') return true
   if (origin === undefined) return site === undefined ? !crossSiteCookie : false
   if (trustedOrigins.has(origin)) return true
+  if (site === 'cross-site') return false
   const [, scheme = '', name, port] = /^([a-z]+:)\/\/([a-z0-9.-]+|\[[0-9a-f:]+\])(?::(\d+))?$/.exec(origin) ?? []
   const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?$/i.exec(host ?? '') ?? []
   const usual = DEFAULT_PORTS[scheme]

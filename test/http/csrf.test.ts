@@ -1,5 +1,6 @@
 import t from 'tap'
 import { type RefreshCookieOptions } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, forget, HOST, loggedIn, ORIGIN, PASSWORD, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const REFUSED = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
@@ -49,7 +50,7 @@ for (const [which, options] of Object.entries(POLICIES)) {
           const passes = site === 'same-origin' ||
             (origin === undefined
               ? site === undefined && options.cookie?.sameSite !== 'none'
-              : OWN[host]?.includes(origin) || options.trustedOrigins?.includes(origin))
+              : (site !== 'cross-site' && OWN[host]?.includes(origin)) || options.trustedOrigins?.includes(origin))
           const headers = { host, ...(site !== undefined && { 'sec-fetch-site': site }), ...(origin !== undefined && { origin }) }
           const { statusCode } = await app.inject({ method: 'POST', url: '/auth/refresh', headers })
           if (statusCode !== (passes ? 401 : 403)) wrong.push(JSON.stringify([headers, statusCode]))
@@ -62,6 +63,7 @@ for (const [which, options] of Object.entries(POLICIES)) {
 
 /** Requests of other sites' pages, as browsers send them. */
 const FOREIGN: Array<Record<string, string>> = [
+  { 'sec-fetch-site': 'cross-site', origin: `http://${HOST}` },
   { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
   { 'sec-fetch-site': 'same-site', origin: 'https://blog.app.example' },
   { 'sec-fetch-site': 'cross-site', origin: 'null' },
@@ -136,6 +138,20 @@ t.test('a first login without any cookie is refused as well', async t => {
   t.strictSame(setCookies(answer), [])
 })
 
+t.test('login CSRF: an http page of the same host logs nobody in over https', async t => {
+  const { app, store } = await loggedIn(t)
+  const login = async (site: string): Promise<Answer> => await app.inject({
+    method: 'POST',
+    url: '/auth/login',
+    headers: { host: HOST, origin: `http://${HOST}`, 'sec-fetch-site': site },
+    payload: { username: 'ada', password: PASSWORD }
+  })
+  const answer = await login('cross-site')
+  t.match(answer.json(), REFUSED)
+  t.strictSame([setCookies(answer), store.calls], [[], []])
+  t.match(await login('same-origin'), { statusCode: 200 }, 'and the page that a proxy made http of logs in')
+})
+
 t.test('reading is not refused: what another site cannot read needs no defence', async t => {
   const { ada } = await loggedIn(t)
   for (const headers of FOREIGN) {
@@ -160,4 +176,13 @@ t.test('no route ever speaks CORS', async t => {
 t.test('routes of the app are the app\'s own to defend', async t => {
   const { ada } = await loggedIn(t)
   t.match(await ada.send({ method: 'GET', url: '/me', headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }), { statusCode: 200 })
+})
+
+t.test('log flooding: of thousands of requests of another site in a second 20 are events, and the rest is counted', async t => {
+  const s = await loggedIn(t)
+  for (let n = 0; n < 100; n++) await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: 'https://evil.example' } })
+  t.strictSame(s.events.splice(0).map(({ type }) => type), Array(20).fill('cross_site_refused'))
+  s.wait('1s')
+  await s.ada.refresh()
+  t.match(s.events, exactly({ type: 'events_dropped', of: 'cross_site_refused', code: null, count: 80 }, { type: 'refresh' }))
 })
