@@ -101,8 +101,10 @@ export function messageOf (code: AuthErrorCode): string {
   return REFUSALS[code][1]
 }
 
-/** RFC 6750 section 3.1: a request without any token gets no error code. */
+/** Refusals of an access token that was sent. */
+const BAD_ACCESS_TOKEN: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>(['FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED'])
+
+/** RFC 6750 section 3.1: `invalid_token` is said of an access token. What was refused for anything else gets no error code. */
 function challenge (code: AuthErrorCode): string {
-  const withoutToken = code.endsWith('_MISSING') || code === 'FST_AUTH_CREDENTIALS_INVALID'
-  return withoutToken ? 'Bearer realm="api"' : 'Bearer realm="api", error="invalid_token"'
+  return BAD_ACCESS_TOKEN.has(code) ? 'Bearer realm="api", error="invalid_token"' : 'Bearer realm="api"'
 }

@@ -42,11 +42,11 @@ t.test("a host's own error handler sends the challenge of every refusal, from a 
     ['/strict', {}, CHALLENGE], ['/strict', BAD, BAD_TOKEN], ['/strict', GOOD, BAD_TOKEN],
     ['/fresh', {}, CHALLENGE], ['/fresh', BAD, BAD_TOKEN],
     ['/authenticate', {}, CHALLENGE], ['/authenticate', BAD, BAD_TOKEN], ['/authenticate', EXPIRED, BAD_TOKEN],
-    ['/refresh', {}, CHALLENGE], ['/refresh', FORGED, BAD_TOKEN],
+    ['/refresh', {}, CHALLENGE], ['/refresh', FORGED, CHALLENGE],
     ['/sessions', {}, CHALLENGE],
     ['/revoke', {}, CHALLENGE],
     ['/revoke-others', {}, CHALLENGE],
-    ['/auth/refresh', {}, CHALLENGE], ['/auth/refresh', FORGED, BAD_TOKEN]
+    ['/auth/refresh', {}, CHALLENGE], ['/auth/refresh', FORGED, CHALLENGE]
   ]
   for (const [url, headers, challenge] of REFUSED) {
     const answer = await app.inject({ method: url.startsWith('/auth/') ? 'POST' : 'GET', url, ...(headers && { headers }) })
