@@ -43,7 +43,7 @@ export type AuthEvent =
   | { readonly type: 'refresh_refused', readonly code: AuthErrorCode, readonly subject: string | null, readonly sessionId: string | null }
   /** Any other refusal, by its code: a taken username, a password against the policy, a login that is not recent enough. */
   | { readonly type: 'refused', readonly code: AuthErrorCode }
-  /** The store, or a function of the app, failed or took too long. The cause is in the log of the request. */
+  /** The store, or a function of the app, failed or took too long. The cause is in its line of the log. */
   | { readonly type: 'store_unavailable' }
   /** A request was refused since too much work was under way. */
   | { readonly type: 'busy' }
@@ -67,6 +67,6 @@ export type EventListener = (event: AuditEvent) => Promise<void> | void
 export interface RequestContext extends ClientInfo {
   /** Runs its calls to the store and to the app's functions, in what is left of its time. */
   readonly bounded: Bounded
-  /** Told of everything worth an audit line; must not throw. */
-  emit (event: AuthEvent): void
+  /** Records what is worth an audit line; `cause`, what went wrong underneath, is for the log alone. Must not throw. */
+  emit (event: AuthEvent, cause?: unknown): void
 }

@@ -43,9 +43,9 @@ export function refusalEvent (type: RefusalType, { code }: AuthError, holder: Se
   }
 }
 
-/** Emits the event for a refusal that no request is behind. */
-export function emitRefusal (error: unknown, { emit }: Pick<RequestContext, 'emit'>): void {
+/** Emits the event for a refusal that no request is behind, or that refuses nobody. */
+export function emitRefusal (error: unknown, context: Pick<RequestContext, 'emit'>): void {
   if (!(error instanceof AuthError)) return
   const type = refusalTypeOf(error)
-  if (type !== null) emit(refusalEvent(type, error))
+  if (type !== null) context.emit(refusalEvent(type, error), error.cause)
 }

@@ -7,8 +7,8 @@ import { type Clock } from '../time.js'
 
 /** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
 export interface Audit {
-  /** Records an event, unless more of its kind happened in this second than are recorded. */
-  record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger): void
+  /** Records an event, unless more of its kind happened in this second than are recorded. `cause` is for the log alone. */
+  record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void
   /** Whether an event of a type would reach anybody. Asked where it costs something to make the event. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
   /** Records how many events were left out, when the app closes. */
@@ -50,9 +50,9 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   const limit = createEventLimit(clock)
 
   return {
-    record (event, from, requestId, log) {
+    record (event, from, requestId, log, cause) {
       recordDropped(log)
-      if (limit.admits(event)) write(event, from, requestId, log)
+      if (limit.admits(event)) write(event, from, requestId, log, cause)
     },
 
     isRecorded: (type, log) => listener !== undefined || isWritten(EVENT_LEVELS[type], log),
@@ -64,8 +64,9 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
     for (const dropped of limit.takeDropped(all)) write(dropped, NOWHERE, null, log)
   }
 
-  function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger): void {
-    log[levelOf(event)](logged(event), `auth: ${event.type}`)
+  function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
+    // Fastify logs a refusal itself, but not with `disableRequestLogging` or below a host's own error handler.
+    log[levelOf(event)]({ ...logged(event), ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
     if (listener === undefined) return
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
     // Its type promises nothing or a promise; in JavaScript, `event => list.push(event)` is a listener too.
@@ -78,7 +79,7 @@ export function createAppContext (audit: Audit, timeouts: Timeouts, log: Fastify
   return {
     ...NOWHERE,
     get bounded () { return startDeadline(timeouts) },
-    emit: event => audit.record(event, NOWHERE, null, log)
+    emit: (event, cause) => audit.record(event, NOWHERE, null, log, cause)
   }
 }
 

@@ -66,8 +66,8 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     return this.#bounded
   }
 
-  emit (event: AuthEvent): void {
-    this.plugin.audit.record(event, this, this.request.id, this.request.log)
+  emit (event: AuthEvent, cause?: unknown): void {
+    this.plugin.audit.record(event, this, this.request.id, this.request.log, cause)
   }
 
   /** Whether the route is one of the registration's own. */
@@ -120,7 +120,7 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     this.plugin.replyOf(this.request)?.headers(error.headers)
     const type = refusalTypeOf(error, refreshing)
     if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return
-    this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.presented : null))
+    this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.presented : null), error.cause)
   }
 
   /** Runs a verb. An app may call it anywhere, so its refusals are seen to before they go on. */

@@ -1,4 +1,5 @@
 import { type RequestContext } from '../audit/events.js'
+import { emitRefusal } from '../audit/refusals.js'
 import { AuthError } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type Clock } from '../time.js'
@@ -67,7 +68,7 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
       if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
     } catch (error) {
       if (!isUnavailable(error) || revocations?.refusesUnknown()) throw error
-      context.emit({ type: 'store_unavailable' }) // nobody is refused, so nothing else would show it
+      emitRefusal(error, context) // nobody is refused, so nothing else would show it
     }
     return claims
   }

@@ -59,5 +59,5 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
 
 function withTimeOfItsOwn (context: RequestContext): RequestContext {
   const { userAgent, ip, bounded } = context
-  return { userAgent, ip, bounded: bounded.anew(), emit: event => context.emit(event) }
+  return { userAgent, ip, bounded: bounded.anew(), emit: (event, cause) => context.emit(event, cause) }
 }
