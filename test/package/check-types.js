@@ -17,20 +17,42 @@ const KINDS = {
 
 const APP = `
 import Fastify from 'fastify'
-import { refreshCookie, memoryStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
+import { authenticate, refreshCookie, memoryStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
 import { postgresStore, postgresSchema } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
 import { storeContract } from 'fastify-refresh-cookie/testing'
 import { createAuthClient } from 'fastify-refresh-cookie/client'
 
-const options: RefreshCookieOptions = { secret: Buffer.alloc(32), store: memoryStore(), keys: [{ kid: 'k1', algorithm: 'ES256', use: 'verify', publicKey: { kty: 'EC' } }] }
+const options: RefreshCookieOptions = { secret: Buffer.alloc(32), store: memoryStore(), keys: [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: { kty: 'EC' } }] }
 export async function build () {
   const app = Fastify()
   await app.register(refreshCookie, options)
   app.get('/me', { onRequest: [app.authenticate] }, async request => ({ id: request.auth.claims.sub.toUpperCase() }))
+  app.get('/mine', { onRequest: authenticate }, async request => await request.auth.sessions())
   return [app, postgresStore, postgresSchema, redisStore, storeContract, createAuthClient]
 }
 `
+
+/** A service that only verifies: a program of its own, in which the verbs of sessions must not be there. */
+const SERVICE = `
+import Fastify from 'fastify'
+import { authenticate, authenticateOptional, requireFreshLogin, verifier, type AccessClaims, type VerifierOptions } from 'fastify-refresh-cookie/verifier'
+
+const options: VerifierOptions = { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example', audience: 'orders' }
+export async function build () {
+  const app = Fastify()
+  await app.register(verifier, options)
+  app.get('/orders', { onRequest: authenticate }, async request => ({ id: request.auth.claims.sub.toUpperCase() }))
+  app.get('/maybe', { preHandler: [authenticateOptional, app.authenticateOptional] }, async request => request.auth.claimsOrNull?.sub ?? null)
+  app.get('/fresh', { onRequest: requireFreshLogin('5m') }, async () => ({}))
+  // @ts-expect-error there is no session to begin
+  app.post('/login', async request => await request.auth.login(1))
+  const claims: AccessClaims = await app.verifyAccessToken('token')
+  return [app, claims]
+}
+`
+
+const PROGRAMS = { 'app.ts': APP, 'service.ts': SERVICE }
 
 const folder = mkdtempSync(join(tmpdir(), 'check-types-'))
 try {
@@ -57,25 +79,27 @@ function check () {
     rmSync(join(types, 'node'), { recursive: true, force: true })
     symlinkSync(join(folder, `node_modules/node-types-${node}`), join(types, 'node'), 'junction')
     for (const compiler of COMPILERS) {
-      for (const [kind, resolution] of Object.entries(KINDS)) failures += compiles(node, compiler, kind, resolution) ? 0 : 1
+      for (const [kind, resolution] of Object.entries(KINDS)) {
+        for (const program of Object.keys(PROGRAMS)) failures += compiles(node, compiler, kind, resolution, program) ? 0 : 1
+      }
     }
   }
-  console.log(`${NODES.length * COMPILERS.length * Object.keys(KINDS).length} combinations, ${failures} of them do not compile`)
+  console.log(`${NODES.length * COMPILERS.length * Object.keys(KINDS).length * Object.keys(PROGRAMS).length} combinations, ${failures} of them do not compile`)
   return failures === 0 ? 0 : 1
 }
 
-function compiles (node, compiler, kind, resolution) {
+function compiles (node, compiler, kind, resolution, program) {
   const project = join(folder, `${kind}-project`)
   mkdirSync(project, { recursive: true })
   writeFileSync(join(project, 'package.json'), JSON.stringify({ type: kind === 'CommonJS' ? 'commonjs' : 'module' }))
-  writeFileSync(join(project, 'app.ts'), APP)
+  writeFileSync(join(project, program), PROGRAMS[program])
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({
     compilerOptions: { ...resolution, target: 'es2022', lib: ['es2023', 'dom'], types: ['node'], strict: true, skipLibCheck: false, noEmit: true, esModuleInterop: true },
-    include: ['app.ts']
+    include: [program]
   }))
   const { status, stdout } = spawnSync(process.execPath, [join(folder, `node_modules/typescript-${compiler}/bin/tsc`), '-p', project], { encoding: 'utf8' })
-  const wrong = stdout.split('\n').filter(line => line.includes('fastify-refresh-cookie') || line.startsWith('app.ts') || line.includes('-project/app.ts'))
+  const wrong = stdout.split('\n').filter(line => line.includes('fastify-refresh-cookie') || line.startsWith(program) || line.includes(`-project/${program}`))
   if (status === 0 || wrong.length === 0) return true
-  console.log(`TypeScript ${compiler}, @types/node ${node}, ${kind}:\n${wrong.slice(0, 5).join('\n')}`)
+  console.log(`TypeScript ${compiler}, @types/node ${node}, ${kind}, ${program}:\n${wrong.slice(0, 5).join('\n')}`)
   return false
 }

@@ -109,6 +109,41 @@ t.test('a refusal of one build is an AuthError of the other too', async t => {
   t.equal(await run('errors.mjs'), 'true true true')
 })
 
+t.test('a hook of one build protects by the plugin of the other, and is never open', async t => {
+  await write('hooks.cjs', `
+    module.exports = async function visit (plugin, hooks, options) {
+      const app = require('fastify')()
+      app.get('/before', { onRequest: hooks.authenticate }, async () => 'open')
+      await app.register(plugin, options)
+      app.get('/after', { onRequest: hooks.authenticate }, async () => 'open')
+      app.get('/fresh', { onRequest: hooks.requireFreshLogin('5m') }, async () => 'open')
+      const alone = require('fastify')()
+      alone.get('/alone', { onRequest: hooks.authenticate }, async () => 'open')
+      const answers = [await alone.inject('/alone')]
+      for (const url of ['/before', '/after', '/fresh']) answers.push(await app.inject(url))
+      return answers.map(answer => answer.json().code)
+    }
+  `)
+  await write('hooks.mjs', `
+    import { createRequire } from 'node:module'
+    import * as main from 'fastify-refresh-cookie'
+    import * as verifying from 'fastify-refresh-cookie/verifier'
+    import visit from './hooks.cjs'
+
+    const require = createRequire(import.meta.url)
+    const builds = { esm: { main, verifying }, cjs: { main: require('fastify-refresh-cookie'), verifying: require('fastify-refresh-cookie/verifier') } }
+    const key = '-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\\n-----END PUBLIC KEY-----'
+    const registrations = { main: { secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*' }, verifying: { keys: [{ kid: 'k1', algorithm: 'EdDSA', use: 'verify', publicKey: key }] } }
+    for (const [one, other] of [['esm', 'cjs'], ['cjs', 'esm'], ['esm', 'esm']]) {
+      for (const [entry, options] of Object.entries(registrations)) {
+        for (const hooks of Object.values(builds[other])) console.log(...await visit(builds[one][entry].default, hooks, options))
+      }
+    }
+  `)
+  const answers = `FST_AUTH_NOT_REGISTERED${' FST_AUTH_ACCESS_TOKEN_MISSING'.repeat(3)}`
+  t.strictSame((await run('hooks.mjs')).split('\n'), Array.from({ length: 12 }, () => answers))
+})
+
 t.test('every subpath gives the same by import and by require, where no database driver is installed', async t => {
   const { exports } = JSON.parse(await read('package.json')) as { exports: Record<string, unknown> }
   const paths = Object.keys(exports).filter(path => !path.endsWith('.json')).map(path => `fastify-refresh-cookie${path.slice(1)}`)

@@ -23,7 +23,8 @@ const app = `
     const app = Fastify()
     await app.register(refreshCookie, options)
     app.get('/me', { onRequest: app.authenticate }, async request => request.auth.claims?.sub.toUpperCase())
-    app.get('/maybe', { preHandler: app.authenticateOptional }, async request => request.auth.claims === null)
+    app.get('/maybe', { preHandler: app.authenticateOptional }, async request => request.auth.claimsOrNull === null)
+    app.get('/mine', { onRequest: [authenticate, requireFreshLogin('5m')] }, async request => request.auth.claims.sub)
     app.get('/devices', { onRequest: [app.authenticateStrict] }, async request => await request.auth.sessions())
     app.post('/sso', async request => {
       const grant: TokenResponse = await request.auth.login(7)
@@ -31,10 +32,10 @@ const app = `
     })
     const ended: number = await app.sessions.revokeAll('7')
     const hash: string = await app.passwords.hash('correct horse')
-    const { sub, sid, exp } = app.verifyAccessToken('…')
+    const { sub, sid, exp } = await app.verifyAccessToken('…')
     app.log.info({ ended, hash, sub, sid, exp, rules: storeContract(memoryStore()).length })
     try {
-      app.verifyAccessToken('…')
+      await app.verifyAccessToken('…')
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_ACCESS_TOKEN_EXPIRED') app.log.info(error.retryAfter)
       // @ts-expect-error: no such code
@@ -48,7 +49,7 @@ const app = `
   }
 `
 
-const names = 'AuthError, memoryStore, type Grant, type RefreshCookieOptions, type Users'
+const names = 'AuthError, authenticate, memoryStore, requireFreshLogin, type TokenResponse, type RefreshCookieOptions, type Users'
 const esm = `
   import Fastify, { type FastifyInstance } from 'fastify'
   import refreshCookie, { ${names} } from 'fastify-refresh-cookie'
@@ -63,6 +64,37 @@ const cjs = `
   import { postgresStore } from 'fastify-refresh-cookie/postgres'
   import { storeContract } from 'fastify-refresh-cookie/testing'
   ${app}
+`
+
+/** What a service that only verifies does with the package: an entry of its own, without the verbs of sessions. */
+const service = `
+  export async function build (): Promise<FastifyInstance> {
+    const options: VerifierOptions = { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example', audience: 'orders' }
+    const app = Fastify()
+    await app.register(verifier, options)
+    app.get('/orders', { onRequest: authenticate }, async request => request.auth.claims.sub.toUpperCase())
+    app.get('/maybe', { preHandler: authenticateOptional }, async request => request.auth.claimsOrNull?.sub ?? null)
+    app.get('/fresh', { onRequest: [requireFreshLogin('5m')] }, async () => ({}))
+    const claims: AccessClaims = await app.verifyAccessToken('…')
+    app.log.info(claims)
+    // @ts-expect-error: there is no session to begin
+    app.post('/login', async request => await request.auth.login(1))
+    // @ts-expect-error: nor one to end
+    await app.sessions.revokeAll('1')
+    return app
+  }
+`
+const serviceNames = 'authenticate, authenticateOptional, requireFreshLogin, type AccessClaims, type VerifierOptions'
+const esmService = `
+  import Fastify, { type FastifyInstance } from 'fastify'
+  import verifier, { ${serviceNames} } from 'fastify-refresh-cookie/verifier'
+  ${service}
+`
+const cjsService = `
+  import Fastify = require('fastify')
+  import type { FastifyInstance } from 'fastify'
+  import { verifier, ${serviceNames} } from 'fastify-refresh-cookie/verifier'
+  ${service}
 `
 
 /** An app that has @fastify/jwt, @fastify/cookie and @fastify/swagger for itself, and their types its own way. */
@@ -86,7 +118,7 @@ const host = `
   await app.register(jwt, { secret: '…' })
   app.get('/mine', async (request, reply) => {
     const signed: string = await reply.jwtSign({ mine: 'x' })
-    return [request.user.mine, request.cookies['a'], request.auth.claims?.sub, signed]
+    return [request.user.mine, request.cookies['a'], request.auth.claimsOrNull?.sub, signed]
   })
 `
 
@@ -112,6 +144,11 @@ t.test('an app compiles as an ES module and as CommonJS', async t => {
   }
   const plugins = program.getSourceFiles().filter(({ fileName }) => /\/@fastify\/(jwt|cookie|swagger)\//.test(fileName))
   t.strictSame(plugins.map(({ fileName }) => fileName), [], 'ours bring the declarations of no other plugin along')
+})
+
+t.test('a service that only verifies compiles, and has no verb of sessions', async t => {
+  t.strictSame(complaints(compile([await write('service.mts', esmService), await write('service.cts', cjsService)], NODE)), [])
+  t.strictSame(complaints(compile([await write('service.ts', esmService)], BUNDLER)), [])
 })
 
 t.test('an app compiles for a bundler, beside plugins whose types it shapes its own way', async t => {
