@@ -7,6 +7,7 @@ import ts from 'typescript'
 import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { EVENT_LEVELS } from '../lib/http/audit.js'
 import { optionTable } from '../lib/options/schema.js'
+import { verifierTable } from '../lib/options/verifier-schema.js'
 import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
 import { exactly } from './support/exactly.js'
@@ -78,18 +79,20 @@ t.test('the two commands stand there', async t => {
   for (const command of ['npm ci && npm start', 'npm ci && npm test']) t.ok(commands.includes(command), command)
 })
 
-t.test('the table of options has a row for each, with its default', async t => {
-  const rows = tableUnder('option', 'default')
-  const options = leaves(optionTable, '')
-  t.strictSame(rows.map(([name]) => name).sort(), options.map(([name]) => `\`${name}\``).sort())
-  // Others have a default that is no plain value, such as a store: the README says it in its own words.
-  const plain = options.filter(([, fallback]) => fallback !== undefined && typeof fallback !== 'function')
-  const defaults = new Map(rows.map(([name, fallback]) => [name, fallback]))
-  t.strictSame(
-    plain.map(([name]) => [name, defaults.get(`\`${name}\``)]),
-    plain.map(([name, fallback]) => [name, `\`${inspect(fallback)}\``])
-  )
-})
+for (const [header, table] of [['option', optionTable], ['option of the verifier', verifierTable]] as const) {
+  t.test(`the table "${header}" has a row for each, with its default`, async t => {
+    const rows = tableUnder(header, 'default')
+    const options = leaves(table, '')
+    t.strictSame(rows.map(([name]) => name).sort(), options.map(([name]) => `\`${name}\``).sort())
+    // Others have a default that is no plain value, such as a store: the README says it in its own words.
+    const plain = options.filter(([, fallback]) => fallback !== undefined && typeof fallback !== 'function')
+    const defaults = new Map(rows.map(([name, fallback]) => [name, fallback]))
+    t.strictSame(
+      plain.map(([name]) => [name, defaults.get(`\`${name}\``)]),
+      plain.map(([name, fallback]) => [name, `\`${inspect(fallback)}\``])
+    )
+  })
+}
 
 t.test('the table of events has a row for each type, with its level and its fields', async t => {
   const rows = tableUnder('event', 'log', 'fields')

@@ -36,7 +36,8 @@ export interface VerifierOptions {
   clock?: Clock | undefined
 }
 
-const verifierTable = group({
+/** The table of all options: what each may be, and what it is when left out. */
+export const verifierTable = group({
   keys: optional(source(keyRing)),
   jwks: optional(jwksUrl),
   jwksRsaAlgorithm: optional(oneOf('RS256', 'PS256')),

@@ -7,6 +7,7 @@ import { type Test } from 'tap'
 import ts from 'typescript'
 import * as library from '../../lib/index.js'
 import * as postgres from '../../lib/stores/postgres/index.js'
+import * as verifying from '../../lib/verifier.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { FAST_HASHING, openBrowser, SECRET, testClock, userTable, type Browser, type TestClock, type UserTable } from '../support/server.js'
 
@@ -25,6 +26,8 @@ export interface RecipeSurroundings {
   readonly given?: Readonly<Record<string, unknown>>
   /** Settings that a table of the README changes. */
   readonly options?: library.RefreshCookieOptions
+  /** A clock that another server has too. */
+  readonly clock?: TestClock
   /** What the app has before it. */
   readonly before?: (app: FastifyInstance) => unknown
 }
@@ -33,15 +36,15 @@ export interface RecipeSurroundings {
 const readme = readFileSync('README.md', 'utf8')
 
 /** Builds the server that the README prints below `<!-- recipe: name -->`: its own words, run. */
-export async function recipe (t: Test, name: string, { given = {}, options = {}, before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
+export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
-  const clock = testClock()
   const users = userTable()
   await before(app)
   const modules: Readonly<Record<string, object>> = {
     'fastify-refresh-cookie': { ...library, __esModule: true, default: underTest({ clock, ...options }) },
     'fastify-refresh-cookie/postgres': postgres,
+    'fastify-refresh-cookie/verifier': { ...verifying, __esModule: true, default: verifierUnderTest({ clock }) },
     'node:crypto': crypto,
     jose
   }
@@ -61,6 +64,11 @@ function underTest ({ refreshToken, ...options }: library.RefreshCookieOptions):
       ...(printed.refreshToken && { refreshToken: { ...printed.refreshToken, ...refreshToken } })
     })
   })
+}
+
+/** The plugin of a service that only verifies, by the test's clock. */
+function verifierUnderTest (options: verifying.VerifierOptions): FastifyPluginAsync<verifying.VerifierOptions> {
+  return fp(async (app, printed: verifying.VerifierOptions) => { await app.register(verifying.verifier, { ...printed, ...options }) })
 }
 
 function blockOf (name: string): string {
