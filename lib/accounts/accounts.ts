@@ -4,6 +4,7 @@ import { type RequestContext } from '../audit/events.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { redacted, withholding } from '../redaction.js'
 import { type User, type Users } from './user.js'
+import { createdUser, wasReplaced } from './user-answers.js'
 import { AuthError, restated } from '../errors.js'
 import { type Passwords } from './hashing.js'
 import { isUniqueViolation } from './unique-violation.js'
@@ -53,7 +54,7 @@ export interface Accounts {
   /**
    * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
    * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile,
-   * and FST_AUTH_STORE_UNAVAILABLE if nobody can tell whether it is changed now.
+   * FST_AUTH_STORE_UNAVAILABLE if nobody can tell whether it is changed now, and a TypeError if the app says neither.
    */
   readonly changePassword?: (proven: Proven, newPassword: unknown, context: RequestContext) => Promise<WritePassword>
 }
@@ -91,9 +92,10 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(password, { username: name })
       const passwordHash = await passwords.hash(password, context)
 
-      const { user, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
+      const { answer, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
         throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
       })
+      const user = createdUser(answer)
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })
       // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
       context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
@@ -134,12 +136,12 @@ export function createAccounts (options: AccountsOptions): Accounts {
       return async function write (later) {
         let writing: Promise<boolean> | undefined
         try {
-          const replaced = await context.bounded(() => (writing = withholding([newHash, passwordHash], () => updatePasswordHash(id, newHash, passwordHash))))
-          if (!replaced) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+          const answer = await context.bounded(() => (writing = withholding([newHash, passwordHash], () => updatePasswordHash(id, newHash, passwordHash))))
+          if (!wasReplaced(answer)) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
         } catch (error) {
           if (!isUnavailable(error)) throw error
           if (!await isStored(subject, newHash, context)) {
-            writing?.then(replaced => replaced && changed(later)).catch(() => {})
+            writing?.then(answer => wasReplaced(answer) && changed(later)).catch(() => {})
             throw error
           }
         }
@@ -191,21 +193,21 @@ export function createAccounts (options: AccountsOptions): Accounts {
     if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return passwordHash
     try {
       const newHash = await passwords.hash(password, context)
-      const replaced = await context.bounded(() => withholding([newHash, passwordHash], () => updatePasswordHash(user.id, newHash, passwordHash)))
-      return replaced ? newHash : passwordHash
+      const answer = await context.bounded(() => withholding([newHash, passwordHash], () => updatePasswordHash(user.id, newHash, passwordHash)))
+      return wasReplaced(answer) ? newHash : passwordHash
     } catch (err) {
-      warn('The password hash of this user could not be replaced by a stronger one: the next login tries again', { subject, err })
+      warn('It is not sure that a stronger password hash of this user was stored: if it was not, the next login tries again', { subject, err })
       return passwordHash
     }
   }
 }
 
-/** The new user; null where the name is taken, as the app says or as its database does, then with what that threw. */
-async function outcomeOf (create: NonNullable<Users['create']>, row: { username: string, passwordHash: string }): Promise<{ user: User | null, violation?: unknown }> {
+/** What `create` gave; null where its database says that the name is taken, then with what that threw. */
+async function outcomeOf (create: NonNullable<Users['create']>, row: { username: string, passwordHash: string }): Promise<{ answer: User | null, violation?: unknown }> {
   try {
-    return { user: await create(row) ?? null }
+    return { answer: await create(row) }
   } catch (violation) {
-    if (isUniqueViolation(violation)) return { user: null, violation }
+    if (isUniqueViolation(violation)) return { answer: null, violation }
     throw violation
   }
 }

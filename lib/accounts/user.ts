@@ -32,10 +32,10 @@ export interface Users<U extends User = User> {
   /** The user with `String(id) === sub`; null or undefined where there is none. Asked at every refresh. */
   findById? (sub: string): Promise<Found<U>> | Found<U>
   /**
-   * A new user, or null when the name is taken. Uniqueness is the database's: the unique violation that it throws counts
-   * as a taken name, so catch one that is about another column.
+   * The new user, or null when the name is taken; anything else, such as undefined, is a TypeError. Uniqueness is the
+   * database's: the unique violation that it throws counts as a taken name, so catch one that is about another column.
    */
   create? (user: { username: string, passwordHash: string }): Promise<U | null> | U | null
-  /** Replaces a hash; false if it was no longer `oldHash`. */
+  /** Replaces a hash: true; false if it was no longer `oldHash`. Anything else, such as undefined, is a TypeError. */
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
 }

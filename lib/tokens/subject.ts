@@ -8,7 +8,7 @@ export const MAX_SUBJECT_LENGTH = 255
 export function subjectOf (id: unknown, from = 'the app'): string {
   const text = textOf(id)
   if (isSubject(text)) return text
-  throw new TypeError(`${from} gave ${nameOf(id)} as the id of a user: it must be a text of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a text, e.g. an ObjectId`)
+  throw new TypeError(`${from} gave ${kindOf(id)} as the id of a user: it must be a text of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a text, e.g. an ObjectId`)
 }
 
 function textOf (id: unknown): string | null {
@@ -23,11 +23,11 @@ function ownTextOf (id: object): string | null {
   return typeof text !== 'string' || text.startsWith('[object ') || text.includes('\ufffd') ? null : text
 }
 
-/** What kind of value it is: the value itself may be anything. */
-function nameOf (id: unknown): string {
-  if (id === null || id === undefined) return String(id)
-  if (typeof id === 'object') return `an object of the class ${id.constructor?.name ?? 'null'}`
-  return id === '' ? 'an empty text' : `a ${typeof id}`
+/** What kind of value it is, for a message: the value itself may be anything. */
+export function kindOf (value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'object') return `an object of the class ${value.constructor?.name ?? 'null'}`
+  return value === '' ? 'an empty text' : `a ${typeof value}`
 }
 
 /** Whether a text can be a subject: neither empty nor too long, and one that every database keeps as it is. */

@@ -93,10 +93,13 @@ t.test('signup', async t => {
     t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 1)
   })
 
-  t.test('takes no row at all as a taken name', async t => {
-    // As a query gives that returns nothing on a conflict.
-    const create = (() => undefined) as unknown as () => null
-    await t.rejects(app({ create }).signup(ADA), { code: 'FST_AUTH_USERNAME_TAKEN' })
+  t.test('takes nothing but a user for an account that was made, and nothing but null for a taken name', async t => {
+    for (const answer of [undefined, true, false, 7, '']) {
+      const { signup, events } = app({ create: (() => answer) as unknown as () => null })
+      await t.rejects(signup(ADA), { name: 'TypeError', message: /^"users\.create" gave .*: it must return the new user, or null where the name is taken$/ })
+      t.strictSame(events, [])
+    }
+    await t.rejects(app({ create: () => null }).signup(ADA), { code: 'FST_AUTH_USERNAME_TAKEN' })
   })
 
   t.test('refuses an impossible name as validation does', async t => {
@@ -337,6 +340,14 @@ t.test('a login replaces a weak hash', async t => {
       t.equal((await login(ADA)).id, 1)
       t.match(warnings, exactly({ subject: '1', err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }))
     }
+  })
+
+  t.test('and succeeds even if the app does not say whether it did, which is told to the operator', async t => {
+    const users = userTable({ ada: { passwordHash: await weakHash() } })
+    const updatePasswordHash = (async (...row: Parameters<typeof users.updatePasswordHash>) => { await users.updatePasswordHash(...row) }) as unknown as typeof users.updatePasswordHash
+    const { login, warnings } = app({ ...users, updatePasswordHash })
+    for (let nth = 1; nth <= 2; nth++) t.equal((await login(ADA)).id, 1)
+    t.match(warnings, exactly({ subject: '1', err: { name: 'TypeError', message: '"users.updatePasswordHash" gave undefined: it must return true where it replaced the hash, and false where that was no longer oldHash' } }))
   })
 })
 

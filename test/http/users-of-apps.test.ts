@@ -179,6 +179,44 @@ t.test('any other failure of the database is a 503, be it its own cause', async 
   }
 })
 
+/** Functions that do what they are to do, and return nothing or something else, as apps without types do. */
+const SILENT: ReadonlyArray<readonly [of: string, answer: unknown, named: string]> = [
+  ['an update that nobody returned', undefined, 'undefined'], ['a number of rows', 1, 'a number'], ['a row', { id: 1 }, 'an object of the class Object'], ['a row that is not there', null, 'null']
+]
+
+t.test('a change of password whose write returns neither true nor false is a bug in the log, and no wrong password', async t => {
+  for (const [of, answer, named] of SILENT) {
+    const lines: string[] = []
+    const users = userTable()
+    const updatePasswordHash = (async (...row: Parameters<typeof users.updatePasswordHash>) => { await users.updatePasswordHash(...row); return answer }) as unknown as typeof users.updatePasswordHash
+    const { browser, events } = await server(t, { users: { ...users, updatePasswordHash } }, { logger: { level: 'error', stream: { write (line: string) { lines.push(line) } } } })
+    const [ada, phone] = [browser(), browser()]
+    await ada.signup('ada')
+    await phone.login('ada')
+    const reply = await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } })
+    t.match(reply.json(), { statusCode: 500, message: 'Internal Server Error' }, of)
+    t.strictSame(setCookies(reply), [])
+    t.match(lines.join(''), `\\"users.updatePasswordHash\\" gave ${named}: it must return true where it replaced the hash, and false where`)
+    t.notOk(events.some(({ type }) => type === 'password_changed' || type === 'login_failed'), 'nobody can tell')
+    t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'since the password may be another now')
+    t.equal((await ada.refresh()).statusCode, 200, 'whoever asked for it stays logged in')
+    t.equal((await browser().login('ada', { password: 'violet umbrella' })).statusCode, 200)
+  }
+})
+
+t.test('a signup whose write returns no user is a bug in the log, and no taken name', async t => {
+  for (const silent of [false, true]) {
+    const lines: string[] = []
+    const users = userTable()
+    const create = (async (row: { username: string, passwordHash: string }) => { await users.create(row) }) as unknown as typeof users.create
+    const accounts = silent ? { signup: 'silent', onSignup () { t.fail('was called') } } as const : {}
+    const { browser } = await server(t, { users: { ...users, create }, accounts }, { logger: { level: 'error', stream: { write (line: string) { lines.push(line) } } } })
+    t.match((await browser().signup('ada')).json(), { statusCode: 500, message: 'Internal Server Error' })
+    t.match(lines.join(''), '\\"users.create\\" gave undefined: it must return the new user, or null where the name is taken')
+    t.equal((await browser().login('ada')).statusCode, 200, 'the account was made')
+  }
+})
+
 t.test('undefined is nobody, as find(), [0] and first() of query libraries give it', async t => {
   const { people, ...users } = personTable(() => randomUUID())
   const { browser } = await server(t, { users, passwords: FAST_HASHING })
