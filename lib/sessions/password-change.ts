@@ -1,9 +1,12 @@
-import { restated } from '../errors.js'
+import { AuthError, restated } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type RequestContext } from '../audit/events.js'
 import { type Issued } from './issue.js'
 
-/** Writes a password. `later` is called if it turns out to be written after this has thrown. Throws where it was not, or where nobody can tell. */
+/**
+ * Writes a password, if nobody else has changed it meanwhile. `later` is called if it turns out to be written after this has
+ * thrown. Throws a refusal where it was not written, FST_AUTH_STORE_UNAVAILABLE or any other error where nobody can tell.
+ */
 export type WritePassword = (later: () => void) => Promise<void>
 
 /** The steps of a change of password around the write. */
@@ -18,22 +21,21 @@ export interface PasswordChange {
 
 /** What is true of the password while it is changed, for the answer where a step fails. */
 const TRUTHS = {
-  unchanged: 'The password was not changed: try again. Your other devices may have been logged out',
+  unchanged: 'The password was not changed: try again',
   unknown: 'Nobody can tell whether the password was changed: try again, and log in with the new one if the old one is refused',
-  changed: 'The password was changed: log in with the new one. Sessions that began meanwhile may be alive: end them in your list of devices'
+  changed: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices'
 } as const
 
-/** After the write the sessions must end: each try has a full time budget of its own. */
+/** Once the password is written the sessions must end: each try has a full time budget of its own. */
 const TRIES = 3
 
 /**
- * Changes a password and ends every session that knew the old one. All that can fail comes before the write; after it only
- * the end of what somebody began with the old password meanwhile, which is tried again. A 503 says how far it came.
+ * Changes a password and ends every session that knew the old one: only once the password is written, since of two changes
+ * at once one is refused, and must not end what the other has started. A 503 says how far it came.
  */
 export async function changePassword ({ current, endOthers, start }: PasswordChange, write: WritePassword, context: RequestContext): Promise<Issued> {
   let truth: string = TRUTHS.unchanged
   try {
-    await endOthers(current, context)
     const issued = await start(async () => {
       truth = TRUTHS.unknown
       await write(() => { endInAnyCase(current).catch(() => {}) })
@@ -43,7 +45,7 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
     await endInAnyCase(issued.claims.sid)
     return issued
   } catch (error) {
-    if (truth === TRUTHS.unknown && isUnavailable(error)) await endInAnyCase(current).catch(() => {})
+    if (truth === TRUTHS.unknown && !isRefusal(error)) await endInAnyCase(current).catch(() => {})
     throw restated(error, truth)
   }
 
@@ -55,6 +57,10 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
       await endInAnyCase(keptId, tries - 1)
     }
   }
+}
+
+function isRefusal (error: unknown): boolean {
+  return error instanceof AuthError && !isUnavailable(error)
 }
 
 function withTimeOfItsOwn (context: RequestContext): RequestContext {

@@ -55,7 +55,7 @@ export interface LoginOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-/** How a session is to start: `held` is what this browser had, and with `isOnly` every other one has just been ended. */
+/** How a session is to start: `held` is what this browser had, and with `isOnly` every other one is ended next. */
 type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly held: string | null, readonly isOnly?: boolean }
 
 /** What a login gives. */
@@ -222,7 +222,7 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
     const owner = user ?? await findUser(subject, scope)
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const app = toAppClaims({ ...await makeAppClaims(owner, scope), ...toAppClaims(claims) })
-    if (limit?.whenFull === 'refuseLogin') await assertRoom(store, subject, held, limit, scope)
+    if (limit?.whenFull === 'refuseLogin' && !isOnly) await assertRoom(store, subject, held, limit, scope)
 
     const session = startSession(subject, context, { idle: policy.idle, absolute: options.absolute }, scope.at)
     await writeSession(store, session, scope, async () => {

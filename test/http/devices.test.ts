@@ -3,7 +3,7 @@ import t from 'tap'
 import refreshCookie, { statelessStore } from '../../lib/index.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { exactly } from '../support/exactly.js'
-import { PASSWORD, SECRET, server, userTable } from '../support/server.js'
+import { FAST_HASHING, openBrowser, PASSWORD, SECRET, server, userTable } from '../support/server.js'
 
 t.test('25 logins with room for 20 leave the 20 newest', async t => {
   const { app, browser, wait } = await server(t, { sessions: { maxPerUser: 20 } })
@@ -136,17 +136,64 @@ t.test('changing the password', async t => {
     t.equal((await ada.refresh()).statusCode, 200)
   })
 
-  t.test('changes nothing when the store cannot be reached', async t => {
+  t.test('makes its own room where an account is over a limit that was lowered', async t => {
+    const store = memoryStore()
+    const users = userTable()
+    const before = await server(t, { store, users })
+    const [laptop, phone] = [before.browser(), before.browser()]
+    await laptop.signup('ada')
+    for (const device of [phone, before.browser()]) await device.login('ada')
+    const { app } = await server(t, { store, users, sessions: { maxPerUser: 1, whenFull: 'refuseLogin' } })
+    const moved = openBrowser(app, laptop.jar)
+    moved.accessToken = laptop.accessToken
+    t.match(await moved.send(change()), { statusCode: 200 })
+    t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+    t.equal((await app.sessions.list('1')).length, 1)
+  })
+
+  t.test('changes nothing when no session can be started', async t => {
     const store = memoryStore()
     const { browser } = await server(t, { store })
-    const ada = browser()
+    const [ada, phone] = [browser(), browser()]
     await ada.signup('ada')
-    const { revokeAll } = store
-    store.revokeAll = async () => { throw new Error('away') }
-    t.match((await ada.send(change())).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
-    store.revokeAll = revokeAll
+    await phone.login('ada')
+    const { create } = store
+    store.create = async () => { throw new Error('away') }
+    t.match((await ada.send(change())).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: 'The password was not changed: try again' })
+    store.create = create
+    for (const device of [ada, phone]) t.equal((await device.refresh()).statusCode, 200, 'nobody is logged out')
     t.equal((await browser().login('ada')).statusCode, 200, 'the old password is still the password')
   })
+
+  for (const slower of [false, true]) {
+    t.test(`logged out by a double click: of two changes at once${slower ? ', one of them slower,' : ''} one is refused, and the session of the other lives`, async t => {
+      let checks = 0
+      let answered = (): void => {}
+      const first = new Promise<void>(resolve => { answered = resolve })
+      /** Asked by the signup and by both changes, once the old password is proven. */
+      const check = async (): Promise<boolean> => {
+        if (++checks === 3 && slower) await first
+        return true
+      }
+      const { app, browser } = await server(t, { passwords: { ...FAST_HASHING, check } })
+      const ada = browser()
+      await ada.signup('ada')
+      const pages = [ada.copy(), ada.copy()]
+      const answers = await Promise.all(pages.map(async page => {
+        page.accessToken = ada.accessToken
+        const answer = await page.send(change())
+        answered()
+        return answer
+      }))
+
+      t.strictSame(answers.map(({ statusCode }) => statusCode).sort(), [200, 401])
+      const won = answers.findIndex(({ statusCode }) => statusCode === 200)
+      t.match(answers[1 - won]?.json(), { code: /^FST_AUTH_(?:CREDENTIALS_INVALID|SESSION_ENDED)$/ })
+      t.match(await pages[won]?.refresh(), { statusCode: 200 })
+      t.equal((await app.sessions.list('1')).length, 1, 'that of the other is gone')
+      t.equal((await browser().login('ada', { password: NEW_PASSWORD })).statusCode, 200)
+    })
+  }
 
   t.test('exists only where hashes can be replaced', async t => {
     const { app } = await server(t, { users: { findByUsername: () => null, findById: () => null } })
