@@ -52,7 +52,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(settings, passwords, fastify.log)
-  await loadPackagesOf(accounts, settings)
+  await loadPackagesOf(accounts, settings, store)
 
   const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
   const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
@@ -150,11 +150,12 @@ function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log
   return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn: warningsIn(log) })
 }
 
-/** At start, since what is missing would else show at the first login. Whoever only reauthenticates may have no password. */
-async function loadPackagesOf ({ signup, login, changePassword }: Accounts, { routes }: Settings): Promise<void> {
+/** At start, since what is missing would else show at the first login. Whoever has no password is verified against a decoy. */
+async function loadPackagesOf ({ signup, login, reauthenticate, changePassword }: Accounts, { routes }: Settings, store: SessionStore): Promise<void> {
   const chosen = (signup !== undefined && routes.signup !== false) || (changePassword !== undefined && routes.password !== false)
+  const verified = (login !== undefined && routes.login !== false) || (reauthenticate !== undefined && store.list !== undefined && routes.reauthenticate !== false)
   if (chosen) await loadCommonPasswords()
-  if (chosen || (login !== undefined && routes.login !== false)) await loadArgon2()
+  if (chosen || verified) await loadArgon2()
 }
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {

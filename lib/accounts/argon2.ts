@@ -14,6 +14,6 @@ export async function loadArgon2 (): Promise<Argon2> {
   try {
     return await import('argon2')
   } catch (cause) {
-    throw new Error('argon2 cannot be loaded, so no password can be hashed or verified: install it on the machine that it runs on ("npm rebuild argon2", with its install script allowed), or leave out "users.findByUsername", "users.create" and "users.updatePasswordHash"', { cause })
+    throw new Error('argon2 cannot be loaded, so no password can be hashed or verified: install it on the machine that it runs on ("npm rebuild argon2", with its install script allowed), or leave out "users.findByUsername", "users.create" and "users.updatePasswordHash", with routes: { reauthenticate: false }', { cause })
   }
 }
