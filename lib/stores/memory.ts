@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../sessions/session.js'
-import { systemClock, type Clock, type EpochSeconds } from '../time.js'
+import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { checkedOptions } from './options.js'
 
 /** How a memory store is made. */
@@ -10,6 +10,9 @@ export interface MemoryStoreOptions {
 }
 
 const FIRST_SWEEP = 1000
+
+/** A session past its idle end may still be renewed by its access token, and none lives longer than a day. */
+const SETTLED: Seconds = 86_400
 
 /** So many sessions end at once: more would hold up other requests. */
 const REVOKE_BATCH = 1000
@@ -136,7 +139,7 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
 
   /** Each time the map has doubled: what expired goes, at a constant cost per login and without a timer. */
   function sweep (): void {
-    purge(Math.floor(clock()))
+    purge(Math.floor(clock()) - SETTLED)
     sweepAt = Math.max(FIRST_SWEEP, 2 * sessions.size)
   }
 

@@ -16,10 +16,21 @@ t.test('sessions that expired make room for new ones, without a timer', async t 
   for (const session of old) await store.create(session)
 
   clock.wait('8d')
+  clock.wait(1)
   const young = newSession({ idleExpiresAt: START + 9 * 86_400 })
   await store.create(young)
   t.strictSame(new Set(await Promise.all(old.map(({ id }) => store.get(id)))), new Set([null]))
   t.match(await store.list('ada'), exactly(young))
+})
+
+t.test('a session past its idle end stays for as long as an access token may renew it, however many there are', async t => {
+  const clock = fakeClock()
+  const store = memoryStore({ clock: clock.now })
+  const idle = Array.from({ length: 1000 }, () => newSession())
+  for (const session of idle) await store.create(session)
+  clock.wait('8d') // a week of idleness, and the longest life of an access token
+  await store.create(newSession({ idleExpiresAt: START + 9 * 86_400 }))
+  t.equal((await Promise.all(idle.map(({ id }) => store.get(id)))).filter(session => session === null).length, 0)
 })
 
 t.test('sessions that are live stay, however many there are', async t => {
