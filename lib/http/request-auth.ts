@@ -90,10 +90,10 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     })
   }
 
-  async sessions ({ limit, after }: SessionViewListOptions = {}): Promise<SessionView[]> {
+  async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
     return await this.refusing(async () => {
       const asking = await this.assertLive()
-      return (await this.plugin.sessions.list(asking.sub, this, { limit, after: after && positionOf(after) })).map(session => toSessionView(session, asking))
+      return (await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })).map(session => toSessionView(session, asking))
     })
   }
 

@@ -7,11 +7,10 @@ import { type Session } from '../sessions/session.js'
 import { subjectOf } from '../tokens/subject.js'
 import { refusing } from './decorators.js'
 
-/** `app.sessions`: what an administrator can do to anybody's sessions. */
+/** `app.sessions`: what an administrator can do to anybody's sessions. All but `purgeExpired` reject with a TypeError where the store keeps none. */
 export interface SessionAdministration {
   /**
-   * The subject's live sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs a store
-   * that keeps sessions.
+   * The subject's live sessions, oldest first, 100 by default, 10,000 at most; the next part is `after` the last of this one.
    */
   list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
   /** Ends a session; false where there was none to end. */

@@ -3,7 +3,7 @@ import { type RequestScope } from './refresh.js'
 
 /** Which part of a list is wanted: at most `limit` sessions, of those behind `after`. */
 export interface SessionListOptions {
-  /** 100 by default. */
+  /** From 1 to 10,000; 100 by default. */
   readonly limit?: number | undefined
   /** The last session of the part before. */
   readonly after?: SessionPosition | undefined
@@ -11,6 +11,18 @@ export interface SessionListOptions {
 
 /** How many sessions a list holds where nobody says how many. */
 export const LIST_LIMIT = 100
+
+const MOST_LISTED = 10_000
+
+/** The part of a list that an app asks for. A TypeError for one that would silently be an empty list, or another. */
+export function checkedPart (part: SessionListOptions): SessionListOptions {
+  const unknown = Object.keys(part).find(name => name !== 'limit' && name !== 'after')
+  if (unknown !== undefined) throw new TypeError(`a list of sessions has the options "limit" and "after", and no "${unknown}"`)
+  const { limit = LIST_LIMIT, after = LIST_START } = part
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED) throw new TypeError('"limit" of a list of sessions must be a whole number from 1 to 10,000')
+  if (typeof after.id !== 'string' || !Number.isFinite(after.createdAt)) throw new TypeError('"after" of a list of sessions must be the last session of the part before')
+  return part
+}
 
 /** How many sessions are read with one call to the store: to parse more would hold up other requests. */
 const MOST_AT_ONCE = 1000

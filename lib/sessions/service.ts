@@ -9,9 +9,9 @@ import { type RequestContext } from '../audit/events.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
+import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
 import { assertRoom, excessOf, type SessionLimit } from './limit.js'
-import { listLive, type SessionListOptions } from './list.js'
+import { checkedPart, listLive, type SessionListOptions } from './list.js'
 import { refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
@@ -103,13 +103,14 @@ export interface SessionService {
    * was rotated away proves nothing any more. Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   isHeldLive (claims: RefreshClaims, context: RequestContext): Promise<boolean>
-  /** The subject's live sessions, oldest first: a part of the list, of 100 by default. */
+  /** The subject's live sessions, oldest first: a part of the list, of 100 by default. A TypeError for an impossible part, or where the store keeps no sessions. */
   list (subject: string, context: RequestContext, part?: SessionListOptions): Promise<Session[]>
-  /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. */
+  /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. A TypeError where the store keeps no sessions. */
   revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean>
   /**
    * Ends all sessions of a subject, or all but one, however many there are. Resolves to how many. Where it throws
-   * FST_AUTH_STORE_UNAVAILABLE some may have ended, and the next call goes on with the others.
+   * FST_AUTH_STORE_UNAVAILABLE some may have ended, and the next call goes on with the others. A TypeError where the store
+   * keeps no sessions.
    */
   revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number>
   /** Deletes rows that nobody needs any more. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
@@ -187,10 +188,11 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
     },
 
     async list (subject, context, part = {}) {
-      return await listLive(store, subject, part, openScope(context))
+      return await listLive(store, subject, checkedPart(part), openScope(context))
     },
 
     async revoke (id, reason, context, subject) {
+      if (reason !== 'logout') assertKept(store) // a logout clears the cookie, whatever the store can do
       const scope = openScope(context)
       const session = isSessionId(id) ? await scope.bounded(() => store.get(id)) : null
       // Past its idle end too: an access token may still renew it.
@@ -200,6 +202,7 @@ export function createSessionService (options: SessionServiceOptions): SessionSe
     },
 
     async revokeAll (subject, reason, context, exceptId) {
+      assertKept(store)
       return await endAll(store, subject, reason, exceptId, context)
     },
 

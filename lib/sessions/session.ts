@@ -162,3 +162,8 @@ export function listOf (store: SessionStore): NonNullable<SessionStore['list']> 
   if (store.list === undefined) throw new TypeError('this needs a store with "list", which keeps its sessions')
   return store.list.bind(store)
 }
+
+/** Throws a TypeError for a store that cannot list sessions. It keeps none, so "ended" would be a false answer. */
+export function assertKept (store: SessionStore): void {
+  listOf(store)
+}

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { byAge, type Session, type SessionListPart, type SessionStore } from '../../lib/sessions/session.js'
 import { startDeadline } from '../../lib/deadline.js'
-import { listLive } from '../../lib/sessions/list.js'
+import { checkedPart, listLive, type SessionListOptions } from '../../lib/sessions/list.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
@@ -87,4 +87,15 @@ t.test('a store that gives one part again and again is read once', async t => {
   const store: SessionStore = { ...memory, list: async subject => (await memory.list(subject)).slice(0, 2) }
   t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work())), ['a', 'b'])
   t.strictSame(await listLive(store, 'ada', { limit: 2, after: newSession({ id: 'b' }) }, work()), [])
+})
+
+t.test('a part of a list that is impossible is refused, and is never an empty list', async t => {
+  for (const limit of [NaN, 0, -1, 1.5, 10_001, Infinity, '10']) {
+    t.throws(() => checkedPart({ limit } as SessionListOptions), { name: 'TypeError', message: /"limit" .* from 1 to 10,000/ }, String(limit))
+  }
+  for (const after of [{ id: 'a' }, { createdAt: START }, { id: 'a', createdAt: NaN }, 'a']) {
+    t.throws(() => checkedPart({ after } as SessionListOptions), { name: 'TypeError', message: /"after"/ }, JSON.stringify(after))
+  }
+  t.throws(() => checkedPart({ max: 10 } as SessionListOptions), { name: 'TypeError', message: /no "max"/ })
+  for (const part of [{}, { limit: 1 }, { limit: 10_000, after: newSession() }, { limit: undefined, after: undefined }]) t.equal(checkedPart(part), part)
 })

@@ -6,9 +6,9 @@ import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, throttle, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts, throttle, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
-  if (reauthenticate === undefined || changePassword === undefined) return
+  if (reauthenticate === undefined || changePassword === undefined || !listable) return
   const schema: RouteSchema = {
     operationId: 'changePassword',
     summary: 'Change the password and end every other session',

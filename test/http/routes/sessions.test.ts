@@ -312,6 +312,16 @@ t.test('where the server keeps no sessions there are none to see', async t => {
   await t.rejects(app.sessions.list('1'), TypeError)
 })
 
+t.test('an impossible part of a list is refused, for an administrator and in a route of the app', async t => {
+  const { app, ada } = await loggedIn(t, {}, {}, app => {
+    app.get('/mine', { onRequest: [app.authenticate] }, async ({ auth }) => await auth.sessions({ limit: NaN }))
+    app.get('/nonsense', { onRequest: [app.authenticate] }, async ({ auth }) => await auth.sessions({ after: { id: 'x', createdAt: 'yesterday' } }))
+  })
+  for (const limit of [NaN, 0, -1]) await t.rejects(app.sessions.list('1', { limit }), TypeError)
+  for (const url of ['/mine', '/nonsense']) t.match(await ada.get(url), { statusCode: 500 })
+  t.equal((await app.sessions.list('1', { limit: 10_000 })).length, 1)
+})
+
 t.test('a route that is switched off, or has another name', async t => {
   const { app, browser } = await server(t, { routes: { sessions: '/devices', logout: false } })
   const ada = browser()
