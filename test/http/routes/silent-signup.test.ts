@@ -39,6 +39,24 @@ t.test('the account is there once the app says so', async t => {
   t.match(await browser().login('ada'), { statusCode: 200 })
 })
 
+t.test('user enumeration: where accounts are made disabled, a login with the password just chosen does not show which names were free', async t => {
+  const table = userTable()
+  const create = async (row: { username: string, passwordHash: string }) => {
+    const user = await table.create(row)
+    if (user !== null) table.change(row.username, { disabled: true })
+    return user
+  }
+  const { browser } = await silent(t, { users: { ...table, create } })
+  await browser().signup('taken')
+  table.change('taken', { disabled: false })
+  const [free, taken] = await Promise.all(['free', 'taken'].map(async name => {
+    await browser().signup(name, { password: 'violet umbrella' })
+    return seen(await browser().login(name, { password: 'violet umbrella' }))
+  }))
+  t.match(free, { statusCode: 401 })
+  t.strictSame(free, taken)
+})
+
 t.test('somebody who is logged in stays so', async t => {
   const { ada } = await loggedIn(t, { accounts: { signup: 'silent', onSignup () {} } })
   t.strictSame(setCookies(await ada.signup('bob')), [])
