@@ -133,6 +133,10 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     }
   }
 
+  get hasAccessToken (): boolean {
+    return bearerToken(this.request.headers) !== null
+  }
+
   protected accessToken (): string {
     const token = bearerToken(this.request.headers)
     if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')

@@ -46,7 +46,7 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Readonly
 export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, strictRefusal: string | undefined): void {
   const hooks = createHooks(authenticationOf)
   for (const [name, hook] of Object.entries(hooks)) {
-    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is another plugin's or the app's own: import { ${name} } from 'fastify-refresh-cookie'`)
+    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is another plugin's or the app's own and stays so: import ${name} instead`)
     else fastify.decorate(name, hook)
   }
   if (strictRefusal === undefined) return

@@ -2,7 +2,6 @@ import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { AuthError } from '../errors.js'
 import { parseDuration, type Duration } from '../time.js'
 import { type Authentication } from './authentication.js'
-import { bearerToken } from './headers.js'
 import { type RequestAuth } from './request-verbs.js'
 
 /** A request that a hook takes: of any server (http, https, http2), logger and type provider. */
@@ -51,27 +50,18 @@ type AuthenticationOf = (request: FastifyRequest) => Authentication
 
 /** Builds the hooks; `authenticationOf` finds the authentication of a request, or throws. */
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
-  const authenticate = hook(auth => auth.authenticateRequest(), authenticationOf)
-  const authenticateStrict = hook(auth => auth.authenticateStrict(), authenticationOf)
-  Object.defineProperty(authenticateStrict, STRICT, { value: true })
-
   return {
-    authenticate,
-    authenticateStrict,
-
-    authenticateOptional (request, reply, done) {
-      assertCallback(done)
-      if (bearerToken(ofFastify(request).headers) === null) done()
-      else authenticate(request, reply, done)
-    },
+    authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), DEMANDING),
+    authenticateOptional: hook(auth => auth.hasAccessToken ? auth.authenticateRequest() : undefined, authenticationOf),
+    authenticateStrict: marked(hook(auth => auth.authenticateStrict(), authenticationOf), DEMANDING, STRICT),
 
     requireFreshLogin (age) {
       const maxAge = parseDuration(age)
       if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
-      return hook(auth => {
+      return marked(hook(auth => {
         const pending = auth.authenticateRequest()
         return pending === undefined ? auth.assertFresh(maxAge) : pending.then(() => auth.assertFresh(maxAge))
-      }, authenticationOf)
+      }, authenticationOf), DEMANDING)
     }
   }
 }
@@ -96,7 +86,7 @@ export function createOwnHook (authenticationOf: AuthenticationOf): Authenticate
 
 /** A hook from a check that throws or rejects. With `exempts` what it refuses passes on the plugin's own routes. */
 function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
-  const authenticating: AuthenticateHook = (protectedRequest, _reply, done) => {
+  return (protectedRequest, _reply, done) => {
     assertCallback(done)
     const request = ofFastify(protectedRequest)
     let auth: Authentication | undefined
@@ -118,7 +108,11 @@ function hook (check: (auth: Authentication) => Promise<void> | void, authentica
       done(error as Error) // nothing here throws anything else
     }
   }
-  return Object.defineProperty(authenticating, DEMANDING, { value: true })
+}
+
+function marked (hook: AuthenticateHook, ...marks: readonly symbol[]): AuthenticateHook {
+  for (const mark of marks) Object.defineProperty(hook, mark, { value: true })
+  return hook
 }
 
 /** In the way that other plugins' hooks are called, nobody would hear of a refusal. */

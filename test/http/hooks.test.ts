@@ -1,12 +1,12 @@
 import fastifyAuth from '@fastify/auth'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type InjectOptions, type onRequestHookHandler } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { AuthError, memoryStore, statelessStore, type AccessClaims, type SessionStore } from '../../lib/index.js'
+import refreshCookie, { authenticate, authenticateOptional, authenticateStrict, AuthError, memoryStore, requireFreshLogin, statelessStore, type AccessClaims, type AuthenticateHook, type SessionStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { faultyStore } from '../support/faulty-store.js'
 import { COOKIE, loggedIn, SECRET, sessionOf, START, type Answer, type LoggedIn } from '../support/server.js'
 import { newSession } from '../support/session.js'
-import { claimsOf, forged } from '../tokens/forge.js'
+import { claimsOf, forged, headerOf, jws, keyOf } from '../tokens/forge.js'
 
 const MISSING = 'FST_AUTH_ACCESS_TOKEN_MISSING'
 const INVALID = 'FST_AUTH_ACCESS_TOKEN_INVALID'
@@ -318,4 +318,115 @@ t.test('request.auth is one object for the whole request', async t => {
     })
   })
   t.equal(seen(await s.ada.get('/same')), true)
+})
+
+/** Hooks of the package that let nobody pass without a token. */
+const IMPORTED: Readonly<Record<string, AuthenticateHook>> = { authenticate, authenticateStrict, "requireFreshLogin('5m')": requireFreshLogin('5m') }
+
+/** Every place that a route with an imported hook can have before, after and below a registration. */
+const COVERED: Readonly<Record<string, (app: FastifyInstance, hook: AuthenticateHook, plugin: () => void) => void>> = {
+  'before the plugin': (app, onRequest, plugin) => { app.get('/', { onRequest }, whoAsks); plugin() },
+  'after the plugin': (app, onRequest, plugin) => { plugin(); app.get('/', { onRequest }, whoAsks) },
+  'in a context that was there before the plugin': (app, preHandler, plugin) => { app.register(async scope => { scope.get('/', { preHandler }, whoAsks) }); plugin() },
+  'in a context below the plugin': (app, onRequest, plugin) => { plugin(); app.register(async scope => { scope.get('/', { onRequest }, whoAsks) }) },
+  'by a hook of the whole app': (app, hook, plugin) => { app.addHook('onRequest', hook); plugin(); app.get('/', whoAsks) },
+  'by a hook of a context': (app, hook, plugin) => { plugin(); app.register(async scope => { scope.addHook('preHandler', hook).get('/', whoAsks) }) }
+}
+
+for (const [place, protect] of Object.entries(COVERED)) {
+  t.test(`an imported hook protects a route ${place}`, async t => {
+    for (const [name, hook] of Object.entries(IMPORTED)) {
+      const store = memoryStore({ clock: () => START })
+      await store.create(newSession({ id: 'session-1', subject: '1' }))
+      const app = Fastify()
+      protect(app, hook, () => { app.register(refreshCookie, { secret: SECRET, clock: () => START, store }) })
+      t.equal(seen(await app.inject('/')), MISSING, name)
+      t.equal(seen(await app.inject({ url: '/', headers: BAD })), INVALID, name)
+      t.equal(seen(await app.inject({ url: '/', headers: GOOD })), '1', name)
+      t.match((await app.inject('/')).headers, { 'www-authenticate': /^Bearer/ }, name)
+    }
+  })
+}
+
+t.test('a route with an imported hook that no registration covers is never open', async t => {
+  for (const [name, hook] of Object.entries({ ...IMPORTED, authenticateOptional })) {
+    const alone = Fastify()
+    alone.get('/', { onRequest: hook }, whoAsks)
+    const beside = Fastify()
+    beside.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, clock: () => START }) })
+    beside.get('/', { onRequest: hook }, whoAsks)
+    beside.register(async scope => { scope.addHook('preHandler', hook).get('/other', whoAsks) })
+    for (const [app, url] of [[alone, '/'], [beside, '/'], [beside, '/other']] as const) {
+      for (const headers of [{}, GOOD, BAD]) t.match((await app.inject({ url, headers })).json(), { statusCode: 500, code: 'FST_AUTH_NOT_REGISTERED', message: /No registration of fastify-refresh-cookie covers this route/ }, `${name} ${url}`)
+    }
+  }
+})
+
+t.test('an imported hook goes by the nearest of two registrations, and that of an app by its own', async t => {
+  const inner = keyOf('access', `${SECRET}inner`)
+  const ofInner = { authorization: `Bearer ${jws(headerOf('access', inner), claimsOf('access'), inner.secret)}` }
+  const server = await app(async outer => {
+    outer.get('/outer', { onRequest: authenticate }, whoAsks)
+    await outer.register(async scope => {
+      await scope.register(refreshCookie, { secret: `${SECRET}inner`, clock: () => START, prefix: '/inner' })
+      scope.get('/nearest', { onRequest: authenticate }, whoAsks)
+      scope.get('/inner-alias', { onRequest: scope.authenticate }, whoAsks)
+      scope.get('/outer-alias', { onRequest: outer.authenticate }, async () => ({ id: 'the outer one' }))
+    })
+  })
+  const ANSWERS: ReadonlyArray<readonly [url: string, ofOuter: unknown, ofInner: unknown]> = [
+    ['/outer', '1', INVALID], ['/nearest', INVALID, '1'], ['/inner-alias', INVALID, '1'], ['/outer-alias', 'the outer one', INVALID]
+  ]
+  for (const [url, ...answers] of ANSWERS) t.strictSame([seen(await server.inject({ url, headers: GOOD })), seen(await server.inject({ url, headers: ofInner }))], answers, url)
+})
+
+t.test("under an imported hook of the whole app each registration's own routes can be reached", async t => {
+  const app = Fastify()
+  for (const hook of [authenticate, authenticateStrict, requireFreshLogin('5m')]) app.addHook('onRequest', hook)
+  const store = memoryStore({ clock: () => START })
+  await store.create(newSession({ id: 'session-1', subject: '1' }))
+  app.register(refreshCookie, { secret: SECRET, clock: () => START, store })
+  app.register(async scope => { await scope.register(refreshCookie, { secret: `${SECRET}inner`, prefix: '/inner' }) })
+  app.get('/', whoAsks)
+  for (const prefix of ['/auth', '/inner']) {
+    t.equal(seen(await app.inject({ method: 'POST', url: `${prefix}/refresh` })), 'FST_AUTH_REFRESH_TOKEN_MISSING', prefix)
+    t.equal(seen(await app.inject(`${prefix}/sessions`)), MISSING, prefix)
+  }
+  t.strictSame([seen(await app.inject('/')), seen(await app.inject({ url: '/', headers: GOOD }))], [MISSING, '1'])
+})
+
+t.test('an imported strict hook without a store that keeps sessions stops the start, and lets nobody pass', async t => {
+  const app = Fastify()
+  const message = /authenticateStrict needs a store that keeps sessions/
+  app.get('/before', { onRequest: authenticateStrict }, whoAsks)
+  await app.register(refreshCookie, { secret: SECRET, clock: () => START, store: statelessStore() })
+  t.throws(() => app.get('/', { preHandler: [authenticateStrict] }, whoAsks), { name: 'TypeError', message })
+  app.register(async scope => { scope.addHook('onRequest', authenticateStrict).get('/context', whoAsks) })
+  for (const url of ['/before', '/context']) t.match((await app.inject({ url, headers: GOOD })).json(), { statusCode: 500, message }, url)
+})
+
+t.test('where the app has a decorator of the name of a hook it keeps it, with a warning, and the import works', async t => {
+  for (const name of ['authenticate', 'authenticateOptional', 'authenticateStrict', 'requireFreshLogin'] as const) {
+    const warnings: string[] = []
+    const server = Fastify({ logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line).msg) } } } })
+    const own = () => 'mine'
+    server.decorate<unknown, string>(name, own)
+    await server.register(refreshCookie, { secret: SECRET, clock: () => START, store: statelessStore() })
+    server.get('/', { onRequest: [authenticate, authenticateOptional, requireFreshLogin('5m')] }, whoAsks)
+    t.equal(server[name], own)
+    t.match(warnings, exactly(new RegExp(`^auth: app\\.${name} is another plugin's or the app's own.*import ${name}`)))
+    t.strictSame([seen(await server.inject('/')), seen(await server.inject({ url: '/', headers: GOOD }))], [MISSING, '1'])
+  }
+})
+
+t.test('the verbs work in a context that was there before the plugin', async t => {
+  const app = Fastify()
+  app.register(async scope => { scope.get('/', async ({ auth }) => await auth.login('1')) })
+  app.register(refreshCookie, { secret: SECRET })
+  t.match(await app.inject('/'), { statusCode: 200, headers: { 'set-cookie': exactly(new RegExp(`^${COOKIE}=`)) } })
+})
+
+t.test('claimsOrNull is null where nobody was authenticated', async t => {
+  const server = await app(app => app.get('/', { onRequest: authenticateOptional }, async ({ auth }) => ({ id: auth.claimsOrNull?.sub ?? null })))
+  t.strictSame([seen(await server.inject('/')), seen(await server.inject({ url: '/', headers: GOOD })), seen(await server.inject({ url: '/', headers: BAD }))], [null, '1', INVALID])
 })

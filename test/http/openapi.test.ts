@@ -2,7 +2,7 @@ import ajvCompiler from '@fastify/ajv-compiler'
 import fastifySwagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { authErrorCodes, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { authenticate, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, SECRET, userTable } from '../support/server.js'
 
@@ -234,6 +234,10 @@ t.test("a host's route is marked where it lets nobody pass without an access tok
       app.get('/preParsing', { preParsing: async () => {}, preValidation: app.authenticate }, handler)
       app.get('/strict', { onRequest: app.authenticateStrict }, handler)
       app.get('/fresh', { onRequest: app.requireFreshLogin('5m') }, handler)
+      app.get('/imported', { onRequest: authenticate }, handler)
+      app.get('/imported-strict', { preHandler: [authenticateStrict] }, handler)
+      app.get('/imported-fresh', { onRequest: requireFreshLogin('5m') }, handler)
+      app.get('/imported-optional', { onRequest: authenticateOptional }, handler)
       app.get('/schema', { onRequest: app.authenticate, schema: { summary: 'As it was' } }, handler)
       app.get('/its-own', { onRequest: app.authenticate, schema: { security: mine } }, handler)
       app.get('/optional', { onRequest: app.authenticateOptional }, handler)
@@ -242,7 +246,7 @@ t.test("a host's route is marked where it lets nobody pass without an access tok
   })
   const marks = Object.fromEntries(Object.entries(paths).filter(([path]) => !path.startsWith('/auth')).map(([path, { get }]) => [path, get?.security]))
   const marked = [{ accessToken: [] }]
-  t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
+  t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/imported': marked, '/imported-strict': marked, '/imported-fresh': marked, '/imported-optional': undefined, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
   t.equal(paths['/schema']?.['get']?.summary, 'As it was')
 })
 
