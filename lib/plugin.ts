@@ -27,7 +27,7 @@ import { warningsOf } from './options/sentences.js'
 import { redacted } from './redaction.js'
 import { createRevocations, type Revocations } from './sessions/revocations.js'
 import { toleratedSkew } from './sessions/rotation-policy.js'
-import { createSessionService, type SessionService } from './sessions/service.js'
+import { SessionService } from './sessions/service.js'
 import { type SessionStore } from './sessions/session.js'
 import { memoryStore } from './stores/memory.js'
 import { type Tokens } from './tokens/jwt.js'
@@ -104,7 +104,7 @@ async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: 
 function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens, throttle: Throttle, revocations: Revocations | undefined): SessionService {
   const { clock, issuer, audience, accessToken: { expiresIn, leeway, claims }, refreshToken, users } = settings
   const { maxPerUser, whenFull, bindUserAgent } = settings.sessions
-  return createSessionService({
+  return new SessionService({
     store,
     tokens,
     clock,

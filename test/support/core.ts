@@ -5,7 +5,7 @@ import { type AuthEvent, type RequestContext } from '../../lib/audit/events.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
 import { type Session, type SessionStore } from '../../lib/sessions/session.js'
 import { type Issued } from '../../lib/sessions/issue.js'
-import { createSessionService, type LoginOptions, type SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
+import { type LoginOptions, SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
 import { type Clock, type Duration } from '../../lib/time.js'
 import { type User } from '../../lib/accounts/user.js'
 import { memoryStore } from '../../lib/stores/memory.js'
@@ -82,7 +82,7 @@ export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeS
   const store = faultyStore(makeStore?.(clock) ?? memoryStore({ clock }))
   const people = new Map(['ada', 'bob'].map(id => [id, person(id)]))
   const events: AuthEvent[] = []
-  const sessions = createSessionService({
+  const sessions = new SessionService({
     store,
     tokens,
     clock,
