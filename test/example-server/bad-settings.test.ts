@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { SECRET } from '../support/server.js'
-import { runUntilEnd } from './server-process.js'
+import { runUntilEnd, startInTurn } from './server-process.js'
 
 t.test('a setting that cannot work is one line, and no server', async t => {
   const DATA_DIR = join(t.testdir(), 'data')
@@ -24,8 +24,9 @@ t.test('a setting that cannot work is one line, and no server', async t => {
     ['REVOCATION', { REVOCATION: 'soon' }],
     ['RATE_LIMIT', { RATE_LIMIT: '5' }]
   ]
-  for (const [name, variables] of bad) {
-    const { code, errors } = await runUntilEnd({ DATA_DIR, ...variables })
-    t.match({ code, errors }, { code: 1, errors: new RegExp(`^${name} [^\n]+\n$`) }, JSON.stringify(variables))
+  const ends = await startInTurn(bad.map(([, variables]) => ({ DATA_DIR, ...variables })))
+  for (const [nth, [name, variables]] of bad.entries()) {
+    t.match(ends[nth], { code: 1, errors: new RegExp(`^${name} [^\n]+\n$`) }, JSON.stringify(variables))
   }
+  t.match(await runUntilEnd({ DATA_DIR, PORT: 'http' }), { code: 1, errors: /^PORT [^\n]+\n$/ }, 'in a process of its own')
 })

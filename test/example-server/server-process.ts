@@ -2,8 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type Test } from 'tap'
+import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
 
 const PROGRAM = fileURLToPath(new URL('../../dist/example-server/server.js', import.meta.url))
+const IN_TURN = fileURLToPath(new URL('start-in-turn.js', import.meta.url))
+const CLOCK = new URL('settable-clock.js', import.meta.url).href
 
 type Variables = Readonly<Record<string, string>>
 
@@ -12,6 +15,8 @@ export interface ServerProcess {
   readonly url: string
   /** What it has written to its standard output so far. */
   output (): string
+  /** Sets its clock ahead. */
+  wait (milliseconds: number): Promise<void>
   /** Sends a signal and waits for the end: the exit code, or null where the signal ended it. */
   stop (signal?: 'SIGTERM' | 'SIGINT'): Promise<number | null>
 }
@@ -36,6 +41,11 @@ export async function startServer (t: Test, variables: Variables): Promise<Serve
   return {
     url,
     output: () => written.output,
+    async wait (milliseconds) {
+      const done = once(child, 'message')
+      child.send(milliseconds)
+      await done
+    },
     async stop (signal = 'SIGTERM') {
       child.kill(signal)
       const [code] = await ended
@@ -52,10 +62,19 @@ export async function runUntilEnd (variables: Variables): Promise<{ code: number
   return { code, errors: written.errors }
 }
 
+/** Starts the server in one process with one environment after the other: how each start ended. */
+export async function startInTurn (environments: readonly Variables[]): Promise<Array<{ code: number | null, errors: string }>> {
+  const child = run({}, [IN_TURN, JSON.stringify(environments)])
+  const written = collect(child)
+  await once(child, 'close')
+  if (written.errors !== '') throw new Error(written.errors)
+  return JSON.parse(written.output)
+}
+
 /** With nothing of this process's own environment, so that a developer's variables change no test. */
-function run (env: Variables): ChildProcess {
-  // Without tap's coverage, which would take the built copy of lib for lib.
-  return spawn(process.execPath, [PROGRAM], { env: { ...env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, stdio: ['ignore', 'pipe', 'pipe'] })
+function run (env: Variables, program: readonly string[] = ['--import', CLOCK, PROGRAM]): ChildProcess {
+  const [command, ...args] = PLAIN_NODE
+  return spawn(command, [...args, ...program], { env: { ...env, ...NO_COVERAGE }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
 }
 
 function collect ({ stdout, stderr }: ChildProcess): { output: string, errors: string } {

@@ -5,7 +5,7 @@ import { exactly } from '../support/exactly.js'
 import { ADA, BOB, client, EVE } from './client.js'
 import { runUntilEnd, startServer } from './server-process.js'
 
-const AN_HOUR_LATER = new URL('an-hour-later.js', import.meta.url)
+const HOUR = 3_600_000
 
 t.test('a server with its data in a folder', async t => {
   const dataDir = join(t.testdir(), 'data')
@@ -136,7 +136,8 @@ t.test('a server with its data in a folder', async t => {
 
   t.test('still knows everybody after a restart', async t => {
     await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
-    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent', NODE_OPTIONS: `--import ${AN_HOUR_LATER}` })
+    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent' })
+    await second.wait(HOUR)
     const again = client(second.url, ada.jar)
     const thief = client(second.url, ada.jar.copy())
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { type Test } from 'tap'
 import { type EpochSeconds } from '../../lib/time.js'
 import { COOKIE, payloadOf, SECRET, START } from '../support/server.js'
+import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
 import { postgres } from '../support/postgres.js'
 import { newPrefix, redisServer } from '../support/redis.js'
 
@@ -99,10 +100,11 @@ const PATIENT = { call: '60s', request: '60s' }
 /** Starts a process of the built package, which ends with `t` at the latest. */
 export async function startProcess (t: Test, store: SharedStore, options: object = {}): Promise<AppProcess> {
   const { prefix, ...where } = store
-  // Without tap's coverage, which would take the built copy of lib for lib.
+  const [execPath, ...execArgv] = PLAIN_NODE
   const child = fork(PROGRAM, [JSON.stringify({ ...where, options: { now: START, secret: SECRET, timeouts: PATIENT, prefix, ...options } })], {
-    execArgv: [],
-    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+    execPath,
+    execArgv,
+    env: { ...process.env, ...NO_COVERAGE }
   })
   const agent = new Agent({ keepAlive: true })
   const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)

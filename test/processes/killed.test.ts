@@ -166,10 +166,10 @@ async function startWitness (t: Test, store: SharedStore): Promise<Witness> {
   }
 }
 
-/** When to kill: before the first command and after each; and between the reply and what comes later. */
+/** When to kill: after each command; and between the reply and what comes later, and before anything was done, where the reply is early. */
 function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: number, moment: 'before' | 'after']> {
   const after = Array.from({ length: count }, (_, i): [number, 'after'] => [i + 1, 'after'])
-  return [[1, 'before'], ...after, ...(repliesEarly ? [[count, 'before'] as [number, 'before']] : [])]
+  return repliesEarly ? [[1, 'before'], ...after, [count, 'before']] : after
 }
 
 /** How many commands to the store a request takes. */

@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { chromium } from 'playwright-core'
+import { chromium, type Browser as Chromium } from 'playwright-core'
 import type Puppeteer from 'puppeteer-core'
 import root, { type Test } from 'tap'
 
@@ -48,6 +48,8 @@ interface DrivenPage {
 
 /** A browser that runs, and makes profiles: whoever has one opens pages. */
 interface Running {
+  /** As Playwright drives it. */
+  readonly chromium?: Chromium
   profile (): Promise<{ newPage (): Promise<DrivenPage>, close (): Promise<void> }>
   close (): Promise<void>
 }
@@ -59,7 +61,7 @@ interface Engine {
 }
 
 /** What Chromium is started with: no screen, no traffic of its own. */
-export const CHROMIUM_ARGUMENTS: readonly string[] = [
+const CHROMIUM_ARGUMENTS: readonly string[] = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   // Instead of Playwright's longer list, by which frames of other sites share the storage of our pages.
   '--disable-component-update', '--disable-sync', '--disable-features=HttpsUpgrades,Translate', `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`
@@ -70,7 +72,7 @@ const ENGINES: Readonly<Record<EngineName, Engine>> = {
     programs: ['chromium', 'chromium-browser', 'google-chrome'],
     async launch (executablePath) {
       const browser = await chromium.launch({ executablePath, ignoreDefaultArgs: ['--disable-back-forward-cache'], args: [...CHROMIUM_ARGUMENTS] })
-      return { profile: () => browser.newContext({ ignoreHTTPSErrors: true }), close: () => browser.close() }
+      return { chromium: browser, profile: () => browser.newContext({ ignoreHTTPSErrors: true }), close: () => browser.close() }
     }
   },
   Firefox: {
@@ -93,31 +95,46 @@ const ENGINES: Readonly<Record<EngineName, Engine>> = {
   }
 }
 
-const engineNames = Object.keys(ENGINES) as EngineName[] // Object.keys is typed string[]
+type BrowserTest = (t: Test, browser: Browser) => Promise<void>
+
+/** The tests of each engine, in the order of their registration. */
+const tests: Readonly<Record<EngineName, Array<readonly [name: string, test: BrowserTest]>>> = { Chromium: [], Firefox: [] }
+
+/** Registers a test for every engine. */
+export function inEveryBrowser (name: string, test: BrowserTest): void {
+  for (const registered of Object.values(tests)) registered.push([name, test])
+}
+
+/** Registers a test of what one engine alone does, or can be seen to do. */
+export function inBrowser (engine: EngineName, name: string, test: BrowserTest): void {
+  tests[engine].push([name, test])
+}
+
+/** Runs the registered tests of one engine, each in a profile of its own. Where the engine is not installed, they are skipped. */
+export function runTestsIn (engine: EngineName): void {
+  for (const [name, test] of tests[engine]) {
+    root.test(`${name} (${engine})`, { timeout: 60_000 }, async t => {
+      const running = await started(t, engine)
+      if (running !== undefined) await test(t, await newProfile(t, engine, running))
+    })
+  }
+}
+
+/** Chromium as Playwright drives it. Where it is not installed, `t` is skipped. */
+export async function startedChromium (t: Test): Promise<Chromium | undefined> {
+  return (await started(t, 'Chromium'))?.chromium
+}
 
 /** The browsers of this test file, each started when the first test wants it. */
 const running = new Map<EngineName, Promise<Running>>()
 
-type BrowserTest = (t: Test, browser: Browser) => Promise<void>
-
-/** A test that is run in every engine, with a browser of its own. Where an engine is not installed, it shows so. */
-export function inEveryBrowser (name: string, test: BrowserTest): void {
-  for (const engine of engineNames) inBrowser(engine, name, test)
-}
-
-/** A test of what one engine alone does, or can be seen to do. */
-export function inBrowser (engine: EngineName, name: string, test: BrowserTest): void {
-  root.test(`${name} (${engine})`, { timeout: 60_000 }, async t => {
-    const { launch } = ENGINES[engine]
-    const path = programOf(t, engine)
-    if (path === undefined) return
-    if (!running.has(engine)) {
-      const starting = launch(path)
-      running.set(engine, starting)
-      root.teardown(async () => await (await starting).close())
-    }
-    await test(t, await newProfile(t, engine, await running.get(engine) as Running)) // it was set above
-  })
+async function started (t: Test, engine: EngineName): Promise<Running | undefined> {
+  const path = programOf(t, engine)
+  if (path === undefined) return undefined
+  const starting = running.get(engine) ?? ENGINES[engine].launch(path)
+  if (!running.has(engine)) root.teardown(async () => await (await starting).close())
+  running.set(engine, starting)
+  return await starting
 }
 
 async function newProfile (t: Test, engine: EngineName, running: Running): Promise<Browser> {
@@ -161,8 +178,8 @@ async function leave (page: DrivenPage, act: () => Promise<unknown>): Promise<vo
   for (let here = left; here === left || here === false; here = await where().catch(() => false)) await delay(20)
 }
 
-/** Where the program of an engine is. Where it is not installed, `t` shows so. */
-export function programOf (t: Test, engine: EngineName): string | undefined {
+/** The path of an engine's program. Where it is not installed, `t` is skipped. */
+function programOf (t: Test, engine: EngineName): string | undefined {
   const { programs } = ENGINES[engine]
   const folders = process.env['PATH']?.split(delimiter) ?? []
   const path = programs.flatMap(program => folders.map(folder => join(folder, program))).find(isExecutable)

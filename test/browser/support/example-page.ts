@@ -1,17 +1,24 @@
 import { join } from 'node:path'
-import { chromium, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
-import { type Test } from 'tap'
+import { type Browser, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
+import root, { type Test } from 'tap'
 import { startServer, type ServerProcess } from '../../example-server/server-process.js'
-import { CHROMIUM_ARGUMENTS, programOf } from './browsers.js'
+import { startedChromium } from './browsers.js'
 
 export const PASSWORD = 'correct horse battery staple'
 export const PHONE = { viewport: { width: 360, height: 740 } }
 
+/** How long an access token of the example lives, in milliseconds. */
+export const ACCESS_TTL = 300_000
+
 /** The example server, and people in front of its page. */
 export interface ExamplePage {
-  readonly server: ServerProcess
-  /** Starts the server anew, where it was and with what it knew. */
-  restart (): Promise<ServerProcess>
+  readonly url: string
+  /** Time passes for the server and for these pages. */
+  wait (milliseconds: number, ...pages: readonly Page[]): Promise<void>
+  /** Stops the server: its exit code. */
+  stop (): Promise<number | null>
+  /** Starts the server anew, where it was and with the data that it had. */
+  restart (): Promise<void>
   /** Somebody's browser, until `t` ends. */
   person (t: Test, options?: BrowserContextOptions): Promise<BrowserContext>
   /** Opens the page in a tab of somebody's browser. */
@@ -22,30 +29,56 @@ export interface ExamplePage {
   readonly errors: readonly string[]
 }
 
-/** The example's page in Chromium, until `t` ends; undefined where there is no Chromium, which `t` shows. */
-export async function examplePage (t: Test, variables: Readonly<Record<string, string>>): Promise<ExamplePage | undefined> {
-  const executablePath = programOf(t, 'Chromium')
-  if (executablePath === undefined) return undefined
-  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] })
-  t.teardown(() => browser.close())
-  const settings = { RATE_LIMIT: 'off', LOG_LEVEL: 'warn', DATA_DIR: join(t.testdir(), 'data'), ...variables }
-  const server = await startServer(t, settings)
+let started: Promise<ExamplePage> | undefined
+
+/** The example's page in Chromium: one server for all tests of a file. Where Chromium is not installed, `t` is skipped. */
+export async function examplePage (t: Test): Promise<ExamplePage | undefined> {
+  const browser = await startedChromium(t)
+  if (browser === undefined) return undefined
+  started ??= start(browser)
+  return await started
+}
+
+async function start (browser: Browser): Promise<ExamplePage> {
+  const settings = { RATE_LIMIT: 'off', LOG_LEVEL: 'warn', DATA_DIR: join(root.testdir(), 'data'), ACCESS_TTL: String(ACCESS_TTL / 1000) }
+  let server: ServerProcess | undefined = await startServer(root, settings)
+  const { url } = server
   const errors: string[] = []
+  let ahead = 0
 
   const self: ExamplePage = {
-    server,
+    url,
     errors,
-    restart: () => startServer(t, { ...settings, PORT: new URL(server.url).port }),
+    async wait (milliseconds, ...pages) {
+      ahead += milliseconds
+      await server?.wait(milliseconds)
+      for (const page of pages) await page.evaluate(milliseconds => skip(milliseconds), milliseconds)
+    },
+    async stop () {
+      const code = await server?.stop() ?? null
+      server = undefined
+      return code
+    },
+    async restart () {
+      server = await startServer(root, { ...settings, PORT: new URL(url).port })
+      await server.wait(ahead)
+    },
     async person (t, options) {
       const context = await browser.newContext(options)
       context.setDefaultTimeout(30_000)
       context.on('weberror', error => errors.push(error.error().message))
+      await context.addInitScript(() => {
+        const now = Date.now
+        let ahead = 0
+        Date.now = () => now() + ahead
+        Object.assign(globalThis, { skip: (milliseconds: number) => { ahead += milliseconds } })
+      })
       t.teardown(() => context.close())
       return context
     },
     async open (person) {
       const page = await person.newPage()
-      await page.goto(server.url)
+      await page.goto(url)
       return page
     },
     async signUp (t, username) {

@@ -1,35 +1,53 @@
-import t from 'tap'
-import { alert, enter, examplePage, focus, hello, inThisTab, loginForm, PASSWORD, seen } from './support/example-page.js'
+import { type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { ACCESS_TTL, alert, enter, examplePage, focus, hello, inThisTab, loginForm, PASSWORD, seen } from './support/example-page.js'
 
-t.test('the example’s page in Chromium, with tokens of three seconds', async t => {
-  const app = await examplePage(t, { ACCESS_TTL: '3s', GRACE: '1s' })
+/** A page shows for a second that its access token has expired. */
+const PAUSE = 1000
+
+t.test('the example’s page in Chromium, whose access tokens expire', async t => {
+  const app = await examplePage(t)
   if (app === undefined) return
+
+  async function expire (t: Test, page: Page): Promise<void> {
+    await app?.wait(ACCESS_TTL, page)
+    await seen(t, page.getByText('expired', { exact: true }))
+    await app?.wait(PAUSE, page)
+  }
+
+  async function renew (t: Test, page: Page): Promise<void> {
+    const renewals = inThisTab(page, 'The cookie brought a new access token')
+    const before = await renewals.count()
+    await expire(t, page)
+    await seen(t, renewals.nth(before))
+  }
 
   t.test('an access token ends, and the cookie brings another', async t => {
     const page = await app.signUp(t, 'carl')
-    await seen(t, inThisTab(page, 'The access token ran out').first())
-    await seen(t, inThisTab(page, 'The cookie brought a new access token').first())
+    await renew(t, page)
+    await seen(t, inThisTab(page, 'The access token ran out'))
     await seen(t, hello(page, 'carl'))
   })
 
-  t.test('a copied cookie ends both sides, and the page says why', async t => {
+  t.test('reuse detection: a copied cookie ends both sides, and the page says why', async t => {
     const owner = await app.signUp(t, 'fred')
     const thief = await app.person(t)
     await thief.addCookies(await owner.context().cookies())
-    await seen(t, inThisTab(owner, 'The cookie brought a new access token').nth(1))
+    await renew(t, owner)
+    await renew(t, owner)
 
     const copy = await app.open(thief)
-    for (const page of [copy, owner]) {
-      await seen(t, alert(page, 'an old copy of your sign-in was used'))
-      await seen(t, loginForm(page))
-    }
+    await seen(t, alert(copy, 'an old copy of your sign-in was used'))
+    await expire(t, owner)
+    await seen(t, alert(owner, 'an old copy of your sign-in was used'))
+    for (const page of [copy, owner]) await seen(t, loginForm(page))
     await enter(owner, 'Log in', 'fred')
     await seen(t, owner.getByText('Somebody used an old copy of your sign-in'))
   })
 
   t.test('what needs a fresh login asks for the password, and goes on', async t => {
     const page = await app.signUp(t, 'hans')
-    await seen(t, inThisTab(page, 'The cookie brought a new access token').first()) // so the login is older than a token lives
+    await renew(t, page) // so the login is older than a token lives
     await page.getByRole('button', { name: 'Show my data' }).click()
     const dialog = page.getByRole('dialog', { name: 'Is it still you?' })
     await dialog.getByLabel('Password').fill('a wild guess')
@@ -44,7 +62,7 @@ t.test('the example’s page in Chromium, with tokens of three seconds', async t
 
   t.test('who does not give the password stays where they were', async t => {
     const page = await app.signUp(t, 'ida')
-    await seen(t, inThisTab(page, 'The cookie brought a new access token').first())
+    await renew(t, page)
     await page.getByRole('button', { name: 'Show my data' }).click()
     await seen(t, page.getByRole('dialog'))
     await page.keyboard.press('Escape')
@@ -56,7 +74,8 @@ t.test('the example’s page in Chromium, with tokens of three seconds', async t
   t.test('while the server is away the page says so, and nobody is signed out', async t => {
     const page = await app.signUp(t, 'kurt')
     const banner = alert(page, 'The server cannot be reached. You are still logged in')
-    t.equal(await app.server.stop(), 0)
+    t.equal(await app.stop(), 0)
+    await expire(t, page)
     await seen(t, banner)
     await seen(t, hello(page, 'kurt'))
 

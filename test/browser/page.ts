@@ -2,7 +2,7 @@ import t from 'tap'
 import { alert, enter, examplePage, focus, hello, inThisTab, loginForm, PASSWORD, PHONE, seen } from './support/example-page.js'
 
 t.test('the example’s page in Chromium', async t => {
-  const app = await examplePage(t, { ACCESS_TTL: '5m' })
+  const app = await examplePage(t)
   if (app === undefined) return
 
   t.test('a first visit writes nothing to the console, and shows a stranger no error', async t => {
@@ -11,7 +11,7 @@ t.test('the example’s page in Chromium', async t => {
     const written: string[] = []
     page.on('console', message => written.push(message.text()))
     const answered = page.waitForResponse(response => response.url().includes('/auth/refresh'))
-    await page.goto(app.server.url)
+    await page.goto(app.url)
     await seen(t, page.getByRole('heading', { name: 'Create an account' }))
     t.equal((await answered).status(), 204)
     t.equal(await page.getByRole('alert').filter({ visible: true }).count(), 0)

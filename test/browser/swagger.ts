@@ -1,10 +1,8 @@
-import { join } from 'node:path'
-import { chromium, type Page } from 'playwright-core'
+import { type Page } from 'playwright-core'
 import t from 'tap'
 import { ADA } from '../example-server/client.js'
-import { startServer } from '../example-server/server-process.js'
 import { exactly } from '../support/exactly.js'
-import { CHROMIUM_ARGUMENTS, programOf } from './support/browsers.js'
+import { examplePage } from './support/example-page.js'
 
 /** Sends the request of an operation as the page's buttons do it: the status and the text of the answer. */
 async function execute (page: Page, operation: string): Promise<[status: string, text: string]> {
@@ -23,17 +21,14 @@ async function execute (page: Page, operation: string): Promise<[status: string,
 }
 
 t.test('Swagger UI of the example in Chromium', async t => {
-  const executablePath = programOf(t, 'Chromium')
-  if (executablePath === undefined) return
-  const { url } = await startServer(t, { DATA_DIR: join(t.testdir(), 'data'), LOG_LEVEL: 'silent' })
-  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] })
-  t.teardown(() => browser.close())
-  const context = await browser.newContext()
+  const app = await examplePage(t)
+  if (app === undefined) return
+  const context = await app.person(t)
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
   const errors: string[] = []
   page.on('pageerror', ({ message }) => errors.push(message))
-  await page.goto(`${url}/docs`)
+  await page.goto(`${app.url}/docs`)
   await page.evaluate(async person => {
     await fetch('/auth/signup', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(person) })
   }, ADA)

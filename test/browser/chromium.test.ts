@@ -1,0 +1,5 @@
+/** All tests in Chromium, which is started once. Some alone: tap test/browser/chromium.test.ts --grep=cookie */
+import './every-browser.js'
+import { runTestsIn } from './support/browsers.js'
+
+runTestsIn('Chromium')

@@ -1,0 +1,10 @@
+/** Registers all tests that are run in every browser. */
+import './cookies.js'
+import './cross-origin.js'
+import './cross-site.js'
+import './failures.js'
+import './logout.js'
+import './lost-replies.js'
+import './refresh-once.js'
+import './reload.js'
+import './requests.js'

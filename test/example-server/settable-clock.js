@@ -1,0 +1,10 @@
+// Loaded by `node --import` before a program: its clock jumps ahead by as many milliseconds as its parent sends.
+const now = Date.now
+let ahead = 0
+Date.now = () => now() + ahead
+process.on('message', milliseconds => {
+  ahead += milliseconds
+  process.send('done')
+})
+process.channel.unref()
+process.once('disconnect', () => process.exit()) // its parent was killed
