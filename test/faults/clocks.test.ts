@@ -61,7 +61,7 @@ async function twoInstances (t: Test, newStore: typeof STORES[string], options: 
 const UNDER_WAY: Seconds = 9
 
 /** For how long. */
-const HOURS: Seconds = 4 * 3600
+const HOURS: Seconds = 2 * 3600
 
 /** The tabs of a browser refresh for a while, each at either instance, and the answers come in any order: their statuses. */
 async function refreshed (t: Test, newStore: typeof STORES[string], offs: readonly Seconds[]): Promise<{ statuses: number[], rotations: number } | null> {

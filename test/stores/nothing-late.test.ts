@@ -65,21 +65,26 @@ const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giv
   }
 }
 
+t.jobs = 4 // they mostly wait
+
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
   for (const [loss, lose] of Object.entries(LOSSES)) {
-    t.test(`${name}: what was given up ${loss} never runs`, async t => {
+    t.test(`${name}: what was given up ${loss} never runs`, { buffered: true }, async t => {
       t.same(await lateOn(t, connect, lose, {}, client => client) ?? [], [])
     })
   }
 }
 
-t.test('clients that the store refuses would run it, so that these tests can fail', async t => {
+t.test('clients that the store refuses would run it, so that these tests can fail', { buffered: true }, async t => {
   const [away, lost] = Object.values(LOSSES) as [typeof LOSSES[string], typeof LOSSES[string]] // there are two
   const { ioredis, 'node-redis': nodeRedis } = REDIS_CLIENTS as Record<'ioredis' | 'node-redis', typeof REDIS_CLIENTS[string]> // both are there
   const queues = { enableOfflineQueue: true, maxRetriesPerRequest: 20, socketTimeout: undefined }
-  runsLate(t, await lateOn(t, ioredis, away, queues, disguised))
-  runsLate(t, await lateOn(t, ioredis, lost, { ...queues, enableOfflineQueue: false }, disguised))
-  runsLate(t, await lateOn(t, nodeRedis, away, { disableOfflineQueue: false }, disguised))
+  const late = await Promise.all([
+    lateOn(t, ioredis, away, queues, disguised),
+    lateOn(t, ioredis, lost, { ...queues, enableOfflineQueue: false }, disguised),
+    lateOn(t, nodeRedis, away, { disableOfflineQueue: false }, disguised)
+  ])
+  for (const effects of late) runsLate(t, effects)
 })
 
 function runsLate (t: Test, late: string[] | null): void {
@@ -126,11 +131,11 @@ const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) 
 }
 
 for (const [delay, begin] of Object.entries(DELAYS)) {
-  t.test(`PostgreSQL: what was given up while ${delay} never runs`, async t => {
+  t.test(`PostgreSQL: what was given up while ${delay} never runs`, { buffered: true }, async t => {
     t.same(await lateOnPostgres(t, begin, { statement_timeout: 2500, connectionTimeoutMillis: 2500, query_timeout: 60_000 }) ?? [], [])
   })
 
-  t.test(`a pool without timeouts would run it afterwards, so that this test can fail: ${delay}`, async t => {
+  t.test(`a pool without timeouts would run it afterwards, so that this test can fail: ${delay}`, { buffered: true }, async t => {
     runsLate(t, await lateOnPostgres(t, begin, { statement_timeout: 0, connectionTimeoutMillis: 0, query_timeout: 0 }))
   })
 }

@@ -38,8 +38,6 @@ export interface Network {
   lose (path: string, moment?: Moment): void
   /** The next request for a path gets this answer from something on the way. */
   answer (path: string, status: number, body: string, headers?: Record<string, string>): void
-  /** Decides over every request for a path to which nothing else happens; null: it passes. */
-  chance (path: string, decide: () => Moment | null): void
 }
 
 type Fault = (request: IncomingMessage, response: ServerResponse, pass: () => void) => void
@@ -58,7 +56,6 @@ export function network (certificate?: Certificate): Network {
   const arrivals: Arrival[] = []
   const faults = new Map<string, Fault[]>()
   const answers = new EventEmitter()
-  const chances = new Map<string, () => Moment | null>()
   const next = (path: string, fault: Fault): void => { faults.set(path, [...faults.get(path) ?? [], fault]) }
 
   return {
@@ -85,11 +82,12 @@ export function network (certificate?: Certificate): Network {
         }
       }
     },
-    lose (path, moment = 'before') { next(path, loss(moment)) },
+    lose (path, moment = 'before') {
+      next(path, (request, response, pass) => at(moment, () => { request.socket.destroy() })(request, response, pass))
+    },
     answer (path, status, body, headers = {}) {
       next(path, (_request, response) => response.writeHead(status, headers).end(body))
     },
-    chance (path, decide) { chances.set(path, decide) },
     serverFactory: handler => serve(certificate, (request, response) => {
       const { method = '', url = '', headers } = request
       const path = new URL(url, 'http://host').pathname
@@ -100,25 +98,16 @@ export function network (certificate?: Certificate): Network {
         arrival.isAnswered = true
         answers.emit('answer')
       })
-      const fault = method === 'OPTIONS' ? undefined : faults.get(path)?.shift() ?? byChance(path)
+      const fault = method === 'OPTIONS' ? undefined : faults.get(path)?.shift()
       const pass = (): void => handler(request, response)
       if (fault === undefined) pass()
       else fault(request, response, pass)
     })
   }
-
-  function byChance (path: string): Fault | undefined {
-    const moment = chances.get(path)?.() ?? null
-    return moment === null ? undefined : loss(moment)
-  }
 }
 
 function serve (certificate: Certificate | undefined, listener: RequestListener) {
   return certificate === undefined ? createServer(listener) : createTlsServer(certificate, listener)
-}
-
-function loss (moment: Moment): Fault {
-  return (request, response, pass) => at(moment, () => { request.socket.destroy() })(request, response, pass)
 }
 
 /** Does something to a request before the server sees it, or to its reply before it leaves. */
