@@ -16,6 +16,7 @@ import { createAppIdentity, followKeys, followRevocations, openOnReady } from '.
 import { markProtected } from './http/openapi.js'
 import { registerPackages } from './http/packages.js'
 import { anonymity, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
+import { noteRegistration } from './http/registrations.js'
 import { HttpRequestAuth } from './http/request-auth.js'
 import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
 import { sessionAdministration } from './http/session-administration.js'
@@ -44,6 +45,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const app = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const { keys, identity } = await openAppKeys(fastify, settings, app.emit)
+  warnOfOtherPeople(fastify, options, settings, keys)
 
   const store = settings.store ?? memoryStore({ clock })
   const { tokens, serializeCookie } = await registerPackages(fastify, keys)
@@ -99,6 +101,11 @@ async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: 
   if (keys.rings().access.signing === null) throw new TypeError("option \"keys\" has no key with use: 'sign': give one, or register fastify-refresh-cookie/verifier in a service that only verifies")
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
   return { keys, identity }
+}
+
+function warnOfOtherPeople (fastify: FastifyInstance, { users }: RefreshCookieOptions, { issuer, audience }: Settings, { rings }: OpenedKeys): void {
+  const warning = noteRegistration(fastify, { keyIds: [...rings().refresh.byKid.keys()], users, issuer, audience })
+  if (warning !== null) fastify.log.warn(warning)
 }
 
 function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens, throttle: Throttle, revocations: Revocations | undefined): SessionService {

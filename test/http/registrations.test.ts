@@ -1,0 +1,57 @@
+/** Registrations with one secret accept each other's tokens: those of customers and staff must not. */
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { COOKIE, FAST_HASHING, PASSWORD, SECRET, userTable } from '../support/server.js'
+
+const OTHER_SECRET = 'another secret of the staff: 7#Qk!z@V2m$Xp9'
+const MIXED = /another registration of this server has the same refresh key/
+const PEOPLE = userTable()
+
+/** A server with two registrations, and the warnings about them. */
+async function both (t: Test, customers: RefreshCookieOptions, staff: RefreshCookieOptions): Promise<{ app: FastifyInstance, warnings: string[] }> {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write (line: string) { lines.push(JSON.parse(line).msg) } } } })
+  await app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, passwords: FAST_HASHING, ...customers }) })
+  await app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, passwords: FAST_HASHING, prefix: '/staff', ...staff }) })
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  return { app, warnings: lines.filter(line => MIXED.test(line)) }
+}
+
+const OTHERS: ReadonlyArray<readonly [which: string, customers: RefreshCookieOptions, staff: RefreshCookieOptions, warned: boolean]> = [
+  ['other users', { users: userTable() }, { users: userTable() }, true],
+  ['another issuer', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://staff.example' }, true],
+  ['another audience', { users: PEOPLE, audience: ['shop'] }, { users: PEOPLE, audience: ['staff'] }, true],
+  ['a former secret of the other', { users: userTable() }, { users: userTable(), secret: [OTHER_SECRET, SECRET] }, true],
+  ['the same people', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://shop.example', refreshToken: { transport: 'body' } }, false],
+  ['other users and another secret', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET }, false]
+]
+
+for (const [which, customers, staff, warned] of OTHERS) {
+  t.test(`a second registration with ${which} is ${warned ? 'warned of' : 'fine'}`, async t => {
+    const { warnings } = await both(t, customers, staff)
+    t.equal(warnings.length, warned ? 1 : 0)
+  })
+}
+
+t.test('registrations of two servers do not concern each other', async t => {
+  for (const users of [userTable(), userTable()]) {
+    const { warnings } = await both(t, { users }, { users })
+    t.strictSame(warnings, [])
+  }
+})
+
+t.test("a customer's refresh cookie is none to the staff, who have a secret of their own", async t => {
+  for (const [secret, statusCode] of [[SECRET, 200], [OTHER_SECRET, 401]] as const) {
+    const { app } = await both(t, { users: userTable(), store: statelessStore() }, { users: withAda(), store: statelessStore(), secret })
+    const signup = await app.inject({ method: 'POST', url: '/auth/signup', payload: { username: 'eve', password: PASSWORD } })
+    const cookies = { [COOKIE]: String(signup.cookies.find(({ name }) => name === COOKIE)?.value) }
+    t.equal((await app.inject({ method: 'POST', url: '/staff/refresh', cookies })).statusCode, statusCode)
+  }
+})
+
+/** A table whose first id is somebody else than in another table. */
+function withAda (): RefreshCookieOptions['users'] {
+  return { ...userTable(), findById: id => ({ id, username: 'ada', passwordHash: null }) }
+}
