@@ -52,7 +52,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
 }
 
 /** Whether a call failed or took too long: what one with a budget of its own has thrown is passed on as it is. */
-export function isUnavailable (error: unknown): boolean {
+export function isUnavailable (error: unknown): error is AuthError {
   return error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
 }
 

@@ -29,7 +29,10 @@ type Found<U extends User> = U | null | undefined
 export interface Users<U extends User = User> {
   /** The user with exactly this (normalised) name; null or undefined where there is none. */
   findByUsername? (username: string): Promise<Found<U>> | Found<U>
-  /** The user with `String(id) === sub`; null or undefined where there is none. Asked at every refresh. */
+  /**
+   * The user with `String(id) === sub`; null or undefined where there is none. Asked at every refresh,
+   * which ends the session of whoever is not found: let it read the primary, not a replica that lags behind.
+   */
   findById? (sub: string): Promise<Found<U>> | Found<U>
   /**
    * The new user, or null when the name is taken; anything else, such as undefined, is a TypeError. Uniqueness is the

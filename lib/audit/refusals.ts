@@ -43,7 +43,7 @@ export function refusalEvent (type: RefusalType, { code }: AuthError, holder: Se
   }
 }
 
-/** Emits the event for a refusal that no request is behind, or that refuses nobody. */
+/** Emits the event for a refusal that no request is behind. */
 export function emitRefusal (error: unknown, context: Pick<RequestContext, 'emit'>): void {
   if (!(error instanceof AuthError)) return
   const type = refusalTypeOf(error)

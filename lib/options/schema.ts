@@ -73,11 +73,11 @@ export interface RefreshCookieOptions<U extends User = User> {
   refreshToken?: {
     /** The secrets of refresh tokens alone; `secret` by default. */
     secret?: Secrets | Asked<Secrets> | undefined
-    /** How long a session lasts without a refresh. */
+    /** How long a session lasts without a refresh; with `rotation: 'never'` how long it lasts at all. */
     idle?: Duration | undefined
     /** How long a session lasts at most. */
     absolute?: Duration | undefined
-    /** Whether a refresh replaces the refresh token. */
+    /** Whether a refresh replaces the refresh token. With `never` neither the token nor its end changes. */
     rotation?: 'always' | 'never' | undefined
     /** How long tabs, reloads and retries converge on one successor. 0: strict single use. */
     grace?: Duration | undefined
@@ -90,7 +90,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     transport?: 'cookie' | 'body' | undefined
     /**
      * Whether a refresh whose cookie expired or is missing goes on by a valid access token. It turns a stolen access token
-     * into a session. Needs a store that keeps sessions.
+     * into a session, and reuse detection does not see that. Needs a store that keeps sessions.
      */
     renewWithAccessToken?: boolean | undefined
   } | undefined

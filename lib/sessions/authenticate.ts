@@ -1,5 +1,4 @@
 import { type RequestContext } from '../audit/events.js'
-import { emitRefusal } from '../audit/refusals.js'
 import { AuthError } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type Clock } from '../time.js'
@@ -68,7 +67,7 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
       if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
     } catch (error) {
       if (!isUnavailable(error) || revocations?.refusesUnknown()) throw error
-      emitRefusal(error, context) // nobody is refused, so nothing else would show it
+      context.emit({ type: 'store_unavailable' }, error.cause) // nobody is refused, so nothing else would show it
     }
     return claims
   }
