@@ -36,11 +36,11 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
     },
     access: { ...accessToken, issuer, audience },
     clock,
-    isUnrevoked: async () => true
+    isUnrevoked: async () => { throw new TypeError(STRICT_REFUSAL) }
   })
 
   const authenticationOf = decorateRequest(fastify, replyOf => {
-    const dependencies = { authenticate, clock, timeouts, audit, strictRefusal: STRICT_REFUSAL, exempt: Symbol('no route of its own'), replyOf }
+    const dependencies = { authenticate, clock, timeouts, audit, exempt: Symbol('no route of its own'), replyOf }
     return request => new Authentication(dependencies, request)
   })
   decorateHooks(fastify, authenticationOf, STRICT_REFUSAL)
