@@ -3,9 +3,9 @@ import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type Rev
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { checkedOptions } from './options.js'
 
-/** How a memory store is made. */
+/** The options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** Tells the time of a revocation; the system's clock by default. */
+  /** Dates revocations; the system's clock by default. */
   readonly clock?: Clock
 }
 
@@ -14,20 +14,20 @@ const FIRST_SWEEP = 1000
 /** A session past its idle end may still be renewed by its access token, and none lives longer than a day. */
 const SETTLED: Seconds = 86_400
 
-/** So many sessions end at once: more would hold up other requests. */
+/** The most sessions that are revoked at once: more would delay other requests. */
 const REVOKE_BATCH = 1000
 
-/** How many different texts are shared, until it begins anew. */
+/** The most strings that are shared before the table is cleared. */
 const SHARED_TEXTS = 1000
 
 /**
- * Sessions in this process: right for one process, tests and development.
- * A restart ends them all, and a second process does not see them.
+ * Sessions in the memory of this process, for a single process, tests and development. A restart ends them all, and
+ * another process does not see them.
  */
 export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
   const { clock = systemClock } = checkedOptions('memoryStore', options, ['clock'])
   const sessions = new Map<string, Session>()
-  // Of sessions that have not been revoked. Most people have one, for which a set would cost as much as the session itself.
+  // Unrevoked sessions only. Most users have one, and a Set would take as much memory as the session itself.
   const idsOf = new Map<string, string | Set<string>>()
   const texts = new Map<string, string>()
   const listeners = new Set<RevocationListener>()
@@ -71,7 +71,7 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
       }
       for (const session of batch) end(session, reason, at)
       for (const listener of listeners) listener({ subject, at, ...(exceptId !== undefined && { exceptId }) })
-      if (batch.length === REVOKE_BATCH) await setImmediate() // before the next batch others have their turn
+      if (batch.length === REVOKE_BATCH) await setImmediate() // lets other requests run before the next batch
       return batch.length
     },
 
@@ -92,8 +92,8 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
   }
 
   /**
-   * A frozen copy: callers hold these objects, and only this store may change a session. Written out, since an object that
-   * is spread and then frozen takes 360 bytes more (V8 of Node 20).
+   * Stores a frozen copy: callers hold these objects, and only this store may change a session. The fields are written
+   * out, since an object that is spread and then frozen takes 360 bytes more (V8 of Node 20).
    */
   function keep (session: Session): Session {
     const kept = Object.freeze({
@@ -137,7 +137,7 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
     return count
   }
 
-  /** Each time the map has doubled: what expired goes, at a constant cost per login and without a timer. */
+  /** Purges expired sessions each time the map has doubled: constant cost per login (amortised), and no timer. */
   function sweep (): void {
     purge(Math.floor(clock()) - SETTLED)
     sweepAt = Math.max(FIRST_SWEEP, 2 * sessions.size)
@@ -154,7 +154,7 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
     if (ids === id || (typeof ids === 'object' && ids.size === 0)) idsOf.delete(subject)
   }
 
-  /** One copy of a text that many sessions hold: each request brings its own. */
+  /** One copy of a user agent that many sessions share: each request brings a new string. */
   function shared (text: string | null): string | null {
     if (text === null) return null
     const known = texts.get(text)
@@ -165,7 +165,7 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
   }
 }
 
-/** The oldest of those that are wanted, in one pass: to sort what a flood of logins left would hold up other requests. */
+/** The oldest `limit` sessions in one pass: sorting all that a flood of logins left would delay other requests. */
 function oldestOf (sessions: Iterable<Session>, isWanted: (session: Session) => boolean, limit: number): Session[] {
   const kept: Session[] = []
   let youngest: Session | undefined

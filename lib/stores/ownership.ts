@@ -1,74 +1,74 @@
 import { type StoreOwner } from '../sessions/session.js'
 
-/** Where a store notes whose it is, and how its errors say what to do. */
+/** The place where a store records its owner, and the words for its error. */
 export interface Marker {
-  /** What is noted; null where nothing is yet. */
+  /** The recorded owner as JSON; null if there is none yet. */
   read (): Promise<string | null>
-  /** Notes it if what is there is still `found`; false where it is not. */
+  /** Compare-and-set: writes `next` if the record is still `found`, else gives false. */
   replace (found: string | null, next: string): Promise<boolean>
   /** Such as 'postgresStore: the table "auth_sessions"'. */
   readonly place: string
-  /** The option that names another place. */
+  /** The option that chooses another place. */
   readonly option: string
-  /** The command that deletes the note. */
+  /** The command that deletes the record. */
   readonly removal: string
 }
 
-/** Whose a store is: two apps whose sessions meet in one place would list and end each other's. */
+/** Which app a store belongs to: two apps that share a place would list and revoke each other's sessions. */
 export interface Ownership {
-  /** Notes that the store is this app's. Rejects with a TypeError where it is another one's. */
+  /** Records that the store belongs to this app. Rejects with a TypeError if it belongs to another. */
   readonly claim: (owner: StoreOwner) => Promise<void>
-  /** Resolves once every claim was decided, which it tries again; undefined where all are. Rejects as `claim` does. */
-  readonly settle: () => Promise<void> | undefined
+  /** Retries the claims that have failed so far; undefined if there are none. Rejects as `claim` does. */
+  readonly resolveClaims: () => Promise<void> | undefined
 }
 
 const MAX_ATTEMPTS = 5
 
-/** Builds it over a marker. Nothing is known of the owner before the first claim, and so nothing is refused. */
+/** Before the first claim nothing is known of the app, so nothing is refused. */
 export function ownership (marker: Marker): Ownership {
-  const open = new Set<StoreOwner>()
-  let settling: Promise<void> | undefined
+  const unresolved = new Set<StoreOwner>()
+  let resolving: Promise<void> | undefined
 
   return {
     async claim (owner) {
-      open.add(owner)
-      await decide(owner)
+      unresolved.add(owner)
+      await resolve(owner)
     },
 
-    settle () {
-      if (open.size === 0) return undefined
-      settling ??= decideAll().finally(() => { settling = undefined })
-      return settling
+    resolveClaims () {
+      if (unresolved.size === 0) return undefined
+      resolving ??= resolveAll().finally(() => { resolving = undefined })
+      return resolving
     }
   }
 
-  async function decideAll (): Promise<void> {
-    for (const owner of open) await decide(owner)
+  async function resolveAll (): Promise<void> {
+    for (const owner of unresolved) await resolve(owner)
   }
 
-  async function decide (owner: StoreOwner, attempts = MAX_ATTEMPTS): Promise<void> {
+  async function resolve (owner: StoreOwner, attempts = MAX_ATTEMPTS): Promise<void> {
     const found = await marker.read()
     const next = found === null ? owner : nextOwner(parse(found), owner)
     if (next === null) throw belongsToAnother(marker)
     const text = JSON.stringify({ name: next.name, keyIds: next.keyIds })
-    if (text === found || await marker.replace(found, text)) open.delete(owner)
-    else if (attempts > 1) await decide(owner, attempts - 1) // another instance was first
-    else throw new Error('other instances noted whose the store is each time before this one')
+    if (text === found || await marker.replace(found, text)) unresolved.delete(owner)
+    else if (attempts > 1) await resolve(owner, attempts - 1) // another instance wrote first
+    else throw new Error('other instances recorded the owner of the store first, at each attempt')
   }
 }
 
-/** What to note, or null where the store is another app's: two names that differ, or no name and no key in common. */
-function nextOwner (noted: StoreOwner, owner: StoreOwner): StoreOwner | null {
-  const isSame = noted.name !== undefined && owner.name !== undefined
-    ? noted.name === owner.name
-    : noted.keyIds.some(keyId => owner.keyIds.includes(keyId))
-  return isSame ? { name: owner.name ?? noted.name, keyIds: owner.keyIds } : null
+/** The record to write, or null for another app's store: the names differ, or one is missing and no key is shared. */
+function nextOwner (recorded: StoreOwner, owner: StoreOwner): StoreOwner | null {
+  const isSame = recorded.name !== undefined && owner.name !== undefined
+    ? recorded.name === owner.name
+    : recorded.keyIds.some(keyId => owner.keyIds.includes(keyId))
+  return isSame ? { name: owner.name ?? recorded.name, keyIds: owner.keyIds } : null
 }
 
-function parse (noted: string): StoreOwner {
-  return JSON.parse(noted) as StoreOwner // what decide wrote: nothing else has that place
+function parse (recorded: string): StoreOwner {
+  return JSON.parse(recorded) as StoreOwner // written by resolve
 }
 
 function belongsToAnother ({ place, option, removal }: Marker): TypeError {
-  return new TypeError(`${place} holds the sessions of another app, or of this one under another "appName" or with wholly other secrets: apps would list and end each other's sessions. For another app, set ${option} to something else. For the same app, give it an "appName" that stays, and run once: ${removal}`)
+  return new TypeError(`${place} holds the sessions of another app, or of this one under another "appName" or with none of its former secrets: apps that share it would list and revoke each other's sessions. For another app, set ${option} to something else. For the same app, set an "appName" that never changes, and run once: ${removal}`)
 }

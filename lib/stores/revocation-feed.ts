@@ -1,60 +1,58 @@
 import { randomId } from '../random.js'
 import { type RevocationListener, type SessionStore } from '../sessions/session.js'
-import { createEcho, happens } from './echo.js'
-import { keepLink, waitAtMost, type OpenLink, type Pause } from './reconnecting-subscription.js'
+import { createDeliveryProbe, succeedsInTime } from './delivery-probe.js'
+import { subscribeWithReconnect, waitAtMost, type Connect, type Pause } from './reconnecting-subscription.js'
 
-/** What is told to a listener. */
 export type Revocation = Parameters<RevocationListener>[0]
 
-/** The way between the processes that share a store. */
+/** Publish/subscribe between the processes that share a store. */
 export interface Channel {
-  /** Makes a connection that receives what is sent. Each subscription has one of its own. */
-  readonly open: (onMessage: (message: string) => void) => OpenLink
+  /** Opens a connection that receives what is sent. Each subscription has one of its own. */
+  readonly connect: (onMessage: (message: string) => void) => Connect
   /** Sends a message to every process, over the connections that the store's other commands use. */
   readonly send: (message: string) => Promise<unknown>
-  /** Called once, when the connection answers but a message that was sent did not arrive. */
+  /** Called once, when the connection answers but a message that was sent is not delivered. */
   readonly onSilence: () => void
 }
 
-/** How a store tells its own listeners, and those of other processes, of sessions that ended. */
+/** Notifies the listeners of a store, here and in other processes, of revoked sessions. */
 export interface RevocationFeed {
   /** The method `subscribe` of a store with such a channel. */
-  readonly over: (channel: Channel) => NonNullable<SessionStore['subscribe']>
-  /** The message that tells other processes. */
+  readonly subscribeOver: (channel: Channel) => NonNullable<SessionStore['subscribe']>
+  /** The message that notifies other processes. */
   readonly messageOf: (revocation: Revocation) => string
-  /** Tells the listeners of this store, without the way over the network. */
-  readonly tell: (revocation: Revocation) => void
+  /** Notifies the listeners of this store, without the network. */
+  readonly notify: (revocation: Revocation) => void
 }
 
-/** The feed of one store. */
 export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
   const from = randomId()
   const listeners = new Set<RevocationListener>()
 
   return {
-    over ({ open, send, onSilence }) {
-      let isSilent = false
+    subscribeOver ({ connect, send, onSilence }) {
+      let hasWarned = false
       const warnOnce = (): void => {
-        if (!isSilent) onSilence()
-        isSilent = true
+        if (!hasWarned) onSilence()
+        hasWarned = true
       }
 
       return (listener, onConnection = () => {}) => {
         const own: RevocationListener = revocation => listener(revocation)
-        const echo = createEcho(send, warnOnce, pause)
+        const probe = createDeliveryProbe(send, warnOnce, pause)
         listeners.add(own)
-        const stop = keepLink(async over => {
-          const ask = await open(message => {
-            if (echo.take(message)) return
+        const stop = subscribeWithReconnect(async closing => {
+          const ping = await connect(message => {
+            if (probe.receive(message)) return
             const revocation = readMessage(message, from)
             if (revocation !== null && listeners.has(own)) listener(revocation)
-          })(over)
-          // Behind some poolers LISTEN succeeds and nothing ever arrives, so only a message shows that it works.
-          if (await echo.arrives(over.signal) === 'unsent') throw new Error('whether messages arrive could not be tried')
+          })(closing)
+          // Behind some poolers LISTEN succeeds and nothing is ever delivered, so only a message shows that it works.
+          if (await probe.run(closing.signal) === 'unsent') throw new Error('the probe for delivery could not be sent')
           return async () => {
-            // A pool that is exhausted says nothing about this connection: it goes on as long as it answers.
-            if (await echo.arrives(over.signal) === 'arrived') return
-            if (!await happens(ask(), over.signal, pause)) throw new Error('the connection does not answer')
+            // An exhausted pool says nothing about this connection, which stays as long as it answers.
+            if (await probe.run(closing.signal) === 'delivered') return
+            if (!await succeedsInTime(ping(), closing.signal, pause)) throw new Error('the connection does not answer')
           }
         }, onConnection, pause)
         return () => {
@@ -66,13 +64,13 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
 
     messageOf: revocation => JSON.stringify({ from, ...revocation }),
 
-    tell (revocation) {
+    notify (revocation) {
       for (const listener of listeners) listener(revocation)
     }
   }
 }
 
-/** Null for a message of our own, which was told without this way, and for what is no message of a store. */
+/** Null for a message of this store, whose listeners `notify` has called already, and for a message of no store. */
 function readMessage (message: string, own: string): Revocation | null {
   const { from, id, subject, at, exceptId } = parse(message)
   if (from === own) return null
@@ -81,7 +79,7 @@ function readMessage (message: string, own: string): Revocation | null {
   return { subject, at, ...(typeof exceptId === 'string' && { exceptId }) }
 }
 
-/** The fields of a JSON object, and none of anything else: an exception here would end the process. */
+/** {} for anything but a JSON object: an exception here would end the process. */
 function parse (message: string): Readonly<Record<string, unknown>> {
   try {
     return Object(JSON.parse(message))

@@ -1,8 +1,8 @@
 import { type Session, type SessionChange, type SessionStore } from '../sessions/session.js'
 
 /**
- * The store that keeps nothing: a session is whatever its signed token states.
- * Nothing can be revoked or listed before it expires, and a second use of a token is never noticed.
+ * A store that keeps nothing: a session is what its signed refresh token states. Sessions cannot be revoked or listed,
+ * and the reuse of a refresh token is not detected.
  */
 export function statelessStore (): SessionStore {
   return {

@@ -12,13 +12,13 @@ import { fakeClock, START } from '../support/fake-clock.js'
 import { postgres } from '../support/postgres.js'
 import { ioredisOn, ownRedisServer, type RedisServer } from '../support/redis.js'
 import { newSession } from '../support/session.js'
-import { told } from '../support/told.js'
+import { notifications } from '../support/notifications.js'
 
 const require = createRequire(import.meta.url)
 const OldestIoredis: typeof NewestIoredis = require('ioredis5')
 const oldestPg: typeof newestPg = require('pg8')
 
-/** A whole life of a session, told to a subscription; ends the subscription. */
+/** A whole life of a session, notifications to a subscription; ends the subscription. */
 async function serves (t: Test, store: Required<Pick<SessionStore, 'open' | 'claim' | 'list' | 'subscribe'>> & SessionStore): Promise<void> {
   await store.open()
   await store.claim({ keyIds: ['a'] })
@@ -26,8 +26,8 @@ async function serves (t: Test, store: Required<Pick<SessionStore, 'open' | 'cla
   await store.create(session)
   t.equal((await store.advance(session.id, 0, { generation: 1, previous: 0, rotatedAt: START, idleExpiresAt: START + 60 }))?.generation, 1)
   t.equal((await store.list(session.subject)).length, 1)
-  const [connections, revocations] = [told<boolean>(), told<object>()]
-  const stop = store.subscribe(revocations.tell, connections.tell)
+  const [connections, revocations] = [notifications<boolean>(), notifications<object>()]
+  const stop = store.subscribe(revocations.notify, connections.notify)
   t.equal(await connections.next(), true)
   t.equal(await store.revoke(session.id, 'logout'), true)
   t.same(await revocations.next(), { id: session.id })
@@ -78,7 +78,7 @@ t.test('immediate revocation leaves no subscriber in Redis when an app has close
   }
 })
 
-t.test('PostgreSQL is served by the oldest pg and the newest', async t => {
+t.test('PostgreSQL works with the oldest supported pg and the newest', async t => {
   const connectionString = await postgres(t)
   if (connectionString === null) return
   for (const [name, { Pool }] of Object.entries({ oldest: oldestPg, newest: newestPg })) {

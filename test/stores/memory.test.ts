@@ -9,7 +9,7 @@ for (const { name, run } of storeContract(memoryStore())) {
   t.test(name, () => run(memoryStore))
 }
 
-t.test('sessions that expired make room for new ones, without a timer', async t => {
+t.test('expired sessions are purged at a login, without a timer', async t => {
   const clock = fakeClock()
   const store = memoryStore({ clock: clock.now })
   const old = Array.from({ length: 1000 }, () => newSession())
@@ -33,7 +33,7 @@ t.test('a session past its idle end stays for as long as an access token may ren
   t.equal((await Promise.all(idle.map(({ id }) => store.get(id)))).filter(session => session === null).length, 0)
 })
 
-t.test('sessions that are live stay, however many there are', async t => {
+t.test('live sessions stay, however many there are', async t => {
   const store = memoryStore({ clock: fakeClock().now })
   for (let count = 0; count < 1500; count++) await store.create(newSession())
   t.equal((await store.list('ada')).length, 1500)
@@ -46,7 +46,7 @@ t.test('a session past its idle end is purged before its absolute end', async t 
   t.same(await store.list('ada'), [])
 })
 
-t.test('a flood of sessions ends in batches, and others have their turn in between', async t => {
+t.test('a flood of sessions is revoked in batches that let other requests run', async t => {
   const store = memoryStore({ clock: fakeClock().now })
   const spared = newSession()
   await store.create(spared)
@@ -60,7 +60,7 @@ t.test('a flood of sessions ends in batches, and others have their turn in betwe
   t.match(await store.list('ada'), exactly({ id: spared.id }))
 })
 
-t.test('an end is dated by the clock of the machine by default', async t => {
+t.test('a revocation is dated by the system clock by default', async t => {
   const store = memoryStore()
   const session = newSession()
   await store.create(session)
@@ -68,7 +68,7 @@ t.test('an end is dated by the clock of the machine by default', async t => {
   t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
 })
 
-t.test('a person has one session or several, and each of them ends for itself', async t => {
+t.test('each of a user’s sessions is revoked separately', async t => {
   const store = memoryStore()
   const [one, two, three] = [newSession({ createdAt: 1, idleExpiresAt: START + 1 }), newSession({ createdAt: 2, idleExpiresAt: START + 2 }), newSession({ createdAt: 3, idleExpiresAt: START + 3 })]
   for (const session of [one, two, three]) await store.create(session)
@@ -78,14 +78,14 @@ t.test('a person has one session or several, and each of them ends for itself', 
   }
 })
 
-t.test('what devices are called is kept, of however many kinds they are', async t => {
+t.test('user agents are kept, however many differ', async t => {
   const store = memoryStore({ clock: fakeClock().now })
   const sessions = Array.from({ length: 2500 }, (_, nth) => newSession({ userAgent: `browser ${nth % 1250}` }))
   for (const session of sessions) await store.create(session)
   t.strictSame(await Promise.all(sessions.map(async ({ id }) => (await store.get(id))?.userAgent)), sessions.map(({ userAgent }) => userAgent))
 })
 
-t.test('a part of a flood of sessions is its oldest ones, in whatever order they were made', async t => {
+t.test('a part of a list has the oldest sessions, in whatever order they were created', async t => {
   const store = memoryStore({ clock: fakeClock().now })
   // 7 and 100 have no factor in common, so this is each of the hundred once.
   const ages = Array.from({ length: 100 }, (_, nth) => (nth * 7) % 100)

@@ -26,12 +26,12 @@ async function twoPeople (t: Test, newStore: (clock: Clock) => SessionStore): Pr
 
 type People = Awaited<ReturnType<typeof twoPeople>>
 
-/** A rotation, a logout and a login that are all given up. */
+/** A rotation, a logout and a login whose callers all give up. */
 async function giveUp (t: Test, { ada, bob, browser }: People): Promise<void> {
   for (const answer of await Promise.all([ada.refresh(), bob.logout(), browser().login('ada')])) t.match(answer.json(), UNAVAILABLE)
 }
 
-/** Which of what was given up has taken effect. */
+/** The commands that took effect although their callers had given up. */
 async function tookEffect ({ store, ada, bob, app }: People): Promise<string[]> {
   const [adas, bobs] = await Promise.all([ada, bob].map(browser => store.get(sessionOf(browser))))
   const effects = {
@@ -69,13 +69,13 @@ t.jobs = 4 // they mostly wait
 
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
   for (const [loss, lose] of Object.entries(LOSSES)) {
-    t.test(`${name}: what was given up ${loss} never runs`, { buffered: true }, async t => {
+    t.test(`replay: ${name} never runs a command whose caller gave up ${loss}`, { buffered: true }, async t => {
       t.same(await lateOn(t, connect, lose, {}, client => client) ?? [], [])
     })
   }
 }
 
-t.test('clients that the store refuses would run it, so that these tests can fail', { buffered: true }, async t => {
+t.test('control: clients that the store refuses do run it later', { buffered: true }, async t => {
   const [away, lost] = Object.values(LOSSES) as [typeof LOSSES[string], typeof LOSSES[string]] // there are two
   const { ioredis, 'node-redis': nodeRedis } = REDIS_CLIENTS as Record<'ioredis' | 'node-redis', typeof REDIS_CLIENTS[string]> // both are there
   const queues = { enableOfflineQueue: true, maxRetriesPerRequest: 20, socketTimeout: undefined }
@@ -131,11 +131,11 @@ const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) 
 }
 
 for (const [delay, begin] of Object.entries(DELAYS)) {
-  t.test(`PostgreSQL: what was given up while ${delay} never runs`, { buffered: true }, async t => {
+  t.test(`replay: PostgreSQL never runs a statement whose caller gave up while ${delay}`, { buffered: true }, async t => {
     t.same(await lateOnPostgres(t, begin, { statement_timeout: 2500, connectionTimeoutMillis: 2500, query_timeout: 60_000 }) ?? [], [])
   })
 
-  t.test(`a pool without timeouts would run it afterwards, so that this test can fail: ${delay}`, { buffered: true }, async t => {
+  t.test(`control: a pool without timeouts does run it later, while ${delay}`, { buffered: true }, async t => {
     runsLate(t, await lateOnPostgres(t, begin, { statement_timeout: 0, connectionTimeoutMillis: 0, query_timeout: 0 }))
   })
 }

@@ -2,13 +2,13 @@ import t from 'tap'
 import { ownership, type Marker } from '../../lib/stores/ownership.js'
 
 /** A marker in memory. */
-function note (over: Partial<Marker> = {}) {
-  let noted: string | null = null
+function recordedMarker (over: Partial<Marker> = {}) {
+  let recorded: string | null = null
   const marker: Marker = {
-    read: async () => noted,
+    read: async () => recorded,
     async replace (found, next) {
-      if (noted !== found) return false
-      noted = next
+      if (recorded !== found) return false
+      recorded = next
       return true
     },
     place: 'aStore: the table "t"',
@@ -16,12 +16,12 @@ function note (over: Partial<Marker> = {}) {
     removal: 'DELETE IT;',
     ...over
   }
-  return { marker, noted: () => noted === null ? null : JSON.parse(noted) }
+  return { marker, recorded: () => recorded === null ? null : JSON.parse(recorded) }
 }
 
 const ANOTHER = { name: 'TypeError', message: /^aStore: the table "t" holds the sessions of another app.*set the option "table".*"appName".*DELETE IT;$/ }
 
-t.test('two apps do not share sessions by accident', async t => {
+t.test('two apps cannot share a store, and see or revoke each other’s sessions, by accident', async t => {
   const cases = [
     { first: { keyIds: ['a'] }, second: { keyIds: ['b'] }, shares: false },
     { first: { keyIds: ['a'] }, second: { keyIds: [] }, shares: false },
@@ -35,39 +35,39 @@ t.test('two apps do not share sessions by accident', async t => {
     { first: { keyIds: ['a'] }, second: { name: 'shop', keyIds: ['a'] }, shares: true }
   ]
   for (const { first, second, shares } of cases) {
-    const { marker, noted } = note()
+    const { marker, recorded } = recordedMarker()
     await ownership(marker).claim(first)
-    const before = noted()
+    const before = recorded()
     const claim = ownership(marker).claim(second)
     const title = JSON.stringify([first, second])
     if (shares) await t.resolves(claim, title)
     else await t.rejects(claim, ANOTHER, title)
-    t.same(noted(), shares ? { ...before, ...second } : before, title)
+    t.same(recorded(), shares ? { ...before, ...second } : before, title)
   }
 })
 
-t.test('a key rotation keeps the store, step by step', async t => {
-  const { marker } = note()
+t.test('key rotation: a store keeps its owner while each ring shares a key with the last', async t => {
+  const { marker } = recordedMarker()
   for (const keyIds of [['a'], ['a', 'b'], ['b', 'a'], ['b'], ['b', 'c'], ['c']]) await t.resolves(ownership(marker).claim({ keyIds }))
   await t.rejects(ownership(marker).claim({ keyIds: ['a'] }), ANOTHER)
 })
 
-t.test('instances that start at once all note the same', async t => {
-  const { marker } = note()
+t.test('instances of one app can start at once', async t => {
+  const { marker } = recordedMarker()
   await t.resolves(Promise.all(Array.from({ length: 4 }, () => ownership(marker).claim({ keyIds: ['a'] }))))
   const apps = await Promise.allSettled(['a', 'b'].map(id => ownership(marker).claim({ keyIds: [id] })))
   t.same(apps.map(({ status }) => status), ['fulfilled', 'rejected'])
 })
 
-t.test('a note that changes each time is no endless loop', async t => {
-  const { marker } = note({ replace: async () => false })
+t.test('a record that changes at each attempt ends in an error, not in an endless loop', async t => {
+  const { marker } = recordedMarker({ replace: async () => false })
   await t.rejects(ownership(marker).claim({ keyIds: ['a'] }), { name: 'Error' })
 })
 
-t.test('a claim that failed is decided before the next call, once for all that wait', async t => {
+t.test('a failed claim is retried before the next call, once for all concurrent calls', async t => {
   let reads = 0
   let isAway = true
-  const { marker, noted } = note({
+  const { marker, recorded } = recordedMarker({
     async read () {
       reads++
       if (isAway) throw new Error('away')
@@ -75,13 +75,13 @@ t.test('a claim that failed is decided before the next call, once for all that w
     }
   })
   const owned = ownership(marker)
-  t.equal(owned.settle(), undefined, 'without an app nothing is claimed')
+  t.equal(owned.resolveClaims(), undefined, 'without an app nothing is claimed')
   await t.rejects(owned.claim({ keyIds: ['a'] }), { message: 'away' })
-  await t.rejects(owned.settle() ?? Promise.resolve(), { message: 'away' })
+  await t.rejects(owned.resolveClaims() ?? Promise.resolve(), { message: 'away' })
   isAway = false
   reads = 0
-  await Promise.all([owned.settle(), owned.settle()])
+  await Promise.all([owned.resolveClaims(), owned.resolveClaims()])
   t.equal(reads, 1)
-  t.equal(owned.settle(), undefined)
-  t.same(noted(), { keyIds: ['a'] })
+  t.equal(owned.resolveClaims(), undefined)
+  t.same(recorded(), { keyIds: ['a'] })
 })

@@ -1,27 +1,27 @@
 import t from 'tap'
-import { keepLink, whenAborted, type OpenLink, type Pause } from '../../lib/stores/reconnecting-subscription.js'
-import { told } from '../support/told.js'
+import { subscribeWithReconnect, whenAborted, type Connect, type Pause } from '../../lib/stores/reconnecting-subscription.js'
+import { notifications } from '../support/notifications.js'
 
-/** A link whose pauses end when the test says so, and which notes what it is told. */
-function link (open: OpenLink) {
-  const connections = told<boolean>()
-  const pauses = told<{ ms: number, end: () => void }>()
+/** A subscription whose pauses end when the test says so. */
+function subscription (connect: Connect) {
+  const connections = notifications<boolean>()
+  const pauses = notifications<{ ms: number, end: () => void }>()
   const pause: Pause = (ms, signal) => new Promise<void>(resolve => {
-    pauses.tell({ ms, end: resolve })
+    pauses.notify({ ms, end: resolve })
     whenAborted(signal, resolve)
   })
-  return { connections, pauses, stop: keepLink(open, connections.tell, pause) }
+  return { connections, pauses, stop: subscribeWithReconnect(connect, connections.notify, pause) }
 }
 
-t.test('a link that is lost is opened again', async t => {
-  const opened = told<AbortController>()
-  const { connections, pauses, stop } = link(async over => {
-    opened.tell(over)
+t.test('failover: a lost connection is opened again', async t => {
+  const opened = notifications<AbortController>()
+  const { connections, pauses, stop } = subscription(async closing => {
+    opened.notify(closing)
     return async () => {}
   })
   const first = await opened.next()
   t.equal(await connections.next(), true)
-  await pauses.next() // before its first question
+  await pauses.next() // before the first ping
   first.abort()
   t.equal(await connections.next(), false)
   const { end } = await pauses.next()
@@ -32,8 +32,8 @@ t.test('a link that is lost is opened again', async t => {
   t.equal(second.signal.aborted, true)
 })
 
-t.test('a link that cannot be opened is tried again, later each time, and told of once', async t => {
-  const { connections, pauses, stop } = link(async () => { throw new Error('not yet') })
+t.test('a connection that fails is retried with exponential back-off, and reported once', async t => {
+  const { connections, pauses, stop } = subscription(async () => { throw new Error('not yet') })
   t.equal(await connections.next(), false)
   for (const longest of [100, 200, 400, 800, 1600, 3200, 5000, 5000]) {
     const { ms, end } = await pauses.next()
@@ -43,94 +43,94 @@ t.test('a link that cannot be opened is tried again, later each time, and told o
   stop()
 })
 
-t.test('after a link that was up the first try comes soon again', async t => {
+t.test('the back-off begins anew after a connection that was up', async t => {
   let attempts = 0
-  const { connections, pauses, stop } = link(async over => {
+  const { connections, pauses, stop } = subscription(async closing => {
     if (++attempts < 4) throw new Error('not yet')
-    over.signal.addEventListener('abort', () => { attempts = 0 })
+    closing.signal.addEventListener('abort', () => { attempts = 0 })
     return async () => { throw new Error('lost') }
   })
   for (let attempt = 1; attempt < 4; attempt++) (await pauses.next()).end()
   t.equal(await connections.next(), false)
   t.equal(await connections.next(), true)
-  const question = await pauses.next()
-  question.end()
+  const probe = await pauses.next()
+  probe.end()
   t.equal(await connections.next(), false)
   t.ok((await pauses.next()).ms < 100)
   stop()
 })
 
-t.test('a link is asked from time to time, and lost when it does not answer', async t => {
-  const questions = told<number>()
+t.test('a half-open connection is detected by a periodic ping', async t => {
+  const pings = notifications<number>()
   const signals: AbortSignal[] = []
   let asked = 0
-  const { connections, pauses, stop } = link(async over => {
-    signals.push(over.signal)
+  const { connections, pauses, stop } = subscription(async closing => {
+    signals.push(closing.signal)
     return async () => {
-      questions.tell(++asked)
+      pings.notify(++asked)
       if (asked === 3) throw new Error('no answer')
     }
   })
   t.equal(await connections.next(), true)
-  for (let question = 1; question <= 3; question++) {
+  for (let ping = 1; ping <= 3; ping++) {
     (await pauses.next()).end()
-    t.equal(await questions.next(), question)
+    t.equal(await pings.next(), ping)
   }
   t.equal(await connections.next(), false)
   t.same(signals.map(({ aborted }) => aborted), [true], 'it is closed')
   stop()
 })
 
-t.test('a link that was stopped tells nothing more and is not opened again', async t => {
-  const opened = told<AbortController>()
-  const opening = told<() => void>()
-  const { connections, stop } = link(async over => {
-    opened.tell(over)
-    await new Promise<void>(resolve => opening.tell(resolve))
+t.test('a stopped subscription notifies nobody and does not reconnect', async t => {
+  const opened = notifications<AbortController>()
+  const opening = notifications<() => void>()
+  const { connections, stop } = subscription(async closing => {
+    opened.notify(closing)
+    await new Promise<void>(resolve => opening.notify(resolve))
     return async () => {}
   })
-  const over = await opened.next()
+  const closing = await opened.next()
   const goOn = await opening.next()
   stop()
-  t.equal(over.signal.aborted, true)
+  t.equal(closing.signal.aborted, true)
   goOn()
   const more: unknown[] = []
-  connections.next().then(told => more.push(told), () => {})
-  opened.next().then(told => more.push(told), () => {})
+  connections.next().then(value => more.push(value), () => {})
+  opened.next().then(value => more.push(value), () => {})
   await new Promise(setImmediate)
   t.same(more, [])
 })
 
-t.test('by default pauses last as long as they say, or until they need not', async t => {
+t.test('the default pause lasts its time, or until the signal is aborted', async t => {
   const alive = setInterval(() => {}, 60_000) // which a pause does not keep the process
   t.teardown(() => clearInterval(alive))
-  const connections = told<boolean>()
+  const connections = notifications<boolean>()
   let attempts = 0
-  const stop = keepLink(async () => {
+  const stop = subscribeWithReconnect(async () => {
     if (++attempts === 1) throw new Error('not yet')
     return async () => {}
-  }, connections.tell)
+  }, connections.notify)
   t.equal(await connections.next(), false)
   t.equal(await connections.next(), true)
   stop()
 })
 
-t.test('what is aborted already is closed at once', async t => {
+t.test('an aborted signal closes at once', async t => {
   let closed = 0
   whenAborted(AbortSignal.abort(), () => { closed++ })
   t.equal(closed, 1)
 })
 
-t.test('a client that throws when it is closed, having closed by itself, ends no process', async t => {
+t.test('a client that throws on close does not end the process', async t => {
   for (const aborted of [true, false]) {
-    const over = new AbortController()
-    if (aborted) over.abort()
+    const closing = new AbortController()
+    if (aborted) closing.abort()
     let closed = 0
-    whenAborted(over.signal, () => {
+    whenAborted(closing.signal, () => {
       closed++
       throw new Error('The client is closed')
     })
-    over.abort()
+    closing.abort()
     t.equal(closed, 1)
   }
 })

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto'
-import { whenAborted, type OpenLink } from '../reconnecting-subscription.js'
+import { whenAborted, type Connect } from '../reconnecting-subscription.js'
 
-/** What the store needs of a database. A `Pool` of the package pg is one, and so is a PGlite instance. */
+/** A database: a `Pool` of the package pg, a PGlite instance, or anything else with such a `query`. */
 export interface PostgresDatabase {
   query (text: string, values: unknown[]): PromiseLike<{ readonly rows: readonly unknown[] }>
 }
 
-/** Runs a statement and gives its rows. */
 export type RunStatement = (text: string, values: unknown[]) => Promise<readonly unknown[]>
 
-/** What else a `Pool` of pg has: it can prepare statements, and make connections. */
+/** The parts of a `Pool` of pg that prepare statements and make connections. */
 interface Pool {
   readonly options: { readonly connectionTimeoutMillis?: number | undefined, readonly query_timeout?: number | undefined }
   readonly Client: new (options: Pool['options']) => Connection
@@ -20,7 +19,7 @@ interface Connection extends NodeJS.EventEmitter {
   connect (): Promise<unknown>
   query (statement: { readonly text: string, readonly query_timeout: number }): Promise<unknown>
   end (): Promise<unknown>
-  /** It keeps no process alive any more. Old clients lack it. */
+  /** Missing in old versions. */
   unref? (): void
 }
 
@@ -36,18 +35,17 @@ function isPGlite (db: object): db is PGlite {
   return 'listen' in db && typeof db.listen === 'function'
 }
 
-/** An error of PostgreSQL with one of these codes. */
 export function hasCode (error: unknown, codes: readonly unknown[]): error is Error {
   return error instanceof Error && 'code' in error && codes.includes(error.code)
 }
 
 /**
- * Where a statement may not be prepared: its connection is another one for each transaction (PgBouncer), or forgot it.
- * In either case it has not run.
+ * invalid_sql_statement_name and duplicate_prepared_statement: a pooler (PgBouncer) changed the connection between two
+ * transactions. The statement has not run.
  */
 const NOT_PREPARED = ['26000', '42P05']
 
-/** Runs statements, of which a pool prepares those that are `hot`: a quarter of the work of a rotation is the parsing. */
+/** A pool prepares the `hot` statements, since parsing takes a quarter of the time of a rotation. */
 export function statementRunner (db: PostgresDatabase, hot: readonly string[]): RunStatement {
   const names = new Map(isPool(db) ? hot.map(text => [text, `auth_${createHash('sha1').update(text).digest('hex')}`]) : [])
 
@@ -55,7 +53,7 @@ export function statementRunner (db: PostgresDatabase, hot: readonly string[]): 
     const name = names.get(text)
     if (name === undefined) return (await db.query(text, values)).rows
     try {
-      const pool = db as unknown as Pool // only the statements of one have names
+      const pool = db as unknown as Pool // only a pool's statements have names
       return (await pool.query({ name, text, values })).rows
     } catch (error) {
       if (!hasCode(error, NOT_PREPARED)) throw error
@@ -66,8 +64,7 @@ export function statementRunner (db: PostgresDatabase, hot: readonly string[]): 
 }
 
 /**
- * What a pool should have so that a call that was given up neither runs later nor keeps a connection that was lost
- * without a word: the names of options that it lacks.
+ * The timeouts that a pool lacks. Without them a call whose caller gave up may run later, or keep a half-open connection.
  */
 export async function missingTimeouts (db: PostgresDatabase, run: RunStatement): Promise<string[]> {
   if (!isPool(db)) return []
@@ -79,39 +76,39 @@ export async function missingTimeouts (db: PostgresDatabase, run: RunStatement):
   ]
 }
 
-/** An answer takes no longer than this, in milliseconds, or the connection is lost. */
+/** The connection counts as lost when a reply takes longer. */
 const ANSWER_WITHIN_MS = 5000
 
-/** Makes a connection that receives what NOTIFY sends to a channel. Resolves as `OpenLink` does. */
-export type OpenChannel = (channel: string, onMessage: (message: string) => void, over: AbortController) => ReturnType<OpenLink>
+/** Opens a connection that receives the notifications of a channel. Resolves as `Connect` does. */
+export type Listen = (channel: string, onMessage: (message: string) => void, closing: AbortController) => ReturnType<Connect>
 
 /**
- * How to listen on a database; undefined where it cannot. A pool makes a connection for that and does not count it: one
- * that was lent would have to be given back before the pool can end.
+ * LISTEN on a database; undefined if it cannot. A pool's options make a new connection for it: one that was checked out
+ * would keep the pool from ending.
  */
-export function listenOn (db: PostgresDatabase): OpenChannel | undefined {
-  const given: unknown = db // checked by nobody where it is the option "listen"
+export function listenOn (db: PostgresDatabase): Listen | undefined {
+  const given: unknown = db // unchecked if it is the option "listen"
   if (typeof given !== 'object' || given === null) return undefined
   if (isPool(given)) return (...channel) => listenWithPool(given, ...channel)
   if (isPGlite(given)) return (...channel) => listenWithPGlite(given, ...channel)
   return undefined
 }
 
-async function listenWithPool (pool: Pool, ...[channel, onMessage, over]: Parameters<OpenChannel>): Promise<() => Promise<unknown>> {
+async function listenWithPool (pool: Pool, ...[channel, onMessage, closing]: Parameters<Listen>): Promise<() => Promise<unknown>> {
   const client = new pool.Client(pool.options)
-  whenAborted(over.signal, () => {
-    client.unref?.() // a server that is out of reach never answers the farewell
+  whenAborted(closing.signal, () => {
+    client.unref?.() // an unreachable server never confirms the end
     client.end().catch(() => {})
   })
-  client.on('error', () => over.abort())
+  client.on('error', () => closing.abort())
   client.on('notification', ({ payload }: { payload: string }) => onMessage(payload))
   await client.connect()
   await client.query({ text: `LISTEN ${channel}`, query_timeout: ANSWER_WITHIN_MS })
   return () => client.query({ text: 'SELECT 1', query_timeout: ANSWER_WITHIN_MS })
 }
 
-async function listenWithPGlite (db: PGlite, ...[channel, onMessage, over]: Parameters<OpenChannel>): Promise<() => Promise<unknown>> {
+async function listenWithPGlite (db: PGlite, ...[channel, onMessage, closing]: Parameters<Listen>): Promise<() => Promise<unknown>> {
   const stop = await db.listen(channel, onMessage)
-  whenAborted(over.signal, () => { stop().catch(() => {}) }) // it fails where the database has been closed
-  return async () => {} // in this process: there is nothing to lose
+  whenAborted(closing.signal, () => { stop().catch(() => {}) }) // fails if the database has been closed
+  return async () => {} // in this process: no connection that can be lost
 }

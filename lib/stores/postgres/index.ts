@@ -10,39 +10,39 @@ import { checkedOptions } from '../options.js'
 export { type PostgresDatabase } from './database.js'
 export { postgresSchema, type PostgresTableOptions } from './table.js'
 
-/** Every method of a store; `subscribe` only where the database can tell what happens in other processes. */
+/** Every method of a store; `subscribe` only for a database that can LISTEN. */
 export type PostgresStore = Required<Omit<SessionStore, 'subscribe'>> & Pick<SessionStore, 'subscribe'>
 
-/** How a PostgreSQL store is made. */
+/** The options of `postgresStore`. */
 export interface PostgresStoreOptions extends PostgresTableOptions {
   /**
-   * A `Pool` of pg whose connections reach the server itself, for `revocation: 'immediate'`. Needed where `db` goes
-   * through a pooler that gives each transaction another connection (PgBouncer in transaction mode, and others), since
-   * there LISTEN receives nothing. One connection is made with its options; none of its own is taken. `db` by default.
+   * A `Pool` of pg that connects to the server directly, for `revocation: 'immediate'`; `db` by default. Needed if `db`
+   * goes through a pooler that changes connections between transactions (such as PgBouncer in transaction mode), where
+   * LISTEN receives nothing. The store opens one connection with its options and checks none out.
    */
   readonly listen?: PostgresDatabase
-  /** Tells the time of a revocation; the system's clock by default. */
+  /** Dates revocations; the system's clock by default. */
   readonly clock?: Clock
 }
 
 /**
- * Sessions in PostgreSQL: they outlive restarts, and any number of processes share them.
+ * Sessions in PostgreSQL: they survive restarts, and any number of processes share them.
  *
- * `open` makes the table if it is missing, else checks it; where `open` is not called, the first call of another
- * method does it. A TypeError says that the table does not fit, may not be made, or that its user lacks a right on it; every other failure is the
- * database's own error. The pool stays yours: listen to its `'error'` event, and end it. One without timeouts is warned
- * of, since a call that was given up could run when nobody waits for it. The store of a `Pool` or of PGlite can be
- * subscribed to, over a connection of its own.
+ * `open`, or else the first call of another method, creates the table or checks it. It rejects with a TypeError if the
+ * table does not fit, cannot be created, or if the user lacks a right on it; every other error is the database's own.
+ * The pool stays yours: listen to its `'error'` event, and end it. `open` emits a warning for a pool without timeouts,
+ * since a statement could run after its caller gave up. The store of a `Pool` or of PGlite has `subscribe`, which uses a
+ * connection of its own. Throws a TypeError for wrong arguments.
  */
 export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptions = {}): PostgresStore {
   const { table = DEFAULT_TABLE, clock = systemClock, listen = db } = checkedOptions('postgresStore', options, ['table', 'clock', 'listen'])
   if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
-  if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" is nothing that can listen: pass a Pool of pg or a PGlite instance, or leave it out')
+  if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" cannot LISTEN: pass a Pool of pg or a PGlite instance, or leave it out')
   tableName(table, 'postgresStore')
 
   const sql = statementsOn(table)
   const query = statementRunner(db, [sql.get, sql.advance])
-  const openChannel = listenOn(listen)
+  const listenTo = listenOn(listen)
   const feed = revocationFeed()
   const owned = ownership({
     async read () {
@@ -81,7 +81,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
 
     async revoke (id, reason) {
       const ended = await rowsOf(id, sql.revoke, now(), reason, feed.messageOf({ id }))
-      feed.tell({ id }) // also where it had ended: the answer to the call that ended it may have been lost
+      feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
       return ended.length > 0
     },
 
@@ -89,7 +89,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
       const at = now()
       const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
       const [ended] = await rowsOf(subject, sql.revokeAll, at, reason, feed.messageOf(revocation), exceptId ?? null, REVOKE_BATCH)
-      feed.tell(revocation)
+      feed.notify(revocation)
       return Number(ended?.count ?? 0)
     },
 
@@ -115,9 +115,9 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
       return Number(row?.now)
     },
 
-    ...(openChannel !== undefined && {
-      subscribe: feed.over({
-        open: onMessage => async over => await openChannel(await channelName(), onMessage, over),
+    ...(listenTo !== undefined && {
+      subscribe: feed.subscribeOver({
+        connect: onMessage => async closing => await listenTo(await channelName(), onMessage, closing),
         async send (message) { await run(sql.send, [message]) },
         onSilence: warnOfSilence
       })
@@ -134,7 +134,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
     return String(row?.channel)
   }
 
-  /** Calls that come while the table is being prepared wait for that attempt; after a failed one the next call tries again. */
+  /** Concurrent calls share one attempt; the next call after a failed one tries again. */
   function prepared (): Promise<void> {
     opening ??= prepare().catch(error => {
       opening = undefined
@@ -143,10 +143,10 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
     return opening
   }
 
-  /** No call reaches the table before it is known whose it is. */
+  /** No statement runs before the table's owner is known. */
   async function open (): Promise<void> {
     await prepared()
-    await owned.settle()
+    await owned.resolveClaims()
   }
 
   async function prepare (): Promise<void> {
@@ -158,14 +158,14 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
   /** The rows of one session or one subject. */
   async function rowsOf (key: string, statement: string, ...values: unknown[]): Promise<readonly Row[]> {
     await open()
-    // PostgreSQL's text holds no NUL, so nothing is stored under such a key; asking for it would be an error.
+    // PostgreSQL's text cannot hold NUL: no row has such a key, and a query with it would be an error.
     return key.includes('\0') ? [] : await run(statement, [key, ...values])
   }
 
-  /** Runs one statement, a transaction of its own: rolled back in favour of another one, it can simply run again. */
+  /** Each statement is a transaction of its own, so it can simply run again after a rollback. */
   async function run (statement: string, values: unknown[], attempts = MAX_ATTEMPTS): Promise<readonly Row[]> {
     try {
-      return await query(statement, values) as Row[] // each is an object with the columns' names
+      return await query(statement, values) as Row[] // objects keyed by column name
     } catch (error) {
       if (attempts === 1 || !hasCode(error, ROLLED_BACK)) throw error
       return await run(statement, values, attempts - 1)
@@ -174,7 +174,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
 }
 
 const PURGE_BATCH = 1000
-/** Small enough for a statement timeout of a second on a busy server. */
+/** Takes less than a second on a busy server, for statement timeouts. */
 const REVOKE_BATCH = 1000
 const MAX_ATTEMPTS = 3
 
@@ -182,9 +182,9 @@ const MAX_ATTEMPTS = 3
 const ROLLED_BACK = ['40001', '40P01']
 
 function warnOfMissing (timeouts: readonly string[]): void {
-  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call that was given up could run, or hold its connection, minutes later: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}${timeouts.includes('statement_timeout') ? ", or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'" : ''}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
+  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call could run, or keep its connection, minutes after its caller gave up: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}${timeouts.includes('statement_timeout') ? ", or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'" : ''}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
 }
 
 function warnOfSilence (): void {
-  process.emitWarning('postgresStore: LISTEN was answered, but what NOTIFY sends does not arrive, as behind PgBouncer in transaction mode, so this process does not learn of sessions that end elsewhere: give the option "listen", a Pool of pg that reaches the server itself, such as postgresStore(pool, { listen: new pg.Pool({ connectionString: directUrl }) })', { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_LISTEN' })
+  process.emitWarning('postgresStore: LISTEN succeeded, but messages of NOTIFY are not delivered, as behind PgBouncer in transaction mode, so this process does not learn of sessions that other processes revoke: set the option "listen" to a Pool of pg that connects to the server directly, such as postgresStore(pool, { listen: new pg.Pool({ connectionString: directUrl }) })', { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_LISTEN' })
 }

@@ -1,6 +1,5 @@
 import { type Session } from '../../sessions/session.js'
 
-/** A row as a driver gives it. */
 export type Row = Readonly<Record<string, unknown>>
 
 interface Column {
@@ -9,7 +8,7 @@ interface Column {
   readonly constraint: 'PRIMARY KEY' | 'NOT NULL' | ''
 }
 
-/** Where each field of a session is kept. Moments are bigint, since an integer of seconds ends in 2038. */
+/** The column of each field. Times are bigint, since 32-bit seconds end in 2038. */
 const COLUMNS: Readonly<Record<keyof Session, Column>> = {
   id: { name: 'id', type: 'text', constraint: 'PRIMARY KEY' },
   subject: { name: 'subject', type: 'text', constraint: 'NOT NULL' },
@@ -26,33 +25,31 @@ const COLUMNS: Readonly<Record<keyof Session, Column>> = {
   reason: { name: 'reason', type: 'text', constraint: '' }
 }
 
-/** The fields of a session, in the order of its columns. */
 export const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Session> // Object.keys is typed string[]
 
-/** A session from its row, which holds it as one text of JSON. */
+/** A row holds its session as JSON in one column. */
 export function sessionOf ({ session }: Row): Session {
-  return JSON.parse(String(session)) as Session // assertColumns has seen its columns
+  return JSON.parse(String(session)) as Session // assertColumns has checked the columns
 }
 
-/** A column as PostgreSQL describes it. */
+/** A column as it is in the database, with the user's rights on it. */
 export interface FoundColumn extends Row {
   readonly name: string
   readonly type: string
   readonly required: boolean
   readonly unique: boolean
-  /** The user who asks, as SQL writes a name. */
+  /** The current user, quoted. */
   readonly role: string
-  /** What that user may do with the column; to delete is a right on the whole table. */
+  /** DELETE is a right on the whole table. */
   readonly SELECT: boolean
   readonly INSERT: boolean
   readonly UPDATE: boolean
   readonly DELETE: boolean
 }
 
-/** The rights that a store needs on its table. */
 export const GRANTED = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] as const
 
-/** The columns that are written after a row was made. */
+/** The columns that UPDATE statements write. */
 const UPDATED: ReadonlyArray<keyof Session> = ['generation', 'previous', 'rotatedAt', 'idleExpiresAt', 'authTime', 'revokedAt', 'reason', 'userAgent']
 
 /** Throws a TypeError with the SQL that grants what the user lacks. */
@@ -62,35 +59,33 @@ export function assertRights (name: string, found: readonly FoundColumn[]): void
     .some(field => found.some(column => column.name === COLUMNS[field].name && !column[right]))
   const missing = GRANTED.filter(lacks).join(', ')
   const role = found[0]?.role
-  if (missing !== '') throw new TypeError(`postgresStore: the user ${role} lacks rights on its table: as the owner of that, run: GRANT ${missing} ON ${name} TO ${role};`)
+  if (missing !== '') throw new TypeError(`postgresStore: the user ${role} lacks rights on the table: as its owner, run: GRANT ${missing} ON ${name} TO ${role};`)
 }
 
-/** Throws a TypeError with the way out if a table cannot hold every session. */
 export function assertColumns (table: string, found: readonly FoundColumn[]): void {
   for (const column of Object.values(COLUMNS)) {
     const actual = found.find(({ name }) => name === column.name)
     if (actual !== undefined && fits(actual, column)) continue
     const is = actual === undefined ? 'missing' : actual.type + (actual.required ? ' NOT NULL' : '')
     const wanted = `${column.type} ${column.constraint}`.trimEnd()
-    throw new TypeError(`postgresStore: the column "${column.name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to a name that is free`)
+    throw new TypeError(`postgresStore: the column "${column.name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to an unused name`)
   }
 }
 
-/** Whether every session can be written to a column and read back. A longest length would refuse some. */
+/** A column with a maximum length would reject some sessions. */
 function fits ({ type, required, unique }: FoundColumn, column: Column): boolean {
   if (type !== column.type && !(type === 'character varying' && column.type === 'text')) return false
   if (column.constraint === 'PRIMARY KEY') return unique
   return column.constraint === 'NOT NULL' || !required
 }
 
-/** The row that says whose table it is. No session has such an id. */
+/** The id of the row that records the owner of the table. No session has such an id. */
 const MARKER_ID = ':app'
 
-/** The statements on the row that says whose table it is. */
 function markerStatements (name: string) {
   return {
     readMarker: `SELECT user_agent AS marker FROM ${name} WHERE id = '${MARKER_ID}'`,
-    // Ended and yet never purged: no other statement finds it.
+    // Revoked and never purged, so that no other statement selects the row.
     addMarker: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
       VALUES ('${MARKER_ID}', '${MARKER_ID}', 0, 0, 0, 253402300799, 253402300799, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
     replaceMarker: `UPDATE ${name} SET user_agent = $1 WHERE id = '${MARKER_ID}' AND user_agent = $2 RETURNING id`,
@@ -98,41 +93,39 @@ function markerStatements (name: string) {
   }
 }
 
-/** The SQL that makes the table and its indexes. */
 export function schemaOf (table: string): string {
   const { createBare, indexes } = statementsOn(table)
   return `${createBare};\n${indexes.join('\n')}\n`
 }
 
-/** What statementsOn gives. */
 export type Statements = ReturnType<typeof statementsOn>
 
-/** The order of a list. Without the collation a database would order ids by its language. */
+/** The order of a list. The collation makes it independent of the database's locale. */
 const AGE = 'created_at, id COLLATE "C"'
 
-/** As PostgreSQL itself writes it. Those that a user ended in the past are not in it, and cost a list nothing. */
+/** Spelled as pg_get_indexdef spells it. Revoked sessions are not in it, and cost a list nothing. */
 const LIST_INDEX = `(subject, ${AGE}) WHERE (revoked_at IS NULL)`
 
 /**
- * A value that the planner does not see. Where it expects a few sessions of a user, by statistics that do not know of a
- * flood yet, it would sort all of them for each part: 0.5 s for 100,000 of them, and 3 ms by the index.
+ * Hides a value from the planner. With statistics that predate a flood of logins it expects few sessions of a user, and
+ * would sort all of them for each part: 0.5 s for 100,000 sessions, and 3 ms with the index.
  */
 function unplanned (parameter: string): string {
   return `(SELECT ${parameter})`
 }
 
 /**
- * The statements. Each method is one of them, so each is atomic without a transaction and takes one round trip.
- * What a rotation writes is in no index, and the pages keep room, so that it stays a heap-only update.
+ * Each method of the store is one statement, so it is atomic without a transaction and takes one round trip. A rotation
+ * writes to no indexed column, and the fillfactor leaves room in each page, so it is a heap-only update (HOT).
  */
 export function statementsOn (table: string) {
-  const name = table.split('.').map(part => `"${part}"`).join('.') // quoted: it may be a reserved word
+  const name = table.split('.').map(part => `"${part}"`).join('.') // it may be a reserved word
   const columns = Object.values(COLUMNS)
-  // One column, since a driver describes, reads and converts each by itself: thirteen took a tenth of a whole refresh.
+  // One column, since drivers parse each column separately: thirteen columns took a tenth of the time of a refresh.
   const session = `json_build_object(${FIELDS.map(field => `'${field}', ${COLUMNS[field].name}`).join(', ')})::text AS session`
-  // Two processes that start at once would otherwise both find the table missing, and one would fail.
+  // Otherwise two processes that start at once would both create the table, and one would fail.
   const lock = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
-  // Of the table that the name means on this connection: tenants may have one of the same name in each schema.
+  // The table that the name resolves to on this connection: with one schema per tenant, tables share a name.
   const channel = `(SELECT 'revoked_' || left(encode(sha256(convert_to(relnamespace::regnamespace || '.' || relname, 'UTF8')), 'hex'), 40)
     FROM pg_class WHERE oid = to_regclass('${name}'))`
 
@@ -150,12 +143,12 @@ export function statementsOn (table: string) {
       SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
       WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
       RETURNING ${session}`,
-    // Others are told when it is committed, and only if it is: a message is part of the transaction.
+    // NOTIFY is transactional: other processes are notified at the commit.
     revoke: `WITH ended AS (
         UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id
       ) SELECT pg_notify(${channel}, $4) FROM ended`,
-    // Each call commits a batch. It skips no locked row, since "none ended" has to mean that none is left, and it locks
-    // them in one order, so that two calls do not wait for each other.
+    // Each call commits a batch. It waits for locked rows, since a count of 0 must mean that no session is left, and locks
+    // rows in one order, so that two calls cannot deadlock.
     revokeAll: `WITH batch AS (
         SELECT id FROM ${name} WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND id IS DISTINCT FROM $5
         ORDER BY ${AGE} LIMIT ${unplanned('$6::bigint')} FOR UPDATE
@@ -170,12 +163,12 @@ export function statementsOn (table: string) {
     channel: `SELECT ${channel} AS channel`,
     send: `SELECT pg_notify(${channel}, $1)`,
     now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',
-    // Rows that another transaction holds are left to the next purge: this waits for nobody and nobody waits long for it.
+    // Rows locked by another transaction are left to the next purge.
     purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
       SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )) RETURNING id`,
 
-    // What exists is left alone: a user who may not make tables can then use one that was made for it.
+    // An existing table is left alone, so a user without CREATE can use one that was created for it.
     createTable: `DO $$ BEGIN
       ${lock};
       IF to_regclass('${name}') IS NULL THEN
@@ -191,7 +184,6 @@ export function statementsOn (table: string) {
   }
 }
 
-/** Makes the indexes that a table lacks. */
 function createIndexesOn (name: string, lock: string): string {
   return `DO $$ DECLARE bare name; BEGIN
     ${lock};

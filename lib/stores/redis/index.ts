@@ -7,29 +7,31 @@ import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
 import { type NodeRedis, type NodeRedisCluster, nodeRedisCommands } from './node-redis.js'
 import { assertRights } from './rights.js'
-import { ADVANCE, beginningOf, changeOf, CREATE, endOf, FORGET, INDEX, LIST, READ, REPLACE, REVOKE, sessionOf, TELL, textOf, TIME } from './scripts.js'
+import { ADVANCE, beginningOf, changeOf, CREATE, DELETE, endOf, INDEX, LIST, PUBLISH, READ, REPLACE, REVOKE, sessionOf, textOf, TIME } from './scripts.js'
 
-/** How a Redis store is made. */
+/** The options of `redisStore`. */
 export interface RedisStoreOptions {
   /**
-   * What its keys and its channel begin with, `'auth:'` by default. Apps that share a server need different ones, unless
-   * the options of their clients give each a database number or a `keyPrefix` of its own, which the channel then has too.
+   * The prefix of the store's keys and of its channel, `'auth:'` by default. Apps that share a server need different
+   * prefixes, unless their clients' options differ in the database number or the `keyPrefix`, which the channel then has too.
    */
   readonly prefix?: string
-  /** Tells the time of a revocation and how long a session has still to live; the system's clock by default. */
+  /** Dates revocations, and counts how long a session's key lives. The system's clock by default. */
   readonly clock?: Clock
-  /** How long a session's key outlives its absolute end: one lifetime of access tokens or more, an hour by default. */
+  /** How long a session's key outlives its absolute end, `'1h'` by default. At least the lifetime of an access token. */
   readonly retainFor?: Duration
 }
 
 /**
- * Sessions in Redis 6 or later: one key per session, and one per user with the ids of theirs.
+ * Sessions in Redis 6 or later: one key per session, and an index per user with the ids of their sessions.
  *
  * Each step of a session is one script on one key, so it is atomic, takes one round trip and runs on a cluster. Keys
- * expire by themselves. A server that fails over may lose what it acknowledged in its last moments. The client stays
- * yours: listen to its `'error'` event, and close it. A TypeError for one that could run a command long after it was
- * given up. `open` rejects with one where the server's user lacks rights, which has the ACL rules that are missing, and
- * warns of a server that may drop sessions when its memory is full.
+ * expire by themselves. Redis replicates asynchronously: a failover may lose the last acknowledged writes. The client
+ * stays yours: listen to its `'error'` event, and close it.
+ *
+ * Throws a TypeError for a client that could send a command long after its caller gave up. `open` rejects with a
+ * TypeError, which holds the ACL commands to run, if the client's user lacks rights; and emits a warning for a server
+ * whose `maxmemory-policy` may evict sessions.
  */
 export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
   const { prefix = 'auth:', clock = systemClock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
@@ -49,10 +51,10 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
   })
   const redis = {
     ...commands,
-    /** Nothing is asked for before it is known whose it is. */
+    /** No command runs before the store's owner is known. */
     async run (...command: Parameters<typeof commands.run>): Promise<unknown> {
-      const unsettled = owned.settle()
-      if (unsettled !== undefined) await unsettled
+      const unresolved = owned.resolveClaims()
+      if (unresolved !== undefined) await unresolved
       return await commands.run(...command)
     }
   }
@@ -71,7 +73,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
 
     async create (session) {
       const lifetime = lifetimeOf(session)
-      // The index first: of a session that it does not know its user could never be signed out.
+      // The index first: "log out everywhere" would miss a session that is not in it.
       await redis.run(INDEX, indexKey(session.subject), now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
       const created = await redis.run(CREATE, sessionKey(session.id), textOf(session), lifetime)
       if (created === null) throw new Error('a session with this id exists')
@@ -86,7 +88,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
 
     async revoke (id, reason) {
       const ended = await end(id, reason, now(), channel, feed.messageOf({ id }))
-      feed.tell({ id }) // also where it had ended: the answer to the call that ended it may have been lost
+      feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
       return ended
     },
 
@@ -96,14 +98,14 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
       for await (const sessions of partsOf(subject, LIST_START, PART)) {
         const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
         const ended = await Promise.all(ids.map(id => end(id, reason, at)))
-        await forget(subject, ids)
+        await removeFromIndex(subject, ids)
         count += ended.filter(Boolean).length
         if (count >= REVOKE_BATCH) break
       }
       const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-      feed.tell(revocation)
-      // Also where none was left: the call before may have failed just here.
-      await redis.run(TELL, indexKey(subject), channel, feed.messageOf(revocation))
+      feed.notify(revocation)
+      // Also if none was left: the previous call may have failed just here.
+      await redis.run(PUBLISH, indexKey(subject), channel, feed.messageOf(revocation))
       return count
     },
 
@@ -120,14 +122,14 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
       return Number(await redis.run(TIME, markerKey))
     },
 
-    subscribe: feed.over({
-      open: onMessage => redis.listen(channel, onMessage),
-      send: message => redis.run(TELL, markerKey, channel, message),
+    subscribe: feed.subscribeOver({
+      connect: onMessage => redis.subscribe(channel, onMessage),
+      send: message => redis.run(PUBLISH, markerKey, channel, message),
       onSilence: warnOfSilence
     })
   }
 
-  // Well-formed: of half a surrogate pair the packages make different bytes when they look for its place in a cluster.
+  // Well-formed: the packages encode half a surrogate pair differently when they compute a key's hash slot.
   function sessionKey (id: string): string {
     return `${prefix}s:${id.toWellFormed()}`
   }
@@ -140,7 +142,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
     return Math.floor(clock())
   }
 
-  /** In milliseconds, from now on by our clock: the server's may tell another time. */
+  /** In milliseconds. A duration, since the server's clock may differ from ours. */
   function lifetimeOf ({ expiresAt }: Session): number {
     return Math.max(expiresAt - now() + retained, 1) * 1000
   }
@@ -150,13 +152,13 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
     return text === null ? null : sessionOf(id, String(text))
   }
 
-  async function end (id: string, reason: RevokeReason, at: EpochSeconds, ...told: string[]): Promise<boolean> {
-    return await redis.run(REVOKE, sessionKey(id), endOf(reason, at), ...told) !== null
+  async function end (id: string, reason: RevokeReason, at: EpochSeconds, ...channelAndMessage: string[]): Promise<boolean> {
+    return await redis.run(REVOKE, sessionKey(id), endOf(reason, at), ...channelAndMessage) !== null
   }
 
   /**
-   * The subject's sessions behind a place that have not been revoked, in parts. The index forgets what it need not know
-   * any more. An id without a session stays for a while: its session may be about to be written.
+   * The subject's unrevoked sessions after a position, in parts. Removes from the index what is over. An id without a
+   * session stays for a day: its session may be about to be written.
    */
   async function * partsOf (subject: string, after: SessionPosition, size: number): AsyncGenerator<Session[]> {
     const at = now()
@@ -164,31 +166,31 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
       const places = placesOf(await redis.run(LIST, indexKey(subject), last.createdAt, last.id, size))
       const found = await Promise.all(places.map(({ id }) => get(id)))
       const sessions = found.filter(session => session !== null)
-      const gone = places.filter(({ createdAt }, nth) => found[nth] === null && createdAt + SETTLED < at)
+      const missing = places.filter(({ createdAt }, nth) => found[nth] === null && createdAt + SETTLED < at)
       const done = sessions.filter(session => isRevoked(session) || session.idleExpiresAt + SETTLED < at)
-      await forget(subject, [...gone, ...done].map(({ id }) => id))
+      await removeFromIndex(subject, [...missing, ...done].map(({ id }) => id))
       yield sessions.filter(session => session.subject === subject && !isRevoked(session))
       last = places.length < size ? undefined : places.at(-1)
     }
   }
 
-  async function forget (subject: string, ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await redis.run(FORGET, indexKey(subject), ...ids)
+  async function removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await redis.run(DELETE, indexKey(subject), ...ids)
   }
 }
 
-/** So many sessions are read or ended at once: more would hold up other requests. */
+/** The most sessions that are read or revoked at once: more would delay other requests. */
 const PART = 200
 
-/** One call ends about so many: far less than the time of a call allows. */
+/** One call revokes about this many, far fewer than the timeout of a call allows. */
 const REVOKE_BATCH = 1000
 
-/** No write takes this long, and no access token lives longer, which might still renew a session that was idle too long. */
+/** No write takes this long, and no access token, which may renew an idle session, lives longer. */
 const SETTLED: Seconds = 86_400
 
-/** What LIST answers: ids and scores in turn. */
+/** LIST returns ids and scores in turn. */
 function placesOf (answer: unknown): SessionPosition[] {
-  const texts = (answer as unknown[]).map(String) // that script answers a list
+  const texts = (answer as unknown[]).map(String) // that script returns a list
   return texts.flatMap((id, nth) => nth % 2 === 0 ? [{ id, createdAt: Number(texts[nth + 1]) }] : [])
 }
 
@@ -198,23 +200,23 @@ function secondsOf (retainFor: Duration): Seconds {
   return seconds
 }
 
-/** The policy that a server names in its answer to INFO memory, unless it keeps what it has. */
+/** The policy in a reply to INFO memory, unless it is noeviction. */
 function evictingPolicy (info: string): string[] {
   return /(?<=^maxmemory_policy:)(?!noeviction)\S+/m.exec(info) ?? []
 }
 
 function warnOfEviction (policy: string): void {
-  process.emitWarning(`redisStore: the server's maxmemory-policy is ${policy}, so when its memory is full it drops sessions, and their users are signed out: set it to noeviction`, { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_EVICTION' })
+  process.emitWarning(`redisStore: the server's maxmemory-policy is ${policy}, so it evicts sessions when its memory is full, which logs their users out: set it to noeviction`, { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_EVICTION' })
 }
 
 function warnOfSilence (): void {
-  process.emitWarning('redisStore: SUBSCRIBE was answered, but what PUBLISH sends does not arrive, so this process does not learn of sessions that end elsewhere: connect to a server or a cluster whose messages reach all its connections', { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_SUBSCRIBE' })
+  process.emitWarning('redisStore: SUBSCRIBE succeeded, but messages of PUBLISH are not delivered, so this process does not learn of sessions that other processes revoke: connect to a server or a cluster that delivers messages to all its connections', { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_SUBSCRIBE' })
 }
 
-/** What redisStore takes: a `Redis` or `Cluster` of the package ioredis, a client or cluster of the package redis. */
+/** A `Redis` or `Cluster` of the package ioredis, or a client or cluster of the package redis. */
 export type RedisClient = Ioredis | IoredisCluster | NodeRedis | NodeRedisCluster
 
-/** The store's commands on a client. A TypeError for what is none, and for one that runs commands late. */
+/** Throws a TypeError for anything but a supported client. */
 export function commandsOf (client: RedisClient): RedisCommands {
   if (has(client, 'evalsha')) return ioredisCommands(client as Ioredis | IoredisCluster)
   if (has(client, 'evalSha')) return nodeRedisCommands(client as NodeRedis | NodeRedisCluster)

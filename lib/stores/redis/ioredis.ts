@@ -9,7 +9,7 @@ interface Connection extends NodeJS.EventEmitter {
   connect (): Promise<unknown>
 }
 
-/** What the store needs of a `Redis` of the package ioredis. */
+/** The parts of ioredis's `Redis` that the store uses. */
 export interface Ioredis extends Connection {
   readonly options: {
     readonly enableOfflineQueue?: unknown
@@ -27,7 +27,7 @@ export interface Ioredis extends Connection {
   }
 }
 
-/** What the store needs of a `Cluster` of the package ioredis. */
+/** The parts of ioredis's `Cluster` that the store uses. */
 export interface IoredisCluster extends Connection {
   readonly options: {
     readonly enableOfflineQueue?: unknown
@@ -38,9 +38,9 @@ export interface IoredisCluster extends Connection {
   nodes (role: 'master'): Ioredis[]
 }
 
-/** The store's commands on a client of ioredis. A TypeError for one that runs commands late. */
+/** Throws a TypeError for a client of an unsupported version, and for one that could send commands late. */
 export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommands {
-  // A client of redis 3 has the same methods and takes callbacks; the option left with ioredis 5.
+  // A client of redis 3 has the same methods, with callbacks. ioredis 5 removed the option dropBufferSupport.
   if (typeof client.status !== 'string') throw unsupported('redis', '4.6 or later')
   if ('dropBufferSupport' in client.options) throw unsupported('ioredis', '5 or later')
   const isCluster = 'nodes' in client
@@ -68,11 +68,11 @@ export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommand
       return await Promise.all(nodes().map(memoryInfoOf))
     },
 
-    listen: (channel, onMessage) => async over => {
+    subscribe: (channel, onMessage) => async closing => {
       const subscriber = anyOf(nodes()).duplicate({ lazyConnect: true, retryStrategy: null, commandTimeout: ANSWER_WITHIN_MS })
-      whenAborted(over.signal, () => subscriber.disconnect())
-      subscriber.on('error', () => {}) // it ends after that
-      subscriber.once('end', () => over.abort())
+      whenAborted(closing.signal, () => subscriber.disconnect())
+      subscriber.on('error', () => {}) // 'end' follows
+      subscriber.once('end', () => closing.abort())
       subscriber.on('message', (_channel: string, message: string) => onMessage(message))
       await subscriber.connect()
       await subscriber.subscribe(channel)
@@ -81,14 +81,14 @@ export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommand
   }
 }
 
-/** What was sent and not answered when a connection was lost would be sent again with the next one. */
+/** Otherwise commands without a reply are sent again after a reconnect. */
 function refuseLate ({ options }: Ioredis): void {
   const wayOut = '{ enableOfflineQueue: false, maxRetriesPerRequest: 0 }'
   refuseUnless(false, 'enableOfflineQueue', options.enableOfflineQueue, wayOut)
   refuseUnless(0, 'maxRetriesPerRequest', options.maxRetriesPerRequest, wayOut)
 }
 
-/** By default a cluster makes no second connection to a server that it lost, and so sends nothing again there. */
+/** By default a cluster does not reconnect to a lost server, and so sends nothing again. */
 function refuseLateCluster ({ options }: IoredisCluster): void {
   const wayOut = '{ enableOfflineQueue: false, redisOptions: { maxRetriesPerRequest: 0 } }'
   refuseUnless(false, 'enableOfflineQueue', options.enableOfflineQueue, wayOut)

@@ -7,7 +7,7 @@ interface Connection {
   eval (script: string, options: { keys: string[], arguments: string[] }): Promise<unknown>
 }
 
-/** What the store needs of a client of the package redis. */
+/** The parts of node-redis's client that the store uses. */
 export interface NodeRedis extends Connection {
   readonly options: { readonly disableOfflineQueue?: unknown, readonly socket?: object | undefined, readonly database?: number | undefined, readonly username?: string | undefined }
   info (section: string): Promise<unknown>
@@ -21,13 +21,13 @@ export interface NodeRedis extends Connection {
   }
 }
 
-/** What the store needs of a cluster of the package redis. */
+/** The parts of node-redis's cluster that the store uses. */
 export interface NodeRedisCluster extends Connection {
   readonly masters: readonly unknown[]
   nodeClient (node: never): Promise<NodeRedis>
 }
 
-/** The store's commands on a client of the package redis. A TypeError for one that runs commands late. */
+/** Throws a TypeError for a pool, a client of an unsupported version, and one that could send commands late. */
 export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisCommands {
   if ('totalClients' in client) throw new TypeError('redisStore: its client is a pool: one client of createClient is enough, since it sends the commands of all requests over one connection')
   if (typeof client.isReady !== 'boolean') throw unsupported('redis', '4.6 or later, for a cluster 5 or later')
@@ -54,18 +54,18 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
       return await Promise.all(known.map(memoryInfoOf))
     },
 
-    listen: (channel, onMessage) => async over => {
+    subscribe: (channel, onMessage) => async closing => {
       const node = anyOf(await nodes())
       const subscriber = node.duplicate({
         commandOptions: { timeout: ANSWER_WITHIN_MS },
-        // Each of a link's probes is heard before that silence: it ends an attempt to connect that got no answer.
+        // Ends an attempt to connect without a reply. A live subscription is probed more often than this.
         socket: { ...node.options.socket, reconnectStrategy: endNow, socketTimeout: 4 * ANSWER_WITHIN_MS }
       })
-      whenAborted(over.signal, () => {
+      whenAborted(closing.signal, () => {
         if (subscriber.destroy !== undefined) subscriber.destroy()
         else subscriber.disconnect?.().catch(() => {})
       })
-      subscriber.on('error', () => over.abort())
+      subscriber.on('error', () => closing.abort())
       await subscriber.connect()
       await subscriber.subscribe(channel, onMessage)
       return () => subscriber.ping()
@@ -74,14 +74,14 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
 
   async function nodes (): Promise<NodeRedis[]> {
     if (!('masters' in client)) return [client]
-    return await Promise.all(client.masters.map(node => client.nodeClient(node as never))) // its own, of a type that it alone knows
+    return await Promise.all(client.masters.map(node => client.nodeClient(node as never))) // one of its own nodes
   }
 }
 
-/** The connection is not made again by the client itself; `false` means that only to newer ones. */
+/** Stops the client from reconnecting by itself; only newer versions accept `false` for that. */
 const endNow = (): Error => new Error('the connection has ended')
 
-/** What was sent and not answered when a connection was lost is rejected by such a client. */
+/** Such a client rejects commands whose connection is lost before the reply. */
 function refuseLate ({ options }: NodeRedis): void {
   refuseUnless(true, 'disableOfflineQueue', options.disableOfflineQueue, '{ disableOfflineQueue: true }, which a cluster takes in its defaults')
 }

@@ -2,43 +2,42 @@ import { createHash } from 'node:crypto'
 import { type Session, type SessionChange, type RevokeReason } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
 
-/** A step that Redis takes at once, on one key. */
+/** A Lua script, which Redis runs atomically, on one key. */
 export interface RedisScript {
   readonly text: string
-  /** What EVALSHA calls it by. */
+  /** For EVALSHA. */
   readonly sha: string
 }
 
 /**
- * How a session is kept: as a JSON array in these fields' order, which begins with its generation. One that ended has
- * its reason and its time in front. So the scripts compare and change the beginning of a text and parse nothing.
+ * A session is stored as a JSON array of these fields, the generation first. A revoked one has its reason and time in
+ * front of that. So the scripts compare and replace the start of a string, and parse no JSON.
  */
 const FIELDS = ['generation', 'previous', 'rotatedAt', 'idleExpiresAt', 'authTime', 'subject', 'createdAt', 'expiresAt', 'userAgent', 'ip'] as const satisfies ReadonlyArray<keyof Session>
 
-/** A session as its key holds it. */
+/** The value of a session's key. */
 export function textOf (session: Session): string {
   return JSON.stringify(FIELDS.map(field => session[field]))
 }
 
-/** The session of an id, from what its key holds. */
 export function sessionOf (id: string, text: string): Session {
-  const values = JSON.parse(text) as unknown[] // whatever else there is fails here or was not written by this store
+  const values = JSON.parse(text) as unknown[] // fails for a value that is no JSON
   const [reason, revokedAt] = typeof values[0] === 'string' ? values.splice(0, 2) : [null, null]
   const fields = FIELDS.map((field, index) => [field, values[index]])
   return { id, ...Object.fromEntries(fields), revokedAt, reason } as Session // as textOf wrote it
 }
 
-/** What the text of a live session of a generation begins with. */
+/** The start of the value of a live session at a generation. */
 export function beginningOf (generation: number): string {
   return `[${generation},`
 }
 
-/** What an advance puts before the authTime. */
+/** The fields that an advance writes before authTime. */
 export function changeOf ({ generation, previous, rotatedAt, idleExpiresAt }: SessionChange): string {
   return `[${generation},${previous},${rotatedAt},${idleExpiresAt},`
 }
 
-/** What an end puts before the generation. */
+/** The fields that a revocation adds before the generation. */
 export function endOf (reason: RevokeReason, at: EpochSeconds): string {
   return `[${JSON.stringify(reason)},${at},`
 }
@@ -47,13 +46,13 @@ function script (text: string): RedisScript {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }
 
-/** Session key; its text, milliseconds to live. Nil where there is one. */
+/** Session key; value, time to live in ms. Nil if the session exists. */
 export const CREATE = script("return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')")
 
-/** Session key. Its text or nil. A script too, since a plain GET may be answered by a replica or a client's cache. */
+/** Session key. Returns its value or nil. A script, since a replica or a client-side cache may answer a plain GET. */
 export const READ = script("return redis.call('GET', KEYS[1])")
 
-/** Session key; beginningOf, changeOf, authTime or ''. The new text, or nil where the beginning is another one. */
+/** Compare-and-set. Session key; beginningOf, changeOf, authTime or ''. Returns the new value, or nil if the start differs. */
 export const ADVANCE = script(`
 local session = redis.call('GET', KEYS[1])
 if not session or string.sub(session, 1, #ARGV[1]) ~= ARGV[1] then return false end
@@ -64,7 +63,7 @@ redis.call('SET', KEYS[1], session, 'KEEPTTL')
 return session
 `)
 
-/** Session key; endOf, and where others are to be told: channel, message. Nil where there is nothing to end. */
+/** Session key; endOf, and optionally channel and message to publish. Nil if there is no live session. */
 export const REVOKE = script(`
 local session = redis.call('GET', KEYS[1])
 if not session or string.sub(session, 1, 2) == '["' then return false end
@@ -73,23 +72,23 @@ redis.call('SET', KEYS[1], ARGV[1] .. string.sub(session, 2), 'KEEPTTL')
 return 1
 `)
 
-/** Key of the marker; what was found or '', and what replaces it. Nil where something else is there. */
+/** Compare-and-set of the owner's marker. Its key; the expected value or '', the new value. Nil if the value differs. */
 export const REPLACE = script(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return false end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 `)
 
-/** Index key; channel, message. */
-export const TELL = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
+/** Any key; channel, message. */
+export const PUBLISH = script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
-/** Any key. The seconds since 1970, as a text with a fraction. */
+/** Any key. Returns the seconds since 1970, as a decimal string. */
 export const TIME = script("local time = redis.call('TIME') return time[1] .. '.' .. string.format('%06d', time[2])")
 
 /**
- * Index key; now, the session's createdAt, its id, the seconds that it lasts, milliseconds to live. The index is ordered
- * by createdAt, then by id. In front of all there is an empty id, whose score is the longest time that a session of the
- * index lasts, below zero: older ones leave the index, some at each login.
+ * Adds a session to its user's index. Index key; now, createdAt, id, lifetime in seconds, time to live in ms. The index
+ * is ordered by createdAt, then by id. Its first member is an empty id with the longest lifetime of its sessions as a
+ * negative score: each login removes some sessions older than that.
  */
 export const INDEX = script(`
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 100, 'WITHSCORES')
@@ -104,8 +103,8 @@ return 1
 `)
 
 /**
- * Index key; createdAt and id of a place, how many. The ids behind that place, each with its createdAt. What is no longer
- * in the index is put there for a moment, to find its place.
+ * Index key; createdAt and id of a position, limit. Returns the ids after that position, each with its createdAt. An id
+ * that has left the index is added for a moment, to find its rank.
  */
 export const LIST = script(`
 local added = redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
@@ -117,15 +116,15 @@ end
 return redis.call('ZRANGE', KEYS[1], first, first + ARGV[3] - 1, 'WITHSCORES')
 `)
 
-/** Index key; ids that leave it. */
-export const FORGET = script(`
+/** Index key; the ids to delete from it. */
+export const DELETE = script(`
 for _, id in ipairs(ARGV) do redis.call('ZREM', KEYS[1], id) end
 return 1
 `)
 
 /**
- * Key without a value; channel. The commands that the user may not run, each with the error. None of them writes, and
- * receivers drop the empty message. Redis 6 cannot ask for SUBSCRIBE without running it, which no script may.
+ * Key without a value; channel. Returns the commands that the user may not run, each with its error. None of them
+ * writes, and subscribers drop the empty message. Redis 6 can test SUBSCRIBE only by running it, which scripts may not.
  */
 export const RIGHTS: RedisScript = {
   text: `
@@ -148,6 +147,6 @@ if redis.acl_check_cmd and not redis.acl_check_cmd('subscribe', ARGV[1]) and red
 end
 return refused
 `,
-  // No server has a script of this hash, so that the user needs both EVALSHA and EVAL.
+  // No script has this hash, so the check needs the rights to both EVALSHA and EVAL.
   sha: '0'.repeat(40)
 }

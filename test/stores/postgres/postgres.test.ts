@@ -7,7 +7,7 @@ import { storeContract } from '../../../lib/testing/index.js'
 import { START } from '../../support/fake-clock.js'
 import { poolOn, postgres } from '../../support/postgres.js'
 import { newSession } from '../../support/session.js'
-import { told } from '../../support/told.js'
+import { notifications } from '../../support/notifications.js'
 
 const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
 
@@ -66,7 +66,7 @@ t.test('on a server', async t => {
     keepsTheContract(t, poolOn(t, { connectionString, options: '-c default_transaction_isolation=serializable' }))
   })
 
-  t.test('processes that start at once all find the table that one of them makes', async t => {
+  t.test('processes that start at once create the table once', async t => {
     const pools = [pool, poolOn(t, { connectionString })]
     for (let round = 0; round < 5; round++) {
       const table = newTable()
@@ -92,7 +92,7 @@ t.test('on a server', async t => {
     t.same(db.statements.map(({ text }) => text.split(' ', 1)[0]), ['INSERT', 'SELECT', 'UPDATE', 'SELECT', 'WITH', 'WITH', 'DELETE'])
   })
 
-  t.test('no statement reads the whole table', async t => {
+  t.test('no statement scans the whole table', async t => {
     const table = newTable()
     const db = watch(pool)
     const store = postgresStore(db, { table })
@@ -113,7 +113,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a rotation writes to no index', async t => {
+  t.test('a rotation is a heap-only update, which writes to no index', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     const session = newSession()
@@ -126,7 +126,7 @@ t.test('on a server', async t => {
     t.same(await indexesOf(table), INDEXES)
   })
 
-  t.test('a flood of sessions ends in batches, and each is committed', async t => {
+  t.test('a flood of sessions is revoked in batches, each committed', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table, clock: () => START })
     await flood(store, table, 2500)
@@ -138,7 +138,7 @@ t.test('on a server', async t => {
     t.same((await store.list('ada')).map(({ id }) => id), [spared.id])
   })
 
-  t.test('two calls that end one flood end other batches of it', async t => {
+  t.test('concurrent revocations of one flood take different batches', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     await flood(store, table, 2000)
@@ -147,7 +147,7 @@ t.test('on a server', async t => {
     t.same(await store.list('ada'), [])
   })
 
-  t.test('a session that a transaction holds is waited for, since it must not go on', async t => {
+  t.test('a revocation waits for a locked session, so that none survives', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     await flood(store, table, 2)
@@ -166,7 +166,7 @@ t.test('on a server', async t => {
     t.match(await store.get('flood-1'), { generation: 1, reason: 'revoked' })
   })
 
-  t.test('a part of a flood is read by the index, also where statistics do not know of it', async t => {
+  t.test('a part of a flood is read by the index, even with stale statistics', async t => {
     const table = newTable()
     const db = watch(pool)
     const store = postgresStore(db, { table })
@@ -185,7 +185,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('ids are ordered by their characters, in a database of any language', async t => {
+  t.test('ids are ordered by code point, whatever the database’s collation', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     await store.open()
@@ -196,7 +196,7 @@ t.test('on a server', async t => {
     t.same((await store.list('ada', { limit: 9, after: newSession({ id: 'B' }) })).map(({ id }) => id), ['_', 'a', 'b'])
   })
 
-  t.test('a purge takes thousands in batches and leaves what is live', async t => {
+  t.test('a purge deletes in batches and leaves live sessions', async t => {
     const table = newTable()
     const db = watch(pool)
     const store = postgresStore(db, { table })
@@ -209,7 +209,7 @@ t.test('on a server', async t => {
     t.same((await store.get(live.id))?.id, live.id)
   })
 
-  t.test('a purge waits for no row that somebody holds', async t => {
+  t.test('a purge skips locked rows', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     await fill(store, table, 2)
@@ -222,7 +222,7 @@ t.test('on a server', async t => {
     t.equal(await store.purgeExpired(START + 10), 1)
   })
 
-  t.test('a lost connection rejects, and the next call has another one', async t => {
+  t.test('failover: a lost connection rejects, and the next call gets a new one', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
     await store.create(newSession({ id: 'a' }))
@@ -238,7 +238,7 @@ t.test('on a server', async t => {
     t.equal((await store.get('a'))?.id, 'a')
   })
 
-  t.test('a store whose pool has ended rejects, and says of no session that it is unknown', async t => {
+  t.test('an ended pool is an error, never an unknown session', async t => {
     const gone = new pg.Pool({ connectionString })
     const store = postgresStore(gone, { table: newTable() })
     await store.open()
@@ -249,7 +249,7 @@ t.test('on a server', async t => {
     await t.rejects(store.purgeExpired(START))
   })
 
-  t.test('an end is dated by the clock of the machine by default', async t => {
+  t.test('a revocation is dated by the system clock by default', async t => {
     const store = postgresStore(pool)
     const session = newSession()
     await store.create(session)
@@ -257,7 +257,7 @@ t.test('on a server', async t => {
     t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
   })
 
-  t.test('names of every allowed kind make a table', async t => {
+  t.test('every allowed name creates a table', async t => {
     await pool.query('CREATE SCHEMA "user"')
     for (const table of ['a', '_', 'order', 'user.select', 't'.repeat(63)]) {
       const store = postgresStore(pool, { table })
@@ -266,7 +266,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a table that does not fit is refused by the column that is wrong', async t => {
+  t.test('a table that does not fit is refused with the wrong column', async t => {
     const changes = [
       ['ip', 'DROP COLUMN ip'],
       ['subject', 'ALTER subject TYPE uuid USING NULL'],
@@ -285,14 +285,14 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a table of somebody else is refused and not touched', async t => {
+  t.test('a foreign table is refused and not changed', async t => {
     const table = newTable()
     await pool.query(`CREATE TABLE ${table} (subject text, expires_at bigint)`)
     await t.rejects(postgresStore(pool, { table }).get('a'), { name: 'TypeError', message: /"id" .* is missing/ })
     t.same(await indexesOf(table), [])
   })
 
-  t.test('a table made by hand is used, and gets the indexes that it lacks', async t => {
+  t.test('a table made by hand is used, and gets its missing indexes', async t => {
     const table = newTable()
     await postgresStore(pool, { table }).open()
     await pool.query(`ALTER TABLE ${table} ALTER subject TYPE varchar, ALTER reason SET DEFAULT NULL, ADD COLUMN note text`)
@@ -306,7 +306,7 @@ t.test('on a server', async t => {
     t.same(await indexesOf(table), ['expires_at', ...INDEXES])
   })
 
-  t.test('a user who may not make tables is refused where one is missing, and else served', async t => {
+  t.test('least privilege: a user without CREATE is refused only if the table is missing', async t => {
     await pool.query('CREATE SCHEMA locked')
     const { role, pool: limited } = await limitedUser(t)
     const options = { table: 'locked.sessions' }
@@ -323,7 +323,7 @@ t.test('on a server', async t => {
     t.equal(await store.purgeExpired(START + 10 ** 9), 1)
   })
 
-  t.test('a user who lacks a right on the table is refused at start, with the SQL that grants it', async t => {
+  t.test('least privilege: a missing right is an error at start, with the SQL that grants it', async t => {
     const { role, pool: limited } = await limitedUser(t)
     const table = newTable()
     await postgresStore(pool, { table }).open()
@@ -345,14 +345,14 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a user who may not make a table in the schema public is refused, with its grants', async t => {
+  t.test('least privilege: without CREATE on the schema public, the error has the grants', async t => {
     const { role, pool: limited } = await limitedUser(t)
     const table = newTable()
     const message = messageOf(await t.rejects(postgresStore(limited, { table }).open(), { name: 'TypeError' }))
     t.match(message, `GRANT USAGE ON SCHEMA public TO ${role};`)
   })
 
-  t.test('an index that cannot be made for another reason is the error of the start, and the next call tries again', async t => {
+  t.test('another failure to create an index is an error at start, and the next call tries again', async t => {
     let fails = true
     const failing: PostgresDatabase = {
       async query (text, values) {
@@ -366,7 +366,7 @@ t.test('on a server', async t => {
     await t.resolves(store.open())
   })
 
-  t.test('a user who may not make a missing index is refused, with the SQL that makes it', async t => {
+  t.test('least privilege: an index that the user cannot create is an error with its SQL', async t => {
     const { role, pool: limited } = await limitedUser(t)
     const table = newTable()
     const [create, ...indexes] = postgresSchema({ table }).trim().split(';\n')
@@ -377,7 +377,7 @@ t.test('on a server', async t => {
     await t.resolves(postgresStore(limited, { table }).open())
   })
 
-  t.test('the schema for migrations makes what a store makes itself', async t => {
+  t.test('postgresSchema creates the same table as the store', async t => {
     const describe = async (table: string) => (await pool.query(`SELECT attname, format_type(atttypid, atttypmod), attnotnull, reloptions
       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE attrelid = to_regclass($1) AND attnum > 0`, [table])).rows
     const [own, migrated] = [newTable(), newTable()]
@@ -404,7 +404,7 @@ t.test('on a server', async t => {
     t.equal(db.statements.filter(({ text }) => text.includes('CREATE TABLE')).length, 2)
   })
 
-  t.test('a pool prepares the two statements of a refresh, once for each of its connections', async t => {
+  t.test('a pool prepares the two statements of a refresh, once per connection', async t => {
     const one = poolOn(t, { connectionString, max: 1 })
     const table = newTable()
     const [store, other] = [postgresStore(one, { table }), postgresStore(one, { table: newTable() })]
@@ -418,7 +418,7 @@ t.test('on a server', async t => {
     t.same(rows, [{ verb: 'SELECT' }, { verb: 'SELECT' }, { verb: 'UPDATE' }])
   })
 
-  t.test('where statements cannot stay prepared, they run all the same', async t => {
+  t.test('behind a pooler without prepared statements, queries still run', async t => {
     const one = poolOn(t, { connectionString, max: 1 })
     const store = postgresStore(one, { table: newTable() })
     await store.create(newSession({ id: 'a' }))
@@ -444,7 +444,7 @@ t.test('on a server', async t => {
     t.equal(rows.length, 1)
   })
 
-  t.test('another failure of a prepared statement is one', async t => {
+  t.test('another failure of a prepared statement is passed on', async t => {
     const one = poolOn(t, { connectionString, max: 1 })
     const table = newTable()
     const store = postgresStore(one, { table })
@@ -453,11 +453,11 @@ t.test('on a server', async t => {
     await t.rejects(store.get('a'), { code: '42P01' })
   })
 
-  t.test('a pool without timeouts is warned of, by what it lacks', async t => {
+  t.test('a pool without timeouts causes a warning with the missing options', async t => {
     const lacking = async (config: pg.PoolConfig) => {
-      const warned = told<Error>()
-      process.once('warning', warned.tell)
-      t.teardown(() => process.off('warning', warned.tell))
+      const warned = notifications<Error>()
+      process.once('warning', warned.notify)
+      t.teardown(() => process.off('warning', warned.notify))
       await postgresStore(poolOn(t, { connectionString, ...config }), { table: newTable() }).open()
       return warned
     }
@@ -473,7 +473,7 @@ t.test('on a server', async t => {
     t.match(await enough.next(), { message: 'the end' })
   })
 
-  t.test('a statement that was rolled back for another one runs again, at most twice', async t => {
+  t.test('a serialization failure or deadlock is retried, at most twice', async t => {
     for (const code of ['40001', '40P01']) {
       const once = watch(pool, nth => nth === 4 ? failure(code) : undefined)
       t.equal(await postgresStore(once, { table: newTable() }).get('a'), null)
@@ -483,7 +483,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('no other failure is tried again, since it may have been done', async t => {
+  t.test('no other failure is retried, since the statement may have run', async t => {
     for (const error of [failure('57P01'), failure('ECONNRESET'), new Error('no code'), Object.create(null)]) {
       const db = watch(pool, nth => nth === 4 ? error : undefined)
       await t.rejects(postgresStore(db, { table: newTable() }).get('a'))
@@ -525,7 +525,7 @@ t.test('on a server', async t => {
   }
 })
 
-t.test('a name that is none is refused, and no table is touched', async t => {
+t.test('SQL injection: an invalid table name is refused, and no query is sent', async t => {
   const db = watch({ query: async () => ({ rows: [] }) })
   const names = ['', 'Sessions', '1a', 'a b', 'a-b', 'a"b', 'a;b', "a'b", 'a.b.c', 'a.', '.a', 'ä', 'a\n', 'a'.repeat(64), '$1', 'a$b']
   for (const table of names) {
@@ -534,7 +534,7 @@ t.test('a name that is none is refused, and no table is touched', async t => {
   t.same(db.statements, [])
 })
 
-t.test('a name that is no text is refused', async t => {
+t.test('a table name that is not a string is refused', async t => {
   const db = watch({ query: async () => ({ rows: [] }) })
   for (const table of [null, 1, {}, ['a']]) {
     // @ts-expect-error: for those who write JavaScript
@@ -542,14 +542,14 @@ t.test('a name that is no text is refused', async t => {
   }
 })
 
-t.test('what is no database is refused', async t => {
+t.test('anything but a database is refused', async t => {
   for (const db of [undefined, null, {}, 'postgres://localhost/test']) {
     // @ts-expect-error: a connection string is no pool
     t.throws(() => postgresStore(db), { name: 'TypeError', message: /query/ })
   }
 })
 
-t.test('the types take a Pool, a Client and a PGlite instance', async t => {
+t.test('the types accept a Pool, a Client and a PGlite instance', async t => {
   const compiled = (pool: pg.Pool, client: pg.Client, pglite: PGlite) => [postgresStore(pool), postgresStore(client), postgresStore(pglite)]
   t.type(compiled, 'function')
 })

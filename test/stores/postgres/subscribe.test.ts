@@ -10,14 +10,14 @@ import { pgBouncer } from '../../support/pgbouncer.js'
 import { poolOn, postgres } from '../../support/postgres.js'
 import { newSession } from '../../support/session.js'
 import { tcpProxy } from '../../support/tcp-proxy.js'
-import { told } from '../../support/told.js'
+import { notifications } from '../../support/notifications.js'
 
-/** A new store on a database, which is subscribed to, and what it is told. */
+/** Subscribes a new store on a database, and collects its notifications. */
 function listening (t: Test, db: PostgresDatabase, table = 'auth_sessions', options: PostgresStoreOptions = {}) {
   const store = postgresStore(db, { table, clock: fakeClock().now, ...options })
-  const revocations = told<Revocation>()
-  const connections = told<boolean>()
-  const stop = subscribe(store)(revocations.tell, connections.tell)
+  const revocations = notifications<Revocation>()
+  const connections = notifications<boolean>()
+  const stop = subscribe(store)(revocations.notify, connections.notify)
   t.teardown(stop)
   return { store, revocations, connections, stop }
 }
@@ -27,7 +27,7 @@ function subscribe ({ subscribe }: SessionStore): NonNullable<SessionStore['subs
   return subscribe
 }
 
-t.test('PGlite tells all stores on it', async t => {
+t.test('a revocation reaches all stores on one PGlite', async t => {
   const db = await PGlite.create()
   const [here, there] = [listening(t, db), listening(t, db)]
   for (const { connections } of [here, there]) t.equal(await connections.next(), true)
@@ -50,7 +50,7 @@ t.test('on a server', async t => {
   if (connectionString === null) return
   const pool = poolOn(t, { connectionString })
 
-  t.test('a store hears at once of what it ends itself, and others hear of it too', async t => {
+  t.test('a revocation reaches the listeners of every process', async t => {
     const [here, there] = [listening(t, pool), listening(t, poolOn(t, { connectionString }))]
     for (const { connections } of [here, there]) t.equal(await connections.next(), true)
     const [one, two] = [newSession(), newSession()]
@@ -64,7 +64,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('what had ended is told once more here, where the answer may have been lost, and to nobody else', async t => {
+  t.test('a repeated revocation notifies this process again, in case the first reply was lost, and no other', async t => {
     const [here, there] = [listening(t, pool), listening(t, poolOn(t, { connectionString }))]
     for (const { connections } of [here, there]) t.equal(await connections.next(), true)
     const session = newSession()
@@ -78,15 +78,15 @@ t.test('on a server', async t => {
     await here.store.create(last)
     await here.store.revoke(last.id, 'logout')
     for (const id of ['unknown', session.id, session.id, last.id]) {
-      let told = await here.revocations.next()
-      while ('subject' in told) told = await here.revocations.next()
-      t.same(told, { id })
+      let revocation = await here.revocations.next()
+      while ('subject' in revocation) revocation = await here.revocations.next()
+      t.same(revocation, { id })
     }
     t.same(await there.revocations.next(), { id: session.id })
     t.same(await there.revocations.next(), { id: last.id })
   })
 
-  t.test('a subscription that is cut comes back, and says both', async t => {
+  t.test('failover: a subscription reconnects and reports both', async t => {
     const { connections, revocations } = listening(t, poolOn(t, { connectionString }))
     t.equal(await connections.next(), true)
     await pool.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity ${LISTENING}`)
@@ -99,7 +99,7 @@ t.test('on a server', async t => {
     t.same(await revocations.next(), { id: session.id })
   })
 
-  t.test('a subscription asks whether its connection still lives', async t => {
+  t.test('a subscription pings its connection', async t => {
     const over = new AbortController()
     t.teardown(() => over.abort())
     const probe = await listenOn(pool)?.('a_channel', () => {}, over)
@@ -108,12 +108,12 @@ t.test('on a server', async t => {
     await t.rejects(probe?.() ?? Promise.resolve())
   })
 
-  t.test('a database that is away is tried again', async t => {
+  t.test('failover: an unreachable database is retried', async t => {
     const { connections } = listening(t, new pg.Pool({ host: '/nowhere' }))
     t.equal(await connections.next(), false)
   })
 
-  t.test('a subscription takes no connection of the pool, and does not keep it from ending', async t => {
+  t.test('a subscription checks no connection out of the pool, which can end', async t => {
     const one = new pg.Pool({ connectionString, max: 1, statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000 })
     const { connections, store, stop } = listening(t, one)
     t.equal(await connections.next(), true)
@@ -125,7 +125,7 @@ t.test('on a server', async t => {
     t.same(rows, [])
   })
 
-  t.test('a subscription that ends keeps no process alive, also where its server is out of reach', async t => {
+  t.test('a stopped subscription keeps no process alive, even if its server is unreachable', async t => {
     const { hostname, port } = new URL(connectionString)
     const proxy = await tcpProxy(t, { host: hostname, port: Number(port || 5432) })
     const { connections, stop } = listening(t, poolOn(t, { connectionString: Object.assign(new URL(connectionString), { host: `127.0.0.1:${proxy.port}` }).href }))
@@ -137,7 +137,7 @@ t.test('on a server', async t => {
     t.equal(sockets(), before - 1)
   })
 
-  t.test('stores of different tables do not hear each other, however long the names are', async t => {
+  t.test('stores of different tables do not receive each other’s revocations, even with the longest names', async t => {
     await pool.query('CREATE SCHEMA long')
     const tables = ['one', 'two', 'long.one', `long.${'t'.repeat(63)}`]
     const stores = tables.map(table => listening(t, pool, table))
@@ -175,12 +175,12 @@ t.test('on a server', async t => {
     t.same(await two.revocations.next(), { id: last.id }, 'nothing came before it')
   })
 
-  t.test('behind a pooler that swallows LISTEN, immediate revocation is down, warned of, and has a way out', async t => {
+  t.test('behind a pooler that drops LISTEN, immediate revocation is down, with a warning that names the option', async t => {
     const pooled = await pgBouncer(t, connectionString)
     if (pooled === null) return
     const config = { connectionString: pooled, statement_timeout: undefined }
-    const warned = told<Error>()
-    const onWarning = (warning: Error & { code?: string }): void => { if (warning.code === 'FST_AUTH_POSTGRES_LISTEN') warned.tell(warning) }
+    const warned = notifications<Error>()
+    const onWarning = (warning: Error & { code?: string }): void => { if (warning.code === 'FST_AUTH_POSTGRES_LISTEN') warned.notify(warning) }
     process.on('warning', onWarning)
     t.teardown(() => process.off('warning', onWarning))
     const { connections } = listening(t, poolOn(t, config))
@@ -196,11 +196,11 @@ t.test('on a server', async t => {
     t.same(await there.revocations.next(), { id: session.id })
   })
 
-  t.test('a pooler that refuses statement_timeout stops the start, with the way out', async t => {
+  t.test('a pooler that refuses statement_timeout is an error at start that says what to do', async t => {
     const pooled = await pgBouncer(t, connectionString)
     if (pooled === null) return
     const refused = postgresStore(poolOn(t, { connectionString: pooled, statement_timeout: 5000 }))
-    await t.rejects(refused.open(), { name: 'TypeError', message: /pooler refuses "statement_timeout".*ALTER ROLE/ })
+    await t.rejects(refused.open(), { name: 'TypeError', message: /pooler rejects "statement_timeout".*ALTER ROLE/ })
   })
 
   t.test('a listen option that cannot listen is refused', async t => {
@@ -210,7 +210,7 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a database that is asked through something else cannot be subscribed to', async t => {
+  t.test('a database with only a query method has no subscribe', async t => {
     const client = new pg.Client({ connectionString })
     for (const db of [client, { query: async () => ({ rows: [] }) }]) t.notOk('subscribe' in postgresStore(db))
   })

@@ -41,7 +41,7 @@ for (const [name, connect] of Object.entries(clients)) {
       await store.create(session)
     })
 
-    t.test('a full server rejects what would write, and what ends a session says so', async t => {
+    t.test('out of memory: writes reject, a revocation included', async t => {
       await admin.config('SET', 'maxmemory', '1')
       await rejectEach(t, store, session, /OOM/, ['create', 'advance', 'revoke', 'revokeAll'])
       t.match(await store.get(session.id), { id: session.id, revokedAt: null })
@@ -49,7 +49,7 @@ for (const [name, connect] of Object.entries(clients)) {
       t.match(await store.advance(session.id, 0, ROTATION), { generation: 1 })
     })
 
-    t.test('a server that became a replica rejects what would write', async t => {
+    t.test('failover: a server that became a replica rejects writes', async t => {
       await admin.replicaof('127.0.0.1', '1')
       await rejectEach(t, store, session, /READONLY/, ['create', 'advance', 'revoke', 'revokeAll'])
       await admin.config('SET', 'replica-serve-stale-data', 'no')
@@ -75,7 +75,7 @@ for (const [name, connect] of Object.entries(clients)) {
       t.match(await admin.info('commandstats'), /cmdstat_eval(sha)?:calls=1,/)
     })
 
-    t.test('a call while the server is away rejects, and none of them runs when it is back', async t => {
+    t.test('failover: calls during an outage reject, and none runs after it', async t => {
       const lost = emitted(client, name === 'ioredis' ? 'close' : 'reconnecting')
       await server.stop()
       await lost
@@ -90,7 +90,7 @@ for (const [name, connect] of Object.entries(clients)) {
       t.match(await back.info('commandstats'), /cmdstat_evalsha:calls=1,/)
     })
 
-    t.test('a server that is away is an error at start, and nothing else', async t => {
+    t.test('an unreachable server is an error at start, and causes no unhandled error', async t => {
       await server.stop()
       await t.rejects(store.open(), { name: /^(?!TypeError)/ })
       const ready = emitted(client, 'ready')
@@ -101,7 +101,7 @@ for (const [name, connect] of Object.entries(clients)) {
   })
 }
 
-t.test('whatever a client rejects with, the store rejects with', async t => {
+t.test('an error of the client is passed on', async t => {
   const session = newSession()
   for (const message of ['LOADING Redis is loading the dataset in memory', 'CLUSTERDOWN The cluster is down', 'MOVED 1 127.0.0.1:1', 'TRYAGAIN', 'NOAUTH Authentication required.', 'ETIMEDOUT', 'noscript']) {
     const store = redisStore(failing(new Error(message)))
@@ -111,16 +111,16 @@ t.test('whatever a client rejects with, the store rejects with', async t => {
   t.equal(await redisStore(failing('no error at all')).get('a').catch((error: unknown) => error), 'no error at all')
 })
 
-t.test('a script is sent as text only where its hash is unknown', async t => {
+t.test('a script is sent as text only if its hash is unknown', async t => {
   const other = Object.assign(failing(new Error('ERR NOSCRIPT')), { eval: async () => t.fail('sent as text') })
   await t.rejects(redisStore(other).get('a'))
 })
 
-t.test('a script that neither its hash nor its text runs is an error', async t => {
+t.test('a script that fails by hash and by text is an error', async t => {
   await t.rejects(redisStore(failing(new Error('NOSCRIPT No matching script.'))).get('a'), { message: /^NOSCRIPT/ })
 })
 
-t.test('a cluster that has lost a server rejects', async t => {
+t.test('failover: a cluster that has lost a server rejects', async t => {
   const cluster = await redisCluster(t)
   if (cluster === null) return
   const client = await ioredisClusterOn(t, cluster.ports)

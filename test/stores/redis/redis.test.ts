@@ -46,7 +46,7 @@ t.test('clusters keep the contract', async t => {
   t.test('ioredis', async t => keepsTheContract(t, ioredis, () => randomUUID()))
   t.test('node-redis', async t => keepsTheContract(t, nodeRedis, () => randomUUID()))
 
-  t.test('one server of a cluster that may drop sessions is enough for a warning', async t => {
+  t.test('one server of a cluster that may evict sessions causes a warning', async t => {
     const [port = 0] = ports
     const warnings = warningsIn(t)
     await redisStore(ioredis).open()
@@ -60,7 +60,7 @@ t.test('clusters keep the contract', async t => {
     for (const warning of warnings) t.match(warning, { code: 'FST_AUTH_REDIS_EVICTION', message: /volatile-lru/ })
   })
 
-  t.test('a cluster that keeps commands for a server that is away is refused when it opens', async t => {
+  t.test('a cluster that queues commands for a disconnected server is refused on open', async t => {
     const queuing = createCluster({ rootNodes: ports.map(port => ({ socket: { host: '127.0.0.1', port } })) })
     t.teardown(() => queuing.destroy())
     await queuing.connect()
@@ -95,7 +95,7 @@ t.test('on a server', async t => {
     return { sent, run }
   }
 
-  t.test('a step of a session is one command to the server, and none reads through its keys', async t => {
+  t.test('each method is one command per key, and none scans the keys', async t => {
     const store = newStore()
     const everything = async () => {
       await store.create(newSession({ id: 'a' }))
@@ -118,7 +118,7 @@ t.test('on a server', async t => {
     t.same(await commandsOf(() => store.revoke('a', 'logout')), { sent: ['EVALSHA'], run: ['GET', 'PUBLISH', 'SET'] })
   })
 
-  t.test('a server that forgot the scripts is sent them again', async t => {
+  t.test('scripts are sent again after SCRIPT FLUSH or a restart', async t => {
     const store = newStore()
     const session = newSession()
     const steps: ReadonlyArray<() => Promise<unknown>> = [
@@ -140,7 +140,7 @@ t.test('on a server', async t => {
     t.equal((await nodeRedis.get(session.id))?.generation, 1)
   })
 
-  t.test('a session is one text, whose key lives an hour longer than it does', async t => {
+  t.test('the key of a session outlives it by an hour', async t => {
     const store = newStore()
     const session = newSession({ id: 'a', userAgent: 'Firefox', ip: '2001:db8::7' })
     await store.create(session)
@@ -148,7 +148,7 @@ t.test('on a server', async t => {
     await livesFor(t, 's:a', MONTH + 3600)
   })
 
-  t.test('no step changes how long a key lives', async t => {
+  t.test('no command changes the time to live of a key', async t => {
     const store = newStore()
     await store.create(newSession({ id: 'a' }))
     await admin.expire('s:a', 1000)
@@ -159,7 +159,7 @@ t.test('on a server', async t => {
     t.equal((await store.get('a'))?.reason, 'reuse')
   })
 
-  t.test('how long a key lives is counted by the clock of the store', async t => {
+  t.test('the time to live of a key is counted by the store’s clock', async t => {
     clock.wait('10d')
     const store = newStore({ retainFor: '10m' })
     await store.create(newSession({ id: 'a' }))
@@ -169,7 +169,7 @@ t.test('on a server', async t => {
     clock.wait(-10 * 86_400)
   })
 
-  t.test('a session that is past its end is not kept for ever', async t => {
+  t.test('a session that has expired gets a time to live, too', async t => {
     await newStore().create(newSession({ id: 'a', expiresAt: START - 86_400 }))
     t.ok(await admin.pttl('s:a') <= 1000)
     t.ok(await admin.pttl('u:ada') <= 1000)
@@ -184,7 +184,7 @@ t.test('on a server', async t => {
     await livesFor(t, 'u:ada', 2 * MONTH + 3600)
   })
 
-  t.test('the index forgets what has ended, when it is met', async t => {
+  t.test('the index drops revoked sessions when it is read', async t => {
     const store = newStore()
     for (const id of ['a', 'b', 'c', 'd']) await store.create(newSession({ id }))
     await store.revoke('a', 'logout')
@@ -196,7 +196,7 @@ t.test('on a server', async t => {
     t.same(await indexOfAda(), ['b'])
   })
 
-  t.test('the index forgets what is past its end at a login, as late as the longest session ends', async t => {
+  t.test('the index drops expired sessions at a login, once the longest session would have expired', async t => {
     const store = newStore()
     const login = (id: string, lasts: number) => store.create(newSession({ id, createdAt: clock.now(), expiresAt: clock.now() + lasts }))
     await login('a', 60)
@@ -210,7 +210,7 @@ t.test('on a server', async t => {
     clock.wait(-91)
   })
 
-  t.test('the index forgets what can come back no more, when it is met', async t => {
+  t.test('the index drops sessions that cannot come back when it is read', async t => {
     const store = newStore()
     await store.create(newSession({ id: 'idle', idleExpiresAt: START + 60 }))
     await store.create(newSession({ id: 'live', idleExpiresAt: START + MONTH }))
@@ -225,7 +225,7 @@ t.test('on a server', async t => {
     clock.wait(-86_461)
   })
 
-  t.test('a flood of sessions ends in batches, and leaves the index', async t => {
+  t.test('a flood of sessions is revoked in batches, and leaves the index', async t => {
     const store = newStore()
     const spared = newSession({ id: '0' })
     await store.create(spared)
@@ -239,7 +239,7 @@ t.test('on a server', async t => {
     t.match(await store.list('ada'), exactly({ id: spared.id }))
   })
 
-  t.test('sessions that ended one by one hide none behind them', async t => {
+  t.test('revoked sessions hide no live session after them', async t => {
     const store = newStore()
     const ended = Array.from({ length: 450 }, () => newSession({ createdAt: START - 1 }))
     await Promise.all(ended.map(session => store.create(session)))
@@ -254,7 +254,7 @@ t.test('on a server', async t => {
     t.equal(await store.revokeAll('ada', 'revoked'), 0)
   })
 
-  t.test('a part of a list begins behind a session, also where the index has forgotten it', async t => {
+  t.test('a part of a list begins after a session, even if the index has dropped it', async t => {
     const store = newStore()
     for (const id of ['a', 'B', '_', 'b']) await store.create(newSession({ id }))
     const after = async (id: string) => (await store.list('ada', { limit: 2, after: newSession({ id }) })).map(({ id }) => id)
@@ -268,7 +268,7 @@ t.test('on a server', async t => {
     t.equal(await admin.exists('u:nobody'), 0)
   })
 
-  t.test('a session that is being created meanwhile does not fall out of the index', async t => {
+  t.test('a session that is just being created is not dropped from the index', async t => {
     const session = newSession()
     let meanwhile: unknown
     const store = redisStore(hooked(client, async (_sha, key) => {
@@ -280,7 +280,7 @@ t.test('on a server', async t => {
     t.equal(await store.revokeAll('ada', 'revoked'), 1)
   })
 
-  t.test('a session that could not be written is none', async t => {
+  t.test('a session whose write failed does not exist', async t => {
     const session = newSession()
     const store = redisStore(hooked(client, async (_sha, key) => {
       if (key === `s:${session.id}`) throw new Error('not this time')
@@ -290,7 +290,7 @@ t.test('on a server', async t => {
     t.same(await newStore().list('ada'), [])
   })
 
-  t.test('a text that no store wrote is an error, and no session', async t => {
+  t.test('a value that no store wrote is an error, and no session', async t => {
     const store = newStore()
     await admin.set('s:a', 'hello')
     await t.rejects(store.get('a'), { name: 'SyntaxError' })
@@ -299,7 +299,7 @@ t.test('on a server', async t => {
     await t.rejects(store.advance('b', 0, ROTATION), { message: /^WRONGTYPE/ })
   })
 
-  t.test('an end is dated by the clock of the machine by default', async t => {
+  t.test('a revocation is dated by the system clock by default', async t => {
     const store = redisStore(client)
     const session = newSession({ expiresAt: systemClock() + 60 })
     await store.create(session)
@@ -307,7 +307,7 @@ t.test('on a server', async t => {
     t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
   })
 
-  t.test('a server that may drop sessions is warned of', async t => {
+  t.test('a server whose maxmemory-policy may evict sessions causes a warning', async t => {
     const warnings = warningsIn(t)
     await newStore().open()
     t.same(warnings, [])
@@ -345,14 +345,14 @@ t.test('on a server', async t => {
 
   const FEW_RIGHTS = '~auth:* &auth:revoked +@connection +eval +evalsha +get +set +zadd +zrange +zrank +zrem +pttl +pexpire +publish +subscribe'
 
-  t.test('a user with few rights is enough', async t => {
+  t.test('least privilege: a user with only the documented rights suffices', async t => {
     const warnings = warningsIn(t)
     await setUser('app', FEW_RIGHTS)
     for (const app of await asUser(t, 'app')) await isEnough(t, app)
     t.same(warnings, [])
   })
 
-  t.test('a user without a right stops the start, with the command that grants it and no more', async t => {
+  t.test('least privilege: a missing right is an error at start, with the command that grants it and no more', async t => {
     const lacking: Array<readonly [rights: string, granted: string]> = [
       ...['get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'subscribe'].map(command => [`~* &* +@all -${command}`, `+${command}`] as const),
       ['~* &* +@all -@sortedset', '+zadd +zrange +zrank +zrem'],
@@ -370,19 +370,19 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('and what it says is enough, whichever rights were there', async t => {
+  t.test('least privilege: the commands of the error suffice, whichever rights were there', async t => {
     const own = '+@connection'
     for (const rights of [own, `${own} ~*`, `${own} &*`, '+@all', '~* +@all -evalsha', '~* &* +@all -eval', '~other:* &* +@all', '%R~* &* +@all', '~* &* +@all -@write -publish']) {
       for (const nth of [0, 1]) {
-        await setUser('told', rights)
-        const client = (await asUser(t, 'told'))[nth] as RedisClient // there are two
+        await setUser('granted', rights)
+        const client = (await asUser(t, 'granted'))[nth] as RedisClient // there are two
         await granting(t, redisStore(client))
         await isEnough(t, client)
       }
     }
   })
 
-  t.test('a pattern that is granted matches the store’s own keys and channel only', async t => {
+  t.test('least privilege: a granted pattern matches only the store’s keys and channel', async t => {
     await setUser('app', '+@connection')
     const options = { ...server.ioredis, username: 'app', password: 'any', enableReadyCheck: false }
     const client = await ioredisOn(t, { ...options, keyPrefix: 'a?[1]*:', db: 0 })
@@ -394,7 +394,7 @@ t.test('on a server', async t => {
     await t.rejects(plain.publish('ab1cc:auth:revoked', ''), { message: /channel/ })
   })
 
-  t.test('a user without a name is the one that Redis calls default', async t => {
+  t.test('a client without a username is Redis’s user default', async t => {
     for (const client of [await ioredisOn(t, server.ioredis), await nodeRedisOn(t, server.nodeRedis)]) {
       await admin.call('ACL', 'SETUSER', 'default', '-zadd')
       await granting(t, redisStore(client))
@@ -402,14 +402,14 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('an error that is about no right is the error of the start', async t => {
+  t.test('an error other than a missing right is passed on at start', async t => {
     const broken = hooked(client, async (_sha, key) => {
       if (key === 'rights') throw new Error('not this time')
     })
     await t.rejects(redisStore(broken, { prefix: '' }).open(), { name: 'Error', message: 'not this time' })
   })
 
-  t.test('the check writes nothing', async t => {
+  t.test('the check of the rights writes nothing', async t => {
     await newStore().open()
     t.equal(await admin.dbsize(), 0)
   })
@@ -424,27 +424,27 @@ t.test('on a server', async t => {
     }
   }
 
-  t.test('a server that fails to say how it uses its memory is an error of the start', async t => {
+  t.test('a failing INFO is an error at start', async t => {
     const failing = Object.create(client, { info: { value: async () => { throw new Error('not this time') } } }) as RedisClient // the client but for that
     await t.rejects(redisStore(failing).open(), { name: 'Error', message: 'not this time' })
   })
 
-  t.test('immediate revocation whose messages reach nobody is down, and warned of', async t => {
+  t.test('immediate revocation without delivery is down, with a warning', async t => {
     const warnings = warningsIn(t)
     const deaf = Object.create(client, { duplicate: { value: (options: RedisOptions) => Object.create(client.duplicate(options), { subscribe: { value: async () => {} } }) } }) as RedisClient // never listens
     const up = await new Promise(resolve => t.teardown(redisStore(deaf).subscribe(() => {}, resolve)))
     t.equal(up, false)
     await warned(warnings, 1)
-    t.match(warnings, exactly({ code: 'FST_AUTH_REDIS_SUBSCRIBE', message: /does not arrive/ }))
+    t.match(warnings, exactly({ code: 'FST_AUTH_REDIS_SUBSCRIBE', message: /are not delivered/ }))
   })
 
-  t.test('a user who may not ask for the time has it refused', async t => {
+  t.test('a user without the right to TIME gets an error from now', async t => {
     await admin.call('ACL', ['SETUSER', 'timeless', 'on', 'nopass', '~*', '&*', '+@all', '-time'])
     const timeless = await ioredisOn(t, { ...server.ioredis, username: 'timeless', password: 'any' })
     await t.rejects(redisStore(timeless).now(), { message: /NOPERM|can't run this command/ })
   })
 
-  t.test('a client that is about to connect is waited for', async t => {
+  t.test('open waits for a client that is connecting', async t => {
     const connecting = new Redis({ ...server.ioredis, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
     t.teardown(() => connecting.disconnect())
     await redisStore(connecting).open()
@@ -455,7 +455,7 @@ t.test('on a server', async t => {
     t.equal(lazy.status, 'ready')
   })
 
-  t.test('a client that is not about to connect is an error at start', async t => {
+  t.test('a client that is not connecting is an error at start', async t => {
     const ended = await ioredisOn(t, server.ioredis)
     ended.disconnect()
     await once(ended, 'end')
@@ -497,14 +497,14 @@ function warningsIn (t: Test): Error[] {
   return warnings
 }
 
-/** Warnings are told in a later turn. */
+/** Warnings are emitted in a later turn. */
 async function warned (warnings: readonly Error[], count: number): Promise<void> {
   while (warnings.length < count) await new Promise(setImmediate)
 }
 
 const WAY_OUT = /\{ enableOfflineQueue: false, (redisOptions: \{ )?maxRetriesPerRequest: 0 \}/
 
-t.test('a client that could run a command late is refused with the way out', async t => {
+t.test('replay: a client that could send a command late is refused, with the option to set', async t => {
   const options = { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 }
   const nodes = [{ host: '127.0.0.1' }]
   const cluster = { lazyConnect: true, enableOfflineQueue: false }
@@ -530,19 +530,19 @@ t.test('a client that could run a command late is refused with the way out', asy
   ]) t.doesNotThrow(() => redisStore(client))
 })
 
-t.test('what is no client is refused', async t => {
+t.test('anything but a client is refused', async t => {
   for (const client of [undefined, null, {}, 'redis://localhost', { eval () {} }]) {
     // @ts-expect-error: for those who write JavaScript
     t.throws(() => redisStore(client), { name: 'TypeError', message: /ioredis/ })
   }
 })
 
-t.test('a pool of node-redis is refused, and the error says what to pass', async t => {
+t.test('a pool of node-redis is refused, with what to pass instead', async t => {
   // @ts-expect-error: a pool is none of the clients
   t.throws(() => redisStore(createClientPool({ disableOfflineQueue: true })), { name: 'TypeError', message: /is a pool: one client of createClient is enough/ })
 })
 
-t.test('options that are none are refused by their name', async t => {
+t.test('an unknown or wrong option is refused by its name', async t => {
   const client = createClient({ disableOfflineQueue: true })
   for (const prefix of [null, 1, {}]) {
     // @ts-expect-error: for those who write JavaScript
@@ -554,7 +554,7 @@ t.test('options that are none are refused by their name', async t => {
   }
 })
 
-t.test('the types take a client and a cluster of both packages', async t => {
+t.test('the types accept clients and clusters of both packages', async t => {
   const compiled = (redis: Redis, cluster: Cluster, client: ReturnType<typeof createClient>, plain: RedisClientType, nodeCluster: ReturnType<typeof createCluster>) =>
     [redisStore(redis), redisStore(cluster), redisStore(client), redisStore(plain), redisStore(nodeCluster), redisStore(createClient({ RESP: 2 }))]
   t.type(compiled, 'function')

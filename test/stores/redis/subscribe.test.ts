@@ -7,7 +7,7 @@ import { type Revocation } from '../../../lib/stores/revocation-feed.js'
 import { fakeClock, START } from '../../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'
 import { newSession } from '../../support/session.js'
-import { told } from '../../support/told.js'
+import { notifications } from '../../support/notifications.js'
 
 type Connect = (t: Test, server: RedisServer) => Promise<RedisClient>
 
@@ -19,12 +19,12 @@ const clients: Record<string, readonly [Connect, string]> = {
   'node-redis with the older protocol': [(t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 }), '']
 }
 
-/** Subscribes a new store on a client, with what it is told. */
+/** Subscribes a new store on a client, and collects its notifications. */
 function listening (t: Test, client: RedisClient, prefix = 'auth:') {
   const store = redisStore(client, { prefix, clock: fakeClock().now })
-  const revocations = told<Revocation>()
-  const connections = told<boolean>()
-  const stop = store.subscribe(revocations.tell, connections.tell)
+  const revocations = notifications<Revocation>()
+  const connections = notifications<boolean>()
+  const stop = store.subscribe(revocations.notify, connections.notify)
   t.teardown(stop)
   return { store, revocations, connections, stop }
 }
@@ -36,7 +36,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
     let admin: Redis
     t.beforeEach(async () => { admin = await ioredisOn(t, server.ioredis) })
 
-    t.test('a store hears at once of what it ends itself, and others hear of it too', async t => {
+    t.test('a revocation reaches the listeners of every process', async t => {
       const [here, there] = [listening(t, await connect(t, server)), listening(t, await connect(t, server))]
       for (const { connections } of [here, there]) t.equal(await connections.next(), true)
       const [one, two] = [newSession(), newSession()]
@@ -54,7 +54,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'bob', at: START })
     })
 
-    t.test('what had ended is told once more here, where the answer may have been lost, and to nobody else', async t => {
+    t.test('a repeated revocation notifies this process again, in case the first reply was lost, and no other', async t => {
       const [here, there] = [listening(t, await connect(t, server)), listening(t, await connect(t, server))]
       for (const { connections } of [here, there]) t.equal(await connections.next(), true)
       t.equal(await here.store.revoke('ended', 'logout'), false)
@@ -63,7 +63,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'ada', at: START })
     })
 
-    t.test('a subscription that is cut comes back, and says both', async t => {
+    t.test('failover: a subscription reconnects and reports both', async t => {
       const here = await connect(t, server)
       const { connections, revocations } = listening(t, await connect(t, server))
       t.equal(await connections.next(), true)
@@ -74,7 +74,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       t.same(await revocations.next(), { subject: 'ada', at: START })
     })
 
-    t.test('a subscription survives a restart of the server, and one may begin while that is away', async t => {
+    t.test('failover: a subscription survives a restart of the server, and may begin while the server is down', async t => {
       const client = await connect(t, server)
       const before = listening(t, client)
       t.equal(await before.connections.next(), true)
@@ -89,7 +89,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       for (const { revocations } of [before, during]) t.same(await revocations.next(), { subject: 'ada', at: START })
     })
 
-    t.test('a subscription that was stopped leaves no connection', async t => {
+    t.test('a stopped subscription leaves no connection', async t => {
       const { connections, stop } = listening(t, await connect(t, server), 'stopped:')
       t.equal(await connections.next(), true)
       t.same(await admin.pubsub('CHANNELS', '*stopped:revoked'), [`${keyPrefix}stopped:revoked`])
@@ -99,7 +99,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       t.same(channels, [])
     })
 
-    t.test('stores with different prefixes do not hear each other', async t => {
+    t.test('stores with different prefixes do not receive each other’s revocations', async t => {
       const [one, two] = [listening(t, await connect(t, server), 'one:'), listening(t, await connect(t, server), 'two:')]
       for (const { connections } of [one, two]) t.equal(await connections.next(), true)
       await one.store.revokeAll('ada', 'logout')
@@ -111,8 +111,8 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
       t.match(await two.revocations.next(), { subject: 'bob' })
     })
 
-    t.test('a subscription asks whether its connection still lives', async t => {
-      const open = commandsOf(await connect(t, server)).listen('auth:revoked', () => {})
+    t.test('a subscription pings its connection', async t => {
+      const open = commandsOf(await connect(t, server)).subscribe('auth:revoked', () => {})
       const over = new AbortController()
       t.teardown(() => over.abort())
       const probe = await open(over)
@@ -152,7 +152,7 @@ t.test('apps with the same prefix do not receive each other’s revocations', as
   }
 })
 
-t.test('the channel has the database and the key prefix that a client’s options name', async t => {
+t.test('the channel includes the client’s database and key prefix', async t => {
   const ioredis = { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true }
   const nodes = [{ host: '127.0.0.1' }]
   const channels: ReadonlyArray<readonly [RedisClient, string]> = [
@@ -168,7 +168,7 @@ t.test('the channel has the database and the key prefix that a client’s option
   for (const [client, channel] of channels) t.equal(channelOf(commandsOf(client), 'auth:revoked'), channel)
 })
 
-t.test('all servers of a cluster tell each other', async t => {
+t.test('a revocation reaches every server of a cluster', async t => {
   const cluster = await redisCluster(t)
   if (cluster === null) return
   const ioredis = await ioredisClusterOn(t, cluster.ports)

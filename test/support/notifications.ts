@@ -1,10 +1,10 @@
-/** Values that a callback is told, for a test that waits for each in its turn. */
-export function told<T> (): { readonly tell: (value: T) => void, readonly next: () => Promise<T> } {
+/** The values that a callback receives, for a test that waits for each in order. */
+export function notifications<T> (): { readonly notify: (value: T) => void, readonly next: () => Promise<T> } {
   const values: T[] = []
   const waiting: Array<() => void> = []
 
   return {
-    tell (value) {
+    notify (value) {
       values.push(value)
       waiting.shift()?.()
     },
