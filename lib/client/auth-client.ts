@@ -1,50 +1,66 @@
-import { AuthError, type AuthProblem } from './auth-error.js'
-import { authRequests, type Answer } from './auth-request.js'
-import { authorizedFetch } from './authorized-fetch.js'
-import { exclusive } from './tab-lock.js'
-import { hint } from './logout-marker.js'
-import { type AuthClientOptions, type Fetch } from './options.js'
-import { readClaims, type AccessClaims, type Session } from './session.js'
-import { type AuthState } from './state.js'
-import { unlessAborted } from './unless-aborted.js'
+import { authorizedFetch, unlessAborted } from './authorized-fetch.js'
+import { AuthError, authRequests, type AuthProblem, type Fetch, type TokenResponse } from './requests.js'
+import { readClaims, type AccessClaims, type AuthState, type Session } from './session.js'
+import { logoutMarker, withTabLock } from './tabs.js'
 
-/** Keeps somebody signed in. Each of its functions may be passed on by itself. */
+/** The options of `createAuthClient`; all are optional. */
+export interface AuthClientOptions {
+  /** The URL of the plugin's routes, '/auth' by default; 'https://api.example.com/auth' for an API on another origin. */
+  readonly prefix?: string | undefined
+  /**
+   * Seconds, 10 by default: a token that expires sooner is refreshed before it is used. Keep it far below the lifetime of
+   * the tokens, or every request refreshes.
+   */
+  readonly leeway?: number | undefined
+  /** Milliseconds to wait for the refresh of another tab, 5000 by default; then this tab refreshes, too. */
+  readonly lockTimeout?: number | undefined
+  /** Milliseconds until a function rejects without a response, 15000 by default; the request itself is never aborted. */
+  readonly timeout?: number | undefined
+  /** Whether tabs share their access token, true by default; if false, each tab gets its own. */
+  readonly share?: boolean | undefined
+  /** Additional headers for the requests to the plugin's routes. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Sends all requests, instead of the platform's fetch. */
+  readonly fetch?: Fetch | undefined
+}
+
+/** Keeps the user logged in. Its functions need no `this`. */
 export interface AuthClient<Claims = AccessClaims> {
-  /** What is known at this moment. */
+  /** The current state. */
   readonly state: AuthState<Claims>
-  /** Finds out who is signed in, by the cookie. Never rejects: what failed is in the state, which stays 'unknown'. */
+  /** Finds out by the cookie who is logged in. Never rejects: after a failure the state stays 'unknown' and has the error. */
   readonly init: () => Promise<AuthState<Claims>>
   /**
-   * The platform's fetch, with the access token for requests to the API, renewed as needed. Rejects with an AuthError
-   * where there is no valid token and none can be had now; where nobody is signed in, it sends none.
+   * The platform's fetch, with the access token in requests to the API (RFC 6750 section 2.1), refreshed as needed.
+   * Without a login it sends no token. Rejects with an AuthError if the token has expired and the refresh fails.
    */
   readonly fetch: Fetch
-  /** A valid access token, or null where nobody is signed in; for WebSocket and the like. Rejects as `fetch` does. */
+  /** A valid access token, or null without a login; for WebSocket and the like. Rejects as `fetch` does. */
   readonly token: () => Promise<string | null>
-  /** Signs in with what /login takes. Rejects with an AuthError that says why not. */
+  /** Logs in with the body of /login. Rejects with an AuthError. */
   readonly login: (credentials: object) => Promise<AuthState<Claims>>
-  /** Makes an account and signs in, with what /signup takes. Rejects with an AuthError that says why not. */
+  /** Creates an account and logs in, with the body of /signup. Rejects with an AuthError. */
   readonly signup: (credentials: object) => Promise<AuthState<Claims>>
-  /** Asks the server now; also after a login that went around this client. Rejects with an AuthError if it cannot say. */
+  /** Refreshes now, as after a login without this client. Rejects with an AuthError after a temporary failure. */
   readonly refresh: () => Promise<AuthState<Claims>>
-  /** Signs out here and in every tab at once. Rejects if the server was not reached; the next `init` tells it. */
+  /** Logs out, in every tab at once. Rejects with an AuthError if the server was not reached; the next `init` then retries. */
   readonly logout: () => Promise<AuthState<Claims>>
-  /** Calls back after every change of the state, until the function that it gives is called. */
+  /** Calls the listener after every change of the state, until the returned function is called. */
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
-  /** Lets go of the page: no more callbacks, no more messages from and to other tabs. */
+  /** Ends all callbacks, and messages from and to other tabs. */
   readonly dispose: () => void
 }
 
-/** What a tab that learnt something from the server tells the others: who is signed in, or why nobody is. */
+/** From one tab to the others, after a response of the server: the session, or the reason why there is none. */
 interface Message<Claims> {
   readonly session: Session<Claims> | undefined
   readonly error: AuthProblem | undefined
 }
 
 /**
- * A client for one page. Outside of browsers it is inert: it knows nobody, stores nothing, keeps no process alive, and
- * its `fetch` is the platform's. Its login, signup, refresh and logout reject with an AuthError, since on a server they would
- * sign in everybody whom it serves as one person.
+ * Creates the client of one page. Outside of browsers the state stays 'unknown', nothing is stored, no process is kept
+ * alive, and `fetch` is the platform's. Login, signup, refresh and logout reject with an AuthError there, since on a server
+ * all visitors would share one login.
  */
 export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
   const { prefix = '/auth', leeway = 10, lockTimeout = 5000, timeout = 15_000, share = true, headers, fetch: send = (...request) => fetch(...request) } = options
@@ -56,26 +72,26 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   let state: AuthState<Claims> = { status: 'unknown' }
   let session: Session<Claims> | undefined
-  /** Counts what changed who is signed in, so that an answer to an older question can be told. */
+  /** Increases with every change of the session, so that the response to an earlier request is recognised as stale. */
   let epoch = 0
-  /** The renewal under way. One that failed stays for a while, so that the server is left alone. */
-  let flight: Promise<AuthState<Claims>> | undefined
-  /** Ends the wait for an answer, since another tab has one. */
-  let wake = () => {}
+  /** The refresh in progress. A failed one stays until the next may be sent (back-off). */
+  let refreshing: Promise<AuthState<Claims>> | undefined
+  /** Resolves the refresh in progress, since another tab has sent its result. */
+  let stopWaiting = () => {}
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
     state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error }
-    // Each by itself, so that one that throws is reported and stops nothing.
+    // Each in a promise, so that an error is reported and does not stop the others.
     for (const listener of listeners) Promise.resolve(state).then(listener)
   }
 
-  /** Takes over what is newer than all that was known: a person, or that there is none. */
+  /** Sets a newer session, or none. */
   const adopt = (next?: Session<Claims>, error?: AuthProblem, status: AuthState<Claims>['status'] = next ? 'in' : 'out'): void => {
-    // Claims without a token are no answer to whoever waits for one.
+    // Claims without a token are no result for those who wait for a token.
     if (!next || next.token) {
       epoch++
-      flight = undefined
-      wake()
+      refreshing = undefined
+      stopWaiting()
     }
     if (next || status !== state.status || error !== state.error) {
       session = next
@@ -83,93 +99,93 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     }
   }
 
-  /** Adopts what this tab learnt from the server, and tells the others; of a renewal only if they share the token. */
-  const settle = (next?: Session<Claims>, error?: AuthProblem, isLogin?: boolean): AuthState<Claims> => {
+  /** Adopts the server's response and sends it to the other tabs; after a refresh only if they share the token. */
+  const adoptAndShare = (next?: Session<Claims>, error?: AuthProblem, isLogin?: boolean): AuthState<Claims> => {
     if (!base) return state
     adopt(next, error)
-    hint(name, next ? '' : 'out')
+    logoutMarker(name, next ? '' : 'out')
     if (share || !next || isLogin) {
       channel?.postMessage({
         session: share ? next : next && { claims: next.claims, expiresAt: 0 },
-        error: error && { ...error, message: error.message } // of an Error, only its own fields would arrive
+        error: error && { ...error, message: error.message } // structured clone drops an Error's custom fields
       } satisfies Message<Claims>)
     }
     return state
   }
 
-  /** Does what changes the cookie while no other tab does, and tells it whether it had to wait for one. */
-  const alone = (work: (waited: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
-    unlessAborted(exclusive(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
+  /** Runs what changes the cookie under the tab lock, within the timeout. */
+  const locked = (work: (waited: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
+    unlessAborted(withTabLock(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
       throw cause instanceof AuthError ? cause : new AuthError({ cause })
     })
 
-  /** The end is counted from when the request was sent, by the same clock that judges it: a wrong one does no harm. */
-  const grant = async (route: string, body?: object): Promise<Session<Claims> | undefined> => {
+  /** The expiry is counted from the time of the request by this machine's own clock, so a wrong clock does no harm. */
+  const requestSession = async (route: string, body?: object): Promise<Session<Claims> | undefined> => {
     const sentAt = Date.now()
-    const answer = await post(route, body) as Answer // without one, and with a session, this throws
-    // Without content (204): nobody is signed in. Where somebody is, no server of ours says so.
-    return (answer || session) && { claims: await readClaims(answer.access_token), token: answer.access_token, expiresAt: sentAt + answer.expires_in * 1000 }
+    const response = await post(route, body) as TokenResponse // undefined for 204
+    // 204: nobody is logged in. During a session it is no response of the plugin, and the next line throws.
+    return (response || session) && { claims: await readClaims(response.access_token), token: response.access_token, expiresAt: sentAt + response.expires_in * 1000 }
   }
 
   const signIn = (route: string) => (credentials: object) =>
-    alone(async () => settle(await grant(route, credentials), undefined, true))
+    locked(async () => adoptAndShare(await requestSession(route, credentials), undefined, true))
 
   const logout = (): Promise<AuthState<Claims>> => {
-    settle()
-    hint(name, 'leaving')
-    return alone(async () => {
+    adoptAndShare()
+    logoutMarker(name, 'leaving')
+    return locked(async () => {
       await post('logout')
-      // Again: the token of a renewal that ended just before may have reached tabs after they heard of this.
-      settle()
+      // Again: other tabs may have received the token of an earlier refresh after the message above.
+      adoptAndShare()
     })
   }
 
-  const renew = (): Promise<AuthState<Claims>> => {
+  const refresh = (): Promise<AuthState<Claims>> => {
     const seen = epoch
-    flight ??= Promise.race([new Promise<void>(resolve => { wake = resolve }), alone(async waited => {
-      // The other tab's message may come after its lock: within 4 ms, as measured in three browsers.
+    refreshing ??= Promise.race([new Promise<void>(resolve => { stopWaiting = resolve }), locked(async waited => {
+      // The other tab's message may arrive up to 4 ms after its lock is released, as measured in three browsers.
       if (waited && epoch === seen) await new Promise(resolve => setTimeout(resolve, 50))
       if (epoch !== seen) return
-      // A visitor who never logged in has no cookie, which is no error: the server answers this with 204.
-      const next = await grant(session ? 'refresh' : 'refresh?optional=true')
-      if (epoch === seen) settle(next)
+      // The server answers 204, and no error, to a visitor without a cookie.
+      const next = await requestSession(session ? 'refresh' : 'refresh?optional=true')
+      if (epoch === seen) adoptAndShare(next)
     })]).then(() => state, error => {
-      // Only the server itself can say so: a proxy's 401 says nothing about the session.
+      // Only the plugin's own 401 ends the session, not that of a proxy.
       if (error.status === 401 && /^FST_AUTH_/.test(error.code)) {
-        // Other routes for the refresh, and older servers, answer a visitor without a cookie with a 401.
-        return settle(undefined, !session && /MISSING/.test(error.code) ? undefined : error)
+        // Older servers and other refresh routes answer 401 to a visitor without a cookie.
+        return adoptAndShare(undefined, !session && /MISSING/.test(error.code) ? undefined : error)
       }
       publish(state.status, error)
-      setTimeout(() => { if (epoch === seen) flight = undefined }, (error.retryAfter || 1 + Math.random()) * 1000)
+      setTimeout(() => { if (epoch === seen) refreshing = undefined }, (error.retryAfter || 1 + Math.random()) * 1000)
       throw error
     })
-    return flight
+    return refreshing
   }
 
-  /** Finds out who is signed in, unless that is known; again if it was forgotten meanwhile. */
+  /** Finds out who is logged in, unless that is known. */
   const start = async (): Promise<AuthState<Claims>> => {
     if (!base || state.status !== 'unknown') return state
-    const known = hint(name)
-    if (!known) await renew()
-    else if (known === 'out') adopt()
+    const marker = logoutMarker(name)
+    if (!marker) await refresh()
+    else if (marker === 'out') adopt()
     else await logout().catch(() => {})
     return start()
   }
 
-  /** Who is signed in, with a token that may be sent. */
-  const ready = async (): Promise<Session<Claims> | undefined> => {
+  /** The session, refreshed if its token is about to expire. */
+  const validSession = async (): Promise<Session<Claims> | undefined> => {
     await start()
     const held = session
     if (held && Date.now() >= held.expiresAt - leeway * 1000) {
-      await renew().catch(error => {
+      await refresh().catch(error => {
         if (Date.now() >= held.expiresAt) throw error
       })
     }
     return session
   }
 
-  /** A page that comes back from the back/forward cache has heard nothing while it was away. */
-  const comeBack = ({ persisted }: PageTransitionEvent): void => {
+  /** A page in the back/forward cache receives no messages. */
+  const onPageShow = ({ persisted }: PageTransitionEvent): void => {
     if (!persisted) return
     adopt(undefined, undefined, 'unknown')
     start().catch(() => {})
@@ -177,22 +193,22 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   if (base) {
     try {
-      addEventListener('pageshow', comeBack)
+      addEventListener('pageshow', onPageShow)
       channel = new BroadcastChannel(name)
       channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
     } catch {
-      // The browser grants no storage, and so no messages: each tab goes on by itself.
+      // The browser blocks storage, and so messages between tabs: each tab refreshes for itself.
     }
   }
 
   return {
     get state () { return state },
     init: () => start().catch(() => state),
-    fetch: authorizedFetch(send, base, () => session, ready),
-    token: async () => (await ready())?.token ?? null,
+    fetch: authorizedFetch(send, base, () => session, validSession),
+    token: async () => (await validSession())?.token ?? null,
     login: signIn('login'),
     signup: signIn('signup'),
-    refresh: renew,
+    refresh,
     logout,
     subscribe (listener) {
       listeners.add(listener)
@@ -203,7 +219,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
       channel?.close()
       channel = undefined
       listeners.clear()
-      removeEventListener('pageshow', comeBack)
+      removeEventListener('pageshow', onPageShow)
     }
   }
 }

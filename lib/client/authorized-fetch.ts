@@ -1,15 +1,15 @@
-import { type Fetch } from './options.js'
+import { type Fetch } from './requests.js'
 import { type Session } from './session.js'
-import { unlessAborted } from './unless-aborted.js'
 
-type Person = Session<{ readonly sub: string }>
+type AnySession = Session<{ readonly sub: string }>
 
 /**
- * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and after a
- * 401 repeats a request once with a newer one. Requests to other origins and with their own Authorization pass as they
- * are. A request is only ever sent as the person who made it: if somebody else signed in meanwhile, it ends with the 401.
+ * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and repeats a
+ * request once with a new token after a 401. Requests to other origins, and those with their own Authorization header,
+ * pass unchanged, so no token leaks. A request is only sent as the user who made it: if another user has logged in
+ * meanwhile, the 401 is its response.
  */
-export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => Person | undefined, ready: () => Promise<Person | undefined>): Fetch {
+export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => AnySession | undefined, validSession: () => Promise<AnySession | undefined>): Fetch {
   return async (input, init) => {
     const request = input as Partial<Request>
     const headers = new Headers(init?.headers ?? request.headers)
@@ -18,17 +18,28 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
     let sender = current()
     let response
     for (const target of [request.clone?.() ?? input, input]) {
-      if (response) sender!.expiresAt = 0 // a 401: that token is not good any more
-      const known = await unlessAborted(ready(), init?.signal ?? request.signal)
-      if (!sender || sender.claims.sub === known?.claims.sub) sender = known
+      if (response) sender!.expiresAt = 0 // a 401: the server refuses this token
+      const session = await unlessAborted(validSession(), init?.signal ?? request.signal)
+      if (!sender || sender.claims.sub === session?.claims.sub) sender = session
       else if (response) break
       if (sender) headers.set('authorization', 'Bearer ' + sender.token)
       response = await send(target, { ...init, headers })
-      // A stream is spent: some browsers would send its name in its place.
+      // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
-      // A password that is wrong stays wrong, and would count as two failures.
+      // A wrong password stays wrong, and would count as two failures.
       if ((await response.clone().text()).includes('FST_AUTH_CREDENTIALS_INVALID')) break
     }
     return response as Response
   }
+}
+
+/** Waits for shared work, until this caller's signal is aborted. */
+export function unlessAborted<T> (work: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+    work.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
+  })
 }

@@ -1,5 +1,3 @@
-export { AuthError, type AuthProblem } from './auth-error.js'
-export { createAuthClient, type AuthClient } from './auth-client.js'
-export { type AuthClientOptions, type Fetch } from './options.js'
-export { type AccessClaims } from './session.js'
-export { type AuthState } from './state.js'
+export { AuthError, type AuthProblem, type Fetch } from './requests.js'
+export { createAuthClient, type AuthClient, type AuthClientOptions } from './auth-client.js'
+export { type AccessClaims, type AuthState } from './session.js'

@@ -1,9 +1,11 @@
-/** The claims of the server's access tokens; an app that adds its own extends this. */
+import { type AuthProblem } from './requests.js'
+
+/** The claims of the server's access tokens. Extend this interface with the app's own claims. */
 export interface AccessClaims {
   readonly sub: string
   readonly sid: string
   readonly jti: string
-  /** Seconds since 1970 by the server's clock, as `exp` and `auth_time`. */
+  /** Seconds since 1970 by the server's clock, as are `exp` and `auth_time`. */
   readonly iat: number
   readonly exp: number
   readonly auth_time: number
@@ -11,18 +13,34 @@ export interface AccessClaims {
   readonly aud?: string | readonly string[]
 }
 
-/** Who is signed in, and the token for it: in memory, never in storage. */
+/** Who is logged in, as far as the client knows. Each change creates a new object. */
+export interface AuthState<Claims> {
+  /** 'unknown' until the server has answered, and always outside of browsers. */
+  readonly status: 'in' | 'out' | 'unknown'
+  /** The claims of the access token; undefined unless logged in. */
+  readonly claims?: Claims | undefined
+  /** When the access token expires, in milliseconds as of Date.now(); 0 if this tab has yet to get one, undefined unless logged in. */
+  readonly expiresAt?: number | undefined
+  /**
+   * After a logout by the server: the reason, such as the code FST_AUTH_REFRESH_TOKEN_REUSED; undefined for a visitor
+   * who never logged in. Otherwise the error of the last refresh, if that failed while the user stayed logged in. The
+   * next success and a logout reset it.
+   */
+  readonly error?: AuthProblem | undefined
+}
+
+/** The logged-in user and the access token, in memory only: storage could be read by an XSS attack later. */
 export interface Session<Claims> {
   readonly claims: Claims
-  /** Missing in a tab that was told of a login but not of its token. */
+  /** Missing in a tab that received a login from another tab without its token (`share: false`). */
   readonly token?: string
-  /** When the token ends, as Date.now() counts; 0 where it must not be used any more. */
+  /** In milliseconds as of Date.now(); 0 if the token must not be used any more. */
   expiresAt: number
 }
 
-/** The payload of a JWT, unverified: it came from the server, and nobody else relies on it. Rejects if it is none. */
+/** The payload of a JWT, unverified: it came from the server over TLS. Rejects for anything but a JWT. */
 export function readClaims<Claims> (token: string): Promise<Claims> {
   const bytes = atob(token.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/'))
-  // A Response reads JSON from UTF-8, which atob alone does not.
+  // A Response decodes UTF-8, which atob alone does not.
   return new Response(Uint8Array.from(bytes, byte => byte.charCodeAt(0))).json()
 }

@@ -6,7 +6,7 @@ import { idle } from './support/fake-time.js'
 const EXPIRED = LIFETIME * 1000
 const REFRESH = '/auth/refresh'
 
-t.test('a request to the API carries the token, and its own headers', async t => {
+t.test('a request to the API carries the access token and its own headers', async t => {
   const { server, signedIn } = browser(t)
   const { fetch } = await signedIn()
   const answer = await fetch('/api/me', { headers: { accept: 'text/x' } })
@@ -24,7 +24,7 @@ const targets: ReadonlyArray<readonly [name: string, input: RequestInfo | URL, p
 ]
 
 for (const [name, input, prefix = '/auth'] of targets) {
-  t.test(`the token goes with a request to ${name}`, async t => {
+  t.test(`the access token is sent to ${name}`, async t => {
     const { server, signedIn } = browser(t)
     await (await signedIn({ prefix })).fetch(input)
     t.match(server.arrivals.at(-1)?.headers.get('authorization'), /^Bearer ./)
@@ -41,7 +41,7 @@ const elsewhere: ReadonlyArray<readonly [name: string, input: RequestInfo | URL,
 ]
 
 for (const [name, input, prefix = '/auth'] of elsewhere) {
-  t.test(`no token goes with a request to ${name}, and its 401 is the answer`, async t => {
+  t.test(`token leakage: no token is sent to ${name}, and its 401 is passed on`, async t => {
     const { server, signedIn } = browser(t)
     const ann = await signedIn({ prefix })
     t.equal((await ann.fetch(input)).status, 401)
@@ -50,7 +50,7 @@ for (const [name, input, prefix = '/auth'] of elsewhere) {
   })
 }
 
-t.test('an Authorization header that was given stays, and its 401 is the answer', async t => {
+t.test('the caller’s own Authorization header stays, and its 401 is passed on', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   const authorization = 'Basic YTpi'
@@ -60,12 +60,12 @@ t.test('an Authorization header that was given stays, and its 401 is the answer'
   t.equal(server.count(REFRESH), 0)
 })
 
-t.test('a URL that is none rejects as with the platform', async t => {
+t.test('an invalid URL rejects as with the platform’s fetch', async t => {
   const { signedIn } = browser(t)
   await t.rejects((await signedIn()).fetch('https://['), TypeError)
 })
 
-t.test('who is signed out sends requests without a token, and gets the 401', async t => {
+t.test('after a logout requests are sent without a token, and a 401 is passed on', async t => {
   const { server, tab } = browser(t)
   const nobody = tab()
   await nobody.init()
@@ -75,7 +75,7 @@ t.test('who is signed out sends requests without a token, and gets the 401', asy
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a request before init waits for what it finds', async t => {
+t.test('a request before init waits for its result', async t => {
   const { server, tab } = browser(t)
   server.cookie = 'ann'
   const ann = tab()
@@ -85,7 +85,7 @@ t.test('a request before init waits for what it finds', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a 401 that comes late is only repeated', async t => {
+t.test('a late 401 is repeated with the new token, without another refresh', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -100,7 +100,7 @@ t.test('a 401 that comes late is only repeated', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a request is repeated once and no more', async t => {
+t.test('a request is repeated at most once', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   const refused = () => refusal(401, 'FST_AUTH_SESSION_ENDED')
@@ -110,7 +110,7 @@ t.test('a request is repeated once and no more', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('the body of a 401 that is given is unread', async t => {
+t.test('the body of a 401 that is passed on is unread', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   const refused = () => refusal(401, 'FST_AUTH_SESSION_ENDED')
@@ -118,7 +118,7 @@ t.test('the body of a 401 that is given is unread', async t => {
   t.match(await (await ann.fetch('/api/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a password that is wrong is sent once, and its 401 is the answer', async t => {
+t.test('rate limits: a wrong password is sent once, and its 401 is passed on', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.script('/auth/password', refusal(401, 'FST_AUTH_CREDENTIALS_INVALID'))
@@ -128,7 +128,7 @@ t.test('a password that is wrong is sent once, and its 401 is the answer', async
   t.equal(server.count(REFRESH), 0)
 })
 
-t.test('a route of the plugin that refuses the token is asked once more', async t => {
+t.test('a route of the plugin that refuses the token is repeated once', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -142,7 +142,7 @@ t.test('a 401 without a body is repeated too', async t => {
   t.equal((await (await signedIn()).fetch('/api/me')).status, 200)
 })
 
-t.test('a token that was refused is not used again, even if it cannot be renewed', async t => {
+t.test('a refused token is not used again, even if the refresh fails', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -153,7 +153,7 @@ t.test('a token that was refused is not used again, even if it cannot be renewed
   t.match(ann.state, { status: 'in' })
 })
 
-t.test('a 401 after which the server ends the session is the answer', async t => {
+t.test('the 401 is passed on if the session turns out to have ended', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -163,7 +163,7 @@ t.test('a 401 after which the server ends the session is the answer', async t =>
   t.equal(server.count('/api/me'), 1)
 })
 
-t.test('other answers than a 401 are given as they are', async t => {
+t.test('responses other than a 401 are passed on', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.script('/api/me', refusal(403, 'FST_AUTH_FRESH_LOGIN_REQUIRED'), refusal(500, 'FST_ERR'), 'offline')
@@ -173,7 +173,7 @@ t.test('other answers than a 401 are given as they are', async t => {
   t.equal(server.count(REFRESH), 0)
 })
 
-t.test('nothing is repeated as somebody else who signed in meanwhile', async t => {
+t.test('account confusion: no request is repeated as another user who logged in meanwhile', async t => {
   const { server, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -190,7 +190,7 @@ t.test('nothing is repeated as somebody else who signed in meanwhile', async t =
   t.match(ann.state, { claims: { sub: 'bob' } })
 })
 
-t.test('nothing is sent as somebody else who signed in while the token was renewed', async t => {
+t.test('account confusion: no request is sent as another user who logged in during the refresh', async t => {
   const { server, time, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -202,7 +202,7 @@ t.test('nothing is sent as somebody else who signed in while the token was renew
   t.same(server.arrivals.filter(({ path }) => path === '/api/orders').map(({ sub }) => sub), [null])
 })
 
-t.test('nothing is sent without a token for who was signed out meanwhile', async t => {
+t.test('account confusion: no request is sent without a token after a logout meanwhile', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED)
@@ -245,7 +245,7 @@ for (const [name, body, arrives] of bodies) {
   })
 }
 
-t.test('a stream is never sent again: its 401 is the answer, and the next request is fine', async t => {
+t.test('a stream is never sent again: its 401 is passed on, and the next request succeeds', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -255,7 +255,7 @@ t.test('a stream is never sent again: its 401 is the answer, and the next reques
   t.equal((await ann.fetch('/api/me')).status, 200)
 })
 
-t.test('who aborts while the token is renewed is rejected at once, and alone', async t => {
+t.test('an abort during the refresh rejects at once, and only its own request', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED)
@@ -273,7 +273,7 @@ t.test('who aborts while the token is renewed is rejected at once, and alone', a
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('who aborts after a 401 is rejected at once too, by the signal of a Request as well', async t => {
+t.test('an abort after a 401 rejects at once, by the signal of a Request, too', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.forgetTokens()
@@ -285,7 +285,7 @@ t.test('who aborts after a 401 is rejected at once too, by the signal of a Reque
   await t.rejects(request, { name: 'AbortError' })
 })
 
-t.test('who aborted before is rejected at once', async t => {
+t.test('an aborted signal rejects at once', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED)
@@ -293,7 +293,7 @@ t.test('who aborted before is rejected at once', async t => {
   await t.rejects(ann.fetch('/api/me', { signal: AbortSignal.abort() }), { name: 'AbortError' })
 })
 
-t.test('who aborts while the API answers is rejected as with the platform', async t => {
+t.test('an abort during the response rejects as with the platform’s fetch', async t => {
   const { server, signedIn } = browser(t)
   const ann = await signedIn()
   server.hold('/api/me')
@@ -304,7 +304,7 @@ t.test('who aborts while the API answers is rejected as with the platform', asyn
   await t.rejects(request, { name: 'AbortError' })
 })
 
-t.test('a signal that serves many requests keeps none of them', async t => {
+t.test('memory leak: a signal of many requests keeps no listener', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const { signal } = new AbortController()
@@ -320,7 +320,7 @@ t.test('a signal that serves many requests keeps none of them', async t => {
   t.equal(listeners - before, 2 * others)
 })
 
-t.test('the fetch that was given sends everything', async t => {
+t.test('the option fetch sends all requests', async t => {
   const { server, tab } = browser(t)
   const urls: string[] = []
   const ann = tab({
@@ -335,7 +335,7 @@ t.test('the fetch that was given sends everything', async t => {
   t.same(urls, ['https://app.test/auth/login', '/api/me', 'https://elsewhere.test/'])
 })
 
-t.test('a fetch that replaces the platform\'s later is the one that is used', async t => {
+t.test('a later replacement of the platform’s fetch is used', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   globalThis.fetch = async () => Response.json('mocked')

@@ -59,7 +59,7 @@ const LIBRARIES: Readonly<Record<string, (auth: Tab) => { me: () => Promise<unkn
 }
 
 for (const [name, connect] of Object.entries(LIBRARIES)) {
-  t.test(`${name} gets its answers, although the token has expired, for one refresh`, async t => {
+  t.test(`${name} succeeds with an expired token, for one refresh`, async t => {
     const { server, time, signedIn } = browser(t)
     const { me, order } = connect(await signedIn())
     await time.advance(LIFETIME * 1000)
@@ -67,7 +67,7 @@ for (const [name, connect] of Object.entries(LIBRARIES)) {
     t.same([server.count(REFRESH), server.count('/api/me'), server.count('/api/orders')], [1, 2, 1])
   })
 
-  t.test(`${name} gets its answers, although the server refused the token, for one refresh`, async t => {
+  t.test(`${name} succeeds with a refused token, for one refresh`, async t => {
     const { server, signedIn } = browser(t)
     const { me, order } = connect(await signedIn())
     server.forgetTokens()

@@ -5,7 +5,7 @@ import { createAuthClient } from '../../lib/client/index.js'
 import { bundle } from './support/bundle.js'
 import { replace } from './support/fake-time.js'
 
-t.test('outside of a browser a client knows nobody and asks nobody', async t => {
+t.test('outside of browsers the state stays unknown, without a request', async t => {
   const sent: unknown[] = []
   const auth = createAuthClient({ fetch: async input => { sent.push(input); return Response.json({}) } })
   const before = auth.state
@@ -15,7 +15,7 @@ t.test('outside of a browser a client knows nobody and asks nobody', async t => 
   t.same(sent, [])
 })
 
-t.test('outside of a browser fetch is the platform\'s', async t => {
+t.test('outside of browsers fetch is the platform’s', async t => {
   const calls: unknown[] = []
   const auth = createAuthClient({ fetch: async (...call) => { calls.push(call); return Response.json({}, { status: 401 }) } })
   const init = { headers: { accept: 'text/x' } }
@@ -24,7 +24,7 @@ t.test('outside of a browser fetch is the platform\'s', async t => {
 })
 
 for (const [name, navigator] of [['no navigator', undefined], ['a navigator', {}]]) {
-  t.test(`a server with ${name} signs nobody in or out`, async t => {
+  t.test(`account confusion: a server with ${name} logs nobody in or out`, async t => {
     replace(t, globalThis, 'navigator', navigator)
     const sent: unknown[] = []
     const grant = { access_token: 'e30.e30.e30', token_type: 'Bearer', expires_in: 600 }
@@ -36,7 +36,7 @@ for (const [name, navigator] of [['no navigator', undefined], ['a navigator', {}
   })
 }
 
-t.test('a process that holds a client ends by itself', async t => {
+t.test('a client keeps no process alive', async t => {
   const script = await bundle('import { createAuthClient } from "./index.ts"; console.log((await createAuthClient().init()).status)')
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   t.equal(stdout.trim(), 'unknown')

@@ -6,7 +6,7 @@ import { idle } from './support/fake-time.js'
 const REFRESH = '/auth/refresh'
 const BOB = { username: 'bob', password: 'right' }
 
-t.test('a login in one tab signs in the others, without a request', async t => {
+t.test('a login in one tab logs the others in, without a request', async t => {
   const { server, tab } = browser(t)
   const [one, other] = [tab(), tab()]
   await other.init()
@@ -17,7 +17,7 @@ t.test('a login in one tab signs in the others, without a request', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('clients of two prefixes on one page know nothing of each other', async t => {
+t.test('clients of two prefixes on one page are independent', async t => {
   const { tab } = browser(t)
   const [shop, admin] = [tab({ prefix: '/auth' }), tab({ prefix: '/admin/auth' })]
   await shop.login(BOB)
@@ -25,7 +25,7 @@ t.test('clients of two prefixes on one page know nothing of each other', async t
   t.match(admin.state, { status: 'unknown' })
 })
 
-t.test('with share off no token leaves its tab, by a login or a renewal', async t => {
+t.test('share: false keeps a token in its tab, after a login and a refresh', async t => {
   const { channels, signedIn } = browser(t)
   const ann = await signedIn({ share: false })
   await ann.refresh()
@@ -33,7 +33,7 @@ t.test('with share off no token leaves its tab, by a login or a renewal', async 
   t.equal(channels.messages.length, 1)
 })
 
-t.test('with share off the others know who logged in, and get a token of their own when they need one', async t => {
+t.test('share: false passes a login to other tabs, which get tokens of their own', async t => {
   const { server, tab } = browser(t)
   const [one, other] = [tab({ share: false }), tab({ share: false })]
   await other.init()
@@ -47,7 +47,7 @@ t.test('with share off the others know who logged in, and get a token of their o
 })
 
 for (const status of ['in', 'unknown'] as const) {
-  t.test(`with share off a refresh that waited for a login in another tab asks the server: ${status} before`, async t => {
+  t.test(`share: false refreshes after waiting for a login in another tab: ${status} before`, async t => {
     const { server, time, tab } = browser(t)
     const [one, other] = [tab({ share: false }), tab({ share: false })]
     if (status === 'in') await other.login(BOB)
@@ -64,7 +64,7 @@ for (const status of ['in', 'unknown'] as const) {
   })
 }
 
-t.test('with share off a logout still reaches the others', async t => {
+t.test('share: false still passes a logout to other tabs', async t => {
   const { tab } = browser(t)
   const [one, other] = [tab({ share: false }), tab({ share: false })]
   await one.login(BOB)
@@ -74,7 +74,7 @@ t.test('with share off a logout still reaches the others', async t => {
   t.match(other.state, { status: 'out' })
 })
 
-t.test('a page that comes back from the back/forward cache asks again', async t => {
+t.test('back/forward cache: a restored page refreshes', async t => {
   const { server, signedIn, freeze, show } = browser(t)
   const ann = await signedIn()
   const token = await ann.token()
@@ -86,7 +86,7 @@ t.test('a page that comes back from the back/forward cache asks again', async t 
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a page that missed a logout in the back/forward cache is signed out, without a request', async t => {
+t.test('back/forward cache: a restored page is logged out after a logout meanwhile, without a request', async t => {
   const { server, signedIn, tab, freeze, show } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -101,7 +101,7 @@ t.test('a page that missed a logout in the back/forward cache is signed out, wit
   t.equal(server.count(REFRESH), 1, 'that of the other tab')
 })
 
-t.test('a page that comes back while the server cannot be reached knows nobody', async t => {
+t.test('back/forward cache: a restored page without a connection is in the state unknown', async t => {
   const { server, signedIn, show } = browser(t)
   const ann = await signedIn()
   server.script(REFRESH, 'offline')
@@ -110,7 +110,7 @@ t.test('a page that comes back while the server cannot be reached knows nobody',
   t.match(ann.state, { status: 'unknown', error: { name: 'AuthError' } })
 })
 
-t.test('a page that comes back in the middle of a refresh asks again, and lets nobody go without', async t => {
+t.test('back/forward cache: a page restored during a refresh refreshes again, and every caller gets its token', async t => {
   const { server, time, tab, show } = browser(t)
   server.cookie = 'ann'
   const ann = tab()
@@ -124,7 +124,7 @@ t.test('a page that comes back in the middle of a refresh asks again, and lets n
   t.match(ann.state, { status: 'in' })
 })
 
-t.test('a page that is shown for the first time forgets nothing', async t => {
+t.test('the first pageshow keeps the session', async t => {
   const { signedIn, show } = browser(t)
   const ann = await signedIn()
   const before = ann.state
@@ -132,7 +132,7 @@ t.test('a page that is shown for the first time forgets nothing', async t => {
   t.equal(ann.state, before)
 })
 
-t.test('the state is one object until something changes', async t => {
+t.test('the state is the same object until it changes', async t => {
   const { signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -152,7 +152,7 @@ t.test('the state is one object until something changes', async t => {
   t.equal(await ann.refresh(), out, 'a missing cookie is no news then')
 })
 
-t.test('listeners hear of every change, until they do not want to', async t => {
+t.test('a listener is notified of every change until it unsubscribes', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const heard: unknown[] = []
@@ -166,7 +166,7 @@ t.test('listeners hear of every change, until they do not want to', async t => {
   t.equal(heard.length, 2)
 })
 
-t.test('a listener that throws is reported and stops nobody', async t => {
+t.test('an error of a listener is reported and does not stop the others', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const reported = new Promise(resolve => { process.once('unhandledRejection', resolve) })
@@ -178,7 +178,7 @@ t.test('a listener that throws is reported and stops nobody', async t => {
   t.match(await reported, { message: 'a bug in the page' })
 })
 
-t.test('a client that was disposed of is heard no more and hears nothing', async t => {
+t.test('a disposed client neither sends nor receives messages', async t => {
   const { channels, tab, signedIn, listeners } = browser(t)
   const ann = await signedIn()
   const other = tab()

@@ -36,7 +36,7 @@ function overHttp (cookies: RealBrowser): typeof globalThis.fetch {
   }
 }
 
-t.test('a person signs up, stays signed in for days, and logs out', async t => {
+t.test('a user signs up, stays logged in for days, and logs out', async t => {
   const { auth, tab, sleep } = await open(t)
   t.match(await auth.signup(ANN), { status: 'in', claims: { sub: '1' } })
   for (let hour = 0; hour < 48; hour++) {
@@ -49,12 +49,12 @@ t.test('a person signs up, stays signed in for days, and logs out', async t => {
   t.match(await auth.refresh(), { status: 'out', error: undefined })
 })
 
-t.test('a first visit: a visitor who never logged in is signed out, without an error', async t => {
+t.test('a first visit: a visitor who never logged in is logged out, without an error', async t => {
   const { auth } = await open(t)
   t.strictSame(await auth.init(), { status: 'out', claims: undefined, expiresAt: undefined, error: undefined })
 })
 
-t.test('a person who was away too long is signed out, and told so', async t => {
+t.test('the idle timeout logs a user out, with the reason', async t => {
   const { auth, sleep } = await open(t)
   await auth.signup(ANN)
   await sleep(8 * 24 * 60)
@@ -62,14 +62,14 @@ t.test('a person who was away too long is signed out, and told so', async t => {
   t.match(auth.state, { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' } }, 'the cookie is gone too')
 })
 
-t.test('a wrong password is told', async t => {
+t.test('a wrong password rejects with its code', async t => {
   const { auth } = await open(t)
   await auth.signup(ANN)
   await t.rejects(auth.login({ ...ANN, password: 'wrong' }), { name: 'AuthError', status: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
   t.match(auth.state, { status: 'in' })
 })
 
-t.test('a person changes the password, and every other device is signed out', async t => {
+t.test('a password change logs out all other devices', async t => {
   const { auth, phone } = await open(t)
   await auth.signup(ANN)
   await phone.login('ann')
@@ -84,7 +84,7 @@ t.test('a person changes the password, and every other device is signed out', as
   t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a route that wants a fresh login works once the password was given', async t => {
+t.test('step-up: a route that requires a fresh login succeeds after reauthentication', async t => {
   const { auth, sleep } = await open(t)
   await auth.signup(ANN)
   await sleep(20)
@@ -95,7 +95,7 @@ t.test('a route that wants a fresh login works once the password was given', asy
   t.equal((await auth.fetch('/fresh')).status, 200)
 })
 
-t.test('a thief who uses a copy of the cookie signs both out, and the owner is told why', async t => {
+t.test('reuse detection: a stolen cookie logs out thief and owner, and the owner gets the reason', async t => {
   const { auth, cookies, sleep } = await open(t)
   await auth.signup(ANN)
   const thief = cookies.copy()

@@ -10,7 +10,7 @@ const LOGOUT = '/auth/logout'
 const CREDENTIALS = { username: 'ann', password: 'right' }
 
 for (const route of ['login', 'signup'] as const) {
-  t.test(`${route} sends what it is given and signs in`, async t => {
+  t.test(`${route} sends the credentials and logs in`, async t => {
     const { server, time, tab } = browser(t)
     const ann = tab()
     const state = await ann[route](CREDENTIALS)
@@ -20,7 +20,7 @@ for (const route of ['login', 'signup'] as const) {
     t.equal(ann.state, state)
   })
 
-  t.test(`${route} that is refused says why and changes nothing`, async t => {
+  t.test(`a refused ${route} rejects with the reason and changes nothing`, async t => {
     const { tab } = browser(t)
     const ann = tab()
     const refused = ann[route]({ username: 'ann', password: 'wrong' })
@@ -29,7 +29,7 @@ for (const route of ['login', 'signup'] as const) {
   })
 }
 
-t.test('a login that is refused leaves who is signed in signed in', async t => {
+t.test('a refused login keeps the session of the current user', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const before = ann.state
@@ -37,7 +37,7 @@ t.test('a login that is refused leaves who is signed in signed in', async t => {
   t.equal(ann.state, before)
 })
 
-t.test('a login without an answer is told so, and counts when the answer comes', async t => {
+t.test('a login that times out rejects, and takes effect when the response arrives', async t => {
   const { server, time, tab } = browser(t)
   const ann = tab({ timeout: 3000 })
   const release = server.hold('/auth/login')
@@ -50,7 +50,7 @@ t.test('a login without an answer is told so, and counts when the answer comes',
   t.match(ann.state, { status: 'in' })
 })
 
-t.test('a login waits until a refresh of the old session is done', async t => {
+t.test('a login waits for a refresh of the old session', async t => {
   const { server, signedIn } = browser(t)
   const page = await signedIn()
   const release = server.hold(REFRESH)
@@ -64,7 +64,7 @@ t.test('a login waits until a refresh of the old session is done', async t => {
   t.match(page.state, { claims: { sub: 'bob' } })
 })
 
-t.test('init signs in by the cookie, asks once, and knows from then on', async t => {
+t.test('init logs in by the cookie with one request', async t => {
   const { server, tab } = browser(t)
   server.cookie = 'ann'
   const ann = tab()
@@ -77,27 +77,27 @@ t.test('init signs in by the cookie, asks once, and knows from then on', async t
 
 const NOBODY = { status: 'out', claims: undefined, expiresAt: undefined, error: undefined }
 
-t.test('a first visit is no error, and nobody asks again after a reload', async t => {
+t.test('a first visit is no error, and a reload sends no request', async t => {
   const { server, tab } = browser(t)
   t.same(await tab().init(), NOBODY)
   t.same(await tab().init(), NOBODY)
   t.same(server.arrivals.map(({ url }) => url), ['https://app.test/auth/refresh?optional=true'])
 })
 
-t.test('a first visit is no error where the server answers it with a 401', async t => {
+t.test('a first visit is no error if the server answers 401', async t => {
   const { server, tab } = browser(t)
   server.script(REFRESH, refusal(401, 'FST_AUTH_REFRESH_TOKEN_MISSING'))
   t.same(await tab().init(), NOBODY)
 })
 
-t.test('reuse detection: a page that was closed meanwhile learns why its session ended', async t => {
+t.test('reuse detection: a page that was closed meanwhile gets the reason of its logout', async t => {
   const { server, tab } = browser(t)
   server.cookie = 'ann'
   server.ended = 'FST_AUTH_REFRESH_TOKEN_REUSED'
   t.match(await tab().init(), { status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' } })
 })
 
-t.test('whoever is signed in and loses the cookie learns why the session ended', async t => {
+t.test('a session whose cookie was deleted ends with the reason', async t => {
   const { server, tab } = browser(t)
   const ann = tab()
   await ann.login(CREDENTIALS)
@@ -106,7 +106,7 @@ t.test('whoever is signed in and loses the cookie learns why the session ended',
   t.equal(server.arrivals.at(-1)?.url, 'https://app.test/auth/refresh')
 })
 
-t.test('init that cannot ask resolves all the same, and asks again when called again', async t => {
+t.test('init without a connection resolves, and the next call retries', async t => {
   const { server, time, tab } = browser(t)
   server.cookie = 'ann'
   server.script(REFRESH, refusal(403, 'FST_AUTH_CROSS_SITE'))
@@ -117,14 +117,14 @@ t.test('init that cannot ask resolves all the same, and asks again when called a
   t.match(await ann.init(), { status: 'in', error: undefined })
 })
 
-t.test('a browser that stores nothing asks after every reload', async t => {
+t.test('without storage each reload sends a request', async t => {
   const { server, tab } = browser(t, { storage: false })
   t.match(await tab().init(), { status: 'out' })
   t.match(await tab().init(), { status: 'out' })
   t.equal(server.count(REFRESH), 2)
 })
 
-t.test('a browser that stores nothing can still log in and out, for as long as the token lasts', async t => {
+t.test('without storage login and logout work for the lifetime of the token', async t => {
   const { tab } = browser(t, { storage: false })
   const ann = tab()
   t.match(await ann.login(CREDENTIALS), { status: 'in' })
@@ -133,7 +133,7 @@ t.test('a browser that stores nothing can still log in and out, for as long as t
   ann.dispose()
 })
 
-t.test('a login that went around the client is found by refresh', async t => {
+t.test('refresh finds a login without the client', async t => {
   const { server, tab } = browser(t)
   await tab().init()
   server.cookie = 'ann'
@@ -143,7 +143,7 @@ t.test('a login that went around the client is found by refresh', async t => {
   t.match(await tab().init(), { status: 'in' })
 })
 
-t.test('a 401 of the server signs out, here and elsewhere, and says why', async t => {
+t.test('a 401 of the plugin logs out every tab, with the reason', async t => {
   const { server, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -158,7 +158,7 @@ t.test('a 401 of the server signs out, here and elsewhere, and says why', async 
   t.match(await tab().init(), { status: 'out' })
 })
 
-t.test('a logout signs out here and in other tabs before the server answers', async t => {
+t.test('a logout takes effect in every tab before the server responds', async t => {
   const { server, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -173,7 +173,7 @@ t.test('a logout signs out here and in other tabs before the server answers', as
   t.match(server.arrivals.at(-1), { path: LOGOUT, init: { keepalive: true } })
 })
 
-t.test('a logout waits until a refresh in another tab is done, whose token counts no more', async t => {
+t.test('a logout waits for a refresh in another tab, and discards its token', async t => {
   const { server, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -191,7 +191,7 @@ t.test('a logout waits until a refresh in another tab is done, whose token count
   t.equal(server.cookie, null)
 })
 
-t.test('a token that reaches a tab after it heard of a logout is taken back', async t => {
+t.test('a token that reaches a tab after a logout is discarded', async t => {
   const { server, channels, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const other = tab()
@@ -210,7 +210,7 @@ t.test('a token that reaches a tab after it heard of a logout is taken back', as
   t.match([ann.state, other.state, witness.state], exactly(...Array(3).fill({ status: 'out' })))
 })
 
-t.test('a logout that does not reach the server is finished by the next init', async t => {
+t.test('a logout that does not reach the server is retried by the next init', async t => {
   const { server, signedIn, tab, storage } = browser(t)
   const ann = await signedIn()
   server.script(LOGOUT, 'offline')
@@ -226,7 +226,7 @@ t.test('a logout that does not reach the server is finished by the next init', a
   t.same(Object.values(storage), ['out'])
 })
 
-t.test('a logout that still cannot reach the server signs nobody in, and is tried again', async t => {
+t.test('a logout that fails again logs nobody in, and is retried', async t => {
   const { server, signedIn, tab } = browser(t)
   server.script(LOGOUT, 'offline', 'offline', refusal(503, 'FST_AUTH_STORE_UNAVAILABLE'))
   await t.rejects((await signedIn()).logout(), AuthError)
@@ -237,7 +237,7 @@ t.test('a logout that still cannot reach the server signs nobody in, and is trie
   t.equal(server.count(REFRESH), 0)
 })
 
-t.test('a login forgets a logout that was not finished', async t => {
+t.test('a login cancels an unfinished logout', async t => {
   const { server, signedIn, tab } = browser(t)
   const ann = await signedIn()
   server.script(LOGOUT, 'offline')
@@ -247,7 +247,7 @@ t.test('a login forgets a logout that was not finished', async t => {
   t.equal(server.count(LOGOUT), 1)
 })
 
-t.test('no token is ever stored', async t => {
+t.test('token theft: no token is ever stored', async t => {
   const { server, storage, signedIn, tab } = browser(t)
   const seen: string[] = []
   const look = () => { seen.push(...Object.values(storage)) }

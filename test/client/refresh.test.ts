@@ -48,7 +48,7 @@ t.test('five tabs that load at once cost one refresh', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('without locks every tab refreshes by itself and stays signed in', async t => {
+t.test('without Web Locks each tab refreshes for itself and stays logged in', async t => {
   const { server, tab } = browser(t, { locks: false })
   server.cookie = 'ann'
   const states = await Promise.all(Array.from({ length: 3 }, () => tab().init()))
@@ -94,7 +94,7 @@ t.test('a tab that waited for the lock takes the token of the tab that held it',
   t.equal(late.state.expiresAt, time.now() + LIFETIME * 1000)
 })
 
-t.test('a message that comes a little later than the lock is waited for', async t => {
+t.test('a message that arrives shortly after the lock is awaited', async t => {
   const { server, time, channels, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const late = tab()
@@ -108,7 +108,7 @@ t.test('a message that comes a little later than the lock is waited for', async 
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a message that does not come costs one more refresh', async t => {
+t.test('a missing message costs one more refresh', async t => {
   const { server, time, channels, signedIn, tab } = browser(t)
   const ann = await signedIn()
   const late = tab()
@@ -122,7 +122,7 @@ t.test('a message that does not come costs one more refresh', async t => {
   t.equal(server.count(REFRESH), 2)
 })
 
-t.test('a tab waits for a lock only so long, goes on without, and never steals it', async t => {
+t.test('a tab stops waiting for a lock after lockTimeout, and never steals it', async t => {
   const { server, time, locks, signedIn, tab } = browser(t)
   const hanging = await signedIn({ timeout: 60_000 })
   const other = tab()
@@ -139,7 +139,7 @@ t.test('a tab waits for a lock only so long, goes on without, and never steals i
   t.notOk(locks.asked.some(({ steal }) => steal))
 })
 
-t.test('callers whose own refresh hangs are answered by the token of another tab', async t => {
+t.test('a hanging refresh resolves with the token of another tab', async t => {
   const { server, time, signedIn, tab } = browser(t)
   const hanging = await signedIn()
   const other = tab()
@@ -155,7 +155,7 @@ t.test('callers whose own refresh hangs are answered by the token of another tab
   t.match(hanging.state, { status: 'in', error: undefined })
 })
 
-t.test('callers whose own refresh hangs are told of a logout in another tab', async t => {
+t.test('a hanging refresh resolves with a logout in another tab', async t => {
   const { server, time, signedIn, tab } = browser(t)
   const hanging = await signedIn()
   const other = tab()
@@ -169,7 +169,7 @@ t.test('callers whose own refresh hangs are told of a logout in another tab', as
   await logout
 })
 
-t.test('a token is renewed once it has less than the leeway left', async t => {
+t.test('a token is refreshed once it expires within the leeway', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn({ leeway: 30 })
   await time.advance(EXPIRED - 30_001)
@@ -180,7 +180,7 @@ t.test('a token is renewed once it has less than the leeway left', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('the end of a token is counted from when it was asked for', async t => {
+t.test('the expiry of a token is counted from its request', async t => {
   const { server, time, tab } = browser(t)
   server.cookie = 'ann'
   const start = time.now()
@@ -203,7 +203,7 @@ t.test('a clock that is wrong by years does no harm', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a laptop that slept renews its token on the next use, not before', async t => {
+t.test('after sleep the token is refreshed on the next use, not before', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   time.set(8 * 3_600_000)
@@ -213,7 +213,7 @@ t.test('a laptop that slept renews its token on the next use, not before', async
   t.equal(server.count(REFRESH), 1)
 })
 
-t.test('a token that is still valid is used while renewing it fails', async t => {
+t.test('a valid token is used while its refresh fails', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED - 5000)
@@ -241,7 +241,7 @@ const failures = {
 }
 
 for (const [name, failure] of Object.entries(failures)) {
-  t.test(`after ${name} nobody is signed out, and the next try succeeds`, async t => {
+  t.test(`${name} logs nobody out, and the next attempt succeeds`, async t => {
     const { server, time, signedIn, storage } = browser(t)
     const ann = await signedIn()
     await time.advance(EXPIRED)
@@ -256,7 +256,7 @@ for (const [name, failure] of Object.entries(failures)) {
   })
 }
 
-t.test('what failed is told with its status, code, wait and cause', async t => {
+t.test('an AuthError has status, code, retryAfter and cause', async t => {
   const { server, time, tab } = browser(t)
   server.cookie = 'ann'
   const ann = tab()
@@ -266,7 +266,7 @@ t.test('what failed is told with its status, code, wait and cause', async t => {
   await t.rejects(ann.refresh(), { name: 'AuthError', status: undefined, code: undefined, message: /./, cause: TypeError })
 })
 
-t.test('the server is left alone for as long as it asked, and asked again then', async t => {
+t.test('Retry-After is honoured', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED)
@@ -279,7 +279,7 @@ t.test('the server is left alone for as long as it asked, and asked again then',
   t.ok(await ann.token())
 })
 
-t.test('without a word from the server it is left alone for one to two seconds', async t => {
+t.test('without Retry-After the back-off is one to two seconds', async t => {
   const { server, time, signedIn } = browser(t)
   const ann = await signedIn()
   await time.advance(EXPIRED)
@@ -292,7 +292,7 @@ t.test('without a word from the server it is left alone for one to two seconds',
   t.match(await ann.refresh(), { status: 'in' })
 })
 
-t.test('the end of a wait for the server does not disturb a refresh that began since', async t => {
+t.test('the end of a back-off does not disturb a later refresh', async t => {
   const { server, time, signedIn } = browser(t, { locks: false })
   const ann = await signedIn()
   server.script(REFRESH, 'offline')
@@ -307,7 +307,7 @@ t.test('the end of a wait for the server does not disturb a refresh that began s
   t.equal(server.count(REFRESH), 2)
 })
 
-t.test('callers are told that no answer came, and the answer still counts when it comes', async t => {
+t.test('a refresh that times out rejects, and takes effect when the response arrives', async t => {
   const { server, time, tab } = browser(t)
   server.cookie = 'ann'
   const ann = tab({ timeout: 15_000 })
@@ -324,7 +324,7 @@ t.test('callers are told that no answer came, and the answer still counts when i
   t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: undefined })
 })
 
-t.test('a failure that comes after something newer changes nothing', async t => {
+t.test('a stale failure changes nothing', async t => {
   const { server, tab, signedIn } = browser(t, { locks: false })
   server.cookie = 'ann'
   const other = tab()
@@ -337,7 +337,7 @@ t.test('a failure that comes after something newer changes nothing', async t => 
   t.match(await renewal, { status: 'in', claims: { sub: 'ann' }, error: undefined })
 })
 
-t.test('an answer that comes after something newer changes nothing', async t => {
+t.test('a stale response changes nothing', async t => {
   const { server, tab } = browser(t, { locks: false })
   server.cookie = 'ann'
   const page = tab()
