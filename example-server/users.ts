@@ -1,54 +1,47 @@
 import { type User, type Users } from 'fastify-refresh-cookie'
 import { type Database } from './database.js'
 
-/** The app's user table. */
-export interface UserTable extends Required<Users> {
-  /** Makes the table where it is missing. */
-  createTable (): Promise<void>
-  /** What the table holds about a person, but for the password's hash; nothing if the person is gone. */
-  dataOf (sub: string): Promise<object | undefined>
+export interface AppUser extends User {
+  readonly id: string
+  readonly passwordHash: string
+  readonly createdAt: Date
 }
 
-/** Users in PostgreSQL. Names are compared as the plugin gives them: normalised. */
-export function createUserTable (database: Database): UserTable {
+export type UserTable = Required<Users<AppUser>>
+
+const COLUMNS = 'id, username, password_hash AS "passwordHash", disabled, created_at AS "createdAt"'
+
+/** The table of users, made if it is missing. */
+export async function openUsers (database: Database): Promise<UserTable> {
+  // Of two servers that start at once, one waits for the other.
+  await database.query(`DO $$ BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('users'));
+    CREATE TABLE IF NOT EXISTS users (
+      id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+      username text NOT NULL UNIQUE,
+      password_hash text NOT NULL,
+      disabled boolean NOT NULL DEFAULT false,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+  END $$`)
+
+  async function one (sql: string, ...values: unknown[]): Promise<AppUser | null> {
+    const { rows: [user] } = await database.query(sql, values)
+    return user === undefined ? null : user as AppUser // by COLUMNS
+  }
+
   return {
-    async createTable () {
-      // Two servers that start at once would otherwise both find it missing, and one would fail.
-      await database.query(`DO $$ BEGIN
-        PERFORM pg_advisory_xact_lock(hashtext('users'));
-        CREATE TABLE IF NOT EXISTS users (
-          id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-          username text NOT NULL UNIQUE,
-          password_hash text NOT NULL,
-          disabled boolean NOT NULL DEFAULT false,
-          created_at timestamptz NOT NULL DEFAULT now()
-        );
-      END $$`)
-    },
+    findByUsername: async username => await one(`SELECT ${COLUMNS} FROM users WHERE username = $1`, username),
 
-    findByUsername: async username => await one(`SELECT ${USER} FROM users WHERE username = $1`, username),
+    findById: async id => await one(`SELECT ${COLUMNS} FROM users WHERE id = $1`, id),
 
-    findById: async sub => await one(`SELECT ${USER} FROM users WHERE id = $1`, sub),
-
-    // The unique index decides who gets a name: no row comes back for the second.
+    // No row comes back where the name is taken.
     create: async ({ username, passwordHash }) => await one(
-      `INSERT INTO users (username, password_hash) VALUES ($1, $2) ON CONFLICT (username) DO NOTHING RETURNING ${USER}`,
+      `INSERT INTO users (username, password_hash) VALUES ($1, $2) ON CONFLICT (username) DO NOTHING RETURNING ${COLUMNS}`,
       username, passwordHash),
 
     updatePasswordHash: async (id, newHash, oldHash) => await one(
-      `UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3 RETURNING ${USER}`,
-      id, newHash, oldHash) !== null,
-
-    dataOf: async sub => {
-      const { rows: [row] } = await database.query('SELECT id, username, created_at AS "createdAt" FROM users WHERE id = $1', [sub])
-      return row as object | undefined // what is selected
-    }
-  }
-
-  async function one (sql: string, ...values: unknown[]): Promise<User | null> {
-    const { rows: [user] } = await database.query(sql, values)
-    return user === undefined ? null : user as User // what USER selects
+      `UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3 RETURNING ${COLUMNS}`,
+      id, newHash, oldHash) !== null
   }
 }
-
-const USER = 'id, username, password_hash AS "passwordHash", disabled'

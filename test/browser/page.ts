@@ -138,5 +138,14 @@ t.test('the example’s page in Chromium', async t => {
     t.equal(await focus(page), 'username')
   })
 
+  t.test('on a phone the login form has a heading of the page, and links are large enough to tap (WCAG 2.5.8)', async t => {
+    const page = await app.open(await app.person(t, PHONE))
+    await page.getByRole('button', { name: 'Log in' }).click()
+    await seen(t, loginForm(page))
+    t.ok(await page.getByRole('heading', { level: 1 }).isVisible())
+    const box = await page.getByRole('link', { name: 'API' }).boundingBox()
+    t.ok(box !== null && box.height >= 24, `${box?.height} px`)
+  })
+
   t.same(app.errors, [], 'no script of the page failed')
 })

@@ -54,6 +54,10 @@ t.test('a server with its data in a folder', async t => {
     t.match((await client(first.url).send('GET', '/me')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
   })
 
+  t.test('broken access control: each of its routes needs an access token', async t => {
+    for (const path of ['/me', '/me/activity', '/me/data']) t.equal((await client(first.url).send('GET', path)).status, 401, path)
+  })
+
   t.test('is well', async t => {
     t.same((await client(first.url).send('GET', '/health')).json(), { status: 'ok' })
   })
@@ -127,7 +131,7 @@ t.test('a server with its data in a folder', async t => {
   })
 
   t.test('shares its folder with nobody', async t => {
-    t.match(await runUntilEnd({ DATA_DIR: dataDir }), { code: 1, errors: /^DATA_DIR [^\n]+ in use by the process \d+[^\n]+\n$/ })
+    t.match(await runUntilEnd({ DATA_DIR: dataDir }), { code: 1, errors: /DATA_DIR \S+ is in use by process \d+: stop it/ })
   })
 
   t.test('stops when told', async t => {
@@ -136,7 +140,7 @@ t.test('a server with its data in a folder', async t => {
 
   t.test('still knows everybody after a restart', async t => {
     await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
-    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0', LOG_LEVEL: 'silent' })
+    const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0s', LOG_LEVEL: 'silent' })
     await second.wait(HOUR)
     const again = client(second.url, ada.jar)
     const thief = client(second.url, ada.jar.copy())

@@ -1,0 +1,19 @@
+import Fastify from 'fastify'
+import refreshCookie, { authenticate } from 'fastify-refresh-cookie'
+
+const app = Fastify({ logger: true }) // warnings, and the cause of each 503, are only in the log
+const people = new Map() // stands for your table of users
+
+await app.register(refreshCookie, {
+  secret: process.env.AUTH_SECRET,
+  users: {
+    findByUsername: username => people.get(username) ?? null,
+    findById: id => people.get(id) ?? null,
+    create: ({ username, passwordHash }) => people.has(username)
+      ? null
+      : people.set(username, { id: username, username, passwordHash }).get(username)
+  }
+})
+app.get('/me', { onRequest: authenticate }, async request => request.auth.claims)
+
+await app.listen({ port: 3000 })

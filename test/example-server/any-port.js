@@ -1,0 +1,8 @@
+// Loaded by `node --import` before a program: its server takes any free port, and sends it to the parent process.
+import { Server } from 'node:net'
+
+const { listen } = Server.prototype
+Server.prototype.listen = function (options, ...more) {
+  this.once('listening', () => process.send(this.address().port))
+  return listen.call(this, { ...options, port: 0 }, ...more)
+}

@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { SECRET } from '../support/server.js'
+import { ADA, client } from './client.js'
+
+const PROGRAM = fileURLToPath(new URL('../../dist/example-server/minimal.js', import.meta.url))
+const ANY_PORT = new URL('any-port.js', import.meta.url).href
+
+const readme = readFileSync('README.md', 'utf8')
+
+t.test('the first example of the README is minimal.ts', async t => {
+  const [, first = ''] = /```js\n([^]*?)```/.exec(readme) ?? []
+  t.equal(readFileSync('example-server/minimal.ts', 'utf8'), first)
+  t.ok(first.split('\n').length - 1 <= 20, 'at most 20 lines')
+})
+
+t.test('the first example signs up, protects a route, refreshes and logs out', async t => {
+  const { send, jar } = client(await start(t))
+  t.equal((await send('GET', '/me')).status, 401)
+  t.equal((await send('POST', '/auth/signup', ADA)).status, 201)
+  const { status, json } = await send('GET', '/me')
+  t.strictSame([status, json().sub], [200, 'ada'])
+  t.equal((await send('POST', '/auth/refresh')).status, 200)
+  t.equal((await send('POST', '/auth/logout')).status, 204)
+  t.equal(jar.header('/'), undefined, 'the cookie is gone')
+  t.equal((await send('POST', '/auth/refresh')).status, 401)
+})
+
+t.test('broken access control: no sample has a hook that may be undefined, and so leave its route open', async t => {
+  const copied = ['README.md', ...readdirSync('example-server').filter(name => name.endsWith('.ts')).map(name => `example-server/${name}`)]
+  t.strictSame(copied.filter(path => /\b(on|pre)[A-Z]\w+: *app\./.test(readFileSync(path, 'utf8'))), [])
+})
+
+/** Starts the example as a process of its own: its address. It ends with `t`. */
+async function start (t: Test): Promise<string> {
+  const child = spawn(process.execPath, ['--import', ANY_PORT, PROGRAM], {
+    env: { AUTH_SECRET: SECRET, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, // coverage would take the built copy of lib for lib
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+  })
+  const ended = once(child, 'exit')
+  t.teardown(async () => {
+    child.kill()
+    await ended
+  })
+  const [port] = await Promise.race([once(child, 'message'), ended.then(() => { throw new Error('the example ended') })])
+  return `http://localhost:${port}`
+}
