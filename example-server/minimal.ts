@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import refreshCookie, { authenticate } from 'fastify-refresh-cookie'
 
-const app = Fastify({ logger: true }) // warnings, and the cause of each 503, are only in the log
+const app = Fastify({ logger: true }) // warnings, and the cause of a 503, are only in the log
 const people = new Map() // stands for your table of users
 
 await app.register(refreshCookie, {
