@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { type FastifyInstance } from 'fastify'
 import { type SessionStore } from 'fastify-refresh-cookie'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
@@ -10,9 +11,9 @@ import { type Environment } from './environment.js'
 export async function openSessionStore (app: FastifyInstance, { REDIS_URL }: Environment, database: Database): Promise<SessionStore> {
   if (REDIS_URL === undefined) return postgresStore(database)
   // Without an offline queue, or a command that was given up could run minutes later.
-  const redis = new Redis(REDIS_URL, { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: 5000 })
+  const redis = new Redis(REDIS_URL, { enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: 5000 })
   redis.on('error', error => app.log.error(error)) // ioredis connects again by itself
   app.addHook('onClose', async () => { await redis.quit() })
-  await redis.connect()
+  await once(redis, 'ready')
   return redisStore(redis)
 }
