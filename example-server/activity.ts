@@ -1,5 +1,5 @@
-import { type AuditEvent } from 'fastify-refresh-cookie'
-import { type Database } from './database.js'
+import type { AuditEvent } from 'fastify-refresh-cookie'
+import type { Database } from './database.js'
 
 /** Something that happened to an account, as its owner may read it. */
 export interface Activity {

@@ -1,4 +1,4 @@
-import { type Duration } from 'fastify-refresh-cookie'
+import type { Duration } from 'fastify-refresh-cookie'
 import { z } from 'zod'
 
 /** The plugin checks durations, origins and the secret itself. */
