@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
 import { SECRET } from '../support/server.js'
 import { ADA, client } from './client.js'
 
@@ -36,8 +37,9 @@ t.test('broken access control: no sample has a hook that may be undefined, and s
 
 /** Starts the example as a process of its own: its address. It ends with `t`. */
 async function start (t: Test): Promise<string> {
-  const child = spawn(process.execPath, ['--import', ANY_PORT, PROGRAM], {
-    env: { AUTH_SECRET: SECRET, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, // coverage would take the built copy of lib for lib
+  const [command, ...args] = PLAIN_NODE
+  const child = spawn(command, [...args, '--import', ANY_PORT, PROGRAM], {
+    env: { AUTH_SECRET: SECRET, ...NO_COVERAGE },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
   const ended = once(child, 'exit')

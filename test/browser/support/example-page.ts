@@ -40,7 +40,7 @@ export async function examplePage (t: Test): Promise<ExamplePage | undefined> {
 }
 
 async function start (browser: Browser): Promise<ExamplePage> {
-  const settings = { RATE_LIMIT: 'off', LOG_LEVEL: 'warn', DATA_DIR: join(root.testdir(), 'data'), ACCESS_TTL: String(ACCESS_TTL / 1000) }
+  const settings = { RATE_LIMIT: 'off', LOG_LEVEL: 'warn', DATA_DIR: join(root.testdir(), 'data'), ACCESS_TTL: `${ACCESS_TTL / 1000}s` }
   let server: ServerProcess | undefined = await startServer(root, settings)
   const { url } = server
   const errors: string[] = []
