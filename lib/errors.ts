@@ -35,6 +35,8 @@ export const authErrorCodes = Object.keys(REFUSALS) as readonly AuthErrorCode[] 
 export interface AuthErrorOptions {
   /** What went wrong underneath: for the log, never sent. */
   cause?: unknown
+  /** Why, in a fixed sentence: the cause for the log where there is no other, never sent. */
+  reason?: string
   /** Whole seconds after which another try makes sense, sent as `Retry-After`. */
   retryAfter?: number
   /** A more exact fixed sentence, e.g. which rule of the password policy refused. */
@@ -58,7 +60,8 @@ export class AuthError extends Error {
 
   constructor (code: AuthErrorCode, options: AuthErrorOptions = {}) {
     const [statusCode, message] = REFUSALS[code]
-    super(options.message ?? message, options.cause === undefined ? undefined : { cause: options.cause })
+    const cause = options.cause ?? (options.reason === undefined ? undefined : withoutStack(options.reason))
+    super(options.message ?? message, cause === undefined ? undefined : { cause })
     this.code = code
     this.statusCode = statusCode
     this.retryAfter = options.retryAfter
@@ -83,6 +86,11 @@ Object.defineProperty(AuthError, Symbol.hasInstance, {
     return typeof value === 'object' && value !== null && REFUSAL in value
   }
 })
+
+/** A stack of ours explains nothing to whoever reads why a token was refused. */
+function withoutStack (message: string): Error {
+  return Object.assign(new Error(message), { stack: `Error: ${message}` })
+}
 
 /** A 503 with a sentence of its own, where it would not be true that nothing is lost; any other error as it is. */
 export function restated (error: unknown, message: string): unknown {

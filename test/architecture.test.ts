@@ -49,7 +49,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'options/': { uses: ['time.ts', 'keys/', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
   'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts'], usesTypesOf: ['tokens/'], packages: ['fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
-  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/', 'options/'] }
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }
 
 const FUNCTION_LINES = 60

@@ -15,7 +15,7 @@ export interface User {
   /** The stored password hash; null for people who log in another way. */
   readonly passwordHash: string | null
   /** True refuses every login and every refresh. */
-  readonly disabled?: boolean
+  readonly disabled?: boolean | null | undefined
 }
 
 /** A user, or nobody: what a query for one row gives in any library. */

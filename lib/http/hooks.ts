@@ -117,6 +117,6 @@ function marked (hook: AuthenticateHook, ...marks: readonly symbol[]): Authentic
 
 /** In the way that other plugins' hooks are called, nobody would hear of a refusal. */
 function assertCallback (done: HookHandlerDoneFunction | undefined): void {
-  if (done !== undefined) return
+  if (typeof done === 'function') return
   throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()')
 }

@@ -150,7 +150,7 @@ const USER_FUNCTIONS = ['findByUsername', 'findById', 'create', 'updatePasswordH
 
 /** The app's user table: any of its functions may be missing. */
 export const users: Check<Users> = (value, option) => {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object with functions`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Map || value instanceof Promise) throw new TypeError(`option "${option}" must be an object with the functions ${USER_FUNCTIONS.join(', ')}, or some of them`)
   const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
   if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
   // A misspelt one would show as a route that is not there. What is less near is the app's own.

@@ -19,7 +19,7 @@ export interface VerifierOptions {
   /** One of them must be in the `aud` of access tokens. */
   audience?: string | readonly string[] | undefined
   accessToken?: {
-    /** How long the service that signs lets them live, if that is over an hour. A token that claims more is refused. */
+    /** The longest that the service that signs lets them live, a day by default. A token that claims more than this, and than an hour, is refused. */
     expiresIn?: Duration | undefined
     /** For `iat` and `nbf` in the future only; `exp` is exact. */
     leeway?: Duration | undefined
@@ -45,7 +45,7 @@ export const verifierTable = group({
   issuer: optional(text),
   audience: optional(oneOrMore(text)),
   accessToken: group({
-    expiresIn: defaultTo('10m', duration(1, DAY)),
+    expiresIn: defaultTo('1d', duration(1, DAY)),
     leeway: defaultTo('5s', duration(0, 60))
   }),
   timeouts: group({

@@ -12,6 +12,7 @@ import { type RotationPolicy } from './rotation-policy.js'
 import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
 import { assertRoom, excessOf, type SessionLimit } from './limit.js'
 import { checkedPart, listLive, type SessionListOptions } from './list.js'
+import { findUser, makeAppClaims, type MakeAppClaims } from './load-user.js'
 import { refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
@@ -38,7 +39,7 @@ export interface SessionServiceOptions {
   /** Asked about every refresh once its token's signature was verified, before the store; may refuse it. */
   readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void>) | undefined
   /** The app's own claims, made anew for every access token. */
-  readonly appClaims?: ((user: User) => Promise<AppClaims> | AppClaims) | undefined
+  readonly appClaims?: MakeAppClaims | undefined
 }
 
 /** How a login is to be. */
@@ -94,8 +95,7 @@ export class SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
-    const { bounded } = context
-    await this.#end({ id, subject }, 'superseded', { ...this.#openScope(context), bounded: bounded.anew() })
+    await this.#end({ id, subject }, 'superseded', { ...this.#openScope(context), bounded: context.bounded.anew() })
   }
 
   /**
@@ -113,8 +113,7 @@ export class SessionService {
       return await this.#rotate(token, scope)
     } catch (refusal) {
       if (accessToken === null || !isGone(refusal)) throw refusal
-      const claims = await this.#claimsOfAccess(accessToken, context)
-      if (claims === null) throw refusal
+      const claims = await (async () => await this.authenticate(accessToken, context))().catch(() => { throw refusal })
       return await this.#renew(claims, token, scope)
     }
   }
@@ -127,7 +126,7 @@ export class SessionService {
   /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
     const scope = this.#openScope(context)
-    const app = await this.#makeAppClaims(user, scope)
+    const app = await makeAppClaims(this.#options.appClaims, user, scope)
     const session = await updateAuthTime(this.#store, sid, scope)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
     return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#options.repeatRefreshToken ? this.#issuer.refresh(session, true, scope.at) : null }
@@ -217,9 +216,9 @@ export class SessionService {
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const scope = this.#openScope(context)
-    const owner = user ?? await this.#findUser(subject, scope)
+    const owner = user ?? await findUser(this.#options.findById, subject, scope)
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    const app = toAppClaims({ ...await this.#makeAppClaims(owner, scope), ...toAppClaims(claims) })
+    const app = toAppClaims({ ...await makeAppClaims(this.#options.appClaims, owner, scope), ...toAppClaims(claims) })
     const { limit, absolute, rotation: { idle } } = this.#options
     if (limit?.whenFull === 'refuseLogin' && !isOnly) await assertRoom(this.#store, subject, held, limit, scope)
 
@@ -286,14 +285,6 @@ export class SessionService {
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
 
-  async #claimsOfAccess (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
-    try {
-      return await this.authenticate(accessToken, context)
-    } catch {
-      return null
-    }
-  }
-
   /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */
   #verifyRefresh (token: string, { at }: RequestScope): { claims: RefreshClaims, signedByCurrentKey: boolean } {
     const verified = this.#tokens.verifyRefresh(token)
@@ -306,31 +297,18 @@ export class SessionService {
   /** The app's claims for a refresh. Counts it against the limit, and ends the session of a user who is gone or disabled. */
   async #loadAppClaims (claims: SessionRef, scope: RequestScope): Promise<AppClaims> {
     await this.#options.limitRefresh?.(claims, scope.context)
-    return await this.#makeAppClaims(await this.#loadUser(claims, scope), scope)
+    return await makeAppClaims(this.#options.appClaims, await this.#loadUser(claims, scope), scope)
   }
 
   async #loadUser (claims: SessionRef, scope: RequestScope): Promise<User | null> {
     try {
-      return await this.#findUser(claims.sub, scope)
+      return await findUser(this.#options.findById, claims.sub, scope)
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
         await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', scope)
       }
       throw error
     }
-  }
-
-  async #findUser (subject: string, { bounded }: RequestScope): Promise<User | null> {
-    const { findById } = this.#options
-    if (findById === undefined) return null
-    const user = await bounded(() => findById(subject)) ?? null
-    if (user === null || user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    return user
-  }
-
-  async #makeAppClaims (user: User | null, { bounded }: RequestScope): Promise<AppClaims> {
-    const { appClaims } = this.#options
-    return appClaims === undefined || user === null ? {} : await bounded(async () => toAppClaims(await appClaims(user)))
   }
 
   async #end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: RequestScope): Promise<boolean> {

@@ -73,7 +73,7 @@ const MAX_ACCESS_LIFETIME: Seconds = 3600
 export function toAppClaims (value: unknown): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
-  if (!isRecord(claims)) throw new TypeError('claims must be an object that JSON can carry')
+  if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return claims
@@ -84,8 +84,10 @@ export function toAppClaims (value: unknown): AppClaims {
  * Throws FST_AUTH_ACCESS_TOKEN_EXPIRED or FST_AUTH_ACCESS_TOKEN_INVALID.
  */
 export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
-  if (!isAccessClaims(payload)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
-  if (!isMeantForUs(payload, policy) || !isPlausible(payload, policy, now)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID')
+  if (payload === undefined) throw invalid('its signature, key, "typ" or spelling is none of ours')
+  if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
+  const mismatch = mismatchOf(payload, policy, now)
+  if (mismatch !== null) throw invalid(mismatch)
   if (now >= payload.exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
   return payload
 }
@@ -116,11 +118,18 @@ function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   return ours.some(audience => theirs.includes(audience))
 }
 
-function isPlausible (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): boolean {
+/** Why a token of the right shape is not for us or not for now, in a sentence for the log; null where it is. */
+function mismatchOf (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): string | null {
+  if (!isMeantForUs(claims, policy)) return 'its "iss" or "aud" is not that of the options "issuer" and "audience"'
   const lifetime = claims.exp - claims.iat
+  if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) return 'it lives longer than an hour and than the option "accessToken.expiresIn"'
   const { nbf = claims.iat } = claims // a null is there, and no time
-  return lifetime > 0 && lifetime <= Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME) &&
-    claims.iat <= now + policy.leeway && isTime(nbf) && nbf <= now + policy.leeway
+  if (!isTime(nbf) || Math.max(nbf, claims.iat) > now + policy.leeway) return 'its "iat" or "nbf" is in the future: compare the clocks of both servers'
+  return null
+}
+
+function invalid (reason: string): AuthError {
+  return new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID', { reason })
 }
 
 function isRecord (value: unknown): value is Record<string, unknown> {

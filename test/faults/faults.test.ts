@@ -394,7 +394,8 @@ t.test('the challenge says what is wrong with a token, and nothing where there i
   const without = [await browser().refresh(), await browser().get('/me'), await browser().get('/auth/sessions'), await browser().login('nobody')]
   for (const { headers } of without) t.equal(headers['www-authenticate'], 'Bearer realm="api"')
   wait('10m')
-  const withBadOnes = [await ada.get('/me'), await ada.get('/maybe'), await ada.get('/auth/sessions'), await ada.refresh({ headers: { cookie: `${COOKIE}=x` } })]
+  t.equal((await ada.refresh({ headers: { cookie: `${COOKIE}=x` } })).headers['www-authenticate'], 'Bearer realm="api"', 'which is no access token')
+  const withBadOnes = [await ada.get('/me'), await ada.get('/maybe'), await ada.get('/auth/sessions')]
   for (const { headers } of withBadOnes) t.equal(headers['www-authenticate'], 'Bearer realm="api", error="invalid_token"')
 })
 

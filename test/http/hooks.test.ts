@@ -77,6 +77,8 @@ t.test('a hook that is called without its callback says how it is used', async t
     })
     t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback: write \{ onRequest: authenticate \}/ })
   }
+  const misplaced = await app(app => { app.get('/', { preParsing: app.authenticate as never }, whoAsks) })
+  t.match(await misplaced.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback/ })
 })
 
 /** Every place where a hook can stand before a handler. */

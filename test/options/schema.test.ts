@@ -319,6 +319,7 @@ t.test('a misspelt function of "users" is refused, and others are the app\'s own
     const message = `option "users" has an unknown function "${name}"; did you mean "${meant}"?`
     t.throws(() => read({ users: { [name]: () => null } }), { name: 'TypeError', message })
   }
+  for (const wrong of [[], new Map(), Promise.resolve({})]) t.throws(() => read({ users: wrong }), { name: 'TypeError', message: /^option "users" must be an object with the functions findByUsername/ })
   for (const own of [{ findByEmail () {}, update () {}, read () {}, creator () {} }, { findByMail () {}, findBy () {} }, { findById: () => null, findByIds () {} }, { creates: true }, { close () {} }]) t.doesNotThrow(() => read({ users: own }))
   t.end()
 })

@@ -21,7 +21,7 @@ t.test('everything has the default that the documents name', async t => {
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
-    accessToken: { expiresIn: 600, leeway: 5 },
+    accessToken: { expiresIn: 86_400, leeway: 5 },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
     clock: systemClock

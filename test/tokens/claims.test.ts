@@ -227,3 +227,17 @@ t.test('two people never become one subject: what is no id is refused, with the 
     t.throws(() => subjectOf(id, 'users.create'), { name: 'TypeError', message: `users.create gave ${named} as the id of a user: it must be a text` }, named)
   }
 })
+
+t.test('a refused access token says why, for the log alone', async t => {
+  const policy: AccessPolicy = { expiresIn: 600, leeway: 5, issuer: 'https://login.example', audience: 'api' }
+  const good = { iss: 'https://login.example', aud: 'api', sub: '1', sid: 's', jti: 'j', iat: NOW, exp: NOW + 600, auth_time: NOW }
+  const REASONS: ReadonlyArray<readonly [reason: RegExp, payload: unknown]> = [
+    [/signature, key/, undefined],
+    [/lacks one of/, { ...good, sid: undefined }],
+    [/"iss" or "aud"/, { ...good, iss: 'https://other.example' }],
+    [/lives longer/, { ...good, exp: NOW + 3601 }],
+    [/in the future/, { ...good, nbf: NOW + 6 }]
+  ]
+  t.ok(judgeAccessClaims(good, policy, NOW))
+  for (const [message, payload] of REASONS) t.throws(() => judgeAccessClaims(payload, policy, NOW), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID', message: 'The access token is not valid', cause: { message, stack: /^Error: [^\n]*$/ } })
+})

@@ -24,7 +24,9 @@ async function doors (t: Test, options: RefreshCookieOptions = {}): Promise<Door
       : await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { host: HOST, cookie: `${COOKIE}=${token}` } })
     if (answer.statusCode === 200) return 'ok'
     const { code, statusCode } = answer.json()
-    return statusCode === 401 && String(answer.headers['www-authenticate']).includes('invalid_token') ? code : `${statusCode} ${code}`
+    // RFC 6750 section 3.1: of access tokens, and of sessions that ended, for which any token may have been sent.
+    const challenged = String(answer.headers['www-authenticate']).includes('invalid_token')
+    return statusCode === 401 && challenged === (kind === 'access' || code === 'FST_AUTH_SESSION_ENDED') ? code : `${statusCode} ${code}`
   }
   return { ...s, doors: { access: token => send('access', token), refresh: token => send('refresh', token) } }
 }

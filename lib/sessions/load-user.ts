@@ -1,0 +1,21 @@
+import { type User, type Users } from '../accounts/user.js'
+import { AuthError } from '../errors.js'
+import { toAppClaims, type AppClaims } from '../tokens/claims.js'
+import { type RequestScope } from './refresh.js'
+
+/** Makes the app's own claims of a user: `accessToken.claims`. */
+export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
+
+/** The user of a subject, as the app knows them; null where the app has no `findById`. Throws FST_AUTH_USER_REFUSED for one who is gone or disabled. */
+export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestScope): Promise<User | null> {
+  if (findById === undefined) return null
+  const user = await bounded(() => findById(subject)) ?? null
+  if (user === null) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: '"users.findById" found nobody' })
+  if (user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: 'the user is disabled' })
+  return user
+}
+
+/** The app's own claims of a user; none without a user or the app's function. */
+export async function makeAppClaims (make: MakeAppClaims | undefined, user: User | null, { bounded }: RequestScope): Promise<AppClaims> {
+  return make === undefined || user === null ? {} : await bounded(async () => toAppClaims(await make(user)))
+}
