@@ -6,19 +6,17 @@ export interface Jwks {
   readonly keys: ReadonlyArray<{ readonly kty: string, readonly kid: string, readonly use: 'sig', readonly alg: string } & Readonly<Record<'n' | 'e' | 'crv' | 'x' | 'y', string | undefined>>>
 }
 
-/** The public halves of the pairs of a ring. Secrets are left out. */
+/** The public keys of a ring, without its secrets. */
 export function toJwks (ring: KeyRing): Jwks {
-  return { keys: pairsOf(ring).map(({ kid, algorithm, verifies }) => ({ ...verifies.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm })) as Jwks['keys'] } // a public key exports no more than the schema names
+  return { keys: pairsOf(ring).map(({ kid, algorithm, verifies }) => ({ ...verifies.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm })) as Jwks['keys'] } // a public key exports no private members
 }
 
-/** The keys that others may verify with. */
 export interface PublicKeys {
   ring (): KeyRing
-  /** How long others may keep them. */
+  /** How long verifiers may cache them. */
   readonly maxAge: Seconds
 }
 
-/** Whether a ring has a key that others may hold. */
 export function hasPublicKeys (ring: KeyRing): boolean {
   return pairsOf(ring).length > 0
 }

@@ -7,39 +7,37 @@ import { createKeyRing, deriveKeyRing, type HmacAlgorithm, type KeyRing, type Ke
 import { fetchJwks } from './remote-jwks.js'
 import { hasPublicKeys, type PublicKeys } from './jwks.js'
 
-/** The settings that say where keys come from. */
 export interface KeySettings {
   readonly secret?: Source<readonly Secret[]> | undefined
   readonly keys?: Source<KeyRing> | undefined
   readonly jwks?: string | undefined
   readonly jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
   readonly reloadKeysEvery: Seconds
-  /** Of keys that are derived from a secret. */
+  /** For keys that are derived from a secret. */
   readonly accessToken?: { readonly algorithm: HmacAlgorithm } | undefined
   readonly refreshToken?: { readonly secret?: Source<readonly Secret[]> | undefined } | undefined
   readonly timeouts: Timeouts
   readonly clock: Clock
 }
 
-/** The keys of a service. */
 export interface OpenedKeys extends KeySource {
   /** The kinds of token whose keys can change while the app runs. */
   readonly changing: ReadonlySet<TokenKind>
 }
 
-/** Reads the keys for the first time. Another service that is away does not stop the start; whatever else fails does. */
+/** Reads the keys at start. An unreachable `jwks` does not stop the start; every other failure does. */
 export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<OpenedKeys> {
   const logLeftOut = leftOutIn(log)
   const load = async (): Promise<KeyRings> => {
     try {
       return await startDeadline(settings.timeouts)(() => loadKeys(settings, logLeftOut))
     } catch (error) {
-      throw (error as Error).cause // an AuthError of a 503: nothing else leaves a deadline
+      throw (error as Error).cause // a deadline throws only its 503, which has the cause
     }
   }
   const first = await load().catch((err: unknown): KeyRings => {
     if (settings.jwks === undefined) throw err
-    log.warn({ err }, 'auth: the key set cannot be read at start: access tokens answer 503 until it can')
+    log.warn({ err }, 'auth: the key set cannot be read at start: requests with access tokens get 503 until it can')
     return { access: NO_KEYS, refresh: NO_KEYS }
   })
   const source = createKeySource({
@@ -48,7 +46,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
     clock: settings.clock,
     period: settings.reloadKeysEvery,
     emit (event, err) {
-      if (err !== undefined) log.warn({ err }, 'auth: the keys cannot be read again: the old ones stay in use')
+      if (err !== undefined) log.warn({ err }, 'auth: reloading the keys failed: the old ones stay in use')
       emit(event)
     }
   })
@@ -57,12 +55,12 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
 
 const NO_KEYS = createKeyRing([])
 
-/** Logs which keys of another service were left out and why, when that changes. */
+/** Logs the ignored keys of another service and the reasons, when they change. */
 function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => void {
   let logged = ''
   return leftOut => {
     const now = leftOut.join('; ')
-    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set verify no access tokens and were left out')
+    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set cannot verify access tokens and are ignored')
     logged = now
   }
 }
@@ -77,7 +75,7 @@ async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, re
     return { access: ring, refresh }
   }
   if (keys !== undefined) return { access: await keys.read(), refresh }
-  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken?.algorithm ?? 'HS256'), refresh } // the options need one of the three
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken?.algorithm ?? 'HS256'), refresh } // the options require one of the three
 }
 
 function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
@@ -85,9 +83,9 @@ function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): Reado
   return new Set((['access', 'refresh'] as const).filter(kind => sources[kind]?.changes || (kind === 'access' && jwks !== undefined)))
 }
 
-/** What `GET /jwks` answers from; undefined where the keys are secrets and stay so. */
+/** The keys of `GET /jwks`; undefined if they are and stay secrets. */
 export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: OpenedKeys): PublicKeys | undefined {
   const ring = (): KeyRing => rings().access
-  // No longer than a new key takes until it signs.
+  // Caches must expire before a new key signs.
   return keys?.changes || hasPublicKeys(ring()) ? { ring, maxAge: Math.min(reloadKeysEvery, 300) } : undefined
 }

@@ -1,62 +1,58 @@
 import { changeKeyRing, isSameRing, type KeyRing, type KeyRings, type TokenKind } from './ring.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
-/** Keys changed, or could not be read again. */
+/** The keys changed, or their reload failed. */
 export type KeyEvent =
-  /** The keys of one kind of token, by their names: which signs, if any, and which verify. */
+  /** One kind of token has new keys: the kid that signs, if any, and all that verify. */
   | { readonly type: 'keys_changed', readonly kind: TokenKind, readonly signing: string | null, readonly kids: readonly string[] }
-  /** The keys could not be read again, so the old ones stay in use. */
+  /** The old keys stay in use. */
   | { readonly type: 'keys_reload_failed' }
 
-/** What a key source is made of. */
 export interface KeySourceOptions {
   /** The rings that the service starts with. */
   readonly first: KeyRings
-  /** Reads the rings anew; what it throws leaves the old ones in use. */
+  /** Reads the rings. After an error the old ones stay in use. */
   load (): Promise<KeyRings>
   readonly clock: Clock
-  /** How long the instances may take until all of them have read a change: how often each of them reloads. */
+  /** How often each instance reloads, and so how long a change takes to reach all of them. */
   readonly period: Seconds
-  /** Told of changes and of failures; must not throw. */
+  /** Must not throw. */
   emit (event: KeyEvent, cause?: unknown): void
 }
 
-/** The keys of a service, while they change. */
+/** The current keys of a service. */
 export interface KeySource {
-  /** The rings in use. */
   rings (): KeyRings
-  /** Reads the keys again. Rejects where that fails; the old keys then stay in use. */
+  /** Reads the keys again. Rejects on failure; the old keys then stay in use. */
   reload (): Promise<void>
   /**
-   * Reads the keys again for the sake of a token that names a key which is not here: another instance may have read it
-   * before. Rejects where that fails, or has just failed. Undefined where the token names none, where the key is here,
-   * or where the keys have just been read for another unknown one.
+   * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Rejects if the reload
+   * fails, or has just failed. Undefined without a kid, for a known one, or shortly after a reload for another unknown kid.
    */
   seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined
 }
 
-// Anybody can name unknown keys, so only one in this time is worth a look.
+// An attacker can send any number of unknown kids, so reloads for them are rate limited.
 const SEEK_INTERVAL: Seconds = 10
 
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
 
-/** When each key was first read. */
+/** When each key was first loaded, by kid. */
 type Since = ReadonlyMap<string, EpochSeconds>
 
-/** Builds the source over the rings that the service starts with. */
 export function createKeySource ({ first, load, clock, period, emit }: KeySourceOptions): KeySource {
   let rings = first
-  // What signs at the start was known before.
+  // Keys at start may sign at once.
   let since: Record<TokenKind, Since> = { access: sinceOf(first.access, -Infinity), refresh: sinceOf(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
   let soughtAt = -Infinity
-  /** The last time that keys were sought, if it failed. */
+  /** The last reload for an unknown kid, if it failed. */
   let failed: Promise<void> | undefined
 
   return { rings: () => rings, reload, seek }
 
   function reload (): Promise<void> {
-    running ??= renew().finally(() => { running = undefined })
+    running ??= loadAndApply().finally(() => { running = undefined })
     return running
   }
 
@@ -73,9 +69,9 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     return sought
   }
 
-  async function renew (): Promise<void> {
+  async function loadAndApply (): Promise<void> {
     try {
-      follow(await load())
+      apply(await load())
       failed = undefined
     } catch (error) {
       emit({ type: 'keys_reload_failed' }, error)
@@ -83,13 +79,13 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     }
   }
 
-  function follow (next: KeyRings): void {
+  function apply (next: KeyRings): void {
     const now = clock()
-    const ripe = period - 1 // clocks may tell whole seconds, and a timer come a moment early
+    const propagation = period - 1 // clocks may have whole seconds, and timers fire slightly early
     const known = { access: sinceOf(next.access, now, since.access), refresh: sinceOf(next.refresh, now, since.refresh) }
     const change = (kind: TokenKind): KeyRing => {
-      const changed = changeKeyRing(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= ripe)
-      // The same object for the same keys: what was prepared and verified with it stays so.
+      const changed = changeKeyRing(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagation)
+      // The same object for the same keys, so that prepared keys and the verification cache stay valid.
       return isSameRing(rings[kind], changed) ? rings[kind] : changed
     }
 

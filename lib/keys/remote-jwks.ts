@@ -2,40 +2,38 @@ import { importKey, type JsonWebKey } from './import.js'
 import { createKeyRing, type Algorithm, type Key, type KeyRing } from './ring.js'
 import { type Seconds } from '../time.js'
 
-// A set holds a handful of keys; a page of another kind, or an endless one, is none.
+// Against endless responses; a set has a handful of keys.
 const MAX_JWKS_BYTES = 65_536
 
-/** How a key set is read. */
 export interface JwksReading {
   readonly timeout: Seconds
-  /** What RSA keys sign with that do not say it themselves. */
+  /** The algorithm of RSA keys without `alg`. */
   readonly rsaAlgorithm: RsaAlgorithm
 }
 
-/** The algorithms of an RSA key, which its type alone does not tell apart. */
+/** The algorithms of RSA keys. The key type does not determine which. */
 export type RsaAlgorithm = 'RS256' | 'PS256'
 
-/** A key set as it was read. */
 export interface PublishedKeys {
   readonly ring: KeyRing
-  /** For each key that was left out a sentence with the reason, without any part of the key. */
+  /** The reason for each ignored key, without any part of it. */
   readonly leftOut: readonly string[]
 }
 
 /**
- * Fetches the public keys of another service. The address is the configuration's alone: no redirect is followed, and no
- * header of a token is ever looked at. Keys that are none of ours (another algorithm, encryption, too weak) are left
- * out, as RFC 7517 section 5 asks. Throws where that leaves none, or the answer is late, too large or no key set.
+ * Fetches the public keys of another service. Against SSRF the URL is the configured one only: no redirect is followed,
+ * and no `jku` or `x5u` of a token is used. Keys for other algorithms, for encryption or too weak are ignored, as RFC 7517
+ * section 5 asks. Throws if no key is left, or if the response is late, too large or no key set.
  */
 export async function fetchJwks (url: string, { timeout, rsaAlgorithm }: JwksReading): Promise<PublishedKeys> {
-  const answer = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(timeout * 1000) })
-  if (!answer.ok) throw new Error(`the key set was answered with ${answer.status}`)
-  const members = membersOf(JSON.parse(await readText(answer))).map((member, index) => readMember(member, index, rsaAlgorithm))
+  const response = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(timeout * 1000) })
+  if (!response.ok) throw new Error(`the key set has status ${response.status}`)
+  const members = membersOf(JSON.parse(await readText(response))).map((member, index) => readMember(member, index, rsaAlgorithm))
   const keys = members.filter(member => typeof member !== 'string')
   const leftOut = atMost(MAX_REASONS, members.filter(member => typeof member === 'string'))
   if (keys.length === 0) throw new Error(['the key set holds no key that verifies access tokens', ...leftOut].join('; '))
   const ring = createKeyRing(keys)
-  if (ring.byKid.size < keys.length) throw new Error('the key set holds two keys of one kid')
+  if (ring.byKid.size < keys.length) throw new Error('the key set holds two keys with one kid')
   return { ring, leftOut }
 }
 
@@ -52,24 +50,24 @@ async function readText ({ body }: Response): Promise<string> {
 
 function membersOf (jwks: { keys?: unknown } | null): unknown[] {
   const members: unknown = jwks?.keys
-  if (!Array.isArray(members)) throw new Error('the answer is no key set')
+  if (!Array.isArray(members)) throw new Error('the response is no key set')
   return members
 }
 
-/** The key, or why it is none of ours. */
+/** The key, or the reason why it is ignored. */
 function readMember (member: unknown, index: number, rsaAlgorithm: RsaAlgorithm): Key | string {
-  const jwk = Object(member) as JsonWebKey // importKey looks closer
+  const jwk = Object(member) as JsonWebKey // importKey checks it
   const { kid } = jwk
   if (typeof kid !== 'string') return `key ${index + 1} has no kid`
   try {
     return importKey({ kid, algorithm: algorithmOf(jwk, rsaAlgorithm), use: 'verify', publicKey: jwk })
   } catch (error) {
     const name = LOGGABLE_KID.test(kid) ? ` (kid ${kid})` : ''
-    return `key ${index + 1}${name} ${(error as TypeError).message}` // nothing else is thrown there
+    return `key ${index + 1}${name} ${(error as TypeError).message}` // importKey throws nothing else
   }
 }
 
-/** What a key signs with. A key may leave it unsaid (RFC 7517 section 4.4); most types have one algorithm only. */
+/** `alg` is optional (RFC 7517 section 4.4); most key types have one algorithm only. */
 function algorithmOf ({ alg, kty, crv }: JsonWebKey, rsaAlgorithm: RsaAlgorithm): Algorithm {
   if (alg !== undefined) {
     const named = ALGORITHMS.find(known => known === alg)
@@ -86,10 +84,10 @@ function atMost (max: number, reasons: readonly string[]): readonly string[] {
   return reasons.length <= max ? reasons : [...reasons.slice(0, max), `and ${reasons.length - max} more`]
 }
 
-// A handful of keys is usual, and the list is for a line of a log.
+// The reasons go into one log line.
 const MAX_REASONS = 10
 
 const LOGGABLE_KID = /^[\x21-\x7e]{1,64}$/
 
-// No secret is ever taken from a network.
+// No HMAC: a published secret is none.
 const ALGORITHMS: readonly Algorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']

@@ -9,40 +9,37 @@ export type HmacAlgorithm = keyof typeof HMAC_KEY_LENGTHS
 /** A JWS algorithm whose private key signs, and whose public key anybody may hold (RFC 7518 section 3.1, RFC 8037). */
 export type KeyPairAlgorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
 
-/** Every algorithm that tokens may be signed with. */
 export type Algorithm = HmacAlgorithm | KeyPairAlgorithm
 
-/** A key, the one algorithm it is for (RFC 8725 section 3.1), and the name tokens call it by. */
+/** A key has exactly one algorithm (RFC 8725 section 3.1). */
 export interface Key {
   readonly kid: string
   readonly algorithm: Algorithm
-  /** The secret or private key; null where it is not here, or no longer to be used. */
+  /** The secret or private key; null if the key only verifies. */
   readonly signs: KeyObject | null
   /** The same secret, or the public key. */
   readonly verifies: KeyObject
-  /** Whether it is also meant by tokens that name no key. */
+  /** Whether it also verifies tokens without a kid. */
   readonly withoutKid: boolean
 }
 
-/** A key whose signing half is here. */
 export type SigningKey = Key & { readonly signs: KeyObject }
 
-/** One key signs; all of them verify, each looked up by its exact `kid`. */
+/** One key signs; all verify, each by its exact `kid`. */
 export interface KeyRing {
-  /** Null where tokens are only verified. */
+  /** Null in a service that only verifies. */
   readonly signing: SigningKey | null
   readonly byKid: ReadonlyMap<string, Key>
-  /** Verifies tokens that name no key; null where such are refused. */
+  /** Verifies tokens without a kid; null if these are refused. */
   readonly unnamed: Key | null
 }
 
-/** The two kinds of token. Their keys are never the same. */
+/** The kinds of token never share a key. */
 export type TokenKind = 'access' | 'refresh'
 
-/** The keys of both. */
 export type KeyRings = Readonly<Record<TokenKind, KeyRing>>
 
-/** Random bytes that only the app knows, as they are or as text. */
+/** A secret of random bytes, as bytes or as text. */
 export type Secret = string | Uint8Array
 
 /** Derives the keys of one kind of token from secrets (HKDF, RFC 5869): the first signs, all verify. */
@@ -53,7 +50,7 @@ export function deriveKeyRing (secrets: readonly Secret[], kind: TokenKind, algo
   return { ...createKeyRing(keys), signing }
 }
 
-/** The ring of some keys. `signing`: the first that can sign. */
+/** The first key that can sign is the signing one. */
 export function createKeyRing (keys: readonly Key[]): KeyRing {
   return {
     signing: keys.find(canSign) ?? null,
@@ -62,7 +59,6 @@ export function createKeyRing (keys: readonly Key[]): KeyRing {
   }
 }
 
-/** Whether an algorithm's keys are secrets, which nobody else may ever see. */
 export function isHmac (algorithm: Algorithm): algorithm is HmacAlgorithm {
   return Object.hasOwn(HMAC_KEY_LENGTHS, algorithm)
 }
@@ -74,23 +70,23 @@ function canSign (key: Key): key is SigningKey {
 function deriveKey (secret: Secret, kind: TokenKind, algorithm: HmacAlgorithm): SigningKey {
   const length = HMAC_KEY_LENGTHS[algorithm]
   const derived = Buffer.from(hkdfSync('sha256', secret, '', `fastify-refresh-cookie ${kind} ${algorithm}`, length))
-  // From the key, so that instances agree on it without configuration; a hash of 256 random bits tells nothing of them.
+  // Derived from the key, so that instances agree on it; the hash of 256 random bits reveals nothing about them.
   const kid = createHash('sha256').update(`kid ${kind}`).update(derived).digest('base64url').slice(0, 11)
   const key = createSecretKey(derived)
   return { kid, algorithm, signs: key, verifies: key, withoutKid: false }
 }
 
 /**
- * The ring to use once `next` was given in place of `current`. A new key verifies at once. It signs only when `isPropagated`
- * says that every instance has had the time to read it: until then the old one goes on, as long as it is still there.
- * Without the old one, which is how a leaked key goes, the new one signs at once.
+ * Key rotation: the ring to use when `next` replaces `current`. A new key verifies at once. It signs once `isPropagated`
+ * confirms that every instance has had time to load it; until then the old key signs. If `next` lacks the old key, as after
+ * a leak, the new one signs at once.
  *
- * Throws a TypeError where a `kid` means another key than before, or where the ring no longer signs, or now does.
+ * Throws a TypeError if a `kid` names another key than before, or if a ring stops or begins to sign.
  */
 export function changeKeyRing (current: KeyRing, next: KeyRing, isPropagated: (kid: string) => boolean): KeyRing {
   for (const [kid, key] of next.byKid) {
     const known = current.byKid.get(kid)
-    if (known !== undefined && !isSameKey(known, key)) throw new TypeError('a kid means another key than before: give the new key a kid of its own')
+    if (known !== undefined && !isSameKey(known, key)) throw new TypeError('a kid names another key than before: give the new key a kid of its own')
   }
   if (current.signing === null && next.signing === null) return next
   if (current.signing === null || next.signing === null) throw new TypeError('a service that signs needs a key with use: \'sign\', and one that only verifies has none: to change that, restart it')

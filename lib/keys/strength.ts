@@ -4,12 +4,12 @@ import { isWellKnown } from './well-known-secrets.js'
 const MIN_SECRET_BYTES = 32
 const MIN_DISTINCT_BYTES = 8
 
-/** What a file of settings says before somebody has filled it in. */
+/** The placeholders of configuration templates. */
 const PLACEHOLDER = /^\s*<.*>\s*$|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
 
 /**
- * Why a secret is too weak to sign with, or null when it is not. The sentence never holds the secret.
- * `minBytes`: as many as its hash has (RFC 7518 section 3.2).
+ * The weakness of a secret, or null. The sentence never holds the secret.
+ * `minBytes`: the length of the hash (RFC 7518 section 3.2).
  */
 export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_BYTES): string | null {
   const bytes = Buffer.from(secret)
@@ -24,12 +24,12 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
 
 const GENERATOR = 65_537n
 
-/** Small primes; the moduli of those keys are powers of the generator modulo each of them. */
+/** The moduli of ROCA keys are powers of the generator modulo each of these small primes. */
 const PRIMES = [11n, 13n, 17n, 19n, 37n, 53n, 61n, 71n, 73n, 79n, 97n, 103n, 107n, 109n, 127n, 151n, 157n] as const
 
 /**
- * Whether an RSA key was made by a generator whose keys can be factored (CVE-2017-15361): the fingerprint of "The Return
- * of Coppersmith's Attack", Nemec et al. 2017. Another key has it once in a hundred million times.
+ * Detects RSA keys that can be factored (ROCA, CVE-2017-15361), by the fingerprint of "The Return of Coppersmith's
+ * Attack", Nemec et al. 2017. One in a hundred million other keys has it, too.
  */
 export function isRoca (key: KeyObject): boolean {
   const { n = '' } = key.export({ format: 'jwk' })
@@ -37,7 +37,6 @@ export function isRoca (key: KeyObject): boolean {
   return PRIMES.every(prime => isPower(modulus % prime, prime))
 }
 
-/** Whether a number is a power of the generator modulo a prime. */
 function isPower (residue: bigint, prime: bigint): boolean {
   for (let power = 1n, i = 0n; i < prime; i++, power = power * GENERATOR % prime) {
     if (power === residue) return true

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 const PREFIX_BYTES = 4
 
 /**
- * Whether a secret is one of those that are published: in documentation, templates, and lists that attackers try first.
- * Another secret is taken for one of them once in two million times.
+ * Whether a secret is published, in documentation, templates or the lists that attackers try first.
+ * One in two million other secrets is a false positive.
  */
 export function isWellKnown (secret: string): boolean {
   return prefixes.has(createHash('sha256').update(secret.trim()).digest().readUInt32BE())
@@ -12,7 +12,7 @@ export function isWellKnown (secret: string): boolean {
 
 /**
  * The first bytes of the SHA-256 of each entry of at least 32 bytes of a public list of secrets found in the wild
- * (wallarm/jwt-secrets at 99e2360), sorted, in base64: enough to know them again, and not to try them.
+ * (wallarm/jwt-secrets at 99e2360), sorted, in base64: enough to recognise the entries, and not to recover them.
  */
 const PREFIXES = Buffer.from(`
   ABQeiwAs2lgAPqjxAEptyABPx3EAfbCEAMiIwADKf0sA4PthAOMsmQEysj0BcH5PAYy8kQG5Pq0BvUKQAchyNQJnXl8CadKdAoYjNAKdqqIDTefP

@@ -316,7 +316,7 @@ t.test('keys that cannot be read leave the old ones in use, with a warning and a
     forget(events, warnings)
     await t.rejects(app.reloadKeys())
     t.strictSame(events.map(({ type }) => type), ['keys_reload_failed'])
-    t.strictSame(warnings.map(({ msg }) => msg), ['auth: the keys cannot be read again: the old ones stay in use', 'auth: keys_reload_failed'])
+    t.strictSame(warnings.map(({ msg }) => msg), ['auth: reloading the keys failed: the old ones stay in use', 'auth: keys_reload_failed'])
     t.equal((await ada.get('/me')).statusCode, 200)
   }
   answer = () => [OLD.signs, NEW.verifies]

@@ -54,12 +54,12 @@ t.test('a pair is PEM, a KeyObject or a JSON Web Key, and its private half gives
   }
 })
 
-t.test('a certificate is its public key', async t => {
+t.test('a certificate is read as its public key', async t => {
   const key = importKey({ kid: 'k1', algorithm: 'ES256', use: 'verify', publicKey: CERTIFICATE })
   t.equal(key.verifies.asymmetricKeyDetails?.namedCurve, 'prime256v1')
 })
 
-t.test('a retired key keeps only what verifies', async t => {
+t.test('key rotation: a retired private key only verifies', async t => {
   const { privateKey, publicKey } = pairFor('EdDSA')
   const retired = importKey({ kid: 'k1', algorithm: 'EdDSA', use: 'verify', privateKey })
   t.equal(retired.signs, null)
@@ -70,7 +70,7 @@ t.test('a retired key keeps only what verifies', async t => {
 /** An RSA key whose public exponent is 1: it "signs" by doing nothing. */
 const EXPONENT_ONE = jwk(pairFor('RS256').publicKey, { e: 'AQ' })
 
-t.test('what is weak, of another kind or in the wrong place is refused, and never printed', async t => {
+t.test('algorithm confusion: a key that is weak or of another kind is refused, and never printed', async t => {
   const rsa = pairFor('RS256')
   const ec = pairFor('ES256')
   const ed = pairFor('EdDSA')
@@ -161,7 +161,7 @@ function demandRefusal (t: Test, options: KeyOptions, sentence: RegExp): void {
   t.ok(complaint.length < 200, 'no key fits in there')
 }
 
-t.test('a KeyObject that another engine made is what it says', async t => {
+t.test('a KeyObject of another realm is accepted by its type', async t => {
   const { privateKey } = pairFor('ES256')
   const again = createPrivateKey(pem(privateKey))
   t.ok(importKey({ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: again }).verifies.equals(createPublicKey(again)))

@@ -47,7 +47,7 @@ function setting (first = rings([OLD.signs])): Setting {
   return self
 }
 
-t.test('a new key signs once everybody has had the time to read it, however often it was read', async t => {
+t.test('key rotation: a new key signs once every instance has had time to load it', async t => {
   const s = setting()
   s.answer = async () => rings([NEW.signs, OLD.verifies])
   for (const [wait, signing] of [[0, 'old'], [1, 'old'], [297, 'old'], [1, 'new'], [0, 'new']] as const) {
@@ -62,7 +62,7 @@ t.test('a new key signs once everybody has had the time to read it, however ofte
   ], 'and everybody is told once')
 })
 
-t.test('a key that was there at the start may sign at once', async t => {
+t.test('key rotation: a key that was loaded at start may sign at once', async t => {
   const s = setting()
   s.answer = async () => rings([NEW.verifies, OLD.signs])
   await s.source.reload()
@@ -75,7 +75,7 @@ t.test('a key that was there at the start may sign at once', async t => {
   t.equal(s.signing(), 'old', 'and back')
 })
 
-t.test('a key that went and came back is a new one', async t => {
+t.test('key rotation: a key that was removed and added again is a new one', async t => {
   const s = setting()
   for (const keys of [[OLD.signs, NEW.verifies], [OLD.signs], [OLD.verifies, NEW.signs]]) {
     s.wait(300)
@@ -85,7 +85,7 @@ t.test('a key that went and came back is a new one', async t => {
   }
 })
 
-t.test('the secrets of refresh tokens change by the same rules', async t => {
+t.test('key rotation: secrets of refresh tokens follow the same rules', async t => {
   const s = setting()
   const signing = () => s.source.rings().refresh.signing?.kid
   const before = signing()
@@ -98,7 +98,7 @@ t.test('the secrets of refresh tokens change by the same rules', async t => {
   t.match(s.events, exactly({ kind: 'refresh', signing: before }, { kind: 'refresh', signing: signing() }))
 })
 
-t.test('what fails leaves both rings as they are, and is told', async t => {
+t.test('a failed reload keeps both rings, and emits an event', async t => {
   const s = setting()
   const before = s.source.rings()
   const impostor = generateKey('HS256', 'old')
@@ -118,7 +118,7 @@ t.test('what fails leaves both rings as they are, and is told', async t => {
   t.ok(s.source.rings().access.byKid.has('new'), 'and the next one is as good as any')
 })
 
-t.test('keys that are read again and are the same stay the very same', async t => {
+t.test('a reload without a change keeps the same ring objects', async t => {
   const s = setting()
   const { access, refresh } = s.source.rings()
   s.answer = async () => rings([OLD.signs])
@@ -128,7 +128,7 @@ t.test('keys that are read again and are the same stay the very same', async t =
   t.strictSame(s.events, [])
 })
 
-t.test('those who ask at the same time wait for one answer', async t => {
+t.test('concurrent reloads share one load', async t => {
   const s = setting()
   await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('access', 'other')])
   t.equal(s.asked, 1)
@@ -136,7 +136,7 @@ t.test('those who ask at the same time wait for one answer', async t => {
   t.equal(s.asked, 2)
 })
 
-t.test('an unknown key is sought, once in ten seconds', async t => {
+t.test('denial of service: unknown kids cause at most one reload in ten seconds', async t => {
   const s = setting()
   t.equal(s.source.seek('access', 'old'), undefined, 'a known one is not')
   t.equal(s.source.seek('access', undefined), undefined, 'nor none')
@@ -152,7 +152,7 @@ t.test('an unknown key is sought, once in ten seconds', async t => {
   t.equal(s.asked, 3)
 })
 
-t.test('whoever seeks a key while they cannot be read is told so, for ten seconds without another look', async t => {
+t.test('denial of service: after a failed reload unknown kids reject for ten seconds, without another load', async t => {
   const s = setting()
   const sealed = new Error('the vault is sealed')
   s.answer = async () => { throw sealed }
@@ -164,7 +164,7 @@ t.test('whoever seeks a key while they cannot be read is told so, for ten second
   t.equal(s.source.seek('refresh', 'newest'), undefined, 'they have just been read')
 })
 
-t.test('nor is anybody told so once they were read again', async t => {
+t.test('after a successful reload unknown kids no longer reject', async t => {
   const s = setting()
   s.answer = async () => { throw new Error('the vault is sealed') }
   await t.rejects(Promise.resolve(s.source.seek('access', 'new')))
@@ -173,7 +173,7 @@ t.test('nor is anybody told so once they were read again', async t => {
   t.equal(s.source.seek('access', 'new'), undefined)
 })
 
-t.test('a service that only verifies follows its keys too', async t => {
+t.test('key rotation: a service that only verifies follows changes, too', async t => {
   const s = setting(rings([OLD.verifies]))
   s.answer = async () => rings([NEW.verifies])
   await s.source.reload()

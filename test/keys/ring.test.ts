@@ -24,7 +24,7 @@ function hkdf (secret: string, info: string, length: number): Buffer {
   return output.subarray(0, length)
 }
 
-t.test('a key is HKDF of its secret, its kind and its algorithm: a change of this would sign everybody out', async t => {
+t.test('a key is the HKDF of its secret, kind and algorithm: changing this would log out every user', async t => {
   for (const kind of KINDS) {
     for (const algorithm of ALGORITHMS) {
       const { signing } = deriveKeyRing([OLD], kind, algorithm)
@@ -41,13 +41,13 @@ t.test('every key is as long as its hash', async t => {
   }
 })
 
-t.test('two kinds, two algorithms, two secrets: never the same key, never the same name', async t => {
+t.test('token confusion: kinds, algorithms and secrets never share a key or a kid', async t => {
   const keys = [OLD, NEW].flatMap(secret => KINDS.flatMap(kind => ALGORITHMS.map(algorithm => deriveKeyRing([secret], kind, algorithm).signing)))
   t.equal(new Set(keys.map(({ kid }) => kid)).size, 12)
   t.equal(new Set(keys.map(key => bytesOf(key).toString('hex').slice(0, 32))).size, 12)
 })
 
-t.test('the first secret signs and every one verifies, under a name that its place does not change', async t => {
+t.test('key rotation: the first secret signs and all verify, each with a kid that does not depend on its position', async t => {
   const before = deriveKeyRing([OLD], 'refresh', 'HS256')
   const after = deriveKeyRing([NEW, OLD], 'refresh', 'HS256')
   t.not(after.signing.kid, before.signing.kid)
@@ -56,19 +56,19 @@ t.test('the first secret signs and every one verifies, under a name that its pla
   t.equal(after.byKid.size, 2)
 })
 
-t.test('a ring has no key by a name that nobody gave', async t => {
+t.test('an unknown kid has no key', async t => {
   const { byKid, signing } = deriveKeyRing([OLD], 'access', 'HS256')
   for (const kid of ['', '__proto__', 'constructor', 'toString', '../../dev/null', signing.kid.toUpperCase(), ` ${signing.kid}`]) t.equal(byKid.get(kid), undefined, kid)
 })
 
-t.test('the name of a key tells nothing of its secret', async t => {
+t.test('a kid reveals nothing about its secret', async t => {
   const { signing } = deriveKeyRing([OLD], 'access', 'HS256')
   const { kid } = signing
   t.match(kid, /^[\w-]{11}$/)
   for (const encoding of ['base64url', 'hex', 'latin1'] as const) t.notOk(bytesOf(signing).toString(encoding).includes(kid))
 })
 
-t.test('a ring signs with the first key that can, and knows the one that tokens without a kid mean', async t => {
+t.test('a ring signs with the first signing key, and has the key for tokens without a kid', async t => {
   const [first, second, third] = [OLD, NEW, `${OLD}${NEW}`].map(secret => deriveKeyRing([secret], 'access', 'HS256').signing)
   if (first === undefined || second === undefined || third === undefined) throw new Error('three keys were made')
   const retired = { ...first, signs: null }
@@ -77,6 +77,6 @@ t.test('a ring signs with the first key that can, and knows the one that tokens 
   t.equal(createKeyRing([]).byKid.size, 0)
 })
 
-t.test('a ring without a key is none', async t => {
+t.test('a ring needs a key', async t => {
   t.throws(() => deriveKeyRing([], 'access', 'HS256'), TypeError)
 })

@@ -4,7 +4,7 @@ import { secretWeakness } from '../../lib/keys/strength.js'
 
 const PEM = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\n-----END PRIVATE KEY-----'
 
-t.test('a secret that is short, repeats itself or is a key of another kind is weak, and never printed', async t => {
+t.test('brute force: a secret that is short, repetitive or a key of another kind is weak, and never printed', async t => {
   const weak = [
     '', 'secret', 'é'.repeat(15), randomBytes(31),
     'x'.repeat(32), 'abcdefg'.repeat(10), Buffer.alloc(64, 7),
@@ -18,7 +18,7 @@ t.test('a secret that is short, repeats itself or is a key of another kind is we
   }
 })
 
-t.test('what a template of settings says is weak', async t => {
+t.test('guessing: a placeholder of a configuration template is weak', async t => {
   const TEMPLATES = [
     '<random_string_at_least_32_characters_long>', 'change-me-change-me-change-me-12345', 'CHANGE_THIS_SECRET_IN_PRODUCTION_1', 'replace_with_a_long_random_string_',
     'your-super-secret-jwt-key-for-this-app', 'this-is-your-256-bit-long-secret-0', 'a placeholder for the secret of the app'
@@ -26,14 +26,14 @@ t.test('what a template of settings says is weak', async t => {
   for (const secret of TEMPLATES) t.match(secretWeakness(secret), /placeholder/, secret)
 })
 
-t.test('what was published is weak, however long', async t => {
+t.test('guessing: a published secret is weak, however long', async t => {
   for (const secret of ['LongDefaultSecretKeyForEncryption', 'My-ultRa-Secure-ulTra-long-SeCreT-of-nodeJs']) {
     t.match(secretWeakness(secret), /^is a placeholder or from an example/)
     t.match(secretWeakness(`${secret}\n`), /^is a placeholder or from an example/, 'with the end of its line')
   }
 })
 
-t.test('as many bytes are needed as the hash has', async t => {
+t.test('brute force: a secret needs the length of its hash', async t => {
   const bytes = randomBytes(64)
   for (const length of [32, 48, 64]) {
     t.equal(secretWeakness(bytes.subarray(0, length), length), null)
