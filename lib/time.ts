@@ -4,7 +4,7 @@ export type Seconds = number
 /** A moment: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
 export type EpochSeconds = number
 
-/** Tells the time in seconds since the epoch; fractions are cut off by its callers. */
+/** Gives the time in seconds since the epoch. Its callers cut off fractions. */
 export type Clock = () => EpochSeconds
 
 /** A length of time as options take it: whole seconds, or a number with its unit. */

@@ -49,7 +49,7 @@ export type AuthEvent =
   | { readonly type: 'busy' }
   /** More events of one kind happened within a second than are recorded: how many were left out. */
   | { readonly type: 'events_dropped', readonly of: AuthEvent['type'], readonly code: AuthErrorCode | null, readonly count: number }
-  /** Whether this instance hears of sessions that others end (`revocation: 'immediate'`). */
+  /** Whether this instance receives the revocations of others (`revocation: 'immediate'`). */
   | { readonly type: 'revocation_feed', readonly up: boolean }
   | KeyEvent
 
@@ -60,7 +60,7 @@ export type AuditEvent = AuthEvent & ClientInfo & {
   readonly requestId: string | null
 }
 
-/** Told of every event; what it throws, and how long it takes, changes nothing. */
+/** Called for every event; what it throws, and how long it takes, changes nothing. */
 export type EventListener = (event: AuditEvent) => Promise<void> | void
 
 /** What the core knows of the request it works for. */

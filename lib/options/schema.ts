@@ -49,14 +49,14 @@ export interface RefreshCookieOptions<U extends User = User> {
     /** What the username is called in bodies, e.g. 'email'. */
     usernameField?: string | undefined
     /**
-     * 'open' answers a signup with 201 and a session, or with 409 for a taken name, which tells strangers who has an
+     * 'open' answers a signup with 201 and a session, or with 409 for a taken name, which reveals who has an
      * account. 'silent' answers 202 and nothing else either way: the rest is in a mail that `onSignup` sends.
      */
     signup?: 'open' | 'silent' | undefined
     /**
-     * Told of every silent signup, after its answer: `user` is null where the name was taken. Send the link that
+     * Called for every silent signup, after its response: `user` is null where the name was taken. Send the link that
      * confirms the address, or the news that somebody tried. Let `users.create` make people `disabled` until they
-     * confirm: else a login with the password just chosen tells what the signup did not.
+     * confirm: else a login with that password reveals who has an account (user enumeration).
      */
     onSignup?: SignupListener | undefined
   } | undefined
@@ -145,7 +145,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     [allowWeakHashing]?: boolean | undefined
   } | undefined
   /**
-   * How often is too often; false switches it off. A limit is `{ max, per }`, a list of them that hold together, or
+   * Rate limits; false switches them off. A limit is `{ max, per }`, a list of limits that all apply, or
    * false. Failures count against the caller's address (`request.ip`, so see Fastify's `trustProxy`) and the account.
    */
   rateLimit?: false | {
@@ -193,7 +193,7 @@ export interface RefreshCookieOptions<U extends User = User> {
    * cookie is set all the same.
    */
   formatTokenResponse? (grant: TokenResponse, context: TokenResponseContext): Promise<object> | object
-  /** Told of every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
+  /** Called for every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
   onEvent? (event: AuditEvent): Promise<void> | void
   /** The time in seconds since the epoch, for tests. */
   clock?: Clock | undefined

@@ -34,7 +34,7 @@ export function combinations (settings: Settings, setsCookie: boolean, productio
     [settings.sessions.maxPerUser !== false && !canList(settings.store),
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
-      'option "revocation" is \'immediate\', which needs a store that tells what other instances end (subscribe): use another store, or \'refresh\''],
+      'option "revocation" is \'immediate\', which needs a store that notifies this instance of revocations by others (subscribe): use another store, or \'refresh\''],
     [settings.revocationUnknown === 'refuse' && settings.revocation !== 'immediate',
       'option "revocationUnknown" is \'refuse\', which does nothing while "revocation" is \'refresh\': make that \'immediate\', or leave this out'],
     [!cookie.secure && production,

@@ -80,7 +80,7 @@ export function listOf<T> (check: Check<T>): Check<readonly T[]> {
     : refuse(option, value, 'it must be an array')
 }
 
-/** Any of two kinds, told apart by whether the value is an array. */
+/** One value, or an array of values. */
 export function oneOrMore<T> (check: Check<T>): Check<T | readonly T[]> {
   const list = listOf(check)
   return (value, option) => Array.isArray(value) ? list(value, option) : check(value, option)
@@ -131,7 +131,7 @@ export const clock: Check<Clock> = (value, option) => {
   const read = callback<Clock>()(value, option)
   const now = read()
   if (Number.isFinite(now) && now >= 0 && now < 1e11) return read
-  return refuse(option, value, 'it must tell the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
+  return refuse(option, value, 'it must give the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
 function isObject (value: unknown): value is Record<string, unknown> {

@@ -204,7 +204,7 @@ const rateLimitOptions = group({
   keyPrefix: optional(text)
 })
 
-/** How often is too often; false is no limit at all. */
+/** Rate limits; false switches all of them off. */
 export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown, option: string) =>
   rateLimitOptions(value === false ? { perAddress: false, perAddressTotal: false, perAccount: false, perSession: false } : value, option),
 { checks: rateLimitOptions.checks })

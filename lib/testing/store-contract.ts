@@ -34,7 +34,7 @@ export function storeContract (store: SessionStore): readonly ContractCase[] {
     ...casesOf(everyStore),
     ...(store.list === undefined ? [] : casesOf(storesWithRows)),
     ...(store.purgeExpired === undefined ? [] : casesOf(storesThatPurge)),
-    ...(store.subscribe === undefined ? [] : casesOf(storesThatTell)),
+    ...(store.subscribe === undefined ? [] : casesOf(storesWithSubscribe)),
     ...(store.now === undefined ? [] : casesOf(storesWithAClock))
   ]
 }
@@ -492,15 +492,15 @@ const storesThatPurge: Cases<'purgeExpired'> = {
   }
 }
 
-/** Subscribes: gives a function that resolves to each revocation in its turn, also where it is told after `revoke` resolved. */
+/** Subscribes; the returned function resolves to each revocation in order, even if it arrives after `revoke` resolved. */
 function listen ({ store, after }: Bench<'subscribe'>): () => Promise<unknown> {
-  const told = new PassThrough({ objectMode: true })
-  after(store.subscribe(revocation => { told.write(revocation) }))
-  const revocations = told[Symbol.asyncIterator]()
+  const notified = new PassThrough({ objectMode: true })
+  after(store.subscribe(revocation => { notified.write(revocation) }))
+  const revocations = notified[Symbol.asyncIterator]()
   return async () => (await revocations.next()).value
 }
 
-const storesThatTell: Cases<'subscribe'> = {
+const storesWithSubscribe: Cases<'subscribe'> = {
   async 'a subscription says when it is up' ({ store, after }) {
     const first = await new Promise(resolve => after(store.subscribe(() => {}, resolve)))
     assert.equal(first, true)
@@ -522,8 +522,8 @@ const storesThatTell: Cases<'subscribe'> = {
     for (const spared of [{ exceptId: session.id }, {}]) {
       const begun = systemClock()
       await store.revokeAll('ada', 'revoked', spared.exceptId)
-      const { at, ...told } = Object(await next())
-      assert.deepEqual(told, { subject: 'ada', ...spared })
+      const { at, ...revocation } = Object(await next())
+      assert.deepEqual(revocation, { subject: 'ada', ...spared })
       assertDated(at, begun)
     }
   },
@@ -531,15 +531,15 @@ const storesThatTell: Cases<'subscribe'> = {
   async 'a listener that stopped is told nothing more' (bench) {
     const { store } = bench
     const [one, two] = [await created(store), await created(store)]
-    const heard: unknown[] = []
-    const stop = store.subscribe(revocation => { heard.push(revocation) })
+    const received: unknown[] = []
+    const stop = store.subscribe(revocation => { received.push(revocation) })
     const next = listen(bench)
     await store.revoke(one.id, 'logout')
     await next()
     await stop()
     await store.revoke(two.id, 'logout')
     await next()
-    assert.deepEqual(heard, [{ id: one.id }])
+    assert.deepEqual(received, [{ id: one.id }])
   }
 }
 

@@ -153,7 +153,7 @@ let registrations = 0
 
 /**
  * The engine of refresh tokens: @fastify/jwt, prepared for the key that signs at the start, which is most often the only
- * one, and told any other key for each token.
+ * one; any other key is passed with each token.
  */
 async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing): Promise<Engine> {
   const namespace = `refreshToken${++registrations}`
