@@ -1,15 +1,13 @@
-import { subjectOf } from '../tokens/subject.js'
-import { isUnavailable } from '../deadline.js'
 import { type RequestContext } from '../audit/events.js'
-import { type WritePassword } from '../sessions/password-change.js'
-import { redacted, withholding } from '../redaction.js'
-import { type User, type Users } from './user.js'
-import { createdUser, wasReplaced } from './user-answers.js'
+import { isUnavailable } from '../deadline.js'
 import { AuthError, restated } from '../errors.js'
+import { redacted, withholding } from '../redaction.js'
+import { type WritePassword } from '../sessions/password-change.js'
+import { subjectOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
-import { isUniqueViolation } from './unique-violation.js'
+import { createdUser, isUniqueViolation, wasReplaced } from './user-answers.js'
+import { type User, type Users } from './user.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
-import { WrongCredentials } from './wrong-credentials.js'
 
 /** What somebody typed, as a request holds it: not judged yet. */
 export interface Credentials {
@@ -222,4 +220,19 @@ function refused (subject: string | null, context: RequestContext): WrongCredent
 function impossibleUsername (field: string): Error {
   const message = `body/${field} must have 1 to ${MAX_USERNAME_LENGTH} characters, all of them visible`
   return Object.assign(new Error(message), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+}
+
+/** The one refusal of every wrong proof. It knows at whose account it was tried: for what counts attempts, never sent or logged. */
+export class WrongCredentials extends AuthError {
+  readonly #subject: string | null
+
+  constructor (subject: string | null) {
+    super('FST_AUTH_CREDENTIALS_INVALID')
+    this.#subject = subject
+  }
+
+  /** Null where no such user exists. */
+  get subject (): string | null {
+    return this.#subject
+  }
 }

@@ -4,12 +4,11 @@ import { networkOf } from '../client-address.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Seconds } from '../time.js'
 import { type SessionRef } from '../tokens/claims.js'
-import { type Proven, type UserFound } from './accounts.js'
+import { type Proven, type UserFound, WrongCredentials } from './accounts.js'
 import { type AttemptCounter, type CountedAttempt, type Limit, nothing, ofAll, together } from './counters.js'
 import { busy } from './queue.js'
 import { type Users } from './user.js'
 import { normaliseUsername } from './username.js'
-import { WrongCredentials } from './wrong-credentials.js'
 
 /** Who makes an attempt. */
 export interface Caller extends RequestContext {

@@ -1,4 +1,4 @@
-import { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type AuthEvent, type RequestContext } from '../audit/events.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { type KeySource } from '../keys/reload.js'
@@ -131,3 +131,24 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
 }
 
 const MOST_KEYS = 20
+
+/**
+ * Runs a task when the reply to a request has been handed over, and not at all where the client left before. `failure` is
+ * the sentence for the log where it fails.
+ */
+export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>, failure: string) => void
+
+/** Builds what runs tasks after replies. Nobody waits for them but `app.close()`; one that fails is logged. */
+export function createAfterReply (fastify: FastifyInstance): AfterReply {
+  const running = new Set<Promise<void>>()
+  fastify.addHook('onClose', async () => { await Promise.all(running) })
+
+  return ({ log }, reply, task, failure) => {
+    reply.raw.once('finish', () => {
+      const run = task()
+        .catch((err: unknown) => log.warn({ err }, failure))
+        .finally(() => running.delete(run))
+      running.add(run)
+    })
+  }
+}

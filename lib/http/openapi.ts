@@ -1,7 +1,6 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
 import { demandsAccessToken } from './hooks.js'
-import { type JsonSchema } from './json-schema.js'
-import { ACCESS_TOKEN_SCHEME, type SecurityScheme } from './security-schemes.js'
+import { ACCESS_TOKEN_SCHEME, type JsonSchema, type SecurityScheme } from './schemas.js'
 
 type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operationId?: string }>>>>
 

@@ -1,11 +1,8 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { bearerToken } from './headers.js'
-import { credentialsSchema, emptyBodySchema, loginSchema, refreshTokenSchema } from './body-schemas.js'
+import { credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
 import { type RefreshCookie } from './cookie.js'
-import { type JsonSchema } from './json-schema.js'
-import { readOAuthForm } from './oauth-form.js'
-import { REFRESH_TOKEN_SCHEME, refreshCookieScheme, type SecurityScheme } from './security-schemes.js'
 import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'
 
 /** How refresh tokens travel between a client and us: nothing else knows where in a request or a reply they are. */

@@ -1,7 +1,7 @@
 import { type Session, type SessionPosition } from '../sessions/session.js'
 import { type EpochSeconds, type Seconds } from '../time.js'
 import { type AccessClaims } from '../tokens/claims.js'
-import { type FromSchema, type JsonSchema } from './json-schema.js'
+import { type FromSchema, type JsonSchema } from './schemas.js'
 
 const time = { type: 'string', format: 'date-time' } as const
 

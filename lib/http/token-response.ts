@@ -2,7 +2,7 @@ import { type RequestContext } from '../audit/events.js'
 import { restated } from '../errors.js'
 import { type Issued } from '../sessions/issue.js'
 import { type AccessClaims } from '../tokens/claims.js'
-import { type FromSchema, type JsonSchema } from './json-schema.js'
+import { type FromSchema, type JsonSchema } from './schemas.js'
 
 /** The body that a grant is answered with (RFC 6749 section 5.1). */
 export const tokenResponseSchema = {

@@ -1,7 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { toJwks } from '../../keys/jwks.js'
-import { type JsonSchema } from '../json-schema.js'
-import { refusedByFastify } from '../response-schemas.js'
+import { type JsonSchema, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `GET /jwks`: the public keys of access tokens (RFC 7517 section 5), for services that only verify. */

@@ -1,7 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { readCredentials, withUsernameField } from '../body-schemas.js'
-import { readOAuthForm } from '../oauth-form.js'
-import { refusals, refusedByFastify } from '../response-schemas.js'
+import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */

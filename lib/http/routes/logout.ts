@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { noContent, refusals, refusedByFastify } from '../response-schemas.js'
+import { noContent, refusals, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /logout`: 204 always, whatever the refresh token is; 503, with a cookie kept, if the session could not be ended. */

@@ -1,8 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { passwordChangeSchema } from '../body-schemas.js'
-import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../response-schemas.js'
-import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusals, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */

@@ -1,8 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { passwordSchema } from '../body-schemas.js'
-import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../response-schemas.js'
-import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with a grant whose `auth_time` is now; the session goes on. */

@@ -1,7 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { type FromSchema } from '../json-schema.js'
-import { noContent, refusals, refusedByFastify } from '../response-schemas.js'
-import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
 import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** A visitor who never logged in is no error for a page that only asks who is there: no red line in the console, no log line. */

@@ -1,9 +1,7 @@
 import { type FastifyInstance } from 'fastify'
 import { LIST_LIMIT } from '../../sessions/list.js'
-import { emptyBodySchema } from '../body-schemas.js'
+import { ACCESS_TOKEN_SCHEME, emptyBodySchema, errorSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
 import { cursorOf, type SessionViewListQuery, sessionViewListSchema, deviceOf, sessionViewSchema } from '../session-view.js'
-import { errorSchema, noContent, refusals, refusedByFastify } from '../response-schemas.js'
-import { ACCESS_TOKEN_SCHEME } from '../security-schemes.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]

@@ -1,7 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { credentialsSchema, readCredentials, withUsernameField } from '../body-schemas.js'
+import { credentialsSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { restated } from '../../errors.js'
-import { noContent, refusals, refusedByFastify } from '../response-schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**

@@ -1,7 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { verifiedSchema, verifySchema } from '../body-schemas.js'
-import { type FromSchema } from '../json-schema.js'
-import { refusals, refusedByFastify } from '../response-schemas.js'
+import { type FromSchema, refusals, refusedByFastify, verifiedSchema, verifySchema } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /verify`: 200 with the claims of an access token that is good, for those who cannot verify it themselves. */
