@@ -14,7 +14,7 @@ import { claimContext, decorateHooks, decorateInstance, decorateRequest, noteReg
 import { createOwnHook } from './http/hooks.js'
 import { markProtected } from './http/openapi.js'
 import { registerPackages } from './http/packages.js'
-import { anonymity, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
+import { createIsAnonymous, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
 import { HttpRequestAuth } from './http/request-auth.js'
 import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
 import { sessionAdministration } from './http/session-administration.js'
@@ -77,7 +77,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     authenticate: createOwnHook(authenticationOf),
     exempt,
     transport: transport.description,
-    isAnonymous: anonymity(transport, renewWithAccessToken),
+    isAnonymous: createIsAnonymous(transport, renewWithAccessToken),
     tokenResponse: createTokenResponseBody(transport.description.grant, settings.formatTokenResponse),
     listable: store.list !== undefined,
     publicKeys: publicKeys(settings, keys),

@@ -5,19 +5,19 @@ import { startDeadline, type Timeouts } from '../deadline.js'
 import { redacted } from '../redaction.js'
 import { type Clock } from '../time.js'
 
-/** Records events: each is a line of the log and a call of the app's listener. Nothing here throws. */
+/** Records events: a log line and a call of the app's `onEvent` each. It never throws. */
 export interface Audit {
-  /** Records an event, unless more of its kind happened in this second than are recorded. `cause` is for the log alone. */
+  /** Records an event, up to the limit per kind and second. `cause` goes to the log only. */
   record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void
-  /** Whether an event of a type would reach anybody. Asked where it costs something to make the event. */
+  /** False if neither the log nor `onEvent` takes events of the type, so that the caller need not build one. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
-  /** Records how many events were left out, when the app closes. */
+  /** Records the number of dropped events; called when the app closes. */
   close (log: FastifyBaseLogger): void
 }
 
 type Level = 'debug' | 'info' | 'warn'
 
-/** The level of each event's line. What any request can cause is worth a line only for whoever looks for it. */
+/** Log levels. Refused tokens are `debug`, since any request can cause them. */
 export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   signup: 'info',
   login: 'info',
@@ -45,7 +45,6 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
 
 const NOWHERE: ClientInfo = { userAgent: null, ip: null }
 
-/** Builds the audit over the app's clock and its listener, if it has one. */
 export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
   const limit = createEventLimit(clock)
 
@@ -65,16 +64,16 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   }
 
   function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
-    // Fastify logs a refusal itself, but not with `disableRequestLogging` or below a host's own error handler.
+    // Fastify logs refusals too, but not with `disableRequestLogging` or behind the host's own error handler.
     log[levelOf(event)]({ ...logged(event), ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
     if (listener === undefined) return
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
-    // Its type promises nothing or a promise; in JavaScript, `event => list.push(event)` is a listener too.
+    // In JavaScript a listener may also return any other value: `event => list.push(event)`.
     new Promise(resolve => resolve(listener({ ...event, at: Math.floor(clock()), requestId, userAgent, ip }))).catch(failed)
   }
 }
 
-/** The context of what no request is behind: an administrator's act, a change of keys. Each call has a deadline of its own. */
+/** The context of calls outside a request, such as `app.sessions` and key changes. Each call has its own deadline. */
 export function createAppContext (audit: Audit, timeouts: Timeouts, log: FastifyBaseLogger): RequestContext {
   return {
     ...NOWHERE,
@@ -83,12 +82,12 @@ export function createAppContext (audit: Audit, timeouts: Timeouts, log: Fastify
   }
 }
 
-/** Loggers other than pino's cannot say which levels they write: they are asked to. */
+/** Loggers other than pino may lack `isLevelEnabled`; they receive every event. */
 function isWritten (level: Level, log: FastifyBaseLogger & { isLevelEnabled?: (level: Level) => boolean }): boolean {
   return log.isLevelEnabled?.(level) ?? true
 }
 
-/** A healed session means that the store lost writes; a feed that is up again, that all is well; events are left out as loudly as they are written. */
+/** A healed session means that the store lost writes. Dropped events have the level of their kind. */
 function levelOf (event: AuthEvent): Level {
   if (event.type === 'refresh' && event.outcome === 'heal') return 'warn'
   if (event.type === 'revocation_feed' && event.up) return 'info'
@@ -96,7 +95,7 @@ function levelOf (event: AuthEvent): Level {
   return EVENT_LEVELS[event.type]
 }
 
-/** Without what the caller sent: a user agent is anybody's text. */
+/** Omits the user agent, which is user input. */
 function logged (event: AuthEvent): object {
   return { auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined } }
 }

@@ -11,28 +11,27 @@ import { type AccessClaims, type SessionRef } from '../tokens/claims.js'
 import { type Audit } from './audit.js'
 import { bearerToken } from './headers.js'
 
-/** What authenticating a request needs of the registration that covers its route. */
 export interface AuthenticationDependencies {
   readonly authenticate: Authenticate
   readonly clock: Clock
   readonly timeouts: Timeouts
   readonly audit: Audit
-  /** Why the store cannot be asked about a session: a sentence for the developer. Undefined where it can. */
+  /** The error message of `authenticateStrict` where no store can be asked; undefined where it works. */
   readonly strictRefusal?: string | undefined
-  /** In the config of this registration's own routes, which hooks of the whole app let pass. */
+  /** Marks the plugin's own routes in their config; the hooks of a whole app exempt them. */
   readonly exempt: symbol
-  /** The reply of a request; null where a hook asks that runs before ours. */
+  /** The reply of a request; null in hooks that run before ours. */
   replyOf (request: FastifyRequest): FastifyReply | null
 }
 
-/** The authentication of one request. A class, since one is made for every authenticated request. */
+/** The authentication of one request. */
 export class Authentication<Dependencies extends AuthenticationDependencies = AuthenticationDependencies> implements RequestContext {
   claims: AccessClaims | null = null
-  // Private, so that no log or inspection of `request.auth` prints them.
+  // Private fields, so that no log or inspection of `request.auth` prints them.
   readonly #plugin: Dependencies
   readonly #request: FastifyRequest
   #bounded: Bounded | undefined
-  /** The last refusal, which may come by more than once on its way to the client. */
+  /** The last refusal: several handlers may pass the same one, and it is recorded once. */
   #refusal: AuthError | undefined
 
   constructor (plugin: Dependencies, request: FastifyRequest) {
@@ -56,7 +55,7 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     return readUserAgent(this.request.headers['user-agent'])
   }
 
-  /** Null where there is none: on a Unix socket, or where a proxy passes on what is no address. */
+  /** Null on a Unix socket, or where a proxy forwards an invalid address. */
   get ip (): string | null {
     return readAddress(this.request.ip)
   }
@@ -70,12 +69,11 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     this.plugin.audit.record(event, this, this.request.id, this.request.log, cause)
   }
 
-  /** Whether the route is one of the registration's own. */
   get isExempt (): boolean {
     return this.plugin.exempt in this.request.routeOptions.config
   }
 
-  /** The session that the request's refresh token names; null where this registration issues none. */
+  /** The session of the refresh token; null in a verifier. */
   get presented (): SessionRef | null {
     return null
   }
@@ -87,7 +85,7 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     })
   }
 
-  /** As `authenticate`, for the hooks, which most requests go through: a promise only where the store or a key must be asked. */
+  /** As `authenticate`, for the hooks: a promise only where the store or a key must be asked, since most requests need none. */
   authenticateRequest (options?: { readonly strict?: boolean }): Promise<void> | void {
     const claims = this.plugin.authenticate(this.accessToken(), this, options)
     if (claims instanceof Promise) return claims.then(known => { this.claims = known })
@@ -99,20 +97,20 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     return this.authenticateRequest({ strict: true })
   }
 
-  /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED where the person last proved who they are more than `maxAge` seconds ago. */
+  /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago. */
   assertFresh (maxAge: number): void {
     if (this.plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
   }
 
-  /** The claims. Throws FST_AUTH_ACCESS_TOKEN_MISSING where nobody was authenticated. */
+  /** Throws FST_AUTH_ACCESS_TOKEN_MISSING if the request is not authenticated. */
   assertAuthenticated (): AccessClaims {
     if (this.claims === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
     return this.claims
   }
 
   /**
-   * Every refusal of the request passes here, from a hook, a verb or one of our routes: its headers go on the reply itself,
-   * since those of an error get lost in a host's own error handler, and it becomes an event.
+   * Records a refusal of a hook, a method of `request.auth` or a route. Sets its headers on the reply, since the host's own error
+   * handler may ignore those of the error, and emits an event.
    */
   refused (error: unknown, refreshing?: boolean): void {
     if (!(error instanceof AuthError) || error === this.#refusal) return
@@ -123,7 +121,7 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.presented : null), error.cause)
   }
 
-  /** Runs a verb. An app may call it anywhere, so its refusals are seen to before they go on. */
+  /** Records the refusals of a method that an app may call anywhere, and rethrows them. */
   protected async refusing<T> (verb: () => Promise<T>, refreshing?: boolean): Promise<T> {
     try {
       return await verb()

@@ -3,24 +3,24 @@ import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { type FastifyInstance, type FastifySchema, type FastifySchemaCompiler, type FastifySerializerCompiler } from 'fastify'
 import { formatSchemaErrors } from './errors.js'
 
-/** Nothing that was sent is changed or dropped, and the first mistake is enough. */
+/** Ajv changes and drops nothing in a body, and stops at the first error. */
 const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const
 
-/** A query holds nothing but text, so numbers are read from it. */
+/** All values of a query are text, so numbers are coerced. */
 const QUERY = { ...STRICT, coerceTypes: true } as const
 
-/** Our schemas are right, which tests see to: to check them takes longer than all else. */
+/** Tests check our schemas; a check at runtime takes longer than everything else here. */
 const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
 
 /**
- * Gives a context of our own its own compilers, whatever the host has. A schema is compiled when a request first needs it:
- * to compile them all takes several times as long as everything else that an app does at its start.
+ * Replaces the host's compilers in our context. A schema is compiled when a request first needs it: to compile all at start
+ * takes several times as long as the rest of an app's start.
  */
 export function useOwnCompilers (scope: FastifyInstance): void {
   const validatorsWith = (options: typeof STRICT | typeof QUERY) => lazy(() => ajvCompiler()({}, { customOptions: { ...options, ...OWN_SCHEMAS } }) as FastifySchemaCompiler<FastifySchema>)
   const validators = validatorsWith(STRICT)
   const queryValidators = validatorsWith(QUERY)
-  const serializers = lazy(() => SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown>) // its types demand an httpStatus that Fastify may leave out
+  const serializers = lazy(() => SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown>) // its types require an httpStatus, which Fastify may omit
 
   scope.setValidatorCompiler(route => {
     const validator = lazy(() => (route.httpPart === 'querystring' ? queryValidators : validators)()(route))
@@ -34,7 +34,7 @@ export function useOwnCompilers (scope: FastifyInstance): void {
   scope.setSchemaErrorFormatter(formatSchemaErrors)
 }
 
-/** The body of a refusal: an error's four properties, wherever they are in it, and whatever else a host's own error handler sends. */
+/** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler. */
 function refusalText (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
   const { statusCode, code, error, message } = body
   return JSON.stringify({ statusCode, code, error, message, ...body })

@@ -11,9 +11,9 @@ declare module 'fastify' {
 export const BODY_LIMIT = 16 * 1024
 
 /**
- * Gives a context of our own its own parsers, whatever the host has: JSON, the forms of the routes that read them, and
- * an empty body of any content type, which axios, curl and Swagger UI send to refresh and logout. Everything else is
- * 415: text/plain is what another site's form could send without asking (no preflight).
+ * Replaces the host's parsers in our context. It accepts JSON, forms on routes with `readForm`, and an empty body of any
+ * content type, which axios, curl and Swagger UI send to refresh and logout. Everything else is 415: a form of another
+ * site can send text/plain without a CORS preflight.
  */
 export function registerContentTypes (scope: FastifyInstance): void {
   const parseJson = scope.getDefaultJsonParser('error', 'error')

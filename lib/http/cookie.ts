@@ -2,7 +2,7 @@ import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { withoutWhitespace } from './headers.js'
 
-/** Where a cookie is valid: with its name, what makes two cookies of a browser different ones. */
+/** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
 export interface CookiePlace {
   readonly name: string
   readonly path: string
@@ -10,34 +10,32 @@ export interface CookiePlace {
   readonly partitioned: boolean
 }
 
-/** Where the refresh cookie is valid and how it travels. */
 export interface CookieSettings extends CookiePlace {
   readonly sameSite: 'strict' | 'lax' | 'none'
   readonly secure: boolean
-  /** Where it was before its settings changed. */
+  /** The places of the cookie under earlier settings, which `set` clears. */
   readonly former: readonly CookiePlace[]
 }
 
 /** Writes a Set-Cookie value: `serializeCookie` of @fastify/cookie. */
 export type SerializeCookie = (name: string, value: string, attributes: object) => string
 
-/** The refresh cookie: the only place where its attributes are known. */
 export interface RefreshCookie {
   readonly name: string
-  /** Every different value that the request carries under our name, in its order. */
+  /** All distinct values of the cookie, in the order of the request. */
   read (request: FastifyRequest): string[]
-  /** Sets it, and clears the former ones. */
+  /** Sets the cookie and clears the former ones. */
   set (reply: FastifyReply, token: IssuedRefreshToken): void
-  /** Tells the browser to forget it: with the same attributes, else it would not. Former ones too. */
+  /** Clears the cookie and the former ones. A browser deletes a cookie only if path, domain and partition match. */
   clear (reply: FastifyReply): void
 }
 
-/** Builds the refresh cookie. It is httpOnly whatever else is set. */
+/** The cookie is always HttpOnly. */
 export function createRefreshCookie (settings: CookieSettings, serialize: SerializeCookie): RefreshCookie {
   const { name, former, ...where } = settings
   const attributes = { ...where, httpOnly: true }
   const clearing = { maxAge: 0, expires: new Date(0) }
-  // Browsers take neither a prefix nor a partition without `Secure`.
+  // Browsers reject a name prefix or `Partitioned` without `Secure`.
   const formerCleared = former.map(({ name, ...place }) =>
     serialize(name, '', { ...attributes, ...place, secure: attributes.secure || place.partitioned || name.startsWith('__'), ...clearing }))
 
@@ -47,7 +45,7 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
     read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
     set (reply, { value, maxAge, expiresAt }) {
-      // Expires too: without it Java's cookie jar takes the cookie for one of RFC 2965, and quotes its value.
+      // With Max-Age alone Java's cookie jar treats the cookie as one of RFC 2965 and quotes its value.
       const lasts = maxAge === null ? {} : { maxAge, expires: new Date(expiresAt * 1000) }
       write(reply, serialize(name, value, { ...attributes, ...lasts }))
     },
@@ -58,8 +56,8 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
   }
 
   /**
-   * The last one written in a reply counts, and only it is sent; cookies of others stay. The former ones are cleared
-   * before it: to some cookie jars one with a domain and one without are the same (RFC 6265 section 5.3).
+   * Replaces an earlier refresh cookie of the same reply; cookies of the host stay. The former ones are cleared first, since
+   * some cookie jars treat a cookie with a domain and one without as the same (RFC 6265 section 5.3).
    */
   function write (reply: FastifyReply, cookie: string): void {
     const ours = (line: string): boolean => line.startsWith(`${name}=`) || formerCleared.includes(line)
@@ -70,8 +68,8 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 }
 
 /**
- * Throws a TypeError where browsers send the cookie to a refresh and not to a logout, which then ends nothing. `base` is
- * what our routes are below. A path that covers neither is right behind a proxy that changes paths: a sentence warns of it.
+ * Throws a TypeError where browsers send the cookie to refresh but not to logout, which could then end no session. `base` is
+ * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so it gives a warning.
  */
 export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): string | null {
   const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
@@ -82,8 +80,8 @@ export function checkCookiePath (path: string, base: string, { refresh, logout }
 }
 
 /**
- * All different values under a name, read from the raw header: a parser that keeps the first of two would let a sibling
- * sub-domain, whose cookie can come first, choose the session (cookie tossing).
+ * Reads all values from the raw header. A parser that keeps only the first one allows cookie tossing: the cookie of a sibling
+ * sub-domain can come first.
  */
 function cookieValues (header: string, name: string): string[] {
   const values: string[] = []
@@ -96,17 +94,17 @@ function cookieValues (header: string, name: string): string[] {
   return values
 }
 
-/** A value may be in double quotes, which are no part of it (RFC 6265 section 4.1.1): Java's cookie jar sends it so. */
+/** A value may be in double quotes (RFC 6265 section 4.1.1); Java's cookie jar sends them. */
 function unquoted (value: string): string {
   return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }
 
-/** Whether a cookie is valid on all of one host and nowhere else, as the prefix `__Host-` demands (RFC 6265bis section 4.1.3.2). */
+/** The requirements of the name prefix `__Host-` (RFC 6265bis section 4.1.3.2), apart from `Secure`. */
 export function isHostOnly ({ path, domain }: Pick<CookiePlace, 'path' | 'domain'>): boolean {
   return path === '/' && domain === undefined
 }
 
-/** Whether both are one cookie to a browser, so that to clear one is to clear the other. */
+/** A browser treats both as one cookie, so clearing one clears the other. */
 export function isSamePlace (one: CookiePlace, other: CookiePlace): boolean {
   return one.name === other.name && one.path === other.path && one.domain === other.domain && one.partitioned === other.partitioned
 }

@@ -2,32 +2,34 @@ import { type FastifyRequest, type onRequestHookHandler } from 'fastify'
 import { AuthError } from '../errors.js'
 import { type Authentication } from './authentication.js'
 
-/** The request headers that tell where a request comes from. */
+/** The request headers that show the origin of a request. */
 export interface RequestSource {
   /** `Sec-Fetch-Site` (Fetch Metadata). */
   readonly site: string | undefined
   /** `Origin` (RFC 6454). */
   readonly origin: string | undefined
-  /** The host (and port) that the request was sent to. */
+  /** The host and port of the request. */
   readonly host: string | undefined
 }
 
-/** Whose requests may change something. */
+/** The CSRF policy. */
 export interface OriginPolicy {
-  /** Other origins than the app's own, as browsers spell them: scheme, host and port, nothing else. */
+  /** Origins besides the app's own, as browsers serialise them: scheme, host and port (RFC 6454 section 6.2). */
   readonly trustedOrigins: ReadonlySet<string>
-  /** Whether the cookie travels with cross-site requests (SameSite=None): then a request must say where it comes from. */
+  /** The cookie is SameSite=None, so a request with neither header is refused. */
   readonly crossSiteCookie: boolean
 }
 
 /**
- * Whether a request that changes something comes from the app's own pages, a trusted origin, or no browser at all.
+ * Accepts a state-changing request from the app's own pages, from a trusted origin, or from a client that is no browser.
  *
- * `Sec-Fetch-Site: same-origin` is proof. Everything else is judged by Origin: its host and port must be the
- * request's, or it must be trusted; `null` never is. The scheme is not compared, since TLS may end at a proxy. So where
- * the browser says `cross-site` the host does not count: http and https of one host are two sites, and whoever is on the
- * network can write an http page. A request with neither header is no browser's (every browser sends Origin with a POST),
- * so no cookie was sent along against its owner's will.
+ * - `Sec-Fetch-Site: same-origin` is accepted.
+ * - Otherwise Origin must be trusted, or have the host and port of the request; `null` is refused. The scheme is not compared,
+ *   since TLS may end at a proxy.
+ * - With `Sec-Fetch-Site: cross-site` only trusted origins are accepted. A page of the same host over http is cross-site
+ *   (schemeful same-site), and an attacker on the network can forge it.
+ * - A request with neither header does not come from a browser, since browsers send Origin with every POST, so it is
+ *   accepted unless the cookie is SameSite=None.
  */
 export function isTrustedSource (source: RequestSource, policy: OriginPolicy): boolean {
   if (source.site === 'same-origin') return true
@@ -35,18 +37,18 @@ export function isTrustedSource (source: RequestSource, policy: OriginPolicy): b
   return policy.trustedOrigins.has(source.origin) || (source.site !== 'cross-site' && isOwnOrigin(source.origin, source.host))
 }
 
-/** Whether a text is an origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
+/** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
 export function isOrigin (text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
 }
 
 /**
- * A host and port as browsers send them. A URL parser would take more: "ª" for "a", soft hyphens (UTS 46), and a path, a query
- * or a user beside the host.
+ * A host and port as browsers send them. A URL parser accepts more: it maps "ª" to "a", drops soft hyphens (UTS 46), and
+ * allows a path, a query or user info.
  */
 const HOST = /^(?:[a-z0-9._-]+|\[[a-f0-9:.]+\])(?::\d{1,5})?$/i
 
-/** The origin of a page and the host that it asked, if both are spelled as browsers spell them; null for any other text. */
+/** Both texts if they are spelled as browsers spell them, else null: a reply must not repeat arbitrary user input. */
 export function nameHosts (origin: string | undefined, host: string | undefined): { readonly origin: string, readonly host: string } | null {
   if (origin === undefined || host === undefined || !isOrigin(origin)) return null
   const url = `http://${host}`
@@ -56,22 +58,22 @@ export function nameHosts (origin: string | undefined, host: string | undefined)
 function isOwnOrigin (origin: string, host: string | undefined): boolean {
   if (host === undefined || !HOST.test(host) || !isOrigin(origin)) return false
   const own = `${new URL(origin).protocol}//${host}`
-  // Parsed, so that "example.com:443" and "example.com" are one host for https, and case does not matter.
+  // Parsing ignores case and the default port: "Example.com:443" equals "example.com" for https.
   return URL.canParse(own) && new URL(own).origin === origin
 }
 
-/** Methods that change nothing (RFC 9110 section 9.2.1); what they answer, no other site can read. */
+/** Safe methods (RFC 9110 section 9.2.1). The same-origin policy keeps other sites from reading the response. */
 const SAFE = new Set(['GET', 'HEAD'])
 
-/** For whoever calls without a browser, a test say: browsers always send Origin with what changes something. */
-const UNSAID = 'This request does not say where it comes from: where the cookie is SameSite=None it must send Origin'
+/** Only clients that are no browser, such as tests, omit Origin. */
+const ORIGIN_MISSING = 'This request does not say where it comes from: where the cookie is SameSite=None it must send Origin'
 
-/** A hook that refuses requests of other sites' pages, before any other work and with the cookie untouched. */
+/** The hook that enforces the CSRF policy. It leaves the cookie unchanged. */
 export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => Authentication): onRequestHookHandler {
   return (request, _reply, done) => {
     const { 'sec-fetch-site': site, origin } = request.headers
     if (SAFE.has(request.method) || isTrustedSource({ site, origin, host: request.host }, policy)) return done()
     authOf(request).emit({ type: 'cross_site_refused' })
-    done(new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: UNSAID } : {}))
+    done(new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {}))
   }
 }

@@ -9,14 +9,14 @@ import { asksStore, type AuthenticateHooks, AUTHENTICATION, createHooks } from '
 
 import './request-verbs.js'
 
-/** What every registration decorates its instance with. */
+/** The decorators of an app, with or without sessions: the hooks, `verifyAccessToken` and `reloadKeys`. */
 export interface AuthenticationDecorators extends AuthenticateHooks {
   /**
-   * The claims of an access token that came another way, e.g. over a WebSocket, judged as the hooks judge it. Rejects with
-   * the code that they would refuse it with.
+   * The claims of an access token that did not come in an Authorization header, e.g. over a WebSocket. It verifies exactly as
+   * `authenticate` does and rejects with the same AuthError.
    */
   readonly verifyAccessToken: (token: string) => Promise<AccessClaims>
-  /** Reads keys again that come from a function or a key set. Rejects where that fails; the old ones then stay in use. */
+  /** Reads the keys of a function or a JWKS URL again. If that fails it rejects, and the old keys stay in use. */
   readonly reloadKeys: () => Promise<void>
 }
 
@@ -24,10 +24,10 @@ declare module 'fastify' {
   interface FastifyInstance extends AuthenticationDecorators {}
 }
 
-/** Marks the contexts that are ours, to tell a second registration from another plugin's decorator. */
+/** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */
 const ours = Symbol('fastify-refresh-cookie')
 
-/** Takes a context for this registration. Throws where another one has it. */
+/** Throws if the context has a registration already. */
 export function claimContext (fastify: FastifyInstance): void {
   if (Object.hasOwn(fastify, ours)) {
     throw new Error('fastify-refresh-cookie is registered twice in one context: register the second one inside app.register(async scope => { … }), with another prefix')
@@ -35,14 +35,14 @@ export function claimContext (fastify: FastifyInstance): void {
   fastify.decorate(ours, true)
 }
 
-/** Decorates an instance. Throws where another plugin or the app has one of the names. */
+/** Throws if the app or another plugin has one of the names. */
 export function decorateInstance (fastify: FastifyInstance, decorators: Readonly<Record<string, unknown>>): void {
-  for (const [name, value] of Object.entries(decorators)) explainingClashes(`app.${name}`, () => fastify.decorate(name, value))
+  for (const [name, value] of Object.entries(decorators)) decorateOrExplain(`app.${name}`, () => fastify.decorate(name, value))
 }
 
 /**
- * Decorates an instance with the hooks of this registration, `app.authenticate` and the others. A name that the app or
- * another plugin has is left to them, with a warning: the hooks can be imported.
+ * Decorates an instance with its hooks, `app.authenticate` and the others. Skips a name that the app or another plugin
+ * has, with a warning, since the hooks can be imported.
  */
 export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, strictRefusal: string | undefined): void {
   const hooks = createHooks(authenticationOf)
@@ -56,7 +56,6 @@ export function decorateHooks (fastify: FastifyInstance, authenticationOf: (requ
   })
 }
 
-/** `app.verifyAccessToken`: a refusal is an event too. */
 export function verifyAccessTokenWith (authenticate: Authenticate, context: RequestContext): AuthenticationDecorators['verifyAccessToken'] {
   return token => refusing(context, async () => {
     if (typeof token !== 'string') throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
@@ -64,7 +63,7 @@ export function verifyAccessTokenWith (authenticate: Authenticate, context: Requ
   })
 }
 
-/** Runs an act that no request is behind: a refusal is an event too. */
+/** Emits an event for a refusal outside a request, and rethrows it. */
 export async function refusing<T> (context: RequestContext, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
@@ -75,14 +74,14 @@ export async function refusing<T> (context: RequestContext, act: () => Promise<T
 }
 
 /**
- * Decorates requests with `auth`, which is made when it is first asked for. `prepare` is given what finds the reply of a
- * request (null before our first hook). Gives what finds the authentication of a request.
+ * Decorates requests with `auth`, created on first use. `prepare` receives a function that finds the reply of a request (null before
+ * our first hook). Returns the function that finds the authentication of a request.
  */
 export function decorateRequest<T extends Authentication> (fastify: FastifyInstance, prepare: (replyOf: (request: FastifyRequest) => FastifyReply | null) => (request: FastifyRequest) => T): (request: FastifyRequest) => T {
-  // Symbols of this registration, so that another one in an inner context has its own `request.auth`.
+  // Symbols per registration, so that one in an inner context has its own `request.auth`.
   const reply = Symbol('reply')
   const made = Symbol('auth')
-  type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: T | null } // by the lines below
+  type Decorated = FastifyRequest & { [reply]: FastifyReply | null, [made]: T | null } // decorated below
   const create = prepare(request => (request as Decorated)[reply])
 
   function authenticationOf (request: FastifyRequest): T {
@@ -98,12 +97,12 @@ export function decorateRequest<T extends Authentication> (fastify: FastifyInsta
     done()
   })
   const getter = function (this: FastifyRequest): Authentication { return authenticationOf(this) }
-  explainingClashes('request.auth', () => fastify.decorateRequest<unknown, string>('auth', { getter })) // the app sees less of it than its type here
+  decorateOrExplain('request.auth', () => fastify.decorateRequest<unknown, string>('auth', { getter })) // RequestAuth declares only a part of it
   fastify.decorateRequest<unknown, symbol>(AUTHENTICATION, { getter })
   return authenticationOf
 }
 
-function explainingClashes (name: string, decorate: () => unknown): void {
+function decorateOrExplain (name: string, decorate: () => unknown): void {
   try {
     decorate()
   } catch (cause) {
@@ -111,9 +110,9 @@ function explainingClashes (name: string, decorate: () => unknown): void {
   }
 }
 
-/** A registration, by what decides whose tokens it accepts. */
+/** The parts of a registration that decide which tokens it accepts. */
 export interface Registration {
-  /** The ids of the keys of its refresh tokens. */
+  /** The ids of its refresh keys. */
   readonly keyIds: readonly string[]
   /** The option `users` as the app gave it. */
   readonly users: object | undefined
@@ -121,24 +120,24 @@ export interface Registration {
   readonly audience: readonly string[] | string | undefined
 }
 
-/** The registrations of each server, in whatever contexts they are. */
+/** All registrations of a server, across contexts. */
 const registrations = new WeakMap<object, Registration[]>()
 
 const MIXED = 'auth: another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
   'each accepts the tokens of the other\'s people; give each its own "secret", and its own cookie name or path'
 
-/** Notes a registration. Gives a warning where another one of the server has a key in common and is for other people. */
+/** Returns a warning if another registration of the server shares a refresh key but has other users, another issuer or audience. */
 export function noteRegistration ({ server }: Pick<FastifyInstance, 'server'>, registration: Registration): string | null {
   const others = registrations.get(server) ?? []
   registrations.set(server, [...others, registration])
-  return others.some(other => sharesKey(other, registration) && !isForSamePeople(other, registration)) ? MIXED : null
+  return others.some(other => sharesKey(other, registration) && !hasSameUsers(other, registration)) ? MIXED : null
 }
 
 function sharesKey (one: Registration, other: Registration): boolean {
   return one.keyIds.some(id => other.keyIds.includes(id))
 }
 
-function isForSamePeople (one: Registration, other: Registration): boolean {
+function hasSameUsers (one: Registration, other: Registration): boolean {
   return one.users === other.users && isSame(one.issuer, other.issuer) && isSame(one.audience, other.audience)
 }
 

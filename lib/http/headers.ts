@@ -3,8 +3,8 @@ import { type IncomingHttpHeaders } from 'node:http'
 const SCHEME = 'bearer '
 
 /**
- * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1), or null where there is none.
- * Another scheme is no token; nothing else, no cookie, query or body, is ever looked at.
+ * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1), or null. An access token is read from nowhere else: no
+ * cookie, query or body.
  */
 export function bearerToken ({ authorization }: IncomingHttpHeaders): string | null {
   if (authorization === undefined || lowerCaseAscii(authorization.slice(0, SCHEME.length)) !== SCHEME) return null
@@ -12,8 +12,8 @@ export function bearerToken ({ authorization }: IncomingHttpHeaders): string | n
 }
 
 /**
- * A header's text without the optional whitespace around it: spaces and tabs (RFC 9110 section 5.6.3), nothing else.
- * `trim` also removes U+00A0, which Node makes of the byte 0xA0, so a cookie that begins with it would pass for ours.
+ * Removes optional whitespace around a header value: spaces and tabs (RFC 9110 section 5.6.3). `trim` also removes U+00A0, to
+ * which Node decodes the byte 0xA0, so a cookie name that begins with that byte would equal ours.
  */
 export function withoutWhitespace (text: string): string {
   let start = 0
@@ -23,7 +23,7 @@ export function withoutWhitespace (text: string): string {
   return text.slice(start, end)
 }
 
-/** A name whose case does not matter, in lower case. `toLowerCase` also makes a "k" of U+212A, the Kelvin sign. */
+/** ASCII letters only: `toLowerCase` also maps U+212A, the Kelvin sign, to "k". */
 export function lowerCaseAscii (text: string): string {
   return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
 }

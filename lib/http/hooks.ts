@@ -4,51 +4,49 @@ import { parseDuration, type Duration } from '../time.js'
 import { type Authentication } from './authentication.js'
 import { type RequestAuth } from './request-verbs.js'
 
-/** A request that a hook takes: of any server (http, https, http2), logger and type provider. */
+/** The request of a hook. It fits every server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {
   readonly auth: RequestAuth
 }
 
-/** A hook for onRequest or preHandler, or for @fastify/auth. It waits for nothing, so it costs no promise. */
+/** A hook with a callback, for `onRequest` or `preHandler`, or for @fastify/auth. On refusal it calls `done` with the error, else without one. */
 export type AuthenticateHook = (request: ProtectedRequest, reply: object, done: HookHandlerDoneFunction) => void
 
 /**
- * The hooks that protect routes. Where one refuses, the request ends with a 401 (RFC 6750 section 3), or with the code that
- * it names. Those of a whole app refuse nobody on the plugin's own routes, which say themselves who may call them.
+ * The hooks that protect routes. A refusal is an AuthError: 401 (RFC 6750 section 3), 403 for a login that is too old,
+ * 503 FST_AUTH_STORE_UNAVAILABLE where the store must be asked and cannot answer. A hook of a whole app exempts the plugin's
+ * own routes, such as login and refresh, which authenticate by themselves.
  */
 export interface AuthenticateHooks {
-  /** Lets a request pass with a valid access token; `request.auth.claims` are its claims. */
+  /** Requires a valid access token and sets `request.auth.claims`. */
   readonly authenticate: AuthenticateHook
-  /** Lets a request without a token pass too: `request.auth.claimsOrNull` is null then. A bad token is refused all the same. */
+  /** Accepts a request without a token too; `request.auth.claimsOrNull` is then null. An invalid token is refused. */
   readonly authenticateOptional: AuthenticateHook
-  /** As `authenticate`, and the session must not have ended: asks the store. Needs a store that keeps sessions. */
+  /** As `authenticate`, and asks the store on every request whether the session has ended. Needs a store that keeps sessions. */
   readonly authenticateStrict: AuthenticateHook
   /**
-   * Makes a hook that demands a login, or a reauthentication, not longer ago than `age`, else FST_AUTH_FRESH_LOGIN_REQUIRED. It
-   * authenticates too, so it stands alone. Throws a TypeError for a wrong duration.
+   * Makes a hook that authenticates and also requires a login or reauthentication at most `age` ago (whole seconds, or a text
+   * such as '5m'). An older one is refused with FST_AUTH_FRESH_LOGIN_REQUIRED. Throws a TypeError for an invalid duration.
    */
   readonly requireFreshLogin: (age: Duration) => AuthenticateHook
 }
 
-// Symbols of both builds (ES module and CommonJS), which one process may load side by side.
-/** Where a registration keeps the authentication of a request. */
+// Global symbols, since one process may load both builds (ES module and CommonJS).
+/** The property of a request that holds its authentication. */
 export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication')
 const DEMANDING = Symbol.for('fastify-refresh-cookie.demanding')
 const STRICT = Symbol.for('fastify-refresh-cookie.strict')
 
-/** Whether a hook is one of ours that lets nobody pass without an access token. */
 export function demandsAccessToken (hook: object): boolean {
   return DEMANDING in hook
 }
 
-/** Whether a hook is one of ours that asks the store. */
 export function asksStore (hook: object): boolean {
   return STRICT in hook
 }
 
 type AuthenticationOf = (request: FastifyRequest) => Authentication
 
-/** Builds the hooks; `authenticationOf` finds the authentication of a request, or throws. */
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
   return {
     authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), DEMANDING),
@@ -66,25 +64,25 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
   }
 }
 
-/** The hooks that an app imports: each request is authenticated by the registration that covers its route, the nearest one. */
+/** The hooks that an app imports. The nearest registration that covers the route authenticates the request; without one the refusal is a 500 FST_AUTH_NOT_REGISTERED. */
 export const { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
 
 function registeredAuthentication (request: FastifyRequest): Authentication {
   const registered: unknown = Reflect.get(request, AUTHENTICATION)
   if (registered === undefined) throw new AuthError('FST_AUTH_NOT_REGISTERED')
-  return registered as Authentication // nobody else knows the symbol
+  return registered as Authentication // only decorateRequest sets it
 }
 
 function ofFastify (request: ProtectedRequest): FastifyRequest {
-  return request as FastifyRequest // nothing else has request.auth; what differs between servers is not looked at
+  return request as FastifyRequest // the hooks use no property that differs between server types
 }
 
-/** The hook of the plugin's own routes, which no request passes without a token. */
+/** The hook of the plugin's own routes, without the exemption for them. */
 export function createOwnHook (authenticationOf: AuthenticationOf): AuthenticateHook {
   return hook(auth => auth.authenticateRequest(), authenticationOf, false)
 }
 
-/** A hook from a check that throws or rejects. With `exempts` what it refuses passes on the plugin's own routes. */
+/** A hook from a check that throws or rejects. With `exempts` the plugin's own routes ignore the refusal. */
 function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
   return (protectedRequest, _reply, done) => {
     assertCallback(done)
@@ -97,15 +95,15 @@ function hook (check: (auth: Authentication) => Promise<void> | void, authentica
     } catch (error) {
       return refuse(error, auth)
     }
-    // Not in the `try`: what a later handler throws is no refusal of ours.
+    // Outside the `try`: an error that a later handler throws is no refusal.
     if (pending === undefined) return done()
     pending.then(() => done(), error => refuse(error, auth))
 
-    /** Whether the route is exempt is asked only here, since that costs more than all the rest. */
+    /** Checks the exemption only on refusal: the check costs more than the rest of the hook. */
     function refuse (error: unknown, auth: Authentication | undefined): void {
       if (exempts && auth?.isExempt) return done()
       auth?.refused(error)
-      done(error as Error) // nothing here throws anything else
+      done(error as Error) // the checks throw nothing but errors
     }
   }
 }
@@ -115,7 +113,7 @@ function marked (hook: AuthenticateHook, ...marks: readonly symbol[]): Authentic
   return hook
 }
 
-/** In the way that other plugins' hooks are called, nobody would hear of a refusal. */
+/** If another plugin calls the hook without a callback, a refusal would be lost and the request accepted. */
 function assertCallback (done: HookHandlerDoneFunction | undefined): void {
   if (typeof done === 'function') return
   throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()')

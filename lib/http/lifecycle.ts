@@ -7,7 +7,7 @@ import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore, type StoreOwner } from '../sessions/session.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
-/** Opens the store when the app is ready to listen, notes that it is this app's, and compares its clock with ours. */
+/** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */
 export function openOnReady (fastify: FastifyInstance, store: SessionStore, identity: AppIdentity, timeouts: Timeouts, clock: Clock): void {
   const open = store.open?.bind(store)
   const claim = store.claim?.bind(store)
@@ -19,7 +19,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, iden
   })
   identity.onChange(claimLater)
 
-  /** What fails is decided before the store's next call. */
+  /** The store retries a failed claim before its next call. */
   function claimLater (): void {
     claim?.(identity.owner()).catch(err => {
       fastify.log.warn({ err }, 'auth: the session store could not note whose it is')
@@ -28,8 +28,8 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, iden
 }
 
 /**
- * Hears of ended sessions from before anybody is served until the app closes: who begins without would take the tokens of
- * those that ended before for live. A feed that does not come up in the time of a call is taken for one that is down.
+ * Subscribes to revocations before serving, or revoked tokens are accepted. A subscription that is not up within the timeout of
+ * a call counts as down.
  */
 export function followRevocations (fastify: FastifyInstance, store: SessionStore, revocations: Revocations, timeouts: Timeouts, context: RequestContext): void {
   let stop: (() => Promise<void> | void) | undefined
@@ -39,45 +39,44 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
     let answered!: () => void // assigned in the next line
     const answer = new Promise<void>(resolve => { answered = resolve })
     stop = store.subscribe?.(revocations.listener, up => {
-      hear(up)
+      setConnected(up)
       answered()
     })
-    await atStart(timeouts)(() => answer).catch(() => hear(false))
+    await atStart(timeouts)(() => answer).catch(() => setConnected(false))
   })
   fastify.addHook('onClose', async () => { await stop?.() })
 
-  function hear (up: boolean): void {
+  function setConnected (up: boolean): void {
     revocations.connected(up)
-    // Coming up for the first time is no news.
+    // The first connection is no event.
     if (up === lost) context.emit({ type: 'revocation_feed', up })
     lost = !up
   }
 }
 
-/** Fastify stops a start whose hook takes ten seconds, and one of ours makes three calls. */
+/** Fastify aborts a start whose hook takes ten seconds, and the onReady hook makes up to three calls. */
 const LONGEST_CALL: Seconds = 3
 
 function atStart ({ call, request }: Timeouts): Bounded {
   return startDeadline({ call: Math.min(call, LONGEST_CALL), request })
 }
 
-/** A store that can never work stops the start; one that is away for the moment does not: it is asked again. */
+/** A TypeError, a store that can never work, stops the start. Any other failure may be temporary and is logged. */
 async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
     await atStart(timeouts)(open)
     return true
   } catch (error) {
-    const { cause } = error as Error // an AuthError: nothing else leaves a deadline
+    const { cause } = error as Error // a deadline rejects with an AuthError only
     if (cause instanceof TypeError) throw cause
     log.warn({ err: cause }, 'auth: the session store cannot be reached at start: logins and refreshes answer 503 until it can')
     return false
   }
 }
 
-/** Warns where the clocks differ by more than this. */
 const CLOCKS_DIFFER: Seconds = 2
 
-/** The store's clock stands for those of the other instances. Nothing depends on it: an app whose clock is wrong goes on. */
+/** The store's clock is a reference that all instances share. A difference, or a failure to read it, is only logged. */
 async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
   try {
     const before = clock()
@@ -91,25 +90,24 @@ async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Cloc
   }
 }
 
-/** Reads the keys again and again, from when the app is ready until it closes. */
+/** Reloads the keys periodically, from onReady to onClose. */
 export function followKeys (fastify: FastifyInstance, { reload }: KeySource, period: Seconds): void {
   let timer: NodeJS.Timeout | undefined
   fastify.addHook('onReady', async () => {
-    // What fails has been told, and is tried again.
+    // `reload` records a failure itself, and the next period tries again.
     timer = setInterval(() => { reload().catch(() => {}) }, period * 1000).unref()
   })
   fastify.addHook('onClose', async () => clearInterval(timer))
 }
 
-/** The app as its store knows it: by its name, and by the ids of its refresh keys while they change. */
+/** The identity with which an app claims its store: its name, and the ids of its refresh keys, old and new. */
 export interface AppIdentity {
   readonly owner: () => StoreOwner
-  /** Takes a change of keys, and calls the listener. */
+  /** Updates the identity after a change of keys and calls the listeners. */
   readonly follow: (event: AuthEvent) => void
   readonly onChange: (listener: () => void) => void
 }
 
-/** The identity of an app whose refresh keys are those of `ring()`. */
 export function createAppIdentity (name: string | undefined, ring: () => KeyRing): AppIdentity {
   let keyIds: readonly string[] | undefined
   const listeners: Array<() => void> = []
@@ -122,7 +120,7 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
     },
     follow (event) {
       if (event.type !== 'keys_changed' || event.kind !== 'refresh' || keyIds === undefined) return
-      // With the former ones, by which the store knows this app, also where a leaked key is gone at once.
+      // Keeps the former ids, by which the store recognises this app even if a leaked key was replaced at once.
       keyIds = [...new Set([...event.kids, ...keyIds])].slice(0, MOST_KEYS)
       for (const listener of listeners) listener()
     },
@@ -133,12 +131,12 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
 const MOST_KEYS = 20
 
 /**
- * Runs a task when the reply to a request has been handed over, and not at all where the client left before. `failure` is
- * the sentence for the log where it fails.
+ * Runs a task once the reply was handed to the operating system, and never if the client has disconnected before. A rejection is logged with
+ * the message `failure`.
  */
 export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>, failure: string) => void
 
-/** Builds what runs tasks after replies. Nobody waits for them but `app.close()`; one that fails is logged. */
+/** `app.close()` waits for the running tasks. */
 export function createAfterReply (fastify: FastifyInstance): AfterReply {
   const running = new Set<Promise<void>>()
   fastify.addHook('onClose', async () => { await Promise.all(running) })

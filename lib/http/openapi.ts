@@ -10,7 +10,7 @@ interface Server {
   readonly variables?: Readonly<Record<string, { readonly default: unknown }>>
 }
 
-/** What @fastify/swagger gives a route's own transform: one of two documents. */
+/** The input of a route's transform of @fastify/swagger: it has one of the two documents. */
 interface TransformInput {
   readonly schema: FastifySchema & { readonly operationId: string }
   readonly url: string
@@ -19,8 +19,8 @@ interface TransformInput {
 }
 
 /**
- * A route's own transform for @fastify/swagger. It declares our schemes, since naming an undeclared one breaks the whole
- * document, and leaves out a body that can only be empty, since Swagger UI would ask for it.
+ * A route's transform for @fastify/swagger. It declares our security schemes, since a reference to an undeclared one makes the
+ * document invalid, and omits a body that is always empty, since Swagger UI would ask for it.
  */
 export function describeRoute (schemes: readonly SecurityScheme[]): (input: TransformInput) => { schema: FastifySchema, url: string } {
   return ({ schema: { body, operationId, ...schema }, url, openapiObject, swaggerObject }) => {
@@ -37,14 +37,14 @@ export function describeRoute (schemes: readonly SecurityScheme[]): (input: Tran
   }
 }
 
-/** The first server of a document, without a slash at its end: a tokenUrl is not below it by itself. */
+/** The URL of the first server, without a trailing slash. Tools do not resolve a tokenUrl against it, so the tokenUrl must contain it. */
 function serverOf ([first]: readonly Server[] = []): string {
   if (first === undefined) return ''
-  // @fastify/swagger has refused a variable without a default.
+  // @fastify/swagger refuses a variable without a default.
   return first.url.replace(/\{([^{}]+)\}/g, (_, name: string) => String(first.variables?.[name]?.default)).replace(/\/$/, '')
 }
 
-/** An operationId is there once in a document, also where we are registered twice: `login`, then `login2`. */
+/** An operationId is unique in a document; a second registration of the plugin gets `login2`. */
 function freeName (name: string, paths: Paths): string {
   const taken = new Set(Object.values(paths).flatMap(methods => Object.values(methods).map(({ operationId }) => operationId)))
   let free = name
@@ -53,14 +53,14 @@ function freeName (name: string, paths: Paths): string {
 }
 
 function hasFields (body: unknown): boolean {
-  const { properties = {} } = (body ?? {}) as Partial<JsonSchema> // the bodies of our routes are such
+  const { properties = {} } = (body ?? {}) as Partial<JsonSchema> // our routes have no other bodies
   return Object.keys(properties).length > 0
 }
 
-/** Marks a host's route that one of our hooks protects as needing an access token, so that Swagger UI sends it. */
+/** Adds the access token's security requirement to a route of the host that one of our hooks protects. */
 export function markProtected (route: RouteOptions): void {
   const hooks = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
   if (!hooks.some(hook => hook !== undefined && demandsAccessToken(hook))) return
   const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
-  route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is @fastify/swagger's
+  route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is a property of @fastify/swagger
 }

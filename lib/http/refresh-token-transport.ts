@@ -5,55 +5,54 @@ import { credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readO
 import { type RefreshCookie } from './cookie.js'
 import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'
 
-/** How refresh tokens travel between a client and us: nothing else knows where in a request or a reply they are. */
+/** Reads refresh tokens from requests and writes them to replies. */
 export interface RefreshTokenTransport {
-  /** Every different refresh token that a request carries, in its order. */
+  /** All distinct refresh tokens, in the order of the request. */
   read (request: FastifyRequest): string[]
-  /** Hands a client its refresh token. Gives what the body of the grant gains by it. */
-  give (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
-  /** Tells the client to forget it, where a reply can. */
-  forget (reply: FastifyReply): void
+  /** Sends a refresh token. Returns the fields that it adds to the token response. */
+  send (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
+  /** Clears the refresh cookie, if there is one. */
+  clear (reply: FastifyReply): void
   readonly description: TransportDescription
 }
 
-/** What the routes say of it, and by what they check their bodies. */
+/** The schemas and security schemes of a transport. */
 export interface TransportDescription {
-  /** How refresh and logout are proven. */
+  /** The security scheme of refresh and logout. */
   readonly scheme: SecurityScheme
   readonly security: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
-  /** The body of refresh and logout, what it may be, and how a form of it is read. */
+  /** The body of refresh and logout, its content types, and the parser of its form. */
   readonly body: JsonSchema
   readonly consumes: readonly string[]
   readonly readForm?: (body: string) => Record<string, string> | null
-  /** The body of a login. */
   readonly login: typeof loginSchema | typeof credentialsSchema
   readonly grant: JsonSchema
 }
 
-/** Browsers: in a cookie that no script sees. */
+/** For browsers: an HttpOnly cookie. */
 export function cookieTransport (cookie: RefreshCookie): RefreshTokenTransport {
   const scheme = refreshCookieScheme(cookie.name)
   return {
     read: request => cookie.read(request),
-    give (reply, token) {
+    send (reply, token) {
       cookie.set(reply, token)
       return {}
     },
-    forget (reply) { cookie.clear(reply) },
+    clear (reply) { cookie.clear(reply) },
     description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, grant: tokenResponseSchema }
   }
 }
 
-/** Native apps, which keep it themselves: in bodies. No cookie is ever looked at or set. */
+/** For native apps: request and response bodies. It neither reads nor sets a cookie. */
 export const bodyTransport: RefreshTokenTransport = {
-  /** The body's goes first: clients send their access token with everything, and in the same header. */
+  /** The body precedes the Authorization header, in which many clients send an access token with every request. */
   read ({ body, headers }) {
-    const { refresh_token: inBody } = Object(body) as { refresh_token?: unknown } // no property of what is no object
+    const { refresh_token: inBody } = Object(body) as { refresh_token?: unknown } // Object() makes an object of any body
     if (typeof inBody === 'string' && inBody !== '') return [inBody]
     return [bearerToken(headers) ?? ''].filter(token => token !== '')
   },
-  give: (_reply, { value }) => ({ refresh_token: value }),
-  forget () {},
+  send: (_reply, { value }) => ({ refresh_token: value }),
+  clear () {},
   description: {
     scheme: REFRESH_TOKEN_SCHEME,
     security: [{}, { [REFRESH_TOKEN_SCHEME.name]: [] }],
@@ -65,7 +64,7 @@ export const bodyTransport: RefreshTokenTransport = {
   }
 }
 
-/** Makes a function that says whether a request holds nothing that a refresh could go by. */
-export function anonymity ({ read }: Pick<RefreshTokenTransport, 'read'>, renewWithAccessToken: boolean): (request: FastifyRequest) => boolean {
+/** Makes a check for requests without any credential that refresh accepts. */
+export function createIsAnonymous ({ read }: Pick<RefreshTokenTransport, 'read'>, renewWithAccessToken: boolean): (request: FastifyRequest) => boolean {
   return request => read(request).length === 0 && !(renewWithAccessToken && bearerToken(request.headers) !== null)
 }

@@ -14,18 +14,17 @@ import { positionOf, toSessionView, type SessionView, type SessionViewListOption
 import { type SessionVerbs } from './session-verbs.js'
 import { toTokenResponse, type TokenResponse } from './token-response.js'
 
-/** What requests need of the plugin. */
 export interface RequestAuthDependencies extends AuthenticationDependencies {
   readonly sessions: SessionService
-  readonly transport: Pick<RefreshTokenTransport, 'read' | 'give' | 'forget'>
-  /** Whether an access token stands in for a refresh token that expired or is missing. */
+  readonly transport: Pick<RefreshTokenTransport, 'read' | 'send' | 'clear'>
+  /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean
   readonly afterReply: AfterReply
 }
 
-/** `request.auth` of one request, with the verbs of the session service. */
+/** `request.auth` of an app with sessions. */
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
-  /** The session of the refresh token, by its signature alone; null without one, or with those of several people. */
+  /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
     return this.plugin.sessions.holder(this.#refreshTokens())
   }
@@ -35,15 +34,15 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return presented !== null && await this.plugin.sessions.isHeldLive(presented, this)
   }
 
-  /** The claims of any access token, judged as by `authenticate`; the request stays whose it is. */
+  /** The claims of any access token. The request's own authentication stays as it is. */
   async verify (token: string): Promise<AccessClaims> {
     return await this.plugin.sessions.authenticate(token, this)
   }
 
   /**
-   * The claims of whoever is authenticated, if their session lives. Whoever holds an access token of an ended session, a
-   * thief after the owner has changed the password say, may not manage the account until that token expires.
-   * Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE.
+   * The claims of the request, if the store knows the session as live. Otherwise an access token stolen before a password change
+   * could manage the account until it expires. Throws FST_AUTH_ACCESS_TOKEN_MISSING, FST_AUTH_SESSION_ENDED,
+   * FST_AUTH_STORE_UNAVAILABLE.
    */
   async assertLive (): Promise<AccessClaims> {
     const claims = this.assertAuthenticated()
@@ -55,17 +54,17 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return await this.refusing(() => this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember }))
   }
 
-  /** As `login`, for a user whom the accounts have just loaded; `stillProven` as in `LoginOptions`. */
+  /** As `login`, for a user that is already loaded; `stillProven` as in `LoginOptions`. */
   async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<TokenResponse> {
     return await this.#start(subjectOf(user.id, '"users"'), { user, remember, stillProven })
   }
 
-  /** Notes that the person has just been proven; the same session goes on. */
+  /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
     return this.#respond(await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
   }
 
-  /** As `SessionService.changePassword`; the new cookie is kept as long as the old one was to be. */
+  /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
   async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
     const remember = this.presented?.remember
     return this.#respond(await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
@@ -85,7 +84,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
       const ended = await sessions.logout(tokens, this)
       if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
       else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
-      transport.forget(this.#reply())
+      transport.clear(this.#reply())
       this.claims = null
     })
   }
@@ -122,10 +121,10 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   }
 
   #respond (issued: Issued): TokenResponse {
-    this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1, in routes of the app too
-    const given = issued.refreshToken === null ? {} : this.plugin.transport.give(this.#reply(), issued.refreshToken)
+    this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
+    const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
-    return { ...toTokenResponse(issued), ...given }
+    return { ...toTokenResponse(issued), ...fields }
   }
 
   #refreshTokens (): string[] {

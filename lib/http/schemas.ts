@@ -1,6 +1,6 @@
 import { type AuthErrorCode, messageOf, statusOf } from '../errors.js'
 
-/** A JSON schema as our routes write them: validation, OpenAPI and, by `FromSchema`, the TypeScript type come from it. */
+/** A JSON schema, the source of validation, OpenAPI and, with `FromSchema`, the TypeScript type. */
 export interface JsonSchema {
   readonly type: string | readonly string[]
   readonly properties?: Readonly<Record<string, JsonSchema>>
@@ -11,7 +11,7 @@ export interface JsonSchema {
 
 interface Primitives { string: string, integer: number, boolean: boolean, null: null }
 
-/** The type of the values that a schema written `as const` describes. */
+/** The type that a schema written `as const` describes. */
 export type FromSchema<S> =
   S extends { const: infer Value } ? Value
     : S extends { type: 'object', properties: infer Properties, required: ReadonlyArray<infer Required> }
@@ -25,7 +25,7 @@ export type FromSchema<S> =
 const username = { type: 'string', minLength: 1, maxLength: 1024 } as const
 const password = { type: 'string', minLength: 1, format: 'password' } as const
 
-/** The body of a login: JSON, or an OAuth2 password form (RFC 6749 section 4.3.2). */
+/** The login body: JSON, or an OAuth 2.0 password form (RFC 6749 section 4.3.2). */
 export const loginSchema = {
   type: 'object',
   properties: {
@@ -37,7 +37,7 @@ export const loginSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of a signup, and of a login that sets no cookie, so that there is nothing to remember. */
+/** The signup body, and the login body of the transport 'body', which has no cookie to remember. */
 export const credentialsSchema = {
   type: 'object',
   properties: { username, password },
@@ -45,7 +45,6 @@ export const credentialsSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of a password change. */
 export const passwordChangeSchema = {
   type: 'object',
   properties: { currentPassword: password, newPassword: password },
@@ -53,7 +52,6 @@ export const passwordChangeSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of a re-authentication. */
 export const passwordSchema = {
   type: 'object',
   properties: { password },
@@ -61,17 +59,16 @@ export const passwordSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of refresh and logout where the client keeps the refresh token itself. */
+/** The body of refresh and logout with the transport 'body'. */
 export const refreshTokenSchema = {
   type: ['object', 'null'],
   properties: { refresh_token: { type: 'string', description: 'Or send it as "Authorization: Bearer <token>".' } },
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The body of a route that takes none; `{}` is what some clients send for that. */
+/** No body; `{}` is accepted, since some clients send it. */
 export const emptyBodySchema = { type: ['object', 'null'], properties: {}, additionalProperties: false } as const satisfies JsonSchema
 
-/** The body that asks whether an access token is good. */
 export const verifySchema = {
   type: 'object',
   properties: { token: { type: 'string', description: 'An access token.' } },
@@ -79,31 +76,28 @@ export const verifySchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
-/** The answer to a good one: all its claims, the app's own among them. */
 export const verifiedSchema = {
   type: 'object',
   properties: { claims: { type: 'object', description: 'The claims of the token.', additionalProperties: true } },
   required: ['claims']
 } as const satisfies JsonSchema
 
-/** The body of a login, whatever its username was called. */
 export type LoginBody = FromSchema<typeof loginSchema>
 
-/** A body schema in which the username is called what the app calls it. */
+/** Renames `username` to the app's `usernameField`. */
 export function withUsernameField ({ properties: { username, ...others }, ...schema }: typeof loginSchema | typeof credentialsSchema, field: string): JsonSchema {
   return { ...schema, properties: { [field]: username, ...others }, required: [field, 'password'] }
 }
 
-/** The credentials of a validated body, whatever its username is called. */
+/** The credentials of a validated body; renames the app's `usernameField` to `username`. */
 export function readCredentials (body: Record<string, unknown>, field: string): LoginBody {
   const { [field]: username, ...others } = body
-  return { ...others, username } as LoginBody // the schema has just been checked, under the app's name for one field
+  return { ...others, username } as LoginBody // validated by withUsernameField's schema
 }
 
 /**
- * The body that a form of OAuth2 stands for (RFC 6749 sections 4.3.2 and 6): `names` says what its fields are called
- * there. Fields of the standard that mean nothing here (scope, client_id, …) and unknown ones are ignored, and an empty
- * one was not sent (section 3.2); one sent twice is not, nor is another grant_type: null then.
+ * Reads an OAuth 2.0 form (RFC 6749 sections 4.3.2 and 6) as a JSON body; `names` maps its fields to those of the body. Other
+ * fields (scope, client_id, …) and empty ones are ignored (section 3.2). Null for a repeated field or another grant_type.
  */
 export function readOAuthForm (body: string, grantType: string, names: Readonly<Record<string, string>>): Record<string, string> | null {
   const form = new URLSearchParams(body)
@@ -114,18 +108,17 @@ export function readOAuthForm (body: string, grantType: string, names: Readonly<
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [String(names[name]), value]))
 }
 
-/** The response schemas of refusals, one for each status, naming its codes. */
+/** The response schemas of refusals: one per status, with its codes. */
 export function refusals (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
   const statuses = [...new Set(codes.map(statusOf))]
   return Object.fromEntries(statuses.map(status => [status, refusal(status, codes.filter(code => statusOf(code) === status))]))
 }
 
-/** An empty answer. */
 export function noContent (description: string): JsonSchema {
   return { type: 'null', description }
 }
 
-/** What Fastify itself refuses before a handler runs, and the answer to what nobody foresaw. */
+/** The refusals of Fastify itself, and unexpected errors. */
 export const refusedByFastify: Record<number, JsonSchema> = {
   400: errorSchema('The body is not as described; the message names the field.'),
   413: errorSchema('The body is too large.'),
@@ -133,14 +126,14 @@ export const refusedByFastify: Record<number, JsonSchema> = {
   500: errorSchema('Something unforeseen.')
 }
 
-/** Where Fastify refuses with the same status, its codes are possible too. */
+/** Without an enum of codes where Fastify has codes of its own for the status. */
 function refusal (status: number, codes: readonly AuthErrorCode[]): JsonSchema {
   const meanings = codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n')
   const others = refusedByFastify[status]
   return others === undefined ? errorSchema(meanings, codes) : errorSchema(`${others['description']}\n${meanings}`)
 }
 
-/** The schema of an error. Open to more properties: a host's own error handler may shape the body its own way. */
+/** Allows more properties, since the host's own error handler may shape the body. */
 export function errorSchema (description: string, codes?: readonly AuthErrorCode[]): JsonSchema {
   return {
     type: 'object',
@@ -155,19 +148,18 @@ export function errorSchema (description: string, codes?: readonly AuthErrorCode
   }
 }
 
-/** A way to prove something, in the words of an OpenAPI document and in those of Swagger 2. */
+/** A security scheme for OpenAPI 3 and Swagger 2. */
 export interface SecurityScheme {
   readonly name: string
-  /** `server` is the URL that the document's paths are below, '' where it names none. */
+  /** `server` is the base URL of the document's paths, '' if the document has none. */
   readonly openapi: (server: string) => Readonly<Record<string, unknown>>
-  /** Swagger 2 knows neither bearer tokens nor cookies. */
+  /** Swagger 2 has neither bearer tokens nor cookies. */
   readonly swagger: Readonly<Record<string, unknown>>
 }
 
-/** The name of the access token's scheme. */
 export const ACCESS_TOKEN_SCHEME = 'accessToken'
 
-/** The access token's scheme. With a login route, Swagger UI's Authorize logs in by its password form. */
+/** With a login route, Swagger UI's Authorize logs in with the OAuth 2.0 password flow. */
 export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
   return {
     name: ACCESS_TOKEN_SCHEME,
@@ -178,19 +170,18 @@ export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
   }
 }
 
-/** A path below a server. @fastify/swagger leaves the path of the server out of paths that begin with it, and so is it here. */
+/** Joins a path to the server URL. Like @fastify/swagger it does not repeat the server's path where the path begins with it. */
 function below (server: string, path: string): string {
   const base = new URL(server, 'http://relative').pathname.replace(/\/$/, '')
   return path.startsWith(base) ? server.slice(0, server.length - base.length) + path : server + path
 }
 
-/** The refresh cookie's. */
 export function refreshCookieScheme (cookieName: string): SecurityScheme {
   const cookie = { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.' }
   return { name: 'refreshCookie', openapi: () => ({ ...cookie, in: 'cookie', name: cookieName }), swagger: { ...cookie, in: 'header', name: 'Cookie' } }
 }
 
-/** The refresh token's, where the client keeps it itself. */
+/** The refresh token with the transport 'body'. */
 export const REFRESH_TOKEN_SCHEME: SecurityScheme = {
   name: 'refreshToken',
   openapi: () => ({ type: 'http', scheme: 'bearer', description: 'The refresh_token of the last grant.' }),

@@ -7,27 +7,33 @@ import { type Session } from '../sessions/session.js'
 import { subjectOf } from '../tokens/subject.js'
 import { refusing } from './decorators.js'
 
-/** `app.sessions`: what an administrator can do to anybody's sessions. All but `purgeExpired` reject with a TypeError where the store keeps none. */
+/**
+ * `app.sessions`: administration of all users' sessions. Every method rejects with FST_AUTH_STORE_UNAVAILABLE where the store
+ * fails, but for `purgeExpired`, which rejects with the store's own error. The others reject with a TypeError where the store
+ * keeps no sessions.
+ */
 export interface SessionAdministration {
   /**
-   * The subject's live sessions, oldest first, 100 by default, 10,000 at most; the next part is `after` the last of this one.
+   * The subject's live sessions, oldest first, 100 by default and 10,000 at most. For the next page, pass the last session as
+   * `after`. Times are in seconds since the epoch. Rejects with a TypeError for an invalid page.
    */
   list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
-  /** Ends a session; false where there was none to end. */
+  /** Ends a session. Resolves to false if it does not exist or has ended already. */
   revoke (id: string): Promise<boolean>
   /**
-   * Ends all sessions of a subject, e.g. after a password reset, however many there are. Resolves to how many. Where it
-   * rejects some may have ended; the next call goes on with the others.
+   * Ends all sessions of a subject, e.g. after a password reset. Resolves to the number of ended sessions. If it rejects, some
+   * sessions may have ended; call it again for the others.
    */
   revokeAll (subject: UserId): Promise<number>
-  /** Deletes rows that nobody needs any more, in batches; run it now and then. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
+  /** Deletes the rows of expired sessions in batches; run it periodically. Resolves to the number of rows; to 0 for stores that expire rows themselves, such as Redis. */
   purgeExpired (): Promise<number>
 }
 
-/** What an app with sessions is decorated with beside it. */
+/** The decorators of an app with sessions, beside those of `AuthenticationDecorators`. */
 export interface SessionDecorators {
+  /** Administration of all users' sessions. */
   readonly sessions: SessionAdministration
-  /** For apps with their own signup or password reset. */
+  /** Hashing and verification of passwords, for apps with their own signup or password reset. */
   readonly passwords: Passwords
 }
 
@@ -35,7 +41,6 @@ declare module 'fastify' {
   interface FastifyInstance extends SessionDecorators {}
 }
 
-/** `app.sessions`. */
 export function sessionAdministration (sessions: SessionService, context: RequestContext): SessionAdministration {
   return {
     list: (subject, part) => refusing(context, () => sessions.list(textOf(subject), context, part)),

@@ -3,25 +3,32 @@ import { type AppClaims } from '../tokens/claims.js'
 import { type SessionView, type SessionViewListOptions } from './session-view.js'
 import { type TokenResponse } from './token-response.js'
 
-/** The verbs of the session service, on `request.auth`. */
+/** The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions fail. */
 export interface SessionVerbs {
   /**
-   * Starts a session for somebody whom the app has recognised in its own way; sets the cookie, if there is one to set.
-   * With `remember: false` that ends with the browser.
+   * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
+   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access
+   * token only. Rejects with FST_AUTH_USER_REFUSED for an unknown or disabled user, and at the
+   * session limit with `whenFull: 'refuseLogin'`; with a TypeError for an impossible subject.
    */
   login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<TokenResponse>
-  /** Swaps the refresh token for a new access token; sets the cookie where it changed. */
+  /**
+   * Exchanges the refresh token for a new access token (RFC 6749 section 6) and sets the cookie where it changed. Rejects with
+   * FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED, FST_AUTH_SESSION_ENDED, FST_AUTH_USER_REFUSED,
+   * FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY.
+   */
   refresh (): Promise<TokenResponse>
-  /** Ends the session of the refresh token, else that of the access token; clears the cookie. */
+  /** Ends the session of the refresh token, else that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
   logout (): Promise<void>
   /**
-   * The caller's sessions, oldest first, 100 by default; the next part is `after` the last of this one. Needs an
-   * authenticated request, as the two below do.
+   * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session as `after`. Like the two
+   * methods below it needs an authenticated request, whose session has not ended: it rejects with
+   * FST_AUTH_ACCESS_TOKEN_MISSING or FST_AUTH_SESSION_ENDED.
    */
   sessions (part?: SessionViewListOptions): Promise<SessionView[]>
-  /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN if it is not theirs. */
+  /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN where the caller has no such session. */
   revokeSession (id: string): Promise<void>
-  /** Ends all of the caller's sessions but this one. Resolves to how many. */
+  /** Ends all of the caller's sessions except the current one. Resolves to the number of ended sessions. */
   revokeOtherSessions (): Promise<number>
 }
 

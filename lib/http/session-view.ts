@@ -5,7 +5,6 @@ import { type FromSchema, type JsonSchema } from './schemas.js'
 
 const time = { type: 'string', format: 'date-time' } as const
 
-/** One of a person's sessions. */
 export const sessionViewSchema = {
   type: 'object',
   properties: {
@@ -20,12 +19,15 @@ export const sessionViewSchema = {
   required: ['id', 'createdAt', 'lastUsedAt', 'expiresAt', 'userAgent', 'ip', 'current']
 } as const satisfies JsonSchema
 
-/** One of a person's sessions, as they may see it. Times are ISO 8601. */
+/**
+ * A session as its owner may see it. Times are ISO 8601 texts in UTC. `current` marks the session of the request; `lastUsedAt`
+ * of the others is rounded down to the hour.
+ */
 export type SessionView = FromSchema<typeof sessionViewSchema>
 
 const HOUR: Seconds = 3600
 
-/** A session for its owner's eyes, or for those of a thief who holds an access token: `asking` are the claims of that token. */
+/** The view of a session for the request that `asking`, the claims of its access token, authenticates. That may be a stolen token. */
 export function toSessionView (session: Session, asking: Pick<AccessClaims, 'sid' | 'iat'>): SessionView {
   const current = session.id === asking.sid
   return {
@@ -39,7 +41,10 @@ export function toSessionView (session: Session, asking: Pick<AccessClaims, 'sid
   }
 }
 
-/** With the exact time, a thief could present a copy in the moment after each refresh of the owner, and never be found. */
+/**
+ * The exact time would let a thief evade reuse detection: use a stolen refresh token right after each refresh of the owner,
+ * within the grace period.
+ */
 function startOfHour (time: EpochSeconds): EpochSeconds {
   return time - time % HOUR
 }
@@ -48,20 +53,18 @@ function iso (seconds: EpochSeconds): string {
   return new Date(seconds * 1000).toISOString()
 }
 
-/** Which part of the list of a person's sessions is wanted. */
+/** A page of the caller's sessions. */
 export interface SessionViewListOptions {
-  /** At most so many; 100 by default. */
+  /** The largest number of sessions, from 1 to 10,000; 100 by default. */
   limit?: number | undefined
-  /** Only those behind this one: the last of the part before. */
+  /** The last session of the page before; only the sessions after it are listed. */
   after?: Pick<SessionView, 'id' | 'createdAt'> | undefined
 }
 
-/** The place of a session in a list, as its owner may see it. */
 export function positionOf ({ id, createdAt }: Pick<SessionView, 'id' | 'createdAt'>): SessionPosition {
   return { id, createdAt: Date.parse(createdAt) / 1000 }
 }
 
-/** The query of a list of sessions. */
 export const sessionViewListSchema = {
   type: 'object',
   properties: {
@@ -71,17 +74,15 @@ export const sessionViewListSchema = {
   required: []
 } as const satisfies JsonSchema
 
-/** A query as its schema lets it pass. */
 export type SessionViewListQuery = FromSchema<typeof sessionViewListSchema>
 
-/** What a query holds to go on behind a session. */
-export function cursorOf (device: Pick<SessionView, 'id' | 'createdAt'>): string {
-  const { createdAt, id } = positionOf(device)
+/** The value of the query parameter `after` for the page after a session. */
+export function formatCursor (session: Pick<SessionView, 'id' | 'createdAt'>): string {
+  const { createdAt, id } = positionOf(session)
   return `${createdAt}.${id}`
 }
 
-/** The session that a query is to go on behind; undefined where it says none. */
-export function deviceOf (cursor: string | undefined): Pick<SessionView, 'id' | 'createdAt'> | undefined {
+export function parseCursor (cursor: string | undefined): Pick<SessionView, 'id' | 'createdAt'> | undefined {
   if (cursor === undefined) return undefined
   const [createdAt, id = ''] = cursor.split('.')
   return { id, createdAt: new Date(Number(createdAt) * 1000).toISOString() }

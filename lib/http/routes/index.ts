@@ -17,12 +17,11 @@ import { sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
 
-/** Where the routes are, and whose requests they serve. */
 export interface RoutesOptions extends RouteDependencies {
-  /** False: that one is off. */
+  /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
   readonly origins: OriginPolicy
-  /** Whether replies explain refusals to developers, and whether the cookie is Secure; undefined in production. */
+  /** Settings of the development hints; undefined in production. */
   readonly explain: { readonly secureCookie: boolean } | undefined
 }
 
@@ -39,8 +38,8 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
 }
 
 /**
- * Registers our routes. They bring their own compilers, parsers and error handling, so that nothing a host sets
- * for itself (zod compilers, coercing Ajv, text/plain) changes how they behave. Gives whether there are any.
+ * Registers our routes with their own compilers, parsers and error handler, so that the host's (zod compilers, coercing Ajv,
+ * text/plain) do not change their behaviour. Returns false if there is no route.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
   const { urls, accounts, origins, explain } = options

@@ -3,7 +3,7 @@ import { toJwks } from '../../keys/jwks.js'
 import { type JsonSchema, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `GET /jwks`: the public keys of access tokens (RFC 7517 section 5), for services that only verify. */
+/** `GET /jwks`: the public keys of access tokens as a JWK Set (RFC 7517 section 5), for services that only verify. */
 export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: RouteDependencies): void {
   if (publicKeys === undefined) return
   const { ring, maxAge } = publicKeys
@@ -21,7 +21,7 @@ export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: 
   })
 }
 
-/** What is not named here is never sent. */
+/** The serializer sends no other property, so no private part of a key. */
 const jwksSchema = {
   type: 'object',
   description: 'The public keys of access tokens, by their kid.',

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /login`: 200 with a grant and the refresh token; one 401 for every failure. */
+/** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
 export function loginRoute (scope: FastifyInstance, url: string, { accounts, throttle, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const { login, stillProves } = accounts
   if (login === undefined || stillProves === undefined) return
@@ -27,7 +27,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, thr
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
     const proven = await throttle.login(username, auth, async found => await login(credentials, auth, found))
-    const grant = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
-    return await tokenResponse.of('login', grant, auth)
+    const response = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
+    return await tokenResponse.of('login', response, auth)
   })
 }

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { noContent, refusals, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /logout`: 204 always, whatever the refresh token is; 503, with a cookie kept, if the session could not be ended. */
+/** `POST /logout`: 204 for any refresh token, valid or not; 503 if the store fails, which keeps the cookie. */
 export function logoutRoute (scope: FastifyInstance, url: string, { transport, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'logout',

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusals, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
-/** `POST /password`: 200 with a grant and a new refresh token; every other session of the person ends. */
+/** `POST /password`: 200 with a token response and a new refresh token; ends every other session of the user. */
 export function passwordRoute (scope: FastifyInstance, url: string, { accounts, throttle, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const { reauthenticate, changePassword } = accounts
   if (reauthenticate === undefined || changePassword === undefined || !listable) return

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { ACCESS_TOKEN_SCHEME, type FromSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
 import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
-/** A visitor who never logged in is no error for a page that only asks who is there: no red line in the console, no log line. */
+/** `optional` avoids a 401 in the browser's console and in the log for visitors who never logged in. */
 const querySchema = {
   type: 'object',
   properties: {
@@ -15,7 +15,7 @@ const querySchema = {
   required: []
 } as const
 
-/** `POST /refresh`: 200 with a grant; 401 only when the person has to log in. It never deletes the cookie. */
+/** `POST /refresh`: 200 with a token response; 401 only if the user must log in again. It never clears the cookie. */
 export function refreshRoute (scope: FastifyInstance, url: string, { transport, tokenResponse, renewWithAccessToken, isAnonymous, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'refresh',

@@ -8,41 +8,34 @@ import { type TransportDescription } from '../refresh-token-transport.js'
 import { type TokenResponseBody } from '../token-response.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
-/** The routes that exist when what they need is there. */
 export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
 
-/** Registers a route, or several of one name, unless what they need is missing. */
+/** Registers a route, or several of one name. Registers none if a dependency is missing. */
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
 
-/** What the routes are made of. */
 export interface RouteDependencies {
-  /** The hook of routes that need an access token. */
+  /** The hook of our routes that need an access token. */
   readonly authenticate: AuthenticateHook
-  /** Marks routes that say themselves who may call them: hooks of the whole app refuse nobody there. */
+  /** Marks our routes, which the hooks of a whole app exempt. */
   readonly exempt: symbol
   readonly accounts: Accounts
-  /** Rate limits. */
   readonly throttle: Throttle
-  /** Where signups answer alike for free and taken names. */
+  /** Answers signups alike for free and taken names, against user enumeration. */
   readonly signupSilently: SilentSignup | undefined
-  /** How refresh tokens travel. */
   readonly transport: TransportDescription
-  /** Whether an access token stands in for a refresh token that expired or is missing. */
+  /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean
-  /** What is answered with a grant. */
   readonly tokenResponse: TokenResponseBody
   readonly usernameField: string
-  /** Whether the store can list a subject's sessions. */
+  /** The store can list a subject's sessions. */
   readonly listable: boolean
-  /** What others may verify access tokens with. */
   readonly publicKeys: PublicKeys | undefined
-  /** Whether a request holds nothing that a refresh could go by. */
+  /** The request has no credential that refresh accepts. */
   isAnonymous (request: FastifyRequest): boolean
-  /** The `request.auth` of a request. */
   authOf (request: FastifyRequest): HttpRequestAuth
 }
 
-/** The schema of a route, with what @fastify/swagger adds to Fastify's own. */
+/** Fastify's route schema with the properties of @fastify/swagger. */
 export type RouteSchema = NonNullable<RouteShorthandOptions['schema']> & {
   readonly operationId: string
   readonly summary: string
@@ -52,8 +45,6 @@ export type RouteSchema = NonNullable<RouteShorthandOptions['schema']> & {
   readonly security?: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
 }
 
-/** The tag of all our routes in an OpenAPI document. */
 export const TAGS = ['auth'] as const
 
-/** The refusals of a route that needs an access token. */
 export const ACCESS_TOKEN_REFUSALS = ['FST_AUTH_ACCESS_TOKEN_MISSING', 'FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED'] as const

@@ -1,12 +1,12 @@
 import { type FastifyInstance } from 'fastify'
 import { LIST_LIMIT } from '../../sessions/list.js'
 import { ACCESS_TOKEN_SCHEME, emptyBodySchema, errorSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
-import { cursorOf, type SessionViewListQuery, sessionViewListSchema, deviceOf, sessionViewSchema } from '../session-view.js'
+import { formatCursor, type SessionViewListQuery, sessionViewListSchema, parseCursor, sessionViewSchema } from '../session-view.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
 
-/** `GET /sessions`, `DELETE /sessions/:id` and `DELETE /sessions` (all others): a person's own sessions, nobody else's. */
+/** `GET /sessions`, `DELETE /sessions/:id`, and `DELETE /sessions` for all but the current one: the caller's own sessions. */
 export function sessionsRoutes (scope: FastifyInstance, url: string, { listable, authenticate, authOf }: RouteDependencies): void {
   if (!listable) return
   const listSchema: RouteSchema = {
@@ -55,13 +55,13 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
 
   scope.get<{ Querystring: SessionViewListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
     const { limit = LIST_LIMIT, after } = request.query
-    // One more than asked for shows whether the list goes on.
-    const devices = await authOf(request).sessions({ limit: limit + 1, after: deviceOf(after) })
-    const part = devices.slice(0, limit)
-    const last = part.at(-1)
-    // Relative to the URL that was asked for, whatever a proxy made of it.
-    if (last !== undefined && devices.length > limit) reply.header('link', `<?limit=${limit}&after=${cursorOf(last)}>; rel="next"`)
-    return part
+    // One more than requested, to know whether there is a next page.
+    const sessions = await authOf(request).sessions({ limit: limit + 1, after: parseCursor(after) })
+    const page = sessions.slice(0, limit)
+    const last = page.at(-1)
+    // Relative, since a proxy may have changed the path of the URL.
+    if (last !== undefined && sessions.length > limit) reply.header('link', `<?limit=${limit}&after=${formatCursor(last)}>; rel="next"`)
+    return page
   })
 
   scope.delete<{ Params: { id: string } }>(`${url}/:id`, { schema: revokeSchema, onRequest: authenticate }, async (request, reply) => {

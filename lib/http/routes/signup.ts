@@ -4,9 +4,9 @@ import { restated } from '../../errors.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
- * `POST /signup`: 201 with a grant and the refresh token; 409 for a taken name, 400 for a password that the policy refuses;
- * 401 for an account that was made disabled, until somebody enables it.
- * Silent, it is 202 and nothing else for a free name and a taken one.
+ * `POST /signup`: 201 with a token response and the refresh token; 409 for a taken name, 400 for a password that the policy
+ * refuses, 401 for an account that was created disabled. With `onSignup` it is an empty 202 for free and taken names alike,
+ * against user enumeration.
  */
 export function signupRoute (scope: FastifyInstance, url: string, { accounts, throttle, tokenResponse, signupSilently, usernameField, authOf }: RouteDependencies): void {
   const { signup } = accounts
@@ -34,10 +34,10 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, th
       return await reply.code(202).send()
     }
     const user = await make()
-    const grant = await auth.loginUser(user, true).catch((error: unknown) => {
+    const response = await auth.loginUser(user, true).catch((error: unknown) => {
       throw restated(error, 'The account was made, but nobody is logged in yet: log in')
     })
     reply.code(201)
-    return await tokenResponse.of('signup', grant, auth)
+    return await tokenResponse.of('signup', response, auth)
   })
 }

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { type FromSchema, refusals, refusedByFastify, verifiedSchema, verifySchema } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
-/** `POST /verify`: 200 with the claims of an access token that is good, for those who cannot verify it themselves. */
+/** `POST /verify`: 200 with the claims of a valid access token, for services that cannot verify it themselves. */
 export function verifyRoute (scope: FastifyInstance, url: string, { authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'verify',
