@@ -9,7 +9,7 @@ import { createdUser, isUniqueViolation, wasReplaced } from './user-answers.js'
 import { type User, type Users } from './user.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
 
-/** What somebody typed, as a request holds it: not judged yet. */
+/** A username and a password as a request sent them, not validated yet. */
 export interface Credentials {
   readonly username: unknown
   readonly password: unknown
@@ -17,57 +17,56 @@ export interface Credentials {
 
 /** A user whose password has just been verified. */
 export interface Proven {
-  /** The app's own object, which may change under our hands: what it said at the proof is kept beside it. */
+  /** The app's own object. The app may change it at any time, so the values that were verified are kept beside it. */
   readonly user: User
   readonly subject: string
-  /** The hash that proved them, or the stronger one that has replaced it. */
+  /** The hash that the password was verified against, or the stronger one that has replaced it. */
   readonly passwordHash: string
 }
 
-/** Called with the id of the user whom a login found, or null for nobody, before a password is verified. What it throws ends the login. */
+/** Called before a password is verified, with the subject of the user found, or null for an unknown name. An error ends the login. */
 export type UserFound = (subject: string | null) => Promise<void>
 
-/** Signup and login against the app's users. Each exists only if `users` gives what it needs. */
+/** Signup and login against the app's users. Each method exists only if `users` has the functions that it needs. */
 export interface Accounts {
   /**
-   * Makes an account; needs `create`. Throws FST_ERR_VALIDATION for an impossible username, FST_AUTH_PASSWORD_REFUSED,
-   * FST_AUTH_USERNAME_TAKEN, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. A free and a taken name cost the same.
+   * Creates an account; needs `create`. Throws FST_ERR_VALIDATION for an invalid username, FST_AUTH_PASSWORD_REFUSED,
+   * FST_AUTH_USERNAME_TAKEN, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. A free and a taken name both cost one hash.
    */
   readonly signup?: (credentials: Credentials, context: RequestContext) => Promise<User>
   /**
-   * The user whom the credentials prove; needs `findByUsername`. Every failure is the same FST_AUTH_CREDENTIALS_INVALID
-   * after the same work; FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY say nothing about the credentials. `found` is waited for.
+   * Resolves to the user with these credentials; needs `findByUsername`. Every failure is the same
+   * FST_AUTH_CREDENTIALS_INVALID after the same work (user enumeration). FST_AUTH_STORE_UNAVAILABLE and FST_AUTH_BUSY do
+   * not depend on the credentials. `found` is awaited.
    */
   readonly login?: (credentials: Credentials, context: RequestContext, found?: UserFound) => Promise<Proven>
   /**
-   * Whether credentials still prove a user whom they have just proven; there where `login` is. A change of password ends
-   * the sessions that it finds, so a login that was on its way asks once its own is there.
+   * True if credentials that have just been verified are still valid; exists where `login` does. A password change revokes
+   * only the sessions that are stored by then, so a concurrent login checks again once its own session is stored.
    */
   readonly stillProves?: (credentials: Credentials, proven: Proven, context: RequestContext) => Promise<boolean>
   /**
-   * The user of a session that is under way, if the password proves them once more; needs `findById`. Throws
-   * FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   * Verifies the password of a user who is logged in; needs `findById`. Throws FST_AUTH_CREDENTIALS_INVALID,
+   * FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
   readonly reauthenticate?: (subject: string, password: unknown, context: RequestContext) => Promise<Proven>
   /**
-   * Judges and hashes a new password for a user who has just been proven; needs `updatePasswordHash`. Nothing is written
-   * until the returned function is called, which throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile,
-   * FST_AUTH_STORE_UNAVAILABLE if nobody can tell whether it is changed now, and a TypeError if the app says neither.
+   * Checks and hashes a new password for a user whose password has just been verified; needs `updatePasswordHash`. Only the
+   * returned function writes. It throws FST_AUTH_CREDENTIALS_INVALID if the password was changed meanwhile,
+   * FST_AUTH_STORE_UNAVAILABLE if the outcome of the write is unknown, and a TypeError if the app returns no boolean.
    */
   readonly changePassword?: (proven: Proven, newPassword: unknown, context: RequestContext) => Promise<WritePassword>
 }
 
-/** What accounts are built from. */
 export interface AccountsOptions {
   readonly users: Users
   readonly passwords: Passwords
-  /** How requests call the username; for messages alone. */
+  /** The body field of the username, for messages. */
   readonly usernameField: string
-  /** Told of what an operator should look at; `err` is the name that loggers write a whole error under. Must not throw. */
+  /** Logs a warning. Loggers serialise an error with its stack under the name `err`. Must not throw. */
   readonly warn?: ((message: string, details: { readonly subject: string, readonly err?: unknown }) => void) | undefined
 }
 
-/** Builds signup and login from what `users` gives. */
 export function createAccounts (options: AccountsOptions): Accounts {
   const { users, passwords, usernameField, warn = () => {} } = options
   // Bound, since `users` may be an instance of a class.
@@ -90,12 +89,12 @@ export function createAccounts (options: AccountsOptions): Accounts {
       await passwords.check(password, { username: name })
       const passwordHash = await passwords.hash(password, context)
 
-      const { answer, violation } = await context.bounded(() => outcomeOf(create, { username: name, passwordHash })).catch((error: unknown) => {
+      const { answer, violation } = await context.bounded(() => tryCreate(create, { username: name, passwordHash })).catch((error: unknown) => {
         throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
       })
       const user = createdUser(answer)
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })
-      // Nobody can know the id earlier: an account whose id is none was made, and works once the app gives a right one.
+      // The id is known only now. An account with an invalid id exists all the same, and works once the app returns a valid one.
       context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
       return user
     }
@@ -105,16 +104,16 @@ export function createAccounts (options: AccountsOptions): Accounts {
     return async function login ({ username, password }, context, found) {
       const name = normaliseUsername(username)
       const user = name === null ? null : await context.bounded(() => findByUsername(name)) ?? null
-      return await proven(user, '"users.findByUsername"', password, context, found)
+      return await verifyUser(user, '"users.findByUsername"', password, context, found)
     }
   }
 
   function stillProvesWith (findByUsername: NonNullable<Users['findByUsername']>): NonNullable<Accounts['stillProves']> {
     return async function stillProves ({ username, password }, { subject, passwordHash }, context) {
-      const name = normaliseUsername(username) as string // by which the user has just been found
+      const name = normaliseUsername(username) as string // a login has just found the user by it
       const user = await context.bounded(() => findByUsername(name)) ?? null
       if (user === null || user.disabled || String(user.id) !== subject) return false
-      // Another login may have replaced the hash by a stronger one of the same password.
+      // A concurrent login may have replaced the hash by a stronger one of the same password.
       return user.passwordHash === passwordHash || await passwords.verify(user.passwordHash, password, context)
     }
   }
@@ -122,7 +121,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
   function reauthenticateWith (findById: NonNullable<Users['findById']>): NonNullable<Accounts['reauthenticate']> {
     return async function reauthenticate (subject, password, context) {
       const user = await context.bounded(() => findById(subject)) ?? null
-      return await proven(user, '"users.findById"', password, context)
+      return await verifyUser(user, '"users.findById"', password, context)
     }
   }
 
@@ -153,7 +152,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
     }
   }
 
-  /** Whether a hash was stored although the answer to that was lost. */
+  /** True if a hash was stored although the reply to the write was lost. */
   async function isStored (subject: string, hash: string, { bounded }: RequestContext): Promise<boolean> {
     try {
       const user = await bounded.anew()(() => findById?.(subject))
@@ -163,14 +162,14 @@ export function createAccounts (options: AccountsOptions): Accounts {
     }
   }
 
-  /** The user whom `from` gave, if the password is theirs and they may log in. */
-  async function proven (user: User | null, from: string, password: unknown, context: RequestContext, found?: UserFound): Promise<Proven> {
-    // Read before the wait: the app may change its object meanwhile. That of a disabled user is not verified, since a right
-    // password takes less time than a wrong one.
+  /** Verifies the password of the user that `source` returned. */
+  async function verifyUser (user: User | null, source: string, password: unknown, context: RequestContext, found?: UserFound): Promise<Proven> {
+    // Read before the first await, since the app may change its object. The hash of a disabled user is not verified: a right
+    // password takes less time than a wrong one (timing).
     const passwordHash = user === null || user.disabled ? null : user.passwordHash
-    const subject = user === null ? null : subjectOf(user.id, from)
+    const subject = user === null ? null : subjectOf(user.id, source)
     await found?.(subject)
-    // Verified first and whatever was found: neither the answer nor its time tells which part was wrong.
+    // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
     const matches = await passwords.verify(passwordHash, password, context)
 
     if (user === null || subject === null || passwordHash === null) throw refused(subject, context)
@@ -178,7 +177,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       warnIfUnreadable(subject, passwordHash)
       throw refused(subject, context)
     }
-    return { user, subject, passwordHash: await strengthened({ user, subject, passwordHash }, password, context) }
+    return { user, subject, passwordHash: await rehashed({ user, subject, passwordHash }, password, context) }
   }
 
   function warnIfUnreadable (subject: string, passwordHash: string): void {
@@ -186,8 +185,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
     warn('What "users" gave as the passwordHash of this user cannot be verified: it has to be an argon2id hash, or null; for those of another system give "passwords.verifyLegacy"', { subject })
   }
 
-  /** Replaces a hash that is weaker than today's, since only a login knows the password. Resolves to the hash that is stored then. */
-  async function strengthened ({ user, subject, passwordHash }: Proven, password: unknown, context: RequestContext): Promise<string> {
+  /** Replaces a hash that is weaker than a new one: only a login knows the password. Resolves to the hash that is stored then. */
+  async function rehashed ({ user, subject, passwordHash }: Proven, password: unknown, context: RequestContext): Promise<string> {
     if (updatePasswordHash === undefined || !passwords.needsRehash(passwordHash)) return passwordHash
     try {
       const newHash = await passwords.hash(password, context)
@@ -200,8 +199,8 @@ export function createAccounts (options: AccountsOptions): Accounts {
   }
 }
 
-/** What `create` gave; null where its database says that the name is taken, then with what that threw. */
-async function outcomeOf (create: NonNullable<Users['create']>, row: { username: string, passwordHash: string }): Promise<{ answer: User | null, violation?: unknown }> {
+/** The result of `create`, or null with the unique violation that it threw. */
+async function tryCreate (create: NonNullable<Users['create']>, row: { username: string, passwordHash: string }): Promise<{ answer: User | null, violation?: unknown }> {
   try {
     return { answer: await create(row) }
   } catch (violation) {
@@ -210,19 +209,18 @@ async function outcomeOf (create: NonNullable<Users['create']>, row: { username:
   }
 }
 
-/** The one refusal of every failed proof. */
 function refused (subject: string | null, context: RequestContext): WrongCredentials {
   context.emit({ type: 'login_failed', subject })
   return new WrongCredentials(subject)
 }
 
-/** As Fastify's own validation answers. */
+/** The same shape as an error of Fastify's own validation. */
 function impossibleUsername (field: string): Error {
   const message = `body/${field} must have 1 to ${MAX_USERNAME_LENGTH} characters, all of them visible`
   return Object.assign(new Error(message), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }
 
-/** The one refusal of every wrong proof. It knows at whose account it was tried: for what counts attempts, never sent or logged. */
+/** The same error for every failure (user enumeration). Its subject is for rate limits, and is never sent or logged. */
 export class WrongCredentials extends AuthError {
   readonly #subject: string | null
 
@@ -231,7 +229,7 @@ export class WrongCredentials extends AuthError {
     this.#subject = subject
   }
 
-  /** Null where no such user exists. */
+  /** Null for an unknown user. */
   get subject (): string | null {
     return this.#subject
   }

@@ -1,14 +1,14 @@
 import { type HashingParameters } from './password-hash.js'
 
-/** What is used of the package argon2. */
+/** The part of the package argon2 that is used. */
 export interface Argon2 {
   hash (password: string, options: HashingParameters & { readonly type: 2, readonly secret: Buffer }): Promise<string>
   verify (encoded: string, password: string, options: { readonly secret: Buffer }): Promise<boolean>
 }
 
 /**
- * Loads argon2, a native module: by a dynamic import, for an app whose people log in another way. Throws an Error with the
- * way out where it has no build for this machine, which no waiting mends.
+ * Loads argon2, a native module. The import is dynamic, for apps whose users log in another way. Throws an Error with the
+ * way out if there is no build for this machine: a retry would not help.
  */
 export async function loadArgon2 (): Promise<Argon2> {
   try {

@@ -1,20 +1,19 @@
-/** What many people choose, in one spelling: see `folded`. */
+/** Common passwords, folded: see `folded`. */
 export interface CommonPasswords {
-  /** Each of them is among the first that are tried. */
   readonly all: ReadonlySet<string>
-  /** The most common of those that are words. */
+  /** The most common ones that consist of letters. */
   readonly words: ReadonlySet<string>
-  /** How long the longest is. */
+  /** The length of the longest one. */
   readonly longest: number
 }
 
-/** Shorter texts turn up in what was made by chance, too. */
+/** Shorter texts also occur in random passwords. */
 export const SHORTEST_WORD = 4
 
-/** Of so many words an attacker tries two together before most others. */
+/** Attackers try pairs of this many words before most other guesses. */
 const MOST_COMMON = 500
 
-/** Characters that stand for each other: each row is one letter. */
+/** Look-alike characters: each row is folded to its first character. */
 const LOOKALIKES = ['a@4', 'b8', 'e3€', 'g69', 'il1!|', 'o0', 's$5', 't7+', 'z2']
 
 const LETTERS = new Map(LOOKALIKES.flatMap(row => [...row].map(character => [character, row.charAt(0)] as const)))
@@ -22,15 +21,15 @@ const LETTERS = new Map(LOOKALIKES.flatMap(row => [...row].map(character => [cha
 let loading: Promise<CommonPasswords> | undefined
 
 /**
- * Loads the list of the package @zxcvbn-ts/language-common: 49,233 passwords, 5 MB of heap once it is loaded. A
- * dynamic import, for an app that never judges a password.
+ * Loads the list of the package @zxcvbn-ts/language-common: 49,233 passwords, 5 MB of heap once it is loaded. The
+ * import is dynamic, for apps that never check a password.
  */
 export async function loadCommonPasswords (): Promise<CommonPasswords> {
   loading ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => readList(dictionary['passwords-common']))
   return await loading
 }
 
-/** A text in one spelling of its letters: lower case, look-alikes as the letter. It keeps its length. */
+/** Folds a text to lower case and look-alikes to one letter. It keeps the length. */
 export function folded (text: string): string {
   let read = ''
   for (const character of text.toLowerCase()) read += LETTERS.get(character) ?? character

@@ -1,31 +1,31 @@
 import { randomId } from '../random.js'
 import { machineTime, type Seconds } from '../time.js'
 
-/** At most `max` attempts within `per`, from the first one on. */
+/** At most `max` attempts in a window of `per`, which starts with the first attempt. */
 export interface Limit {
   readonly max: number
   readonly per: Seconds
 }
 
-/** An attempt that was counted, or refused. It ends once. What it changes is in the window that it was counted in, never in a later one. */
+/** An attempt that was counted, or refused. One of its methods is called, once; it changes only the window of the attempt, never a later one. */
 export interface CountedAttempt {
-  /** How long to wait, where this would be one too many and was not counted; else 0. */
+  /** The time to wait if the limit is reached and nothing was counted; else 0. */
   readonly wait: Seconds
-  /** It was no attempt after all, and is not counted any more. */
+  /** Refunds the attempt. */
   takeBack (): Promise<unknown>
-  /** It failed and stays counted, as a failure of this owner. */
+  /** The attempt stays counted, as a failure of this owner. */
   fail (owner: string): Promise<unknown>
-  /** It succeeded: neither it nor the failures of the same owner are counted any more. Those of other owners stay. */
+  /** Refunds the attempt and resets the failures of this owner. Those of other owners stay. */
   succeed (owner: string): Promise<unknown>
 }
 
-/** Counts attempts by keys against one limit. Times are the machine's own, not the injected clock's. */
+/** Counts attempts by key against one limit. Windows follow the machine's clock, not the injected one. */
 export interface AttemptCounter {
-  /** Counts one more attempt, unless it is one too many. */
+  /** Consumes one attempt, unless the limit is reached. */
   count (key: string): Promise<CountedAttempt>
 }
 
-/** A key's attempts since the first one of them. */
+/** The attempts of one key since the first one. */
 interface Window {
   readonly endsAt: number
   attempts: number
@@ -33,11 +33,11 @@ interface Window {
 }
 
 /**
- * A counter in the memory of this process. It keeps at most `maxKeys` keys and then forgets the one that tried least
- * recently: whoever wants to be forgotten has to fail that often from elsewhere first.
+ * A counter in the memory of this process. Beyond `maxKeys` keys it evicts the least recently used one: to get a key
+ * evicted, an attacker must fail under that many other keys first.
  */
 export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCounter {
-  /** The key that tried least recently comes first. */
+  /** The least recently used key comes first. */
   const windows = new Map<string, Window>()
 
   return {
@@ -61,7 +61,7 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
   function windowOf (key: string, now: number): Window {
     const known = windows.get(key)
     const window = known !== undefined && known.endsAt > now ? known : { endsAt: now + per * 1000, attempts: 0, failures: new Map<string, number>() }
-    windows.delete(key) // so that it is inserted at the end
+    windows.delete(key) // so that it is inserted again, at the end
     windows.set(key, window)
     for (const [oldest, { endsAt }] of windows) {
       if (endsAt > now && windows.size <= maxKeys) break
@@ -72,7 +72,7 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
 
   function remove (key: string, window: Window, attempts: number): void {
     window.attempts -= attempts
-    // Attempts that cost nothing could otherwise push out those that did.
+    // Otherwise attempts that are refunded could evict keys with failures.
     if (window.attempts === 0 && windows.get(key) === window) windows.delete(key)
   }
 }
@@ -81,15 +81,15 @@ function failuresOf ({ failures }: Window, owner: string): number {
   return failures.get(owner) ?? 0
 }
 
-/** What is used of a Redis client: one of ioredis, or one of redis (node-redis). */
+/** The part of a Redis client that is used: ioredis, or redis (node-redis). */
 export interface CounterClient {
   eval (...values: never[]): unknown
 }
 
-/** Runs a script on one key. */
+/** Runs a Lua script on one key. */
 type RunScript = (script: string, key: string, values: readonly string[]) => Promise<unknown>
 
-/** A window is one hash that expires as a whole: `attempts`, the `window`'s random name, and the failures of each owner. */
+/** A window is one hash that expires as a whole: `attempts`, `window` (its random id), and the failures of each owner. */
 const COUNT = `
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts'))
 if not attempts then
@@ -101,16 +101,16 @@ if attempts >= tonumber(ARGV[1]) then return { redis.call('PTTL', KEYS[1]), '' }
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 return { 0, redis.call('HGET', KEYS[1], 'window') }`
 
-/** Each of the scripts below ends an attempt, in its own window alone. */
-const IN_ITS_WINDOW = "if redis.call('HGET', KEYS[1], 'window') ~= ARGV[1] then return 0 end "
+/** The scripts below do nothing once the window of the attempt is over. */
+const IF_SAME_WINDOW = "if redis.call('HGET', KEYS[1], 'window') ~= ARGV[1] then return 0 end "
 
-const TAKE_BACK = `${IN_ITS_WINDOW}
+const REFUND = `${IF_SAME_WINDOW}
 return redis.call('HINCRBY', KEYS[1], 'attempts', -1)`
 
-const FAIL = `${IN_ITS_WINDOW}
+const FAIL = `${IF_SAME_WINDOW}
 return redis.call('HINCRBY', KEYS[1], 'failures of ' .. ARGV[2], 1)`
 
-const SUCCEED = `${IN_ITS_WINDOW}
+const SUCCEED = `${IF_SAME_WINDOW}
 local failures = tonumber(redis.call('HGET', KEYS[1], 'failures of ' .. ARGV[2])) or 0
 redis.call('HDEL', KEYS[1], 'failures of ' .. ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'attempts', -1 - failures)`
@@ -121,11 +121,11 @@ export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPre
   return {
     async count (key) {
       const hash = `${keyPrefix}:${key}`
-      const [ms, window] = await run(COUNT, hash, [String(max), String(per * 1000), randomId()]) as [number | string, string] // what the script returns; a client may give numbers as text
+      const [ms, window] = await run(COUNT, hash, [String(max), String(per * 1000), randomId()]) as [number | string, string] // the reply of the script; a client may give numbers as text
       if (window === '') return refused(Number(ms))
       return {
         wait: 0,
-        takeBack: () => run(TAKE_BACK, hash, [window]),
+        takeBack: () => run(REFUND, hash, [window]),
         fail: owner => run(FAIL, hash, [window, owner]),
         succeed: owner => run(SUCCEED, hash, [window, owner])
       }
@@ -134,14 +134,14 @@ export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPre
 }
 
 function scriptRunner (client: CounterClient): RunScript {
-  // The two packages take the same values in different ways, which no common type describes.
+  // ioredis and redis take the same arguments in different shapes, which no common type describes.
   const evaluate = client.eval.bind(client) as (...values: unknown[]) => Promise<unknown>
   return 'defineCommand' in client
     ? (script, key, values) => evaluate(script, 1, key, ...values)
     : (script, key, values) => evaluate(script, { keys: [key], arguments: values })
 }
 
-/** Several counters as one: the longest wait counts, and an attempt that one of them refuses counts against none. */
+/** Combines counters: the longest wait applies, and if one refuses an attempt, the others refund it. */
 export function together (counters: readonly AttemptCounter[]): AttemptCounter {
   return {
     async count (key) {
@@ -155,15 +155,13 @@ export function together (counters: readonly AttemptCounter[]): AttemptCounter {
   }
 }
 
-/** A counter of all attempts, the successful ones too. */
+/** A counter of all attempts: successful ones stay counted. */
 export function ofAll (counter: AttemptCounter): AttemptCounter {
   return { count: async key => ({ ...await counter.count(key), succeed: nothing }) }
 }
 
-/** Does nothing. */
 export async function nothing (): Promise<void> {}
 
-/** An attempt that nothing counts. */
 const UNCOUNTED: CountedAttempt = { wait: 0, takeBack: nothing, fail: nothing, succeed: nothing }
 
 function refused (ms: number): CountedAttempt {

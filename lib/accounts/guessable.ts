@@ -1,25 +1,25 @@
 import { folded, SHORTEST_WORD, type CommonPasswords } from './common-passwords.js'
 
-/** A password of fewer pieces than this is among the first that are tried, whatever its length. */
+/** Attackers try passwords of fewer pieces first, whatever their length. */
 const FEWEST_PIECES = 5
 
-/** So many different words make a good password by themselves. */
+/** This many different words are a good password by themselves. */
 const FEWEST_WORDS = 4
 
-/** The longest username, and the longest password but for those that are nothing else. */
+/** Longer words are not looked for: no username is longer. */
 const LONGEST_WORD = 254
 
-/** Two neighbours turn up in what was made by chance, too. */
+/** Shorter runs also occur in random passwords. */
 const SHORTEST_RUN = 3
 
-/** Of birth, or of the last change of the password: years from 1950 on, months, days and seasons. */
+/** Parts of dates, as of a birth or of the last password change: years from 1950 on, months, days and seasons. */
 const DATES = new Set([
   ...Array.from({ length: 100 }, (_, index) => String(1950 + index)),
   ...('january february march april may june july august september october november december ' +
     'monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter').split(' ')
 ].map(folded))
 
-/** Rows, columns and zigzags of keyboards, the alphabet and the digits: neighbours are typed without thinking. */
+/** Rows, columns and zigzags of keyboards, the alphabet and the digits: people type along them. */
 const TRACKS = [
   'abcdefghijklmnopqrstuvwxyz', '1234567890', '0123456789',
   'qwertyuiopasdfghjklzxcvbnm', 'qwertzuiopasdfghjklyxcvbnm', 'azertyuiopqsdfghjklmwxcvbn',
@@ -27,13 +27,13 @@ const TRACKS = [
   '147258369', '741852963', '!@#$%^&*()'
 ]
 
-/** For each track the place of its characters. */
+/** For each track, the index of each of its characters. */
 const PLACES = TRACKS.map(track => new Map([...track].map((character, place) => [character, place])))
 
 /**
- * Whether a password is among the first that are tried: one that many people choose, in any case, with look-alikes and with
- * digits and signs around it; or made of common words, of words that anybody can know (`known`: the username, the app's
- * name), of repetitions and of runs along the keyboard, with hardly anything else.
+ * True for a password that attackers try first: a common password in any case, with look-alikes and with digits and signs
+ * around it; or common words, words that attackers know (`known`: the username, the app's name), repetitions and keyboard
+ * runs with hardly anything else.
  */
 export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
   const text = password.normalize('NFKC').toLowerCase()
@@ -43,7 +43,7 @@ export function isGuessable (password: string, known: readonly string[], common:
   return !hasPieces(unit, [new Set(known.flatMap(partsOf).map(folded)), DATES, common.words])
 }
 
-/** Whether a text is a common password with any digits and signs around it, of which some may be look-alikes. */
+/** True for a common password with any digits and signs around it, some of which may be look-alikes. `first` is the index of its first letter. */
 function isCommon (text: string, first: number, letters: number, { all, longest }: CommonPasswords): boolean {
   const read = folded(text)
   const end = first + letters
@@ -56,7 +56,7 @@ function isCommon (text: string, first: number, letters: number, { all, longest 
   return false
 }
 
-/** Whether a text has enough pieces. A piece is a word, a run, or one character. */
+/** True if a text has enough pieces. A piece is a word, a run, or one character. */
 function hasPieces (text: string, words: ReadonlyArray<ReadonlySet<string>>): boolean {
   const read = folded(text)
   const found = new Set<string>()
@@ -71,7 +71,7 @@ function hasPieces (text: string, words: ReadonlyArray<ReadonlySet<string>>): bo
   return pieces >= FEWEST_PIECES || found.size >= FEWEST_WORDS
 }
 
-/** The longest word that stands at a place; empty where there is none. */
+/** The longest word at an index; empty if there is none. */
 function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<string>>): string {
   for (let length = Math.min(LONGEST_WORD, text.length - at); length > 0; length--) {
     const candidate = text.slice(at, at + length)
@@ -80,7 +80,7 @@ function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<stri
   return ''
 }
 
-/** How many characters from a place on are each the same as the one before or next to it on one track; 1 if there is no run. */
+/** The length of the run at an index: each character is the same as the one before, or its neighbour on one track. 1 if there is no run. */
 function runLength (text: string, at: number): number {
   const longest = Math.max(...PLACES.map(places => {
     let length = 1
@@ -96,12 +96,12 @@ function isStep (places: ReadonlyMap<string, number>, from: string, to: string):
   return one !== undefined && other !== undefined && Math.abs(one - other) === 1
 }
 
-/** What a text repeats from beginning to end, e.g. `ha` of `hahaha`; the text itself if it is no repetition. */
+/** The unit that a text repeats, e.g. `ha` of `hahaha`; the text itself if it repeats nothing. */
 function repeatedUnit (text: string): string {
   return text.slice(0, (text + text).indexOf(text, 1))
 }
 
-/** A name as a whole and in its parts, e.g. those of an e-mail address or a URL. */
+/** A name and its parts, e.g. those of an e-mail address or a URL. */
 function partsOf (name: string): string[] {
   const whole = name.toLowerCase()
   return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)].filter(part => part !== '')

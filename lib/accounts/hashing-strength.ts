@@ -1,13 +1,13 @@
 import { type HashingParameters } from './password-hash.js'
 
 /**
- * Lets password hashing be weaker than the minimum, for tests that log in a thousand times:
+ * Allows password hashing below the minimum, for tests that log in a thousand times:
  * `passwords: { memoryCost: 1024, [allowWeakHashing]: true }`. Refused when NODE_ENV is "production".
  */
-// Registered, so that the ESM and the CommonJS build of this package mean the same key.
+// Symbol.for, so that the ESM and the CommonJS build of this package share the key.
 export const allowWeakHashing: unique symbol = Symbol.for('fastify-refresh-cookie.allowWeakHashing')
 
-/** The weakest parameters that are good enough (OWASP Password Storage Cheat Sheet), the recommended ones first. */
+/** The minimum parameters of the OWASP Password Storage Cheat Sheet, the recommended ones first. */
 export const MINIMA = [
   { memoryCost: 19_456, timeCost: 2 },
   { memoryCost: 47_104, timeCost: 1 },
@@ -16,7 +16,7 @@ export const MINIMA = [
   { memoryCost: 7168, timeCost: 5 }
 ] as const
 
-/** Throws a TypeError, with the way out, for parameters that are weaker than each of the minima. */
+/** Throws a TypeError for parameters that are weaker than each of the minima. */
 export function assertStrong ({ memoryCost, timeCost }: HashingParameters, weakAllowed: boolean): void {
   if (MINIMA.some(minimum => memoryCost >= minimum.memoryCost && timeCost >= minimum.timeCost)) return
   if (weakAllowed && process.env['NODE_ENV'] !== 'production') return

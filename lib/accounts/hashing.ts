@@ -7,56 +7,55 @@ import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type 
 import { busy, createPasswordQueue, type PasswordQueueOptions } from './queue.js'
 import { createPepper, type PepperOptions } from './pepper.js'
 
-/** Passwords: judged, hashed with argon2id, verified. All work goes through one bounded queue. */
+/** Password policy, hashing with argon2id, and verification. All hashing goes through one concurrency-limited queue. */
 export interface Passwords {
   /**
-   * A new hash as a PHC string. Throws FST_AUTH_PASSWORD_REFUSED for what can never be a password (no text,
-   * ill-formed, over 1024 bytes) and FST_AUTH_BUSY. The policy is `check`'s.
+   * Resolves to a new hash as a PHC string. Throws FST_AUTH_PASSWORD_REFUSED for a value that can never be a password (no
+   * string, ill-formed Unicode, over 1024 bytes), and FST_AUTH_BUSY. It does not apply the policy: call `check` first.
    */
   hash (password: unknown, from?: WorkSource): Promise<string>
   /**
-   * Whether the hash is this password's; false for any hash or password that cannot be one, and for null. Every false
-   * costs one verification of each kind of hash that is known to be stored, so that its time does not tell why. Throws FST_AUTH_BUSY, and
-   * FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
+   * True if the password matches the hash; false for null, and for an invalid hash or password. Every false costs one
+   * verification of each kind of hash that is known to be stored, so that its time does not reveal the reason (user
+   * enumeration). Throws FST_AUTH_BUSY, and FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
    */
   verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean>
-  /** Judges a new password. Throws FST_AUTH_PASSWORD_REFUSED, FST_AUTH_STORE_UNAVAILABLE if the app's own rule fails. */
+  /** Checks a new password against the policy. Throws FST_AUTH_PASSWORD_REFUSED, and FST_AUTH_STORE_UNAVAILABLE if the app's own rule fails. */
   check (password: unknown, owner?: PasswordOwner): Promise<void>
-  /** Whether a hash should be made anew at the next login, because it is weaker than what is made now. */
+  /** True if a hash is weaker than a new one, so that the next login should replace it. */
   needsRehash (passwordHash: string): boolean
-  /** Whether a hash can be verified at all: by its own kind, or by `verifyLegacy`. */
+  /** True if a hash can be verified: as an argon2 hash, or by `verifyLegacy`. */
   canVerify (passwordHash: string): boolean
 }
 
 /**
- * Who causes password work: whoever floods the queue waits behind everybody else. Fastify's request is one; what says
- * nothing counts as one client.
+ * The client that causes password work. The queue is fair between clients, so that one who floods it delays itself.
+ * Fastify's request fits. All work without an address counts as one client.
  */
 export interface WorkSource {
   readonly ip?: string | null | undefined
 }
 
 /**
- * Verifies a hash that another system made (bcrypt, scrypt, …). Gets the password as it was typed; true logs in, and
- * the hash is replaced at once. It is answered 503 if it throws or takes too long.
+ * Verifies a hash of another system (bcrypt, scrypt, …), with the password as it was typed. True logs the user in, and
+ * the hash is replaced at once. If it throws or takes too long, the reply is 503.
  */
 export type VerifyLegacy = (passwordHash: string, password: string) => Promise<boolean> | boolean
 
-/** How passwords are judged and made. */
 export interface PasswordsOptions extends HashingParameters, PasswordRules {
   readonly verifyLegacy: VerifyLegacy | undefined
   readonly pepper: PepperOptions | undefined
   readonly queue: PasswordQueueOptions
-  /** The time that `check` and `verifyLegacy` may take. */
+  /** For `check` and `verifyLegacy`. */
   readonly timeouts: Timeouts
-  /** Loads argon2, at each use. */
+  /** Called at each use. */
   readonly loadArgon2?: (() => Promise<Argon2>) | undefined
 }
 
-// RFC 9106 section 3.1: the number of argon2id.
+// The type of argon2id (RFC 9106 section 3.1).
 const ARGON2ID = 2
 
-/** Builds passwords. Throws a TypeError for a pepper whose current key is missing. */
+/** Throws a TypeError for a pepper whose current key is missing. */
 export function createPasswords (options: PasswordsOptions): Passwords {
   const { memoryCost, timeCost, parallelism, verifyLegacy, timeouts } = options
   const load = options.loadArgon2 ?? loadArgon2
@@ -64,7 +63,7 @@ export function createPasswords (options: PasswordsOptions): Passwords {
   const pepper = createPepper(options.pepper ?? { current: null, keys: {} })
   const queue = createPasswordQueue(options.queue)
   const kinds = createHashKinds(parameters)
-  /** A hash that `verifyLegacy` has answered about. */
+  /** A hash that `verifyLegacy` has answered for: the decoy of users without one. */
   let legacyExample: string | null = null
 
   return {
@@ -79,9 +78,9 @@ export function createPasswords (options: PasswordsOptions): Passwords {
       const stored = text === null ? null : readHash(passwordHash)
       return await queue.run(clientOf(from), async () => {
         if (stored !== null && text !== null && await matches(stored, text)) return true
-        // As it was typed, since the other system did not bring it into NFC; where `text` is a string, so is it.
+        // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
         const typed = text === null ? null : password as string
-        if (typed !== null && await verifiesElsewhere(stored === null ? passwordHash : null, typed)) return true
+        if (typed !== null && await matchesLegacy(stored === null ? passwordHash : null, typed)) return true
         for (const encoded of kinds.decoysBeside(stored)) await compute(argon2 => argon2.verify(encoded, text ?? '', { secret: pepper.current }))
         return false
       })
@@ -99,7 +98,7 @@ export function createPasswords (options: PasswordsOptions): Passwords {
     canVerify: passwordHash => verifyLegacy !== undefined || readHash(passwordHash) !== null
   }
 
-  /** A hash of our own kind whose pepper is known; null for any other. */
+  /** An argon2 hash whose pepper is known; null for any other. */
   function readHash (passwordHash: string | null): StoredHash | null {
     const stored = parsePasswordHash(passwordHash)
     return stored === null || pepper.keyOf(stored.keyId) === undefined ? null : stored
@@ -107,12 +106,12 @@ export function createPasswords (options: PasswordsOptions): Passwords {
 
   async function matches (stored: StoredHash, text: string): Promise<boolean> {
     kinds.add(stored)
-    const secret = pepper.keyOf(stored.keyId) as Buffer // `readHash` has seen it
+    const secret = pepper.keyOf(stored.keyId) as Buffer // `readHash` has checked that it is known
     return await compute(argon2 => argon2.verify(stored.encoded, text, { secret }))
   }
 
-  /** Whether a hash of the other system is this password's. Who has none costs the verification of somebody else's. */
-  async function verifiesElsewhere (passwordHash: string | null, password: string): Promise<boolean> {
+  /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */
+  async function matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
     const known = passwordHash || legacyExample
     if (verifyLegacy === undefined || !known) return false
     const answer = await startDeadline(timeouts)(() => withholding([known, password], () => verifyLegacy(known, password)))
@@ -125,13 +124,13 @@ export function createPasswords (options: PasswordsOptions): Passwords {
     try {
       return await work(argon2)
     } catch (cause) {
-      // It was given nothing that it could refuse: it is out of memory.
+      // Its arguments are valid, so it is out of memory.
       throw busy(cause)
     }
   }
 }
 
-/** Of IPv6 a /48, since one customer of a provider may have 256 or 65,536 networks of 64 bits. */
+/** IPv6 addresses count by /48, since one customer of a provider may have 256 or 65,536 networks of 64 bits. */
 function clientOf (from: WorkSource = {}): string {
   return networkOf(readAddress(from.ip), 48)
 }

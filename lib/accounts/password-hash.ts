@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
-/** What one argon2 computation costs. */
+/** The cost of one argon2 computation. */
 export interface HashingParameters {
   /** Memory, in KiB. */
   readonly memoryCost: number
@@ -10,26 +10,26 @@ export interface HashingParameters {
   readonly parallelism: number
 }
 
-/** A stored hash that can be verified, and what it says of itself. */
+/** A parsed hash. */
 export interface StoredHash extends HashingParameters {
   /** The PHC string itself. */
   readonly encoded: string
   readonly type: 'argon2id' | 'argon2i' | 'argon2d'
-  /** 19 is RFC 9106; 16, or none in the string, is what came before it. */
+  /** 19 is RFC 9106. 16 came before it, and is meant by a string without a version. */
   readonly version: 16 | 19
-  /** The pepper that is in it, by its id; null where there is none. */
+  /** The id of its pepper; null if there is none. */
   readonly keyId: string | null
 }
 
-/** The most that a stored hash may cost: 1 GiB, 16 passes, 16 lanes. Whoever can write a row could else stall the server. */
+/** The maximum cost of a stored hash: 1 GiB, 16 passes, 16 lanes. Without it, an attacker who can write a row could stall the server. */
 export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
 
-// Key id of 1 to 8 bytes, salt of 8 to 64 bytes and hash of 16 to 64 bytes, in base64 without padding.
+// In base64 without padding: a key id of 1 to 8 bytes, a salt of 8 to 64 bytes and a hash of 16 to 64 bytes.
 const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6})(?:,keyid=([A-Za-z0-9+/]{2,11}))?\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
 
 /**
- * Reads an argon2 hash in the PHC string format, its parameters in any order (argon2 0.45 writes m, p, t).
- * Null for everything that cannot be verified or would cost more than `MAX_COST`.
+ * Parses an argon2 hash in the PHC string format, with its parameters in any order (argon2 0.45 writes m, p, t).
+ * Null if it cannot be verified or costs more than `MAX_COST`.
  */
 export function parsePasswordHash (value: unknown): StoredHash | null {
   const [encoded, type, version, one = '', two = '', three = '', keyId] = PHC.exec(typeof value === 'string' ? value : '') ?? []
@@ -37,29 +37,29 @@ export function parsePasswordHash (value: unknown): StoredHash | null {
   const { m = 0, t = 0, p = 0 } = readParameters([one, two, three])
   const stored = {
     encoded,
-    type: type as StoredHash['type'], // the expression lets no other through
+    type: type as StoredHash['type'], // PHC matches no other
     version: version === '19' ? 19 : 16,
     keyId: keyId === undefined ? null : Buffer.from(keyId, 'base64').toString(),
     memoryCost: m,
     timeCost: t,
     parallelism: p
   } as const
-  return isBearable(stored) ? stored : null
+  return isAffordable(stored) ? stored : null
 }
 
-/** Whether a hash is weaker than what is made now: another type, an older version, another pepper or none, or less of anything. */
+/** True if a hash is weaker than a new one: another type, an older version, another pepper or none, or a lower cost. */
 export function needsRehash (stored: StoredHash, now: HashingParameters, keyId: string | null): boolean {
   return stored.type !== 'argon2id' || stored.version !== 19 || stored.keyId !== keyId ||
     stored.memoryCost < now.memoryCost || stored.timeCost < now.timeCost || stored.parallelism < now.parallelism
 }
 
-/** A new hash with the id of the pepper that is in it, as the PHC string format of argon2 writes it: `keyid`, after the costs. */
+/** Adds the id of the pepper to a new hash, as the PHC string format of argon2 writes it: `keyid`, after the costs. */
 export function withKeyId (encoded: string, keyId: string): string {
   const id = Buffer.from(keyId).toString('base64').replaceAll('=', '')
   return encoded.replace(/^(?:\$[^$]+){3}/, parameters => `${parameters},keyid=${id}`)
 }
 
-/** A hash that no password has and that costs as much to verify as a real one of these parameters. */
+/** A hash that matches no password and takes as long to verify as a real one with these parameters. */
 export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParameters, type: StoredHash['type'] = 'argon2id'): string {
   return `$${type}$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
 }
@@ -68,8 +68,8 @@ function readParameters (pairs: readonly string[]): { m?: number, t?: number, p?
   return Object.fromEntries(pairs.map(pair => [pair.charAt(0), Number(pair.slice(2))]))
 }
 
-/** RFC 9106 section 3.1: at least 8 KiB for each lane. A parameter that was not given is 0 here. */
-function isBearable ({ memoryCost, timeCost, parallelism }: HashingParameters): boolean {
+/** RFC 9106 section 3.1: at least 8 KiB for each lane. A missing parameter is 0 here. */
+function isAffordable ({ memoryCost, timeCost, parallelism }: HashingParameters): boolean {
   return parallelism >= 1 && parallelism <= MAX_COST.parallelism &&
     timeCost >= 1 && timeCost <= MAX_COST.timeCost &&
     memoryCost >= 8 * parallelism && memoryCost <= MAX_COST.memoryCost
@@ -80,21 +80,20 @@ function unpadded (bytes: number): string {
 }
 
 /**
- * The kinds of argon2 hashes that are stored, as far as this process has seen them: after the cost was raised, hashes of the
- * former cost stay until their owners log in. A failed verification costs one computation of each kind, whatever is stored
- * for the name, so that its time does not tell who exists.
+ * The kinds of stored argon2 hashes that this process has seen. After the cost was raised, hashes of the former cost stay
+ * until their owners log in. A failed verification costs one computation of each kind, whatever is stored for the name, so
+ * that its time does not reveal which names exist (user enumeration).
  */
 export interface HashKinds {
-  /** Remembers the kind of a stored hash. */
   add (stored: StoredHash): void
-  /** A hash that no password has, of each kind but that of `stored`. */
+  /** One decoy of each kind but that of `stored`. */
   decoysBeside (stored: StoredHash | null): string[]
 }
 
-/** All kinds together cost at most this many times today's: whoever can write a row could else slow down every login. */
+/** The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow down every login. */
 const MOST_WORK = 8
 
-/** Builds the memory of kinds; today's is always known. */
+/** The kind of new hashes is always known. */
 export function createHashKinds (today: HashingParameters): HashKinds {
   const decoys = new Map([[kindOf({ ...today, type: 'argon2id' }), decoyHash(today)]])
   let left = (MOST_WORK - 1) * workOf(today)

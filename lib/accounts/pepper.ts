@@ -2,26 +2,26 @@ import { type Secret } from '../keys/ring.js'
 
 /**
  * Secrets that are hashed with every password (argon2's `secret`), so that a stolen user table alone is of no use.
- * Each hash names its key; the current one goes into new hashes. A key that is taken away takes its passwords with it.
+ * Each hash names its key; new hashes use the current one. Passwords whose key was removed can no longer be verified.
  */
 export interface PepperOptions {
   /** The id of the key for new hashes. */
   readonly current: string
-  /** By ids of 1 to 8 letters, digits, "-" and "_". */
+  /** At least 32 random bytes each, by ids of 1 to 8 letters, digits, "-" and "_". */
   readonly keys: Readonly<Record<string, Secret>>
 }
 
 /** The keys as argon2 takes them. */
 export interface Pepper {
-  /** The id that new hashes name; null where there is no pepper. */
+  /** The id in new hashes; null without a pepper. */
   readonly currentId: string | null
-  /** The key for new hashes; empty where there is no pepper. */
+  /** The key for new hashes; empty without a pepper. */
   readonly current: Buffer
-  /** The key that a hash names, empty for a hash that names none; undefined where it is not known. */
+  /** The key of a hash: empty for a hash without one, undefined if the id is unknown. */
   keyOf (keyId: string | null): Buffer | undefined
 }
 
-/** Reads the pepper. Throws a TypeError if its current key is not among its keys. */
+/** Throws a TypeError if the current key is not among the keys. */
 export function createPepper ({ current: currentId, keys }: PepperOptions | { current: null, keys: object }): Pepper {
   const byId = new Map<string | null, Buffer>([[null, Buffer.alloc(0)]])
   for (const [id, key] of Object.entries(keys)) byId.set(id, Buffer.from(key))

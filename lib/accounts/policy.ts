@@ -4,53 +4,51 @@ import { AuthError } from '../errors.js'
 import { loadCommonPasswords } from './common-passwords.js'
 import { isGuessable } from './guessable.js'
 
-/** The longest password, in bytes of UTF-8. Nothing is ever cut off: a longer one is refused. */
+/** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
 export const MAX_PASSWORD_BYTES = 1024
 
-/** Whose password it is, as far as known. */
+/** The owner of a password, as far as known. */
 export interface PasswordOwner {
   /** The normalised username. */
   readonly username?: string
 }
 
 /**
- * The app's own rule, e.g. a look-up among breached passwords. True or nothing accepts, everything else refuses.
- * It gets the password in Unicode NFC; it is answered 503 if it throws or takes too long.
+ * The app's own rule, e.g. a look-up among breached passwords. True or undefined accepts, anything else refuses.
+ * It gets the password in Unicode NFC. If it throws or takes too long, the reply is 503.
  */
 export type PasswordCheck = (password: string, owner: PasswordOwner) => Promise<boolean | void> | boolean | void
 
-/** What a new password is judged by. */
 export interface PasswordRules {
-  /** The fewest characters (Unicode code points). */
+  /** The minimum length in characters (Unicode code points). */
   readonly minLength: number
   readonly check: PasswordCheck | undefined
-  /** Words that anybody can know, such as the app's name. */
+  /** Words that attackers know, such as the app's name. */
   readonly contextWords: readonly string[]
 }
 
-/** A password as it is hashed, or the sentence that says why it can never be one. */
+/** A password as it is hashed, or the message that says why it is invalid. */
 export type ReadPassword =
   | { readonly text: string, readonly refusal: null }
   | { readonly text: null, readonly refusal: string }
 
 /**
- * Reads what a request holds as a password: text in Unicode NFC, so that a keyboard that composes and one
- * that does not give the same (NIST SP 800-63B section 3.1.1.2). Ill-formed text is refused, since every lone surrogate
- * would be hashed as the same U+FFFD.
+ * Normalises a password to Unicode NFC, so that keyboards that compose characters and those that do not give the same
+ * (NIST SP 800-63B section 3.1.1.2). Ill-formed text is refused, since every lone surrogate would be hashed as the same U+FFFD.
  */
 export function readPassword (value: unknown): ReadPassword {
   if (typeof value !== 'string' || !value.isWellFormed()) return refusal('The password must be text in well-formed Unicode')
   const tooLong = `The password must not be longer than ${MAX_PASSWORD_BYTES} bytes in UTF-8`
-  // NFC makes at most 3 characters into 2 bytes, and sorting 100,000 accents on one letter takes it seconds.
+  // Checked before NFC, which takes seconds to sort 100,000 accents on one letter. NFC makes at most 3 characters into 2 bytes.
   if (value.length > 2 * MAX_PASSWORD_BYTES) return refusal(tooLong)
   const text = value.normalize('NFC')
   return Buffer.byteLength(text) > MAX_PASSWORD_BYTES ? refusal(tooLong) : { text, refusal: null }
 }
 
 /**
- * Judges a new password: its length in code points, whether it is among the first that are tried, then the app's own
- * rule; never which kinds of characters it has (NIST SP 800-63B section 3.1.1.2).
- * Throws FST_AUTH_PASSWORD_REFUSED with the rule that refused it, FST_AUTH_STORE_UNAVAILABLE if the app's rule fails.
+ * Checks a new password: its length in code points, the guesses that attackers try first, then the app's own rule. There
+ * are no composition rules (NIST SP 800-63B section 3.1.1.2). Throws FST_AUTH_PASSWORD_REFUSED with the message of the rule,
+ * FST_AUTH_STORE_UNAVAILABLE if the app's rule fails.
  */
 export async function judgePassword (text: string, owner: PasswordOwner, rules: PasswordRules, timeouts: Timeouts): Promise<void> {
   const { minLength, check, contextWords } = rules
@@ -61,11 +59,10 @@ export async function judgePassword (text: string, owner: PasswordOwner, rules: 
   if (verdict !== true && verdict !== undefined) throw passwordRefused('The password is not accepted here: choose another')
 }
 
-/** The refusal of a new password, with the fixed sentence of the rule. */
 export function passwordRefused (message: string): AuthError {
   return new AuthError('FST_AUTH_PASSWORD_REFUSED', { message })
 }
 
-function refusal (sentence: string): ReadPassword {
-  return { text: null, refusal: sentence }
+function refusal (message: string): ReadPassword {
+  return { text: null, refusal: message }
 }

@@ -2,22 +2,21 @@ import { randomInt } from 'node:crypto'
 import { AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 
-/** How much password work may be under way and waiting. */
 export interface PasswordQueueOptions {
-  /** Jobs at once. libuv has 4 threads by default, and files and DNS need some of them. */
+  /** Jobs that run at once. libuv has 4 threads by default, and files and DNS need some of them. */
   readonly concurrency: number
-  /** Jobs that may wait for their turn. */
+  /** Jobs that may wait. */
   readonly waiting: number
-  /** The longest wait for a turn. */
+  /** The longest time that a job waits. */
   readonly maxWait: Seconds
 }
 
-/** Takes turns. */
+/** A concurrency-limited FIFO queue, fair between clients. */
 export interface PasswordQueue {
   /**
-   * Runs a job of a client in its turn, and settles as it does. Each client has one job in each round, so nobody waits for
-   * all the jobs of somebody else. Throws FST_AUTH_BUSY when the turn does not come in time, or when all places are taken:
-   * then the one whose turn is farthest away is refused. A job that was refused never runs.
+   * Runs a job and settles as it does. Waiting jobs start in rounds, with one job of each client per round, so that nobody
+   * waits for all the jobs of another client. Throws FST_AUTH_BUSY if the job waits longer than `maxWait`, or if the queue
+   * is full: then the job that would start last is refused. A job that was refused never runs.
    */
   run<T> (client: string, job: () => Promise<T> | T): Promise<T>
 }
@@ -30,14 +29,14 @@ interface Waiter {
 }
 
 /**
- * A bounded queue, so that a flood of logins neither fills the memory nor stalls everything else that
+ * The queue is bounded, so that a flood of logins neither fills the memory nor stalls everything else that
  * uses libuv's threads (measured: 60 unqueued hashes delayed an unrelated file read by 5 s).
  */
 export function createPasswordQueue ({ concurrency, waiting, maxWait }: PasswordQueueOptions): PasswordQueue {
-  /** In the order of their turns: by rounds, and in each as they came. */
+  /** In the order of their start: by round, then by arrival. */
   const waiters: Waiter[] = []
   let running = 0
-  /** That of the job that began last. */
+  /** The round of the job that started last. */
   let round = 0
 
   return {
@@ -47,12 +46,12 @@ export function createPasswordQueue ({ concurrency, waiting, maxWait }: Password
       try {
         return await job()
       } finally {
-        passOn()
+        startNext()
       }
     }
   }
 
-  /** Resolves once a job that ends hands its place over. */
+  /** Resolves once a job that ended leaves its slot to this one. */
   async function turn (client: string): Promise<void> {
     const mine = roundFor(client)
     const later = waiters.findIndex(waiter => waiter.round > mine)
@@ -78,13 +77,13 @@ export function createPasswordQueue ({ concurrency, waiting, maxWait }: Password
     })
   }
 
-  /** The first round in which a client has no job. */
+  /** The first round without a job of the client. */
   function roundFor (client: string): number {
     return waiters.reduce((next, waiter) => waiter.client === client ? waiter.round + 1 : next, round)
   }
 
-  /** The place goes straight to the one whose turn it is: nobody who comes meanwhile can take it. */
-  function passOn (): void {
+  /** The slot goes straight to the next waiter, so that a new job cannot take it. */
+  function startNext (): void {
     const [next] = waiters
     if (next === undefined) {
       running--
@@ -95,7 +94,7 @@ export function createPasswordQueue ({ concurrency, waiting, maxWait }: Password
   }
 }
 
-/** FST_AUTH_BUSY with a wait that is spread over 1 to 5 seconds, so that clients do not all come back at once. */
+/** FST_AUTH_BUSY with a Retry-After spread over 1 to 5 seconds, so that clients do not all retry at once. */
 export function busy (cause: unknown): AuthError {
   return new AuthError('FST_AUTH_BUSY', { cause, retryAfter: randomInt(1, 6) })
 }

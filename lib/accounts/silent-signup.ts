@@ -2,19 +2,19 @@ import { type User } from './user.js'
 import { AuthError } from '../errors.js'
 import { normaliseUsername } from './username.js'
 
-/** Told what came of a signup whose answer told nothing. `user` is null where the name was taken. */
+/** Called with the outcome of a silent signup, whose response reveals nothing. `user` is null if the username was taken. */
 export type SignupListener = (signup: { readonly username: string, readonly user: User | null }) => Promise<void> | void
 
-/** Runs a signup and tells only the app what came of it. Throws what does not depend on whether the name was taken. */
+/** Runs a signup and reports its outcome to the app only. Throws errors that do not depend on whether the username was taken. */
 export type SilentSignup = (username: unknown, signup: () => Promise<User>) => Promise<void>
 
-/** Builds silent signups. `failed` is told what the listener throws; it must not throw. */
+/** `failed` gets the errors of the listener; it must not throw. */
 export function createSilentSignup (listener: SignupListener, failed: (err: unknown) => void): SilentSignup {
   return async function signupSilently (username, signup) {
     const user = await signup().catch(nullIfTaken)
-    const tell = async (): Promise<void> => await listener({ username: String(normaliseUsername(username)), user })
-    // After the answer: how long it takes to write which mail must not be seen.
-    setImmediate(() => { tell().catch(failed) })
+    const notify = async (): Promise<void> => await listener({ username: String(normaliseUsername(username)), user })
+    // After the response, so that its time does not reveal which mail is sent (user enumeration).
+    setImmediate(() => { notify().catch(failed) })
   }
 }
 
