@@ -3,17 +3,17 @@ import { type EpochSeconds, type Seconds } from '../time.js'
 import { isSubject } from './subject.js'
 
 /**
- * The types of the app's own claims, which the app fills in:
+ * The types of the app's own claims. The app declares them:
  * `declare module 'fastify-refresh-cookie' { interface CustomClaims { role: string } }`.
  */
 export interface CustomClaims {}
 
-/** What the app itself puts into an access token. */
+/** The app's own claims in an access token. */
 export type AppClaims = Readonly<Record<string, unknown> & Partial<CustomClaims>>
 
 /**
- * The claims of an access token (RFC 7519): ours, and beside them the app's own. Of the claims that RFC 9068 requires `iss`
- * and `aud` are there only where they are configured, and `client_id` never.
+ * The claims of an access token (RFC 7519), with the app's own beside them. Of the claims that RFC 9068 requires, `iss` and
+ * `aud` are present only if they are configured, and `client_id` never is.
  */
 export interface AccessClaims extends Readonly<Record<string, unknown>>, Readonly<CustomClaims> {
   readonly iss?: string
@@ -24,32 +24,32 @@ export interface AccessClaims extends Readonly<Record<string, unknown>>, Readonl
   readonly jti: string
   /** The session that the token belongs to. */
   readonly sid: string
-  /** When the person last proved who they are. */
+  /** The time of the last login or reauthentication. */
   readonly auth_time: EpochSeconds
 }
 
-/** The claims of a refresh token: a session as it was at one generation, and nothing else. */
+/** The claims of a refresh token: a session at one generation. */
 export interface RefreshClaims {
   readonly sub: string
   readonly sid: string
   /** The generation: an integer from 0 to 2^31 - 2. */
   readonly gen: number
   readonly auth_time: EpochSeconds
-  /** When the generation was issued. */
+  /** The time at which this generation was issued. */
   readonly iat: EpochSeconds
   readonly exp: EpochSeconds
-  /** The session's absolute end. */
+  /** The absolute end of the session. */
   readonly end: EpochSeconds
-  /** False where the person asked not to be remembered: the cookie then ends with the browser. */
+  /** False for a login with `remember: false`: the cookie then ends with the browser. */
   readonly remember?: false
-  /** In the first token of a login only: the session that it took the place of, which the first refresh, or a logout, ends if it still lives. */
+  /** In the first token of a login only: the session that it replaces. The first refresh or a logout ends that session if it is still live. */
   readonly replaces?: string
 }
 
-/** A session and whose it is, as a token says. */
+/** The subject and the session that a token states. */
 export type SessionRef = Pick<RefreshClaims, 'sub' | 'sid'>
 
-/** How access tokens are made and judged. */
+/** The rules by which access tokens are issued and validated. */
 export interface AccessPolicy {
   readonly expiresIn: Seconds
   readonly issuer?: string | undefined
@@ -58,18 +58,18 @@ export interface AccessPolicy {
   readonly leeway: Seconds
 }
 
-/** The longest token text that is looked at, in characters. */
+/** The longest token that is parsed, in characters. */
 export const MAX_TOKEN_LENGTH = 8192
 
-/** The most that an app's own claims may take, in bytes of JSON: the token must stay one that `MAX_TOKEN_LENGTH` lets in. */
+/** The maximum size of the app's own claims, in bytes of JSON: a token with them stays below `MAX_TOKEN_LENGTH`. */
 export const MAX_APP_CLAIMS = 4096
 
 const MAX_GENERATION = 2 ** 31 - 2
 
-// An access token that claims to last longer than an hour and than ours do was not made by this configuration.
+// An access token that lives longer than this and than `expiresIn` was not issued by this configuration.
 const MAX_ACCESS_LIFETIME: Seconds = 3600
 
-/** An app's claims as JSON carries them. Throws where it cannot, or a token could not, so that this shows before anything is written. */
+/** Converts the app's claims to plain JSON. Throws if they are no JSON object or too large, before anything is written. */
 export function toAppClaims (value: unknown): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
@@ -80,7 +80,7 @@ export function toAppClaims (value: unknown): AppClaims {
 }
 
 /**
- * Judges the payload of an access token whose signature is good; undefined where it is not.
+ * Validates the payload of a verified access token; undefined means that the verification failed.
  * Throws FST_AUTH_ACCESS_TOKEN_EXPIRED or FST_AUTH_ACCESS_TOKEN_INVALID.
  */
 export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
@@ -92,7 +92,7 @@ export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: 
   return payload
 }
 
-/** The payload as refresh claims if it has their shape, else null. Whether it expired is for the caller to ask. */
+/** The payload if it has the shape of refresh claims, else null. It does not check `exp`. */
 export function readRefreshClaims (payload: unknown): RefreshClaims | null {
   return isRefreshClaims(payload) ? payload : null
 }
@@ -109,7 +109,7 @@ function isRefreshClaims (payload: unknown): payload is RefreshClaims {
     (payload['replaces'] === undefined || isId(payload['replaces']))
 }
 
-/** A token that names whom it is for is refused by everybody else (RFC 7519 section 4.1.3), also by who has no name (RFC 8725 section 3.9). */
+/** A token with an `aud` is refused by any other audience (RFC 7519 section 4.1.3), and by a service without one (RFC 8725 section 3.9). */
 function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   if (policy.issuer !== undefined && claims.iss !== policy.issuer) return false
   if (policy.audience === undefined) return claims.aud === undefined
@@ -118,12 +118,12 @@ function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   return ours.some(audience => theirs.includes(audience))
 }
 
-/** Why a token of the right shape is not for us or not for now, in a sentence for the log; null where it is. */
+/** The reason, for the log, why well-formed claims are refused by `iss`, `aud`, lifetime, `iat` or `nbf`; null if they are accepted. */
 function mismatchOf (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): string | null {
   if (!isMeantForUs(claims, policy)) return 'its "iss" or "aud" is not that of the options "issuer" and "audience"'
   const lifetime = claims.exp - claims.iat
   if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) return 'it lives longer than an hour and than the option "accessToken.expiresIn"'
-  const { nbf = claims.iat } = claims // a null is there, and no time
+  const { nbf = claims.iat } = claims // a null is not left out: it is no time
   if (!isTime(nbf) || Math.max(nbf, claims.iat) > now + policy.leeway) return 'its "iat" or "nbf" is in the future: compare the clocks of both servers'
   return null
 }

@@ -6,48 +6,48 @@ import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from 
 import { type AccessClaims, MAX_TOKEN_LENGTH, type RefreshClaims } from './claims.js'
 import { createVerificationCache, type VerificationCache, type Verified } from './verification-cache.js'
 
-/** What the core needs of JSON Web Tokens: two kinds, each with its own keys. Verifying never throws. */
+/** The codec of JSON Web Tokens: two kinds, each with its own keys. Verifying never throws. */
 export interface Tokens {
   signAccess (claims: AccessClaims): string
   signRefresh (claims: RefreshClaims): string
-  /** Null for everything that is not an access token of ours. */
+  /** Null if the token is no access token signed with one of the keys. */
   verifyAccess (token: string): Verified | null
-  /** Null for everything that is not a refresh token of ours. */
+  /** Null if the token is no refresh token signed with one of the keys. */
   verifyRefresh (token: string): Verified | null
-  /** Reads the keys again for a token whose key is not here, as `KeySource.seek`; undefined where that cannot help. */
+  /** Reloads the keys for a token with an unknown key, as `KeySource.seek`; undefined if a reload cannot help. */
   seekKey (kind: TokenKind, token: string): Promise<void> | undefined
 }
 
-/** The `typ` header of each kind of token, so that neither is ever taken for the other (RFC 8725 section 3.11): that of access tokens is RFC 9068's. */
+/** The `typ` header of each kind, so that neither is accepted as the other (RFC 8725 section 3.11). `at+jwt` is from RFC 9068. */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 
-/** Base64url as it is spelled the only right way: unused bits of a last character would give a token many spellings. */
+/** Canonical base64url: otherwise unused bits of the last character would give one token many spellings. */
 const SEGMENT = '(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?'
 const COMPACT = new RegExp(`^${SEGMENT}\\.${SEGMENT}\\.${SEGMENT}$`)
 
-/** Times are judged in the core, by the injected clock; here they would be judged by Date.now. */
+/** `exp` and `nbf` are validated in `claims.ts` by the injected clock; the libraries would use Date.now. */
 const TIMELESS = { ignoreExpiration: true, ignoreNotBefore: true } as const
 
-/** One kind of token: text from claims, and claims from text. */
+/** Signs and verifies one kind of token. */
 interface Codec {
   sign (claims: object): string
   verify (token: string): Verified | null
 }
 
 type Sign = (claims: object) => string
-/** Whatever it throws is a refusal. */
+/** Throws for a token that is not valid. */
 type Verify = (token: string) => unknown
 
-/** Makes what signs tokens of one `typ` with a key, and what verifies them. */
+/** Creates the signer and the verifier of a key. */
 interface Engine {
   signer (key: SigningKey, typ: string): Sign
   verifier (key: Key): Verify
 }
 
 /**
- * Turns key rings into `Tokens`. `rings` is asked for every token, so that keys can change at any time.
+ * Creates the codec over key rings. It reads `rings` for every token, so that keys can change at any time.
  *
- * `scope` must be a context of our own: in the host's, the decorators of @fastify/jwt would clash with the host's own.
+ * `scope` must be an encapsulated context: in the host's own, the decorators of @fastify/jwt could clash with the host's.
  */
 export async function createTokens (scope: FastifyInstance, keys: OpenedKeys): Promise<Tokens> {
   const { rings } = keys
@@ -62,7 +62,7 @@ export async function createTokens (scope: FastifyInstance, keys: OpenedKeys): P
   }
 }
 
-/** Verifies access tokens of another service. */
+/** Creates the codec of a service that only verifies. */
 export function createAccessVerifier (keys: OpenedKeys): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
   const ring = (): KeyRing => keys.rings().access
   return { verifyAccess: verifyOnce(ring, createCodec('access', ring, prepared).verify), seekKey: seekKeyIn(keys) }
@@ -72,7 +72,7 @@ function seekKeyIn ({ changing, seek }: OpenedKeys): Tokens['seekKey'] {
   return (kind, token) => changing.has(kind) ? seek(kind, kidOf(token)) : undefined
 }
 
-/** The name of the key that a token claims to be signed with; undefined where it names none. */
+/** The `kid` in the header of a token; undefined if there is none. */
 function kidOf (token: string): string | undefined {
   const header = headerOf(token)
   const { kid } = header === undefined ? {} : parseHeader(header)
@@ -81,14 +81,14 @@ function kidOf (token: string): string | undefined {
 
 function createCodec (kind: TokenKind, ring: () => KeyRing, engine: Engine): Codec {
   const typ = TYPES[kind]
-  // A key is prepared once, and goes with its ring.
+  // Each key is prepared once, and collected with its ring.
   const signerOf = once((key: SigningKey) => engine.signer(key, typ))
   const verifierOf = once((key: Key) => engine.verifier(key))
-  // All tokens of a key have the same header: the last one that was verified need not be read again.
+  // All tokens of a key have the same header, so the last one that was verified is not parsed again.
   let last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
 
   return {
-    sign: claims => signerOf(ring().signing as SigningKey)(claims), // a service that only verifies never asks
+    sign: claims => signerOf(ring().signing as SigningKey)(claims), // a service that only verifies never signs
 
     verify (token) {
       const header = headerOf(token)
@@ -108,7 +108,7 @@ function createCodec (kind: TokenKind, ring: () => KeyRing, engine: Engine): Cod
   }
 }
 
-/** Verifies a token at its first request only: the keys are what the answer depends on, so other keys begin anew. */
+/** Verifies each token once: the result depends on the key ring only, so each ring has its own cache. */
 function verifyOnce (ring: () => KeyRing, verify: Codec['verify']): Codec['verify'] {
   const cacheOf = once<KeyRing, VerificationCache>(() => createVerificationCache())
   return token => {
@@ -132,8 +132,8 @@ function once<K extends object, T> (make: (key: K) => T): (key: K) => T {
 }
 
 /**
- * The engine of access tokens: every request has one, and its key may be a pair, so a key is read once and not for each
- * token. fast-jwt is what @fastify/jwt itself signs with.
+ * The engine of access tokens. Every request verifies one, and its key may be a key pair, so a key is parsed once and not for
+ * each token. @fastify/jwt uses fast-jwt too.
  */
 const prepared: Engine = {
   signer: ({ kid, algorithm, signs }, typ) => createSigner({
@@ -152,13 +152,13 @@ const prepared: Engine = {
 let registrations = 0
 
 /**
- * The engine of refresh tokens: @fastify/jwt, prepared for the key that signs at the start, which is most often the only
- * one; any other key is passed with each token.
+ * The engine of refresh tokens: @fastify/jwt, registered with the key that signs at the start, which is mostly the only one.
+ * Any other key is passed with each token.
  */
 async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing): Promise<Engine> {
   const namespace = `refreshToken${++registrations}`
   const optionsOf = ({ kid, algorithm }: Key, typ: string) => ({ kid, algorithm, header: { alg: algorithm, typ } })
-  const known = first as SigningKey // whoever makes tokens has such a key
+  const known = first as SigningKey // a ring that issues tokens has a signing key
   await scope.register(fastifyJwt, {
     namespace,
     decoratorName: `${namespace}Claims`,
@@ -166,7 +166,7 @@ async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing)
     sign: optionsOf(known, TYPES.refresh),
     verify: { ...TIMELESS, algorithms: [known.algorithm] }
   })
-  const jwt = Reflect.get(scope.jwt, namespace) as JWT // namespaces are not in the types of `jwt`
+  const jwt = Reflect.get(scope.jwt, namespace) as JWT // the types of `jwt` lack namespaces
   return {
     signer (key, typ) {
       const options = { key: key.signs.export(), ...optionsOf(key, typ) }
@@ -180,9 +180,9 @@ async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing)
 }
 
 /**
- * Finds the key that a header names, if all of it is as we write it: our `typ`, a `kid` of the ring by exact look-up,
- * and the algorithm of that key, never the header's own choice (RFC 8725 section 3.1). `crit` is always refused, since
- * no extension is understood (RFC 7515 section 4.1.11); `jku`, `jwk`, `x5c` and the like are never looked at.
+ * Finds the key of a header. The header must have our `typ`, a `kid` of the ring by exact look-up, and the algorithm of that
+ * key: the header never chooses the algorithm (RFC 8725 section 3.1). `crit` is always refused, since no extension is
+ * supported (RFC 7515 section 4.1.11). `jku`, `jwk`, `x5c` and the like are ignored.
  */
 function findKey (encodedHeader: string, ring: KeyRing, type: string): Key | null {
   const { kid, alg, typ, crit } = parseHeader(encodedHeader)
@@ -196,12 +196,12 @@ function keyNamed (kid: unknown, { byKid, unnamed }: KeyRing): Key | null {
   return typeof kid === 'string' ? byKid.get(kid) ?? null : null
 }
 
-/** The first segment of a token, if all three are as they should be. */
+/** The first segment of a token, if it is a compact JWS in canonical base64url. */
 function headerOf (token: string): string | undefined {
   return token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? token.slice(0, token.indexOf('.')) : undefined
 }
 
-/** What a header says; nothing where it is not one. */
+/** Empty if the header is no JSON. */
 function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: unknown, crit?: unknown } {
   try {
     return { ...JSON.parse(Buffer.from(encoded, 'base64url').toString()) }
@@ -215,7 +215,7 @@ function isType (typ: unknown, expected: string): boolean {
   return typ === expected || (typeof typ === 'string' && inLowerCase(typ).replace(/^application\//, '') === expected)
 }
 
-/** `toLowerCase` also makes a "k" of U+212A, the Kelvin sign. */
+/** ASCII only: `toLowerCase` also turns U+212A, the Kelvin sign, into "k". */
 function inLowerCase (text: string): string {
   return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
 }

@@ -2,8 +2,8 @@
 export const MAX_SUBJECT_LENGTH = 255
 
 /**
- * The subject of a user's id, which `from` gave. Throws a TypeError, with the way out, for what is no id: as text, a missing
- * id, a number that is not exact, or an object without a text of its own would make one subject of many people.
+ * Converts a user's id, which `from` returned, to the subject. Throws a TypeError for an invalid id: a missing id, an inexact
+ * number, or an object without its own `toString` would give many users the same subject.
  */
 export function subjectOf (id: unknown, from = 'the app'): string {
   const text = textOf(id)
@@ -16,21 +16,21 @@ function textOf (id: unknown): string | null {
   return typeof id === 'object' && id !== null ? ownTextOf(id) : null
 }
 
-/** Null for a text that says nothing of who it is: of a plain object, of a list or a date, of bytes that are no text. */
+/** Null for objects whose text identifies nobody: plain objects, lists, dates, and bytes that are no text. */
 function ownTextOf (id: object): string | null {
   if (Array.isArray(id) || ArrayBuffer.isView(id) || id instanceof Date || typeof id.toString !== 'function') return null
   const text: unknown = id.toString()
   return typeof text !== 'string' || text.startsWith('[object ') || text.includes('\ufffd') ? null : text
 }
 
-/** What kind of value it is, for a message: the value itself may be anything. */
+/** Describes a value for a message by its type only: the value itself may be a secret. */
 export function kindOf (value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'object') return `an object of the class ${value.constructor?.name ?? 'null'}`
   return value === '' ? 'an empty text' : `a ${typeof value}`
 }
 
-/** Whether a text can be a subject: neither empty nor too long, and one that every database keeps as it is. */
+/** True for a valid subject: neither empty nor too long, and text that every database stores unchanged. */
 export function isSubject (value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= MAX_SUBJECT_LENGTH &&
     value.isWellFormed() && !value.includes('\0')

@@ -1,29 +1,29 @@
-/** The payload of a token whose signature, key, algorithm and kind are right; its claims are not judged yet. */
+/** The payload of a token whose signature, key, algorithm and `typ` are valid. Its claims are not validated yet. */
 export interface Verified {
   readonly payload: unknown
-  /** Whether the key that signed it is the one that signs now. */
+  /** True if the key that signed it is the one that signs now. */
   readonly signedByCurrentKey: boolean
 }
 
-/** Tokens whose signature was verified lately: a browser sends the same one until it expires. */
+/** Access tokens whose signature was verified: a browser sends the same one until it expires. */
 export interface VerificationCache {
-  /** What verifying this very text gave, or undefined. */
+  /** The result for exactly this token, or undefined. */
   get (token: string): Verified | undefined
-  /** Remembers what verifying a token gave, frozen, since requests share it from now on. */
+  /** Stores a result and freezes it, since requests share it from now on. */
   set (token: string, verified: Verified): Verified
 }
 
 const CAPACITY = 10_000
 
-/** Longer tokens are verified each time, so that the cache is bounded in bytes too. */
+/** Longer tokens are verified each time, so that the memory of the cache is bounded. */
 const MAX_LENGTH = 2048
 
 /**
- * Builds an empty cache. Only the signature is remembered: whether a token has expired, is meant for us or belongs to an
- * ended session is judged at every request. Its key is the whole text, so another spelling of a token is another token.
+ * It caches signatures only: expiry, audience and revocation are checked at every request. The key is the whole token, so
+ * another spelling is another token.
  *
- * Half of it is forgotten at once when it is full, those that nobody has sent since: a flood of distinct tokens costs what
- * it would without a cache, and no sorting.
+ * When the newer half is full, it becomes the older half, and what the older half held is evicted. Tokens that are used move
+ * to the newer half. So a flood of distinct tokens costs what it would without a cache, and nothing is sorted.
  */
 export function createVerificationCache (capacity = CAPACITY): VerificationCache {
   let recent = new Map<string, Verified>()
@@ -54,7 +54,7 @@ export function createVerificationCache (capacity = CAPACITY): VerificationCache
   }
 }
 
-/** Freezes what JSON can carry, at every depth. */
+/** Freezes a JSON value at every depth. */
 function deepFreeze (value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   Object.freeze(value)
