@@ -2,27 +2,27 @@ import { type AuthErrorCode } from '../errors.js'
 import { type AuthEvent } from './events.js'
 import { type Clock, type EpochSeconds } from '../time.js'
 
-/** How many events of one kind are recorded in a second. */
+/** The most events of one kind that are recorded in a second. */
 export const MAX_EVENTS_PER_SECOND = 20
 
-/** The types that every request of a flood can cause. `throttled` is not among them: who blocks addresses needs each one. */
+/** Types that every request of a flood can cause. `throttled` is not limited: a tool that blocks addresses needs each one. */
 const LIMITED: ReadonlySet<AuthEvent['type']> = new Set<AuthEvent['type']>([
   'access_token_refused', 'refresh_refused', 'refused', 'logout_failed', 'cross_site_refused', 'store_unavailable', 'busy'
 ])
 
-/** Events that were left out. */
+/** The count of events of one kind that were dropped. */
 export type DroppedEvents = Extract<AuthEvent, { type: 'events_dropped' }>
 
-/** Limits events per kind and second, so that a flood of requests is no flood of events. A kind is a type and a code. */
+/** Limits events per kind and second, so that a flood of requests causes no flood of events. A kind is a type and a code. */
 export interface EventLimit {
-  /** Whether an event is to be recorded. If not, it is counted. */
+  /** True if an event is to be recorded. If not, it is counted as dropped. */
   admits (event: AuthEvent): boolean
-  /** The events that were left out in seconds that are over, or in all of them; their counts start anew. */
+  /** Takes the counts of seconds that are over, or of all seconds, and resets them. */
   takeDropped (all?: boolean): readonly DroppedEvents[]
 }
 
-/** What happened of one kind in one second. */
-interface Multiset {
+/** The events of one kind in one second. */
+interface KindCount {
   readonly second: EpochSeconds
   readonly of: AuthEvent['type']
   readonly code: AuthErrorCode | null
@@ -32,20 +32,19 @@ interface Multiset {
 
 const NONE: readonly DroppedEvents[] = []
 
-/** Builds the limit over the app's clock. */
 export function createEventLimit (clock: Clock): EventLimit {
-  const tallies = new Map<string, Multiset>() // one for each kind: there are few
+  const counts = new Map<string, KindCount>() // one for each kind; there are few kinds
   let dropping = false
 
   return {
     admits (event) {
       if (!LIMITED.has(event.type)) return true
-      const tally = tallyOf(event)
-      if (tally.admitted < MAX_EVENTS_PER_SECOND) {
-        tally.admitted++
+      const count = countOf(event)
+      if (count.admitted < MAX_EVENTS_PER_SECOND) {
+        count.admitted++
         return true
       }
-      tally.dropped++
+      count.dropped++
       dropping = true
       return false
     },
@@ -55,21 +54,21 @@ export function createEventLimit (clock: Clock): EventLimit {
       const now = Math.floor(clock())
       const taken = [...tallies.values()].filter(({ dropped, second }) => dropped > 0 && (all || second !== now))
       const events = taken.map(({ of, code, dropped: count }): DroppedEvents => ({ type: 'events_dropped', of, code, count }))
-      for (const tally of taken) tally.dropped = 0
+      for (const count of taken) count.dropped = 0
       dropping = [...tallies.values()].some(({ dropped }) => dropped > 0)
       return events
     }
   }
 
-  /** Called after `takeDropped`, so a tally of a second that is over holds nothing that was left out. */
-  function tallyOf (event: AuthEvent): Multiset {
+  /** Called after `takeDropped`, so a count of a second that is over has no dropped events. */
+  function countOf (event: AuthEvent): KindCount {
     const code = 'code' in event ? event.code : null
     const kind = `${event.type} ${code}`
     const second = Math.floor(clock())
-    const known = tallies.get(kind)
+    const known = counts.get(kind)
     if (known?.second === second) return known
-    const tally = { second, of: event.type, code, admitted: 0, dropped: 0 }
-    tallies.set(kind, tally)
-    return tally
+    const count = { second, of: event.type, code, admitted: 0, dropped: 0 }
+    counts.set(kind, count)
+    return count
   }
 }

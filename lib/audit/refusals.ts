@@ -5,7 +5,7 @@ import { type AuthEvent, type RequestContext } from './events.js'
 /** The events that refusals cause. */
 export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'refused' | 'store_unavailable' | 'busy'
 
-/** The event of each code. Null: an event of its own was emitted where the request was refused. */
+/** The event of each code. Null: another event was emitted where the request was refused. */
 const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_ACCESS_TOKEN_MISSING: 'access_token_refused',
   FST_AUTH_ACCESS_TOKEN_INVALID: 'access_token_refused',
@@ -28,22 +28,22 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_NOT_REGISTERED: null // there is no listener
 }
 
-/** The type of the event for a refusal, which `refreshing` says was one of a refresh; null where it has an event of its own. */
+/** The type of the event for a refusal; `refreshing` is true for a refresh. Null if another event was emitted. */
 export function refusalTypeOf ({ code, statusCode }: AuthError, refreshing = false): RefusalType | null {
   return refreshing && statusCode === 401 ? 'refresh_refused' : TYPES[code]
 }
 
-/** The event for a refusal; `holder` is the session of the refresh token that was refused, if it is known. */
-export function refusalEvent (type: RefusalType, { code }: AuthError, holder: SessionRef | null = null): AuthEvent {
+/** The event for a refusal; `session` is that of the refused refresh token, if it is known. */
+export function refusalEvent (type: RefusalType, { code }: AuthError, session: SessionRef | null = null): AuthEvent {
   switch (type) {
     case 'access_token_refused': return { type, code }
-    case 'refresh_refused': return { type, code, subject: holder?.sub ?? null, sessionId: holder?.sid ?? null }
+    case 'refresh_refused': return { type, code, subject: session?.sub ?? null, sessionId: session?.sid ?? null }
     case 'refused': return { type, code }
     default: return { type }
   }
 }
 
-/** Emits the event for a refusal that no request is behind. */
+/** Emits the event for a refusal without a request. */
 export function emitRefusal (error: unknown, context: Pick<RequestContext, 'emit'>): void {
   if (!(error instanceof AuthError)) return
   const type = refusalTypeOf(error)
