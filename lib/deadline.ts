@@ -3,23 +3,23 @@ import { AuthError } from './errors.js'
 import { redacted } from './redaction.js'
 import { type Seconds } from './time.js'
 
-/** How long outside work may take: each call to a store or to the app's functions, and all calls of one request together. */
+/** Time limits for calls to the store and to the app's functions: for each call, and for all calls of one request together. */
 export interface Timeouts {
   readonly call: Seconds
   readonly request: Seconds
 }
 
-/** The time budget of one request. */
+/** The deadline of one request. */
 export interface Bounded {
-  /** Runs a call to a store or to a function of the app: its result, or a 503 of ours if it throws or takes too long. */
+  /** Calls a store or a function of the app. Throws FST_AUTH_STORE_UNAVAILABLE if it throws or takes too long. */
   <T>(call: () => Promise<T> | T): Promise<T>
-  /** A full budget of its own: for work that must be finished, whatever the request has used up. */
+  /** Starts another full deadline, for work that must be finished however much time the request has used. */
   anew (): Bounded
 }
 
 /**
- * Opens the time budget of one request, which calls alone use up: a wait for the hash of a password does not. What fails or
- * hangs is FST_AUTH_STORE_UNAVAILABLE with the cause: never "not found", which would log people out, and never "ok".
+ * Starts the deadline of one request. Only calls use it up, not the wait for a password hash. A call that fails or hangs is
+ * FST_AUTH_STORE_UNAVAILABLE with the cause: never "not found", which would log users out, and never a success.
  */
 export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
@@ -27,7 +27,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
 
   async function bounded<T> (call: () => Promise<T> | T): Promise<T> {
     try {
-      if (left <= 0) throw new Error('the time of the request is over') // nobody waits for what would begin now
+      if (left <= 0) throw new Error('the time of the request is over') // the client would not wait for the result of a new call
       return await inTime(call)
     } catch (cause) {
       throw isUnavailable(cause) ? cause : unavailable(cause)
@@ -51,12 +51,12 @@ export function startDeadline (timeouts: Timeouts): Bounded {
   }
 }
 
-/** Whether a call failed or took too long: what one with a budget of its own has thrown is passed on as it is. */
+/** True if a call failed or took too long. Nested deadlines pass such an error on unchanged. */
 export function isUnavailable (error: unknown): error is AuthError {
   return error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
 }
 
-/** A 503 whose wait is spread, so that clients do not all come back at once. */
+/** A 503 with a Retry-After spread over 2 to 5 seconds, so that clients do not all retry at once. */
 export function unavailable (cause: unknown): AuthError {
   return new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause: redacted(cause), retryAfter: randomInt(2, 6) })
 }

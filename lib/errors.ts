@@ -1,7 +1,6 @@
 /**
- * Every refusal of this package: a stable code, its HTTP status and a fixed message.
- * A message never holds a token, a password or anything else the caller sent; what went wrong
- * underneath stays in `cause`, for the log.
+ * Every error of this package: a stable code, its HTTP status and a fixed message.
+ * A message never holds a token, a password or any other input of the client. Details for the log are in `cause`.
  */
 const REFUSALS = {
   FST_AUTH_ACCESS_TOKEN_MISSING: [401, 'An access token is required: send it as "Authorization: Bearer <token>"'],
@@ -25,37 +24,37 @@ const REFUSALS = {
   FST_AUTH_NOT_REGISTERED: [500, 'No registration of fastify-refresh-cookie covers this route: register the plugin in its context, or in one around it']
 } as const satisfies Record<string, readonly [status: number, message: string]>
 
-/** The codes of every refusal, stable across releases. */
+/** The code of an error, stable across releases. */
 export type AuthErrorCode = keyof typeof REFUSALS
 
 /** All codes, in the order of the table. */
 export const authErrorCodes = Object.keys(REFUSALS) as readonly AuthErrorCode[] // Object.keys is typed string[]
 
-/** What may accompany a refusal. */
+/** The details of an error. */
 export interface AuthErrorOptions {
-  /** What went wrong underneath: for the log, never sent. */
+  /** The underlying error, for the log; never sent. */
   cause?: unknown
-  /** Why, in a fixed sentence: the cause for the log where there is no other, never sent. */
+  /** The reason in a fixed sentence, for the log, if there is no `cause`; never sent. */
   reason?: string
-  /** Whole seconds after which another try makes sense, sent as `Retry-After`. */
+  /** Whole seconds after which a retry makes sense, sent as `Retry-After`. */
   retryAfter?: number
-  /** A more exact fixed sentence, e.g. which rule of the password policy refused. */
+  /** A more exact fixed message, e.g. the rule of the password policy that refused. */
   message?: string
 }
 
-/** Marks the refusals of both builds (ES module and CommonJS), which one process may load side by side. */
+/** Marks the errors of both builds (ES module and CommonJS), which one process may load side by side. */
 const REFUSAL = Symbol.for('fastify-refresh-cookie.AuthError')
 
 /**
- * A refusal. Fastify turns `statusCode`, `code` and `message` into its own error body. Frameworks on top of Fastify know
- * its errors by the name, as that of the error or of its class: NestJS answers any other error with 500.
+ * An error of this package. Fastify turns `statusCode`, `code` and `message` into its own error body. Frameworks on top of
+ * Fastify recognise its errors by the name of the error or of its class: NestJS answers any other error with 500.
  */
 export class AuthError extends Error {
   static override readonly name = 'FastifyError'
   override readonly name = 'FastifyError'
   readonly code: AuthErrorCode
   readonly statusCode: number
-  /** Whole seconds, or undefined where waiting does not help. */
+  /** Whole seconds, or undefined if a retry does not help. */
   readonly retryAfter: number | undefined
 
   constructor (code: AuthErrorCode, options: AuthErrorOptions = {}) {
@@ -65,11 +64,11 @@ export class AuthError extends Error {
     this.code = code
     this.statusCode = statusCode
     this.retryAfter = options.retryAfter
-    // Fastify logs refusals at level info: the code says everything there, and a stack trace would look like a bug.
+    // Fastify logs errors below 500 at level info: the code says enough there, and a stack trace would look like a bug.
     if (statusCode < 500) this.stack = `${this.name}: ${this.message}`
   }
 
-  /** The response headers that belong to this refusal: a challenge for a 401 (RFC 6750 section 3), Retry-After for a wait. */
+  /** The response headers of this error: a challenge for a 401 (RFC 6750 section 3), and `Retry-After` if `retryAfter` is set. */
   get headers (): Record<string, string> {
     const headers: Record<string, string> = {}
     if (this.statusCode === 401) headers['www-authenticate'] = challenge(this.code)
@@ -81,25 +80,25 @@ export class AuthError extends Error {
 Object.defineProperty(AuthError.prototype, REFUSAL, { value: true })
 Object.defineProperty(AuthError, Symbol.hasInstance, {
   value (this: object, value: unknown): boolean {
-    // A class that extends this one is its own, as any class is.
+    // Subclasses keep the usual instanceof.
     if (this !== AuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
     return typeof value === 'object' && value !== null && REFUSAL in value
   }
 })
 
-/** A stack of ours explains nothing to whoever reads why a token was refused. */
+/** The reason why a token was refused is no bug, so its stack would be noise in the log. */
 function withoutStack (message: string): Error {
   return Object.assign(new Error(message), { stack: `Error: ${message}` })
 }
 
-/** A 503 with a sentence of its own, where it would not be true that nothing is lost; any other error as it is. */
+/** Replaces the message of a 503 where "nothing is lost" would not be true; returns any other error unchanged. */
 export function restated (error: unknown, message: string): unknown {
   if (!(error instanceof AuthError) || error.statusCode !== 503) return error
   const { code, cause, retryAfter } = error
   return new AuthError(code, { cause, message, ...(retryAfter !== undefined && { retryAfter }) })
 }
 
-/** The status that a code answers with. */
+/** The HTTP status of a code. */
 export function statusOf (code: AuthErrorCode): number {
   return REFUSALS[code][0]
 }
@@ -109,10 +108,10 @@ export function messageOf (code: AuthErrorCode): string {
   return REFUSALS[code][1]
 }
 
-/** Refusals of an access token that was sent. */
+/** Codes for an access token that was sent and refused. */
 const BAD_ACCESS_TOKEN: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>(['FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED'])
 
-/** RFC 6750 section 3.1: `invalid_token` is said of an access token. What was refused for anything else gets no error code. */
+/** RFC 6750 section 3.1: `invalid_token` is for access tokens only. Other challenges have no error code. */
 function challenge (code: AuthErrorCode): string {
   return BAD_ACCESS_TOKEN.has(code) ? 'Bearer realm="api", error="invalid_token"' : 'Bearer realm="api"'
 }

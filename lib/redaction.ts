@@ -1,28 +1,28 @@
 import { inspect } from 'node:util'
 
-/** What was handed to the app or to a store and must not be in a log: hashes of passwords, and tokens. */
+/** Password hashes and tokens. */
 const SECRETS = /\$(?:argon2(?:id|i|d)?|2[abxy]|scrypt)\$[\w+/=,.$-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
-/** What of an error says where it comes from; everything else may be the values of a query. */
+/** Properties of an error that a copy keeps. Any other may hold the values of a query. */
 const KEPT = ['name', 'code', 'errno', 'errcode'] as const
 
-/** How many causes of an error a copy keeps. Errors may be their own causes. */
+/** The most causes that a copy keeps. An error may be its own cause. */
 const DEEPEST = 5
 
-/** How many causes are looked at: a logger writes the messages of all. */
+/** The most causes that are searched: a logger writes the messages of all. */
 const MOST_CAUSES = 100
 
 /**
- * What was thrown, as it may be logged: itself where it holds no secret, else a copy without its own properties, in whose
- * message, stack and causes secrets are replaced. Libraries of databases write the values of a query into their errors.
- * `known` are secrets that are found by their value.
+ * Makes a thrown value safe to log: returns it unchanged if it holds no secret, else a copy without its own properties, with
+ * secrets replaced in message, stack and causes. Database libraries write the values of a query into their errors. Besides
+ * hashes and tokens it finds the secrets in `known`, by their value.
  */
 export function redacted (thrown: unknown, known: readonly string[] = []): unknown {
   const spellings = known.flatMap(spellingsOf)
   return chainOf(thrown).some(error => holdsSecret(error, spellings)) ? copyOf(thrown, spellings, 0) : thrown
 }
 
-/** Calls a function of the app. What it throws holds none of the secrets that it was called with. */
+/** Calls a function of the app, and redacts the secrets that it was called with from its errors. */
 export async function withholding<T> (secrets: readonly string[], call: () => Promise<T> | T): Promise<T> {
   try {
     return await call()
@@ -31,7 +31,7 @@ export async function withholding<T> (secrets: readonly string[], call: () => Pr
   }
 }
 
-/** What was thrown, and its causes. */
+/** A thrown value and its causes. */
 function chainOf (thrown: unknown): unknown[] {
   const chain = [thrown]
   for (let next = thrown; next instanceof Error && next.cause !== undefined && chain.length < MOST_CAUSES;) chain.push(next = next.cause)
@@ -43,7 +43,7 @@ function holdsSecret (error: unknown, spellings: readonly string[]): boolean {
   return text.search(SECRETS) >= 0 || spellings.some(spelling => text.includes(spelling))
 }
 
-/** A text as it may stand in a message: itself, and escaped as in JSON or by inspect. */
+/** A secret as a message may contain it: itself, and escaped as by JSON or inspect. */
 function spellingsOf (secret: string): string[] {
   return [...new Set([secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1)])].filter(spelling => spelling !== '')
 }
