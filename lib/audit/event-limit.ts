@@ -52,10 +52,10 @@ export function createEventLimit (clock: Clock): EventLimit {
     takeDropped (all = false) {
       if (!dropping) return NONE
       const now = Math.floor(clock())
-      const taken = [...tallies.values()].filter(({ dropped, second }) => dropped > 0 && (all || second !== now))
+      const taken = [...counts.values()].filter(({ dropped, second }) => dropped > 0 && (all || second !== now))
       const events = taken.map(({ of, code, dropped: count }): DroppedEvents => ({ type: 'events_dropped', of, code, count }))
       for (const count of taken) count.dropped = 0
-      dropping = [...tallies.values()].some(({ dropped }) => dropped > 0)
+      dropping = [...counts.values()].some(({ dropped }) => dropped > 0)
       return events
     }
   }
