@@ -75,7 +75,8 @@ async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, re
     return { access: ring, refresh }
   }
   if (keys !== undefined) return { access: await keys.read(), refresh }
-  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', accessToken?.algorithm ?? 'HS256'), refresh } // the options require one of the three
+  const { algorithm } = accessToken as NonNullable<KeySettings['accessToken']> // a verifier has keys or jwks
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', algorithm), refresh } // the options require one of the three
 }
 
 function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
