@@ -20,10 +20,13 @@ export const cookie = group({
 
 type Cookie = Checked<typeof cookie>
 
-/** The cookie, and its former ones, whose names are no longer left to the defaults. */
+/** The cookie and its former ones, all with their names. */
 export type NamedCookie = Omit<Cookie, 'name' | 'former'> & CookiePlace & { readonly former: readonly CookiePlace[] }
 
-/** The cookie with its name, and former ones with theirs. Throws where clearing a former one would clear this one, or nothing. */
+/**
+ * Gives the cookie and its former ones their default names. Throws if clearing a former one would clear the current one, or
+ * nothing.
+ */
 export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
   const named = { ...where, name: name ?? defaultCookieName(where) }
   const places = former.map((place, index) => {
@@ -38,7 +41,7 @@ export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
   return Object.freeze({ ...named, former: Object.freeze(places) })
 }
 
-/** The strongest prefix that the other settings allow (RFC 6265bis section 4.1.3; "__Host-Http-" also says httpOnly). */
+/** The strongest prefix that the other settings allow (RFC 6265bis section 4.1.3; "__Host-Http-" also requires HttpOnly). */
 export function defaultCookieName ({ path, domain, secure }: { path: string, domain: string | undefined, secure: boolean }): string {
   if (!secure) return 'refresh'
   return isHostOnly({ path, domain }) ? '__Host-Http-refresh' : '__Secure-refresh'

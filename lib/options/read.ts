@@ -4,8 +4,8 @@ import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Set
 import { combinations } from './sentences.js'
 
 /**
- * Reads the options in one pass. Nothing is repaired silently: an unknown name, a wrong value or a dangerous
- * combination is a TypeError that names the option, the value (never a secret) and the way out.
+ * Validates the options and adds the defaults. An unknown name, a wrong value or a dangerous combination is a TypeError that
+ * names the option, the value (never a secret) and the way out.
  */
 export function readOptions (options: RefreshCookieOptions, production: boolean): Settings {
   const read = optionTable(options, '')
@@ -21,9 +21,9 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
 }
 
 /**
- * The options as they are, typed by the app's own users: the parameter of `accessToken.claims` has the type that
- * `users.findById` gives. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
+ * Returns the options unchanged, typed by the app's own users: the parameter of `accessToken.claims` has the type that
+ * `users.findById` returns. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
  */
 export function refreshCookieOptions<U extends User> (options: RefreshCookieOptions<U>): RefreshCookieOptions {
-  return options as object // the plugin gives `claims` nothing but what `users` gave
+  return options as object // the plugin calls `claims` only with users that `users` returned
 }

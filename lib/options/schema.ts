@@ -17,97 +17,117 @@ import { type RouteName } from '../http/routes/route.js'
 import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
-/** What `app.register(refreshCookie, options)` takes. */
+/**
+ * The options of `app.register(refreshCookie, options)`. Durations are whole seconds, or a number with a unit: '30s', '15m',
+ * '12h', '7d', '2w'.
+ */
 export interface RefreshCookieOptions<U extends User = User> {
-  /** At least 32 random bytes; from a list the first signs and all verify. The keys of both kinds of token are derived from it. */
-  secret?: Secrets | Asked<Secrets> | undefined
   /**
-   * The keys of access tokens, used as given, so that others can verify them; those of refresh tokens are still derived
-   * from a secret. One of them must sign: a service that only verifies registers `fastify-refresh-cookie/verifier`.
+   * At least 32 random bytes, as text or bytes; of a list the first signs and all verify. The keys of both kinds of token are
+   * derived from it.
    */
-  keys?: readonly KeyOptions[] | Asked<readonly KeyOptions[]> | undefined
-  /** How often keys are read again that come from a function. */
+  secret?: Secrets | Reloadable<Secrets> | undefined
+  /**
+   * The keys of access tokens, used as given, so that other services can verify them. Those of refresh tokens are still
+   * derived from a secret. One key must sign: a service that only verifies registers `fastify-refresh-cookie/verifier`.
+   */
+  keys?: readonly KeyOptions[] | Reloadable<readonly KeyOptions[]> | undefined
+  /** The interval at which secrets and keys that come from a function are read again. */
   reloadKeysEvery?: Duration | undefined
   /** The `iss` of access tokens. */
   issuer?: string | undefined
-  /** The `aud` of access tokens; one of them must be in a token. */
+  /** The `aud` of access tokens; of a list a token must have one. Without it a token that has an `aud` is refused. */
   audience?: string | readonly string[] | undefined
   /**
-   * The app's name, which stays: another app is refused by a store that holds its sessions. Without it an app is known by
-   * the keys of its refresh tokens.
+   * A name of the app that never changes: a store that holds its sessions refuses any other app. Without it the keys of
+   * refresh tokens identify the app.
    */
   appName?: string | undefined
-  /** Where the routes are, below the prefix of the context that the plugin is registered in. */
+  /** The path of the routes, below the prefix of the context that the plugin is registered in. */
   prefix?: string
-  /** Other paths for single routes; false switches one off. */
+  /** Paths of single routes, below `prefix`; false switches one off. */
   routes?: { [name in RouteName]?: string | false | undefined } | undefined
-  /** Where sessions live. */
+  /** The session store; `memoryStore()` by default. */
   store?: SessionStore | undefined
   /** The app's user table. */
   users?: Users<U> | undefined
   accounts?: {
-    /** What the username is called in bodies, e.g. 'email'. */
+    /** The name of the username in bodies, e.g. 'email'. */
     usernameField?: string | undefined
     /**
-     * 'open' answers a signup with 201 and a session, or with 409 for a taken name, which reveals who has an
-     * account. 'silent' answers 202 and nothing else either way: the rest is in a mail that `onSignup` sends.
+     * 'open' answers a signup with 201 and a session, or with 409 for a taken username, which reveals who has an account
+     * (user enumeration). 'silent' answers 202 without details in both cases; `onSignup` sends them by mail.
      */
     signup?: 'open' | 'silent' | undefined
     /**
-     * Called for every silent signup, after its response: `user` is null where the name was taken. Send the link that
-     * confirms the address, or the news that somebody tried. Let `users.create` make people `disabled` until they
-     * confirm: else a login with that password reveals who has an account (user enumeration).
+     * Called for every silent signup, after its response; `user` is null if the username was taken. Send the link that
+     * confirms the address, or a notice that somebody tried to sign up. Let `users.create` set `disabled` until the user
+     * confirms: otherwise a login with that password reveals who has an account (user enumeration).
      */
     onSignup?: SignupListener | undefined
   } | undefined
-  /** Other origins whose pages may log in, refresh and log out, e.g. 'https://app.example.com'. */
+  /** Origins besides the server's own whose pages may log in, refresh and log out (CSRF policy), e.g. 'https://app.example.com'. */
   trustedOrigins?: readonly string[] | undefined
   accessToken?: {
+    /** The lifetime of an access token. */
     expiresIn?: Duration | undefined
+    /** The algorithm of access tokens that are signed with `secret`. Each of `keys` states its own. */
     algorithm?: HmacAlgorithm | undefined
-    /** The app's own claims, made anew at every login and refresh; they never override the registered ones. */
+    /**
+     * Returns the app's own claims, at most 4 KiB of JSON. Called at every login and refresh. They never override registered
+     * claims.
+     */
     claims? (user: U): Promise<AppClaims> | AppClaims
-    /** For `iat` and `nbf` in the future only; `exp` is exact. */
+    /** The tolerance for `iat` and `nbf` in the future; `exp` is exact. */
     leeway?: Duration | undefined
   } | undefined
   refreshToken?: {
-    /** The secrets of refresh tokens alone; `secret` by default. */
-    secret?: Secrets | Asked<Secrets> | undefined
-    /** How long a session lasts without a refresh; with `rotation: 'never'` how long it lasts at all. */
+    /** The secrets of refresh tokens only; `secret` by default. */
+    secret?: Secrets | Reloadable<Secrets> | undefined
+    /** The longest time that a session lasts without a refresh; with `rotation: 'never'` the time it lasts from the login. */
     idle?: Duration | undefined
-    /** How long a session lasts at most. */
+    /** The longest time that a session lasts from the login. */
     absolute?: Duration | undefined
-    /** Whether a refresh replaces the refresh token. With `never` neither the token nor its end changes. */
+    /**
+     * 'always': each refresh replaces the refresh token. 'never': neither the token nor its expiry changes, and reuse is not
+     * detected.
+     */
     rotation?: 'always' | 'never' | undefined
-    /** How long tabs, reloads and retries converge on one successor. 0: strict single use. */
+    /**
+     * The grace period, in which a replaced refresh token still gets its successor: for tabs, reloads and retries. 0 is
+     * strict single use.
+     */
     grace?: Duration | undefined
-    /** Whether a replaced token is good until its successor was used, for the reply that got lost: three times at most. */
+    /** True lets a replaced token work until its successor was used, three times at most, for clients that lost the reply. */
     recoverLostReply?: boolean | undefined
     /**
-     * 'body' is for native apps, which have no cookies: the grant holds the refresh token, and refresh and logout take
-     * it in their body or as "Authorization: Bearer". Register the plugin twice to serve browsers too.
+     * 'body' is for native apps, which have no cookies: the token response holds the refresh token, and refresh and logout
+     * take it in their body or as "Authorization: Bearer". Register the plugin twice to serve browsers too.
      */
     transport?: 'cookie' | 'body' | undefined
     /**
-     * Whether a refresh whose cookie expired or is missing goes on by a valid access token. It turns a stolen access token
-     * into a session, and reuse detection does not see that. Needs a store that keeps sessions.
+     * True lets a valid access token renew a session whose cookie expired or is missing. It turns a stolen access token into
+     * a session, which reuse detection does not notice. It needs a store that keeps sessions.
      */
     renewWithAccessToken?: boolean | undefined
   } | undefined
   cookie?: {
     /** By default `__Host-Http-refresh`; `__Secure-refresh` with a domain or a path; `refresh` without `secure`. */
     name?: string | undefined
+    /** '/' by default. It must cover the paths of refresh and logout. */
     path?: string | undefined
+    /** Sends the cookie to the sub-domains of this domain too. By default it is sent to the server's own host only. */
     domain?: string | undefined
+    /** 'strict' by default. 'none' is for pages of other sites, and needs `trustedOrigins`. */
     sameSite?: 'strict' | 'lax' | 'none' | undefined
-    /** False only for development over plain http; refused in production. */
+    /** True by default. False is only for development over plain http, and refused in production. */
     secure?: boolean | undefined
-    /** Cookies having independent partitioned state (CHIPS), for an app inside other sites' pages. */
+    /** True partitions the cookie by the embedding site (CHIPS), for an app inside other sites' pages. False by default. */
     partitioned?: boolean | undefined
     /**
-     * What the cookie's settings were before they changed, so that browsers forget the cookies that they still have with
-     * them: login, refresh and logout clear those. The name is `cookie.name` if that is given, else the default for the
-     * path and domain. Leave it out again after `refreshToken.idle`.
+     * The settings of the cookie before they changed. Login, refresh and logout clear cookies with these settings, which
+     * browsers still have. The name is `cookie.name` if that is given, else the default for the path and domain. Remove
+     * the entry `refreshToken.idle` after the change.
      */
     former?: ReadonlyArray<{
       name?: string | undefined
@@ -116,105 +136,117 @@ export interface RefreshCookieOptions<U extends User = User> {
       partitioned?: boolean | undefined
     }> | undefined
   } | undefined
-  /** How passwords are judged and hashed (argon2id). */
+  /** Password policy and hashing (argon2id). */
   passwords?: {
-    /** Memory for one hash, in KiB. */
+    /** Memory for one hash, in KiB; 19456 by default. */
     memoryCost?: number | undefined
-    /** Passes over the memory. */
+    /** Passes over the memory; 2 by default. */
     timeCost?: number | undefined
-    /** Lanes. */
+    /** Lanes; 1 by default. */
     parallelism?: number | undefined
-    /** The fewest characters (Unicode code points) of a new password, 8 to 64. */
+    /** The minimum length of a new password in characters (Unicode code points), 8 to 64; 8 by default. */
     minLength?: number | undefined
     /** The app's own rule for new passwords, e.g. a look-up among breached ones. */
     check?: PasswordCheck | undefined
     /** Verifies hashes of other systems (bcrypt, scrypt, …); each is replaced at the next login of its owner. */
     verifyLegacy?: VerifyLegacy | undefined
-    /** A secret in every hash, kept away from the database: at least 32 random bytes, in a ring so that it can change. */
+    /**
+     * A secret that is hashed with every password and kept outside the database: at least 32 random bytes, in a ring so that
+     * it can change.
+     */
     pepper?: PepperOptions | undefined
-    /** How much password work may be under way and waiting; what goes beyond is answered 503. */
+    /** The limits of the password queue. Work beyond them is answered 503. */
     queue?: {
-      /** Hashes at once. libuv has 4 threads by default, and files and DNS need some of them. */
+      /** Hashes at once; 2 by default. libuv has 4 threads by default, and files and DNS need some of them. */
       concurrency?: number | undefined
-      /** Those that may wait for their turn. */
+      /** Hashes that may wait; 50 by default. */
       waiting?: number | undefined
-      /** The longest wait for a turn. */
+      /** The longest wait; '5s' by default. */
       maxWait?: Duration | undefined
     } | undefined
-    /** Lets hashing be weaker than the minimum, for tests; refused in production. */
+    /** True allows hashing below the minimum, for tests; refused in production. */
     [allowWeakHashing]?: boolean | undefined
   } | undefined
   /**
-   * Rate limits; false switches them off. A limit is `{ max, per }`, a list of limits that all apply, or
-   * false. Failures count against the caller's address (`request.ip`, so see Fastify's `trustProxy`) and the account.
+   * Rate limits; false switches all of them off. A limit is `{ max, per }`, a list of limits that all apply, or false.
+   * Failures count against the client address (`request.ip`: see Fastify's `trustProxy`) and the account.
    */
   rateLimit?: false | {
-    /** Failed logins, and signups, of one address or IPv6 /64. */
+    /** Failed logins, and signups, of one IPv4 address or IPv6 /64. `{ max: 100, per: '15m' }` by default. */
     perAddress?: RateLimit | readonly RateLimit[] | false | undefined
-    /** All attempts of one address, the successful ones too: each costs a hash. */
+    /** All attempts of one address, the successful ones too, since each costs a hash. `{ max: 1000, per: '15m' }` by default. */
     perAddressTotal?: RateLimit | readonly RateLimit[] | false | undefined
-    /** Failed logins to one account, in a row. */
+    /** Consecutive failed logins to one account. `[{ max: 10, per: '15m' }, { max: 100, per: '1d' }]` by default. */
     perAccount?: RateLimit | readonly RateLimit[] | false | undefined
-    /** Refreshes of one session. */
+    /** Refreshes of one session. `{ max: 60, per: '1m' }` by default. */
     perSession?: RateLimit | readonly RateLimit[] | false | undefined
-    /** A client of ioredis or of redis: then all instances count together. In the memory of the process by default. */
+    /** A client of ioredis or redis, so that all instances count together. By default each process counts in its memory. */
     redis?: CounterClient | undefined
-    /** What the keys in Redis begin with. By default `auth:`, `appName` or else the name of the refresh key that signs at start, and `:`, so that two apps do not count together. */
+    /**
+     * The prefix of the keys in Redis. By default `auth:`, then `appName` or else the `kid` of the refresh key that signs at
+     * the start, then `:`, so that two apps do not share counters.
+     */
     keyPrefix?: string | undefined
   } | undefined
-  /** When an access token of an ended session stops working: at its expiry, or at once on every instance. */
+  /**
+   * 'refresh': access tokens of an ended session work until they expire. 'immediate': they stop working at once on every
+   * instance; it needs a store with `subscribe`.
+   */
   revocation?: 'refresh' | 'immediate' | undefined
   /**
-   * With `revocation: 'immediate'`, what becomes of an access token while nobody can tell whether its session has ended:
-   * messages of ended sessions do not arrive, or the store does not answer in time. 'accept' lets it pass until it
-   * expires; 'refuse' asks the store each time, and answers 503 FST_AUTH_STORE_UNAVAILABLE where that cannot tell.
+   * With `revocation: 'immediate'`: the treatment of access tokens while it is unknown whether their sessions have ended,
+   * because revocations do not arrive or the store does not answer in time. 'accept' accepts them until they expire.
+   * 'refuse' asks the store at each request, and answers 503 FST_AUTH_STORE_UNAVAILABLE if the store does not answer.
    */
   revocationUnknown?: 'accept' | 'refuse' | undefined
   sessions?: {
     /**
-     * How many live sessions a user may have: 100 by default, where the store can list them. False: any number, so that
-     * who knows a password can fill the store.
+     * The most live sessions of a user: 100 by default if the store can list them, else no limit. False is no limit: then
+     * an attacker who knows a password can fill the store.
      */
     maxPerUser?: number | false | undefined
-    /** What a login beyond that does: ends the oldest session, or is refused. */
+    /** A login beyond `maxPerUser` ends the oldest session, or is refused. */
     whenFull?: 'endOldest' | 'refuseLogin' | undefined
-    /** Whether only the browser that logged in may use a replaced token within grace, or recover a lost reply. */
+    /**
+     * True: only the browser family of the login may use a replaced token in the grace period, recover a lost reply, or renew
+     * with an access token.
+     */
     bindUserAgent?: boolean | undefined
   } | undefined
-  /** How long calls to the store and to the app's callbacks may take. */
+  /** Time limits of calls to the store and to the app's functions. Beyond them the reply is 503. */
   timeouts?: {
-    /** One call. */
+    /** For one call. */
     call?: Duration | undefined
-    /** All calls of one request. */
+    /** For all calls of one request together. */
     request?: Duration | undefined
   } | undefined
   /**
-   * Shapes the bodies of signup, login, refresh, password and reauthenticate. Where it fails the answer is 503, and the
-   * cookie is set all the same.
+   * Returns the response bodies of signup, login, refresh, password and reauthenticate. If it fails, the reply is 503 and
+   * the cookie is set all the same.
    */
-  formatTokenResponse? (grant: TokenResponse, context: TokenResponseContext): Promise<object> | object
-  /** Called for every login, refresh, logout, reuse and refusal. What it throws changes nothing. */
+  formatTokenResponse? (response: TokenResponse, context: TokenResponseContext): Promise<object> | object
+  /** Called for every audit event: login, refresh, logout, reuse, refusal and others. Its errors are logged and change nothing. */
   onEvent? (event: AuditEvent): Promise<void> | void
-  /** The time in seconds since the epoch, for tests. */
+  /** Returns the time in seconds since the epoch, for tests. */
   clock?: Clock | undefined
 }
 
 /** One secret, or several: the first signs, all verify. */
 type Secrets = Secret | readonly Secret[]
 
-/** A function that is asked at the start, every `reloadKeysEvery`, and by `app.reloadKeys()`. */
-type Asked<T> = () => Promise<T> | T
+/** A function that is called at the start, every `reloadKeysEvery`, and by `app.reloadKeys()`. */
+type Reloadable<T> = () => Promise<T> | T
 
-/** At most `max` within `per`. */
+/** At most `max` in a window of `per`, which starts with the first attempt. */
 export interface RateLimit {
   max: number
   per: Duration
 }
 
-/** More than one person has devices, and few enough for one list. */
+/** More than the devices of one person, and few enough for one list. */
 export const MAX_PER_USER = 100
 
-/** The table of all options: what each may be, and what it is when left out. */
+/** The validator and the default of each option. */
 export const optionTable = group({
   secret: optional(source(secrets)),
   keys: optional(source(keyRing)),
@@ -277,13 +309,13 @@ export const optionTable = group({
   clock: defaultTo(systemClock, clock)
 }, REGISTER_OPTIONS)
 
-/** All options as the code uses them: checked, complete, frozen, durations in seconds. */
+/** All options after validation: complete, frozen, durations in seconds. */
 export type Settings = Omit<Checked<typeof optionTable>, 'cookie'> & {
   readonly cookie: NamedCookie
   readonly sessions: { readonly maxPerUser: number | false }
 }
 
-/** Whether a store can list a user's sessions; the one that is there by default can. */
+/** True if the store can list a user's sessions. The default store can. */
 export function canList (store: SessionStore | undefined): boolean {
   return store === undefined || store.list !== undefined
 }

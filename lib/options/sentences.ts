@@ -1,7 +1,7 @@
 import { defaultCookieName } from './cookie.js'
 import { canList, type Settings } from './schema.js'
 
-/** Every combination that is refused, and what to do instead. */
+/** Combinations of options that are refused, and the way out. */
 export function combinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
   return [
@@ -52,7 +52,7 @@ export function combinations (settings: Settings, setsCookie: boolean, productio
   ]
 }
 
-/** What is allowed and yet worth a line in the log at start. */
+/** Warnings at the start about risky options. */
 export function warningsOf (settings: Settings, production: boolean): string[] {
   const { accessToken, cookie, store } = settings
   const warnings: ReadonlyArray<readonly [applies: boolean, sentence: string]> = [

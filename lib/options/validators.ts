@@ -1,37 +1,37 @@
 import { inspect } from 'node:util'
 import { parseDuration, type Clock, type Seconds } from '../time.js'
 
-/** Reads one option: its value as the code uses it, or a TypeError that names the option, the value and the way out. */
+/** Validates one option and returns its normalised value. Throws a TypeError that names the option, the value and the way out. */
 export type Check<T> = (value: unknown, option: string) => T
 
-/** What a check gives. */
+/** The value that a validator returns. */
 export type Checked<C> = C extends Check<infer T> ? T : never
 
 export const DAY: Seconds = 86_400
 
-/** What Fastify itself takes at `register`. */
+/** Options of Fastify's own `register`. */
 export const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
 
 type Checks = Readonly<Record<string, Check<unknown>>>
 
 const IN_ONE_LINE = { depth: 0, compact: true, breakLength: Infinity, maxStringLength: 60, maxArrayLength: 6 }
 
-/** Refuses an option. Secrets are never passed as the value. */
+/** Throws for an option. Never pass a secret as the value. */
 export function refuse (option: string, value: unknown, wanted: string): never {
   throw new TypeError(`option "${option}" is ${inspect(value, IN_ONE_LINE)}: ${wanted}`)
 }
 
-/** An option that may be left out: `fallback` then stands in, written as a user would write it. */
+/** An option with a default, which is written and validated like a value of the user. */
 export function defaultTo<T> (fallback: unknown, check: Check<T>): Check<T> & { readonly fallback: unknown } {
   return Object.assign((value: unknown = fallback, option: string) => check(value, option), { fallback })
 }
 
-/** An option that may be left out, and is then undefined. */
+/** An optional option without a default. */
 export function optional<T> (check: Check<T>): Check<T | undefined> {
   return (value, option) => value === undefined ? undefined : check(value, option)
 }
 
-/** An option that false switches off. */
+/** False, or a valid value. */
 export function orFalse<T> (check: Check<T>): Check<T | false> {
   return (value, option) => value === false ? false : check(value, option)
 }
@@ -42,29 +42,28 @@ export function oneOf<const T extends string | boolean> (...values: readonly T[]
     refuse(option, value, `it must be one of ${values.map(known => inspect(known)).join(', ')}`)
 }
 
-/** True or false. */
 export const flag: Check<boolean> = (value, option) =>
   typeof value === 'boolean' ? value : refuse(option, value, 'it must be true or false')
 
-/** A text that is not empty. */
+/** A string that is not empty. */
 export const text: Check<string> = (value, option) =>
   typeof value === 'string' && value !== '' ? value : refuse(option, value, 'it must be a string that is not empty')
 
-/** A function. `T` is what the public types promise of it; at run time it is only known to be callable. */
+/** A function. `T` is the type that the public types require; at run time only callability can be checked. */
 export function callback<T extends (...values: never[]) => unknown> (): Check<T> {
   return (value, option) => typeof value === 'function'
     ? value as T // a function's parameters cannot be checked
     : refuse(option, value, 'it must be a function')
 }
 
-/** A whole number between two bounds, both allowed. */
+/** A whole number, bounds included. */
 export function integer (min: number, max: number): Check<number> {
   return (value, option) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
     ? Number(value)
     : refuse(option, value, `it must be a whole number from ${min} to ${max}`)
 }
 
-/** A duration between two bounds, both allowed, in seconds. */
+/** A duration, bounds included. Returns seconds. */
 export function duration (min: Seconds, max: Seconds): Check<Seconds> {
   return (value, option) => {
     const seconds = parseDuration(value)
@@ -88,13 +87,13 @@ export function oneOrMore<T> (check: Check<T>): Check<T | readonly T[]> {
 
 /** A value that may change while the app runs. */
 export interface Source<T> {
-  /** Whether it is worth reading again. */
+  /** True if the value comes from a function, so that it can be read again. */
   readonly changes: boolean
-  /** The value as it is now. Throws what the app's function throws, and a TypeError for a wrong value. */
+  /** Returns the current value. Throws the errors of the app's function, and a TypeError for a wrong value. */
   read (): Promise<T> | T
 }
 
-/** A value, or a function of the app that gives it whenever it is asked. */
+/** A value, or a function of the app that returns it. */
 export function source<T> (check: Check<T>): Check<Source<T>> {
   return (value, option) => {
     if (typeof value === 'function') return Object.freeze({ changes: true, read: async () => check(await value(), option) })
@@ -104,29 +103,29 @@ export function source<T> (check: Check<T>): Check<Source<T>> {
 }
 
 /**
- * A group of options: unknown ones are refused with the nearest known name, but for those that are not ours to read. It
- * may be an instance of a class, whose accessors are read too. The result is new and frozen.
+ * A group of options. Unknown names are refused with the nearest known name; names in `ignored` are allowed and not read. The
+ * group may be an instance of a class with accessors. The result is new and frozen.
  */
-export function group<C extends Checks> (checks: C, notOurs: readonly string[] = []): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
+export function group<C extends Checks> (checks: C, ignored: readonly string[] = []): Check<{ readonly [K in keyof C]: Checked<C[K]> }> & { readonly checks: C } {
   const check: Check<{ readonly [K in keyof C]: Checked<C[K]> }> = (value = {}, option) => {
     // Not printed: a secret may have been put in the wrong place.
     if (!isObject(value)) throw new TypeError(`${option === '' ? 'the options' : `option "${option}"`} must be an object`)
     const path = (name: string) => option === '' ? name : `${option}.${name}`
-    assertKnown(value, Object.keys(checks), path, notOurs)
+    assertKnown(value, Object.keys(checks), path, ignored)
     const entries = Object.entries(checks).map(([name, read]) => [name, read(value[name], path(name))])
-    return Object.freeze(Object.fromEntries(entries)) // fromEntries forgets the names that `checks` gave it
+    return Object.freeze(Object.fromEntries(entries)) // fromEntries loses the names of `checks` in its type
   }
   return Object.assign(check, { checks })
 }
 
-/** Throws a TypeError for a name that is not known, with the nearest one that is; `notOurs` may be there too. */
-export function assertKnown (options: object, known: readonly string[], path: (name: string) => string, notOurs: readonly string[] = []): void {
+/** Throws a TypeError for an unknown name, with the nearest known one; names in `ignored` are allowed too. */
+export function assertKnown (options: object, known: readonly string[], path: (name: string) => string, ignored: readonly string[] = []): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name) && !notOurs.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, known)}`)
+    if (!known.includes(name) && !ignored.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, known)}`)
   }
 }
 
-/** A clock that gives seconds. */
+/** A clock in seconds, not milliseconds. */
 export const clock: Check<Clock> = (value, option) => {
   const read = callback<Clock>()(value, option)
   const now = read()
@@ -138,13 +137,13 @@ function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** `; did you mean "…"?` where a known name is near, else the known names. */
+/** `; did you mean "…"?` if a known name is near, else the known names. */
 function suggestion (name: string, known: readonly string[]): string {
   const nearest = nearestOf(name, known)
   return nearest === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${nearest}"?`
 }
 
-/** The known name that a wrong one is nearest to: by so many edits at most, and half of its letters. */
+/** The known name nearest to a wrong one: at most `most` edits away, and at most half of its letters. */
 export function nearestOf (name: string, known: readonly string[], most = 3): string | undefined {
   const [nearest] = known
     .map(candidate => ({ candidate, edits: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))

@@ -13,7 +13,7 @@ import { type Users } from '../accounts/user.js'
 import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './validators.js'
 
 const secret: Check<Secret> = (value, option) => {
-  // A copy of bytes: their owner may overwrite them.
+  // Bytes are copied, since their owner may overwrite them.
   const read = value instanceof Uint8Array ? Buffer.from(value) : value
   if (typeof read !== 'string' && !Buffer.isBuffer(read)) throw new TypeError(`option "${option}" is neither a string nor a Buffer: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
   const weakness = secretWeakness(read)
@@ -21,7 +21,7 @@ const secret: Check<Secret> = (value, option) => {
   throw new TypeError(`option "${option}" ${weakness}: use at least 32 random bytes, for example from "openssl rand -base64 48"`)
 }
 
-/** Secrets, as a list whichever way they were given: one or several. */
+/** One secret or several; returns a list. */
 export const secrets: Check<readonly Secret[]> = (value, option) => {
   const checked = [oneOrMore(secret)(value, option)].flat()
   if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
@@ -29,14 +29,14 @@ export const secrets: Check<readonly Secret[]> = (value, option) => {
   return unprintable(checked)
 }
 
-// Not printed either: a key may have been put in its place.
+// The value is not printed: it may be a key in the wrong place.
 const kid: Check<string> = (value, option) => {
   if (typeof value === 'string' && /^[\x21-\x7e]{1,64}$/.test(value)) return value
   throw new TypeError(`option "${option}" must be a name of 1 to 64 characters that are visible ASCII`)
 }
 
 const keyMaterial: Check<KeyMaterial> = (value, option) => {
-  if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as KeyMaterial // importKey looks closer
+  if (typeof value === 'string' || (typeof value === 'object' && value !== null)) return value as KeyMaterial // importKey validates it
   throw new TypeError(`option "${option}" must be PEM or a secret as text, bytes of a secret, a KeyObject or a JSON Web Key`)
 }
 
@@ -55,11 +55,10 @@ const key: Check<ReturnType<typeof importKey>> = (value, option) => {
   try {
     return importKey(options)
   } catch (error) {
-    throw new TypeError(`option "${option}" ${(error as TypeError).message}`) // importKey throws nothing else
+    throw new TypeError(`option "${option}" ${(error as TypeError).message}`) // importKey throws TypeErrors only
   }
 }
 
-/** The key ring of access tokens. */
 export const keyRing: Check<KeyRing> = (value, option) => {
   if (!Array.isArray(value) || value.length === 0) throw new TypeError(`option "${option}" must be a list of at least one key`)
   const keys = value.map((member, place) => key(member, `${option}[${place}]`))
@@ -74,7 +73,7 @@ export const keyRing: Check<KeyRing> = (value, option) => {
   return createKeyRing(keys)
 }
 
-/** Where another service publishes its public keys. Not printed when it is wrong: it may hold a password. */
+/** The URL at which another service publishes its public keys. A wrong one is not printed: it may hold a password. */
 export const jwksUrl: Check<string> = (value, option) => {
   if (typeof value === 'string' && URL.canParse(value) && isConfidential(new URL(value))) return value
   throw new TypeError(`option "${option}" must be a URL such as 'https://login.example/auth/jwks': https, or http to this machine`)
@@ -85,7 +84,7 @@ function isConfidential ({ protocol, hostname, username, password }: URL): boole
   return (protocol === 'https:' || (protocol === 'http:' && isLoopback)) && username === '' && password === ''
 }
 
-// Neither it nor the keys' names are printed: a secret may have been put in their place.
+// The id is not printed: it may be a secret in the wrong place.
 const keyId: Check<string> = (value, option) => {
   if (typeof value === 'string' && /^[\w-]{1,8}$/.test(value)) return value
   throw new TypeError(`option "${option}": the id of a key must be 1 to 8 letters, digits, "-" or "_"`)
@@ -96,13 +95,13 @@ const pepperKeys: Check<Readonly<Record<string, Secret>>> = (value, option) => {
   return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
 }
 
-/** Freezes an object, and shows none of its members to a log, be it by util.inspect or as JSON. */
+/** Freezes an object, and hides its members from logs: from util.inspect and JSON. */
 function unprintable<T extends object> (object: T): T {
   const value = (): string => '[secret]'
   return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
 }
 
-/** A path of a URL, below which routes are. */
+/** A path of a URL, such as '/auth'. */
 export const urlPath: Check<string> = (value, option) =>
   typeof value === 'string' && /^(\/[\w.~-]+)+$/.test(value)
     ? value
@@ -117,17 +116,14 @@ export const origin: Check<string> = (value, option) =>
     ? value
     : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no slash at its end")
 
-/** The name of a cookie. */
 export const cookieName: Check<string> = (value, option) =>
   typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
     ? value
     : refuse(option, value, 'it must be a cookie name (RFC 6265 section 4.1.1): letters, digits, "-" and "_"')
 
-/** The path of a cookie. */
 export const cookiePath: Check<string> = (value, option) =>
   typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
 
-/** The domain of a cookie. */
 export const domain: Check<string> = (value, option) =>
   typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
     ? value
@@ -139,35 +135,35 @@ export const field: Check<string> = (value, option) =>
     ? value
     : refuse(option, value, "it must be the name of a field such as 'email'")
 
-/** A session store; what it can do beyond the minimum is asked where it is needed. */
+/** A session store with the required methods. Optional methods are checked where they are needed. */
 export const store: Check<SessionStore> = (value, option) => {
   const missing = ['create', 'get', 'advance', 'revoke', 'revokeAll'].filter(name => !hasFunction(value, name))
   if (missing.length > 0) throw new TypeError(`option "${option}" is no session store: it lacks ${missing.join(', ')}`)
-  return value as SessionStore // its functions' parameters cannot be checked
+  return value as SessionStore // parameters of functions cannot be checked
 }
 
 const USER_FUNCTIONS = ['findByUsername', 'findById', 'create', 'updatePasswordHash']
 
-/** The app's user table: any of its functions may be missing. */
+/** The app's user table; any of its functions may be left out. */
 export const users: Check<Users> = (value, option) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Map || value instanceof Promise) throw new TypeError(`option "${option}" must be an object with the functions ${USER_FUNCTIONS.join(', ')}, or some of them`)
   const wrong = USER_FUNCTIONS.filter(name => name in value && !hasFunction(value, name))
   if (wrong.length > 0) throw new TypeError(`option "${option}": ${wrong.join(', ')} must be a function`)
-  // A misspelt one would show as a route that is not there. What is less near is the app's own.
+  // A misspelt function would only show as a missing route. Other names are the app's own functions.
   const missing = USER_FUNCTIONS.filter(name => !(name in value))
   for (const name of Object.keys(value)) {
     const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing, 1)
     if (meant !== undefined && hasFunction(value, name)) throw new TypeError(`option "${option}" has an unknown function "${name}"; did you mean "${meant}"?`)
   }
-  return value as Users // its functions' parameters cannot be checked
+  return value as Users // parameters of functions cannot be checked
 }
 
 const passwordOptions = group({
-  // 128 KiB: 8 for each of the most lanes (RFC 9106 section 3.1).
+  // 128 KiB: 8 KiB for each of 16 lanes (RFC 9106 section 3.1).
   memoryCost: defaultTo(MINIMA[0].memoryCost, integer(128, MAX_COST.memoryCost)),
   timeCost: defaultTo(MINIMA[0].timeCost, integer(1, MAX_COST.timeCost)),
   parallelism: defaultTo(1, integer(1, MAX_COST.parallelism)),
-  // NIST SP 800-63B section 3.1.1.2: 8 at the very least, and 64 must be welcome.
+  // NIST SP 800-63B section 3.1.1.2: a minimum of at least 8, and passwords of 64 must be accepted.
   minLength: defaultTo(8, integer(8, 64)),
   check: optional(callback<PasswordCheck>()),
   verifyLegacy: optional(callback<VerifyLegacy>()),
@@ -179,7 +175,6 @@ const passwordOptions = group({
   })
 })
 
-/** Everything about passwords. */
 export const passwords: typeof passwordOptions = Object.assign((value: unknown, option: string) => {
   const read = passwordOptions(value, option)
   assertStrong(read, Reflect.get(Object(value), allowWeakHashing) === true)
@@ -191,7 +186,7 @@ const limit = group({ max: integer(1, 1_000_000), per: duration(1, 86_400) })
 const limits: Check<readonly Limit[]> = (value, option) => Object.freeze(value === false ? [] : [oneOrMore(limit)(value, option)].flat())
 
 const redis: Check<CounterClient> = (value, option) => {
-  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as CounterClient // its functions' parameters cannot be checked
+  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as CounterClient // parameters of functions cannot be checked
   throw new TypeError(`option "${option}" must be a client of ioredis or of redis`)
 }
 

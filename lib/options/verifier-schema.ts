@@ -4,39 +4,42 @@ import { systemClock, type Clock, type Duration } from '../time.js'
 import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { jwksUrl, keyRing } from './values.js'
 
-/** What `app.register(verifier, options)` takes: `keys` or `jwks`, and what access tokens must say. */
+/**
+ * The options of `app.register(verifier, options)`: either `keys` or `jwks`, and the claims that access tokens must have.
+ * Durations are whole seconds, or a number with a unit: '30s', '15m', '12h', '7d', '2w'.
+ */
 export interface VerifierOptions {
-  /** The keys that access tokens are verified with, each with `use: 'verify'`; or a function that gives them. */
+  /** The keys that verify access tokens, each with `use: 'verify'`; or a function that returns them. */
   keys?: readonly KeyOptions[] | (() => Promise<readonly KeyOptions[]> | readonly KeyOptions[]) | undefined
-  /** Where the service that signs publishes its public keys, e.g. 'https://login.example/auth/jwks'. */
+  /** The URL at which the service that signs publishes its public keys, e.g. 'https://login.example/auth/jwks'. */
   jwks?: string | undefined
-  /** What RSA keys of `jwks` sign with that have no `alg`; 'RS256' by default. */
+  /** The algorithm of RSA keys of `jwks` without `alg`; 'RS256' by default. */
   jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
-  /** How often keys are read again that come from a function or from `jwks`; every 5 minutes by default. */
+  /** The interval at which keys of a function or of `jwks` are read again; '5m' by default. */
   reloadKeysEvery?: Duration | undefined
   /** The `iss` that access tokens must have. */
   issuer?: string | undefined
-  /** One of them must be in the `aud` of access tokens. */
+  /** The `aud` of access tokens must have one of these. Without it a token that has an `aud` is refused. */
   audience?: string | readonly string[] | undefined
   accessToken?: {
-    /** The longest that the service that signs lets them live, a day by default. A token that claims more than this, and than an hour, is refused. */
+    /** The longest lifetime of access tokens; '1d' by default. A token that lives longer than this and than an hour is refused. */
     expiresIn?: Duration | undefined
-    /** For `iat` and `nbf` in the future only; `exp` is exact. */
+    /** The tolerance for `iat` and `nbf` in the future, '5s' by default; `exp` is exact. */
     leeway?: Duration | undefined
   } | undefined
   timeouts?: {
-    /** One call to a function that gives keys, or to `jwks`. */
+    /** For one call to a function that returns keys, or to `jwks`; '2s' by default. */
     call?: Duration | undefined
-    /** All calls of one request. */
+    /** For all calls of one request together; '3s' by default. */
     request?: Duration | undefined
   } | undefined
-  /** Notified of every refusal, and of keys that change. What it throws changes nothing. */
+  /** Called for every refusal, and when keys change. Its errors are logged and change nothing. */
   onEvent? (event: AuditEvent): Promise<void> | void
-  /** The time in seconds since the epoch, for tests. */
+  /** Returns the time in seconds since the epoch, for tests. */
   clock?: Clock | undefined
 }
 
-/** The table of all options: what each may be, and what it is when left out. */
+/** The validator and the default of each option. */
 export const verifierTable = group({
   keys: optional(source(keyRing)),
   jwks: optional(jwksUrl),
@@ -56,10 +59,10 @@ export const verifierTable = group({
   clock: defaultTo(systemClock, clock)
 }, REGISTER_OPTIONS)
 
-/** The options of a verifier as the code uses them. */
+/** The options of a verifier after validation. */
 export type VerifierSettings = Checked<typeof verifierTable>
 
-/** Reads the options of a verifier. Throws a TypeError that names the option and the way out. */
+/** Validates the options of a verifier. Throws a TypeError that names the option and the way out. */
 export function readVerifierOptions (options: VerifierOptions): VerifierSettings {
   const settings = verifierTable(options, '')
   const { keys, jwks, jwksRsaAlgorithm, timeouts } = settings
