@@ -7,7 +7,10 @@ export interface Limit {
   readonly per: Seconds
 }
 
-/** An attempt that was counted, or refused. One of its methods is called, once; it changes only the window of the attempt, never a later one. */
+/**
+ * An attempt that was counted, or refused. One of its methods is called, once; it changes only the window of the attempt,
+ * never a later one.
+ */
 export interface CountedAttempt {
   /** The time to wait if the limit is reached and nothing was counted; else 0. */
   readonly wait: Seconds

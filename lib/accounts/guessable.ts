@@ -32,7 +32,7 @@ const PLACES = TRACKS.map(track => new Map([...track].map((character, place) => 
 
 /**
  * True for a password that attackers try first: a common password in any case, with look-alikes and with digits and signs
- * around it; or common words, words that attackers know (`known`: the username, the app's name), repetitions and keyboard
+ * around it; or common words, words that attackers know (`known`: the username, the issuer), repetitions and keyboard
  * runs with hardly anything else.
  */
 export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
@@ -43,7 +43,10 @@ export function isGuessable (password: string, known: readonly string[], common:
   return !hasPieces(unit, [new Set(known.flatMap(partsOf).map(folded)), DATES, common.words])
 }
 
-/** True for a common password with any digits and signs around it, some of which may be look-alikes. `first` is the index of its first letter. */
+/**
+ * True for a common password with any digits and signs around it, some of which may be look-alikes. `first` is the index of
+ * its first letter.
+ */
 function isCommon (text: string, first: number, letters: number, { all, longest }: CommonPasswords): boolean {
   const read = folded(text)
   const end = first + letters
@@ -80,7 +83,10 @@ function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<stri
   return ''
 }
 
-/** The length of the run at an index: each character is the same as the one before, or its neighbour on one track. 1 if there is no run. */
+/**
+ * The length of the run at an index: each character is the same as the one before, or its neighbour on one track. 1 if there
+ * is no run.
+ */
 function runLength (text: string, at: number): number {
   const longest = Math.max(...PLACES.map(places => {
     let length = 1

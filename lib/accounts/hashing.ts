@@ -20,7 +20,10 @@ export interface Passwords {
    * enumeration). Throws FST_AUTH_BUSY, and FST_AUTH_STORE_UNAVAILABLE if `verifyLegacy` fails.
    */
   verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean>
-  /** Checks a new password against the policy. Throws FST_AUTH_PASSWORD_REFUSED, and FST_AUTH_STORE_UNAVAILABLE if the app's own rule fails. */
+  /**
+   * Checks a new password against the policy. Throws FST_AUTH_PASSWORD_REFUSED, and FST_AUTH_STORE_UNAVAILABLE if the app's
+   * own rule fails.
+   */
   check (password: unknown, owner?: PasswordOwner): Promise<void>
   /** True if a hash is weaker than a new one, so that the next login should replace it. */
   needsRehash (passwordHash: string): boolean

@@ -21,7 +21,10 @@ export interface StoredHash extends HashingParameters {
   readonly keyId: string | null
 }
 
-/** The maximum cost of a stored hash: 1 GiB, 16 passes, 16 lanes. Without it, an attacker who can write a row could stall the server. */
+/**
+ * The maximum cost of a stored hash: 1 GiB, 16 passes, 16 lanes. Without it, an attacker who can write a row could stall the
+ * server.
+ */
 export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
 
 // In base64 without padding: a key id of 1 to 8 bytes, a salt of 8 to 64 bytes and a hash of 16 to 64 bytes.
@@ -90,7 +93,10 @@ export interface HashKinds {
   decoysBeside (stored: StoredHash | null): string[]
 }
 
-/** The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow down every login. */
+/**
+ * The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow
+ * down every login.
+ */
 const MOST_WORK = 8
 
 /** The kind of new hashes is always known. */

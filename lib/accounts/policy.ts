@@ -23,7 +23,7 @@ export interface PasswordRules {
   /** The minimum length in characters (Unicode code points). */
   readonly minLength: number
   readonly check: PasswordCheck | undefined
-  /** Words that attackers know, such as the app's name. */
+  /** Words that attackers know, such as the issuer. */
   readonly contextWords: readonly string[]
 }
 

@@ -36,7 +36,10 @@ export interface Throttle {
   reauthenticate<T extends Pick<Proven, 'subject'>> (session: SessionRef, caller: RequestContext, prove: () => Promise<T>): Promise<T>
   /** Runs a signup. It counts against the client address, made or refused: a flood of accounts is an attack too. */
   signup<T> (caller: RequestContext, make: () => Promise<T>): Promise<T>
-  /** Consumes from the limit of a session. While the counters cannot be reached, refreshes are allowed, so that nobody is logged out. */
+  /**
+   * Consumes from the limit of a session. While the counters cannot be reached, refreshes are allowed, so that nobody is
+   * logged out.
+   */
   refresh (session: SessionRef, context: RequestContext): Promise<void>
 }
 

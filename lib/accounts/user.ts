@@ -39,6 +39,9 @@ export interface Users<U extends User = User> {
    * database must enforce uniqueness: its unique violation counts as a taken username, so catch those of other columns.
    */
   create? (user: { username: string, passwordHash: string }): Promise<U | null> | U | null
-  /** Replaces `oldHash` and returns true; returns false if the hash was another by then. Anything else, such as undefined, is a TypeError. */
+  /**
+   * Replaces `oldHash` and returns true; returns false if the hash was another by then. Anything else, such as undefined, is
+   * a TypeError.
+   */
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
 }

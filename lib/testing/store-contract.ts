@@ -4,20 +4,20 @@ import { randomId } from '../random.js'
 import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition, type SessionStore } from '../sessions/session.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
-/** Makes the store under test, an empty one. A store that takes a clock dates revocations by `clock`; another needs none. */
+/** Makes an empty store under test. A store that takes a clock must date revocations by `clock`; another can ignore it. */
 export type MakeStore = (options: { readonly clock: Clock }) => SessionStore | Promise<SessionStore>
 
-/** One rule that a store keeps. */
+/** One rule of the store contract. */
 export interface ContractCase {
   /** The rule as a sentence: the title of its test. */
   readonly name: string
-  /** Makes one store and rejects, mostly with an AssertionError, if that breaks the rule. */
+  /** Makes one store and rejects if it breaks the rule: with an AssertionError, or with an error of the store. */
   readonly run: (makeStore: MakeStore) => Promise<void>
 }
 
 /**
  * The contract of a SessionStore, as cases for any test runner. `store` is any instance of the store under test: its
- * optional methods decide which cases there are. One without `list` is taken for a store that keeps nothing.
+ * optional methods select the cases. A store without `list` is treated as one that stores no sessions.
  *
  * ```ts
  * for (const { name, run } of storeContract(myStore(client))) {
@@ -25,9 +25,9 @@ export interface ContractCase {
  * }
  * ```
  *
- * Each case wants an empty store, hence the prefix; a fresh table or database will do as well. A store that takes no
- * clock is judged by that of the machine. Parts of lists, and ends in batches, are rules for a store that has them.
- * The cases sleep nowhere and have no time limit of their own: the runner's applies.
+ * Each case needs an empty store, hence the prefix; a fresh table or database works as well. A store that takes no clock is
+ * tested with that of the machine. Lists in parts and revocations in batches are tested if the store has them. The cases
+ * never sleep and have no timeout of their own: that of the runner applies.
  */
 export function storeContract (store: SessionStore): readonly ContractCase[] {
   return [
@@ -42,13 +42,13 @@ export function storeContract (store: SessionStore): readonly ContractCase[] {
 type Ability = 'list' | 'purgeExpired' | 'subscribe' | 'now'
 type StoreWith<A extends Ability> = SessionStore & Required<Pick<SessionStore, A>>
 
-/** What a case works with: a new store, and the clock that the store was given. */
+/** A new store and the clock that it was given. */
 interface Bench<A extends Ability> {
   readonly store: StoreWith<A>
   readonly wait: (time: Seconds) => void
-  /** Throws unless a time that the store noted while `act` ran is its clock's: the given one, or that of the machine. */
+  /** Throws unless a time that the store wrote since `begun` is that of its clock: the given one, or that of the machine. */
   readonly assertDated: (time: unknown, begun: EpochSeconds) => void
-  /** Notes what is to be called when the case has ended, however it ends. */
+  /** Registers a clean-up, called when the case passes or fails. */
   readonly after: (stop: () => unknown) => void
 }
 
@@ -63,7 +63,7 @@ function casesOf<A extends Ability> (cases: Cases<A>): ContractCase[] {
       const stops: Array<() => unknown> = []
       try {
         await test({
-          store: store as StoreWith<A>, // storeContract saw that stores of this kind have these methods
+          store: store as StoreWith<A>, // storeContract selects the cases by these methods
           wait: time => { now += time },
           assertDated: (time, begun) => {
             const isOwn = typeof time === 'number' && time >= begun && time <= systemClock()
@@ -78,7 +78,7 @@ function casesOf<A extends Ability> (cases: Cases<A>): ContractCase[] {
   }))
 }
 
-/** In the year 2096: seconds that fit into 32 bits end in 2038. */
+/** In the year 2096: signed 32-bit seconds end in 2038. */
 const NOW: EpochSeconds = 4_000_000_000
 const DAY: Seconds = 86_400
 
@@ -99,12 +99,12 @@ function newSession (over: Partial<Session> = {}): Session {
   }
 }
 
-/** What a refresh a minute later writes. */
+/** The change that a refresh writes a minute later. */
 function changeTo (generation: number, over: Partial<SessionChange> = {}): SessionChange {
   return { generation, previous: generation === 0 ? null : generation - 1, rotatedAt: NOW + 60, idleExpiresAt: NOW + 7 * DAY + 60, ...over }
 }
 
-/** A session that has not ended may say so with null or by saying nothing. */
+/** In a live session `revokedAt` and `reason` may be null or missing. */
 function assertSession (actual: Session | null | undefined, expected: Session): void {
   assert.deepEqual({ revokedAt: null, reason: null, ...actual }, { revokedAt: null, reason: null, ...expected })
 }
@@ -179,8 +179,8 @@ const everyStore: Cases = {
   }
 }
 
-/** Ends all, as the plugin does: a store may end a part of them with each call. Gives how many. */
-async function endAll (store: SessionStore, subject: string, reason: RevokeReason, exceptId?: string): Promise<number> {
+/** Revokes all sessions, as the plugin does: a store may revoke a batch with each call. Returns the count. */
+async function revokeAllOf (store: SessionStore, subject: string, reason: RevokeReason, exceptId?: string): Promise<number> {
   let count = 0
   for (let call = 0; call < 1000; call++) {
     const ended = await store.revokeAll(subject, reason, exceptId)
@@ -190,7 +190,7 @@ async function endAll (store: SessionStore, subject: string, reason: RevokeReaso
   return assert.fail('revokeAll says of a thousand calls that they ended sessions')
 }
 
-/** Asserts that a session of one subject is none of the others', which are looked for and then log in too. */
+/** Asserts that a session of one subject belongs to none of the others, before and after they have sessions too. */
 async function assertOthers (store: StoreWith<'list'>, subject: string, others: readonly string[]): Promise<void> {
   const session = await created(store, { subject })
   for (const other of others) {
@@ -249,7 +249,7 @@ const storesWithRows: Cases<'list'> = {
     const change = { ...changeTo(0) }
     const found = [await store.get(session.id), await store.advance(session.id, 0, change), ...await store.list('ada')]
     change.generation = 9
-    for (const object of found.filter(object => object !== null)) Reflect.set(object, 'subject', 'mallory') // false where it is frozen
+    for (const object of found.filter(object => object !== null)) Reflect.set(object, 'subject', 'mallory') // false if the object is frozen
     assertSession(await store.get(session.id), { ...session, ...changeTo(0) })
   },
 
@@ -286,7 +286,7 @@ const storesWithRows: Cases<'list'> = {
 
   async 'an advance gives the session as it wrote it, whatever others write at the same time' ({ store }) {
     const session = await created(store)
-    // Each goes on from what the one before wrote. Whoever reads its answer in a second step finds a later one there.
+    // Each advance starts from the one before. A store that reads its result in a second query would return a later one.
     const steps = Array.from({ length: 20 }, (_, generation) => changeTo(generation + 1))
     const answers = await Promise.all(steps.map(async change => {
       let answer = null
@@ -370,7 +370,7 @@ const storesWithRows: Cases<'list'> = {
     const theirs = await created(store, { subject: 'bob' })
     await store.revoke(stolen.id, 'reuse')
 
-    assert.equal(await endAll(store, 'ada', 'password_changed'), 2)
+    assert.equal(await revokeAllOf(store, 'ada', 'password_changed'), 2)
     for (const { id } of others) assert.equal((await store.get(id))?.reason, 'password_changed')
     assert.equal((await store.get(stolen.id))?.reason, 'reuse')
     assertSession(await store.get(theirs.id), theirs)
@@ -380,14 +380,14 @@ const storesWithRows: Cases<'list'> = {
     const spared = await created(store)
     for (let nth = 0; nth < 30; nth++) await created(store, { createdAt: NOW - nth })
     for (let nth = 0; nth < 30; nth++) await store.revoke((await created(store, { createdAt: NOW - DAY })).id, 'logout')
-    assert.equal(await endAll(store, 'ada', 'revoked', spared.id), 30)
+    assert.equal(await revokeAllOf(store, 'ada', 'revoked', spared.id), 30)
     assert.deepEqual((await store.list('ada')).map(({ id }) => id), [spared.id])
   },
 
   async 'revokeAll spares the one session that it is told to' ({ store }) {
     const current = await created(store)
     const other = await created(store)
-    assert.equal(await endAll(store, 'ada', 'revoked', current.id), 1)
+    assert.equal(await revokeAllOf(store, 'ada', 'revoked', current.id), 1)
     assertSession(await store.get(current.id), current)
     assert.equal((await store.get(other.id))?.reason, 'revoked')
     assert.equal(await store.revokeAll('ada', 'revoked', randomId()), 1)
@@ -429,7 +429,7 @@ const storesWithRows: Cases<'list'> = {
     await created(store, { id: 'theirs', subject: 'bob' })
     const all = ['first', '-', '0', 'B', '_', 'a', 'b', 'c', 'last']
     const part = async (limit: number, after?: SessionPosition) => await store.list('ada', { limit, after, liveAt: NOW })
-    if ((await part(2)).length > 2) return // it gives all, as it may
+    if ((await part(2)).length > 2) return // a store may return all
     const listed: Session[] = []
     let given
     do {
@@ -492,7 +492,7 @@ const storesThatPurge: Cases<'purgeExpired'> = {
   }
 }
 
-/** Subscribes; the returned function resolves to each revocation in order, even if it arrives after `revoke` resolved. */
+/** Subscribes. The returned function resolves to the next revocation, even if it arrives after `revoke` resolved. */
 function listen ({ store, after }: Bench<'subscribe'>): () => Promise<unknown> {
   const notified = new PassThrough({ objectMode: true })
   after(store.subscribe(revocation => { notified.write(revocation) }))

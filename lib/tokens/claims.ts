@@ -42,7 +42,10 @@ export interface RefreshClaims {
   readonly end: EpochSeconds
   /** False for a login with `remember: false`: the cookie then ends with the browser. */
   readonly remember?: false
-  /** In the first token of a login only: the session that it replaces. The first refresh or a logout ends that session if it is still live. */
+  /**
+   * In the first token of a login only: the session that it replaces. The first refresh or a logout ends that session if it
+   * is still live.
+   */
   readonly replaces?: string
 }
 
@@ -109,7 +112,10 @@ function isRefreshClaims (payload: unknown): payload is RefreshClaims {
     (payload['replaces'] === undefined || isId(payload['replaces']))
 }
 
-/** A token with an `aud` is refused by any other audience (RFC 7519 section 4.1.3), and by a service without one (RFC 8725 section 3.9). */
+/**
+ * A token with an `aud` is refused by any other audience (RFC 7519 section 4.1.3), and by a service without one (RFC 8725
+ * section 3.9).
+ */
 function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   if (policy.issuer !== undefined && claims.iss !== policy.issuer) return false
   if (policy.audience === undefined) return claims.aud === undefined
@@ -118,7 +124,10 @@ function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   return ours.some(audience => theirs.includes(audience))
 }
 
-/** The reason, for the log, why well-formed claims are refused by `iss`, `aud`, lifetime, `iat` or `nbf`; null if they are accepted. */
+/**
+ * The reason, for the log, why well-formed claims are refused by `iss`, `aud`, lifetime, `iat` or `nbf`; null if they are
+ * accepted.
+ */
 function mismatchOf (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): string | null {
   if (!isMeantForUs(claims, policy)) return 'its "iss" or "aud" is not that of the options "issuer" and "audience"'
   const lifetime = claims.exp - claims.iat
