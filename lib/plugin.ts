@@ -43,7 +43,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const app = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const { keys, identity } = await openAppKeys(fastify, settings, app.emit)
-  warnOfOtherPeople(fastify, options, settings, keys)
+  warnOfSharedKey(fastify, options, settings, keys)
 
   const store = settings.store ?? memoryStore({ clock })
   const { tokens, serializeCookie } = await registerPackages(fastify, keys)
@@ -85,7 +85,11 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   })
 }
 
-/** The plugin: `app.register(refreshCookie, { secret, users })`. Its decorators reach the context that registers it. */
+/**
+ * The plugin: `app.register(refreshCookie, { secret, users })`. It decorates the context that registers it: `request.auth`, the hooks,
+ * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions` and `app.passwords`, and adds the routes below `prefix`. Registration
+ * rejects with a TypeError for invalid options.
+ */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 
 const STRICT_REFUSAL = 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate'
@@ -101,7 +105,7 @@ async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: 
   return { keys, identity }
 }
 
-function warnOfOtherPeople (fastify: FastifyInstance, { users }: RefreshCookieOptions, { issuer, audience }: Settings, { rings }: OpenedKeys): void {
+function warnOfSharedKey (fastify: FastifyInstance, { users }: RefreshCookieOptions, { issuer, audience }: Settings, { rings }: OpenedKeys): void {
   const warning = noteRegistration(fastify, { keyIds: [...rings().refresh.byKid.keys()], users, issuer, audience })
   if (warning !== null) fastify.log.warn(warning)
 }
@@ -125,7 +129,7 @@ function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens,
   })
 }
 
-/** An entry matters as long as any access token lives that was signed before it, or while it was on its way. */
+/** An entry is kept until the last access token expires that was signed before the revocation or by a request in progress. */
 function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocationUnknown }: Settings): Revocations {
   return createRevocations({
     clock,
@@ -136,7 +140,7 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocat
 }
 
 function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users, appName }: Settings, { rings }: OpenedKeys, log: FastifyBaseLogger): Throttle {
-  // By the app's name, else that of the key that signs, so that two apps on one Redis do not count together, and all instances of one do.
+  // All instances of an app share the prefix; two apps on one Redis do not.
   const keyPrefix = prefix ?? `auth:${appName ?? rings().refresh.signing?.kid}:`
   return createThrottle({
     limits,
@@ -155,7 +159,7 @@ function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log
   return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn: warningsIn(log) })
 }
 
-/** At start, since what is missing would else show at the first login. Whoever has no password is verified against a decoy. */
+/** Loads argon2 and the common passwords at start, so that a missing package shows before the first login. Users without a password are verified against an argon2 decoy. */
 async function loadPackagesOf ({ signup, login, reauthenticate, changePassword }: Accounts, { routes }: Settings, store: SessionStore): Promise<void> {
   const chosen = (signup !== undefined && routes.signup !== false) || (changePassword !== undefined && routes.password !== false)
   const verified = (login !== undefined && routes.login !== false) || (reauthenticate !== undefined && store.list !== undefined && routes.reauthenticate !== false)
@@ -167,7 +171,7 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
   return (message, details) => log.warn(details, `auth: ${message}`)
 }
 
-/** Registers our routes in a context below the app's, with what only they need. */
+/** Registers our routes in a child context. */
 function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'urls' | 'origins' | 'usernameField' | 'renewWithAccessToken'>): void {
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
@@ -177,10 +181,10 @@ function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerialize
       renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
       origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
     })
-    // Without a route of ours nothing declares our schemes, and to name one would break the host's whole document.
+    // Our routes declare the security schemes. Without them a reference would make the host's OpenAPI document invalid.
     if (documented) fastify.addHook('onRoute', markProtected)
   }, {
-    // Fastify's own options of `register`, which it gives a plugin like this one no chance to have by itself.
+    // `register` options of Fastify that do not apply to a plugin wrapped in fastify-plugin, so they are passed on here.
     ...(logLevel !== undefined && { logLevel }),
     ...(logSerializers !== undefined && { logSerializers }),
     prefix: settings.prefix

@@ -29,7 +29,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
     tokens: {
       ...tokens,
       verifyAccess (token) {
-        // As long as no key was ever read nobody knows whether a token is good: that is no 401.
+        // Before the first successful load of a key a token can be neither accepted nor refused: 503, no 401.
         if (keys.rings().access.byKid.size === 0) throw unavailable(undefined)
         return tokens.verifyAccess(token)
       }
@@ -49,9 +49,9 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
 
 /**
  * The plugin of a service that only verifies access tokens, which another service signs: `app.register(verifier, { jwks })`.
- * It has the hooks, `request.auth.claims` and `app.verifyAccessToken`: no session, no cookie, no password, no route. Without
- * sessions it does not know of logouts: a token is good until it expires. While no key can be read tokens answer 503
- * FST_AUTH_STORE_UNAVAILABLE.
+ * It has the hooks, `request.auth.claims`, `app.verifyAccessToken` and `app.reloadKeys`, but no sessions, cookies, passwords or
+ * routes. It does not know of logouts: a token is valid until it expires. Until a key was loaded, tokens are answered with 503
+ * FST_AUTH_STORE_UNAVAILABLE. Registration rejects with a TypeError for invalid options.
  */
 export const verifier = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 export default verifier

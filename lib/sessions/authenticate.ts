@@ -7,24 +7,23 @@ import { type Tokens } from '../tokens/jwt.js'
 import { type Revocations } from './revocations.js'
 
 /**
- * The claims of an access token; a promise of them only where the store, or for its key the app, has to be asked. With
- * `strict` the store is always asked. Throws, or rejects with, FST_AUTH_ACCESS_TOKEN_INVALID, _EXPIRED,
+ * Verifies an access token. It returns the claims, or a promise of them only if the store must be asked or a key must be
+ * loaded. With `strict` it always asks the store. Throws or rejects with FST_AUTH_ACCESS_TOKEN_INVALID, _EXPIRED,
  * FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE.
  */
 export type Authenticate = (token: string, context: RequestContext, options?: { readonly strict?: boolean }) => Promise<AccessClaims> | AccessClaims
 
-/** What access tokens are judged by. */
 export interface AuthenticateOptions {
   readonly tokens: Pick<Tokens, 'verifyAccess' | 'seekKey'>
   readonly access: AccessPolicy
   readonly clock: Clock
-  /** The sessions that ended while their access tokens live; without it only `strict` asks whether a session ended. */
+  /** Without it, only `strict` notices that a session has ended. */
   readonly revocations?: Revocations | undefined
-  /** Whether a session is in the store and has not been revoked. */
+  /** The session is in the store and not revoked. */
   isUnrevoked (sessionId: string, context: RequestContext): Promise<boolean>
 }
 
-/** Builds the one way to authenticate: signature, claims, then the session. */
+/** Checks the signature, then the claims, then the session. */
 export function createAuthenticate ({ tokens, access, clock, revocations, isUnrevoked }: AuthenticateOptions): Authenticate {
   return function authenticate (token, context, { strict = false } = {}) {
     const claims = readClaims(token)
@@ -33,14 +32,14 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
       : checkSession(claims, context, strict)
   }
 
-  /** A promise where another instance may have read the key of this token before this one. */
+  /** A promise if the key is unknown: another instance may have loaded a new key earlier. */
   function readClaims (token: string): Promise<AccessClaims> | AccessClaims {
     try {
       return judge(token)
     } catch (error) {
       const sought = tokens.seekKey('access', token)
       if (sought === undefined) throw error
-      return sought.catch(() => {}).then(() => judge(token)) // where the key cannot be read it is 401: the client refreshes
+      return sought.catch(() => {}).then(() => judge(token)) // if the key cannot be loaded it is 401, and the client refreshes
     }
   }
 
@@ -60,14 +59,14 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
     return claims
   }
 
-  /** Asks the store once and keeps its answer. Where it cannot answer, `revocationUnknown` decides. */
+  /** Asks the store once and keeps its answer. If the store fails, `revocationUnknown` decides. */
   async function resolveUnknown (claims: AccessClaims, context: RequestContext): Promise<AccessClaims> {
     try {
       const verdict = await revocations?.ask(claims.sid, () => isUnrevoked(claims.sid, context))
       if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
     } catch (error) {
       if (!isUnavailable(error) || revocations?.refusesUnknown()) throw error
-      context.emit({ type: 'store_unavailable' }, error.cause) // nobody is refused, so nothing else would show it
+      context.emit({ type: 'store_unavailable' }, error.cause) // the request is accepted, so no refusal reports the failure
     }
     return claims
   }

@@ -2,15 +2,16 @@ import { AuthError } from '../errors.js'
 import { type RefreshClaims } from '../tokens/claims.js'
 import { type EpochSeconds } from '../time.js'
 
-/** Reads a refresh token of ours, of any age; null for any other text. */
+/** The claims of a refresh token with a valid signature, expired or not; null for any other text. */
 export type ReadToken = (token: string) => RefreshClaims | null
 
 /**
- * Of the refresh tokens that a browser sent, the one that counts. A browser holds several where the attributes of the
- * cookie changed, or where an app on another sub-domain has a cookie of the same name. Those that we did not sign do not
- * count, nor do expired ones beside one that is good, nor those of others than `subject`, if that is given. Of one subject
- * it is that of the newest session. Where none counts it is the first; undefined where there is none.
- * Throws FST_AUTH_REFRESH_TOKEN_INVALID for tokens of several subjects: one of them may have been tossed in.
+ * Chooses one of several refresh cookies. A browser sends several if the attributes of the cookie have changed, or if an app on
+ * another sub-domain has a cookie of the same name.
+ *
+ * It ignores tokens with an invalid signature, tokens of other subjects than `subject` if that is given, and expired tokens if
+ * there is a valid one. Of the rest it takes the token of the newest session; without any it takes the first token.
+ * Throws FST_AUTH_REFRESH_TOKEN_INVALID for tokens of several subjects: one of them may come from cookie tossing.
  */
 export function chooseToken (tokens: readonly string[], read: ReadToken, now: EpochSeconds, subject?: string): string | undefined {
   const [first, ...others] = tokens
@@ -19,13 +20,13 @@ export function chooseToken (tokens: readonly string[], read: ReadToken, now: Ep
     const claims = read(token)
     return claims === null || (subject ?? claims.sub) !== claims.sub ? [] : [{ token, claims }]
   })
-  const good = ours.filter(({ claims }) => now < claims.exp)
-  const counting = good.length > 0 ? good : ours
-  if (new Set(counting.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-  return newestOf(counting)?.token ?? first
+  const unexpired = ours.filter(({ claims }) => now < claims.exp)
+  const candidates = unexpired.length > 0 ? unexpired : ours
+  if (new Set(candidates.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+  return newestOf(candidates)?.token ?? first
 }
 
-/** What the token that counts says of its holder; null where none does that is good, or tokens of several subjects do. */
+/** The claims of the chosen token; null if it is invalid or expired, or for tokens of several subjects. */
 export function sessionRefOf (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
   try {
     const claims = read(chooseToken(tokens, read, now) ?? '')
@@ -39,7 +40,7 @@ function newestOf<T extends { readonly claims: RefreshClaims }> ([first, ...othe
   return first && others.reduce((newest, one) => isNewer(one.claims, newest.claims) ? one : newest, first)
 }
 
-/** Whether a token is newer than one that is before it in the header, where browsers put the older of two alike. */
+/** `other` precedes `token` in the header. Of two cookies with equal paths, browsers send the older one first (RFC 6265 section 5.4), so `token` wins a tie. */
 function isNewer (token: RefreshClaims, other: RefreshClaims): boolean {
   if (token.sid === other.sid) return token.gen >= other.gen
   if (token.auth_time !== other.auth_time) return token.auth_time > other.auth_time

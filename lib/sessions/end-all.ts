@@ -2,8 +2,8 @@ import { type RequestContext } from '../audit/events.js'
 import { type RevokeReason, type SessionStore } from './session.js'
 
 /**
- * Ends all sessions of a subject, or all but one, however many there are. A flood of them takes longer than a request may,
- * so each call to the store has a budget of its own: it ends some of them, and they stay ended if a later call fails.
+ * Ends all sessions of a subject, or all but one. Each call to the store ends a batch and has its own deadline, since many
+ * sessions take longer than the deadline of a request. Ended sessions stay ended if a later call fails.
  */
 export async function endAll (store: SessionStore, subject: string, reason: RevokeReason, exceptId: string | undefined, context: RequestContext): Promise<number> {
   let count = 0

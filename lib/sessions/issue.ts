@@ -4,34 +4,30 @@ import { type AccessClaims, type AccessPolicy, type AppClaims, type RefreshClaim
 import { type Tokens } from '../tokens/jwt.js'
 import { type Session } from './session.js'
 
-/** A refresh token and how long a browser keeps it. */
 export interface IssuedRefreshToken {
   readonly value: string
-  /** Until the token expires; null where the cookie ends with the browser. */
+  /** The Max-Age of its cookie; null for a cookie that ends with the browser. */
   readonly maxAge: Seconds | null
-  /** When it expires. */
   readonly expiresAt: EpochSeconds
 }
 
-/** What a login or a refresh gives. */
+/** The result of a login or a refresh. */
 export interface Issued {
   readonly accessToken: string
   readonly claims: AccessClaims
   /** Seconds until the access token expires. */
   readonly expiresIn: Seconds
-  /** Null where the client already has the live one (hold): a re-sent cookie could overwrite a newer one. */
+  /** Null where the client already has the current one (hold): a cookie sent again could overwrite a newer one. */
   readonly refreshToken: IssuedRefreshToken | null
 }
 
-/** Makes the tokens of sessions. */
 export interface Issuer {
-  /** A new access token for a session, with the app's claims. */
+  /** A new access token. `app` are the app's own claims. */
   access (session: Session, app: AppClaims, at: EpochSeconds): Omit<Issued, 'refreshToken'>
-  /** The refresh token of a session as it stands: the same state signs to the same token. A login says what it `replaces`. */
+  /** The refresh token of a session. The same state gives the same token. `replaces` is the id of the session that a login replaces. */
   refresh (session: Session, remember: boolean, at: EpochSeconds, replaces?: string | null): IssuedRefreshToken
 }
 
-/** Builds what signs tokens and tells their lifetimes. */
 export function createIssuer (tokens: Tokens, policy: AccessPolicy): Issuer {
   return {
     access (session, app, at) {
@@ -46,10 +42,10 @@ export function createIssuer (tokens: Tokens, policy: AccessPolicy): Issuer {
   }
 }
 
-/** Names the app cannot set: it would change who, until when or for whom a token speaks. */
+/** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
-/** The claims of a new access token. It ends with the session at the latest; the app's claims never override ours. */
+/** The token expires with the session at the latest. The app's claims never override the reserved ones. */
 export function accessClaims (session: Session, app: AppClaims, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
   const own = Object.entries(app).filter(([name]) => !RESERVED.has(name))
   return {
@@ -65,7 +61,7 @@ export function accessClaims (session: Session, app: AppClaims, policy: AccessPo
   }
 }
 
-/** The refresh token of a session as it stands. The same state gives the same claims, so it signs to the same token. */
+/** The same state of a session gives the same claims, so every tab gets the same token. */
 export function refreshClaims (session: Session, remember: boolean, replaces: string | null = null): RefreshClaims {
   return {
     sub: session.subject,
@@ -80,7 +76,7 @@ export function refreshClaims (session: Session, remember: boolean, replaces: st
   }
 }
 
-/** The session as a verified refresh token states it, for the store that keeps none. */
+/** The session as a verified refresh token states it, for stores that keep no rows. */
 export function claimedSession (claims: RefreshClaims): Session {
   return {
     id: claims.sid,

@@ -3,10 +3,10 @@ import { AuthError } from '../errors.js'
 import { toAppClaims, type AppClaims } from '../tokens/claims.js'
 import { type RequestScope } from './refresh.js'
 
-/** Makes the app's own claims of a user: `accessToken.claims`. */
+/** The option `accessToken.claims`: the app's own claims of a user. */
 export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
 
-/** The user of a subject, as the app knows them; null where the app has no `findById`. Throws FST_AUTH_USER_REFUSED for one who is gone or disabled. */
+/** Null without the app's `findById`. Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
 export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestScope): Promise<User | null> {
   if (findById === undefined) return null
   const user = await bounded(() => findById(subject)) ?? null
@@ -15,7 +15,6 @@ export async function findUser (findById: Users['findById'], subject: string, { 
   return user
 }
 
-/** The app's own claims of a user; none without a user or the app's function. */
 export async function makeAppClaims (make: MakeAppClaims | undefined, user: User | null, { bounded }: RequestScope): Promise<AppClaims> {
   return make === undefined || user === null ? {} : await bounded(async () => toAppClaims(await make(user)))
 }

@@ -5,22 +5,21 @@ import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshO
 import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
 import { type EpochSeconds } from '../time.js'
 
-/** One call of a verb: its deadline, the request it is for, and the time it is judged by. */
+/** One call of the session service: its deadline, its request, and its time. */
 export interface RequestScope {
   readonly bounded: Bounded
   readonly context: RequestContext
-  /** Read once: an end that passes while a store is slow must not give a cookie that deletes itself. */
+  /** The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it. */
   readonly at: EpochSeconds
 }
 
-/** The session after a refresh. */
 export interface Refreshed {
   readonly session: Session
   readonly outcome: RefreshOutcome
 }
 
-/** A lost compare-and-set reads the row and decides again, at most this often. */
-const MAX_DECISIONS_AGAIN = 3
+/** Retries after a lost compare-and-set; each one reads the row and decides again. */
+const MAX_RETRIES = 3
 
 const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
   ended: 'FST_AUTH_SESSION_ENDED',
@@ -30,20 +29,21 @@ const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
 }
 
 /**
- * Refreshes a session with a token of it, by compare-and-set against other requests. `claimed` is the session as the token states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ * Refreshes a session with a refresh token, by compare-and-set against concurrent requests. `claimed` is the session as the token
+ * states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
 export async function refreshSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, scope: RequestScope): Promise<Refreshed> {
   const { bounded, at } = scope
-  // A token past its grace window is nearly always the current one, so its rotation is tried unread: one round trip.
-  const blind = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
-  if (blind) {
+  // A token past its grace period is nearly always the current one, so it is rotated without reading the row: one round trip.
+  const optimistic = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
+  if (optimistic) {
     const change = rotation(presented.generation, claimed.expiresAt, policy, at)
     const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
     if (rotated !== null) return { session: rotated, outcome: 'rotate' }
   }
 
   let healed = false
-  for (let again = blind ? 1 : 0; again <= MAX_DECISIONS_AGAIN; again++) {
+  for (let retry = optimistic ? 1 : 0; retry <= MAX_RETRIES; retry++) {
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
@@ -53,38 +53,38 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
     if (moved === null) continue
     if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
-    healed = true // and the table again: the healed generation may be old enough to rotate
+    healed = true // decide again: the healed generation may be old enough to rotate
   }
   throw busy()
 }
 
 /**
- * Moves `authTime` of a live session to now, and nothing else: the generation stays, so that tabs which refresh at
- * this moment win or lose nothing. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ * Sets `authTime` of a live session to now. The generation stays, so concurrent refreshes of other tabs are not affected.
+ * Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
 export async function updateAuthTime (store: SessionStore, id: string, scope: RequestScope): Promise<Session> {
-  return await step(store, id, scope, session => {
+  return await updateSession(store, id, scope, session => {
     if (!isLive(session, scope.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const { generation, previous, rotatedAt, idleExpiresAt } = session
     return { generation, previous, rotatedAt, idleExpiresAt, authTime: scope.at }
   })
 }
 
-/** Refreshes a session with a valid access token of it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+/** Refreshes a session with a valid access token. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
 export async function renewSession (store: SessionStore, policy: RotationPolicy, id: string, scope: RequestScope): Promise<Session> {
-  return await step(store, id, scope, session => {
+  return await updateSession(store, id, scope, session => {
     const decision = decideRenewal(session, scope.context.userAgent, policy, scope.at)
     if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
     return 'answer' in decision ? null : decision.change
   })
 }
 
-/** Reads a session, decides and writes; a lost compare-and-set decides again. Where `next` gives null the session stays as it is. */
-async function step (store: SessionStore, id: string, { bounded }: RequestScope, next: (session: Session) => SessionChange | null): Promise<Session> {
-  for (let again = 0; again <= MAX_DECISIONS_AGAIN; again++) {
+/** Applies `decideChange` by compare-and-set, with retries; null leaves the session as it is. */
+async function updateSession (store: SessionStore, id: string, { bounded }: RequestScope, decideChange: (session: Session) => SessionChange | null): Promise<Session> {
+  for (let retry = 0; retry <= MAX_RETRIES; retry++) {
     const session = await bounded(() => store.get(id))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-    const change = next(session)
+    const change = decideChange(session)
     if (change === null) return session
     const written = await bounded(() => store.advance(id, session.generation, change))
     if (written !== null) return written
@@ -92,7 +92,7 @@ async function step (store: SessionStore, id: string, { bounded }: RequestScope,
   throw busy()
 }
 
-/** The refusal; a second use ends the session before anybody is told. */
+/** On reuse it ends the session first (RFC 9700 section 4.14.2). */
 async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, { bounded, context }: RequestScope): Promise<AuthError> {
   if (refusal === 'reuse') {
     await bounded(() => store.revoke(session.id, 'reuse'))

@@ -2,48 +2,46 @@ import { type AccessClaims } from '../tokens/claims.js'
 import { type RevocationListener } from './session.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
-/** What is known of a session: `unknown` means that only the store can tell. */
+/** `unknown`: the store must be asked. */
 export type Verdict = 'live' | 'ended' | 'unknown'
 
-/** The sessions that ended while access tokens of theirs still live: asked at every request, without I/O. */
+/** The revoked sessions whose access tokens have not expired, for a check per request without I/O. */
 export interface Revocations {
   judge (claims: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict
-  /** Asks the store about an unknown session and keeps the answer: what ends it later is heard of. Rejects as `isLive` does. */
+  /** Asks the store about an unknown session and keeps the answer, since the subscription reports later revocations. Rejects as `isLive` does. */
   ask (id: string, isLive: () => Promise<boolean>): Promise<Verdict>
-  /** Takes what the store's subscription tells. */
+  /** The listener for the store's `subscribe`. */
   readonly listener: RevocationListener
   /**
-   * Takes whether the subscription is up. While it is down the set goes on with what it has; once it is up again, what
-   * ended meanwhile is unknown, and asked for once a session.
+   * Call it when the subscription goes up or down. After an interruption the revocations meanwhile are unknown, so each session is
+   * `unknown` until the store was asked once.
    */
   connected (up: boolean): void
-  /** Whether there were more revocations than fit: nobody is known to be live until the first of them no longer matter. */
+  /** There were more revocations than `capacity`. Every session that is not revoked is `unknown` until they expire. */
   isFull (): boolean
-  /** Whether a session that the store cannot tell about now is refused: always where `unknown` is 'refuse', else while the set is full. */
+  /** An unknown session is refused if the store fails: always with `unknown: 'refuse'`, else while the set is full. */
   refusesUnknown (): boolean
 }
 
-/** How revocations are kept. */
 export interface RevocationsOptions {
   readonly clock: Clock
-  /** How long an entry matters: no access token lives longer, nor does a request under way. */
+  /** How long an entry is kept: the longest time that an access token of an ended session can stay valid. */
   readonly retain: Seconds
-  /** By how much clocks of instances may differ. */
+  /** The tolerated clock difference of instances. */
   readonly skew: Seconds
-  /** With 'refuse' nobody is taken for live while the subscription is down: the store is asked each time. */
+  /** With 'refuse' the store is asked at every request while the subscription is down. */
   readonly unknown?: 'accept' | 'refuse' | undefined
-  /** How many entries fit; none is ever dropped for another. */
+  /** The largest number of entries. No entry is evicted for another, since its session would count as live again. */
   readonly capacity?: number | undefined
 }
 
-/** Everything that a subject held at a moment was ended, but for one session. */
+/** All sessions of a subject, but for `exceptId`, were revoked at `at`. */
 interface SubjectEntry {
   readonly at: EpochSeconds
   readonly exceptId: string | undefined
   readonly until: EpochSeconds
-  /** Its sequence number. */
-  readonly turn: number
-  /** Whether it took the place of one that did not spare the same session. */
+  readonly sequence: number
+  /** It replaced an earlier entry with another `exceptId`, which may have ended the session that this one spares. */
   readonly hidesAnother: boolean
 }
 
@@ -51,15 +49,15 @@ const CAPACITY = 100_000
 
 const NEVER = -1
 
-/** Builds an empty set, with the subscription down: what ended before it came up is unknown. */
+/** An empty set. The subscription counts as down, so revocations from before the first `connected(true)` are unknown. */
 export function createRevocations ({ clock, retain, skew, unknown = 'accept', capacity = CAPACITY }: RevocationsOptions): Revocations {
-  // In order of insertion, and every entry matters equally long: those that no longer do are at the front.
+  // Maps keep the order of insertion, and all entries are kept equally long, so the expired ones are at the front.
   const sessions = new Map<string, EpochSeconds>()
   const subjects = new Map<string, SubjectEntry>()
-  /** Sessions that the store called live, each with a sequence number, since timestamps have 1 s resolution. */
+  /** Sessions that the store confirmed as live. Timestamps have 1 s resolution, so events carry a sequence number. */
   const confirmed = new Map<string, number>()
-  let turn = 0
-  let gap = { end: NEVER, turn: NEVER }
+  let sequence = 0
+  let gap = { end: NEVER, sequence: NEVER }
   let fullUntil: EpochSeconds = 0
   let isUp = false
 
@@ -70,15 +68,15 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
       const all = subjects.get(sub)
       const isSpared = all?.exceptId === sid
       if (all !== undefined && !isSpared && iat < all.at - skew) return 'ended'
-      // Around that second, whole seconds and other clocks cannot tell a token of before from one of after.
+      // Within `skew` of the revocation, `iat` does not show whether a token is older or newer.
       const inDoubt = all !== undefined && (isSpared ? all.hidesAnother : iat <= all.at + skew)
-      const doubt = inDoubt ? all.turn : NEVER
-      const doubtOfGap = iat <= gap.end + skew ? gap.turn : NEVER
+      const doubt = inDoubt ? all.sequence : NEVER
+      const doubtOfGap = iat <= gap.end + skew ? gap.sequence : NEVER
       return (confirmed.get(sid) ?? NEVER) >= Math.max(doubt, doubtOfGap) ? 'live' : 'unknown'
     },
 
     async ask (id, isLive) {
-      const asked = ++turn // before the answer, which may be older than a revocation that arrives in between
+      const asked = ++sequence // before the call, since a revocation may arrive before its answer
       if (!await isLive()) {
         sessions.delete(id) // so that it is inserted at the end
         if (hasRoom()) sessions.set(id, now() + retain)
@@ -90,7 +88,7 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
     },
 
     listener (revocation) {
-      forget()
+      deleteExpired()
       const until = now() + retain
       if ('id' in revocation) sessions.delete(revocation.id) // so that it is inserted at the end
       if (!hasRoom()) {
@@ -102,13 +100,13 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
         const before = subjects.get(subject)
         const hidesAnother = before !== undefined && (before.hidesAnother || before.exceptId !== exceptId)
         subjects.delete(subject) // so that it is inserted at the end
-        subjects.set(subject, { at, exceptId, until, turn: ++turn, hidesAnother })
+        subjects.set(subject, { at, exceptId, until, sequence: ++sequence, hidesAnother })
       }
     },
 
     connected (up) {
       isUp = up
-      gap = up ? { end: now(), turn: ++turn } : { end: NEVER, turn: NEVER }
+      gap = up ? { end: now(), sequence: ++sequence } : { end: NEVER, sequence: NEVER }
     },
 
     isFull,
@@ -128,21 +126,21 @@ export function createRevocations ({ clock, retain, skew, unknown = 'accept', ca
     return fullUntil !== 0 && now() < fullUntil
   }
 
-  function forget (): void {
+  function deleteExpired (): void {
     const at = now()
-    forgetUntil(sessions, until => until <= at)
-    forgetUntil(subjects, ({ until }) => until <= at)
+    deleteWhile(sessions, until => until <= at)
+    deleteWhile(subjects, ({ until }) => until <= at)
     // Keep confirmations newer than the oldest unresolved revocation.
     const [oldest] = subjects.values()
-    const doubts = [oldest?.turn ?? Infinity, gap.end + skew + retain <= at ? Infinity : gap.turn]
-    forgetUntil(confirmed, asked => asked < Math.min(...doubts))
+    const doubts = [oldest?.sequence ?? Infinity, gap.end + skew + retain <= at ? Infinity : gap.sequence]
+    deleteWhile(confirmed, asked => asked < Math.min(...doubts))
   }
 }
 
-/** Deletes from the front of a map as long as its values are done with. */
-function forgetUntil<V> (entries: Map<string, V>, isDone: (value: V) => boolean): void {
+/** Deletes entries from the front of a map while `isExpired`. */
+function deleteWhile<V> (entries: Map<string, V>, isExpired: (value: V) => boolean): void {
   for (const [key, value] of entries) {
-    if (!isDone(value)) return
+    if (!isExpired(value)) return
     entries.delete(key)
   }
 }

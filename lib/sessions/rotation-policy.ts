@@ -1,63 +1,60 @@
 import { type EpochSeconds, type Seconds } from '../time.js'
 import { isRevoked, type Session, type SessionChange } from './session.js'
 
-/** How refresh tokens rotate. */
 export interface RotationPolicy {
-  /** `'never'`: a refresh leaves the refresh token as it is. */
+  /** With 'never' a refresh does not replace the refresh token. */
   readonly rotation: 'always' | 'never'
-  /** How long a generation is held, and how long its predecessor still converges on it. 0: strict single use. */
+  /** The grace period: how long a generation is held, and its predecessor replayed. 0: strict single use. */
   readonly grace: Seconds
-  /** Whether the predecessor is good until its successor was used, for the reply that never arrived; three times at most. */
+  /** Accept the predecessor until its successor was used, since the reply may have been lost; at most three times. */
   readonly recoverLostReply: boolean
-  /** How long a session lasts without a refresh. */
+  /** The idle lifetime of a session. */
   readonly idle: Seconds
-  /** Whether only the browser that logged in may present the previous generation. */
+  /** Accept the previous generation only from the browser family that logged in. */
   readonly bindUserAgent?: boolean
 }
 
-/** What a verified refresh token says of itself. */
+/** A verified refresh token and the browser that sent it. */
 export interface Presented {
   readonly generation: number
   /** The token's `iat`. */
   readonly issuedAt: EpochSeconds
   /** The token's `exp`. */
   readonly expiresAt: EpochSeconds
-  /** Whether the key that signed it is the one that signs now, and not a retired one. */
+  /** False for a token that a retired key signed. */
   readonly signedByCurrentKey: boolean
-  /** The User-Agent of the request that carries it. */
   readonly userAgent: string | null
 }
 
-/** How a refresh was answered. */
+/** The outcome of a successful refresh: see the rotation policy, `decide`. */
 export type RefreshOutcome = 'rotate' | 'hold' | 'replay' | 'recover' | 'heal'
 
-/** Why a refresh was refused by the session's row. */
 export type RefreshRefusal = 'ended' | 'endedByReuse' | 'expired' | 'reuse'
 
-/** What is to be done with a presented token: answer from the row, write a step first, or refuse. */
+/** Answer from the row, write a change first, or refuse. */
 export type Decision =
   | { readonly answer: 'hold' | 'replay' }
   | { readonly write: 'rotate' | 'recover' | 'heal', readonly change: SessionChange }
   | { readonly refuse: RefreshRefusal }
 
-/** By how much the clocks of instances may differ: the rest of a grace is for a request and its reply on their way. */
+/** The tolerated clock difference of instances. The rest of the grace period covers the request and its reply in transit. */
 export function toleratedSkew (grace: Seconds): Seconds {
   return Math.ceil(grace / 3)
 }
 
 /**
- * How often one replaced token may be recovered. Replies get lost one by one; without a bound, a thief could live on one
- * copy for as long as its owner does not use the successor.
+ * Recoveries per replaced token, for replies that are lost repeatedly. Without a limit a thief could use one stolen token for as
+ * long as its owner does not use the successor.
  */
 const MAX_RECOVERIES = 3
 
-/** Whether something issued at `since` is within the grace window. A moment in the future (another clock) is. */
+/** Issued within the grace period, or in the future by another instance's clock. */
 export function isYoung (since: EpochSeconds, now: EpochSeconds, grace: Seconds): boolean {
-  // With grace 0 not even a negative age may be young: there is no window then.
+  // Without a grace period not even a negative age is young.
   return grace > 0 && now - since < grace
 }
 
-/** The step from `generation` to the next. The idle end moves, never beyond the absolute end. */
+/** Extends the idle expiry, never beyond the absolute expiry. */
 export function rotation (generation: number, expiresAt: EpochSeconds, policy: RotationPolicy, now: EpochSeconds): SessionChange {
   return {
     generation: generation + 1,
@@ -68,15 +65,15 @@ export function rotation (generation: number, expiresAt: EpochSeconds, policy: R
 }
 
 /**
- * The rotation policy: what a signed token of some generation means for its session.
+ * The rotation policy, by the generation of a verified refresh token:
  *
- * - The current generation rotates; while young it is held, so at most one rotation happens per grace window
- *   and "one behind" is exact, whatever the number of tabs, reloads and retries.
- * - The previous one converges on the current one while that is young (replay). Later, since a current one that
- *   had been rotated would itself be the previous, the current one was never rotated: its reply was lost, or a
- *   thief is ahead. It is replaced (recover), so that owner and thief can never both go on; three times at most.
- * - One ahead of the row was signed by us, so the store lost writes (heal).
- * - Everything else was replaced before: a second use (RFC 9700 section 4.14.2).
+ * - The current generation is rotated (rotate), or kept while it is young (hold). So there is at most one rotation per grace
+ *   period, and tabs, reloads and retries are at most one generation behind.
+ * - The previous generation gets the current token while that is young (replay). Later it gets a new one (recover), at most three
+ *   times: the current token was never used, so its reply was lost, or a thief has it. The new token invalidates the current
+ *   one, so that the owner and a thief cannot both continue.
+ * - A generation ahead of the row, signed by the current key, means that the store lost writes (heal).
+ * - Any other generation was replaced before: reuse (RFC 9700 section 4.14.2).
  */
 export function decide (session: Session, presented: Presented, policy: RotationPolicy, now: EpochSeconds): Decision {
   if (isRevoked(session)) return refuseRevoked(session)
@@ -110,8 +107,8 @@ export function decide (session: Session, presented: Presented, policy: Rotation
 }
 
 /**
- * What a valid access token means for its session where the refresh token expired or is gone (`renewWithAccessToken`):
- * the next generation, but at most one per grace window, so that tabs converge on it. The absolute end holds.
+ * The decision for a valid access token whose refresh token is expired or missing (`renewWithAccessToken`): a rotation, at most
+ * one per grace period, so that all tabs get the same token. It does not extend the absolute expiry.
  */
 export function decideRenewal (session: Session, userAgent: string | null, policy: RotationPolicy, now: EpochSeconds): Decision {
   if (isRevoked(session)) return refuseRevoked(session)
@@ -120,31 +117,30 @@ export function decideRenewal (session: Session, userAgent: string | null, polic
   return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
 }
 
-/** How often `previous` was recovered: each time the generation moved and `previous` did not. */
+/** A recovery increments the generation and leaves `previous` as it is. */
 function recoveriesOf (generation: number, previous: number): number {
   return generation - previous - 1
 }
 
-/** The owner of a session that was ended by reuse can be told, whatever token of it they present. */
+/** After reuse every token of the session gets that code, so that the app can warn the owner. */
 function refuseRevoked ({ reason }: Session): Decision {
   return { refuse: reason === 'reuse' ? 'endedByReuse' : 'ended' }
 }
 
-/** What converges for tabs and lost replies would also serve a thief who is quick; another browser is never one of the tabs. */
+/** The grace period also helps an attacker, so it can require the same browser family. */
 function isKnownBrowser (session: Session, presented: Pick<Presented, 'userAgent'>, policy: RotationPolicy): boolean {
   return policy.bindUserAgent !== true || isSameUserAgent(session.userAgent, presented.userAgent)
 }
 
 const MAX_LENGTH = 256
 
-/** A User-Agent header without control characters, which Node accepts and a log or a page might not; null where there is none. */
+/** Removes control characters, which Node accepts but which can inject into logs and pages. */
 export function readUserAgent (header: string | undefined): string | null {
   return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_LENGTH)
 }
 
 /**
- * Whether two User-Agent headers can be the same browser on the same machine, now and after an update:
- * they are compared without their version numbers.
+ * The same browser family on the same system. Version numbers are ignored, since browsers update.
  */
 export function isSameUserAgent (one: string | null, other: string | null): boolean {
   return familyOf(one) === familyOf(other)

@@ -19,60 +19,56 @@ import { type Tokens } from '../tokens/jwt.js'
 import { type User, type Users } from '../accounts/user.js'
 import { writeSession } from './write-session.js'
 
-/** Everything the state machine is made of. */
 export interface SessionServiceOptions {
   readonly store: SessionStore
   readonly tokens: Tokens
   readonly clock: Clock
   readonly access: AccessPolicy
   readonly rotation: RotationPolicy
-  /** The longest a session lasts, however often it is refreshed. */
+  /** The absolute lifetime of a session. */
   readonly absolute: Seconds
-  /** Whether every answer holds the live refresh token, also where the client has it: right for all but cookies. */
+  /** Every token response has the current refresh token, also if the client has it already. For every transport except cookies. */
   readonly repeatRefreshToken?: boolean
-  /** How many live sessions a subject may have. Needs a store with `list`. */
+  /** Needs a store with `list`. */
   readonly limit?: SessionLimit | undefined
-  /** What ended while its access tokens still live; without it they work until they expire. */
+  /** Without it, access tokens of ended sessions stay valid until they expire. */
   readonly revocations?: Revocations | undefined
-  /** Asked at every login and refresh where given. */
+  /** Called at every login and refresh. */
   readonly findById?: Users['findById'] | undefined
-  /** Asked about every refresh once its token's signature was verified, before the store; may refuse it. */
+  /** Consumes the rate limit of a refresh, after the signature was verified and before the store is called. */
   readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void>) | undefined
-  /** The app's own claims, made anew for every access token. */
+  /** The app's own claims, computed for every access token. */
   readonly appClaims?: MakeAppClaims | undefined
 }
 
-/** How a login is to be. */
 export interface LoginOptions {
-  /** App claims of this first access token, over those of `accessToken.claims`. */
+  /** Claims of the first access token only. They override those of `accessToken.claims`. */
   readonly claims?: AppClaims | undefined
   /** False: the cookie ends with the browser. */
   readonly remember?: boolean | undefined
-  /** The user, where the caller has just loaded it. */
+  /** The user, if the caller has loaded it already. */
   readonly user?: User | undefined
-  /** Asked once the session is there: whether who logs in is still proven. If not, the session ends, and the login is refused. */
+  /** Checks again, once the session is stored, that the password is still the current one. If not, the session is revoked and the login refused. */
   readonly stillProven?: (() => Promise<boolean>) | undefined
-  /** The refresh tokens that the browser sent: the session of the one that counts is replaced if it is the same subject's. */
+  /** The refresh tokens of the request. The session of the chosen one is replaced if it belongs to the same subject. */
   readonly replaces?: readonly string[] | undefined
 }
 
-/** How a session is to start: `held` is what this browser had, and with `isOnly` every other one is ended next. */
+/** `held` is the session that the browser had. With `isOnly` the caller ends all other sessions, so no limit applies. */
 type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly held: string | null, readonly isOnly?: boolean }
 
-/** What a login gives. */
 export interface LoggedIn extends Issued {
-  /** The id of the session that this one takes the place of, for `endReplaced`; null where the browser held none. */
+  /** The id of the replaced session, for `endReplaced`; null if the browser had none. */
   readonly replaced: string | null
 }
 
-/** What can be done with sessions: by requests, by their owner, by an administrator. It reads, decides (`rotation-policy.ts`), writes. */
+/** The session service, without HTTP. `rotation-policy.ts` decides about refreshes. */
 export class SessionService {
   readonly authenticate: Authenticate
   readonly #options: SessionServiceOptions
   readonly #store: SessionStore
   readonly #tokens: Tokens
   readonly #issuer: Issuer
-  /** What a refresh token of ours says, expired or not; null for any other text. */
   readonly #readToken = (token: string): RefreshClaims | null => readRefreshClaims(this.#tokens.verifyRefresh(token)?.payload)
 
   constructor (options: SessionServiceOptions) {
@@ -84,14 +80,14 @@ export class SessionService {
     this.authenticate = createAuthenticate({ tokens, access, clock, revocations, isUnrevoked: (id, context) => this.#isUnrevoked(id, context) })
   }
 
-  /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an impossible subject. */
+  /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   async login (subject: string, context: RequestContext, { replaces = [], ...options }: LoginOptions = {}): Promise<LoggedIn> {
     return await this.#start(subject, context, { ...options, held: this.#heldBy(subject, replaces) })
   }
 
   /**
-   * Ends the session that a login took the place of. To be called when the reply is out: a browser whose reply is lost
-   * goes on with what it has. Where that call never comes, the first refresh of the new session, or its logout, ends it.
+   * Ends the session that a login replaced. Call it once the reply is sent: if the reply is lost, the browser still has the old
+   * session. Without the call, the first refresh or the logout of the new session ends the old one.
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
@@ -99,10 +95,9 @@ export class SessionService {
   }
 
   /**
-   * Swaps the refresh token that a client sent for a new access token, by the rotation policy; `tokens` are several where a
-   * browser sent several cookies (see `chooseToken`). Where `accessToken` is given and no token was sent, or an expired one,
-   * its session goes on and gets a new refresh token. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE,
-   * FST_AUTH_BUSY.
+   * Exchanges a refresh token for a new access token, by the rotation policy. `presented` has several tokens if a browser sent
+   * several cookies (see `chooseToken`). If the refresh token is missing or expired, a valid `accessToken` renews its session.
+   * Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
   async refresh (presented: readonly string[], context: RequestContext, accessToken: string | null = null): Promise<Issued> {
     const scope = this.#openScope(context)
@@ -112,18 +107,18 @@ export class SessionService {
       if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
       return await this.#rotate(token, scope)
     } catch (refusal) {
-      if (accessToken === null || !isGone(refusal)) throw refusal
+      if (accessToken === null || !isMissingOrExpired(refusal)) throw refusal
       const claims = await (async () => await this.authenticate(accessToken, context))().catch(() => { throw refusal })
       return await this.#renew(claims, token, scope)
     }
   }
 
-  /** Throws FST_AUTH_SESSION_ENDED if the session of an access token has ended, as far as the store keeps sessions; FST_AUTH_STORE_UNAVAILABLE. */
+  /** Throws FST_AUTH_SESSION_ENDED if the session was revoked, FST_AUTH_STORE_UNAVAILABLE. Passes if the store keeps no sessions. */
   async assertLive ({ sid }: AccessClaims, context: RequestContext): Promise<void> {
     if (!await this.#isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
   }
 
-  /** Notes that the person of an access token has just proved who they are: `auth_time` becomes now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
+  /** Sets `auth_time` of the session to now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
     const scope = this.#openScope(context)
     const app = await makeAppClaims(this.#options.appClaims, user, scope)
@@ -133,8 +128,8 @@ export class SessionService {
   }
 
   /**
-   * Ends every session of a user whose password changes, and starts a new one that is remembered as `remember` says.
-   * What `write` throws goes on; FST_AUTH_STORE_UNAVAILABLE says whether the password was changed. Throws as `login` does.
+   * Writes a new password with `write`, ends every session of the user and starts a new one. Throws as `write` and `login` do; the
+   * message of FST_AUTH_STORE_UNAVAILABLE states whether the password was changed.
    */
   async changePassword ({ sub, sid }: SessionRef, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued> {
     return await changePassword({
@@ -145,62 +140,61 @@ export class SessionService {
   }
 
   /**
-   * Ends the sessions of refresh tokens of ours, of any generation, expired too. Resolves to false where none is ours.
-   * Throws FST_AUTH_STORE_UNAVAILABLE, once it has tried all.
+   * Ends the sessions of refresh tokens of any generation, expired ones too. Resolves to false if no signature is valid.
+   * Throws FST_AUTH_STORE_UNAVAILABLE, after it has tried all tokens.
    */
   async logout (presented: readonly string[], context: RequestContext): Promise<boolean> {
     const scope = this.#openScope(context)
-    // Each by itself: a cookie that was tossed in must not keep the other session from ending.
+    // Independent of each other, so that a failure for a cookie from cookie tossing does not keep the real session alive.
     const ends = await Promise.allSettled(presented.map(token => this.#logoutOne(token, scope)))
     const failed = ends.find(end => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return ends.some(end => end.status === 'fulfilled' && end.value)
   }
 
-  /** As `sessionRefOf`: what the token that counts says, by its signature alone. Its session may have ended. */
+  /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `sessionRefOf`. */
   holder (tokens: readonly string[]): RefreshClaims | null {
     return sessionRefOf(tokens, this.#readToken, this.#now())
   }
 
   /**
-   * Whether the session of `holder` is live, and its token the current one or the one before: asks the store. A copy that
-   * was rotated away proves nothing any more. Throws FST_AUTH_STORE_UNAVAILABLE.
+   * Asks the store whether the session is live and the token has the current or the previous generation: an older one may be a
+   * stolen copy. Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async isHeldLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
     const session = await bounded(() => this.#store.get(claims.sid, claimedSession(claims)))
     return session !== null && isLive(session, this.#now()) && [session.generation, session.previous].includes(claims.gen)
   }
 
-  /** The subject's live sessions, oldest first: a part of the list, of 100 by default. A TypeError for an impossible part, or where the store keeps no sessions. */
+  /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */
   async list (subject: string, context: RequestContext, part: SessionListOptions = {}): Promise<Session[]> {
     return await listLive(this.#store, subject, checkedPart(part), this.#openScope(context))
   }
 
-  /** Ends a session; with `subject`, only if it is theirs. Resolves to false where there was none to end. A TypeError where the store keeps no sessions. */
+  /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */
   async revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean> {
-    if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie, whatever the store can do
+    if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie even without a store that keeps sessions
     const scope = this.#openScope(context)
     const session = isSessionId(id) ? await scope.bounded(() => this.#store.get(id)) : null
-    // Past its idle end too: an access token may still renew it.
+    // An idle-expired session is revoked too, since an access token may still renew it.
     if (session === null || isRevoked(session) || scope.at >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
     return await this.#end(session, reason, scope)
   }
 
   /**
-   * Ends all sessions of a subject, or all but one, however many there are. Resolves to how many. Where it throws
-   * FST_AUTH_STORE_UNAVAILABLE some may have ended, and the next call goes on with the others. A TypeError where the store
-   * keeps no sessions.
+   * Ends all sessions of a subject, or all but one. Resolves to the number of ended sessions. If it throws
+   * FST_AUTH_STORE_UNAVAILABLE some may have ended; call it again for the others. A TypeError if the store keeps no sessions.
    */
   async revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number> {
     assertKept(this.#store)
     return await endAll(this.#store, subject, reason, exceptId, context)
   }
 
-  /** Deletes rows that nobody needs any more. Resolves to how many; to 0 where the store forgets by itself, as Redis does. */
+  /** Deletes the rows of expired sessions. Resolves to the number of rows; to 0 for stores that expire rows themselves. */
   async purgeExpired (): Promise<number> {
-    // Rows stay one access lifetime longer, so that a last access token still learns how its session ended.
-    // No deadline: it works in batches beside live traffic for as long as it needs.
+    // Rows stay for one more access token lifetime, so that the last access token still gets the right refusal.
+    // No deadline: stores delete in batches beside live traffic.
     return await this.#store.purgeExpired?.(this.#now() - this.#options.access.expiresIn) ?? 0
   }
 
@@ -212,7 +206,6 @@ export class SessionService {
     return { bounded: context.bounded, context, at: this.#now() }
   }
 
-  /** Starts a session; the one that this browser held, if any, does not count any more. */
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const scope = this.#openScope(context)
@@ -231,14 +224,14 @@ export class SessionService {
     return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#issuer.refresh(session, remember, scope.at, held), replaced: held }
   }
 
-  /** Lets a session that was just started go on only if who started it is still proven. */
+  /** Revokes the new session if the password was changed during the login. */
   async #assertProof (stillProven: () => Promise<boolean>, session: Session, scope: RequestScope): Promise<void> {
     if (await stillProven()) return
     await this.#end(session, 'password_changed', scope)
     throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }
 
-  /** True where the store keeps no sessions: then nothing can be revoked. */
+  /** True if the store keeps no sessions, since it can revoke none. */
   async #isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {
     if (this.#store.list === undefined) return true
     const session = await bounded(() => this.#store.get(id))
@@ -258,9 +251,9 @@ export class SessionService {
     return { ...this.#issuer.access(session, app, at), refreshToken: known ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
   }
 
-  /** `expired` is the refresh token that was sent, if any: it must be of the same session. */
+  /** `expired` is the refresh token of the request, if any. It must belong to the same session. */
   async #renew (claims: AccessClaims, expired: string | undefined, scope: RequestScope): Promise<Issued> {
-    // A browser drops a cookie at its Max-Age: one that is missing had one, and one that it still sends may have none.
+    // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
     const held = expired === undefined ? null : this.#readToken(expired)
     if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     const app = await this.#loadAppClaims(claims, scope)
@@ -279,13 +272,13 @@ export class SessionService {
     return true
   }
 
-  /** Where a key cannot be read, FST_AUTH_STORE_UNAVAILABLE: a 401 would log somebody out whose token is good. */
+  /** Loads missing keys. FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid. */
   async #seekKeys (presented: readonly string[], { bounded }: RequestScope): Promise<void> {
     const sought = presented.flatMap(token => this.#tokens.seekKey('refresh', token) ?? [])
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
 
-  /** Signature, kind and expiry, without I/O: garbage can neither load the store nor end a session. */
+  /** Signature, type and expiry, without I/O: invalid tokens cause no load on the store and end no session. */
   #verifyRefresh (token: string, { at }: RequestScope): { claims: RefreshClaims, signedByCurrentKey: boolean } {
     const verified = this.#tokens.verifyRefresh(token)
     const claims = readRefreshClaims(verified?.payload)
@@ -294,7 +287,7 @@ export class SessionService {
     return { claims, signedByCurrentKey: verified.signedByCurrentKey }
   }
 
-  /** The app's claims for a refresh. Counts it against the limit, and ends the session of a user who is gone or disabled. */
+  /** The app's claims for a refresh. Consumes the rate limit first, and ends the session of an unknown or disabled user. */
   async #loadAppClaims (claims: SessionRef, scope: RequestScope): Promise<AppClaims> {
     await this.#options.limitRefresh?.(claims, scope.context)
     return await makeAppClaims(this.#options.appClaims, await this.#loadUser(claims, scope), scope)
@@ -317,25 +310,24 @@ export class SessionService {
     return ended
   }
 
-  /** Ends the session that a login took the place of, where `endReplaced` never came to it. */
+  /** Ends the session that a login replaced, in case `endReplaced` did not. */
   async #endReplacedBy ({ sub, replaces }: RefreshClaims, scope: RequestScope): Promise<void> {
     if (replaces !== undefined) await this.#end({ id: replaces, subject: sub }, 'superseded', scope)
   }
 
-  /** The session that this browser held, if it is the subject's own: somebody may have planted the cookie. */
+  /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
   #heldBy (subject: string, presented: readonly string[]): string | null {
     const claims = this.#readToken(chooseToken(presented, this.#readToken, this.#now(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
 
-  /** Makes room for a session. It never ends the one just created, which may look like the oldest by another clock. */
+  /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
   async #endOldest (started: Session, held: string | null, { max }: SessionLimit, scope: RequestScope): Promise<void> {
     const excess = await excessOf(this.#store, started.subject, { replaced: held, started: started.id }, max, scope)
     for (const session of excess) await this.#end(session, 'limit', scope)
   }
 }
 
-/** Whether a refresh was refused since no refresh token was sent, or an expired one. */
-function isGone (refusal: unknown): boolean {
+function isMissingOrExpired (refusal: unknown): boolean {
   return refusal instanceof AuthError && /^FST_AUTH_REFRESH_TOKEN_(?:MISSING|EXPIRED)$/.test(refusal.code)
 }

@@ -1,38 +1,42 @@
 import { randomId } from '../random.js'
 import { type EpochSeconds, type Seconds } from '../time.js'
 
-/** Why a session ended. A session ended by `reuse` answers every later token of it with FST_AUTH_REFRESH_TOKEN_REUSED. */
+/** Why a session ended. After `reuse`, every refresh token of the session is refused with FST_AUTH_REFRESH_TOKEN_REUSED. */
 export type RevokeReason = 'logout' | 'revoked' | 'reuse' | 'user_refused' | 'superseded' | 'password_changed' | 'limit'
 
 /**
- * One login on one device: one row, whatever the number of refreshes.
- * A refresh token names a session and a generation and is signed, so neither a token nor a hash of one is stored.
+ * One login on one device: one row, which refreshes update. Times are in seconds since the epoch.
+ * A refresh token is signed and names a session and a generation, so neither a token nor a hash of one is stored.
  */
 export interface Session {
-  /** 128 random bits, base64url. Not secret: it alone opens nothing. */
+  /** 128 random bits, base64url. Not secret: it is no credential. */
   readonly id: string
-  /** Whose session it is: the `sub` of its tokens. */
+  /** The user id as text: the `sub` of the session's tokens. */
   readonly subject: string
-  /** The generation of the refresh token that is current. */
+  /** The generation of the current refresh token; 0 at login. */
   readonly generation: number
   /** The generation that the current one replaced; null before the first rotation. */
   readonly previous: number | null
-  /** When the current generation was issued: the `iat` of its token. */
+  /** When the current generation was issued: the `iat` of its refresh token. */
   readonly rotatedAt: EpochSeconds
+  /** The time of the login. */
   readonly createdAt: EpochSeconds
-  /** The absolute end. Nothing ever moves it. */
+  /** The absolute expiry; it never changes. */
   readonly expiresAt: EpochSeconds
-  /** The end if it is not refreshed before; each rotation moves it, never beyond `expiresAt`. */
+  /** The idle expiry: each rotation extends it, never beyond `expiresAt`. */
   readonly idleExpiresAt: EpochSeconds
-  /** When the person last proved who they are (OpenID Connect Core section 2, `auth_time`). */
+  /** The last login or reauthentication (OpenID Connect Core section 2, `auth_time`). */
   readonly authTime: EpochSeconds
+  /** The User-Agent at login, without control characters; null if there was none. */
   readonly userAgent: string | null
+  /** The client's address at login; null if there was none. */
   readonly ip: string | null
+  /** When the session was revoked; null or absent if it was not. */
   readonly revokedAt?: EpochSeconds | null
   readonly reason?: RevokeReason | null
 }
 
-/** What a step of the rotation writes; everything else of a session never changes. */
+/** The fields that `advance` writes. All others never change; `authTime` stays where it is absent. */
 export interface SessionChange {
   readonly generation: number
   readonly previous: number | null
@@ -41,105 +45,104 @@ export interface SessionChange {
   readonly authTime?: EpochSeconds
 }
 
-/** The place of a session in a list. */
+/** The position of a session in a list. */
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
-/** Which part of a list a store is asked for. */
+/** The page that `SessionStore.list` should return. */
 export interface SessionListPart {
-  /** At most so many. */
+  /** The largest number of sessions. */
   readonly limit: number
-  /** Only those behind this one, which may have ended since. */
+  /** Only sessions after this one, which may have ended since. */
   readonly after?: SessionPosition | undefined
-  /** A store may leave out those that are past one of their ends at this time. */
+  /** A store may omit sessions that are expired at this time. */
   readonly liveAt?: EpochSeconds | undefined
 }
 
-/** Told of sessions that ended, here or on another instance: one session, or everything a subject held at `at`. */
+/** Receives the revocations of this and other instances: of one session, or of all sessions that a subject had at `at`, but for `exceptId`. */
 export type RevocationListener = (revocation:
   | { readonly id: string }
   | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void
 
-/** An app, as it makes itself known to a store that several apps can reach. */
+/** The identity of an app, for stores that several apps can reach. */
 export interface StoreOwner {
   /** The option `appName`. */
   readonly name?: string | undefined
-  /** The ids of the keys of its refresh tokens, and of those that they replaced while it runs. Not secret: tokens show them. */
+  /** The ids of its refresh keys, and of keys that were replaced since the app started. Not secret: tokens contain them. */
   readonly keyIds: readonly string[]
 }
 
 /**
- * Where sessions live. A store decides nothing: it keeps rows and offers one atomic step, `advance`.
- * Any failure rejects; it is never answered as "no such session".
+ * A session store keeps rows and has one atomic operation, `advance`. It decides nothing. Every failure must reject,
+ * and is answered with 503 FST_AUTH_STORE_UNAVAILABLE: a store never reports a failure as "no such session".
  */
 export interface SessionStore {
-  /** Writes a new session; resolves once it is durable. */
+  /** Writes a new session. Resolves once it is durable. */
   create (session: Session): Promise<void>
-  /** The session, revoked or not, or null. `claimed` is the session as a verified token states it. */
+  /** The session, revoked or not, or null. `claimed` is the session as a verified refresh token states it, for stores that keep no rows. */
   get (id: string, claimed?: Session): Promise<Session | null>
   /**
-   * Compare-and-set: applies `change` if the session exists, is not revoked and its generation is `fromGeneration`;
-   * resolves to the session after it, else to null. Of concurrent calls from one generation to a later one, one wins.
+   * Compare-and-set: applies `change` if the session exists, is not revoked and has the generation `fromGeneration`. Resolves to
+   * the changed session, else to null. Of concurrent calls from one generation to a later one, exactly one succeeds.
    */
   advance (id: string, fromGeneration: number, change: SessionChange, claimed?: Session): Promise<Session | null>
-  /** Ends a session unless it has ended; true if this call ended it. The first reason stays. */
+  /** Revokes a session. Resolves to true if this call revoked it; an earlier reason stays. */
   revoke (id: string, reason: RevokeReason): Promise<boolean>
   /**
-   * Ends all sessions of a subject, or all but one; resolves to how many this call ended. Where there are many it may end
-   * a part of them, and at least one: it is called again until a call ends none.
+   * Revokes all sessions of a subject, or all but one. Resolves to the number that this call revoked. It may revoke only some
+   * of them, but at least one: the plugin calls it until it resolves to 0.
    */
   revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
   /**
-   * The subject's sessions that have not been revoked, oldest first; they may be past their ends. With `part`, which a
-   * store may ignore: only those, ordered by `createdAt`, then by `id`. A part with fewer than `limit` is the last one.
+   * The subject's sessions that are not revoked, oldest first; they may be expired. With `part`, which a store may ignore, only
+   * that page, ordered by `createdAt`, then by `id`. A page with fewer than `limit` sessions is the last one. A store without
+   * `list` counts as one that keeps no sessions.
    */
   list? (subject: string, part?: SessionListPart): Promise<Session[]>
-  /** Deletes the rows whose absolute end passed before `before`, and may delete those whose idle end did; resolves to how many. */
+  /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */
   purgeExpired? (before: EpochSeconds): Promise<number>
   /**
-   * Calls back for each session that any instance ends, at once for those of its own, until the returned function is
-   * called. `onConnection` is told whenever it is up (at first too, which is waited for) or down: what ends while it is
-   * down is not told.
+   * Calls `listener` for each revocation of any instance, at once for its own, until the returned function is called.
+   * `onConnection` receives true when the subscription is up, also the first time, which the app's start waits for, and false
+   * when it is down. Revocations while it is down are not delivered later.
    */
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
-  /** What time it is to the store's server, fractions kept: compared with the app's clock at start, and used for nothing else. */
+  /** The time of the store's server in seconds, with fractions. It is compared with the app's clock at start, for a warning only. */
   now? (): Promise<EpochSeconds>
   /**
-   * Notes whose sessions it holds, at start and when the keys change. Rejects with a TypeError where they are another app's:
-   * the names differ, or one of the two has none and they have no key in common. A store that nobody else can reach
-   * needs no such method.
+   * Records which app owns the sessions, at start and when the keys change. Rejects with a TypeError if another app owns them:
+   * the names differ, or one of the two has none and they share no key. A store that no other app can reach needs no
+   * `claim`.
    */
   claim? (owner: StoreOwner): Promise<void>
-  /** Prepares the store at start, e.g. makes and checks its table; a TypeError means that it can never scope as it is. */
+  /** Prepares the store at start, e.g. creates and checks its table. Rejects with a TypeError, which stops the start, if the store cannot work as it is configured. */
   open? (): Promise<void>
 }
 
-/** Whether a text can be the id of a session. Nothing else need reach a store, where it might be no legal text (U+0000). */
+/** Other texts must not reach a store: PostgreSQL, for one, refuses U+0000. */
 export function isSessionId (text: string): boolean {
   return /^[\w-]{1,64}$/.test(text)
 }
 
-/** Whether a session can still be refreshed at `now`: neither revoked nor past one of its ends. */
+/** Neither revoked nor expired. */
 export function isLive (session: Session, now: EpochSeconds): boolean {
   return !isRevoked(session) && now < session.idleExpiresAt && now < session.expiresAt
 }
 
-/** Whether a session was ended before its time. */
 export function isRevoked (session: Session): boolean {
   return typeof session.revokedAt === 'number'
 }
 
 /**
- * The order of a list: by the time of the login, then by the characters of the id. No two sessions share a place, and a
- * rotation moves none, so a list can go on behind any session.
+ * The order of a list: by `createdAt`, then by the code units of `id`. It is total and independent of rotations, so any session
+ * can be the cursor of the next page.
  */
 export function byAge (one: SessionPosition, other: SessionPosition): number {
   return one.createdAt - other.createdAt || (one.id < other.id ? -1 : Number(one.id > other.id))
 }
 
-/** The place before every session. */
+/** The position before all sessions. */
 export const LIST_START: SessionPosition = { createdAt: -1, id: '' }
 
-/** A new session as it begins at `at`: generation 0, with no previous one. */
 export function startSession (subject: string, from: Pick<Session, 'userAgent' | 'ip'>, lasts: { readonly idle: Seconds, readonly absolute: Seconds }, at: EpochSeconds): Session {
   const expiresAt = at + lasts.absolute
   return {
@@ -157,13 +160,13 @@ export function startSession (subject: string, from: Pick<Session, 'userAgent' |
   }
 }
 
-/** How a store lists sessions. A TypeError for one that cannot: registration has refused the options that need it. */
+/** The `list` of a store. A TypeError without it; registration refuses the options that need it. */
 export function listOf (store: SessionStore): NonNullable<SessionStore['list']> {
   if (store.list === undefined) throw new TypeError('this needs a store with "list", which keeps its sessions')
   return store.list.bind(store)
 }
 
-/** Throws a TypeError for a store that cannot list sessions. It keeps none, so "ended" would be a false answer. */
+/** Throws a TypeError for a store that keeps no sessions: it cannot revoke any, so success would be a false answer. */
 export function assertKept (store: SessionStore): void {
   listOf(store)
 }
