@@ -56,7 +56,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     usernameField?: string | undefined
     /**
      * 'open' answers a signup with 201 and a session, or with 409 for a taken username, which reveals who has an account
-     * (user enumeration). 'silent' answers 202 without details in both cases; `onSignup` sends them by mail.
+     * (user enumeration). 'silent' answers 202 in both cases; the mail that `onSignup` sends says the rest.
      */
     signup?: 'open' | 'silent' | undefined
     /**
@@ -127,7 +127,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     /**
      * The settings of the cookie before they changed. Login, refresh and logout clear cookies with these settings, which
      * browsers still have. The name is `cookie.name` if that is given, else the default for the path and domain. Remove
-     * the entry `refreshToken.idle` after the change.
+     * the entry once `refreshToken.idle` has passed since the change.
      */
     former?: ReadonlyArray<{
       name?: string | undefined
