@@ -78,7 +78,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     exempt,
     transport: transport.description,
     isAnonymous: createIsAnonymous(transport, renewWithAccessToken),
-    tokenResponse: createTokenResponseBody(transport.description.grant, settings.formatTokenResponse),
+    tokenResponse: createTokenResponseBody(transport.description.tokenResponse, settings.formatTokenResponse),
     listable: store.list !== undefined,
     publicKeys: publicKeys(settings, keys),
     explain: production ? undefined : { secureCookie: refreshToken.transport === 'cookie' && settings.cookie.secure }

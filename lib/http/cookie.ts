@@ -69,7 +69,7 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 
 /**
  * Throws a TypeError where browsers send the cookie to refresh but not to logout, which could then end no session. `base` is
- * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so it gives a warning.
+ * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so a warning is returned.
  */
 export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): string | null {
   const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))

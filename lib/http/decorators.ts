@@ -74,8 +74,8 @@ export async function refusing<T> (context: RequestContext, act: () => Promise<T
 }
 
 /**
- * Decorates requests with `auth`, created on first use. `prepare` receives a function that finds the reply of a request (null before
- * our first hook). Returns the function that finds the authentication of a request.
+ * Decorates requests with `auth`, created on first use. `prepare` receives a function that finds the reply of a request (null
+ * before our first hook). Returns the function that finds the authentication of a request.
  */
 export function decorateRequest<T extends Authentication> (fastify: FastifyInstance, prepare: (replyOf: (request: FastifyRequest) => FastifyReply | null) => (request: FastifyRequest) => T): (request: FastifyRequest) => T {
   // Symbols per registration, so that one in an inner context has its own `request.auth`.

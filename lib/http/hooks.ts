@@ -64,7 +64,10 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
   }
 }
 
-/** The hooks that an app imports. The nearest registration that covers the route authenticates the request; without one the refusal is a 500 FST_AUTH_NOT_REGISTERED. */
+/**
+ * The hooks that an app imports. The nearest registration that covers the route authenticates the request. Without one the
+ * request is refused with 500 FST_AUTH_NOT_REGISTERED.
+ */
 export const { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
 
 function registeredAuthentication (request: FastifyRequest): Authentication {

@@ -131,8 +131,8 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
 const MOST_KEYS = 20
 
 /**
- * Runs a task once the reply was handed to the operating system, and never if the client has disconnected before. A rejection is logged with
- * the message `failure`.
+ * Runs a task once the reply was handed to the operating system, and never if the client has disconnected before. A rejection
+ * is logged with the message `failure`.
  */
 export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>, failure: string) => void
 

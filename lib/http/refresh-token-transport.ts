@@ -26,7 +26,7 @@ export interface TransportDescription {
   readonly consumes: readonly string[]
   readonly readForm?: (body: string) => Record<string, string> | null
   readonly login: typeof loginSchema | typeof credentialsSchema
-  readonly grant: JsonSchema
+  readonly tokenResponse: JsonSchema
 }
 
 /** For browsers: an HttpOnly cookie. */
@@ -39,7 +39,7 @@ export function cookieTransport (cookie: RefreshCookie): RefreshTokenTransport {
       return {}
     },
     clear (reply) { cookie.clear(reply) },
-    description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, grant: tokenResponseSchema }
+    description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, tokenResponse: tokenResponseSchema }
   }
 }
 
@@ -60,7 +60,7 @@ export const bodyTransport: RefreshTokenTransport = {
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
     readForm: body => readOAuthForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
     login: credentialsSchema,
-    grant: tokenResponseWithRefreshTokenSchema
+    tokenResponse: tokenResponseWithRefreshTokenSchema
   }
 }
 

@@ -8,9 +8,9 @@ import { subjectOf } from '../tokens/subject.js'
 import { refusing } from './decorators.js'
 
 /**
- * `app.sessions`: administration of all users' sessions. Every method rejects with FST_AUTH_STORE_UNAVAILABLE where the store
- * fails, but for `purgeExpired`, which rejects with the store's own error. The others reject with a TypeError where the store
- * keeps no sessions.
+ * `app.sessions`: administration of all users' sessions. Every method rejects with FST_AUTH_STORE_UNAVAILABLE if the store
+ * fails, and with a TypeError if it keeps no sessions. `purgeExpired` rejects with the store's own error instead, and resolves to
+ * 0 for a store that keeps no sessions.
  */
 export interface SessionAdministration {
   /**
@@ -25,7 +25,10 @@ export interface SessionAdministration {
    * sessions may have ended; call it again for the others.
    */
   revokeAll (subject: UserId): Promise<number>
-  /** Deletes the rows of expired sessions in batches; run it periodically. Resolves to the number of rows; to 0 for stores that expire rows themselves, such as Redis. */
+  /**
+   * Deletes the rows of expired sessions in batches; run it periodically. Resolves to the number of rows; to 0 for stores that
+   * expire rows themselves, such as Redis.
+   */
   purgeExpired (): Promise<number>
 }
 
