@@ -5,7 +5,7 @@ import { redacted, withholding } from '../redaction.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { subjectOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
-import { createdUser, isUniqueViolation, wasReplaced } from './user-answers.js'
+import { createdUser, isUniqueViolation, wasReplaced } from './user-results.js'
 import { type User, type Users } from './user.js'
 import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
 

@@ -1,4 +1,4 @@
-import { type HashingParameters } from './password-hash.js'
+import { type HashingParameters } from './hash-format.js'
 
 /** The part of the package argon2 that is used. */
 export interface Argon2 {

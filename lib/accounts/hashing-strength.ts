@@ -1,4 +1,4 @@
-import { type HashingParameters } from './password-hash.js'
+import { type HashingParameters } from './hash-format.js'
 
 /**
  * Allows password hashing below the minimum, for tests that log in a thousand times:

@@ -2,9 +2,9 @@ import { networkOf, readAddress } from '../client-address.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { withholding } from '../redaction.js'
 import { loadArgon2, type Argon2 } from './argon2.js'
-import { createHashKinds, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './password-hash.js'
-import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './policy.js'
-import { busy, createPasswordQueue, type PasswordQueueOptions } from './queue.js'
+import { createHashKinds, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
+import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './password-policy.js'
+import { busy, createPasswordQueue, type PasswordQueueOptions } from './hashing-queue.js'
 import { createPepper, type PepperOptions } from './pepper.js'
 
 /** Password policy, hashing with argon2id, and verification. All hashing goes through one concurrency-limited queue. */

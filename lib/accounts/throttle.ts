@@ -5,8 +5,8 @@ import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type Seconds } from '../time.js'
 import { type SessionRef } from '../tokens/claims.js'
 import { type Proven, type UserFound, WrongCredentials } from './accounts.js'
-import { type AttemptCounter, type CountedAttempt, type Limit, nothing, ofAll, together } from './counters.js'
-import { busy } from './queue.js'
+import { type AttemptCounter, type CountedAttempt, type Limit, nothing, ofAll, together } from './attempt-counters.js'
+import { busy } from './hashing-queue.js'
 import { type Users } from './user.js'
 import { normaliseUsername } from './username.js'
 
@@ -170,7 +170,7 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
   async function consumeForUser (attempt: Attempt, subject: string | null, name: string, caller: Caller): Promise<void> {
     const user = subject === null ? keyOf('nobody', name) : ownerKey(subject)
     const counted = await consume(perUser, user, caller)
-    const wait = addAccount(attempt, user, subject === null ? { ...counted, fail: counted.takeBack } : counted)
+    const wait = addAccount(attempt, user, subject === null ? { ...counted, fail: counted.refund } : counted)
     if (wait === 0) return
 
     const session = await ownSession(subject, caller)
@@ -201,13 +201,13 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
     try {
       return await caller.bounded(() => callCounters(caller, () => (counted = counter.count(key))))
     } catch (error) {
-      counted?.then(late => late.takeBack()).catch(() => {})
+      counted?.then(late => late.refund()).catch(() => {})
       throw error
     }
   }
 
   async function refund (attempt: Attempt, caller: RequestContext): Promise<void> {
-    await end(attempt, caller, () => Promise.all([attempt.ofAddress, ...attempt.ofAccount].map(each => each.takeBack())))
+    await end(attempt, caller, () => Promise.all([attempt.ofAddress, ...attempt.ofAccount].map(each => each.refund())))
   }
 
   /**

@@ -1,5 +1,5 @@
 import { type User } from '../accounts/user.js'
-import { nameCookies } from './cookie.js'
+import { nameCookies } from './cookie-options.js'
 import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 import { combinations } from './sentences.js'
 

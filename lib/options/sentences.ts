@@ -1,4 +1,4 @@
-import { defaultCookieName } from './cookie.js'
+import { defaultCookieName } from './cookie-options.js'
 import { canList, type Settings } from './schema.js'
 
 /** Combinations of options that are refused, and the way out. */

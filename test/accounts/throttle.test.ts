@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { memoryCounter, type AttemptCounter } from '../../lib/accounts/counters.js'
+import { memoryCounter, type AttemptCounter } from '../../lib/accounts/attempt-counters.js'
 import { startDeadline } from '../../lib/deadline.js'
 import { createThrottle, type ThrottleLimits, type Caller } from '../../lib/accounts/throttle.js'
 import { type SessionRef } from '../../lib/tokens/claims.js'
@@ -134,9 +134,9 @@ t.test('a user is counted in all spellings by which the app finds them, and a na
   const counter = (inner: AttemptCounter): AttemptCounter => ({
     async count (key) {
       calls.push('count')
-      const { wait, takeBack, fail, succeed } = await inner.count(key)
+      const { wait, refund, fail, succeed } = await inner.count(key)
       const end = <A extends unknown[]>(act: (...values: A) => Promise<unknown>) => async (...values: A): Promise<unknown> => { calls.push('end'); return await act(...values) }
-      return { wait, takeBack: end(takeBack), fail: end(fail), succeed: end(succeed) }
+      return { wait, refund: end(refund), fail: end(fail), succeed: end(succeed) }
     }
   })
   const { login, from, events } = attempts({ counter })
@@ -338,8 +338,8 @@ t.test('while the counters are away', async t => {
     }
     return {
       count: unlessAway(async key => {
-        const { wait, takeBack, fail, succeed } = await inner.count(key)
-        return { wait, takeBack: unlessAway(takeBack), fail: unlessAway(fail), succeed: unlessAway(succeed) }
+        const { wait, refund, fail, succeed } = await inner.count(key)
+        return { wait, refund: unlessAway(refund), fail: unlessAway(fail), succeed: unlessAway(succeed) }
       })
     }
   }

@@ -6,7 +6,7 @@ import { revocationFeed } from '../revocation-feed.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
 import { type NodeRedis, type NodeRedisCluster, nodeRedisCommands } from './node-redis.js'
-import { assertRights } from './rights.js'
+import { assertRights } from './acl.js'
 import { ADVANCE, beginningOf, changeOf, CREATE, DELETE, endOf, INDEX, LIST, PUBLISH, READ, REPLACE, REVOKE, sessionOf, textOf, TIME } from './scripts.js'
 
 /** The options of `redisStore`. */

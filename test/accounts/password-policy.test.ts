@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { judgePassword, readPassword, type PasswordCheck, type PasswordRules } from '../../lib/accounts/policy.js'
+import { judgePassword, readPassword, type PasswordCheck, type PasswordRules } from '../../lib/accounts/password-policy.js'
 import { settled } from '../support/settled.js'
 
 const TIMEOUTS = { call: 2, request: 3 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import { memoryCounter, redisCounter, type AttemptCounter } from '../../lib/accounts/counters.js'
+import { memoryCounter, redisCounter, type AttemptCounter } from '../../lib/accounts/attempt-counters.js'
 import { ioredisClusterOn, ioredisOn, newPrefix, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, redisServer } from '../support/redis.js'
 
 /** How long a key has to wait; counts one more attempt where that is 0. */
@@ -20,9 +20,9 @@ async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
   t.equal(await waitOf(counter, 'b'), 0, 'for this key alone')
 
   const [none, refused] = [await counter.count('c'), await counter.count('a')]
-  await none.takeBack()
+  await none.refund()
   t.strictSame(await waits('c', 4), [0, 0, 0, 60], 'what was no attempt is not counted')
-  for (const end of [refused.takeBack, () => refused.fail('ada'), () => refused.succeed('ada')]) await end()
+  for (const end of [refused.refund, () => refused.fail('ada'), () => refused.succeed('ada')]) await end()
   t.equal(await waitOf(counter, 'a'), 60, 'and what was refused takes nothing back')
 
   await (await counter.count('d')).fail('ada')
@@ -64,7 +64,7 @@ t.test('in memory', async t => {
     const [one, other] = [await counter.count('a'), await counter.count('a')]
     mock.timers.tick(60_000)
     await (await counter.count('a')).fail('ada')
-    await one.takeBack()
+    await one.refund()
     await other.succeed('ada')
     t.strictSame([await waitOf(counter, 'a'), await waitOf(counter, 'a')], [0, 60])
   })
@@ -81,7 +81,7 @@ t.test('in memory', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 }, 3)
     await counter.count('a')
-    for (let key = 0; key < 9; key++) await (await counter.count(`busy ${key}`)).takeBack()
+    for (let key = 0; key < 9; key++) await (await counter.count(`busy ${key}`)).refund()
     t.equal(await waitOf(counter, 'a'), 60)
   })
 
@@ -109,7 +109,7 @@ t.test('in Redis, by ioredis', async t => {
   const ends = await Promise.all([next.count('a'), next.count('a')])
   await client.del(`${prefix}next:a`)
   await (await next.count('a')).fail('ada')
-  for (const end of [ends[0]?.takeBack, () => ends[1]?.succeed('ada')]) await end?.()
+  for (const end of [ends[0]?.refund, () => ends[1]?.succeed('ada')]) await end?.()
   t.strictSame([await waitOf(next, 'a'), await waitOf(next, 'a')], [0, 60], 'what ends in a later window takes nothing back from it')
   await client.del(`${prefix}next:a`)
   await ends[0]?.fail('ada')
@@ -138,7 +138,7 @@ t.test('in a Redis that is away, all of it fails, and works when it is back', as
 
   await server.stop()
   await t.rejects(counter.count('a'))
-  await t.rejects(counted.takeBack())
+  await t.rejects(counted.refund())
   await t.rejects(counted.fail('ada'))
   await t.rejects(counted.succeed('ada'))
   await server.start()

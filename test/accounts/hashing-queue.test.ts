@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { createPasswordQueue, type PasswordQueueOptions } from '../../lib/accounts/queue.js'
+import { createPasswordQueue, type PasswordQueueOptions } from '../../lib/accounts/hashing-queue.js'
 import { AuthError } from '../../lib/errors.js'
 
 /** A queue with room for what a test does not ask about, and jobs that end when told, by name. */

@@ -15,7 +15,7 @@ export interface CountedAttempt {
   /** The time to wait if the limit is reached and nothing was counted; else 0. */
   readonly wait: Seconds
   /** Refunds the attempt. */
-  takeBack (): Promise<unknown>
+  refund (): Promise<unknown>
   /** The attempt stays counted, as a failure of this owner. */
   fail (owner: string): Promise<unknown>
   /** Refunds the attempt and resets the failures of this owner. Those of other owners stay. */
@@ -51,7 +51,7 @@ export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCo
       window.attempts++
       return {
         wait: 0,
-        takeBack: async () => remove(key, window, 1),
+        refund: async () => remove(key, window, 1),
         fail: async owner => window.failures.set(owner, failuresOf(window, owner) + 1),
         async succeed (owner) {
           remove(key, window, 1 + failuresOf(window, owner))
@@ -128,7 +128,7 @@ export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPre
       if (window === '') return refused(Number(ms))
       return {
         wait: 0,
-        takeBack: () => run(REFUND, hash, [window]),
+        refund: () => run(REFUND, hash, [window]),
         fail: owner => run(FAIL, hash, [window, owner]),
         succeed: owner => run(SUCCEED, hash, [window, owner])
       }
@@ -151,8 +151,8 @@ export function together (counters: readonly AttemptCounter[]): AttemptCounter {
       const counted = await Promise.all(counters.map(counter => counter.count(key)))
       const end = async (act: (attempt: CountedAttempt) => Promise<unknown>): Promise<unknown> => await Promise.all(counted.map(act))
       const wait = Math.max(0, ...counted.map(attempt => attempt.wait))
-      if (wait === 0) return { wait, takeBack: () => end(each => each.takeBack()), fail: owner => end(each => each.fail(owner)), succeed: owner => end(each => each.succeed(owner)) }
-      await end(each => each.takeBack())
+      if (wait === 0) return { wait, refund: () => end(each => each.refund()), fail: owner => end(each => each.fail(owner)), succeed: owner => end(each => each.succeed(owner)) }
+      await end(each => each.refund())
       return refused(wait * 1000)
     }
   }
@@ -165,7 +165,7 @@ export function ofAll (counter: AttemptCounter): AttemptCounter {
 
 export async function nothing (): Promise<void> {}
 
-const UNCOUNTED: CountedAttempt = { wait: 0, takeBack: nothing, fail: nothing, succeed: nothing }
+const UNCOUNTED: CountedAttempt = { wait: 0, refund: nothing, fail: nothing, succeed: nothing }
 
 function refused (ms: number): CountedAttempt {
   return { ...UNCOUNTED, wait: Math.max(1, Math.ceil(ms / 1000)) }
