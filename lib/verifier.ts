@@ -1,7 +1,7 @@
 import { type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { unavailable } from './deadline.js'
-import { createAppContext, createAudit } from './http/audit.js'
+import { createAppContext, createAudit } from './http/audit-log.js'
 import { Authentication } from './http/authentication.js'
 import { claimContext, decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { followKeys } from './http/lifecycle.js'

@@ -8,7 +8,7 @@ import { type Authenticate } from '../sessions/authenticate.js'
 import { readUserAgent } from '../sessions/rotation-policy.js'
 import { type Clock } from '../time.js'
 import { type AccessClaims, type SessionRef } from '../tokens/claims.js'
-import { type Audit } from './audit.js'
+import { type Audit } from './audit-log.js'
 import { bearerToken } from './headers.js'
 
 export interface AuthenticationDependencies {

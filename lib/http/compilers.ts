@@ -1,7 +1,7 @@
 import ajvCompiler from '@fastify/ajv-compiler'
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { type FastifyInstance, type FastifySchema, type FastifySchemaCompiler, type FastifySerializerCompiler } from 'fastify'
-import { formatSchemaErrors } from './errors.js'
+import { formatSchemaErrors } from './error-handler.js'
 
 /** Ajv changes and drops nothing in a body, and stops at the first error. */
 const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const

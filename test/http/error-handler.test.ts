@@ -1,7 +1,7 @@
 import { type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
-import { createErrorHandler, formatSchemaErrors } from '../../lib/http/errors.js'
+import { createErrorHandler, formatSchemaErrors } from '../../lib/http/error-handler.js'
 
 /** What the handler throws on, and the refusals that it has seen to. */
 function handled (error: object): { thrown: Error & { statusCode?: number }, refusals: unknown[] } {

@@ -1,7 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import t from 'tap'
 import { type AuditEvent, type AuthEvent } from '../../lib/audit/events.js'
-import { createAudit } from '../../lib/http/audit.js'
+import { createAudit } from '../../lib/http/audit-log.js'
 import { exactly } from '../support/exactly.js'
 
 const SESSION = { subject: 'ada', sessionId: 'session-1' }
