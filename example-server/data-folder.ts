@@ -21,7 +21,7 @@ export function lock (folder: string): () => void {
   const other = existsSync(file) ? Number(readFileSync(file, 'utf8')) : process.pid
   if (other !== process.pid && isRunning(other)) throw new Error(`DATA_DIR ${folder} is in use by process ${other}: stop it, or set another DATA_DIR`)
   writeFileSync(file, String(process.pid))
-  return () => rmSync(file)
+  return () => rmSync(file, { force: true })
 }
 
 function isRunning (id: number): boolean {
