@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
@@ -11,6 +9,7 @@ import { verifierTable } from '../lib/options/verifier-schema.js'
 import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
 import { exactly } from './support/exactly.js'
+import { ANY_PORT, startProgram } from './support/start-program.js'
 
 /**
  * What the blocks of the README may take as given, and its type. A block says so on the line before its fence:
@@ -186,33 +185,11 @@ function complaints (programs: readonly Block[]): string[] {
   })
 }
 
-/** Has every server listen on a port of its own choice, whatever it was told, and tell who started it: what it prints is its own log. */
-const ANY_PORT = `
-  import { Server } from 'node:net'
-  const { listen } = Server.prototype
-  Server.prototype.listen = function (options, ...more) {
-    this.once('listening', () => process.send(this.address().port))
-    return listen.call(this, { ...options, port: 0 }, ...more)
-  }
-`
-
 /** Runs a program against the packed package, as somebody who has installed that does. Gives its address. */
 async function start (t: Test, program: string): Promise<string> {
   const { folder, write } = await createConsumer(t)
-  await write('any-port.mjs', ANY_PORT)
   await write('server.mjs', program)
-  const child = spawn(process.execPath, ['--import', './any-port.mjs', 'server.mjs'], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  })
-  const ended = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill()
-    await ended
-  })
-  const [port] = await Promise.race([once(child, 'message'), ended.then(() => { throw new Error('the example ended') })])
-  return `http://localhost:${port}`
+  return await startProgram(t, process.execPath, ['--import', ANY_PORT, 'server.mjs'], { cwd: folder, env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET } })
 }
 
 function lines (text: string): number {

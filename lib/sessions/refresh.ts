@@ -111,3 +111,7 @@ async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Se
 function busy (): AuthError {
   return new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
 }
+
+export function isMissingOrExpired (refusal: unknown): boolean {
+  return refusal instanceof AuthError && /^FST_AUTH_REFRESH_TOKEN_(?:MISSING|EXPIRED)$/.test(refusal.code)
+}

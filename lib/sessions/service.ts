@@ -13,7 +13,7 @@ import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Ses
 import { assertRoom, excessOf, type SessionLimit } from './limit.js'
 import { checkedPart, listLive, type SessionListOptions } from './list.js'
 import { findUser, makeAppClaims, type MakeAppClaims } from './load-user.js'
-import { refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
+import { isMissingOrExpired, refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User, type Users } from '../accounts/user.js'
@@ -108,7 +108,8 @@ export class SessionService {
       return await this.#rotate(token, scope)
     } catch (refusal) {
       if (accessToken === null || !isMissingOrExpired(refusal)) throw refusal
-      const claims = await (async () => await this.authenticate(accessToken, context))().catch(() => { throw refusal })
+      const claims = await this.#authenticateOrNull(accessToken, context)
+      if (claims === null) throw refusal
       return await this.#renew(claims, token, scope)
     }
   }
@@ -262,6 +263,14 @@ export class SessionService {
     return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#issuer.refresh(session, held?.remember !== false, scope.at) }
   }
 
+  async #authenticateOrNull (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
+    try {
+      return await this.authenticate(accessToken, context)
+    } catch {
+      return null
+    }
+  }
+
   async #logoutOne (token: string, scope: RequestScope): Promise<boolean> {
     await this.#seekKeys([token], scope)
     const claims = this.#readToken(token)
@@ -326,8 +335,4 @@ export class SessionService {
     const excess = await excessOf(this.#store, started.subject, { replaced: held, started: started.id }, max, scope)
     for (const session of excess) await this.#end(session, 'limit', scope)
   }
-}
-
-function isMissingOrExpired (refusal: unknown): boolean {
-  return refusal instanceof AuthError && /^FST_AUTH_REFRESH_TOKEN_(?:MISSING|EXPIRED)$/.test(refusal.code)
 }

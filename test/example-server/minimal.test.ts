@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
 import { SECRET } from '../support/server.js'
+import { ANY_PORT, startProgram } from '../support/start-program.js'
 import { ADA, client } from './client.js'
 
 const PROGRAM = fileURLToPath(new URL('../../dist/example-server/minimal.js', import.meta.url))
-const ANY_PORT = new URL('any-port.js', import.meta.url).href
 
 const readme = readFileSync('README.md', 'utf8')
 
@@ -38,15 +36,5 @@ t.test('broken access control: no sample has a hook that may be undefined, and s
 /** Starts the example as a process of its own: its address. It ends with `t`. */
 async function start (t: Test): Promise<string> {
   const [command, ...args] = PLAIN_NODE
-  const child = spawn(command, [...args, '--import', ANY_PORT, PROGRAM], {
-    env: { AUTH_SECRET: SECRET, ...NO_COVERAGE },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  })
-  const ended = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill()
-    await ended
-  })
-  const [port] = await Promise.race([once(child, 'message'), ended.then(() => { throw new Error('the example ended') })])
-  return `http://localhost:${port}`
+  return await startProgram(t, command, [...args, '--import', ANY_PORT, PROGRAM], { env: { AUTH_SECRET: SECRET, ...NO_COVERAGE } })
 }

@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
 import { AuthError, memoryStore, type RefreshCookieOptions, type SessionStore, type Users } from '../../lib/index.js'
-import { type Fault } from '../support/faulty-store.js'
+import { FAULTS } from '../support/faulty-store.js'
 import { settled } from '../support/settled.js'
 import { COOKIE, FAST_HASHING, forget, loggedIn, server, sessionOf, setCookies, testClock, userTable, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 
@@ -9,13 +9,6 @@ const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
 /** What no reply may ever hold. */
 const SECRET_TEXT = 'password=hunter2 host=db1'
-
-const FAULTS: Fault[] = [
-  { moment: 'before', kind: 'throw' },
-  { moment: 'before', kind: 'hang' },
-  { moment: 'after', kind: 'throw' },
-  { moment: 'after', kind: 'hang' }
-]
 
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())

@@ -2,7 +2,7 @@
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { memoryStore } from '../../lib/index.js'
-import { type Fault } from '../support/faulty-store.js'
+import { FAULTS, type Fault } from '../support/faulty-store.js'
 import { forget, loggedIn, PASSWORD, server, sessionOf, setCookies, testClock, userTable, type Answer, type Browser, type LoggedIn, type UserTable } from '../support/server.js'
 import { settled } from '../support/settled.js'
 
@@ -10,13 +10,6 @@ const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 const NEW_PASSWORD = 'violet umbrella'
-
-const FAULTS: Fault[] = [
-  { moment: 'before', kind: 'throw' },
-  { moment: 'before', kind: 'hang' },
-  { moment: 'after', kind: 'throw' },
-  { moment: 'after', kind: 'hang' }
-]
 
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())

@@ -4,19 +4,12 @@ import { type AppClaims } from '../../lib/tokens/claims.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { type User } from '../../lib/accounts/user.js'
 import { codeOf, core, GRACE, held, person, type Browser, type Core } from '../support/core.js'
-import { type Fault } from '../support/faulty-store.js'
+import { FAULTS } from '../support/faulty-store.js'
 
 const UNAVAILABLE = 'FST_AUTH_STORE_UNAVAILABLE'
 const ENDED = 'FST_AUTH_SESSION_ENDED'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
 const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
-
-const FAULTS: Fault[] = [
-  { moment: 'before', kind: 'throw' },
-  { moment: 'before', kind: 'hang' },
-  { moment: 'after', kind: 'throw' },
-  { moment: 'after', kind: 'hang' }
-]
 
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())

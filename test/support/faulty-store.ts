@@ -11,6 +11,14 @@ export interface Fault {
   readonly call?: StoreCall
 }
 
+/** Each way in which a call can fail. */
+export const FAULTS: readonly Fault[] = [
+  { moment: 'before', kind: 'throw' },
+  { moment: 'before', kind: 'hang' },
+  { moment: 'after', kind: 'throw' },
+  { moment: 'after', kind: 'hang' }
+]
+
 /** A store with a script of faults, and a list of the calls that it saw. */
 export interface FaultyStore extends SessionStore {
   /** The names of the calls so far, in order; empty it to count anew. */
