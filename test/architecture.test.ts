@@ -54,6 +54,20 @@ const PARTS: Readonly<Record<string, Part>> = {
 
 const FUNCTION_LINES = 60
 const FILE_LINES = 240
+/** Longer functions: tables, and those that are still to be split. Only shrinks. */
+const LONG_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
+  'accounts/accounts.ts': ['createAccounts'],
+  'accounts/hashing-queue.ts': ['createPasswordQueue'],
+  'accounts/hashing.ts': ['createPasswords'],
+  'accounts/throttle.ts': ['createThrottle'],
+  'client/auth-client.ts': ['createAuthClient'],
+  'http/routes/sessions.ts': ['sessionsRoutes'],
+  'sessions/revocations.ts': ['createRevocations'],
+  'stores/memory.ts': ['memoryStore'],
+  'stores/postgres/index.ts': ['postgresStore'],
+  'stores/postgres/statements.ts': ['statementsOn'],
+  'stores/redis/index.ts': ['redisStore']
+}
 /** Files that are long because they are lists. */
 const LISTS: Readonly<Record<string, number>> = { 'options/schema.ts': 300, 'testing/store-contract.ts': 480 }
 
@@ -145,6 +159,16 @@ t.test('every function can be seen at once', async t => {
     .filter(node => ownLines(node) > FUNCTION_LINES)
     .map(node => `${place(source, node)} has ${ownLines(node)} lines of its own`))
   t.same(long, [])
+})
+
+t.test(`no function is longer than ${FUNCTION_LINES} lines with the functions in it`, async t => {
+  const long = sources.flatMap(source => descendants(source.tree)
+    .filter(isFunctionWithBody)
+    .filter(node => span(node) > FUNCTION_LINES)
+    .map(node => ({ path: source.path, name: node.name?.getText() ?? 'anonymous', lines: span(node) })))
+  t.same(long.filter(({ path, name }) => !LONG_FUNCTIONS[path]?.includes(name)), [])
+  const unused = Object.entries(LONG_FUNCTIONS).flatMap(([path, names]) => names.filter(name => !long.some(found => found.path === path && found.name === name)))
+  t.same(unused, [], 'exceptions that are no longer needed')
 })
 
 function read (path: string): SourceFile {
