@@ -27,7 +27,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
 
   async function bounded<T> (call: () => Promise<T> | T): Promise<T> {
     try {
-      if (left <= 0) throw new Error('the time of the request is over') // the client would not wait for the result of a new call
+      if (left <= 0) throw new Error('the deadline of the request has passed') // the client would not wait for the result of a new call
       return await inTime(call)
     } catch (cause) {
       throw isUnavailable(cause) ? cause : unavailable(cause)

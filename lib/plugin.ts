@@ -12,8 +12,8 @@ import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
 import { createAfterReply, createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
 import { claimContext, decorateHooks, decorateInstance, decorateRequest, noteRegistration, verifyAccessTokenWith } from './http/decorators.js'
 import { createOwnHook } from './http/hooks.js'
+import { registerJwtAndCookie } from './http/jwt-and-cookie.js'
 import { markProtected } from './http/openapi.js'
-import { registerPackages } from './http/private-plugins.js'
 import { createIsAnonymous, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
 import { HttpRequestAuth } from './http/request-auth.js'
 import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
@@ -46,7 +46,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   warnOfSharedKey(fastify, options, settings, keys)
 
   const store = settings.store ?? memoryStore({ clock })
-  const { tokens, serializeCookie } = await registerPackages(fastify, keys)
+  const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys)
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)

@@ -50,7 +50,7 @@ function spellingsOf (secret: string): string[] {
 
 function copyOf (thrown: unknown, spellings: readonly string[], depth: number): unknown {
   const clean = (text: string): string => withoutSecrets(text, spellings)
-  if (!(thrown instanceof Error)) return new Error(depth < DEEPEST && typeof thrown === 'string' ? clean(thrown) : 'what was thrown held a secret')
+  if (!(thrown instanceof Error)) return new Error(depth < DEEPEST && typeof thrown === 'string' ? clean(thrown) : 'the thrown value contained a secret')
   const copy = new Error(clean(thrown.message))
   copy.stack = clean(String(thrown.stack))
   if (thrown.cause !== undefined && depth < DEEPEST) copy.cause = copyOf(thrown.cause, spellings, depth + 1)

@@ -10,7 +10,7 @@ import { readVerifierOptions, type VerifierOptions } from './options/verifier-sc
 import { createAuthenticate } from './sessions/authenticate.js'
 import { createAccessVerifier } from './tokens/jwt.js'
 
-const STRICT_REFUSAL = 'authenticateStrict needs the sessions, which the service that signs has: use authenticate in a service that only verifies'
+const STRICT_REFUSAL = 'authenticateStrict needs the session store, which a service that only verifies does not have: use authenticate'
 
 const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => {
   claimContext(fastify)

@@ -76,7 +76,7 @@ t.test('no call begins when the time of its request is over', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
   for (let nth = 0; nth < 2; nth++) await bounded(() => pass(1500))
-  await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the time of the request is over' } })
+  await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the deadline of the request has passed' } })
 })
 
 t.test('what a request does between its calls is not their time', async t => {

@@ -143,7 +143,7 @@ t.test('a strict hook asks for sessions, which it does not have: the start stops
   t.teardown(async () => await app.close())
   app.get('/before', { onRequest: authenticateStrict }, async () => ({}))
   await app.register(verifier, { keys: [ONE.verifies], clock: testClock() })
-  const message = /authenticateStrict needs the sessions/
+  const message = /authenticateStrict needs the session store/
   for (const onRequest of [app.authenticateStrict, authenticateStrict]) t.throws(() => app.get('/', { onRequest }, async () => ({})), { name: 'TypeError', message })
   const { token } = await issuer(t, [ONE.signs])
   t.match((await app.inject('/before')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })

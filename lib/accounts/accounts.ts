@@ -90,7 +90,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const passwordHash = await passwords.hash(password, context)
 
       const { answer, violation } = await context.bounded(() => tryCreate(create, { username: name, passwordHash })).catch((error: unknown) => {
-        throw restated(error, 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then')
+        throw restated(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
       })
       const user = createdUser(answer)
       if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })
@@ -182,7 +182,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
 
   function warnIfUnreadable (subject: string, passwordHash: string): void {
     if (passwords.canVerify(passwordHash)) return
-    warn('What "users" gave as the passwordHash of this user cannot be verified: it has to be an argon2id hash, or null; for those of another system give "passwords.verifyLegacy"', { subject })
+    warn('The passwordHash of this user cannot be verified: it must be an argon2id hash, or null; for hashes of another system set "passwords.verifyLegacy"', { subject })
   }
 
   /** Replaces a hash that is weaker than a new one: only a login knows the password. Resolves to the hash that is stored then. */
@@ -193,7 +193,7 @@ export function createAccounts (options: AccountsOptions): Accounts {
       const answer = await context.bounded(() => withholding([newHash, passwordHash], () => updatePasswordHash(user.id, newHash, passwordHash)))
       return wasReplaced(answer) ? newHash : passwordHash
     } catch (err) {
-      warn('It is not sure that a stronger password hash of this user was stored: if it was not, the next login tries again', { subject, err })
+      warn('It is unknown whether the stronger password hash of this user was stored: if not, the next login tries again', { subject, err })
       return passwordHash
     }
   }

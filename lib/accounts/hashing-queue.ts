@@ -56,13 +56,13 @@ export function createPasswordQueue ({ concurrency, waiting, maxWait }: Password
     const mine = roundFor(client)
     const later = waiters.findIndex(waiter => waiter.round > mine)
     if (waiters.length >= waiting) {
-      if (later < 0) throw busy(new Error('all places for password work are taken'))
+      if (later < 0) throw busy(new Error('the password queue is full'))
       waiters.slice(-1).forEach(last => last.refuse())
     }
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => refuse(`no turn for password work within ${maxWait} s`), maxWait * 1000)
       timer.unref()
-      const waiter: Waiter = { client, round: mine, start: () => leave(resolve), refuse: () => refuse('all places for password work are taken') }
+      const waiter: Waiter = { client, round: mine, start: () => leave(resolve), refuse: () => refuse('the password queue is full') }
       waiters.splice(later < 0 ? waiters.length : later, 0, waiter)
 
       function refuse (cause: string): void {

@@ -225,7 +225,7 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
 
   /** FST_AUTH_BUSY with a short wait while pending attempts of the key may still be refunded, else FST_AUTH_TOO_MANY_ATTEMPTS. */
   function refused (what: 'address' | 'account', key: string, subject: string | null, wait: Seconds, caller: RequestContext): AuthError {
-    return pending.has(key) ? busy(new Error('as many attempts as may fail are under way')) : throttled(what, subject, wait, caller)
+    return pending.has(key) ? busy(new Error('too many attempts are in progress')) : throttled(what, subject, wait, caller)
   }
 
   /** As `ownSession`, for the user of a name. Called only if the limit of the name is reached. */
@@ -255,7 +255,7 @@ export function createThrottle ({ limits, counter, findByUsername, warn }: Throt
       reachable = true
       return answer
     } catch (err) {
-      if (reachable) warn('The counters of attempts cannot be reached: logins answer 503 until they can, refreshes are not limited', { err })
+      if (reachable) warn('The attempt counters are unavailable: logins answer 503 until they are reachable, refreshes are not limited', { err })
       reachable = false
       throw err
     }

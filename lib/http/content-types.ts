@@ -42,5 +42,5 @@ function unsupported (): Error {
 }
 
 function badForm (): Error {
-  return Object.assign(new Error('body/grant_type must be the one of this route, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  return Object.assign(new Error('body/grant_type must match this route, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }

@@ -74,9 +74,9 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): string | null {
   const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
   if (refresh === false) return null
-  if (!isSentTo(refresh)) return `option "cookie.path" is '${path}', which browsers would not send to '${base}${refresh}': right only behind a proxy that changes paths`
+  if (!isSentTo(refresh)) return `option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${refresh}', which is right only behind a proxy that rewrites paths`
   if (logout === false || isSentTo(logout)) return null
-  throw new TypeError(`option "cookie.path" is '${path}', which browsers would not send to '${base}${logout}', so that a logout ends nothing: set it to '${base}', or leave it out`)
+  throw new TypeError(`option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${logout}', so a logout would end no session: set it to '${base}', or leave it out`)
 }
 
 /**

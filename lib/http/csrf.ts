@@ -65,8 +65,8 @@ function isOwnOrigin (origin: string, host: string | undefined): boolean {
 /** Safe methods (RFC 9110 section 9.2.1). The same-origin policy keeps other sites from reading the response. */
 const SAFE = new Set(['GET', 'HEAD'])
 
-/** Only clients that are no browser, such as tests, omit Origin. */
-const ORIGIN_MISSING = 'This request does not say where it comes from: where the cookie is SameSite=None it must send Origin'
+/** Only clients other than browsers, such as tests, omit Origin. */
+const ORIGIN_MISSING = 'This request has no Origin header, which is required where the cookie is SameSite=None'
 
 /** The hook that enforces the CSRF policy. It leaves the cookie unchanged. */
 export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => Authentication): onRequestHookHandler {

@@ -5,7 +5,7 @@ import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { type Authentication } from './authentication.js'
-import { asksStore, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
+import { isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
 
 import './request-verbs.js'
 
@@ -47,12 +47,12 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Readonly
 export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, strictRefusal: string | undefined): void {
   const hooks = createHooks(authenticationOf)
   for (const [name, hook] of Object.entries(hooks)) {
-    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is another plugin's or the app's own and stays so: import ${name} instead`)
+    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is already decorated by the app or another plugin and left unchanged: import ${name} instead`)
     else fastify.decorate(name, hook)
   }
   if (strictRefusal === undefined) return
   fastify.addHook('onRoute', ({ onRequest, preParsing, preValidation, preHandler }) => {
-    if ([onRequest, preParsing, preValidation, preHandler].flat().some(hook => hook !== undefined && asksStore(hook))) throw new TypeError(strictRefusal)
+    if ([onRequest, preParsing, preValidation, preHandler].flat().some(hook => hook !== undefined && isStrict(hook))) throw new TypeError(strictRefusal)
   })
 }
 
@@ -106,7 +106,7 @@ function decorateOrExplain (name: string, decorate: () => unknown): void {
   try {
     decorate()
   } catch (cause) {
-    throw new Error(`fastify-refresh-cookie decorates ${name}, which another plugin or the app has taken: register one of the two inside app.register(async scope => { … })`, { cause })
+    throw new Error(`fastify-refresh-cookie decorates ${name}, which the app or another plugin has decorated already: register one of the two inside app.register(async scope => { … })`, { cause })
   }
 }
 
@@ -124,7 +124,7 @@ export interface Registration {
 const registrations = new WeakMap<object, Registration[]>()
 
 const MIXED = 'auth: another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
-  'each accepts the tokens of the other\'s people; give each its own "secret", and its own cookie name or path'
+  'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path'
 
 /** Returns a warning if another registration of the server shares a refresh key but has other users, another issuer or audience. */
 export function noteRegistration ({ server }: Pick<FastifyInstance, 'server'>, registration: Registration): string | null {

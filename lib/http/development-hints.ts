@@ -2,7 +2,7 @@ import { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { nameHosts } from './csrf.js'
 import { type AuthErrorCode } from '../errors.js'
 
-const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client dropped the cookie, which is Secure, since it came over plain http: see "Plain http" and "Testing your app" in the README of fastify-refresh-cookie'
+const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: it is Secure, but was sent over plain http. See "Plain http" and "Testing your app" in the README of fastify-refresh-cookie'
 
 /**
  * Explains two refusals in the reply, outside production. The text is not in the error, which is logged: it may contain hosts
@@ -24,8 +24,8 @@ export function explainRefusals (scope: FastifyInstance, { secureCookie }: { rea
 function crossSite ({ headers: { origin }, host }: FastifyRequest): string | null {
   const named = nameHosts(origin, host)
   if (named === null) return null
-  return `This request comes from a page of ${named.origin}, and the server took it for one to ${named.host}. ` +
-    'If a proxy lies between, let it pass on the Host of the page (Vite: { target, changeOrigin: false } in place of a text); if the page has an origin of its own, add it to trustedOrigins'
+  return `This request comes from a page of ${named.origin}, but its Host is ${named.host}. ` +
+    'Behind a proxy, forward the Host header of the page (Vite: { target, changeOrigin: false } instead of a string); if the page has another origin, add it to trustedOrigins'
 }
 
 /** An empty object for anything but JSON: the host's own error handler may send any body. */

@@ -34,14 +34,14 @@ export interface AuthenticateHooks {
 // Global symbols, since one process may load both builds (ES module and CommonJS).
 /** The property of a request that holds its authentication. */
 export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication')
-const DEMANDING = Symbol.for('fastify-refresh-cookie.demanding')
+const REQUIRES_TOKEN = Symbol.for('fastify-refresh-cookie.requiresToken')
 const STRICT = Symbol.for('fastify-refresh-cookie.strict')
 
-export function demandsAccessToken (hook: object): boolean {
-  return DEMANDING in hook
+export function requiresAccessToken (hook: object): boolean {
+  return REQUIRES_TOKEN in hook
 }
 
-export function asksStore (hook: object): boolean {
+export function isStrict (hook: object): boolean {
   return STRICT in hook
 }
 
@@ -49,9 +49,9 @@ type AuthenticationOf = (request: FastifyRequest) => Authentication
 
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
   return {
-    authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), DEMANDING),
+    authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), REQUIRES_TOKEN),
     authenticateOptional: hook(auth => auth.hasAccessToken ? auth.authenticateRequest() : undefined, authenticationOf),
-    authenticateStrict: marked(hook(auth => auth.authenticateStrict(), authenticationOf), DEMANDING, STRICT),
+    authenticateStrict: marked(hook(auth => auth.authenticateStrict(), authenticationOf), REQUIRES_TOKEN, STRICT),
 
     requireFreshLogin (age) {
       const maxAge = parseDuration(age)
@@ -59,7 +59,7 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
       return marked(hook(auth => {
         const pending = auth.authenticateRequest()
         return pending === undefined ? auth.assertFresh(maxAge) : pending.then(() => auth.assertFresh(maxAge))
-      }, authenticationOf), DEMANDING)
+      }, authenticationOf), REQUIRES_TOKEN)
     }
   }
 }

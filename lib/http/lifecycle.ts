@@ -22,7 +22,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, iden
   /** The store retries a failed claim before its next call. */
   function claimLater (): void {
     claim?.(identity.owner()).catch(err => {
-      fastify.log.warn({ err }, 'auth: the session store could not note whose it is')
+      fastify.log.warn({ err }, 'auth: the session store could not be claimed for this app')
     })
   }
 }
@@ -69,7 +69,7 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
   } catch (error) {
     const { cause } = error as Error // a deadline rejects with an AuthError only
     if (cause instanceof TypeError) throw cause
-    log.warn({ err: cause }, 'auth: the session store cannot be reached at start: logins and refreshes answer 503 until it can')
+    log.warn({ err: cause }, 'auth: the session store is unavailable at start: logins and refreshes answer 503 until it is reachable')
     return false
   }
 }
@@ -84,7 +84,7 @@ async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Cloc
     const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
     if (!(Math.abs(difference) > CLOCKS_DIFFER)) return
     const by = `${Math.abs(difference)} s ${difference > 0 ? 'ahead of' : 'behind'}`
-    log.warn(`auth: the clock of this process is ${by} that of the session store: set all machines by one time server, since instances may differ by a third of refreshToken.grace and by accessToken.leeway`)
+    log.warn(`auth: the clock of this process is ${by} that of the session store: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway`)
   } catch (error) {
     log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // as above
   }

@@ -1,5 +1,5 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
-import { demandsAccessToken } from './hooks.js'
+import { requiresAccessToken } from './hooks.js'
 import { ACCESS_TOKEN_SCHEME, type JsonSchema, type SecurityScheme } from './schemas.js'
 
 type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operationId?: string }>>>>
@@ -60,7 +60,7 @@ function hasFields (body: unknown): boolean {
 /** Adds the access token's security requirement to a route of the host that one of our hooks protects. */
 export function markProtected (route: RouteOptions): void {
   const hooks = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
-  if (!hooks.some(hook => hook !== undefined && demandsAccessToken(hook))) return
+  if (!hooks.some(hook => hook !== undefined && requiresAccessToken(hook))) return
   const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
   route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is a property of @fastify/swagger
 }

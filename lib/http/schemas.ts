@@ -31,7 +31,7 @@ export const loginSchema = {
   properties: {
     username,
     password,
-    remember: { type: 'boolean', description: 'False: the cookie ends with the browser.' }
+    remember: { type: 'boolean', description: 'With `false` the refresh cookie ends with the browser.' }
   },
   required: ['username', 'password'],
   additionalProperties: false
@@ -120,10 +120,10 @@ export function noContent (description: string): JsonSchema {
 
 /** The refusals of Fastify itself, and unexpected errors. */
 export const refusedByFastify: Record<number, JsonSchema> = {
-  400: errorSchema('The body is not as described; the message names the field.'),
+  400: errorSchema('The body does not match the schema; the message names the field.'),
   413: errorSchema('The body is too large.'),
-  415: errorSchema('The body is of another content type.'),
-  500: errorSchema('Something unforeseen.')
+  415: errorSchema('The content type of the body is not supported.'),
+  500: errorSchema('Unexpected error.')
 }
 
 /** Without an enum of codes where Fastify has codes of its own for the status. */
@@ -165,8 +165,8 @@ export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
     name: ACCESS_TOKEN_SCHEME,
     openapi: server => tokenUrl === null
       ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', description: 'Log in with username and password; a client has no id or secret here.', flows: { password: { tokenUrl: below(server, tokenUrl), scopes: {} } } },
-    swagger: { type: 'apiKey', description: 'Bearer, a space, and the access token.', in: 'header', name: 'Authorization' }
+      : { type: 'oauth2', description: 'Log in with username and password; leave client_id and client_secret empty.', flows: { password: { tokenUrl: below(server, tokenUrl), scopes: {} } } },
+    swagger: { type: 'apiKey', description: 'Enter "Bearer <access token>".', in: 'header', name: 'Authorization' }
   }
 }
 
@@ -177,13 +177,13 @@ function below (server: string, path: string): string {
 }
 
 export function refreshCookieScheme (cookieName: string): SecurityScheme {
-  const cookie = { type: 'apiKey', description: 'Sent by the browser itself after a login: there is nothing to enter.' }
+  const cookie = { type: 'apiKey', description: 'The browser sends it after a login: leave it empty.' }
   return { name: 'refreshCookie', openapi: () => ({ ...cookie, in: 'cookie', name: cookieName }), swagger: { ...cookie, in: 'header', name: 'Cookie' } }
 }
 
 /** The refresh token with the transport 'body'. */
 export const REFRESH_TOKEN_SCHEME: SecurityScheme = {
   name: 'refreshToken',
-  openapi: () => ({ type: 'http', scheme: 'bearer', description: 'The refresh_token of the last grant.' }),
-  swagger: { type: 'apiKey', description: 'Bearer, a space, and the refresh_token of the last grant.', in: 'header', name: 'Authorization' }
+  openapi: () => ({ type: 'http', scheme: 'bearer', description: 'The refresh_token of the last token response.' }),
+  swagger: { type: 'apiKey', description: 'Enter "Bearer <refresh_token>", with the refresh_token of the last token response.', in: 'header', name: 'Authorization' }
 }

@@ -9,12 +9,12 @@ export const sessionViewSchema = {
   type: 'object',
   properties: {
     id: { type: 'string' },
-    createdAt: { ...time, description: 'When the person logged in there.' },
-    lastUsedAt: { ...time, description: 'Of the session that asks: when its access token was issued. Of others: the hour in which they were last refreshed.' },
-    expiresAt: { ...time, description: 'When it ends at the latest.' },
+    createdAt: { ...time, description: 'Time of the login.' },
+    lastUsedAt: { ...time, description: 'For the current session the time at which its access token was issued, for others the hour of the last refresh.' },
+    expiresAt: { ...time, description: 'Latest end of the session.' },
     userAgent: { type: ['string', 'null'] },
     ip: { type: ['string', 'null'] },
-    current: { type: 'boolean', description: 'Whether it is the one that asks.' }
+    current: { type: 'boolean', description: 'True for the session of this request.' }
   },
   required: ['id', 'createdAt', 'lastUsedAt', 'expiresAt', 'userAgent', 'ip', 'current']
 } as const satisfies JsonSchema
@@ -27,13 +27,13 @@ export type SessionView = FromSchema<typeof sessionViewSchema>
 
 const HOUR: Seconds = 3600
 
-/** The view of a session for the request that `asking`, the claims of its access token, authenticates. That may be a stolen token. */
-export function toSessionView (session: Session, asking: Pick<AccessClaims, 'sid' | 'iat'>): SessionView {
-  const current = session.id === asking.sid
+/** The view of a session for a request with the claims `caller`. Its access token may be stolen. */
+export function toSessionView (session: Session, caller: Pick<AccessClaims, 'sid' | 'iat'>): SessionView {
+  const current = session.id === caller.sid
   return {
     id: session.id,
     createdAt: iso(session.createdAt),
-    lastUsedAt: iso(current ? asking.iat : Math.max(startOfHour(session.rotatedAt), session.createdAt)),
+    lastUsedAt: iso(current ? caller.iat : Math.max(startOfHour(session.rotatedAt), session.createdAt)),
     expiresAt: iso(session.expiresAt),
     userAgent: session.userAgent,
     ip: session.ip,
@@ -57,7 +57,7 @@ function iso (seconds: EpochSeconds): string {
 export interface SessionViewListOptions {
   /** The largest number of sessions, from 1 to 10,000; 100 by default. */
   limit?: number | undefined
-  /** The last session of the page before; only the sessions after it are listed. */
+  /** The last session of the previous page; only the sessions after it are listed. */
   after?: Pick<SessionView, 'id' | 'createdAt'> | undefined
 }
 
@@ -68,8 +68,8 @@ export function positionOf ({ id, createdAt }: Pick<SessionView, 'id' | 'created
 export const sessionViewListSchema = {
   type: 'object',
   properties: {
-    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'At most so many.' },
-    after: { type: 'string', pattern: '^\\d{1,12}\\.[\\w-]{1,64}$', description: 'Where the list goes on: as the Link header of the part before says.' }
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Largest number of sessions in the page.' },
+    after: { type: 'string', pattern: '^\\d{1,12}\\.[\\w-]{1,64}$', description: 'Cursor of the next page, from the Link header of the previous page.' }
   },
   required: []
 } as const satisfies JsonSchema

@@ -7,7 +7,7 @@ import { type FromSchema, type JsonSchema } from './schemas.js'
 /** The token response (RFC 6749 section 5.1). */
 export const tokenResponseSchema = {
   type: 'object',
-  description: 'An access token. The refresh token is in the cookie, never here.',
+  description: 'An access token. The refresh token is only in the cookie.',
   properties: {
     access_token: { type: 'string', description: 'Send it as "Authorization: Bearer <token>".' },
     token_type: { type: 'string', const: 'Bearer' },
@@ -18,8 +18,8 @@ export const tokenResponseSchema = {
 
 export const tokenResponseWithRefreshTokenSchema = {
   ...tokenResponseSchema,
-  description: 'An access token, and the refresh token for the next one.',
-  properties: { ...tokenResponseSchema.properties, refresh_token: { type: 'string', description: 'Keep it where only the app can read it; it replaces the one before.' } },
+  description: 'An access token and a refresh token.',
+  properties: { ...tokenResponseSchema.properties, refresh_token: { type: 'string', description: 'Store it where only the app can read it; it replaces the previous one.' } },
   required: [...tokenResponseSchema.required, 'refresh_token']
 } as const satisfies JsonSchema
 
@@ -58,12 +58,12 @@ export interface TokenResponseBody {
   of (route: TokenResponseRoute, response: TokenResponse, caller: TokenResponseCaller): Promise<object> | object
 }
 
-const shapedSchema = { type: 'object', description: 'As the app shapes it.', additionalProperties: true } as const satisfies JsonSchema
+const shapedSchema = { type: 'object', description: 'The format is defined by the app.', additionalProperties: true } as const satisfies JsonSchema
 
 /** Messages of the routes that cannot simply be repeated once `formatTokenResponse` has failed. */
 const DONE: Partial<Record<TokenResponseRoute, string>> = {
-  signup: 'The account was made and is logged in, but the answer could not be made: refresh, or log in',
-  password: 'The password was changed, but the answer could not be made: refresh, or log in with the new one'
+  signup: 'The account was created and logged in, but the response could not be built: refresh, or log in',
+  password: 'The password was changed, but the response could not be built: refresh, or log in with the new password'
 }
 
 export function createTokenResponseBody (schema: JsonSchema, format: FormatTokenResponse | undefined): TokenResponseBody {
@@ -83,6 +83,6 @@ export function createTokenResponseBody (schema: JsonSchema, format: FormatToken
 }
 
 function objectOf (body: unknown): object {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatTokenResponse must give an object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatTokenResponse must return an object')
   return body
 }

@@ -86,7 +86,7 @@ function deriveKey (secret: Secret, kind: TokenKind, algorithm: HmacAlgorithm): 
 export function changeKeyRing (current: KeyRing, next: KeyRing, isPropagated: (kid: string) => boolean): KeyRing {
   for (const [kid, key] of next.byKid) {
     const known = current.byKid.get(kid)
-    if (known !== undefined && !isSameKey(known, key)) throw new TypeError('a kid names another key than before: give the new key a kid of its own')
+    if (known !== undefined && !isSameKey(known, key)) throw new TypeError('a kid was reused for another key: give the new key its own kid')
   }
   if (current.signing === null && next.signing === null) return next
   if (current.signing === null || next.signing === null) throw new TypeError('a service that signs needs a key with use: \'sign\', and one that only verifies has none: to change that, restart it')

@@ -32,9 +32,9 @@ export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
   const places = former.map((place, index) => {
     const known = { ...place, name: place.name ?? name ?? defaultCookieName({ ...place, secure: where.secure }) }
     const option = `option "cookie.former[${index}]"`
-    if (isSamePlace(known, named)) throw new TypeError(`${option} is the cookie as it is now, which each login would clear: leave it out, or say what was different`)
+    if (isSamePlace(known, named)) throw new TypeError(`${option} equals the current cookie, which each login would then clear: leave it out, or give the former settings`)
     if (/^__Host-/i.test(known.name) && !isHostOnly(known)) {
-      throw new TypeError(`${option} has the name '${known.name}', which no browser keeps with a path or a domain: give the name that it had`)
+      throw new TypeError(`${option} has the name '${known.name}', which browsers reject with a path or a domain: give its former name`)
     }
     return known
   })

@@ -130,7 +130,7 @@ export const clock: Check<Clock> = (value, option) => {
   const read = callback<Clock>()(value, option)
   const now = read()
   if (Number.isFinite(now) && now >= 0 && now < 1e11) return read
-  return refuse(option, value, 'it must give the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
+  return refuse(option, value, 'it must return the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
 function isObject (value: unknown): value is Record<string, unknown> {

@@ -32,7 +32,7 @@ export const secrets: Check<readonly Secret[]> = (value, option) => {
 // The value is not printed: it may be a key in the wrong place.
 const kid: Check<string> = (value, option) => {
   if (typeof value === 'string' && /^[\x21-\x7e]{1,64}$/.test(value)) return value
-  throw new TypeError(`option "${option}" must be a name of 1 to 64 characters that are visible ASCII`)
+  throw new TypeError(`option "${option}" must be 1 to 64 visible ASCII characters`)
 }
 
 const keyMaterial: Check<KeyMaterial> = (value, option) => {
@@ -63,9 +63,9 @@ export const keyRing: Check<KeyRing> = (value, option) => {
   if (!Array.isArray(value) || value.length === 0) throw new TypeError(`option "${option}" must be a list of at least one key`)
   const keys = value.map((member, place) => key(member, `${option}[${place}]`))
   const refused: ReadonlyArray<readonly [boolean, string]> = [
-    [new Set(keys.map(({ kid }) => kid)).size < keys.length, 'holds two keys of one kid: a kid must mean one key'],
-    [keys.filter(({ signs }) => signs !== null).length > 1, "holds more than one key with use: 'sign': let the others verify"],
-    [keys.filter(({ withoutKid }) => withoutKid).length > 1, 'holds more than one key with withoutKid: a token without kid must mean one key']
+    [new Set(keys.map(({ kid }) => kid)).size < keys.length, 'has two keys with the same kid: each key needs its own'],
+    [keys.filter(({ signs }) => signs !== null).length > 1, "has more than one key with use: 'sign': use 'verify' for the others"],
+    [keys.filter(({ withoutKid }) => withoutKid).length > 1, 'has more than one key with withoutKid: only one key can verify tokens without kid']
   ]
   for (const [wrong, sentence] of refused) {
     if (wrong) throw new TypeError(`option "${option}" ${sentence}`)
@@ -105,7 +105,7 @@ function unprintable<T extends object> (object: T): T {
 export const urlPath: Check<string> = (value, option) =>
   typeof value === 'string' && /^(\/[\w.~-]+)+$/.test(value)
     ? value
-    : refuse(option, value, "it must be a path such as '/auth', without a slash at its end")
+    : refuse(option, value, "it must be a path such as '/auth', without a trailing slash")
 
 /** The path of a route; false switches it off. */
 export const route: Check<string | false> = orFalse(urlPath)
@@ -114,7 +114,7 @@ export const route: Check<string | false> = orFalse(urlPath)
 export const origin: Check<string> = (value, option) =>
   typeof value === 'string' && (isOrigin(value) || /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(value))
     ? value
-    : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no slash at its end")
+    : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no trailing slash")
 
 export const cookieName: Check<string> = (value, option) =>
   typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
@@ -127,7 +127,7 @@ export const cookiePath: Check<string> = (value, option) =>
 export const domain: Check<string> = (value, option) =>
   typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
     ? value
-    : refuse(option, value, "it must be a domain such as 'example.com', without a dot before it")
+    : refuse(option, value, "it must be a domain such as 'example.com', without a leading dot")
 
 /** The name of a field in a body. */
 export const field: Check<string> = (value, option) =>

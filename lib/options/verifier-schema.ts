@@ -68,8 +68,8 @@ export function readVerifierOptions (options: VerifierOptions): VerifierSettings
   const { keys, jwks, jwksRsaAlgorithm, timeouts } = settings
   const refused: ReadonlyArray<readonly [boolean, string]> = [
     [keys === undefined && jwks === undefined, 'option "keys" is missing: give the public keys of the service that signs, or its "jwks"'],
-    [keys !== undefined && jwks !== undefined, 'options "keys" and "jwks" both say what access tokens are verified with: give one of them'],
-    [jwksRsaAlgorithm !== undefined && jwks === undefined, 'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give that'],
+    [keys !== undefined && jwks !== undefined, 'options "keys" and "jwks" both give the keys of access tokens: use one of them'],
+    [jwksRsaAlgorithm !== undefined && jwks === undefined, 'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give "jwks"'],
     [timeouts.call > timeouts.request, 'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together']
   ]
   for (const [wrong, sentence] of refused) {

@@ -5,7 +5,7 @@ import { type RequestScope } from './refresh.js'
 export interface SessionListOptions {
   /** The largest number of sessions, from 1 to 10,000; 100 by default. */
   readonly limit?: number | undefined
-  /** The last session of the page before; only the sessions after it are listed. */
+  /** The last session of the previous page; only the sessions after it are listed. */
   readonly after?: SessionPosition | undefined
 }
 
@@ -19,7 +19,7 @@ export function checkedPart (part: SessionListOptions): SessionListOptions {
   if (unknown !== undefined) throw new TypeError(`a list of sessions has the options "limit" and "after", and no "${unknown}"`)
   const { limit = LIST_LIMIT, after = LIST_START } = part
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) throw new TypeError('"limit" of a list of sessions must be a whole number from 1 to 10,000')
-  if (typeof after.id !== 'string' || !Number.isFinite(after.createdAt)) throw new TypeError('"after" of a list of sessions must be the last session of the part before')
+  if (typeof after.id !== 'string' || !Number.isFinite(after.createdAt)) throw new TypeError('"after" of a list of sessions must be the last session of the previous page')
   return part
 }
 

@@ -10,7 +10,7 @@ export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
 export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestScope): Promise<User | null> {
   if (findById === undefined) return null
   const user = await bounded(() => findById(subject)) ?? null
-  if (user === null) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: '"users.findById" found nobody' })
+  if (user === null) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: '"users.findById" found no user' })
   if (user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: 'the user is disabled' })
   return user
 }

@@ -21,7 +21,7 @@ export interface PasswordChange {
 /** The state of the password when a step fails, as the error message of the reply. */
 const PASSWORD_STATE = {
   unchanged: 'The password was not changed: try again',
-  unknown: 'Nobody can tell whether the password was changed: try again, and log in with the new one if the old one is refused',
+  unknown: 'It is unknown whether the password was changed: try again, and log in with the new one if the old one is refused',
   changed: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices'
 } as const
 

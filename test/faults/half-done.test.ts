@@ -130,7 +130,7 @@ for (const [how, update, changed, status] of WRITES) {
       t.equal((await s.ada.refresh()).statusCode, 200)
       return
     }
-    t.match(answer.json(), { ...UNAVAILABLE, message: /^Nobody can tell whether the password was changed: try again, and log in with the new one if the old one is refused$/ })
+    t.match(answer.json(), { ...UNAVAILABLE, message: /^It is unknown whether the password was changed: try again, and log in with the new one if the old one is refused$/ })
     t.notOk(await s.lives('thief'), 'since it may have been changed')
     t.equal((await s.ada.refresh()).statusCode, 200, 'whoever asked for it stays logged in')
     t.equal(s.events.some(({ type }) => type === 'password_changed'), false)
@@ -142,7 +142,7 @@ t.test('a change of password that is written after the answer ends what began me
   const s = await changing(t, original => (...row) => new Promise(resolve => {
     write = async () => resolve(await original(...row))
   }))
-  t.match((await settled(change(s.ada))).json(), { ...UNAVAILABLE, message: /^Nobody can tell/ })
+  t.match((await settled(change(s.ada))).json(), { ...UNAVAILABLE, message: /^It is unknown/ })
   await s.begin('late')
   await write()
   await new Promise(resolve => setImmediate(resolve))
@@ -180,7 +180,7 @@ t.test('a change of password where nobody can look whether it was written', asyn
     throw new Error('no connection')
   }
   const s = await loggedIn(t, { users: { ...users, findById, updatePasswordHash } })
-  t.match((await change(s.ada)).json(), { ...UNAVAILABLE, message: /^Nobody can tell/ })
+  t.match((await change(s.ada)).json(), { ...UNAVAILABLE, message: /^It is unknown/ })
   away = false
   t.equal((await s.ada.refresh()).statusCode, 200)
 })
@@ -199,7 +199,7 @@ t.test('a signup whose session cannot be started says that the account was made'
     const ada = browser()
     store.faults.push(fault)
     const answer = await settled(ada.signup('ada'))
-    t.match(answer.json(), { ...UNAVAILABLE, message: 'The account was made, but nobody is logged in yet: log in' })
+    t.match(answer.json(), { ...UNAVAILABLE, message: 'The account was created, but the login failed: log in' })
     t.strictSame(setCookies(answer), [])
     t.match((await ada.signup('ada')).json(), { statusCode: 409, message: 'This username is taken: log in if it is yours, or choose another' })
     t.match(await ada.login('ada'), { statusCode: 200 })
@@ -213,7 +213,7 @@ t.test('a signup whose account may have been made says that nobody can tell', as
     throw new Error('connection reset')
   }
   const { browser } = await server(t, { users: { ...users, create: lost } })
-  t.match((await browser().signup('ada')).json(), { ...UNAVAILABLE, message: 'Nobody can tell whether the account was made: try again, and log in if the username is taken by then' })
+  t.match((await browser().signup('ada')).json(), { ...UNAVAILABLE, message: 'It is unknown whether the account was created: try again, and log in if the username is taken by then' })
   t.equal((await browser().login('ada')).statusCode, 200)
 })
 
@@ -225,7 +225,7 @@ t.test('a silent signup whose account may have been made says so too, and nothin
   }
   const { browser } = await server(t, { users: { ...users, create: lost }, accounts: { signup: 'silent', onSignup () { t.fail('was told') } } })
   const answers = [await browser().signup('ada'), await browser().signup('bob')].map(({ body }) => body)
-  t.match(answers[0], /Nobody can tell whether the account was made/)
+  t.match(answers[0], /It is unknown whether the account was created/)
   t.equal(answers[0], answers[1])
 })
 
@@ -238,7 +238,7 @@ t.test('a reply that the app cannot shape says what was done all the same', asyn
   const s = await server(t, { formatTokenResponse })
   const ada = s.browser()
   const signup = await ada.send({ method: 'POST', url: '/auth/signup', payload: { username: 'ada', password: PASSWORD } })
-  t.match(signup.json(), { ...UNAVAILABLE, message: /^The account was made and is logged in/ })
+  t.match(signup.json(), { ...UNAVAILABLE, message: /^The account was created and logged in/ })
   broken = false
   t.equal((await ada.refresh()).statusCode, 200)
   broken = true

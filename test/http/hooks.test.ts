@@ -416,7 +416,7 @@ t.test('where the app has a decorator of the name of a hook it keeps it, with a 
     await server.register(refreshCookie, { secret: SECRET, clock: () => START, store: statelessStore() })
     server.get('/', { onRequest: [authenticate, authenticateOptional, requireFreshLogin('5m')] }, whoAsks)
     t.equal(server[name], own)
-    t.match(warnings, exactly(new RegExp(`^auth: app\\.${name} is another plugin's or the app's own.*import ${name}`)))
+    t.match(warnings, exactly(new RegExp(`^auth: app\\.${name} is already decorated by the app or another plugin.*import ${name}`)))
     t.strictSame([seen(await server.inject('/')), seen(await server.inject({ url: '/', headers: GOOD }))], [MISSING, '1'])
   }
 })

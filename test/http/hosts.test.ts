@@ -228,14 +228,14 @@ for (const name of ['verifyAccessToken', 'reloadKeys', 'sessions', 'passwords'])
   t.test(`where the app has its own app.${name}, it says what to do`, async t => {
     const app = Fastify()
     app.decorate(name, () => {})
-    await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: new RegExp(`app\\.${name}, which another plugin or the app has taken.*app\\.register\\(`) })
+    await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: new RegExp(`app\\.${name}, which the app or another plugin has decorated already.*app\\.register\\(`) })
   })
 }
 
 t.test('where the app has its own request.auth, it says what to do', async t => {
   const app = Fastify()
   app.decorateRequest('auth', null as never)
-  await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: /request\.auth, which another plugin or the app has taken.*app\.register\(/ })
+  await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: /request\.auth, which the app or another plugin has decorated already.*app\.register\(/ })
 })
 
 t.test('what the app decorates inside of our context does not disturb us', async t => {

@@ -70,9 +70,9 @@ t.test('a token without kid is refused, unless one key is named for such', async
 t.test('a ring that is no ring is refused by what is wrong with it', async t => {
   const REFUSED: ReadonlyArray<readonly [keys: unknown, sentence: RegExp]> = [
     [[], /^option "keys" must be a list of at least one key$/],
-    [[OLD.signs, NEW.signs], /^option "keys" holds more than one key with use: 'sign'/],
-    [[OLD.signs, OLD.verifies], /^option "keys" holds two keys of one kid/],
-    [[OLD.signs, { ...OLD.verifies, kid: 'a', withoutKid: true }, { ...NEW.verifies, withoutKid: true }], /^option "keys" holds more than one key with withoutKid/],
+    [[OLD.signs, NEW.signs], /^option "keys" has more than one key with use: 'sign'/],
+    [[OLD.signs, OLD.verifies], /^option "keys" has two keys with the same kid/],
+    [[OLD.signs, { ...OLD.verifies, kid: 'a', withoutKid: true }, { ...NEW.verifies, withoutKid: true }], /^option "keys" has more than one key with withoutKid/],
     [[OLD.signs, { ...NEW.verifies, algorithm: 'ES256' }], /^option "keys\[1\]" is of type ed25519, and ES256 needs ec$/],
     [[{ ...OLD.signs, algorithm: 'RS512' }], /^option "keys\[0\]\.algorithm"/],
     [[{ ...OLD.signs, use: 'enc' }], /^option "keys\[0\]\.use"/],

@@ -34,10 +34,10 @@ t.test('key rotation: the current key goes on signing', async t => {
 
 t.test('a kid never names another key', async t => {
   const impostor = generateKey('ES256', 'old')
-  t.throws(() => changeKeyRing(ring(OLD.signs), ring(impostor.signs), propagated), { name: 'TypeError', message: /a kid names another key/ })
+  t.throws(() => changeKeyRing(ring(OLD.signs), ring(impostor.signs), propagated), { name: 'TypeError', message: /a kid was reused for another key/ })
   const [one, other] = [generateKey('RS256', 'old'), generateKey('PS256', 'old')]
   const { privateKey } = one.signs
-  t.throws(() => changeKeyRing(ring(one.signs), ring({ ...other.signs, privateKey }), propagated), /a kid names another key/, 'nor another algorithm')
+  t.throws(() => changeKeyRing(ring(one.signs), ring({ ...other.signs, privateKey }), propagated), /a kid was reused for another key/, 'nor another algorithm')
 })
 
 t.test('a ring neither stops nor begins to sign', async t => {

@@ -54,7 +54,7 @@ const REFUSED: ReadonlyArray<readonly [options: object, sentence: RegExp]> = [
   [{ jwks: JWKS, accessToken: { algorithm: 'HS256' } }, /^unknown option "accessToken\.algorithm"/],
   [{ jwks: JWKS, timeouts: { calls: 1 } }, /^unknown option "timeouts\.calls"; did you mean "call"\?/],
   [{ keys: [] }, /^option "keys" must be a list of at least one key/],
-  [{ keys: [KEYS[0], KEYS[0]] }, /^option "keys" holds two keys of one kid/],
+  [{ keys: [KEYS[0], KEYS[0]] }, /^option "keys" has two keys with the same kid/],
   ...['http://login.example/jwks', 'file:///etc/passwd', 'https://user:pass@login.example/jwks', 'login.example', 'https://', 'data:application/json,{}', new URL(JWKS), '', null, 1].map(jwks => [{ jwks }, /^option "jwks" must be a URL/] as const),
   ...['ES256', 'HS256', 'rs256', ['RS256'], null].map(jwksRsaAlgorithm => [{ jwks: JWKS, jwksRsaAlgorithm }, /^option "jwksRsaAlgorithm" is /] as const),
   ...['0s', '25h', '300', null].map(reloadKeysEvery => [{ jwks: JWKS, reloadKeysEvery }, /^option "reloadKeysEvery" is /] as const),

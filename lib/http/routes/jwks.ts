@@ -9,7 +9,7 @@ export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: 
   const { ring, maxAge } = publicKeys
   const schema: RouteSchema = {
     operationId: 'jwks',
-    summary: 'The public keys that access tokens are verified with',
+    summary: 'The public keys of access tokens',
     tags: TAGS,
     response: { 200: jwksSchema, 500: refusedByFastify[500] }
   }

@@ -9,7 +9,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, thr
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
-    description: 'Takes JSON or an OAuth2 password form.',
+    description: 'Accepts JSON or an OAuth 2.0 password form.',
     tags: TAGS,
     security: [],
     consumes: ['application/json', 'application/x-www-form-urlencoded'],

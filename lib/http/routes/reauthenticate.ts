@@ -8,7 +8,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
   if (reauthenticate === undefined || !listable) return
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
-    summary: 'Prove once more who is there',
+    summary: 'Confirm the password again',
     tags: TAGS,
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: passwordSchema,

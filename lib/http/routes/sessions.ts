@@ -19,30 +19,30 @@ export function sessionsRoutes (scope: FastifyInstance, url: string, { listable,
       200: {
         type: 'array',
         items: sessionViewSchema,
-        headers: { Link: { type: 'string', description: 'Where the list goes on (RFC 8288, rel="next"); only if it does.' } }
+        headers: { Link: { type: 'string', description: 'The next page (RFC 8288, rel="next"), if there is one.' } }
       },
-      400: errorSchema('A parameter is not as described; the message names it.'),
+      400: errorSchema('A parameter does not match the schema; the message names it.'),
       500: refusedByFastify[500],
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const revokeSchema: RouteSchema = {
     operationId: 'revokeSession',
-    summary: 'End one of the sessions of the caller',
+    summary: 'End a session of the caller',
     tags: TAGS,
     security,
     params: { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] },
     body: emptyBodySchema,
     response: {
       204: noContent('Ended.'),
-      414: errorSchema('The id is longer than the router takes (Fastify\'s maxParamLength).'),
+      414: errorSchema('The id is longer than the router accepts (Fastify\'s maxParamLength).'),
       ...refusedByFastify,
       ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const revokeOthersSchema: RouteSchema = {
     operationId: 'revokeOtherSessions',
-    summary: 'End all sessions of the caller but this one',
+    summary: 'End all other sessions of the caller',
     tags: TAGS,
     security,
     body: emptyBodySchema,

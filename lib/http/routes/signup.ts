@@ -14,12 +14,12 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, th
   const silent = signupSilently !== undefined
   const schema: RouteSchema = {
     operationId: 'signup',
-    summary: silent ? 'Make an account' : 'Make an account and log in',
+    summary: silent ? 'Create an account' : 'Create an account and log in',
     tags: TAGS,
     security: [],
     body: withUsernameField(credentialsSchema, usernameField),
     response: {
-      ...(silent ? { 202: noContent('Received. What came of it is in a mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
+      ...(silent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
       ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
@@ -35,7 +35,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, th
     }
     const user = await make()
     const response = await auth.loginUser(user, true).catch((error: unknown) => {
-      throw restated(error, 'The account was made, but nobody is logged in yet: log in')
+      throw restated(error, 'The account was created, but the login failed: log in')
     })
     reply.code(201)
     return await tokenResponse.of('signup', response, auth)

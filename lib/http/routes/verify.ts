@@ -6,7 +6,7 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 export function verifyRoute (scope: FastifyInstance, url: string, { authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'verify',
-    summary: 'Tell whether an access token is good',
+    summary: 'Verify an access token',
     tags: TAGS,
     security: [],
     body: verifySchema,

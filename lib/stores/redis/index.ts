@@ -35,7 +35,7 @@ export interface RedisStoreOptions {
  */
 export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
   const { prefix = 'auth:', clock = systemClock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
-  if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to what its keys are to begin with, such as 'auth:'`)
+  if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to the prefix of its keys, such as 'auth:'`)
   const retained = secondsOf(retainFor)
   const commands = commandsOf(client)
   const markerKey = `${prefix}app`
