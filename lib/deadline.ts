@@ -25,30 +25,41 @@ export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
   return Object.assign(bounded, { anew: () => startDeadline(timeouts) })
 
-  async function bounded<T> (call: () => Promise<T> | T): Promise<T> {
-    try {
-      if (left <= 0) throw new Error('the deadline of the request has passed') // the client would not wait for the result of a new call
-      return await inTime(call)
-    } catch (cause) {
-      throw isUnavailable(cause) ? cause : unavailable(cause)
-    }
-  }
-
-  async function inTime<T> (call: () => Promise<T> | T): Promise<T> {
+  // One promise and no async function: a request makes several calls, and each further layer costs as much as a session in memory.
+  function bounded<T> (call: () => Promise<T> | T): Promise<T> {
+    if (left <= 0) return Promise.reject(failed(new Error('the deadline of the request has passed'))) // the client would not wait for the result of a new call
     const ms = Math.min(timeouts.call * 1000, left)
     const begun = performance.now()
-    let timer: NodeJS.Timeout | undefined
-    try {
-      const answer = call()
-      return await new Promise((resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
-        Promise.resolve(answer).then(resolve, reject)
-      })
-    } finally {
-      clearTimeout(timer)
-      left -= performance.now() - begun
-    }
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined
+      let ended = false
+      try {
+        const answer = call()
+        if (!isThenable(answer)) return end(resolve, answer)
+        timer = setTimeout(() => end(reject, failed(new Error(`no answer within ${Math.round(ms)} ms`))), ms)
+        answer.then(value => end(resolve, value), (cause: unknown) => end(reject, failed(cause)))
+      } catch (cause) {
+        end(reject, failed(cause))
+      }
+
+      /** A late answer changes nothing. */
+      function end<V> (settle: (value: V) => void, value: V): void {
+        if (ended) return
+        ended = true
+        clearTimeout(timer)
+        left -= performance.now() - begun
+        settle(value)
+      }
+    })
   }
+}
+
+function isThenable<T> (answer: Promise<T> | T): answer is Promise<T> {
+  return typeof (answer as Promise<T> | null | undefined)?.then === 'function'
+}
+
+function failed (cause: unknown): AuthError {
+  return isUnavailable(cause) ? cause : unavailable(cause)
 }
 
 /** True if a call failed or took too long. Nested deadlines pass such an error on unchanged. */

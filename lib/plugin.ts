@@ -46,7 +46,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   warnOfSharedKey(fastify, options, settings, keys)
 
   const store = settings.store ?? memoryStore({ clock })
-  const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys)
+  const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys, { ...settings.accessToken, issuer: settings.issuer, audience: settings.audience })
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)

@@ -24,7 +24,8 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   if (keys.rings().access.signing !== null) throw new TypeError('option "keys" holds a key with use: \'sign\': a verifier has none; give its public half with use: \'verify\'')
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
 
-  const tokens = createAccessVerifier(keys)
+  const access = { ...accessToken, issuer, audience }
+  const tokens = createAccessVerifier(keys, access)
   const authenticate = createAuthenticate({
     tokens: {
       ...tokens,
@@ -34,7 +35,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
         return tokens.verifyAccess(token)
       }
     },
-    access: { ...accessToken, issuer, audience },
+    access,
     clock,
     isUnrevoked: async () => { throw new TypeError(STRICT_REFUSAL) }
   })

@@ -26,12 +26,12 @@ export interface RequestAuthDependencies extends AuthenticationDependencies {
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
-    return this.plugin.sessions.holder(this.#refreshTokens())
+    return this.plugin.sessions.sessionOf(this.#refreshTokens())
   }
 
   async holdsLiveSession (): Promise<boolean> {
     const { presented } = this
-    return presented !== null && await this.plugin.sessions.isHeldLive(presented, this)
+    return presented !== null && await this.plugin.sessions.isLive(presented, this)
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */
@@ -56,7 +56,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   /** As `login`, for a user that is already loaded; `stillProven` as in `LoginOptions`. */
   async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<TokenResponse> {
-    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, stillProven })
+    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid: stillProven })
   }
 
   /** Sets `auth_time` of the session to now. */

@@ -2,7 +2,7 @@ import { type RequestContext } from '../audit/events.js'
 import { AuthError } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type Clock } from '../time.js'
-import { judgeAccessClaims, type AccessClaims, type AccessPolicy } from '../tokens/claims.js'
+import { assertCurrent, type AccessClaims, type AccessPolicy } from '../tokens/claims.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type Revocations } from './revocations.js'
 
@@ -26,25 +26,22 @@ export interface AuthenticateOptions {
 /** Checks the signature, then the claims, then the session. */
 export function createAuthenticate ({ tokens, access, clock, revocations, isUnrevoked }: AuthenticateOptions): Authenticate {
   return function authenticate (token, context, { strict = false } = {}) {
-    const claims = readClaims(token)
-    return claims instanceof Promise
-      ? claims.then(known => checkSession(known, context, strict))
-      : checkSession(claims, context, strict)
-  }
-
-  /** A promise if the key is unknown: another instance may have loaded a new key earlier. */
-  function readClaims (token: string): Promise<AccessClaims> | AccessClaims {
+    let claims: AccessClaims
     try {
-      return judge(token)
-    } catch (error) {
-      const sought = tokens.seekKey('access', token)
-      if (sought === undefined) throw error
-      return sought.catch(() => {}).then(() => judge(token)) // if the key cannot be loaded it is 401, and the client refreshes
+      claims = verify(token)
+    } catch (refusal) {
+      // Another instance may have loaded a new key earlier. If the key cannot be loaded it is 401, and the client refreshes.
+      const sought = tokens.seekKey?.('access', token)
+      if (sought === undefined) throw refusal
+      return sought.catch(() => {}).then(() => checkSession(verify(token), context, strict))
     }
+    return strict || revocations !== undefined ? checkSession(claims, context, strict) : claims
   }
 
-  function judge (token: string): AccessClaims {
-    return judgeAccessClaims(tokens.verifyAccess(token)?.payload, access, Math.floor(clock()))
+  function verify (token: string): AccessClaims {
+    const claims = tokens.verifyAccess(token)
+    assertCurrent(claims, access, Math.floor(clock()))
+    return claims
   }
 
   function checkSession (claims: AccessClaims, context: RequestContext, strict: boolean): Promise<AccessClaims> | AccessClaims {

@@ -1,5 +1,6 @@
 import { byAge, isLive, LIST_START, listOf, type Session, type SessionPosition, type SessionStore } from './session.js'
-import { type RequestScope } from './refresh.js'
+import { type RequestContext } from '../audit/events.js'
+import { type EpochSeconds } from '../time.js'
 
 /** A page of a list of sessions. */
 export interface SessionListOptions {
@@ -30,7 +31,7 @@ const MAX_PER_CALL = 1000
  * The live sessions of a subject after `after`, oldest first, at most `limit`. It stops after `maxRows` rows, since a subject can
  * have many expired ones. A store may ignore the page and return all sessions.
  */
-export async function listLive (store: SessionStore, subject: string, { limit = LIST_LIMIT, after = LIST_START }: SessionListOptions, { bounded, at }: Pick<RequestScope, 'bounded' | 'at'>, maxRows = Infinity): Promise<Session[]> {
+export async function listLive (store: SessionStore, subject: string, { limit = LIST_LIMIT, after = LIST_START }: SessionListOptions, { bounded }: Pick<RequestContext, 'bounded'>, at: EpochSeconds, maxRows = Infinity): Promise<Session[]> {
   const list = listOf(store)
   const size = Math.min(limit, MAX_PER_CALL)
   const live: Session[] = []

@@ -1,13 +1,13 @@
 import { type User, type Users } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { toAppClaims, type AppClaims } from '../tokens/claims.js'
-import { type RequestScope } from './refresh.js'
+import { type RequestContext } from '../audit/events.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */
 export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
 
 /** Null without the app's `findById`. Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
-export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestScope): Promise<User | null> {
+export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestContext): Promise<User | null> {
   if (findById === undefined) return null
   const user = await bounded(() => findById(subject)) ?? null
   if (user === null) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: '"users.findById" found no user' })
@@ -15,6 +15,6 @@ export async function findUser (findById: Users['findById'], subject: string, { 
   return user
 }
 
-export async function makeAppClaims (make: MakeAppClaims | undefined, user: User | null, { bounded }: RequestScope): Promise<AppClaims> {
+export async function makeAppClaims (make: MakeAppClaims | undefined, user: User | null, { bounded }: RequestContext): Promise<AppClaims> {
   return make === undefined || user === null ? {} : await bounded(async () => toAppClaims(await make(user)))
 }

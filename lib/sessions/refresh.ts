@@ -1,17 +1,8 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { type Bounded } from '../deadline.js'
 import { type RequestContext } from '../audit/events.js'
 import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
 import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
 import { type EpochSeconds } from '../time.js'
-
-/** One call of the session service: its deadline, its request, and its time. */
-export interface RequestScope {
-  readonly bounded: Bounded
-  readonly context: RequestContext
-  /** The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it. */
-  readonly at: EpochSeconds
-}
 
 export interface Refreshed {
   readonly session: Session
@@ -32,8 +23,8 @@ const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
  * Refreshes a session with a refresh token, by compare-and-set against concurrent requests. `claimed` is the session as the token
  * states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function refreshSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, scope: RequestScope): Promise<Refreshed> {
-  const { bounded, at } = scope
+export async function refreshSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, context: RequestContext, at: EpochSeconds): Promise<Refreshed> {
+  const { bounded } = context
   // A token past its grace period is nearly always the current one, so it is rotated without reading the row: one round trip.
   const optimistic = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
   if (optimistic) {
@@ -47,7 +38,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
-    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, scope)
+    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
     const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
@@ -62,25 +53,25 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
  * Sets `authTime` of a live session to now. The generation stays, so concurrent refreshes of other tabs are not affected.
  * Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function updateAuthTime (store: SessionStore, id: string, scope: RequestScope): Promise<Session> {
-  return await updateSession(store, id, scope, session => {
-    if (!isLive(session, scope.at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+export async function updateAuthTime (store: SessionStore, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
+  return await updateSession(store, id, context, session => {
+    if (!isLive(session, at)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const { generation, previous, rotatedAt, idleExpiresAt } = session
-    return { generation, previous, rotatedAt, idleExpiresAt, authTime: scope.at }
+    return { generation, previous, rotatedAt, idleExpiresAt, authTime: at }
   })
 }
 
 /** Refreshes a session with a valid access token. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-export async function renewSession (store: SessionStore, policy: RotationPolicy, id: string, scope: RequestScope): Promise<Session> {
-  return await updateSession(store, id, scope, session => {
-    const decision = decideRenewal(session, scope.context.userAgent, policy, scope.at)
+export async function renewSession (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
+  return await updateSession(store, id, context, session => {
+    const decision = decideRenewal(session, context.userAgent, policy, at)
     if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
     return 'answer' in decision ? null : decision.change
   })
 }
 
 /** Applies `decideChange` by compare-and-set, with retries; null leaves the session as it is. */
-async function updateSession (store: SessionStore, id: string, { bounded }: RequestScope, decideChange: (session: Session) => SessionChange | null): Promise<Session> {
+async function updateSession (store: SessionStore, id: string, { bounded }: RequestContext, decideChange: (session: Session) => SessionChange | null): Promise<Session> {
   for (let retry = 0; retry <= MAX_RETRIES; retry++) {
     const session = await bounded(() => store.get(id))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
@@ -93,9 +84,9 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
 }
 
 /** On reuse it ends the session first (RFC 9700 section 4.14.2). */
-async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, { bounded, context }: RequestScope): Promise<AuthError> {
+async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<AuthError> {
   if (refusal === 'reuse') {
-    await bounded(() => store.revoke(session.id, 'reuse'))
+    await context.bounded(() => store.revoke(session.id, 'reuse'))
     context.emit({
       type: 'reuse',
       subject: session.subject,

@@ -1,23 +1,21 @@
 import { AuthError } from '../errors.js'
-import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, readRefreshClaims, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
 import { claimedSession, createIssuer, type Issued, type Issuer } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, sessionRefOf } from './choose-token.js'
-import { endAll } from './end-all.js'
 import { type RequestContext } from '../audit/events.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
-import { assertRoom, excessOf, type SessionLimit } from './limit.js'
+import { assertRoom, excessOf, type SessionLimit, writeSession } from './login.js'
 import { checkedPart, listLive, type SessionListOptions } from './list.js'
 import { findUser, makeAppClaims, type MakeAppClaims } from './load-user.js'
-import { isMissingOrExpired, refreshSession, renewSession, updateAuthTime, type RequestScope } from './refresh.js'
+import { isMissingOrExpired, refreshSession, renewSession, updateAuthTime } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User, type Users } from '../accounts/user.js'
-import { writeSession } from './write-session.js'
 
 export interface SessionServiceOptions {
   readonly store: SessionStore
@@ -48,14 +46,14 @@ export interface LoginOptions {
   readonly remember?: boolean | undefined
   /** The user, if the caller has loaded it already. */
   readonly user?: User | undefined
-  /** Checks again, once the session is stored, that the password is still the current one. If not, the session is revoked and the login refused. */
-  readonly stillProven?: (() => Promise<boolean>) | undefined
+  /** Called once the session is stored: false if the password was changed meanwhile. The session is then revoked and the login refused. */
+  readonly isStillValid?: (() => Promise<boolean>) | undefined
   /** The refresh tokens of the request. The session of the chosen one is replaced if it belongs to the same subject. */
   readonly replaces?: readonly string[] | undefined
 }
 
-/** `held` is the session that the browser had. With `isOnly` the caller ends all other sessions, so no limit applies. */
-type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly held: string | null, readonly isOnly?: boolean }
+/** `replaced` is the session that the browser had. With `isOnly` the caller ends all other sessions, so no limit applies. */
+type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly replaced: string | null, readonly isOnly?: boolean }
 
 export interface LoggedIn extends Issued {
   /** The id of the replaced session, for `endReplaced`; null if the browser had none. */
@@ -69,7 +67,7 @@ export class SessionService {
   readonly #store: SessionStore
   readonly #tokens: Tokens
   readonly #issuer: Issuer
-  readonly #readToken = (token: string): RefreshClaims | null => readRefreshClaims(this.#tokens.verifyRefresh(token)?.payload)
+  readonly #readToken = (token: string): RefreshClaims | null => this.#tokens.verifyRefresh(token)?.claims ?? null
 
   constructor (options: SessionServiceOptions) {
     const { store, tokens, access, clock, revocations } = options
@@ -82,7 +80,7 @@ export class SessionService {
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   async login (subject: string, context: RequestContext, { replaces = [], ...options }: LoginOptions = {}): Promise<LoggedIn> {
-    return await this.#start(subject, context, { ...options, held: this.#heldBy(subject, replaces) })
+    return await this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
   }
 
   /**
@@ -91,7 +89,8 @@ export class SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
-    await this.#end({ id, subject }, 'superseded', { ...this.#openScope(context), bounded: context.bounded.anew() })
+    const ended = await context.bounded.anew()(() => this.#store.revoke(id, 'superseded'))
+    if (ended) context.emit({ type: 'revoked', subject, sessionId: id, reason: 'superseded' })
   }
 
   /**
@@ -100,17 +99,17 @@ export class SessionService {
    * Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
   async refresh (presented: readonly string[], context: RequestContext, accessToken: string | null = null): Promise<Issued> {
-    const scope = this.#openScope(context)
-    await this.#seekKeys(presented, scope)
-    const token = chooseToken(presented, this.#readToken, scope.at)
+    await this.#seekKeys(presented, context)
+    const at = this.#now()
+    const token = chooseToken(presented, this.#readToken, at)
     try {
       if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-      return await this.#rotate(token, scope)
+      return await this.#rotate(token, context, at)
     } catch (refusal) {
       if (accessToken === null || !isMissingOrExpired(refusal)) throw refusal
       const claims = await this.#authenticateOrNull(accessToken, context)
       if (claims === null) throw refusal
-      return await this.#renew(claims, token, scope)
+      return await this.#renew(claims, token, context, at)
     }
   }
 
@@ -121,11 +120,11 @@ export class SessionService {
 
   /** Sets `auth_time` of the session to now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
-    const scope = this.#openScope(context)
-    const app = await makeAppClaims(this.#options.appClaims, user, scope)
-    const session = await updateAuthTime(this.#store, sid, scope)
+    const at = this.#now()
+    const app = await makeAppClaims(this.#options.appClaims, user, context)
+    const session = await updateAuthTime(this.#store, sid, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-    return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#options.repeatRefreshToken ? this.#issuer.refresh(session, true, scope.at) : null }
+    return { ...this.#issuer.access(session, app, at), refreshToken: this.#options.repeatRefreshToken ? this.#issuer.refresh(session, true, at) : null }
   }
 
   /**
@@ -136,7 +135,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      start: write => this.#start(sub, context, { user, remember, held: sid, stillProven: write, isOnly: true })
+      start: write => this.#start(sub, context, { user, remember, replaced: sid, isStillValid: write, isOnly: true })
     }, write, context)
   }
 
@@ -145,16 +144,15 @@ export class SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE, after it has tried all tokens.
    */
   async logout (presented: readonly string[], context: RequestContext): Promise<boolean> {
-    const scope = this.#openScope(context)
     // Independent of each other, so that a failure for a cookie from cookie tossing does not keep the real session alive.
-    const ends = await Promise.allSettled(presented.map(token => this.#logoutOne(token, scope)))
+    const ends = await Promise.allSettled(presented.map(token => this.#logoutOne(token, context)))
     const failed = ends.find(end => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return ends.some(end => end.status === 'fulfilled' && end.value)
   }
 
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `sessionRefOf`. */
-  holder (tokens: readonly string[]): RefreshClaims | null {
+  sessionOf (tokens: readonly string[]): RefreshClaims | null {
     return sessionRefOf(tokens, this.#readToken, this.#now())
   }
 
@@ -162,25 +160,24 @@ export class SessionService {
    * Asks the store whether the session is live and the token has the current or the previous generation: an older one may be a
    * stolen copy. Throws FST_AUTH_STORE_UNAVAILABLE.
    */
-  async isHeldLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
+  async isLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
     const session = await bounded(() => this.#store.get(claims.sid, claimedSession(claims)))
     return session !== null && isLive(session, this.#now()) && [session.generation, session.previous].includes(claims.gen)
   }
 
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */
   async list (subject: string, context: RequestContext, part: SessionListOptions = {}): Promise<Session[]> {
-    return await listLive(this.#store, subject, checkedPart(part), this.#openScope(context))
+    return await listLive(this.#store, subject, checkedPart(part), context, this.#now())
   }
 
   /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */
   async revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean> {
     if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie even without a store that keeps sessions
-    const scope = this.#openScope(context)
-    const session = isSessionId(id) ? await scope.bounded(() => this.#store.get(id)) : null
+    const session = isSessionId(id) ? await context.bounded(() => this.#store.get(id)) : null
     // An idle-expired session is revoked too, since an access token may still renew it.
-    if (session === null || isRevoked(session) || scope.at >= session.expiresAt) return false
+    if (session === null || isRevoked(session) || this.#now() >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
-    return await this.#end(session, reason, scope)
+    return await this.#end(session, reason, context)
   }
 
   /**
@@ -189,7 +186,18 @@ export class SessionService {
    */
   async revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number> {
     assertKept(this.#store)
-    return await endAll(this.#store, subject, reason, exceptId, context)
+    let count = 0
+    let ended
+    try {
+      // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
+      while (ended !== 0) {
+        ended = await context.bounded.anew()(() => this.#store.revokeAll(subject, reason, exceptId))
+        count += ended
+      }
+    } finally {
+      if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
+    }
+    return count
   }
 
   /** Deletes the rows of expired sessions. Resolves to the number of rows; to 0 for stores that expire rows themselves. */
@@ -203,32 +211,28 @@ export class SessionService {
     return Math.floor(this.#options.clock())
   }
 
-  #openScope (context: RequestContext): RequestScope {
-    return { bounded: context.bounded, context, at: this.#now() }
-  }
-
-  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, stillProven, held, isOnly = false }: StartOptions): Promise<LoggedIn> {
+  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-    const scope = this.#openScope(context)
-    const owner = user ?? await findUser(this.#options.findById, subject, scope)
+    const at = this.#now()
+    const owner = user ?? await findUser(this.#options.findById, subject, context)
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    const app = toAppClaims({ ...await makeAppClaims(this.#options.appClaims, owner, scope), ...toAppClaims(claims) })
-    const { limit, absolute, rotation: { idle } } = this.#options
-    if (limit?.whenFull === 'refuseLogin' && !isOnly) await assertRoom(this.#store, subject, held, limit, scope)
+    const app = toAppClaims({ ...await makeAppClaims(this.#options.appClaims, owner, context), ...toAppClaims(claims) })
+    const { absolute, rotation: { idle } } = this.#options
+    const limit = isOnly ? undefined : this.#options.limit
+    if (limit?.whenFull === 'refuseLogin') await assertRoom(this.#store, subject, replaced, limit, context, at)
 
-    const session = startSession(subject, context, { idle, absolute }, scope.at)
-    await writeSession(this.#store, session, scope, async () => {
-      if (stillProven !== undefined) await this.#assertProof(stillProven, session, scope)
-      if (limit !== undefined && !isOnly) await this.#endOldest(session, held, limit, scope)
+    const session = startSession(subject, context, { idle, absolute }, at)
+    await writeSession(this.#store, session, context, async () => {
+      if (isStillValid !== undefined) await this.#assertStillValid(isStillValid, session, context)
+      if (limit !== undefined) await this.#endOldest(session, replaced, limit, context, at)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
-    return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#issuer.refresh(session, remember, scope.at, held), replaced: held }
+    return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, remember, at, replaced), replaced }
   }
 
-  /** Revokes the new session if the password was changed during the login. */
-  async #assertProof (stillProven: () => Promise<boolean>, session: Session, scope: RequestScope): Promise<void> {
-    if (await stillProven()) return
-    await this.#end(session, 'password_changed', scope)
+  async #assertStillValid (isStillValid: () => Promise<boolean>, session: Session, context: RequestContext): Promise<void> {
+    if (await isStillValid()) return
+    await this.#end(session, 'password_changed', context)
     throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }
 
@@ -239,28 +243,31 @@ export class SessionService {
     return session !== null && !isRevoked(session)
   }
 
-  async #rotate (token: string, scope: RequestScope): Promise<Issued> {
-    const { claims, signedByCurrentKey } = this.#verifyRefresh(token, scope)
-    const app = await this.#loadAppClaims(claims, scope)
-    await this.#endReplacedBy(claims, scope)
+  async #rotate (token: string, context: RequestContext, at: EpochSeconds): Promise<Issued> {
+    // Signature, type and expiry first, without I/O: invalid tokens cause no load on the store and end no session.
+    const verified = this.#tokens.verifyRefresh(token)
+    if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+    const { claims, signedByCurrentKey } = verified
+    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    const app = await this.#loadAppClaims(claims, context)
+    await this.#endReplacedBy(claims, context)
 
-    const { context, at } = scope
     const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
-    const { session, outcome } = await refreshSession(this.#store, this.#options.rotation, presented, claimedSession(claims), scope)
+    const { session, outcome } = await refreshSession(this.#store, this.#options.rotation, presented, claimedSession(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const known = outcome === 'hold' && !this.#options.repeatRefreshToken
     return { ...this.#issuer.access(session, app, at), refreshToken: known ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
   }
 
   /** `expired` is the refresh token of the request, if any. It must belong to the same session. */
-  async #renew (claims: AccessClaims, expired: string | undefined, scope: RequestScope): Promise<Issued> {
+  async #renew (claims: AccessClaims, expired: string | undefined, context: RequestContext, at: EpochSeconds): Promise<Issued> {
     // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
-    const held = expired === undefined ? null : this.#readToken(expired)
-    if (held !== null && held.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
-    const app = await this.#loadAppClaims(claims, scope)
-    const session = await renewSession(this.#store, this.#options.rotation, claims.sid, scope)
-    scope.context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
-    return { ...this.#issuer.access(session, app, scope.at), refreshToken: this.#issuer.refresh(session, held?.remember !== false, scope.at) }
+    const former = expired === undefined ? null : this.#readToken(expired)
+    if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    const app = await this.#loadAppClaims(claims, context)
+    const session = await renewSession(this.#store, this.#options.rotation, claims.sid, context, at)
+    context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
+    return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, former?.remember !== false, at) }
   }
 
   async #authenticateOrNull (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
@@ -271,68 +278,56 @@ export class SessionService {
     }
   }
 
-  async #logoutOne (token: string, scope: RequestScope): Promise<boolean> {
-    await this.#seekKeys([token], scope)
+  async #logoutOne (token: string, context: RequestContext): Promise<boolean> {
+    await this.#seekKeys([token], context)
     const claims = this.#readToken(token)
     if (claims === null) return false
-    const ended = await scope.bounded(() => this.#store.revoke(claims.sid, 'logout'))
-    if (ended) scope.context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
-    await this.#endReplacedBy(claims, scope)
+    const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
+    if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+    await this.#endReplacedBy(claims, context)
     return true
   }
 
   /** Loads missing keys. FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid. */
-  async #seekKeys (presented: readonly string[], { bounded }: RequestScope): Promise<void> {
-    const sought = presented.flatMap(token => this.#tokens.seekKey('refresh', token) ?? [])
+  async #seekKeys (presented: readonly string[], { bounded }: RequestContext): Promise<void> {
+    const sought = presented.flatMap(token => this.#tokens.seekKey?.('refresh', token) ?? [])
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
 
-  /** Signature, type and expiry, without I/O: invalid tokens cause no load on the store and end no session. */
-  #verifyRefresh (token: string, { at }: RequestScope): { claims: RefreshClaims, signedByCurrentKey: boolean } {
-    const verified = this.#tokens.verifyRefresh(token)
-    const claims = readRefreshClaims(verified?.payload)
-    if (verified === null || claims === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
-    return { claims, signedByCurrentKey: verified.signedByCurrentKey }
-  }
-
   /** The app's claims for a refresh. Consumes the rate limit first, and ends the session of an unknown or disabled user. */
-  async #loadAppClaims (claims: SessionRef, scope: RequestScope): Promise<AppClaims> {
-    await this.#options.limitRefresh?.(claims, scope.context)
-    return await makeAppClaims(this.#options.appClaims, await this.#loadUser(claims, scope), scope)
-  }
-
-  async #loadUser (claims: SessionRef, scope: RequestScope): Promise<User | null> {
+  async #loadAppClaims (claims: SessionRef, context: RequestContext): Promise<AppClaims> {
+    const { limitRefresh, findById, appClaims } = this.#options
+    await limitRefresh?.(claims, context)
     try {
-      return await findUser(this.#options.findById, claims.sub, scope)
+      return await makeAppClaims(appClaims, await findUser(findById, claims.sub, context), context)
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
-        await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', scope)
+        await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', context)
       }
       throw error
     }
   }
 
-  async #end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, { bounded, context }: RequestScope): Promise<boolean> {
-    const ended = await bounded(() => this.#store.revoke(session.id, reason))
+  async #end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext): Promise<boolean> {
+    const ended = await context.bounded(() => this.#store.revoke(session.id, reason))
     if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
     return ended
   }
 
   /** Ends the session that a login replaced, in case `endReplaced` did not. */
-  async #endReplacedBy ({ sub, replaces }: RefreshClaims, scope: RequestScope): Promise<void> {
-    if (replaces !== undefined) await this.#end({ id: replaces, subject: sub }, 'superseded', scope)
+  async #endReplacedBy ({ sub, replaces }: RefreshClaims, context: RequestContext): Promise<void> {
+    if (replaces !== undefined) await this.#end({ id: replaces, subject: sub }, 'superseded', context)
   }
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
-  #heldBy (subject: string, presented: readonly string[]): string | null {
+  #ownSession (subject: string, presented: readonly string[]): string | null {
     const claims = this.#readToken(chooseToken(presented, this.#readToken, this.#now(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
 
   /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
-  async #endOldest (started: Session, held: string | null, { max }: SessionLimit, scope: RequestScope): Promise<void> {
-    const excess = await excessOf(this.#store, started.subject, { replaced: held, started: started.id }, max, scope)
-    for (const session of excess) await this.#end(session, 'limit', scope)
+  async #endOldest (started: Session, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
+    const excess = await excessOf(this.#store, started.subject, { replaced, started: started.id }, max, context, at)
+    for (const session of excess) await this.#end(session, 'limit', context)
   }
 }

@@ -83,16 +83,23 @@ export function toAppClaims (value: unknown): AppClaims {
 }
 
 /**
- * Validates the payload of a verified access token; undefined means that the verification failed.
- * Throws FST_AUTH_ACCESS_TOKEN_EXPIRED or FST_AUTH_ACCESS_TOKEN_INVALID.
+ * The claims of an access token whose signature was verified: their shape, issuer, audience and lifetime are valid. Undefined
+ * means that the verification failed. Throws FST_AUTH_ACCESS_TOKEN_INVALID. `assertCurrent` checks the times.
  */
-export function judgeAccessClaims (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
+export function readAccessClaims (payload: unknown, policy: AccessPolicy): AccessClaims {
   if (payload === undefined) throw invalid('its signature, key, "typ" or spelling is none of ours')
   if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
-  const mismatch = mismatchOf(payload, policy, now)
-  if (mismatch !== null) throw invalid(mismatch)
-  if (now >= payload.exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
+  if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
+  const lifetime = payload.exp - payload.iat
+  if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
   return payload
+}
+
+/** Throws FST_AUTH_ACCESS_TOKEN_EXPIRED, or FST_AUTH_ACCESS_TOKEN_INVALID if `iat` or `nbf` is in the future. */
+export function assertCurrent (claims: AccessClaims, { leeway }: AccessPolicy, now: EpochSeconds): void {
+  const { iat, nbf = iat, exp } = claims // a null is not left out: it is no time
+  if (!isTime(nbf) || Math.max(nbf, iat) > now + leeway) throw invalid('its "iat" or "nbf" is in the future: compare the clocks of both servers')
+  if (now >= exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
 }
 
 /** The payload if it has the shape of refresh claims, else null. It does not check `exp`. */
@@ -122,19 +129,6 @@ function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
   const ours = [policy.audience].flat()
   const theirs: readonly unknown[] = [claims.aud].flat()
   return ours.some(audience => theirs.includes(audience))
-}
-
-/**
- * The reason, for the log, why well-formed claims are refused by `iss`, `aud`, lifetime, `iat` or `nbf`; null if they are
- * accepted.
- */
-function mismatchOf (claims: AccessClaims, policy: AccessPolicy, now: EpochSeconds): string | null {
-  if (!isMeantForUs(claims, policy)) return 'its "iss" or "aud" is not that of the options "issuer" and "audience"'
-  const lifetime = claims.exp - claims.iat
-  if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) return 'it lives longer than an hour and than the option "accessToken.expiresIn"'
-  const { nbf = claims.iat } = claims // a null is not left out: it is no time
-  if (!isTime(nbf) || Math.max(nbf, claims.iat) > now + policy.leeway) return 'its "iat" or "nbf" is in the future: compare the clocks of both servers'
-  return null
 }
 
 function invalid (reason: string): AuthError {

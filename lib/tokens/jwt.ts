@@ -3,19 +3,28 @@ import { createSigner, createVerifier } from 'fast-jwt'
 import { type FastifyInstance } from 'fastify'
 import { type OpenedKeys } from '../keys/load.js'
 import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
-import { type AccessClaims, MAX_TOKEN_LENGTH, type RefreshClaims } from './claims.js'
-import { createVerificationCache, type VerificationCache, type Verified } from './verification-cache.js'
+import { type AccessClaims, type AccessPolicy, MAX_TOKEN_LENGTH, readAccessClaims, readRefreshClaims, type RefreshClaims } from './claims.js'
+import { VerificationCache } from './verification-cache.js'
 
-/** The codec of JSON Web Tokens: two kinds, each with its own keys. Verifying never throws. */
+/** Signs and verifies the two kinds of token, each with its own keys. It does not check times. */
 export interface Tokens {
   signAccess (claims: AccessClaims): string
   signRefresh (claims: RefreshClaims): string
-  /** Null if the token is no access token signed with one of the keys. */
-  verifyAccess (token: string): Verified | null
+  /** The claims of an access token, as `readAccessClaims`. Throws FST_AUTH_ACCESS_TOKEN_INVALID. */
+  verifyAccess (token: string): AccessClaims
   /** Null if the token is no refresh token signed with one of the keys. */
-  verifyRefresh (token: string): Verified | null
-  /** Reloads the keys for a token with an unknown key, as `KeySource.seek`; undefined if a reload cannot help. */
-  seekKey (kind: TokenKind, token: string): Promise<void> | undefined
+  verifyRefresh (token: string): VerifiedRefreshToken | null
+  /**
+   * Reloads the keys for a token with an unknown key, as `KeySource.seek`; undefined if a reload cannot help. Absent if the keys
+   * never change.
+   */
+  readonly seekKey?: ((kind: TokenKind, token: string) => Promise<void> | undefined) | undefined
+}
+
+export interface VerifiedRefreshToken {
+  readonly claims: RefreshClaims
+  /** True if the key that signed it is the one that signs now. */
+  readonly signedByCurrentKey: boolean
 }
 
 /** The `typ` header of each kind, so that neither is accepted as the other (RFC 8725 section 3.11). `at+jwt` is from RFC 9068. */
@@ -28,12 +37,6 @@ const COMPACT = new RegExp(`^${SEGMENT}\\.${SEGMENT}\\.${SEGMENT}$`)
 /** `exp` and `nbf` are validated in `claims.ts` by the injected clock; the libraries would use Date.now. */
 const TIMELESS = { ignoreExpiration: true, ignoreNotBefore: true } as const
 
-/** Signs and verifies one kind of token. */
-interface Codec {
-  sign (claims: object): string
-  verify (token: string): Verified | null
-}
-
 type Sign = (claims: object) => string
 /** Throws for a token that is not valid. */
 type Verify = (token: string) => unknown
@@ -45,89 +48,83 @@ interface Engine {
 }
 
 /**
- * Creates the codec over key rings. It reads `rings` for every token, so that keys can change at any time.
- *
  * `scope` must be an encapsulated context: in the host's own, the decorators of @fastify/jwt could clash with the host's.
  */
-export async function createTokens (scope: FastifyInstance, keys: OpenedKeys): Promise<Tokens> {
-  const { rings } = keys
-  const access = createCodec('access', () => rings().access, prepared)
-  const refresh = createCodec('refresh', () => rings().refresh, await registerJwt(scope, rings().refresh))
+export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, policy: AccessPolicy): Promise<Tokens> {
+  const access = new Codec('access', keys, prepared)
+  const refresh = new Codec('refresh', keys, await registerJwt(scope, keys.rings().refresh))
   return {
-    signAccess: access.sign,
-    signRefresh: refresh.sign,
-    verifyAccess: verifyOnce(() => rings().access, access.verify),
-    verifyRefresh: refresh.verify,
-    seekKey: seekKeyIn(keys)
-  }
-}
-
-/** Creates the codec of a service that only verifies. */
-export function createAccessVerifier (keys: OpenedKeys): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
-  const ring = (): KeyRing => keys.rings().access
-  return { verifyAccess: verifyOnce(ring, createCodec('access', ring, prepared).verify), seekKey: seekKeyIn(keys) }
-}
-
-function seekKeyIn ({ changing, seek }: OpenedKeys): Tokens['seekKey'] {
-  return (kind, token) => changing.has(kind) ? seek(kind, kidOf(token)) : undefined
-}
-
-/** The `kid` in the header of a token; undefined if there is none. */
-function kidOf (token: string): string | undefined {
-  const header = headerOf(token)
-  const { kid } = header === undefined ? {} : parseHeader(header)
-  return typeof kid === 'string' ? kid : undefined
-}
-
-function createCodec (kind: TokenKind, ring: () => KeyRing, engine: Engine): Codec {
-  const typ = TYPES[kind]
-  // Each key is prepared once, and collected with its ring.
-  const signerOf = once((key: SigningKey) => engine.signer(key, typ))
-  const verifierOf = once((key: Key) => engine.verifier(key))
-  // All tokens of a key have the same header, so the last one that was verified is not parsed again.
-  let last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
-
-  return {
-    sign: claims => signerOf(ring().signing as SigningKey)(claims), // a service that only verifies never signs
-
-    verify (token) {
-      const header = headerOf(token)
-      if (header === undefined) return null
-      const keys = ring()
-      const known = last?.header === header && last.ring === keys ? last.key : null
-      const key = known ?? findKey(header, keys, typ)
-      if (key === null) return null
-      try {
-        const payload = verifierOf(key)(token)
-        if (known === null) last = { header, ring: keys, key }
-        return { payload, signedByCurrentKey: key.kid === keys.signing?.kid }
-      } catch {
-        return null
-      }
+    ...createAccessVerifier(keys, policy, access),
+    signAccess: claims => access.sign(claims),
+    signRefresh: claims => refresh.sign(claims),
+    verifyRefresh (token) {
+      const verified = refresh.verify(token)
+      const claims = readRefreshClaims(verified?.payload)
+      return verified === null || claims === null ? null : { claims, signedByCurrentKey: verified.signedByCurrentKey }
     }
   }
 }
 
-/** Verifies each token once: the result depends on the key ring only, so each ring has its own cache. */
-function verifyOnce (ring: () => KeyRing, verify: Codec['verify']): Codec['verify'] {
-  const cacheOf = once<KeyRing, VerificationCache>(() => createVerificationCache())
-  return token => {
-    const cache = cacheOf(ring())
-    const known = cache.get(token)
-    if (known !== undefined) return known
-    const verified = verify(token)
-    return verified === null ? null : cache.set(token, verified)
+/** Verifies access tokens, each once: the result depends on the policy and the key ring only, so each ring has its own cache. */
+export function createAccessVerifier (keys: OpenedKeys, policy: AccessPolicy, codec = new Codec('access', keys, prepared)): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
+  let ring: KeyRing | undefined
+  let cache = new VerificationCache()
+  return {
+    verifyAccess (token) {
+      const current = keys.rings().access
+      if (ring !== current) [ring, cache] = [current, new VerificationCache()]
+      return cache.get(token) ?? cache.set(token, readAccessClaims(codec.verify(token)?.payload, policy))
+    },
+    seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined
   }
 }
 
-function once<K extends object, T> (make: (key: K) => T): (key: K) => T {
-  const made = new WeakMap<K, T>()
-  return key => {
-    const known = made.get(key)
-    if (known !== undefined) return known
-    const value = make(key)
-    made.set(key, value)
-    return value
+/** The `kid` in the header of a token; undefined if there is none. */
+function kidOf (token: string): string | undefined {
+  const { kid } = parseHeader(headerOf(token) ?? '')
+  return typeof kid === 'string' ? kid : undefined
+}
+
+/** Signs and verifies one kind of token. It reads the key ring for every token, so that keys can change at any time. */
+class Codec {
+  readonly #kind: TokenKind
+  readonly #keys: OpenedKeys
+  readonly #engine: Engine
+  // Each key is prepared once, and collected with its ring.
+  readonly #signers = new WeakMap<Key, Sign>()
+  readonly #verifiers = new WeakMap<Key, Verify>()
+  // All tokens of a key have the same header, so the last one that was verified is not parsed again.
+  #last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
+
+  constructor (kind: TokenKind, keys: OpenedKeys, engine: Engine) {
+    this.#kind = kind
+    this.#keys = keys
+    this.#engine = engine
+  }
+
+  sign (claims: object): string {
+    const key = this.#keys.rings()[this.#kind].signing as SigningKey // a service that only verifies never signs
+    const sign = this.#signers.get(key) ?? this.#engine.signer(key, TYPES[this.#kind])
+    this.#signers.set(key, sign)
+    return sign(claims)
+  }
+
+  /** Null for a token that is not valid: another key, algorithm or `typ`, or a wrong signature. */
+  verify (token: string): { readonly payload: unknown, readonly signedByCurrentKey: boolean } | null {
+    const header = headerOf(token)
+    if (header === undefined) return null
+    const ring = this.#keys.rings()[this.#kind]
+    const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, TYPES[this.#kind])
+    if (key === null) return null
+    const verify = this.#verifiers.get(key) ?? this.#engine.verifier(key)
+    this.#verifiers.set(key, verify)
+    try {
+      const payload = verify(token)
+      this.#last = { header, ring, key }
+      return { payload, signedByCurrentKey: key.kid === ring.signing?.kid }
+    } catch {
+      return null
+    }
   }
 }
 

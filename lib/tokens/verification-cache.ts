@@ -1,17 +1,4 @@
-/** The payload of a token whose signature, key, algorithm and `typ` are valid. Its claims are not validated yet. */
-export interface Verified {
-  readonly payload: unknown
-  /** True if the key that signed it is the one that signs now. */
-  readonly signedByCurrentKey: boolean
-}
-
-/** Access tokens whose signature was verified: a browser sends the same one until it expires. */
-export interface VerificationCache {
-  /** The result for exactly this token, or undefined. */
-  get (token: string): Verified | undefined
-  /** Stores a result and freezes it, since requests share it from now on. */
-  set (token: string, verified: Verified): Verified
-}
+import { type AccessClaims } from './claims.js'
 
 const CAPACITY = 10_000
 
@@ -19,38 +6,56 @@ const CAPACITY = 10_000
 const MAX_LENGTH = 2048
 
 /**
- * It caches signatures only: expiry, audience and revocation are checked at every request. The key is the whole token, so
- * another spelling is another token.
+ * A token is found by the end of its signature and then compared as a whole: a map hashes every character of its key, and each
+ * request has its own string. Nobody can choose the signature of a valid token.
+ */
+const TAIL_LENGTH = 22
+
+interface Entry {
+  readonly token: string
+  readonly claims: AccessClaims
+}
+
+/**
+ * The claims of access tokens that were verified: a browser sends the same token until it expires. Times and revocation are
+ * checked at every request all the same. Another spelling of a token is another token.
  *
  * When the newer half is full, it becomes the older half, and what the older half held is evicted. Tokens that are used move
  * to the newer half. So a flood of distinct tokens costs what it would without a cache, and nothing is sorted.
  */
-export function createVerificationCache (capacity = CAPACITY): VerificationCache {
-  let recent = new Map<string, Verified>()
-  let earlier = new Map<string, Verified>()
+export class VerificationCache {
+  readonly #capacity: number
+  #recent = new Map<string, Entry>()
+  #earlier = new Map<string, Entry>()
 
-  return {
-    get (token) {
-      const known = recent.get(token)
-      if (known !== undefined) return known
-      const before = earlier.get(token)
-      if (before !== undefined) put(token, before)
-      return before
-    },
-
-    set (token, verified) {
-      deepFreeze(verified)
-      if (token.length <= MAX_LENGTH) put(token, verified)
-      return verified
-    }
+  constructor (capacity = CAPACITY) {
+    this.#capacity = capacity
   }
 
-  function put (token: string, verified: Verified): void {
-    if (recent.size >= capacity / 2) {
-      earlier = recent
-      recent = new Map()
+  /** The claims of exactly this token, or undefined. */
+  get (token: string): AccessClaims | undefined {
+    const tail = token.slice(-TAIL_LENGTH)
+    const recent = this.#recent.get(tail)
+    if (recent?.token === token) return recent.claims
+    const earlier = this.#earlier.get(tail)
+    if (earlier?.token !== token) return undefined
+    this.#put(tail, earlier)
+    return earlier.claims
+  }
+
+  /** Freezes the claims, since requests share them from now on. */
+  set (token: string, claims: AccessClaims): AccessClaims {
+    deepFreeze(claims)
+    if (token.length <= MAX_LENGTH) this.#put(token.slice(-TAIL_LENGTH), { token, claims })
+    return claims
+  }
+
+  #put (tail: string, entry: Entry): void {
+    if (this.#recent.size >= this.#capacity / 2) {
+      this.#earlier = this.#recent
+      this.#recent = new Map()
     }
-    recent.set(token, verified)
+    this.#recent.set(tail, entry)
   }
 }
 

@@ -12,7 +12,7 @@ t.test('an access token says how long it lives, at most as long as its session',
   t.match(issuer.access(session, { role: 'admin' }, START), { expiresIn: 600, claims: { sid: session.id, role: 'admin', exp: START + 600 } })
   t.match(issuer.access(session, {}, session.expiresAt - 7), { expiresIn: 7, claims: { exp: session.expiresAt } })
   const { accessToken, claims } = issuer.access(session, {}, START)
-  t.same(tokens.verifyAccess(accessToken)?.payload, claims)
+  t.same(tokens.verifyAccess(accessToken), claims)
 })
 
 t.test('a refresh token lives until the session\'s next end, or as long as the browser', async t => {

@@ -6,7 +6,7 @@ import { memoryStore } from '../../lib/stores/memory.js'
 import { START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
 
-const work = (at = START) => ({ at, bounded: startDeadline({ call: 2, request: 3 }) })
+const context = () => ({ bounded: startDeadline({ call: 2, request: 3 }) })
 const idsOf = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
 /** A memory store, and one that knows nothing of parts, each with what it is asked for. */
@@ -35,11 +35,11 @@ t.test('a list goes on where a part ended, in one order for all stores', async t
     const listed: Session[] = []
     let part: Session[]
     do {
-      part = await listLive(store, 'ada', { limit: 2, after: listed.at(-1) }, work())
+      part = await listLive(store, 'ada', { limit: 2, after: listed.at(-1) }, context(), START)
       listed.push(...part)
     } while (part.length === 2)
     t.strictSame(idsOf(listed), ['z', 'B', '_', 'a', 'b', 'c', '0'])
-    t.strictSame(idsOf(await listLive(store, 'ada', {}, work())), idsOf(listed))
+    t.strictSame(idsOf(await listLive(store, 'ada', {}, context(), START)), idsOf(listed))
     t.strictSame(listed, [...listed].sort(byAge))
   }
 })
@@ -47,20 +47,20 @@ t.test('a list goes on where a part ended, in one order for all stores', async t
 t.test('a part begins behind a session that has ended meanwhile', async t => {
   for (const { store } of stores()) {
     for (const id of ['a', 'b', 'c']) await store.create(newSession({ id }))
-    const [after] = await listLive(store, 'ada', { limit: 1 }, work())
+    const [after] = await listLive(store, 'ada', { limit: 1 }, context(), START)
     await store.revoke('a', 'logout')
-    t.strictSame(idsOf(await listLive(store, 'ada', { after }, work())), ['b', 'c'])
+    t.strictSame(idsOf(await listLive(store, 'ada', { after }, context(), START)), ['b', 'c'])
   }
 })
 
 t.test('a hundred are listed where nobody says how many, and no call to a store asks for more than a thousand', async t => {
   for (const { store, asked } of stores()) {
     for (let nth = 0; nth < 1200; nth++) await store.create(newSession())
-    t.equal((await listLive(store, 'ada', {}, work())).length, 100)
+    t.equal((await listLive(store, 'ada', {}, context(), START)).length, 100)
     t.equal(asked.at(-1)?.limit, 100)
-    t.equal((await listLive(store, 'ada', { limit: 5000 }, work())).length, 1200)
+    t.equal((await listLive(store, 'ada', { limit: 5000 }, context(), START)).length, 1200)
     t.equal(asked.at(-1)?.limit, 1000)
-    for (const limit of [0, -1, NaN]) t.strictSame(await listLive(store, 'ada', { limit }, work()), [])
+    for (const limit of [0, -1, NaN]) t.strictSame(await listLive(store, 'ada', { limit }, context(), START), [])
   }
 })
 
@@ -68,7 +68,7 @@ t.test('sessions that expired take nobody\'s place', async t => {
   for (const { store } of stores()) {
     for (let nth = 0; nth < 10; nth++) await store.create(newSession({ createdAt: START - nth, idleExpiresAt: START }))
     await store.create(newSession({ id: 'live', createdAt: START }))
-    t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work())), ['live'])
+    t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, context(), START)), ['live'])
   }
 })
 
@@ -77,16 +77,16 @@ t.test('rows of expired sessions are read up to a number, where a store gives th
   for (let nth = 0; nth < 10; nth++) await memory.create(newSession({ createdAt: START - 1, idleExpiresAt: START }))
   await memory.create(newSession({ id: 'live' }))
   const store: SessionStore = { ...memory, list: async (subject, { limit, after } = { limit: 99 }) => await memory.list(subject, { limit, after }) }
-  t.strictSame(await listLive(store, 'ada', { limit: 2 }, work(), 10), [])
-  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work(), 11)), ['live'])
+  t.strictSame(await listLive(store, 'ada', { limit: 2 }, context(), START, 10), [])
+  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, context(), START, 11)), ['live'])
 })
 
 t.test('a store that gives one part again and again is read once', async t => {
   const memory = memoryStore({ clock: () => START })
   for (const id of ['a', 'b', 'c']) await memory.create(newSession({ id }))
   const store: SessionStore = { ...memory, list: async subject => (await memory.list(subject)).slice(0, 2) }
-  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, work())), ['a', 'b'])
-  t.strictSame(await listLive(store, 'ada', { limit: 2, after: newSession({ id: 'b' }) }, work()), [])
+  t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, context(), START)), ['a', 'b'])
+  t.strictSame(await listLive(store, 'ada', { limit: 2, after: newSession({ id: 'b' }) }, context(), START), [])
 })
 
 t.test('a part of a list that is impossible is refused, and is never an empty list', async t => {

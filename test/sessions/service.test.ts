@@ -473,7 +473,7 @@ t.test('authenticate', async t => {
     const { accessToken, claims } = await c.browser().login('ada')
     const { verifyAccess } = c.tokens
     for (const [read, code] of [[async () => { c.tokens.verifyAccess = verifyAccess }, null], [async () => { throw new Error('away') }, 'FST_AUTH_ACCESS_TOKEN_INVALID']] as const) {
-      c.tokens.verifyAccess = () => null
+      c.tokens.verifyAccess = () => { throw new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID') }
       c.tokens.seekKey = read
       const pending = c.sessions.authenticate(accessToken, c.context())
       t.type(pending, Promise)
@@ -534,16 +534,16 @@ t.test('the holder of a refresh token', async t => {
   const c = core()
   const ada = c.browser()
   const { accessToken, claims } = await ada.login('ada')
-  t.match(c.sessions.holder([ada.cookie ?? '']), { sub: 'ada', sid: claims.sid })
-  for (const text of ['', 'garbage', accessToken]) t.equal(c.sessions.holder([text]), null)
-  const holder = c.sessions.holder([ada.cookie ?? ''])
+  t.match(c.sessions.sessionOf([ada.cookie ?? '']), { sub: 'ada', sid: claims.sid })
+  for (const text of ['', 'garbage', accessToken]) t.equal(c.sessions.sessionOf([text]), null)
+  const holder = c.sessions.sessionOf([ada.cookie ?? ''])
   if (holder === null) throw new Error('ada holds no session')
-  t.equal(await c.sessions.isHeldLive(holder, c.context()), true)
-  t.equal(await c.sessions.isHeldLive({ ...holder, sid: 'unknown' }, c.context()), false)
+  t.equal(await c.sessions.isLive(holder, c.context()), true)
+  t.equal(await c.sessions.isLive({ ...holder, sid: 'unknown' }, c.context()), false)
   await ada.logout()
-  t.equal(await c.sessions.isHeldLive(holder, c.context()), false, 'an ended one is not live')
+  t.equal(await c.sessions.isLive(holder, c.context()), false, 'an ended one is not live')
   c.wait(IDLE)
-  t.equal(c.sessions.holder([ada.cookie ?? '']), null, 'not of an expired one')
+  t.equal(c.sessions.sessionOf([ada.cookie ?? '']), null, 'not of an expired one')
 })
 
 t.test('logout', async t => {

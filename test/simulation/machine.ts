@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { isLive, isRevoked, listOf, type Session, type SessionStore } from '../../lib/sessions/session.js'
-import { type SessionLimit } from '../../lib/sessions/limit.js'
+import { type SessionLimit } from '../../lib/sessions/login.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../../lib/time.js'
 import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
 import { checkPresentation, checkRow, type Family } from './invariants.js'
@@ -328,7 +328,7 @@ function createMachine (makeStore: MakeStore, run: string) {
   }
 
   function read (cookie: string | null | undefined): RefreshClaims | null {
-    return (c.tokens.verifyRefresh(cookie ?? '')?.payload ?? null) as RefreshClaims | null // the fake tokens give back what was signed
+    return c.tokens.verifyRefresh(cookie ?? '')?.claims ?? null
   }
 
   function claimsOf (browser: Browser): RefreshClaims | null {

@@ -160,7 +160,7 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
 
 /** The claims of the refresh token that a browser holds. */
 export function held ({ tokens }: Core, browser: Browser): RefreshClaims {
-  return tokens.verifyRefresh(browser.cookie ?? '')?.payload as RefreshClaims // the fake tokens give back what they signed
+  return tokens.verifyRefresh(browser.cookie ?? '')?.claims as RefreshClaims // the browser holds a token of ours
 }
 
 /** The row of the session that a browser holds. */

@@ -1,10 +1,11 @@
 import { type Tokens } from '../../lib/tokens/jwt.js'
-import { type Verified } from '../../lib/tokens/verification-cache.js'
+import { readAccessClaims, readRefreshClaims } from '../../lib/tokens/claims.js'
 
 type Kind = 'access' | 'refresh'
 
 /** Tokens as the core sees them, without cryptography: JSON and a checksum. */
 export interface FakeTokens extends Tokens {
+  seekKey?: Tokens['seekKey']
   /** A token of ours with any payload. */
   seal (kind: Kind, payload: unknown): string
   /** From now on a new key signs; what earlier ones signed still verifies, as retired. */
@@ -13,6 +14,8 @@ export interface FakeTokens extends Tokens {
 
 const CHECKSUM_LENGTH = 8
 
+const POLICY = { expiresIn: 600, leeway: 5 }
+
 /** Equal claims give equal tokens under one key; a token with any character changed verifies as none. */
 export function fakeTokens (): FakeTokens {
   let key = 1
@@ -20,9 +23,12 @@ export function fakeTokens (): FakeTokens {
     seal,
     signAccess: claims => seal('access', claims),
     signRefresh: claims => seal('refresh', claims),
-    verifyAccess: token => open('access', token),
-    verifyRefresh: token => open('refresh', token),
-    seekKey: () => undefined,
+    verifyAccess: token => readAccessClaims(open('access', token)?.payload, POLICY),
+    verifyRefresh (token) {
+      const opened = open('refresh', token)
+      const claims = readRefreshClaims(opened?.payload)
+      return opened === null || claims === null ? null : { claims, signedByCurrentKey: opened.signedByCurrentKey }
+    },
     changeKey () { key++ }
   }
 
@@ -31,7 +37,7 @@ export function fakeTokens (): FakeTokens {
     return text + checksum(text)
   }
 
-  function open (kind: Kind, token: string): Verified | null {
+  function open (kind: Kind, token: string): { payload: unknown, signedByCurrentKey: boolean } | null {
     const text = token.slice(0, -CHECKSUM_LENGTH)
     if (token !== text + checksum(text)) return null
     const [itsKind, itsKey, payload] = JSON.parse(text) as [Kind, number, unknown] // the checksum says that seal wrote it

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type AccessPolicy, judgeAccessClaims, MAX_APP_CLAIMS, readRefreshClaims, toAppClaims } from '../../lib/tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, assertCurrent, MAX_APP_CLAIMS, readAccessClaims, readRefreshClaims, toAppClaims } from '../../lib/tokens/claims.js'
 import { accessClaims, claimedSession, refreshClaims } from '../../lib/sessions/issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH, subjectOf } from '../../lib/tokens/subject.js'
 import { type Session } from '../../lib/sessions/session.js'
@@ -36,10 +36,17 @@ const NO_TIMES = [undefined, null, true, '', '9', String(NOW), [], [NOW], {}, -1
 const NO_GENERATIONS = [...NO_TIMES, 2 ** 31 - 1, 2 ** 31]
 const NO_PAYLOADS = [undefined, null, 0, 1, true, '', 'text', [], [access], [refresh], () => {}]
 
+/** The claims of a token at a time, as a request checks them. */
+function verified (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
+  const claims = readAccessClaims(payload, policy)
+  assertCurrent(claims, policy, now)
+  return claims
+}
+
 /** 'ok', or the code of the refusal. */
 function judged (payload: unknown, own: Partial<AccessPolicy> = {}, now: EpochSeconds = NOW): string {
   try {
-    judgeAccessClaims(payload, { ...policy, ...own }, now)
+    verified(payload, { ...policy, ...own }, now)
     return 'ok'
   } catch (error) {
     return codeOf(error)
@@ -96,7 +103,7 @@ t.test('an app\'s claims have a size that a token can carry, counted in bytes', 
 
 t.test('good access claims are given back as they are, with what the app added', async t => {
   const payload = { ...access, role: 'admin' }
-  t.equal(judgeAccessClaims(payload, policy, NOW), payload)
+  t.equal(verified(payload, policy, NOW), payload)
 })
 
 t.test('a claim of a wrong type or missing is no access token of ours', async t => {
@@ -238,6 +245,6 @@ t.test('a refused access token says why, for the log alone', async t => {
     [/lives longer/, { ...good, exp: NOW + 3601 }],
     [/in the future/, { ...good, nbf: NOW + 6 }]
   ]
-  t.ok(judgeAccessClaims(good, policy, NOW))
-  for (const [message, payload] of REASONS) t.throws(() => judgeAccessClaims(payload, policy, NOW), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID', message: 'The access token is not valid', cause: { message, stack: /^Error: [^\n]*$/ } })
+  t.ok(verified(good, policy, NOW))
+  for (const [message, payload] of REASONS) t.throws(() => verified(payload, policy, NOW), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID', message: 'The access token is not valid', cause: { message, stack: /^Error: [^\n]*$/ } })
 })

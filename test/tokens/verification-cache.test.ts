@@ -1,25 +1,37 @@
 import t from 'tap'
-import { createVerificationCache } from '../../lib/tokens/verification-cache.js'
+import { VerificationCache } from '../../lib/tokens/verification-cache.js'
 
-const verified = (sub: string) => ({ payload: { sub, roles: ['editor'] }, signedByCurrentKey: true })
+const verified = (sub: string) => ({ sub, iat: 0, exp: 600, jti: 'jti', sid: 'sid', auth_time: 0, roles: ['editor'] })
 
 t.test('a token is remembered by its whole text', async t => {
-  const cache = createVerificationCache()
+  const cache = new VerificationCache()
   const ada = cache.set('a.b.c', verified('ada'))
   t.equal(cache.get('a.b.c'), ada)
   for (const other of ['a.b.d', 'a.b.c ', 'A.b.c', 'a.b', '', '__proto__']) t.equal(cache.get(other), undefined, other)
 })
 
+t.test('a token with the same end is another token', async t => {
+  const end = '.' + 's'.repeat(43)
+  for (const capacity of [100, 2]) { // with a capacity of 2 the first one is in the older half
+    const cache = new VerificationCache(capacity)
+    const ada = cache.set(`ada${end}`, verified('ada'))
+    t.equal(cache.get(`bob${end}`), undefined)
+    t.equal(cache.get(`ada${end}`), ada)
+    const bob = cache.set(`bob${end}`, verified('bob'))
+    t.equal(cache.get(`bob${end}`), bob)
+  }
+})
+
 t.test('nobody who shares what is remembered can change it, at any depth', async t => {
-  const { payload } = createVerificationCache().set('a.b.c', verified('ada'))
-  const claims = payload as { sub: string, roles: string[] }
+  const claims = verified('ada')
+  new VerificationCache().set('a.b.c', claims)
   t.throws(() => { claims.sub = 'bob' }, TypeError)
   t.throws(() => { Object.assign(claims, { admin: true }) }, TypeError)
   t.throws(() => { claims.roles.push('admin') }, TypeError)
 })
 
 t.test('no more is remembered than fits, and what is still sent stays', async t => {
-  const cache = createVerificationCache(100)
+  const cache = new VerificationCache(100)
   cache.set('mine', verified('ada'))
   for (let nth = 0; nth < 10_000; nth++) {
     cache.set(`flood ${nth}`, verified('eve'))
@@ -30,14 +42,14 @@ t.test('no more is remembered than fits, and what is still sent stays', async t 
 })
 
 t.test('what nobody sends any more is forgotten', async t => {
-  const cache = createVerificationCache(100)
+  const cache = new VerificationCache(100)
   cache.set('mine', verified('ada'))
   for (let nth = 0; nth < 100; nth++) cache.set(`other ${nth}`, verified('eve'))
   t.equal(cache.get('mine'), undefined)
 })
 
 t.test('a long token is verified each time', async t => {
-  const cache = createVerificationCache()
+  const cache = new VerificationCache()
   cache.set('x'.repeat(2048), verified('ada'))
   cache.set('x'.repeat(2049), verified('ada'))
   t.ok(cache.get('x'.repeat(2048)))
