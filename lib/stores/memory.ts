@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionListPart, type SessionStore } from '../sessions/session.js'
+import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionStore } from '../sessions/session.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { checkedOptions } from './options.js'
 
@@ -9,94 +9,101 @@ export interface MemoryStoreOptions {
   readonly clock?: Clock
 }
 
-const FIRST_SWEEP = 1000
+type Store = Required<Omit<SessionStore, 'open' | 'claim' | 'now'>>
 
-/** A session past its idle end may still be renewed by its access token, and none lives longer than a day. */
-const SETTLED: Seconds = 86_400
+/**
+ * Sessions in the memory of this process, for a single process, tests and development. A restart ends them all, and
+ * another process does not see them. Its methods need no `this`, so a store can be spread. Throws a TypeError for wrong
+ * options.
+ */
+export function memoryStore (options: MemoryStoreOptions = {}): Store {
+  const { clock = systemClock } = checkedOptions('memoryStore', options, ['clock'])
+  return new MemoryStore(clock)
+}
+
+const FIRST_PURGE_SIZE = 1000
+
+/** Access tokens live for a day at most, and until then one may renew a session that is past its idle expiry. */
+const RENEWABLE_FOR: Seconds = 86_400
 
 /** The most sessions that are revoked at once: more would delay other requests. */
 const REVOKE_BATCH = 1000
 
-/** The most strings that are shared before the table is cleared. */
-const SHARED_TEXTS = 1000
+/** The most user agents that are shared before the table is cleared. */
+const SHARED_USER_AGENTS = 1000
 
-/**
- * Sessions in the memory of this process, for a single process, tests and development. A restart ends them all, and
- * another process does not see them.
- */
-export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<SessionStore, 'open' | 'claim' | 'now'>> {
-  const { clock = systemClock } = checkedOptions('memoryStore', options, ['clock'])
-  const sessions = new Map<string, Session>()
-  // Unrevoked sessions only. Most users have one, and a Set would take as much memory as the session itself.
-  const idsOf = new Map<string, string | Set<string>>()
-  const texts = new Map<string, string>()
-  const listeners = new Set<RevocationListener>()
-  let sweepAt = FIRST_SWEEP
+class MemoryStore implements Store {
+  readonly #clock: Clock
+  readonly #sessions = new Map<string, Session>()
+  /** The ids of a subject's unrevoked sessions. Most users have one, and a Set takes as much memory as the session itself. */
+  readonly #idsOf = new Map<string, string | Set<string>>()
+  readonly #userAgents = new Map<string, string>()
+  readonly #listeners = new Set<RevocationListener>()
+  #nextPurgeSize = FIRST_PURGE_SIZE
 
-  return {
-    async create (session) {
-      if (sessions.has(session.id)) throw new Error('a session with this id exists')
-      if (sessions.size >= sweepAt) sweep()
-      const { id, subject } = keep(session)
-      const ids = idsOf.get(subject)
-      if (ids === undefined) idsOf.set(subject, id)
-      else if (typeof ids === 'string') idsOf.set(subject, new Set([ids, id]))
-      else ids.add(id)
-    },
+  constructor (clock: Clock) {
+    this.#clock = clock
+  }
 
-    async get (id) {
-      return sessions.get(id) ?? null
-    },
+  readonly create = async (session: Session): Promise<void> => {
+    if (this.#sessions.has(session.id)) throw new Error('a session with this id exists')
+    this.#purgeWhenDoubled()
+    this.#write(session)
+    this.#addToIndex(session)
+  }
 
-    async advance (id, fromGeneration, change) {
-      const session = sessions.get(id)
-      if (session === undefined || isRevoked(session) || session.generation !== fromGeneration) return null
-      return keep({ ...session, ...change })
-    },
+  readonly get = async (id: string): Promise<Session | null> => this.#sessions.get(id) ?? null
 
-    async revoke (id, reason) {
-      const session = sessions.get(id)
-      if (session === undefined || isRevoked(session)) return false
-      end(session, reason, Math.floor(clock()))
-      for (const listener of listeners) listener({ id })
-      return true
-    },
+  readonly advance = async (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> => {
+    const session = this.#sessions.get(id)
+    if (session === undefined || isRevoked(session) || session.generation !== fromGeneration) return null
+    return this.#write({ ...session, ...change })
+  }
 
-    async revokeAll (subject, reason, exceptId) {
-      const at = Math.floor(clock())
-      const batch: Session[] = []
-      for (const session of unrevokedOf(subject)) {
-        if (session.id !== exceptId) batch.push(session)
-        if (batch.length === REVOKE_BATCH) break
-      }
-      for (const session of batch) end(session, reason, at)
-      for (const listener of listeners) listener({ subject, at, ...(exceptId !== undefined && { exceptId }) })
-      if (batch.length === REVOKE_BATCH) await setImmediate() // lets other requests run before the next batch
-      return batch.length
-    },
+  readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
+    const session = this.#sessions.get(id)
+    if (session === undefined || isRevoked(session)) return false
+    this.#end(session, reason, this.#now())
+    this.#notify({ id })
+    return true
+  }
 
-    async list (subject, { limit = Infinity, after = LIST_START, liveAt }: Partial<SessionListPart> = {}) {
-      const isWanted = (session: Session): boolean => byAge(session, after) > 0 && (liveAt === undefined || isLive(session, liveAt))
-      return oldestOf(unrevokedOf(subject), isWanted, limit)
-    },
-
-    async purgeExpired (before) {
-      return purge(before)
-    },
-
-    subscribe (listener, onConnection) {
-      listeners.add(listener)
-      onConnection?.(true)
-      return () => { listeners.delete(listener) }
+  readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
+    const at = this.#now()
+    const batch: Session[] = []
+    for (const session of this.#unrevokedOf(subject)) {
+      if (session.id !== exceptId) batch.push(session)
+      if (batch.length === REVOKE_BATCH) break
     }
+    for (const session of batch) this.#end(session, reason, at)
+    this.#notify({ subject, at, ...(exceptId !== undefined && { exceptId }) })
+    if (batch.length === REVOKE_BATCH) await setImmediate() // lets other requests run before the next batch
+    return batch.length
+  }
+
+  readonly list = async (subject: string, { limit = Infinity, after = LIST_START, liveAt }: Partial<SessionListPart> = {}): Promise<Session[]> => {
+    const isWanted = (session: Session): boolean => byAge(session, after) > 0 && (liveAt === undefined || isLive(session, liveAt))
+    return oldestOf(this.#unrevokedOf(subject), isWanted, limit)
+  }
+
+  readonly purgeExpired = async (before: EpochSeconds): Promise<number> => this.#purge(before)
+
+  readonly subscribe = (listener: RevocationListener, onConnection?: (up: boolean) => void): () => void => {
+    this.#listeners.add(listener)
+    onConnection?.(true)
+    return () => { this.#listeners.delete(listener) }
+  }
+
+  #now (): EpochSeconds {
+    return Math.floor(this.#clock())
   }
 
   /**
    * Stores a frozen copy: callers hold these objects, and only this store may change a session. The fields are written
    * out, since an object that is spread and then frozen takes 360 bytes more (V8 of Node 20).
    */
-  function keep (session: Session): Session {
-    const kept = Object.freeze({
+  #write (session: Session): Session {
+    const row = Object.freeze({
       id: session.id,
       subject: session.subject,
       generation: session.generation,
@@ -106,79 +113,84 @@ export function memoryStore (options: MemoryStoreOptions = {}): Required<Omit<Se
       expiresAt: session.expiresAt,
       idleExpiresAt: session.idleExpiresAt,
       authTime: session.authTime,
-      userAgent: shared(session.userAgent),
+      userAgent: this.#shared(session.userAgent),
       ip: session.ip,
       revokedAt: session.revokedAt ?? null,
       reason: session.reason ?? null
     } satisfies Required<Session>)
-    sessions.set(kept.id, kept)
-    return kept
+    this.#sessions.set(row.id, row)
+    return row
   }
 
-  function end (session: Session, reason: RevokeReason, at: EpochSeconds): void {
-    keep({ ...session, revokedAt: at, reason })
-    leaveIndex(session)
+  #end (session: Session, reason: RevokeReason, at: EpochSeconds): void {
+    this.#write({ ...session, revokedAt: at, reason })
+    this.#removeFromIndex(session)
   }
 
-  function * unrevokedOf (subject: string): Generator<Session> {
-    for (const id of allOf(idsOf.get(subject))) {
-      const session = sessions.get(id)
+  #notify (revocation: Parameters<RevocationListener>[0]): void {
+    for (const listener of this.#listeners) listener(revocation)
+  }
+
+  * #unrevokedOf (subject: string): Generator<Session> {
+    const ids = this.#idsOf.get(subject) ?? []
+    for (const id of typeof ids === 'string' ? [ids] : ids) {
+      const session = this.#sessions.get(id)
       if (session !== undefined) yield session
     }
   }
 
-  function purge (before: EpochSeconds): number {
+  #addToIndex ({ id, subject }: Session): void {
+    const ids = this.#idsOf.get(subject)
+    if (ids === undefined) this.#idsOf.set(subject, id)
+    else if (typeof ids === 'string') this.#idsOf.set(subject, new Set([ids, id]))
+    else ids.add(id)
+  }
+
+  #removeFromIndex ({ id, subject }: Session): void {
+    const ids = this.#idsOf.get(subject)
+    if (typeof ids === 'object') ids.delete(id)
+    if (ids === id || (typeof ids === 'object' && ids.size === 0)) this.#idsOf.delete(subject)
+  }
+
+  /** Purges each time the map has doubled: constant cost per login (amortised), and no timer. */
+  #purgeWhenDoubled (): void {
+    if (this.#sessions.size < this.#nextPurgeSize) return
+    this.#purge(this.#now() - RENEWABLE_FOR)
+    this.#nextPurgeSize = Math.max(FIRST_PURGE_SIZE, 2 * this.#sessions.size)
+  }
+
+  #purge (before: EpochSeconds): number {
     let count = 0
-    for (const session of sessions.values()) {
+    for (const session of this.#sessions.values()) {
       if (session.idleExpiresAt >= before) continue
-      remove(session)
+      this.#sessions.delete(session.id)
+      this.#removeFromIndex(session)
       count++
     }
     return count
   }
 
-  /** Purges expired sessions each time the map has doubled: constant cost per login (amortised), and no timer. */
-  function sweep (): void {
-    purge(Math.floor(clock()) - SETTLED)
-    sweepAt = Math.max(FIRST_SWEEP, 2 * sessions.size)
-  }
-
-  function remove (session: Session): void {
-    sessions.delete(session.id)
-    leaveIndex(session)
-  }
-
-  function leaveIndex ({ id, subject }: Session): void {
-    const ids = idsOf.get(subject)
-    if (typeof ids === 'object') ids.delete(id)
-    if (ids === id || (typeof ids === 'object' && ids.size === 0)) idsOf.delete(subject)
-  }
-
   /** One copy of a user agent that many sessions share: each request brings a new string. */
-  function shared (text: string | null): string | null {
-    if (text === null) return null
-    const known = texts.get(text)
+  #shared (userAgent: string | null): string | null {
+    if (userAgent === null) return null
+    const known = this.#userAgents.get(userAgent)
     if (known !== undefined) return known
-    if (texts.size >= SHARED_TEXTS) texts.clear()
-    texts.set(text, text)
-    return text
+    if (this.#userAgents.size >= SHARED_USER_AGENTS) this.#userAgents.clear()
+    this.#userAgents.set(userAgent, userAgent)
+    return userAgent
   }
 }
 
 /** The oldest `limit` sessions in one pass: sorting all that a flood of logins left would delay other requests. */
 function oldestOf (sessions: Iterable<Session>, isWanted: (session: Session) => boolean, limit: number): Session[] {
-  const kept: Session[] = []
+  const oldest: Session[] = []
   let youngest: Session | undefined
   for (const session of sessions) {
     if (!isWanted(session) || (youngest !== undefined && byAge(session, youngest) > 0)) continue
-    kept.push(session)
-    if (kept.length < 2 * limit) continue
-    kept.sort(byAge).length = limit
-    youngest = kept.at(-1)
+    oldest.push(session)
+    if (oldest.length < 2 * limit) continue
+    oldest.sort(byAge).length = limit
+    youngest = oldest.at(-1)
   }
-  return kept.sort(byAge).slice(0, limit)
-}
-
-function allOf (ids: string | Set<string> = new Set()): Iterable<string> {
-  return typeof ids === 'string' ? [ids] : ids
+  return oldest.sort(byAge).slice(0, limit)
 }
