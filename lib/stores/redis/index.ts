@@ -1,12 +1,12 @@
-import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionListPart, type SessionPosition, type SessionStore } from '../../sessions/session.js'
+import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionPosition, type SessionStore, type StoreOwner } from '../../sessions/session.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
 import { checkedOptions } from '../options.js'
-import { ownership } from '../ownership.js'
+import { ownership, type Ownership } from '../ownership.js'
 import { revocationFeed } from '../revocation-feed.js'
+import { assertRights } from './acl.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
 import { type NodeRedis, type NodeRedisCluster, nodeRedisCommands } from './node-redis.js'
-import { assertRights } from './acl.js'
 import { ADVANCE, beginningOf, changeOf, CREATE, DELETE, endOf, INDEX, LIST, PUBLISH, READ, REPLACE, REVOKE, sessionOf, textOf, TIME } from './scripts.js'
 
 /** The options of `redisStore`. */
@@ -22,175 +22,194 @@ export interface RedisStoreOptions {
   readonly retainFor?: Duration
 }
 
+/** A `Redis` or `Cluster` of the package ioredis, or a client or cluster of the package redis. */
+export type RedisClient = Ioredis | IoredisCluster | NodeRedis | NodeRedisCluster
+
+type Store = Required<Omit<SessionStore, 'purgeExpired'>>
+
 /**
  * Sessions in Redis 6 or later: one key per session, and an index per user with the ids of their sessions.
  *
  * Each step of a session is one script on one key, so it is atomic, takes one round trip and runs on a cluster. Keys
  * expire by themselves. Redis replicates asynchronously: a failover may lose the last acknowledged writes. The client
- * stays yours: listen to its `'error'` event, and close it.
+ * stays yours: listen to its `'error'` event, and close it. The methods need no `this`, so a store can be spread.
  *
- * Throws a TypeError for a client that could send a command long after its caller gave up. `open` rejects with a
- * TypeError, which holds the ACL commands to run, if the client's user lacks rights; and emits a warning for a server
- * whose `maxmemory-policy` may evict sessions.
+ * Throws a TypeError for wrong options, and for a client that could send a command long after its caller gave up. `open`
+ * rejects with a TypeError, which holds the ACL commands to run, if the client's user lacks rights; and emits a warning for
+ * a server whose `maxmemory-policy` may evict sessions.
  */
-export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Required<Omit<SessionStore, 'purgeExpired'>> {
+export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { prefix = 'auth:', clock = systemClock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
   if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to the prefix of its keys, such as 'auth:'`)
-  const retained = secondsOf(retainFor)
-  const commands = commandsOf(client)
-  const markerKey = `${prefix}app`
-  const owned = ownership({
-    async read () {
-      const text = await commands.run(READ, markerKey)
-      return text === null ? null : String(text)
-    },
-    replace: async (found, next) => await commands.run(REPLACE, markerKey, found ?? '', next) !== null,
-    place: `redisStore: what begins with "${prefix}"`,
-    option: 'the option "prefix" of redisStore',
-    removal: `DEL ${markerKey}`
-  })
-  const redis = {
-    ...commands,
-    /** No command runs before the store's owner is known. */
-    async run (...command: Parameters<typeof commands.run>): Promise<unknown> {
-      const unresolved = owned.resolveClaims()
-      if (unresolved !== undefined) await unresolved
-      return await commands.run(...command)
-    }
-  }
-  const channel = channelOf(commands, `${prefix}revoked`)
-  const feed = revocationFeed()
-  return {
-    async open () {
-      await redis.untilReady()
-      await assertRights(commands, prefix, channel)
-      const answers = await redis.memoryInfo()
-      const [evicting] = answers.flatMap(evictingPolicy)
-      if (evicting !== undefined) warnOfEviction(evicting)
-    },
-
-    claim: owned.claim,
-
-    async create (session) {
-      const lifetime = lifetimeOf(session)
-      // The index first: "log out everywhere" would miss a session that is not in it.
-      await redis.run(INDEX, indexKey(session.subject), now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
-      const created = await redis.run(CREATE, sessionKey(session.id), textOf(session), lifetime)
-      if (created === null) throw new Error('a session with this id exists')
-    },
-
-    get,
-
-    async advance (id, fromGeneration, change) {
-      const text = await redis.run(ADVANCE, sessionKey(id), beginningOf(fromGeneration), changeOf(change), change.authTime ?? '')
-      return text === null ? null : sessionOf(id, String(text))
-    },
-
-    async revoke (id, reason) {
-      const ended = await end(id, reason, now(), channel, feed.messageOf({ id }))
-      feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
-      return ended
-    },
-
-    async revokeAll (subject, reason, exceptId) {
-      const at = now()
-      let count = 0
-      for await (const sessions of partsOf(subject, LIST_START, PART)) {
-        const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
-        const ended = await Promise.all(ids.map(id => end(id, reason, at)))
-        await removeFromIndex(subject, ids)
-        count += ended.filter(Boolean).length
-        if (count >= REVOKE_BATCH) break
-      }
-      const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-      feed.notify(revocation)
-      // Also if none was left: the previous call may have failed just here.
-      await redis.run(PUBLISH, indexKey(subject), channel, feed.messageOf(revocation))
-      return count
-    },
-
-    async list (subject, { limit = Infinity, after = LIST_START }: Partial<SessionListPart> = {}) {
-      const listed: Session[] = []
-      for await (const sessions of partsOf(subject, after, Math.min(limit, PART))) {
-        listed.push(...sessions)
-        if (listed.length >= limit) break
-      }
-      return listed.slice(0, limit)
-    },
-
-    async now () {
-      return Number(await redis.run(TIME, markerKey))
-    },
-
-    subscribe: feed.subscribeOver({
-      connect: onMessage => redis.subscribe(channel, onMessage),
-      send: message => redis.run(PUBLISH, markerKey, channel, message),
-      onSilence: warnOfSilence
-    })
-  }
-
-  // Well-formed: the packages encode half a surrogate pair differently when they compute a key's hash slot.
-  function sessionKey (id: string): string {
-    return `${prefix}s:${id.toWellFormed()}`
-  }
-
-  function indexKey (subject: string): string {
-    return `${prefix}u:${subject.toWellFormed()}`
-  }
-
-  function now (): EpochSeconds {
-    return Math.floor(clock())
-  }
-
-  /** In milliseconds. A duration, since the server's clock may differ from ours. */
-  function lifetimeOf ({ expiresAt }: Session): number {
-    return Math.max(expiresAt - now() + retained, 1) * 1000
-  }
-
-  async function get (id: string): Promise<Session | null> {
-    const text = await redis.run(READ, sessionKey(id))
-    return text === null ? null : sessionOf(id, String(text))
-  }
-
-  async function end (id: string, reason: RevokeReason, at: EpochSeconds, ...channelAndMessage: string[]): Promise<boolean> {
-    return await redis.run(REVOKE, sessionKey(id), endOf(reason, at), ...channelAndMessage) !== null
-  }
-
-  /**
-   * The subject's unrevoked sessions after a position, in parts. Removes from the index what is over. An id without a
-   * session stays for a day: its session may be about to be written.
-   */
-  async function * partsOf (subject: string, after: SessionPosition, size: number): AsyncGenerator<Session[]> {
-    const at = now()
-    for (let last: SessionPosition | undefined = after; last !== undefined;) {
-      const places = placesOf(await redis.run(LIST, indexKey(subject), last.createdAt, last.id, size))
-      const found = await Promise.all(places.map(({ id }) => get(id)))
-      const sessions = found.filter(session => session !== null)
-      const missing = places.filter(({ createdAt }, nth) => found[nth] === null && createdAt + SETTLED < at)
-      const done = sessions.filter(session => isRevoked(session) || session.idleExpiresAt + SETTLED < at)
-      await removeFromIndex(subject, [...missing, ...done].map(({ id }) => id))
-      yield sessions.filter(session => session.subject === subject && !isRevoked(session))
-      last = places.length < size ? undefined : places.at(-1)
-    }
-  }
-
-  async function removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await redis.run(DELETE, indexKey(subject), ...ids)
-  }
+  const retainForSeconds = secondsOf(retainFor)
+  return new RedisStore(commandsOf(client), prefix, clock, retainForSeconds)
 }
 
 /** The most sessions that are read or revoked at once: more would delay other requests. */
-const PART = 200
+const PAGE_SIZE = 200
 
 /** One call revokes about this many, far fewer than the timeout of a call allows. */
 const REVOKE_BATCH = 1000
 
 /** No write takes this long, and no access token, which may renew an idle session, lives longer. */
-const SETTLED: Seconds = 86_400
+const SETTLED_AFTER: Seconds = 86_400
+
+class RedisStore implements Store {
+  readonly #commands: RedisCommands
+  readonly #prefix: string
+  readonly #clock: Clock
+  readonly #retainFor: Seconds
+  readonly #markerKey: string
+  readonly #channel: string
+  readonly #ownership: Ownership
+  readonly #feed = revocationFeed()
+  readonly subscribe: Store['subscribe']
+
+  constructor (commands: RedisCommands, prefix: string, clock: Clock, retainFor: Seconds) {
+    this.#commands = commands
+    this.#prefix = prefix
+    this.#clock = clock
+    this.#retainFor = retainFor
+    this.#markerKey = `${prefix}app`
+    this.#channel = channelOf(commands, `${prefix}revoked`)
+    this.#ownership = ownershipIn(commands, prefix, this.#markerKey)
+    this.subscribe = this.#feed.subscribeOver({
+      connect: onMessage => commands.subscribe(this.#channel, onMessage),
+      send: message => this.#run(PUBLISH, this.#markerKey, this.#channel, message),
+      onSilence: warnOfSilence
+    })
+  }
+
+  readonly open = async (): Promise<void> => {
+    await this.#commands.untilReady()
+    await assertRights(this.#commands, this.#prefix, this.#channel)
+    const replies = await this.#commands.memoryInfo()
+    const [evicting] = replies.flatMap(evictingPolicy)
+    if (evicting !== undefined) warnOfEviction(evicting)
+  }
+
+  readonly claim = async (owner: StoreOwner): Promise<void> => await this.#ownership.claim(owner)
+
+  readonly create = async (session: Session): Promise<void> => {
+    const lifetime = this.#lifetimeOf(session)
+    // The index first: "log out everywhere" would miss a session that is not in it.
+    await this.#run(INDEX, this.#indexKey(session.subject), this.#now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
+    const created = await this.#run(CREATE, this.#sessionKey(session.id), textOf(session), lifetime)
+    if (created === null) throw new Error('a session with this id exists')
+  }
+
+  readonly get = async (id: string): Promise<Session | null> => {
+    const text = await this.#run(READ, this.#sessionKey(id))
+    return text === null ? null : sessionOf(id, String(text))
+  }
+
+  readonly advance = async (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> => {
+    const text = await this.#run(ADVANCE, this.#sessionKey(id), beginningOf(fromGeneration), changeOf(change), change.authTime ?? '')
+    return text === null ? null : sessionOf(id, String(text))
+  }
+
+  readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
+    const ended = await this.#end(id, reason, this.#now(), this.#channel, this.#feed.messageOf({ id }))
+    this.#feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
+    return ended
+  }
+
+  readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
+    const at = this.#now()
+    let count = 0
+    for await (const sessions of this.#pagesOf(subject, LIST_START, PAGE_SIZE)) {
+      const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
+      const ended = await Promise.all(ids.map(id => this.#end(id, reason, at)))
+      await this.#removeFromIndex(subject, ids)
+      count += ended.filter(Boolean).length
+      if (count >= REVOKE_BATCH) break
+    }
+    const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
+    this.#feed.notify(revocation)
+    // Also if none was left: the previous call may have failed just here.
+    await this.#run(PUBLISH, this.#indexKey(subject), this.#channel, this.#feed.messageOf(revocation))
+    return count
+  }
+
+  readonly list = async (subject: string, { limit = Infinity, after = LIST_START }: Partial<SessionListPart> = {}): Promise<Session[]> => {
+    const listed: Session[] = []
+    for await (const sessions of this.#pagesOf(subject, after, Math.min(limit, PAGE_SIZE))) {
+      listed.push(...sessions)
+      if (listed.length >= limit) break
+    }
+    return listed.slice(0, limit)
+  }
+
+  readonly now = async (): Promise<EpochSeconds> => Number(await this.#run(TIME, this.#markerKey))
+
+  /** Runs a script once the store's owner is known. */
+  async #run (...command: Parameters<RedisCommands['run']>): Promise<unknown> {
+    const unresolved = this.#ownership.resolveClaims()
+    if (unresolved !== undefined) await unresolved
+    return await this.#commands.run(...command)
+  }
+
+  // Well-formed: the packages encode half a surrogate pair differently when they compute a key's hash slot.
+  #sessionKey (id: string): string {
+    return `${this.#prefix}s:${id.toWellFormed()}`
+  }
+
+  #indexKey (subject: string): string {
+    return `${this.#prefix}u:${subject.toWellFormed()}`
+  }
+
+  #now (): EpochSeconds {
+    return Math.floor(this.#clock())
+  }
+
+  /** In milliseconds. A duration, since the server's clock may differ from ours. */
+  #lifetimeOf ({ expiresAt }: Session): number {
+    return Math.max(expiresAt - this.#now() + this.#retainFor, 1) * 1000
+  }
+
+  async #end (id: string, reason: RevokeReason, at: EpochSeconds, ...channelAndMessage: string[]): Promise<boolean> {
+    return await this.#run(REVOKE, this.#sessionKey(id), endOf(reason, at), ...channelAndMessage) !== null
+  }
+
+  /**
+   * The subject's unrevoked sessions after a position, in pages. Removes from the index what has ended. An id without a
+   * session stays for a day: its session may be about to be written.
+   */
+  async * #pagesOf (subject: string, after: SessionPosition, size: number): AsyncGenerator<Session[]> {
+    const at = this.#now()
+    for (let last: SessionPosition | undefined = after; last !== undefined;) {
+      const positions = positionsIn(await this.#run(LIST, this.#indexKey(subject), last.createdAt, last.id, size))
+      const found = await Promise.all(positions.map(({ id }) => this.get(id)))
+      const sessions = found.filter(session => session !== null)
+      const missing = positions.filter(({ createdAt }, nth) => found[nth] === null && createdAt + SETTLED_AFTER < at)
+      const ended = sessions.filter(session => isRevoked(session) || session.idleExpiresAt + SETTLED_AFTER < at)
+      await this.#removeFromIndex(subject, [...missing, ...ended].map(({ id }) => id))
+      yield sessions.filter(session => session.subject === subject && !isRevoked(session))
+      last = positions.length < size ? undefined : positions.at(-1)
+    }
+  }
+
+  async #removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.#run(DELETE, this.#indexKey(subject), ...ids)
+  }
+}
+
+function ownershipIn (commands: RedisCommands, prefix: string, key: string): Ownership {
+  return ownership({
+    async read () {
+      const text = await commands.run(READ, key)
+      return text === null ? null : String(text)
+    },
+    replace: async (found, next) => await commands.run(REPLACE, key, found ?? '', next) !== null,
+    place: `redisStore: what begins with "${prefix}"`,
+    option: 'the option "prefix" of redisStore',
+    removal: `DEL ${key}`
+  })
+}
 
 /** LIST returns ids and scores in turn. */
-function placesOf (answer: unknown): SessionPosition[] {
-  const texts = (answer as unknown[]).map(String) // that script returns a list
+function positionsIn (reply: unknown): SessionPosition[] {
+  const texts = (reply as unknown[]).map(String) // that script returns a list
   return texts.flatMap((id, nth) => nth % 2 === 0 ? [{ id, createdAt: Number(texts[nth + 1]) }] : [])
 }
 
@@ -213,11 +232,8 @@ function warnOfSilence (): void {
   process.emitWarning('redisStore: SUBSCRIBE succeeded, but messages of PUBLISH are not delivered, so this process does not learn of sessions that other processes revoke: connect to a server or a cluster that delivers messages to all its connections', { type: 'RedisStoreWarning', code: 'FST_AUTH_REDIS_SUBSCRIBE' })
 }
 
-/** A `Redis` or `Cluster` of the package ioredis, or a client or cluster of the package redis. */
-export type RedisClient = Ioredis | IoredisCluster | NodeRedis | NodeRedisCluster
-
 /** Throws a TypeError for anything but a supported client. */
-export function commandsOf (client: RedisClient): RedisCommands {
+function commandsOf (client: RedisClient): RedisCommands {
   if (has(client, 'evalsha')) return ioredisCommands(client as Ioredis | IoredisCluster)
   if (has(client, 'evalSha')) return nodeRedisCommands(client as NodeRedis | NodeRedisCluster)
   throw new TypeError('redisStore: its first argument is no client: pass one of the package ioredis or of the package redis')

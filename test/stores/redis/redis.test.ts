@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { inspect } from 'node:util'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { createClient, createClientPool, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
 import t, { type Test } from 'tap'
@@ -528,6 +529,11 @@ t.test('replay: a client that could send a command late is refused, with the opt
     createClient({ disableOfflineQueue: true }),
     createCluster({ rootNodes: [] })
   ]) t.doesNotThrow(() => redisStore(client))
+})
+
+t.test('a logged store shows no password of its client', async t => {
+  const store = redisStore(new Redis({ lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0, password: 'hunter2' }))
+  t.notMatch(inspect(store, { depth: Infinity, showHidden: true }) + JSON.stringify(store), 'hunter2')
 })
 
 t.test('anything but a client is refused', async t => {

@@ -1,8 +1,10 @@
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import t, { type Test } from 'tap'
-import { commandsOf, type RedisClient, redisStore } from '../../../lib/stores/redis/index.js'
-import { channelOf } from '../../../lib/stores/redis/commands.js'
+import { type RedisClient, redisStore } from '../../../lib/stores/redis/index.js'
+import { channelOf, type RedisCommands } from '../../../lib/stores/redis/commands.js'
+import { ioredisCommands } from '../../../lib/stores/redis/ioredis.js'
+import { nodeRedisCommands } from '../../../lib/stores/redis/node-redis.js'
 import { type Revocation } from '../../../lib/stores/revocation-feed.js'
 import { fakeClock, START } from '../../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'
@@ -17,6 +19,10 @@ const clients: Record<string, readonly [Connect, string]> = {
   'ioredis with the older protocol and a prefix of its own': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }), 'app:'],
   'node-redis': [(t, { nodeRedis }) => nodeRedisOn(t, nodeRedis), ''],
   'node-redis with the older protocol': [(t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, RESP: 2 }), '']
+}
+
+function commandsOf (client: RedisClient): RedisCommands {
+  return 'evalSha' in client ? nodeRedisCommands(client) : ioredisCommands(client)
 }
 
 /** Subscribes a new store on a client, and collects its notifications. */
