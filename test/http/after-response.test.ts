@@ -4,8 +4,8 @@ import t from 'tap'
 import { exactly } from '../support/exactly.js'
 import { COOKIE, loggedIn, sessionOf } from '../support/server.js'
 
-t.test('a login in a browser that is logged in', async t => {
-  t.test('ends the session held before when its reply is out, and the first refresh makes sure', async t => {
+t.test('login over an existing session of the same browser', async t => {
+  t.test('the replaced session ends once the reply is sent, or at the first refresh', async t => {
     const { ada, store, events } = await loggedIn(t)
     const before = ada.copy()
     await ada.login('ada')
@@ -16,7 +16,7 @@ t.test('a login in a browser that is logged in', async t => {
     t.equal(events.filter(({ type }) => type === 'revoked').length, 1, 'and tells it once')
   })
 
-  t.test('leaves it as it was where the client left before its reply', async t => {
+  t.test('the old session stays if the client disconnects before the reply', async t => {
     let entered = (): void => {}
     const done = new Promise<void>(resolve => { entered = resolve })
     const { app, ada, events } = await loggedIn(t, {}, {}, app => {
@@ -36,7 +36,7 @@ t.test('a login in a browser that is logged in', async t => {
     t.equal(events.length, 2)
   })
 
-  t.test('is good where the store fails after it, which shows in the log', async t => {
+  t.test('the login succeeds if ending the old session fails afterwards; the failure is logged', async t => {
     const lines: string[] = []
     const { ada, store } = await loggedIn(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
     const before = ada.copy()
@@ -48,7 +48,7 @@ t.test('a login in a browser that is logged in', async t => {
     t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('is waited for when the app closes', async t => {
+  t.test('app.close() waits for the end of the old session', async t => {
     const { app, ada, store } = await loggedIn(t)
     const { revoke } = store
     let ended = false

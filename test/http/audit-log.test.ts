@@ -55,19 +55,19 @@ function logger (): { lines: Array<readonly [level: string, details: unknown, me
   return { lines, log: log as unknown as FastifyBaseLogger } // only what the audit uses
 }
 
-t.test('every event is one line of the log, as loud as it deserves', async t => {
+t.test('audit log: every event is one line at its own level', async t => {
   const { lines, log } = logger()
   for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
   t.strictSame(lines.map(([level, , message]) => [level, message]), EVENTS.map(([{ type }, level]) => [level, `auth: ${type}`]))
 })
 
-t.test('a line of the log holds nothing that the caller wrote', async t => {
+t.test('log injection: a log line contains no text from the caller', async t => {
   const { lines, log } = logger()
   for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
   t.notMatch(JSON.stringify(lines), /Mozilla|192\.0\.2\.1/)
 })
 
-t.test('the listener is told what happened, when, in which request and from where', async t => {
+t.test('audit log: onEvent receives type, time, request id, user agent and address', async t => {
   const told: AuditEvent[] = []
   const { log } = logger()
   const audit = createAudit(() => 1700000000.9, event => { told.push(event) })
@@ -85,7 +85,7 @@ const FAILING: Readonly<Record<string, () => unknown>> = {
 }
 
 for (const [fails, listener] of Object.entries(FAILING)) {
-  t.test(`a listener that ${fails} changes nothing but the log`, async t => {
+  t.test(`audit log: a listener that ${fails} changes only the log`, async t => {
     const { lines, log } = logger()
     createAudit(() => 0, listener as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
@@ -93,7 +93,7 @@ for (const [fails, listener] of Object.entries(FAILING)) {
   })
 }
 
-t.test('a listener may answer anything, or never', async t => {
+t.test('audit log: a listener may return any value, or never settle', async t => {
   for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {})]) {
     const { lines, log } = logger()
     createAudit(() => 0, (() => answer) as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
@@ -121,7 +121,7 @@ function flooded (): { seen: string[], at: (second: number) => void, send: (even
   }
 }
 
-t.test('log flooding: of one kind at most 20 events in a second are recorded, and the others counted', async t => {
+t.test('log flooding: at most 20 events of one kind are recorded per second, the others are counted', async t => {
   const { seen, at, send } = flooded()
   send(BAD_TOKEN, 20)
   t.equal(seen.length, 20)
@@ -147,13 +147,13 @@ t.test('log flooding: a flood of one kind hides no other kind', async t => {
   t.equal(seen.length, 22)
 })
 
-t.test('log flooding: what costs an attacker a password or a token is never left out', async t => {
+t.test('log flooding: events that cost the attacker a password or a token are never dropped', async t => {
   const { seen, send } = flooded()
   for (const event of [{ type: 'login_failed', subject: 'ada' }, { type: 'login', ...SESSION }, { type: 'refresh', ...SESSION, outcome: 'rotate', generation: 1 }] as const) send(event, 30)
   t.equal(seen.length, 90)
 })
 
-t.test('log flooding: the counts of several kinds, and those of the last second when the app closes, are not lost', async t => {
+t.test('log flooding: counts of several kinds, and of the last second before close, are recorded', async t => {
   const { seen, at, send, close } = flooded()
   send(BAD_TOKEN, 25)
   send({ type: 'busy' }, 22)
@@ -167,7 +167,7 @@ t.test('log flooding: the counts of several kinds, and those of the last second 
   t.equal(seen.length, 1, 'counted once')
 })
 
-t.test('an event is made only where somebody gets it', async t => {
+t.test('audit log: an event is built only if somebody receives it', async t => {
   const levels = (...enabled: readonly string[]) => Object.assign(logger().log, { isLevelEnabled: (level: string) => enabled.includes(level) })
   const silent = createAudit(() => 0, undefined)
   t.equal(silent.isRecorded('access_token_refused', levels('info', 'warn')), false)

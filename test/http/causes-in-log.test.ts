@@ -31,7 +31,7 @@ const HOSTS: ReadonlyArray<readonly [which: string, options: FastifyServerOption
 ]
 
 for (const [which, fastifyOptions, extend] of HOSTS) {
-  t.test(`the cause of a 503 is in one line of ours with a host ${which}`, async t => {
+  t.test(`the cause of a 503 is in one log line with a host ${which}`, async t => {
     const s = await logged(t, {}, fastifyOptions, app => {
       extend?.(app)
       app.post('/renew', async ({ auth }) => await auth.refresh())
@@ -46,7 +46,7 @@ for (const [which, fastifyOptions, extend] of HOSTS) {
   })
 }
 
-t.test('no token reaches the log by the cause of a 503', async t => {
+t.test('information leak: the cause of a 503 puts no token into the log', async t => {
   const users = userTable()
   const s = await logged(t, { users: { ...users, findById: async () => { throw new Error(`no answer about ${TOKEN}`) } } }, { disableRequestLogging: true })
   t.equal((await s.ada.refresh()).statusCode, 503)
@@ -54,21 +54,21 @@ t.test('no token reaches the log by the cause of a 503', async t => {
   t.notMatch(JSON.stringify(s.lines), TOKEN)
 })
 
-t.test('the cause of a 503 of a busy server is in the log', async t => {
+t.test('the cause of a 503 of a busy server is logged', async t => {
   const s = await logged(t, { passwords: { ...FAST_HASHING, queue: { concurrency: 1, waiting: 0 } } }, { disableRequestLogging: true })
   const login = async (): Promise<unknown> => await s.app.inject({ method: 'POST', url: '/auth/login', payload: { username: 'nobody', password: PASSWORD } })
   await Promise.all([login(), login()])
   t.match(ours(s.lines), exactly({ level: WARN, msg: 'auth: busy', err: { message: String } }))
 })
 
-t.test('the cause of an outage is in the log also where no request is behind it', async t => {
+t.test('the cause of an outage is logged without a request too', async t => {
   const s = await logged(t)
   s.store.faults.push({ moment: 'before', kind: 'throw' })
   await t.rejects(s.app.sessions.revoke('session-1'), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
   t.match(ours(s.lines), exactly({ level: WARN, err: { message: 'get: the connection is gone' } }))
 })
 
-t.test('the cause of an outage is in the log, once, where revocation fails open', async t => {
+t.test('fail open: the cause of an outage is logged once', async t => {
   let feed: (up: boolean) => void = () => {}
   const subscribe: SessionStore['subscribe'] = (_listener, connected = () => {}) => {
     feed = connected

@@ -38,7 +38,7 @@ const REQUESTS: ReadonlyArray<readonly [path: string, contentType: string | null
 ]
 
 for (const path of ['/login', '/signup', '/refresh', '/logout']) {
-  t.test(`a body for ${path} is taken for what its content type says, and few are taken`, async t => {
+  t.test(`CSRF: a body for ${path} is parsed by its content type, and only JSON and forms are accepted`, async t => {
     const { ada, app } = await loggedIn(t)
     const cookie = String(ada.jar.header('/'))
     for (const [, contentType, body, verdict] of REQUESTS.filter(([to]) => to === path)) {
@@ -56,7 +56,7 @@ for (const path of ['/login', '/signup', '/refresh', '/logout']) {
   })
 }
 
-t.test('a body of just the size that is read is read', async t => {
+t.test('a body of exactly the size limit is accepted', async t => {
   const { ada } = await loggedIn(t)
   t.equal(BODY_LIMIT, 16_384)
   const rest = BODY_LIMIT - JSON.stringify({ username: 'ada', password: '' }).length
@@ -65,7 +65,7 @@ t.test('a body of just the size that is read is read', async t => {
   }
 })
 
-t.test('a refused body tells nothing of what was in it', async t => {
+t.test('information leak: the refusal of a body does not repeat its content', async t => {
   const { ada } = await loggedIn(t)
   const canary = 'hunter2'
   const BODIES: ReadonlyArray<readonly [contentType: string, body: string]> = [

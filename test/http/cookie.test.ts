@@ -25,7 +25,7 @@ function reply (headers: Record<string, unknown> = {}): { headers: Record<string
   return { headers, reply: reply as unknown as FastifyReply }
 }
 
-t.test('every different value under our exact name is read, from wherever it is in the header', async t => {
+t.test('cookie tossing: every distinct value under the exact cookie name is read, anywhere in the header', async t => {
   const N = SETTINGS.name
   const HEADERS: ReadonlyArray<readonly [header: string | undefined, values: string[]]> = [
     [undefined, []], ['', []], [';', []], [';;  ; ', []], ['other=1', []],
@@ -44,7 +44,7 @@ t.test('every different value under our exact name is read, from wherever it is 
   }
 })
 
-t.test('every attribute is given every time, so that defaults of a host change nothing', async t => {
+t.test('every cookie attribute is always explicit, so defaults of a host change nothing', async t => {
   const cookie = refreshCookie({ path: '/auth', domain: 'example.com', sameSite: 'none', partitioned: true })
   const where = { path: '/auth', domain: 'example.com', sameSite: 'none', secure: true, partitioned: true, httpOnly: true }
   const { headers, reply: target } = reply()
@@ -56,7 +56,7 @@ t.test('every attribute is given every time, so that defaults of a host change n
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, ...CLEARED })}`])
 })
 
-t.test('former cookies are cleared before the live one is set or cleared, however often that happens', async t => {
+t.test('former cookies are cleared before the current one is set or cleared, however often', async t => {
   const former = [
     { name: SETTINGS.name, path: '/', domain: undefined, partitioned: true },
     { name: 'refresh', path: '/auth', domain: 'example.com', partitioned: false }
@@ -79,7 +79,7 @@ t.test('former cookies are cleared before the live one is set or cleared, howeve
   }
 })
 
-t.test('a cookie is httpOnly, whatever else is set', async t => {
+t.test('XSS: the cookie is always HttpOnly', async t => {
   for (const secure of [true, false]) {
     const { headers, reply: target } = reply()
     refreshCookie({ name: 'refresh', secure }).set(target, { value: 'token', maxAge: 60, expiresAt: AT })
@@ -87,7 +87,7 @@ t.test('a cookie is httpOnly, whatever else is set', async t => {
   }
 })
 
-t.test('of ours the last one written is sent, and those of others stay', async t => {
+t.test('one reply keeps the last refresh cookie and all cookies of the host', async t => {
   for (const before of ['mine=1; Path=/', ['mine=1; Path=/'], ['mine=1; Path=/', `${SETTINGS.name}=old`, `${SETTINGS.name}-2=other`]]) {
     const { headers, reply: target } = reply({ 'set-cookie': before })
     const others = [before].flat().filter(line => !line.startsWith(`${SETTINGS.name}=`))

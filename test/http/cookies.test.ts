@@ -30,7 +30,7 @@ function cookieOf (answer: Answer): SetCookie {
   return read(line)
 }
 
-t.test('the cookie is as strong as a browser knows, by default', async t => {
+t.test('the default cookie has the strictest attributes that browsers support', async t => {
   const { ada, wait } = await loggedIn(t)
   wait('30s')
   for (const answer of [await ada.signup('bob'), await ada.login('ada')]) {
@@ -78,7 +78,7 @@ for (const [cookie, name, attributes] of VARIANTS) {
   })
 }
 
-t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout', async t => {
+t.test('a strict cookie jar stores, sends and deletes the cookie', async t => {
   const settings: Array<[cookie: RefreshCookieOptions['cookie'], site: string]> = [
     [{}, ORIGIN],
     [{ sameSite: 'lax', path: '/auth' }, ORIGIN],
@@ -107,7 +107,7 @@ t.test('a strict cookie jar takes the cookie, sends it, and forgets it at logout
   }
 })
 
-t.test('a path where browsers would send it to a refresh and not to a logout is refused; one that covers neither is warned of', async t => {
+t.test('a cookie path that covers refresh but not logout is refused; one that covers neither causes a warning', async t => {
   const PATHS: ReadonlyArray<readonly [path: string, result: 'fits' | 'warns' | 'throws', options?: RefreshCookieOptions]> = [
     ['/', 'fits'],
     ['/api', 'fits'],
@@ -133,7 +133,7 @@ t.test('a path where browsers would send it to a refresh and not to a logout is 
   }
 })
 
-t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not ours, and neither signs in nor locks out', async t => {
+t.test('session fixation: a cookie name that begins with the byte 0xA0 is ignored, so it neither logs in nor locks out', async t => {
   const { app, browser } = await server(t)
   const [ada, mallory] = [browser(), browser()]
   await ada.signup('ada')
@@ -184,7 +184,7 @@ for (const [before, after] of CHANGES) {
     t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser goes on sending the former cookie')
   })
 
-  t.test(`a former cookie ${JSON.stringify(before)} is cleared by a refresh, a login and a logout`, async t => {
+  t.test(`a former cookie ${JSON.stringify(before)} is cleared by refresh, login and logout`, async t => {
     for (const path of ['/refresh', '/login', '/logout']) {
       const former = [{ ...before }]
       const { post, clock, jar } = await changed(t, { cookie: before }, { cookie: { ...after, former } })
@@ -197,13 +197,13 @@ for (const [before, after] of CHANGES) {
   })
 }
 
-t.test('a hold clears nothing: to some cookie jars a former cookie and the live one are the same', async t => {
+t.test('a held refresh clears no former cookie, since some cookie jars treat it as the current one', async t => {
   const { post } = await changed(t, { cookie: { name: 'sid', domain: 'api.example.com' } }, { cookie: { name: 'sid', former: [{ domain: 'api.example.com' }] } })
   await post('after', '/signup')
   t.strictSame(setCookies(await post('after', '/refresh')), [])
 })
 
-t.test('a cookie of another deployment on a parent domain, signed with another secret, does not count', async t => {
+t.test('cookie tossing: a cookie of a parent domain that another secret signed is ignored', async t => {
   const { post, clock } = await changed(t, { cookie: { domain: 'example.com' } }, { cookie: { domain: 'staging.example.com' }, secret: 'm'.repeat(3) + SECRET })
   await post('before', '/signup')
   for (const [path, statusCode] of [['/refresh', 401], ['/login', 200], ['/refresh', 200], ['/logout', 204], ['/login', 200], ['/refresh', 200]] as const) {
@@ -212,7 +212,7 @@ t.test('a cookie of another deployment on a parent domain, signed with another s
   }
 })
 
-t.test('lockout: good cookies of two people are refused, and a logout ends both sessions', async t => {
+t.test('cookie tossing: cookies of two users are refused, and a logout ends both sessions', async t => {
   const { app, browser, events } = await server(t)
   const [ada, bob] = [browser(), browser()]
   await ada.signup('ada')
@@ -223,14 +223,14 @@ t.test('lockout: good cookies of two people are refused, and a logout ends both 
   t.match(events.slice(-2), exactly({ type: 'logout', subject: '1' }, { type: 'logout', subject: '2' }))
 })
 
-t.test('the cookie also says by date when it ends, on the app\'s clock, unless it ends with the browser', async t => {
+t.test('the cookie has Expires beside Max-Age, by the clock of the app, unless it ends with the browser', async t => {
   const { ada, browser } = await loggedIn(t)
   t.match(setCookies(await ada.login('ada')), exactly(/; Expires=Thu, 08 Jan 2026 00:00:00 GMT/))
   t.notMatch(setCookies(await browser().login('ada', { remember: false })), /Expires/)
   t.match(setCookies(await ada.logout()), exactly(/; Max-Age=0; .*Expires=Thu, 01 Jan 1970 00:00:00 GMT/))
 })
 
-t.test('a cookie in double quotes, as Java\'s cookie jar sends it, refreshes and logs out', async t => {
+t.test('Java\'s cookie jar: a cookie in double quotes refreshes and logs out', async t => {
   const { app, ada, wait } = await loggedIn(t)
   const post = async (url: string, value = ''): Promise<Answer> => await app.inject({ method: 'POST', url, headers: { cookie: `$Version="1"; ${COOKIE}="${value}";$Path="/"` } })
   wait('30s')
@@ -241,7 +241,7 @@ t.test('a cookie in double quotes, as Java\'s cookie jar sends it, refreshes and
   t.match((await post('/auth/refresh', value)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a logout whose cookie cannot be read ends nothing, and does not look like a success to the app', async t => {
+t.test('a logout with an unreadable cookie ends no session and emits logout_failed', async t => {
   const { app, ada, events } = await loggedIn(t)
   const logout = async (headers: Record<string, string>): Promise<void> => {
     events.splice(0)
@@ -255,7 +255,7 @@ t.test('a logout whose cookie cannot be read ends nothing, and does not look lik
   t.match(events, exactly({ type: 'logout', subject: '1' }))
 })
 
-t.test('former attributes that cannot be cleared, or are those of today, stop the start', async t => {
+t.test('former attributes that cannot be cleared, or equal the current ones, stop the start', async t => {
   const start = async (cookie: RefreshCookieOptions['cookie']): Promise<void> => {
     const app = Fastify()
     await app.register(refreshCookie, { secret: SECRET, cookie })
@@ -269,7 +269,7 @@ t.test('former attributes that cannot be cleared, or are those of today, stop th
   await t.resolves(start({ former: [{ path: '/auth' }, { domain: 'example.com' }, { name: 'refresh' }, { partitioned: true }] }))
 })
 
-t.test('one reply sets it once: what was said last', async t => {
+t.test('one reply sets the cookie once, with the last value', async t => {
   const { app, browser } = await server(t, {}, {}, app => {
     app.post('/twice', async ({ auth }) => {
       await auth.login('1')
@@ -293,7 +293,7 @@ t.test('one reply sets it once: what was said last', async t => {
   t.match(payloadOf((await post('/out-and-in')).value), { sub: '2' })
 })
 
-t.test('cookies of the app are left alone', async t => {
+t.test('cookies of the app stay', async t => {
   const { browser } = await server(t, {}, {}, app => {
     app.post('/raw', async ({ auth }, reply) => {
       reply.header('set-cookie', 'theme=dark; Path=/')
@@ -316,7 +316,7 @@ t.test('cookies of the app are left alone', async t => {
   t.strictSame(namesOf(await ada.send({ method: 'POST', url: '/clear' })), ['theme', COOKIE])
 })
 
-t.test('cookies that the app sets by @fastify/cookie are left alone', async t => {
+t.test('cookies that the app sets with @fastify/cookie stay', async t => {
   const s = await server(t, {}, {}, app => {
     app.register(async scope => {
       await scope.register(fastifyCookie)
@@ -333,7 +333,7 @@ t.test('cookies that the app sets by @fastify/cookie are left alone', async t =>
   t.strictSame(lines.map(line => read(line).name).sort(), [COOKIE, 'lang', 'theme'])
 })
 
-t.test('a host\'s own @fastify/cookie options do not leak into ours', async t => {
+t.test('options of the host\'s @fastify/cookie do not affect the refresh cookie', async t => {
   const s = await server(t, {}, {}, app => {
     app.register(async scope => {
       await scope.register(fastifyCookie, { secret: 'a secret of the host', parseOptions: { domain: 'evil.example', httpOnly: false, secure: false, signed: true, path: '/elsewhere' } })
@@ -345,7 +345,7 @@ t.test('a host\'s own @fastify/cookie options do not leak into ours', async t =>
   t.strictSame(attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
 })
 
-t.test('the refresh token is in no body and in no other header', async t => {
+t.test('information leak: the refresh token is in no body and no other header', async t => {
   const { ada, wait } = await loggedIn(t)
   wait('30s')
   for (const answer of [await ada.signup('bob'), await ada.login('ada'), await ada.refresh(), await ada.get('/auth/sessions'), await ada.get('/me')]) {
@@ -354,7 +354,7 @@ t.test('the refresh token is in no body and in no other header', async t => {
   }
 })
 
-t.test('the cookie is no longer than browsers keep, for the longest subject', async t => {
+t.test('the cookie stays below the size limit of browsers, for the longest subject', async t => {
   const sub = 'ü'.repeat(255)
   const { app } = await server(t, { users: {} }, {}, app => {
     app.post('/enter', async ({ auth }) => await auth.login(sub, { claims: { roles: Array(400).fill('reader') }, remember: false }))
@@ -364,7 +364,7 @@ t.test('the cookie is no longer than browsers keep, for the longest subject', as
   t.ok(name.length + value.length <= 4096, 'RFC 6265bis section 5.6')
 })
 
-t.test('two registrations with two names hold two sessions in one jar', async t => {
+t.test('two registrations with two cookie names keep two sessions in one jar', async t => {
   const inner = { secret: SECRET, users: userTable(), clock: testClock(), passwords: FAST_HASHING, prefix: '/admin', cookie: { name: '__Host-admin' } }
   const { app, browser } = await server(t, {}, {}, app => { app.register(async scope => { await scope.register(refreshCookie, inner) }) })
   const ada = browser()

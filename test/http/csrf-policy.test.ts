@@ -36,7 +36,7 @@ function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigin
   return name === ownName?.toLowerCase() && (port ?? usual) === (ownPort ?? usual)
 }
 
-t.test('the cross-site rule agrees with an independent telling of it in every combination', async t => {
+t.test('CSRF policy: every combination agrees with an independent implementation', async t => {
   const surprises: unknown[] = []
   let trusted = 0
   for (const policy of POLICIES) {
@@ -57,7 +57,7 @@ t.test('the cross-site rule agrees with an independent telling of it in every co
 
 const OWN = { site: undefined, host: 'app.example' }
 
-t.test('what a browser of the app itself sends passes', async t => {
+t.test('CSRF policy: requests of the app\'s own pages are accepted', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
   t.ok(isTrustedSource({ ...OWN, site: 'same-origin', origin: 'https://app.example' }, policy))
   t.ok(isTrustedSource({ ...OWN, origin: 'https://app.example' }, policy), 'a browser without Fetch Metadata')
@@ -65,14 +65,14 @@ t.test('what a browser of the app itself sends passes', async t => {
   t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'no browser')
 })
 
-t.test('a host that only a URL parser takes for ours is not ours', async t => {
+t.test('CSRF policy: a host that only a URL parser maps to ours is refused', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
   for (const host of ['\u00aapp.example', 'app\u00ad.example', '\u00a0app.example', 'app.example\u00a0', 'app\u3002example', ' app.example']) {
     t.notOk(isTrustedSource({ site: undefined, host, origin: 'https://app.example' }, policy), JSON.stringify(host))
   }
 })
 
-t.test('what another site sends is refused', async t => {
+t.test('CSRF policy: requests of other sites are refused', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
   for (const origin of ['https://evil.example', 'https://app.example.evil.example', 'https://evilapp.example', 'https://app.example:444', 'null']) {
     t.notOk(isTrustedSource({ ...OWN, site: 'cross-site', origin }, policy), origin)
@@ -82,13 +82,13 @@ t.test('what another site sends is refused', async t => {
   t.notOk(isTrustedSource({ ...OWN, site: 'none', origin: undefined }, policy), 'an address typed in')
 })
 
-t.test('where the cookie travels across sites, a request must say where it comes from', async t => {
+t.test('CSRF policy: with a SameSite=None cookie a request without Origin and Sec-Fetch-Site is refused', async t => {
   const policy = { trustedOrigins: new Set(['https://spa.example']), crossSiteCookie: true }
   t.notOk(isTrustedSource({ ...OWN, origin: undefined }, policy))
   t.ok(isTrustedSource({ ...OWN, site: 'cross-site', origin: 'https://spa.example' }, policy))
 })
 
-t.test('an origin is spelled as browsers spell it', async t => {
+t.test('CSRF policy: an origin must be spelled as browsers spell it', async t => {
   for (const text of ['https://app.example', 'http://localhost:3000', 'https://[::1]:8443', 'https://xn--caf-dma.example', 'http://127.0.0.1:1']) {
     t.ok(isOrigin(text), text)
   }

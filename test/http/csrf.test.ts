@@ -41,7 +41,7 @@ const OWN: Record<string, string[]> = {
 }
 
 for (const [which, options] of Object.entries(POLICIES)) {
-  t.test(`who may change something with ${which}: every site, origin and host`, async t => {
+  t.test(`CSRF: every combination of site, origin and host with ${which}`, async t => {
     const { app } = await loggedIn(t, options)
     const wrong: string[] = []
     for (const site of SITES) {
@@ -73,7 +73,7 @@ const FOREIGN: Array<Record<string, string>> = [
 ]
 
 for (const { method, path, payload } of CHANGING) {
-  t.test(`${method} ${path} of another site does nothing at all`, async t => {
+  t.test(`CSRF: ${method} ${path} from another site has no effect`, async t => {
     let checked = 0
     const s = await loggedIn(t, { passwords: { ...FAST_HASHING, check: () => { checked++ } } })
     s.wait('5m')
@@ -104,13 +104,13 @@ for (const { method, path, payload } of CHANGING) {
   }
 }
 
-t.test('whoever says nothing is told what to say where the cookie travels between sites', async t => {
+t.test('CSRF: with a SameSite=None cookie the refusal asks for the missing Origin header', async t => {
   const { app } = await loggedIn(t, { cookie: { sameSite: 'none' }, trustedOrigins: [TRUSTED] })
   const answer = await app.inject({ method: 'POST', url: '/auth/logout' })
   t.match(answer.json(), { ...REFUSED, message: /^This request has no Origin header/ })
 })
 
-t.test('what another site sends is not even read', async t => {
+t.test('CSRF: the body of a request of another site is not parsed', async t => {
   const { app } = await loggedIn(t)
   const headers = { host: HOST, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
   const bodies: Array<[type: string, payload: string]> = [
@@ -126,7 +126,7 @@ t.test('what another site sends is not even read', async t => {
   }
 })
 
-t.test('a first login without any cookie is refused as well', async t => {
+t.test('login CSRF: a first login without a cookie is refused as well', async t => {
   const { app } = await loggedIn(t)
   const answer = await app.inject({
     method: 'POST',
@@ -138,7 +138,7 @@ t.test('a first login without any cookie is refused as well', async t => {
   t.strictSame(setCookies(answer), [])
 })
 
-t.test('login CSRF: an http page of the same host logs nobody in over https', async t => {
+t.test('login CSRF: an http page of the same host cannot log in over https', async t => {
   const { app, store } = await loggedIn(t)
   const login = async (site: string): Promise<Answer> => await app.inject({
     method: 'POST',
@@ -152,7 +152,7 @@ t.test('login CSRF: an http page of the same host logs nobody in over https', as
   t.match(await login('same-origin'), { statusCode: 200 }, 'and the page that a proxy made http of logs in')
 })
 
-t.test('reading is not refused: what another site cannot read needs no defence', async t => {
+t.test('CSRF: reading is not refused, since other sites cannot read the response', async t => {
   const { ada } = await loggedIn(t)
   for (const headers of FOREIGN) {
     for (const method of ['GET', 'HEAD'] as const) {
@@ -162,7 +162,7 @@ t.test('reading is not refused: what another site cannot read needs no defence',
   }
 })
 
-t.test('no route ever speaks CORS', async t => {
+t.test('CORS: no route of the plugin sends CORS headers', async t => {
   const { app } = await loggedIn(t, { trustedOrigins: [TRUSTED] })
   const preflight = { origin: TRUSTED, 'access-control-request-method': 'POST' }
   const answers = [
@@ -173,12 +173,12 @@ t.test('no route ever speaks CORS', async t => {
   for (const { headers } of answers) t.strictSame(Object.keys(headers).filter(name => name.startsWith('access-control')), [])
 })
 
-t.test('routes of the app are the app\'s own to defend', async t => {
+t.test('CSRF: routes of the app are not checked by the plugin', async t => {
   const { ada } = await loggedIn(t)
   t.match(await ada.send({ method: 'GET', url: '/me', headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }), { statusCode: 200 })
 })
 
-t.test('log flooding: of thousands of requests of another site in a second 20 are events, and the rest is counted', async t => {
+t.test('log flooding: of thousands of cross-site requests in a second 20 are recorded, the others counted', async t => {
   const s = await loggedIn(t)
   for (let n = 0; n < 100; n++) await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: 'https://evil.example' } })
   t.strictSame(s.events.splice(0).map(({ type }) => type), Array(20).fill('cross_site_refused'))

@@ -25,17 +25,17 @@ async function inProduction (t: Test, headers: Record<string, string>) {
   return await app.inject({ method: 'POST', url: '/auth/refresh', headers })
 }
 
-t.test('CSRF policy behind a proxy that changes Host: outside production the refusal names both hosts and the way out', async t => {
+t.test('CSRF policy behind a proxy that changes Host: outside production the refusal names both hosts and the fix', async t => {
   const answer = await refresh(t, { origin: PHONE, host: UPSTREAM })
   t.match(answer.json(), { statusCode: 403, code: 'FST_AUTH_CROSS_SITE', error: 'Forbidden', message: /^This request comes from a page of http:\/\/192\.168\.1\.7:5173, but its Host is localhost:3000\. .*changeOrigin: false.*trustedOrigins/ })
   t.equal(Number(answer.headers['content-length']), Buffer.byteLength(answer.body))
 })
 
-t.test('CSRF policy: in production the refusal holds nothing that a caller sent', async t => {
+t.test('CSRF policy: in production the refusal repeats nothing from the request', async t => {
   t.equal((await inProduction(t, { origin: PHONE, host: UPSTREAM })).json().message, REFUSED)
 })
 
-t.test('CSRF policy: hosts are named only where each is spelled as browsers spell it', async t => {
+t.test('CSRF policy: the refusal names hosts only if both are spelled as browsers spell them', async t => {
   const STRANGE: ReadonlyArray<readonly [origin: string, host: string]> = [
     ['null', UPSTREAM], ['*', UPSTREAM], ['javascript:alert(1)', UPSTREAM], [`${PHONE}/path`, UPSTREAM], ['http://<script>', UPSTREAM], ['http://EVIL.example', UPSTREAM],
     [PHONE, 'a b'], [PHONE, '<script>'], [PHONE, 'user@host'], [PHONE, 'host/path'], [PHONE, 'host?query'], [PHONE, 'HOST'], [PHONE, ''], [PHONE, 'host:99999']
@@ -46,14 +46,14 @@ t.test('CSRF policy: hosts are named only where each is spelled as browsers spel
   t.equal((await refresh(t, { 'sec-fetch-site': 'cross-site', host: UPSTREAM })).json().message, REFUSED, 'nor without an Origin')
 })
 
-t.test('CSRF policy: the hosts that a caller chose are not logged', async t => {
+t.test('log injection: hosts from the request are not logged', async t => {
   const lines: string[] = []
   await refresh(t, { origin: PHONE, host: UPSTREAM }, {}, { logger: { level: 'trace', stream: { write (line) { lines.push(line) } } } })
   t.match(lines.join(''), REFUSED)
   t.notMatch(lines.join(''), '192.168.1.7')
 })
 
-t.test('a Secure cookie that a client dropped over plain http: outside production the 401 says so', async t => {
+t.test('Secure cookie over plain http: outside production the 401 explains the missing cookie', async t => {
   t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*rejected the cookie.*plain http.*README/ })
   t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')
   t.equal((await refresh(t, {}, { cookie: { secure: false } })).json().message, MISSING, 'a cookie that is not Secure')
@@ -61,7 +61,7 @@ t.test('a Secure cookie that a client dropped over plain http: outside productio
   t.equal((await inProduction(t, {})).json().message, MISSING, 'production')
 })
 
-t.test('an app that shapes its errors itself keeps its own bodies', async t => {
+t.test('an app with its own error handler keeps its error bodies', async t => {
   for (const body of [{ title: 'no' }, 'no', '{', 'null', Buffer.from('no')]) {
     const app = Fastify()
     t.teardown(async () => { await app.close() })
@@ -72,7 +72,7 @@ t.test('an app that shapes its errors itself keeps its own bodies', async t => {
   }
 })
 
-t.test('CSRF policy behind @fastify/http-proxy: a page on a phone passes once the proxy keeps its Host', async t => {
+t.test('CSRF policy behind @fastify/http-proxy: a page on a phone is accepted if the proxy forwards Host', async t => {
   const { app } = await server(t)
   const upstream = await app.listen({ host: '127.0.0.1', port: 0 })
   const statuses: number[] = []

@@ -5,7 +5,7 @@ import { memoryStore } from '../../lib/stores/memory.js'
 import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, openBrowser, PASSWORD, SECRET, server, userTable } from '../support/server.js'
 
-t.test('25 logins with room for 20 leave the 20 newest', async t => {
+t.test('session limit: 25 logins with a limit of 20 keep the 20 newest', async t => {
   const { app, browser, wait } = await server(t, { sessions: { maxPerUser: 20 } })
   const first = browser()
   await first.signup('ada')
@@ -23,7 +23,7 @@ t.test('25 logins with room for 20 leave the 20 newest', async t => {
   t.match(answers[0]?.json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a login in a browser that is logged in does not count twice', async t => {
+t.test('session limit: a login that replaces a session does not count twice', async t => {
   const { app, browser } = await server(t, { sessions: { maxPerUser: 1 } })
   const ada = browser()
   await ada.signup('ada')
@@ -32,20 +32,20 @@ t.test('a login in a browser that is logged in does not count twice', async t =>
   t.equal((await ada.refresh()).statusCode, 200)
 })
 
-t.test('parallel logins never leave more sessions than allowed', async t => {
+t.test('session limit: parallel logins never exceed the limit', async t => {
   const { app, browser } = await server(t, { sessions: { maxPerUser: 3 } })
   await browser().signup('ada')
   await Promise.all(Array.from({ length: 10 }, () => browser().login('ada')))
   t.equal((await app.sessions.list('1')).length, 3)
 })
 
-t.test('a limit of sessions needs a store that can list them', async t => {
+t.test('session limit: the option needs a store that can list sessions', async t => {
   const app = Fastify()
   app.register(refreshCookie, { secret: SECRET, store: statelessStore(), sessions: { maxPerUser: 3 } })
   await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
 })
 
-t.test('where a full account refuses, a login needs room first', async t => {
+t.test('session limit: with refuseLogin a login needs a free place first', async t => {
   const { app, browser } = await server(t, { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' } })
   const laptop = browser()
   const phone = browser()
@@ -59,7 +59,7 @@ t.test('where a full account refuses, a login needs room first', async t => {
   t.equal((await app.sessions.list('1')).length, 2)
 })
 
-t.test('a replaced token serves the browser that logged in, and ends the session in another', async t => {
+t.test('token theft: with bindUserAgent another browser\'s use of a replaced token ends the session', async t => {
   for (const [userAgent, outcome] of [
     ['Mozilla/5.0 (X11) Firefox/153.0', 200], // after an update
     ['Mozilla/5.0 (Windows) Chrome/156.0', 401]
@@ -76,7 +76,7 @@ t.test('a replaced token serves the browser that logged in, and ends the session
   }
 })
 
-t.test('a client that does not name itself is a device without a name', async t => {
+t.test('bindUserAgent: clients without a user agent count as one browser', async t => {
   const { app, browser } = await server(t, {}, {}, app => {
     app.addHook('onRequest', async request => { delete request.headers['user-agent'] })
   })
@@ -84,12 +84,12 @@ t.test('a client that does not name itself is a device without a name', async t 
   t.match(await app.sessions.list('1'), exactly({ userAgent: null }))
 })
 
-t.test('changing the password', async t => {
+t.test('password change', async t => {
   const NEW_PASSWORD = 'a much better passphrase'
   const change = (currentPassword = PASSWORD, newPassword = NEW_PASSWORD) =>
     ({ method: 'POST', url: '/auth/password', payload: { currentPassword, newPassword } }) as const
 
-  t.test('ends every other session, and this one goes on under a new cookie', async t => {
+  t.test('ends every other session and replaces the current one', async t => {
     const { browser } = await server(t)
     const laptop = browser()
     const phone = browser()
@@ -105,7 +105,7 @@ t.test('changing the password', async t => {
     t.equal((await phone.login('ada', { password: NEW_PASSWORD })).statusCode, 200)
   })
 
-  t.test('makes its own room where an account is full', async t => {
+  t.test('succeeds at the session limit', async t => {
     const { app, browser } = await server(t, { sessions: { maxPerUser: 1, whenFull: 'refuseLogin' } })
     const laptop = browser()
     await laptop.signup('ada')
@@ -114,7 +114,7 @@ t.test('changing the password', async t => {
     t.equal((await app.sessions.list('1')).length, 1)
   })
 
-  t.test('needs the current password and a good new one, else nothing changes', async t => {
+  t.test('needs the current password and an accepted new one, else nothing changes', async t => {
     const { browser } = await server(t)
     const laptop = browser()
     const phone = browser()
@@ -128,7 +128,7 @@ t.test('changing the password', async t => {
     t.equal((await phone.login('ada')).statusCode, 200)
   })
 
-  t.test('is refused when the password was changed meanwhile', async t => {
+  t.test('is refused if the password has changed since its check', async t => {
     const { browser } = await server(t, { users: { ...userTable(), updatePasswordHash: async () => false } })
     const ada = browser()
     await ada.signup('ada')
@@ -136,7 +136,7 @@ t.test('changing the password', async t => {
     t.equal((await ada.refresh()).statusCode, 200)
   })
 
-  t.test('makes its own room where an account is over a limit that was lowered', async t => {
+  t.test('succeeds over a session limit that was lowered', async t => {
     const store = memoryStore()
     const users = userTable()
     const before = await server(t, { store, users })
@@ -151,7 +151,7 @@ t.test('changing the password', async t => {
     t.equal((await app.sessions.list('1')).length, 1)
   })
 
-  t.test('changes nothing when no session can be started', async t => {
+  t.test('changes nothing if no session can be started', async t => {
     const store = memoryStore()
     const { browser } = await server(t, { store })
     const [ada, phone] = [browser(), browser()]
@@ -166,7 +166,7 @@ t.test('changing the password', async t => {
   })
 
   for (const slower of [false, true]) {
-    t.test(`logged out by a double click: of two changes at once${slower ? ', one of them slower,' : ''} one is refused, and the session of the other lives`, async t => {
+    t.test(`double click: of two concurrent changes${slower ? ', one of them slower,' : ''} one is refused, and the session of the other stays`, async t => {
       let checks = 0
       let answered = (): void => {}
       const first = new Promise<void>(resolve => { answered = resolve })
@@ -195,13 +195,13 @@ t.test('changing the password', async t => {
     })
   }
 
-  t.test('exists only where hashes can be replaced', async t => {
+  t.test('needs users.updatePasswordHash', async t => {
     const { app } = await server(t, { users: { findByUsername: () => null, findById: () => null } })
     t.notOk(app.hasRoute({ method: 'POST', url: '/auth/password' }))
     t.ok(app.hasRoute({ method: 'POST', url: '/auth/reauthenticate' }))
   })
 
-  t.test('is refused for a person without a password', async t => {
+  t.test('is refused for a user without a password', async t => {
     const users = userTable()
     const { browser } = await server(t, { users })
     const ada = browser()

@@ -29,11 +29,11 @@ const TABLE: Record<AuthErrorCode, readonly [status: number, challenge: string |
   FST_AUTH_NOT_REGISTERED: [500, NO_CHALLENGE]
 }
 
-t.test('the codes are these and no others', async t => {
+t.test('the error codes are exactly these', async t => {
   t.strictSame([...authErrorCodes].sort(), Object.keys(TABLE).sort())
 })
 
-t.test('a code always answers with its status, its message and its challenge', async t => {
+t.test('each code has a fixed status, message and challenge', async t => {
   for (const code of authErrorCodes) {
     const [status, challenge] = TABLE[code]
     const error = new AuthError(code)
@@ -44,18 +44,18 @@ t.test('a code always answers with its status, its message and its challenge', a
   }
 })
 
-t.test('no two codes say the same', async t => {
+t.test('each code has its own message', async t => {
   t.equal(new Set(authErrorCodes.map(messageOf)).size, authErrorCodes.length)
 })
 
-t.test('a wait is told in whole seconds, beside the challenge if there is one', async t => {
+t.test('Retry-After is in whole seconds, beside the challenge if there is one', async t => {
   t.strictSame(new AuthError('FST_AUTH_BUSY', { retryAfter: 1 }).headers, { 'retry-after': '1' })
   t.strictSame(new AuthError('FST_AUTH_BUSY', { retryAfter: 0 }).headers, { 'retry-after': '0' })
   t.strictSame(new AuthError('FST_AUTH_SESSION_ENDED', { retryAfter: 5 }).headers, { 'www-authenticate': BAD_TOKEN, 'retry-after': '5' })
   t.equal(new AuthError('FST_AUTH_BUSY').retryAfter, undefined)
 })
 
-t.test('what went wrong underneath is kept for the log and is never in what is sent', async t => {
+t.test('information leak: the cause of an error is for the log, never for the reply', async t => {
   const cause = new Error('password=hunter2 host=db1')
   const error = new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause })
   t.equal(error.cause, cause)
@@ -65,18 +65,18 @@ t.test('what went wrong underneath is kept for the log and is never in what is s
   t.notOk('cause' in new AuthError('FST_AUTH_BUSY'), 'and there is none where there was none')
 })
 
-t.test('a more exact sentence may stand in for the fixed one', async t => {
+t.test('a more exact fixed message may replace the default', async t => {
   t.match(new AuthError('FST_AUTH_PASSWORD_REFUSED', { message: 'too short' }), { message: 'too short', statusCode: 400 })
 })
 
-t.test('frameworks on top of Fastify take a refusal for an error of Fastify, and answer with its status', async t => {
+t.test('NestJS and others recognise AuthError as an error of Fastify and keep its status', async t => {
   const { name, constructor, statusCode, code } = new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
   t.equal(name, 'FastifyError', 'NestJS 11, and NestJS 12 below 500')
   t.equal(constructor.name, 'FastifyError', 'NestJS 12 from 500 on')
   t.strictSame([typeof statusCode, typeof code], ['number', 'string'])
 })
 
-t.test('a refusal is an instance of AuthError, and nothing else is', async t => {
+t.test('instanceof AuthError is true for errors of the package only', async t => {
   t.ok(new AuthError('FST_AUTH_BUSY') instanceof AuthError)
   const others = [null, undefined, 'FST_AUTH_BUSY', new Error('FST_AUTH_BUSY'), { name: 'FastifyError', code: 'FST_AUTH_BUSY', statusCode: 503 }]
   for (const other of others) t.notOk(other instanceof AuthError, String(other))
@@ -87,7 +87,7 @@ t.test('a refusal is an instance of AuthError, and nothing else is', async t => 
   t.notOk(new AuthError('FST_AUTH_BUSY') instanceof Narrower, 'a class that extends it is its own')
 })
 
-t.test('a refusal is an error like any other', async t => {
+t.test('AuthError behaves like any other error', async t => {
   const error = new AuthError('FST_AUTH_BUSY')
   t.ok(error instanceof Error)
   t.match(error.stack, /error-codes\.test/)

@@ -14,19 +14,19 @@ function handled (error: object): { thrown: Error & { statusCode?: number }, ref
   }
 }
 
-t.test('a refusal is seen to, and goes on as it is', async t => {
+t.test('an AuthError is recorded and rethrown unchanged', async t => {
   const refusal = new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
   t.strictSame(handled(refusal), { thrown: refusal, refusals: [refusal] })
 })
 
-t.test('what Fastify refuses goes on as it is', async t => {
+t.test('an error of Fastify below 500 is rethrown unchanged', async t => {
   for (const statusCode of [400, 404, 413, 415, 431, 499]) {
     const error = Object.assign(new Error('body must be object'), { statusCode })
     t.strictSame(handled(error), { thrown: error, refusals: [] })
   }
 })
 
-t.test("Ajv's account of a wrong body is there for a host, and not for a log", async t => {
+t.test("information leak: Ajv's validation details are readable by the host and not logged", async t => {
   const validation = [failure({ params: { additionalProperty: 'hunter2' } })]
   const error = Object.assign(new Error('body has an unknown field'), { statusCode: 400, validation })
   const { thrown } = handled(error)
@@ -35,7 +35,7 @@ t.test("Ajv's account of a wrong body is there for a host, and not for a log", a
   t.notMatch(JSON.stringify(thrown), 'hunter2')
 })
 
-t.test('whatever else goes wrong says nothing but that it did', async t => {
+t.test('information leak: an unexpected error is replaced by its status', async t => {
   const STATUSES: ReadonlyArray<readonly [statusCode: unknown, answered: number, message: string]> = [
     [undefined, 500, 'Internal Server Error'],
     [500, 500, 'Internal Server Error'],
@@ -61,7 +61,7 @@ function failure (over: Partial<FastifySchemaValidationError>): FastifySchemaVal
   return { keyword: 'x', instancePath: '', schemaPath: '', params: {}, message: 'must be string', ...over }
 }
 
-t.test('a wrong body is told by its field, never by what was in it', async t => {
+t.test('information leak: a validation error names the field, never its value', async t => {
   const MESSAGES: ReadonlyArray<readonly [errors: FastifySchemaValidationError[], message: string]> = [
     [[failure({ instancePath: '/password' })], 'body/password must be string'],
     [[failure({ message: "must have required property 'username'" })], "body must have required property 'username'"],

@@ -11,7 +11,7 @@ function log () {
   return { lines, logger: { level: 'info', stream: { write (line: string) { lines.push(JSON.parse(line)) } } } }
 }
 
-t.test('a visitor who never logged in is answered with 204 where the page says that this is no error', async t => {
+t.test('a visitor without a session gets 204 with ?optional=true', async t => {
   const { lines, logger } = log()
   const { browser, events, store } = await server(t, {}, { logger })
   const answer = await ask(browser())
@@ -22,7 +22,7 @@ t.test('a visitor who never logged in is answered with 204 where the page says t
   t.strictSame(lines.filter(({ err, level }) => err !== undefined || level > 30), [])
 })
 
-t.test('everybody else still learns by a 401 that nobody is logged in', async t => {
+t.test('without the parameter a refresh without a cookie is 401', async t => {
   const { browser } = await server(t)
   for (const url of ['/auth/refresh', '/auth/refresh?optional=false', '/auth/refresh?other=true']) {
     t.match((await ask(browser(), url)).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING' }, url)
@@ -32,7 +32,7 @@ t.test('everybody else still learns by a 401 that nobody is logged in', async t 
   }
 })
 
-t.test('whoever sends a refresh token is judged as without the parameter', async t => {
+t.test('with ?optional=true a refresh token is checked as usual', async t => {
   const { ada, wait, app } = await loggedIn(t)
   wait('1m')
   t.match(await ask(ada), { statusCode: 200, headers: { 'set-cookie': /./ } })
@@ -42,12 +42,12 @@ t.test('whoever sends a refresh token is judged as without the parameter', async
   t.match((await stranger(String(ada.cookie()))).json(), { statusCode: 401 })
 })
 
-t.test('CSRF: a page of another site is refused all the same', async t => {
+t.test('CSRF: with ?optional=true a request of another site is refused too', async t => {
   const { browser } = await server(t)
   t.match((await ask(browser(), OPTIONAL, { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })).json(), { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' })
 })
 
-t.test('an access token that stands in for a missing cookie is no visitor', async t => {
+t.test('with renewWithAccessToken a request with an access token is not anonymous', async t => {
   const { ada, app } = await loggedIn(t, { refreshToken: { renewWithAccessToken: true } })
   const send = async (headers = {}) => await app.inject({ method: 'POST', url: OPTIONAL, headers })
   t.match(await send(), { statusCode: 204 })
@@ -55,12 +55,12 @@ t.test('an access token that stands in for a missing cookie is no visitor', asyn
   t.match(await send({ authorization: `Bearer ${ada.accessToken}` }), { statusCode: 200, headers: { 'set-cookie': /./ } })
 })
 
-t.test('native apps, which know whether they hold a token, may ask so too', async t => {
+t.test('native apps can use ?optional=true too', async t => {
   const { browser } = await server(t, { refreshToken: { transport: 'body' } })
   t.match(await ask(browser()), { statusCode: 204, body: '' })
 })
 
-t.test('no refusal of our own is logged with a stack trace', async t => {
+t.test('no refusal is logged with a stack trace', async t => {
   const { lines, logger } = log()
   const { ada, browser } = await loggedIn(t, {}, { logger })
   const stranger = browser()
@@ -80,7 +80,7 @@ t.test('no refusal of our own is logged with a stack trace', async t => {
   t.strictSame(refusals.filter(({ stack }) => stack.includes('\n')), [])
 })
 
-t.test('a store that is away is still logged with its stack trace', async t => {
+t.test('a store outage is logged with its stack trace', async t => {
   const { lines, logger } = log()
   const { ada, wait, store } = await loggedIn(t, {}, { logger })
   wait('1m')

@@ -29,7 +29,7 @@ async function shaped (t: Test, formatTokenResponse: FormatTokenResponse): Promi
   return s
 }
 
-t.test('an app shapes the body of every route that answers with a grant', async t => {
+t.test('formatTokenResponse formats the body of every token response', async t => {
   const s = await shaped(t, wrap)
   for (const [route, call] of calls(s)) {
     const answer = await call()
@@ -40,13 +40,13 @@ t.test('an app shapes the body of every route that answers with a grant', async 
   }
 })
 
-t.test('it may take its time, and is given the refresh token where there is one to give', async t => {
+t.test('formatTokenResponse may be asynchronous, and receives the refresh token with the transport body', async t => {
   const { app } = await server(t, { refreshToken: { transport: 'body' }, formatTokenResponse: async ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) })
   const answer = await nativeApp(app).signup('ada')
   t.strictSame(Object.keys(answer.json()), ['access', 'refresh'])
 })
 
-t.test('in routes of its own the app has the grant and shapes it there', async t => {
+t.test('routes of the app receive the standard token response and format it themselves', async t => {
   const { app } = await server(t, { formatTokenResponse: wrap, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })
   t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { access_token: String, expires_in: 600 })
 })
@@ -54,14 +54,14 @@ t.test('in routes of its own the app has the grant and shapes it there', async t
 /** What may go wrong in it. */
 const FAULTS: Readonly<Record<string, () => never>> = {
   throws: () => { throw new Error('hunter2') },
-  'gives a text': () => 'text' as never,
-  'gives nothing': () => undefined as never,
-  'gives a list': () => [] as never,
-  'gives null': () => null as never
+  'returns a string': () => 'text' as never,
+  'returns nothing': () => undefined as never,
+  'returns an array': () => [] as never,
+  'returns null': () => null as never
 }
 
 for (const [what, formatTokenResponse] of Object.entries(FAULTS)) {
-  t.test(`where it ${what} the answer is 503 and tells nothing, and the cookie is set`, async t => {
+  t.test(`if formatTokenResponse ${what}, the reply is an opaque 503 with the cookie set`, async t => {
     const s = await shaped(t, formatTokenResponse)
     s.wait('30s')
     const cookies = { reauthenticate: 0, refresh: 1, password: 1, login: 1, signup: 1 }
@@ -74,7 +74,7 @@ for (const [what, formatTokenResponse] of Object.entries(FAULTS)) {
   })
 }
 
-t.test('a person goes on once it works again', async t => {
+t.test('the client can go on after formatTokenResponse works again', async t => {
   let broken = false
   const { ada, wait } = await loggedIn(t, { formatTokenResponse (grant) { if (broken) throw new Error('broken'); return grant } })
   broken = true
@@ -86,7 +86,7 @@ t.test('a person goes on once it works again', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('what hangs is 503', async t => {
+t.test('a formatTokenResponse that hangs is 503', async t => {
   const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatTokenResponse: (grant, { route }) => route === 'signup' ? grant : new Promise<object>(() => {}) })
   t.match((await ada.refresh()).json(), FAILED)
 })

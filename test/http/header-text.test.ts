@@ -1,7 +1,7 @@
 import t from 'tap'
 import { lowerCaseAscii, withoutWhitespace } from '../../lib/http/headers.js'
 
-t.test('only spaces and tabs around a text are whitespace, whatever `trim` thinks', async t => {
+t.test('session fixation: only spaces and tabs are whitespace, unlike for `trim`', async t => {
   for (const text of ['', 'a', 'a b', 'a\tb']) {
     for (const [before, after] of [['', ''], [' ', ''], ['', '\t'], ['\t ', ' \t ']] as const) t.equal(withoutWhitespace(before + text + after), text)
   }
@@ -10,12 +10,12 @@ t.test('only spaces and tabs around a text are whitespace, whatever `trim` think
   }
 })
 
-t.test('a header of spaces alone takes no time', async t => {
+t.test('denial of service: a header of spaces takes linear time', async t => {
   t.equal(withoutWhitespace(' '.repeat(100_000)), '')
   t.equal(withoutWhitespace(`a${' '.repeat(100_000)}b`).length, 100_002)
 })
 
-t.test('only ASCII letters have a lower case', async t => {
+t.test('only ASCII letters are lower-cased', async t => {
   t.equal(lowerCaseAscii('Application/AT+JWT'), 'application/at+jwt')
   t.equal(lowerCaseAscii('\u212a\u0130\u00c4'), '\u212a\u0130\u00c4', 'a Kelvin sign is no k, a dotted I no i')
 })

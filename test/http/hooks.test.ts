@@ -33,7 +33,7 @@ async function app (extend: (app: FastifyInstance) => unknown = () => {}, option
 const GOOD = { authorization: `Bearer ${forged('access')}` }
 const BAD = { authorization: 'Bearer x.y.z' }
 
-t.test('an access token is taken from "Authorization: Bearer" alone', async t => {
+t.test('an access token is read only from "Authorization: Bearer"', async t => {
   const good = forged('access')
   const HEADERS: ReadonlyArray<readonly [authorization: string | undefined, answer: string]> = [
     [`Bearer ${good}`, '1'], [`bearer ${good}`, '1'], [`BEARER ${good}`, '1'], [`bEaReR ${good}`, '1'],
@@ -47,7 +47,7 @@ t.test('an access token is taken from "Authorization: Bearer" alone', async t =>
   }
 })
 
-t.test('no cookie, no query and no body is ever taken for one', async t => {
+t.test('no cookie, query or body is accepted as an access token', async t => {
   const good = forged('access')
   const server = await app(app => app.post('/', { onRequest: app.authenticate }, whoAsks))
   const cookies = [COOKIE, 'token', 'access_token', 'jwt'].map(name => `${name}=${good}`).join('; ')
@@ -61,7 +61,7 @@ t.test('no cookie, no query and no body is ever taken for one', async t => {
   for (const source of SOURCES) t.equal(seen(await server.inject({ method: 'POST', url: '/', ...source })), MISSING, JSON.stringify(source).slice(0, 60))
 })
 
-t.test('a refusal says how to authenticate, a missing token without an error (RFC 6750 section 3.1)', async t => {
+t.test('a refusal has a challenge, without an error if the token is missing (RFC 6750 section 3.1)', async t => {
   const server = await app(app => app.get('/', { onRequest: app.authenticate }, whoAsks))
   t.match(await server.inject('/'), { statusCode: 401, headers: { 'www-authenticate': 'Bearer realm="api"' } })
   const refused = await server.inject({ url: '/', headers: BAD })
@@ -69,7 +69,7 @@ t.test('a refusal says how to authenticate, a missing token without an error (RF
   t.strictSame(Object.keys(refused.json()).sort(), ['code', 'error', 'message', 'statusCode'])
 })
 
-t.test('a hook that is called without its callback says how it is used', async t => {
+t.test('a hook called without its callback throws an error that explains its use', async t => {
   for (const call of ['authenticate', 'authenticateOptional'] as const) {
     const server = await app(app => {
       const hook = app[call] as unknown as (request: FastifyRequest, reply: FastifyReply) => void // as JavaScript may call it
@@ -95,7 +95,7 @@ const PLACES: Readonly<Record<string, (app: FastifyInstance) => void>> = {
 }
 
 for (const [place, protect] of Object.entries(PLACES)) {
-  t.test(`a route is protected by ${place}`, async t => {
+  t.test(`${place} protects a route`, async t => {
     const store = memoryStore({ clock: () => START })
     const server = await app(protect, { store })
     await store.create(newSession({ id: 'session-1', subject: '1' }))
@@ -105,7 +105,7 @@ for (const [place, protect] of Object.entries(PLACES)) {
   })
 }
 
-t.test('a context is protected by default, with exceptions outside of it', async t => {
+t.test('a protected context leaves routes outside of it open', async t => {
   const server = await app(async app => {
     app.get('/health', async () => ({ id: 'healthy' }))
     await app.register(async scope => {
@@ -123,13 +123,13 @@ t.test('a context is protected by default, with exceptions outside of it', async
   t.match(await server.inject({ method: 'HEAD', url: '/mine', headers: GOOD }), { statusCode: 200, body: '' })
 })
 
-t.test('a hook at the root protects everything but our own routes, which protect themselves', async t => {
+t.test('a hook at the root protects everything except the plugin\'s own routes, which protect themselves', async t => {
   const server = await app(app => { app.addHook('onRequest', app.authenticate).get('/', whoAsks) })
   for (const url of ['/', '/nowhere', '/auth/sessions']) t.equal(seen(await server.inject(url)), MISSING, url)
   t.equal(seen(await server.inject({ method: 'POST', url: '/auth/refresh' })), 'FST_AUTH_REFRESH_TOKEN_MISSING')
 })
 
-t.test('an optional token may be missing, and not be bad', async t => {
+t.test('authenticateOptional accepts a missing token and refuses an invalid one', async t => {
   const server = await app(app => app.get('/', { onRequest: app.authenticateOptional }, whoAsks))
   const expired = { authorization: `Bearer ${forged('access', { claims: { iat: START - 700, exp: START - 100, auth_time: START - 700 } })}` }
   t.equal(seen(await server.inject('/')), null)
@@ -140,19 +140,19 @@ t.test('an optional token may be missing, and not be bad', async t => {
   t.equal(seen(await server.inject({ url: '/', headers: { authorization: 'Bearer ' } })), INVALID)
 })
 
-t.test('a strict hook', async t => {
+t.test('authenticateStrict', async t => {
   const strictly = async (t: Test): Promise<LoggedIn & { ask (): Promise<Answer> }> => {
     const s = await loggedIn(t, {}, {}, app => { app.get('/strict', { onRequest: app.authenticateStrict }, whoAsks) })
     return { ...s, ask: async () => await s.ada.get('/strict') }
   }
 
-  t.test('asks the store, once', async t => {
+  t.test('asks the store once', async t => {
     const { ask, store } = await strictly(t)
     t.equal(seen(await ask()), '1')
     t.strictSame(store.calls, ['get'])
   })
 
-  t.test('refuses an ended session while its access token is still good elsewhere', async t => {
+  t.test('refuses an ended session while its access token is still accepted elsewhere', async t => {
     const { ask, ada } = await strictly(t)
     const { accessToken } = ada
     await ada.logout()
@@ -168,7 +168,7 @@ t.test('a strict hook', async t => {
     t.equal(seen(await ask()), ENDED)
   })
 
-  t.test('answers 503 when the store is away, and says when to come back', async t => {
+  t.test('answers 503 with Retry-After if the store is unavailable', async t => {
     const { ask, store, ada } = await strictly(t)
     store.faults.push({ moment: 'before', kind: 'throw', call: 'get' })
     const answer = await ask()
@@ -178,21 +178,21 @@ t.test('a strict hook', async t => {
     t.equal(seen(await ask()), '1', 'and it was a moment')
   })
 
-  t.test('does not ask the store about a bad token', async t => {
+  t.test('does not ask the store about an invalid token', async t => {
     const { app, store } = await strictly(t)
     t.equal(seen(await app.inject('/strict')), MISSING)
     t.equal(seen(await app.inject({ url: '/strict', headers: BAD })), INVALID)
     t.strictSame(store.calls, [])
   })
 
-  t.test('cannot be had without a store that keeps sessions: the app does not start', async t => {
+  t.test('stops the start with a store that keeps no sessions', async t => {
     const server = await app(() => {}, { store: statelessStore() })
     t.throws(() => server.get('/', { onRequest: server.authenticateStrict }, whoAsks), { name: 'TypeError', message: /authenticateStrict needs a store/ })
     t.doesNotThrow(() => server.get('/', { onRequest: server.authenticate }, whoAsks))
   })
 })
 
-t.test('beside another strategy in @fastify/auth', async t => {
+t.test('works beside another strategy in @fastify/auth', async t => {
   const basic: onRequestHookHandler = (request, _reply, done) => {
     done(request.headers['x-key'] === 'letmein' ? undefined : Object.assign(new Error('no key'), { code: 'NO_KEY', statusCode: 401 }))
   }
@@ -218,7 +218,7 @@ t.test('beside another strategy in @fastify/auth', async t => {
   t.match(await server.inject('/strict'), { statusCode: 401, headers: { 'www-authenticate': /^Bearer/ } })
 })
 
-t.test("the challenge survives a host's own error handler", async t => {
+t.test("the host's own error handler keeps the challenge", async t => {
   const server = await app(app => {
     app.setErrorHandler((error: AuthError, _request, reply) => { reply.code(error.statusCode).send({ code: error.code, mine: true }) })
     app.get('/', { onRequest: app.authenticate }, whoAsks)
@@ -231,7 +231,7 @@ t.test("the challenge survives a host's own error handler", async t => {
   }
 })
 
-t.test('where only the store can tell whether a session has ended, it is asked, and a refusal is as any other', async t => {
+t.test('if only the store knows whether a session has ended, it is asked, and the refusal is the same', async t => {
   // An instance that has just come up does not know what ended before.
   const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
     connected?.(true)
@@ -247,12 +247,12 @@ t.test('where only the store can tell whether a session has ended, it is asked, 
   }
 })
 
-t.test('what goes wrong after the hook is not taken for a refusal', async t => {
+t.test('an error after the hook is not treated as a refusal', async t => {
   const server = await app(app => app.get('/', { onRequest: [app.authenticate, () => { throw new Error('a bug of the app') }] }, whoAsks))
   t.match(await server.inject({ url: '/', headers: GOOD }), { statusCode: 500, headers: { 'www-authenticate': undefined } })
 })
 
-t.test('a token that came another way, over a WebSocket say, is verified by the app', async t => {
+t.test('app.verifyAccessToken verifies a token from elsewhere, e.g. a WebSocket', async t => {
   const server = await app()
   t.match(await server.verifyAccessToken(forged('access')), claimsOf('access'))
   const REFUSED: ReadonlyArray<readonly [token: string, code: string]> = [
@@ -264,12 +264,12 @@ t.test('a token that came another way, over a WebSocket say, is verified by the 
   for (const none of [undefined, null, 1]) await t.rejects(server.verifyAccessToken(none as never), { code: MISSING }, 'as JavaScript may call it')
 })
 
-t.test('nobody is known before a hook has asked', async t => {
+t.test('request.auth.claims is null before a hook has authenticated', async t => {
   const server = await app(app => app.get('/', whoAsks))
   t.equal(seen(await server.inject({ url: '/', headers: GOOD })), null)
 })
 
-t.test('claims cannot be changed: what a handler tries, the next request does not see', async t => {
+t.test('privilege escalation: claims are frozen, so a handler cannot change them for later requests', async t => {
   const server = await app(app => {
     app.get('/spoil', { onRequest: app.authenticate }, async ({ auth }) => Object.assign(auth.claims, { sub: 'root', role: 'admin' }))
     app.get('/', { onRequest: app.authenticate }, async ({ auth }) => auth.claims)
@@ -280,7 +280,7 @@ t.test('claims cannot be changed: what a handler tries, the next request does no
   t.throws(() => Object.assign(claims, { sub: 'root' }), TypeError)
 })
 
-t.test('a thousand requests at once are each answered for their own person', async t => {
+t.test('cache confusion: a thousand concurrent requests each get their own user', async t => {
   const server = await app(app => {
     app.get('/:id', { onRequest: app.authenticate }, async ({ auth }) => {
       await new Promise(resolve => setImmediate(resolve))
@@ -293,7 +293,7 @@ t.test('a thousand requests at once are each answered for their own person', asy
   t.strictSame(answers.map(seen), people)
 })
 
-t.test('a hook that runs before the plugin may authenticate, and the rest of the request goes on with that', async t => {
+t.test('a hook that runs before the plugin can authenticate the request', async t => {
   const app = Fastify()
   let early: AccessClaims | undefined
   app.addHook('onRequest', async request => { early = await request.auth.authenticate() })
@@ -304,7 +304,7 @@ t.test('a hook that runs before the plugin may authenticate, and the rest of the
   t.equal(early?.sub, '1')
 })
 
-t.test('a hook that runs before the plugin cannot log in, and is told so', async t => {
+t.test('a hook that runs before the plugin cannot log in, and gets an error that explains it', async t => {
   const app = Fastify()
   app.addHook('onRequest', async ({ auth }) => { await auth.login('1') })
   app.register(refreshCookie, { secret: SECRET, store: faultyStore(memoryStore()) })
@@ -312,7 +312,7 @@ t.test('a hook that runs before the plugin cannot log in, and is told so', async
   t.match(await app.inject('/'), { statusCode: 500, body: /register fastify-refresh-cookie before/ })
 })
 
-t.test('request.auth is one object for the whole request', async t => {
+t.test('request.auth is one object per request', async t => {
   const s = await loggedIn(t, {}, {}, app => {
     app.get('/same', { onRequest: app.authenticate }, async request => {
       const { auth } = request
@@ -350,7 +350,7 @@ for (const [place, protect] of Object.entries(COVERED)) {
   })
 }
 
-t.test('a route with an imported hook that no registration covers is never open', async t => {
+t.test('broken access control: a route with an imported hook outside of every registration is never open', async t => {
   for (const [name, hook] of Object.entries({ ...IMPORTED, authenticateOptional })) {
     const alone = Fastify()
     alone.get('/', { onRequest: hook }, whoAsks)
@@ -364,7 +364,7 @@ t.test('a route with an imported hook that no registration covers is never open'
   }
 })
 
-t.test('an imported hook goes by the nearest of two registrations, and that of an app by its own', async t => {
+t.test('an imported hook uses the nearest of two registrations, a hook of an app its own', async t => {
   const inner = keyOf('access', `${SECRET}inner`)
   const ofInner = { authorization: `Bearer ${jws(headerOf('access', inner), claimsOf('access'), inner.secret)}` }
   const server = await app(async outer => {
@@ -382,7 +382,7 @@ t.test('an imported hook goes by the nearest of two registrations, and that of a
   for (const [url, ...answers] of ANSWERS) t.strictSame([seen(await server.inject({ url, headers: GOOD })), seen(await server.inject({ url, headers: ofInner }))], answers, url)
 })
 
-t.test("under an imported hook of the whole app each registration's own routes can be reached", async t => {
+t.test('below an imported hook of the whole app the routes of each registration stay reachable', async t => {
   const app = Fastify()
   for (const hook of [authenticate, authenticateStrict, requireFreshLogin('5m')]) app.addHook('onRequest', hook)
   const store = memoryStore({ clock: () => START })
@@ -397,7 +397,7 @@ t.test("under an imported hook of the whole app each registration's own routes c
   t.strictSame([seen(await app.inject('/')), seen(await app.inject({ url: '/', headers: GOOD }))], [MISSING, '1'])
 })
 
-t.test('an imported strict hook without a store that keeps sessions stops the start, and lets nobody pass', async t => {
+t.test('broken access control: an imported strict hook without a store that keeps sessions stops the start', async t => {
   const app = Fastify()
   const message = /authenticateStrict needs a store that keeps sessions/
   app.get('/before', { onRequest: authenticateStrict }, whoAsks)
@@ -407,7 +407,7 @@ t.test('an imported strict hook without a store that keeps sessions stops the st
   for (const url of ['/before', '/context']) t.match((await app.inject({ url, headers: GOOD })).json(), { statusCode: 500, message }, url)
 })
 
-t.test('where the app has a decorator of the name of a hook it keeps it, with a warning, and the import works', async t => {
+t.test('if the app has a decorator with the name of a hook it is kept, with a warning', async t => {
   for (const name of ['authenticate', 'authenticateOptional', 'authenticateStrict', 'requireFreshLogin'] as const) {
     const warnings: string[] = []
     const server = Fastify({ logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line).msg) } } } })
@@ -421,14 +421,14 @@ t.test('where the app has a decorator of the name of a hook it keeps it, with a 
   }
 })
 
-t.test('the verbs work in a context that was there before the plugin', async t => {
+t.test('request.auth works in a context that was created before the plugin', async t => {
   const app = Fastify()
   app.register(async scope => { scope.get('/', async ({ auth }) => await auth.login('1')) })
   app.register(refreshCookie, { secret: SECRET })
   t.match(await app.inject('/'), { statusCode: 200, headers: { 'set-cookie': exactly(new RegExp(`^${COOKIE}=`)) } })
 })
 
-t.test('claimsOrNull is null where nobody was authenticated', async t => {
+t.test('request.auth.claimsOrNull is null for an anonymous request', async t => {
   const server = await app(app => app.get('/', { onRequest: authenticateOptional }, async ({ auth }) => ({ id: auth.claimsOrNull?.sub ?? null })))
   t.strictSame([seen(await server.inject('/')), seen(await server.inject({ url: '/', headers: GOOD })), seen(await server.inject({ url: '/', headers: BAD }))], [null, '1', INVALID])
 })

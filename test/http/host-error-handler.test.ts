@@ -34,7 +34,7 @@ async function host (t: Test): Promise<{ app: FastifyInstance, store: ReturnType
   return { app, store }
 }
 
-t.test("a host's own error handler sends the challenge of every refusal, from a hook or a verb (RFC 6750 section 3)", async t => {
+t.test("the host's own error handler sends the challenge of every refusal (RFC 6750 section 3)", async t => {
   const { app } = await host(t)
   const REFUSED: ReadonlyArray<readonly [url: string, headers: InjectOptions['headers'], challenge: string]> = [
     ['/hook', {}, CHALLENGE], ['/hook', BAD, BAD_TOKEN], ['/hook', EXPIRED, BAD_TOKEN],
@@ -54,7 +54,7 @@ t.test("a host's own error handler sends the challenge of every refusal, from a 
   }
 })
 
-t.test("a host's own error handler sends when to try again while the store is away", async t => {
+t.test("the host's own error handler sends Retry-After during a store outage", async t => {
   const { app, store } = await host(t)
   const refresh = { cookie: `${COOKIE}=${forged('refresh')}` }
   const AWAY: ReadonlyArray<readonly [url: string, headers: InjectOptions['headers']]> = [
@@ -69,7 +69,7 @@ t.test("a host's own error handler sends when to try again while the store is aw
   }
 })
 
-t.test('a verb that is called before the reply is known refuses as ever', async t => {
+t.test('a method of request.auth that is called before the reply exists rejects as usual', async t => {
   const app = Fastify()
   let refusal: unknown
   app.addHook('onRequest', async request => { refusal = await request.auth.authenticate().catch((error: unknown) => error) })

@@ -156,7 +156,7 @@ async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: stri
   t.equal((await ada.get(`${base}/auth/sessions`)).json().length, 1)
 }
 
-t.test('two contexts side by side share users and sessions', async t => {
+t.test('two sibling contexts share users and sessions', async t => {
   const clock = testClock()
   const shared = { secret: SECRET, users: userTable(), store: memoryStore({ clock }), clock, passwords: FAST_HASHING }
   const app = Fastify()
@@ -171,7 +171,7 @@ t.test('two contexts side by side share users and sessions', async t => {
   t.equal((await openBrowser(app, ada.jar, '/admin/auth').refresh()).statusCode, 200)
 })
 
-t.test('a registration inside a context that has one is another one, with its own requests', async t => {
+t.test('a registration in an inner context has its own request.auth', async t => {
   const clock = testClock()
   const outer = { secret: SECRET, users: userTable(), clock, passwords: FAST_HASHING }
   const inner = { ...outer, secret: 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x', users: userTable(), cookie: { name: '__Host-Http-admin' } }
@@ -191,7 +191,7 @@ t.test('a registration inside a context that has one is another one, with its ow
   t.equal((await ada.refresh()).statusCode, 200)
 })
 
-t.test("Fastify's own options of register are for our routes, too", async t => {
+t.test("logLevel and logSerializers of register apply to the plugin's routes", async t => {
   const lines: Array<{ level: number, msg: string, auth?: unknown }> = []
   const stream = { write (line: string) { lines.push(JSON.parse(line)) } }
   const app = Fastify({ logger: { level: 'info', stream } })
@@ -217,7 +217,7 @@ const CLASHES: ReadonlyArray<readonly [what: string, register: (app: FastifyInst
 ]
 
 for (const [what, register, sentence] of CLASHES) {
-  t.test(`registered ${what}, it says what to do`, async t => {
+  t.test(`registered ${what}, the error explains the fix`, async t => {
     const app = Fastify()
     await app.register(refreshCookie, { secret: SECRET })
     await t.rejects(async () => { await register(app) }, { message: sentence })
@@ -225,20 +225,20 @@ for (const [what, register, sentence] of CLASHES) {
 }
 
 for (const name of ['verifyAccessToken', 'reloadKeys', 'sessions', 'passwords']) {
-  t.test(`where the app has its own app.${name}, it says what to do`, async t => {
+  t.test(`if the app has its own app.${name}, the error explains the fix`, async t => {
     const app = Fastify()
     app.decorate(name, () => {})
     await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: new RegExp(`app\\.${name}, which the app or another plugin has decorated already.*app\\.register\\(`) })
   })
 }
 
-t.test('where the app has its own request.auth, it says what to do', async t => {
+t.test('if the app has its own request.auth, the error explains the fix', async t => {
   const app = Fastify()
   app.decorateRequest('auth', null as never)
   await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET }) }, { message: /request\.auth, which the app or another plugin has decorated already.*app\.register\(/ })
 })
 
-t.test('what the app decorates inside of our context does not disturb us', async t => {
+t.test('decorators of the app inside the plugin\'s context do not conflict', async t => {
   const app = Fastify()
   await app.register(async scope => { scope.decorate('authenticate', () => 'mine') })
   await app.register(async scope => { await join(scope, { secret: SECRET }) })
@@ -248,7 +248,7 @@ t.test('what the app decorates inside of our context does not disturb us', async
   t.notOk(app.hasDecorator('serializeCookie'), 'or of @fastify/cookie')
 })
 
-t.test('a wrong option stops the start with one sentence', async t => {
+t.test('an invalid option stops the start with one sentence', async t => {
   await t.rejects(async () => { await Fastify().register(refreshCookie, { secret: 'short' }) }, { name: 'TypeError', message: /^option "secret"/ })
   await t.rejects(async () => { await Fastify().register(refreshCookie, {}) }, { name: 'TypeError', message: /^option "secret" is missing/ })
 })

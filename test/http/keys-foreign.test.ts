@@ -93,11 +93,11 @@ async function meets (t: Test, foreigner: Foreigner): Promise<void> {
   }
 }
 
-t.test('jose (npm) and we take each other\'s tokens, of every algorithm', async t => await meets(t, jose))
+t.test('interoperability: jose and the plugin accept each other\'s tokens, for every algorithm', async t => await meets(t, jose))
 
-t.test('PyJWT (Debian) and we take each other\'s tokens, of every algorithm', { skip: python === undefined && 'no Python here has PyJWT: apt install python3-jwt python3-cryptography' }, async t => await meets(t, pyjwt(String(python))))
+t.test('interoperability: PyJWT and the plugin accept each other\'s tokens, for every algorithm', { skip: python === undefined && 'no Python here has PyJWT: apt install python3-jwt python3-cryptography' }, async t => await meets(t, pyjwt(String(python))))
 
-t.test('jose finds our public keys by the set that we publish', async t => {
+t.test('interoperability: jose verifies tokens with the published JWK Set', async t => {
   for (const algorithm of ALGORITHMS.filter(name => !isHmac(name))) {
     const { token, jwks } = await ours(t, generateKey(algorithm, 'k1'))
     const keys = createLocalJWKSet(await jwks() as Parameters<typeof createLocalJWKSet>[0])

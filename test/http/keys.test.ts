@@ -23,7 +23,7 @@ async function me ({ app }: Pick<TestServer, 'app'>, token: string | null): Prom
   return (await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode
 }
 
-t.test('every algorithm signs and verifies with the key that the app gives', async t => {
+t.test('every algorithm signs and verifies with the key of the app', async t => {
   for (const algorithm of ALGORITHMS) {
     const { ada } = await loggedIn(t, { keys: [generateKey(algorithm, 'k1').signs] })
     t.strictSame(joseHeaderOf(ada.accessToken), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
@@ -32,7 +32,7 @@ t.test('every algorithm signs and verifies with the key that the app gives', asy
   }
 })
 
-t.test('one key signs and several verify, each its own tokens alone', async t => {
+t.test('one key signs and several verify, each only its own tokens', async t => {
   const keys = ALGORITHMS.map(algorithm => generateKey(algorithm, algorithm))
   const rings = keys.map((_key, signing) => keys.map(({ signs, verifies }, i) => i === signing ? signs : verifies))
   const tokens: Array<string | null> = []
@@ -51,7 +51,7 @@ t.test('one key signs and several verify, each its own tokens alone', async t =>
   }
 })
 
-t.test('a token without kid is refused, unless one key is named for such', async t => {
+t.test('a token without kid is refused unless one key has withoutKid', async t => {
   const key = generatePair('EdDSA')
   const ring: KeyOptions = { kid: 'partner', algorithm: 'EdDSA', use: 'verify', publicKey: key.publicKey }
   const signed = (header: object): string => {
@@ -67,7 +67,7 @@ t.test('a token without kid is refused, unless one key is named for such', async
   }
 })
 
-t.test('a ring that is no ring is refused by what is wrong with it', async t => {
+t.test('an invalid key ring is refused with the reason', async t => {
   const REFUSED: ReadonlyArray<readonly [keys: unknown, sentence: RegExp]> = [
     [[], /^option "keys" must be a list of at least one key$/],
     [[OLD.signs, NEW.signs], /^option "keys" has more than one key with use: 'sign'/],
@@ -89,7 +89,7 @@ t.test('a ring that is no ring is refused by what is wrong with it', async t => 
   await t.rejects(async () => await Fastify().register(refreshCookie, { secret: async () => { throw new Error('the vault is sealed') } }), { message: 'the vault is sealed' })
 })
 
-t.test('public keys are published, and nothing else', async t => {
+t.test('GET /jwks publishes public keys and nothing else', async t => {
   const keys = ALGORITHMS.map((algorithm, i) => generateKey(algorithm, `k${i}`)).map(({ signs, verifies }, i) => i === 3 ? signs : verifies)
   const { app } = await server(t, { keys })
   const answer = await app.inject({ url: '/auth/jwks' })
@@ -106,7 +106,7 @@ t.test('public keys are published, and nothing else', async t => {
   }
 })
 
-t.test('keys are published where there are any to publish, or may be one day', async t => {
+t.test('GET /jwks exists if keys are public, or can become so by a reload', async t => {
   const hmac = generateKey('HS256', 'k1').signs
   const CASES: ReadonlyArray<readonly [options: RefreshCookieOptions, url: string, status: number]> = [
     [{}, '/auth/jwks', 404],
@@ -137,7 +137,7 @@ async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: st
   return Object.assign(self, { instances: [await start(), await start()] as const, start })
 }
 
-t.test('keys and secrets change while two instances serve a thousand sessions, and nobody notices', async t => {
+t.test('key rotation: keys and secrets change while two instances serve a thousand sessions, and no request fails', async t => {
   const s = await twoInstances(t)
   const [one, two] = s.instances
   const people: Browser[] = []
@@ -201,7 +201,7 @@ t.test('keys and secrets change while two instances serve a thousand sessions, a
   }
 })
 
-t.test('a refresh secret that is retired still verifies, and only the one that signs heals', async t => {
+t.test('key rotation: a retired refresh secret still verifies, but heals no session', async t => {
   for (const [secrets, outcome] of [[[NEW_SECRET, OLD_SECRET], 'FST_AUTH_REFRESH_TOKEN_REUSED'], [[OLD_SECRET, NEW_SECRET], 'heal']] as const) {
     const clock = testClock()
     const users = userTable()
@@ -220,7 +220,7 @@ t.test('a refresh secret that is retired still verifies, and only the one that s
   }
 })
 
-t.test('a leaked secret is removed, which signs everybody out', async t => {
+t.test('key compromise: removing a leaked secret logs everybody out', async t => {
   let secrets = [OLD_SECRET]
   const { ada, app } = await loggedIn(t, { secret: () => secrets })
   t.equal((await ada.get('/me')).statusCode, 200)
@@ -231,7 +231,7 @@ t.test('a leaked secret is removed, which signs everybody out', async t => {
   t.equal((await ada.login('ada')).statusCode, 200)
 })
 
-t.test('a leaked key of access tokens is removed, and everybody goes on with a refresh', async t => {
+t.test('key compromise: removing a leaked access key costs each client one refresh', async t => {
   let keys = [OLD.signs]
   const { ada, app } = await loggedIn(t, { keys: () => keys })
   t.equal((await ada.get('/me')).statusCode, 200)
@@ -242,7 +242,7 @@ t.test('a leaked key of access tokens is removed, and everybody goes on with a r
   t.equal((await ada.get('/me')).statusCode, 200)
 })
 
-t.test('a token of a key that another instance has just read waits until it is read here, wherever it is sent', async t => {
+t.test('key rotation: a token of a key that another instance has loaded waits until the key is loaded here', async t => {
   const WAYS: Record<string, (token: string) => InjectOptions> = {
     'a protected route': token => ({ url: '/me', headers: { authorization: `Bearer ${token}` } }),
     'one that asks the store': token => ({ url: '/strict', headers: { authorization: `Bearer ${token}` } }),
@@ -260,7 +260,7 @@ t.test('a token of a key that another instance has just read waits until it is r
   }
 })
 
-t.test('a cookie of an instance that was started with a new secret is good at one that has not read it', async t => {
+t.test('key rotation: an instance that has not read a new secret accepts cookies of one that started with it', async t => {
   const s = await twoInstances(t)
   const [, two] = s.instances
   s.secrets = [NEW_SECRET, OLD_SECRET]
@@ -285,7 +285,7 @@ t.test('a cookie of an instance that was started with a new secret is good at on
   t.equal((await post('refresh', await cookie())).statusCode, 200)
 })
 
-t.test('a cookie of an instance that has read the new secret is good at one that has not', async t => {
+t.test('key rotation: an instance that has read the new secret accepts cookies of one that has not', async t => {
   const s = await twoInstances(t)
   const [one, two] = s.instances
   s.secrets = [NEW_SECRET, OLD_SECRET]
@@ -300,7 +300,7 @@ t.test('a cookie of an instance that has read the new secret is good at one that
   }
 })
 
-t.test('keys that cannot be read leave the old ones in use, with a warning and an event', async t => {
+t.test('keys that cannot be reloaded leave the old ones in use, with a warning and an event', async t => {
   const warnings: Array<{ msg: string, err?: { message: string } }> = []
   const stream = { write (line: string) { const entry = JSON.parse(line); if (entry.level >= 40) warnings.push(entry) } }
   const ANSWERS: Array<() => unknown> = [
@@ -324,7 +324,7 @@ t.test('keys that cannot be read leave the old ones in use, with a warning and a
   t.match(events.at(-1), { type: 'keys_changed', signing: 'old', kids: exactly('old', 'new') })
 })
 
-t.test('keys that do not change need no reloading, and it does no harm', async t => {
+t.test('reloadKeys does nothing for keys that are not a function', async t => {
   const { ada, app, events } = await loggedIn(t, { keys: [OLD.signs] })
   await app.reloadKeys()
   t.strictSame(events, [])

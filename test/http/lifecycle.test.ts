@@ -26,7 +26,7 @@ async function appOver (store: SessionStore, stream = keptLog(0).stream, options
   return app
 }
 
-t.test('a store is opened once, before anybody is served', async t => {
+t.test('the store is opened once, before the first request', async t => {
   let opened = 0
   const app = await appOver({ ...memoryStore(), open: async () => { opened++ } })
   t.equal(opened, 0, 'not while the app is still being put together')
@@ -35,7 +35,7 @@ t.test('a store is opened once, before anybody is served', async t => {
   t.equal(opened, 1)
 })
 
-t.test('a store keeps its `this`', async t => {
+t.test('methods of the store keep their `this`', async t => {
   class Store {
     opened = false
     readonly #sessions = memoryStore()
@@ -60,7 +60,7 @@ t.test('a store that can never work stops the start', async t => {
   await t.rejects(async () => { await app.ready() }, wrong)
 })
 
-t.test('a store that is away for the moment does not: it is warned about', async t => {
+t.test('a store that is temporarily unavailable does not stop the start, and is logged', async t => {
   const { lines, stream } = keptLog(30)
   const app = await appOver({ ...memoryStore(), open: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
   t.teardown(async () => { await app.close() })
@@ -69,7 +69,7 @@ t.test('a store that is away for the moment does not: it is warned about', async
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 })
 
-t.test('a store that cannot note whose it is does not stop the start either, and one of another app does', async t => {
+t.test('a store that cannot be claimed does not stop the start, but one of another app does', async t => {
   const { lines, stream } = keptLog(30)
   const app = await appOver({ ...memoryStore(), claim: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
   t.teardown(async () => { await app.close() })
@@ -83,7 +83,7 @@ t.test('a store that cannot note whose it is does not stop the start either, and
   await t.rejects(async () => { await other.ready() }, foreign)
 })
 
-t.test('nor does one that hangs, however long calls may take', async t => {
+t.test('a store that hangs does not stop the start, however long the timeout', async t => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   const { lines, stream } = keptLog(30)
@@ -110,7 +110,7 @@ const CLOCKS = [
   { here: START, there: NaN, warning: null }
 ]
 
-t.test('a clock that differs from the one of the store is warned about once, by how much', async t => {
+t.test('clock skew: a difference to the store\'s clock is logged once, with its size', async t => {
   for (const { here, there, warning } of CLOCKS) {
     let asked = 0
     const now = async () => {
@@ -127,7 +127,7 @@ t.test('a clock that differs from the one of the store is warned about once, by 
   }
 })
 
-t.test('a store that does not tell the time is as good', async t => {
+t.test('clock skew: a store without a clock is accepted', async t => {
   for (const now of [async () => { throw new Error('NOPERM') }, () => { throw new Error('NOPERM') }]) {
     const { lines, stream } = keptLog(10)
     const app = await appOver({ ...memoryStore(), now }, stream)
@@ -137,7 +137,7 @@ t.test('a store that does not tell the time is as good', async t => {
   }
 })
 
-t.test('a store that is away is not asked for the time', async t => {
+t.test('clock skew: a store that is unavailable is not asked for its time', async t => {
   const store = { ...memoryStore(), open: async () => { throw new Error('away') }, now: async () => t.fail('it was asked') }
   const app = await appOver(store as unknown as SessionStore) // fail gives a boolean
   await app.ready()
@@ -162,7 +162,7 @@ async function following (t: Test): Promise<{ app: FastifyInstance, events: Auth
 /** Lets everything that can go on do so. */
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-t.test('nobody is served before it is known whether ended sessions are heard of', async t => {
+t.test('revocation: no request is served before the subscription is up or known to be down', async t => {
   for (const up of [true, false]) {
     const { app, events, tell, subscriptions } = await following(t)
     let served = false
@@ -176,7 +176,7 @@ t.test('nobody is served before it is known whether ended sessions are heard of'
   }
 })
 
-t.test('a feed of which nothing is heard in the time of a call is down, until it is up', async t => {
+t.test('revocation: a subscription that is not up within the timeout counts as down', async t => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   const { app, events, tell, subscriptions } = await following(t)
@@ -193,7 +193,7 @@ t.test('a feed of which nothing is heard in the time of a call is down, until it
   t.match(events, exactly(...[false, true].map(up => ({ type: 'revocation_feed', up }))))
 })
 
-t.test('losing the feed of ended sessions is told, and having it again, and no more than that', async t => {
+t.test('revocation: each loss and recovery of the subscription is one event', async t => {
   const { app, events, tell, subscriptions } = await following(t)
   const ready = app.ready()
   while (subscriptions() === 0) await turn()

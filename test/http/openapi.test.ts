@@ -64,7 +64,7 @@ const ROUTES: Readonly<Record<string, readonly [proof: readonly string[], body: 
   'POST /auth/reauthenticate': [PROOF, true, [200, 400, 401, 403, 413, 415, 429, 500, 503]]
 }
 
-t.test('every route is described: name, summary, tag, proof, body and every answer', async t => {
+t.test('every route is described: name, summary, tag, security, body and all responses', async t => {
   const document = await documentOf(t)
   t.strictSame(ours(document).map(([route]) => route).sort(), Object.keys(ROUTES).sort())
   for (const [route, operation] of ours(document)) {
@@ -76,13 +76,13 @@ t.test('every route is described: name, summary, tag, proof, body and every answ
   }
 })
 
-t.test('a route that is off by default is described where it is on', async t => {
+t.test('a route that is off by default is described if it is on', async t => {
   const { paths } = await documentOf(t, { options: { routes: { verify: '/verify' } } })
   const { post: { operationId, security, responses } = { responses: {} } } = paths['/auth/verify'] ?? {}
   t.strictSame([operationId, security, Object.keys(responses)], ['verify', [], ['200', '400', '401', '403', '413', '415', '500', '503']])
 })
 
-t.test('the document is one that tools can read', async t => {
+t.test('the document is valid OpenAPI', async t => {
   const document = await documentOf(t)
   t.match(document.openapi, /^3\.0/)
   const names = operations(document).flatMap(([, { operationId }]) => operationId ?? [])
@@ -96,14 +96,14 @@ t.test('the document is one that tools can read', async t => {
   t.notMatch(JSON.stringify(document), /"\$ref"/, 'nothing points elsewhere')
 })
 
-t.test('a login is JSON or an OAuth2 password form, the other bodies are JSON', async t => {
+t.test('login accepts JSON or an OAuth2 password form, the other bodies are JSON', async t => {
   for (const [route, { requestBody }] of ours(await documentOf(t))) {
     if (requestBody === undefined) continue
     t.strictSame(Object.keys(requestBody.content), route.endsWith('/login') ? ['application/json', 'application/x-www-form-urlencoded'] : ['application/json'], route)
   }
 })
 
-t.test('codes are named where they are answered, and none that is not ours', async t => {
+t.test('each error code is documented at the routes that send it', async t => {
   const described = await documentOf(t)
   t.match(described.paths['/auth/signup']?.['post']?.responses['409'], { content: { 'application/json': { schema: { properties: { code: { enum: exactly('FST_AUTH_USERNAME_TAKEN') } } } } } })
   const document = JSON.stringify(described)
@@ -112,7 +112,7 @@ t.test('codes are named where they are answered, and none that is not ours', asy
   for (const code of ['FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED']) t.ok(named.has(code), code)
 })
 
-t.test('every schema is one, as JSON Schema itself says', async t => {
+t.test('every schema is valid JSON Schema', async t => {
   const compile = ajvCompiler()({}, { customOptions: {} })
   const schemas: Array<readonly [route: string, schema: object]> = []
   const app = Fastify()
@@ -137,7 +137,7 @@ t.test('no token is in a path or a query', async t => {
   for (const [route, { parameters = [] }] of ours(await documentOf(t))) t.strictSame(parameters.map(parameter => `${parameter.in} ${parameter.name}`), PARAMETERS[route] ?? [], route)
 })
 
-t.test('Swagger UI can log in by the password form where there is a login route, wherever that is', async t => {
+t.test('Swagger UI can log in with the password form, at any path of the login route', async t => {
   const URLS: ReadonlyArray<readonly [options: Partial<RefreshCookieOptions>, tokenUrl: string]> = [
     [{}, '/auth/login'],
     [{ prefix: '/session' }, '/session/login'],
@@ -149,7 +149,7 @@ t.test('Swagger UI can log in by the password form where there is a login route,
   }
 })
 
-t.test('the password form is below the server of the document, as the paths are', async t => {
+t.test('the tokenUrl of the password form is below the server of the document', async t => {
   const SERVERS: ReadonlyArray<readonly [servers: Array<{ url: string, variables?: Record<string, { default: string }> }>, tokenUrl: string, prefix?: string]> = [
     [[{ url: '/api' }], '/api/auth/login', '/api/auth'], // whose paths @fastify/swagger shortens
     [[{ url: 'https://api.example.com/api' }], 'https://api.example.com/api/auth/login', '/api/auth'],
@@ -167,25 +167,25 @@ t.test('the password form is below the server of the document, as the paths are'
   }
 })
 
-t.test('without a login route the access token is a plain bearer token', async t => {
+t.test('without a login route the security scheme is a plain bearer token', async t => {
   for (const options of [{ routes: { login: false } }, { users: {} }] as const) {
     const { components } = await documentOf(t, { options })
     t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } })
   }
 })
 
-t.test('a grant that the app shapes is an open object, and Swagger UI looks for no token in it', async t => {
+t.test('with formatTokenResponse the token response is an open object, and Swagger UI expects no token in it', async t => {
   const { paths, components } = await documentOf(t, { options: { formatTokenResponse: grant => ({ grant }) } })
   t.match(paths['/auth/login']?.['post']?.responses['200'], { content: { 'application/json': { schema: { type: 'object', additionalProperties: true, properties: undefined } } } })
   t.match(components.securitySchemes, { accessToken: { type: 'http', scheme: 'bearer' } })
 })
 
-t.test('the refresh cookie is called by its name', async t => {
+t.test('the security scheme has the name of the refresh cookie', async t => {
   t.match((await documentOf(t)).components.securitySchemes, { refreshCookie: { type: 'apiKey', in: 'cookie', name: '__Host-Http-refresh' } })
   t.match((await documentOf(t, { options: { cookie: { name: '__Host-mine' } } })).components.securitySchemes, { refreshCookie: { name: '__Host-mine' } })
 })
 
-t.test('for native apps the refresh token is in bodies, and no cookie is spoken of', async t => {
+t.test('with the transport body the refresh token is in bodies, and no cookie is documented', async t => {
   const document = await documentOf(t, { options: { refreshToken: { transport: 'body' } } })
   for (const path of ['/auth/refresh', '/auth/logout']) {
     const { post: { security, requestBody } = {} } = document.paths[path] ?? {}
@@ -197,13 +197,13 @@ t.test('for native apps the refresh token is in bodies, and no cookie is spoken 
   t.notMatch(JSON.stringify(document), /cookie|remember/i)
 })
 
-t.test('where an access token may stand in for the cookie, a refresh says so', async t => {
+t.test('renewWithAccessToken is documented at refresh', async t => {
   const { paths } = await documentOf(t, { options: { refreshToken: { renewWithAccessToken: true } } })
   t.strictSame(paths['/auth/refresh']?.['post']?.security, [{ refreshCookie: [] }, { accessToken: [] }])
   t.strictSame(paths['/auth/logout']?.['post']?.security, [{ refreshCookie: [] }])
 })
 
-t.test('registered twice, every operation still has a name of its own', async t => {
+t.test('two registrations have distinct operationIds', async t => {
   const twice = async (swagger: FastifyDynamicSwaggerOptions) => await documentOf(t, {
     swagger,
     routes (app) {
@@ -218,12 +218,12 @@ t.test('registered twice, every operation still has a name of its own', async t 
   t.match((await twice({ openapi: {} })).components.securitySchemes, { refreshCookie: {}, refreshToken: {} })
 })
 
-t.test('routes that do not exist are not described', async t => {
+t.test('routes that do not exist are not documented', async t => {
   t.strictSame(ours(await documentOf(t, { options: { users: {} } })).map(([route]) => route).sort(), ['DELETE /auth/sessions', 'DELETE /auth/sessions/{id}', 'GET /auth/sessions', 'POST /auth/logout', 'POST /auth/refresh'])
   t.strictSame(ours(await documentOf(t, { options: { users: {}, store: statelessStore() } })).map(([route]) => route).sort(), ['POST /auth/logout', 'POST /auth/refresh'])
 })
 
-t.test("a host's route is marked where it lets nobody pass without an access token", async t => {
+t.test("a host's route is documented as protected if its hook requires an access token", async t => {
   const mine = [{ mine: [] }]
   const { paths } = await documentOf(t, {
     swagger: { openapi: { components: { securitySchemes: { mine: { type: 'apiKey', in: 'header', name: 'x-key' } } } } },
@@ -250,20 +250,20 @@ t.test("a host's route is marked where it lets nobody pass without an access tok
   t.equal(paths['/schema']?.['get']?.summary, 'As it was')
 })
 
-t.test('a host that is protected as a whole says so once, and our routes keep their own word', async t => {
+t.test('a protected app is documented as protected, and the plugin\'s routes keep their own security', async t => {
   const { paths } = await documentOf(t, {
     swagger: { openapi: { components: { securitySchemes: { accessToken: { type: 'http', scheme: 'bearer' } } }, security: [{ accessToken: [] }] } }
   })
   t.strictSame(['/health', '/auth/login', '/auth/refresh'].map(path => Object.values(paths[path] ?? {})[0]?.security), [undefined, [], [{ refreshCookie: [] }]])
 })
 
-t.test('a host keeps the schemes that it declares, and its own word on ours', async t => {
+t.test('security schemes of the host stay, and override the plugin\'s', async t => {
   const securitySchemes = { mine: { type: 'apiKey', in: 'header', name: 'x-key' }, accessToken: { type: 'http', scheme: 'bearer', description: 'as the host has it' } } as const
   const document = await documentOf(t, { swagger: { openapi: { components: { securitySchemes, schemas: { Thing: { type: 'object' } } } } } })
   t.match(document.components, { securitySchemes: { ...securitySchemes, refreshCookie: { type: 'apiKey' } }, schemas: { Thing: { type: 'object' } } })
 })
 
-t.test("a host's transform is for its own routes", async t => {
+t.test('a transform of the host applies to its own routes', async t => {
   const seen: string[] = []
   const transform: NonNullable<FastifyDynamicSwaggerOptions['transform']> = ({ schema, url }) => {
     seen.push(url)
@@ -273,13 +273,13 @@ t.test("a host's transform is for its own routes", async t => {
   t.strictSame(seen, ['/health'])
 })
 
-t.test('without any route of ours the host is left alone', async t => {
+t.test('without any route the plugin changes no document', async t => {
   const routes = { signup: false, login: false, refresh: false, logout: false, sessions: false, password: false, reauthenticate: false } as const
   const document = await documentOf(t, { options: { routes }, routes (app) { app.get('/me', { onRequest: app.authenticate }, async () => 'me') } })
   t.strictSame(operations(document).map(([route, { security }]) => [route, security]), [['GET /health', undefined], ['GET /me', undefined]])
 })
 
-t.test('a document of Swagger 2 has all of it, as far as it knows the words', async t => {
+t.test('a Swagger 2 document has everything that Swagger 2 can express', async t => {
   interface Swagger2 { readonly swagger: string, readonly paths: Document['paths'], readonly securityDefinitions: Readonly<Record<string, object>> }
   const document = await documentOf<Swagger2>(t, {
     swagger: { swagger: { securityDefinitions: { mine: { type: 'basic' } } } },
@@ -291,7 +291,7 @@ t.test('a document of Swagger 2 has all of it, as far as it knows the words', as
   t.strictSame(document.paths['/me']?.['get']?.security, [{ accessToken: [] }])
 })
 
-t.test('a schema of our own never changes what a host shares', async t => {
+t.test('schemas of the plugin do not change shared schemas of the host', async t => {
   const users = userTable()
   const documents = [await documentOf(t, { options: { users, prefix: '/a' } }), await documentOf(t, { options: { users, prefix: '/b', accounts: { usernameField: 'email' } } })]
   const fields = documents.map(document => JSON.stringify(operations(document).find(([route]) => route.endsWith('/login'))?.[1].requestBody))

@@ -19,7 +19,7 @@ async function listening (t: Test) {
   return (host: string, path: string) => `http://${host}:${port}${path}`
 }
 
-t.test('a Secure cookie over plain http: curl keeps it on 127.0.0.1 and on localhost, as the README says', async t => {
+t.test('Secure cookie over plain http: curl sends it to 127.0.0.1 and localhost, as the README states', async t => {
   const url = await listening(t)
   const folder = t.testdir()
   for (const host of HOSTS) {
@@ -29,7 +29,7 @@ t.test('a Secure cookie over plain http: curl keeps it on 127.0.0.1 and on local
   }
 })
 
-t.test('a Secure cookie over plain http: tough-cookie keeps it on both, older versions and others on neither, as the README says', async t => {
+t.test('Secure cookie over plain http: tough-cookie sends it to both, older versions and others to neither, as the README states', async t => {
   const url = await listening(t)
   for (const [allowSecureOnLocal, status] of [[true, 200], [false, 401]] as const) {
     for (const host of HOSTS) {
@@ -44,7 +44,7 @@ t.test('a Secure cookie over plain http: tough-cookie keeps it on both, older ve
   }
 })
 
-t.test('two apps on localhost keep their sessions apart by the names of their cookies', async t => {
+t.test('two apps on localhost keep their sessions apart by cookie name', async t => {
   const apart: number[] = []
   for (const [first, second] of [[undefined, undefined], ['__Host-Http-shop', '__Host-Http-blog']]) {
     const jar = new CookieJar()

@@ -24,7 +24,7 @@ async function native (t: Test, options: RefreshCookieOptions = {}, extend?: Par
   return { ...s, ada }
 }
 
-t.test('a native app signs up, is known, and stays known by the refresh token that it keeps', async t => {
+t.test('native app: signup, refresh and authenticate with a stored refresh token', async t => {
   const { ada, app, wait } = await native(t)
   t.strictSame((await ada.get('/me')).json(), { id: '1' })
   wait('11m')
@@ -47,7 +47,7 @@ const CARRIERS: Readonly<Record<string, (token: string) => { payload?: string | 
 }
 
 for (const [how, request] of Object.entries(CARRIERS)) {
-  t.test(`a refresh token is taken ${how}, by refresh and by logout`, async t => {
+  t.test(`native app: refresh and logout accept a refresh token ${how}`, async t => {
     const { ada, wait } = await native(t)
     wait('30s')
     const answer = await ada.send({ method: 'POST', url: '/auth/refresh', ...request(String(ada.refreshToken)) })
@@ -59,7 +59,7 @@ for (const [how, request] of Object.entries(CARRIERS)) {
   })
 }
 
-t.test('what carries no refresh token is refused', async t => {
+t.test('native app: a request without a refresh token is refused', async t => {
   const { ada, store, users } = await native(t)
   const token = String(ada.refreshToken)
   const REQUESTS: ReadonlyArray<readonly [request: object, refusal: object]> = [
@@ -91,7 +91,7 @@ t.test('what carries no refresh token is refused', async t => {
   t.strictSame([...store.calls, ...users.calls], [], 'and none of them reaches the store')
 })
 
-t.test('a native app never loses its refresh token, whatever the outcome', async t => {
+t.test('native app: every outcome of a refresh returns a refresh token', async t => {
   const OUTCOMES: ReadonlyArray<readonly [outcome: string, generation: number, prepare: (s: Native) => Promise<unknown> | unknown]> = [
     ['hold', 0, () => {}],
     ['rotate', 1, s => s.wait('30s')],
@@ -108,7 +108,7 @@ t.test('a native app never loses its refresh token, whatever the outcome', async
   }
 })
 
-t.test('a hold answers the very token that was sent', async t => {
+t.test('native app: a held refresh returns the same refresh token', async t => {
   for (const rotation of ['always', 'never'] as const) {
     const { ada, wait } = await native(t, { refreshToken: { rotation } })
     const before = ada.refreshToken
@@ -118,7 +118,7 @@ t.test('a hold answers the very token that was sent', async t => {
   }
 })
 
-t.test('a stolen refresh token ends the session for thief and owner', async t => {
+t.test('token theft: a stolen refresh token ends the session for attacker and owner', async t => {
   const { ada, wait } = await native(t)
   const thief = ada.copy()
   for (let i = 0; i < 2; i++) {
@@ -129,7 +129,7 @@ t.test('a stolen refresh token ends the session for thief and owner', async t =>
   t.match((await ada.refresh()).json(), REUSED)
 })
 
-t.test('another kind of app may not use a replaced token where bindUserAgent is set', async t => {
+t.test('token theft: with bindUserAgent another kind of app cannot use a replaced token', async t => {
   const { ada, wait } = await native(t, { sessions: { bindUserAgent: true } })
   const replaced = ada.refreshToken
   wait('30s')
@@ -138,7 +138,7 @@ t.test('another kind of app may not use a replaced token where bindUserAgent is 
   t.match(answer.json(), REUSED)
 })
 
-t.test('no cookie is read', async t => {
+t.test('native app: cookies are ignored', async t => {
   const { ada, app } = await native(t)
   const planted = { cookie: `${COOKIE}=${String(ada.refreshToken)}` }
   t.match(await ada.send({ method: 'POST', url: '/auth/logout', headers: planted }), { statusCode: 204 })
@@ -146,7 +146,7 @@ t.test('no cookie is read', async t => {
   t.match(await ada.refresh(), { statusCode: 200 }, 'so that session is still there')
 })
 
-t.test('a new password gives a new refresh token, a proof the current one', async t => {
+t.test('a password change returns a new refresh token, a reauthentication the current one', async t => {
   const { ada, wait } = await native(t)
   const post = async (path: string, payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: path, payload, headers: { authorization: `Bearer ${String(ada.accessToken)}` } })
   wait('1m')
@@ -159,18 +159,18 @@ t.test('a new password gives a new refresh token, a proof the current one', asyn
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a login that brings the token of the session before replaces that', async t => {
+t.test('a login with the old refresh token replaces its session', async t => {
   const { ada, store } = await native(t)
   await ada.send({ method: 'POST', url: '/auth/login', headers: { authorization: `Bearer ${String(ada.refreshToken)}` }, payload: { username: 'ada', password: PASSWORD } })
   t.match(await store.get(String(payloadOf(ada.refreshToken)['sid'])), { reason: 'superseded' })
 })
 
-t.test('there is nothing to remember', async t => {
+t.test('native app: there is no `remember`', async t => {
   const { ada } = await native(t)
   t.match((await ada.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD, remember: true } })).json(), { statusCode: 400, message: 'body has an unknown field' })
 })
 
-t.test('the verbs work in routes of the app', async t => {
+t.test('request.auth returns the refresh token in routes of the app', async t => {
   const { ada, app } = await native(t, {}, app => {
     app.post('/enter', async ({ auth }) => await auth.login(1))
     app.post('/again', async ({ auth }) => await auth.refresh())
@@ -183,14 +183,14 @@ t.test('the verbs work in routes of the app', async t => {
   t.match((await ada.refresh()).json(), ENDED)
 })
 
-t.test('pages of other sites are refused here too', async t => {
+t.test('CSRF: pages of other sites are refused with the transport body too', async t => {
   const { ada } = await native(t)
   for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }, { origin: 'null' }]) {
     t.match((await ada.send({ method: 'POST', url: '/auth/refresh', headers, payload: { refresh_token: ada.refreshToken } })).json(), { code: 'FST_AUTH_CROSS_SITE' })
   }
 })
 
-t.test('no refresh token is in the log, be it ever so loud, nor in what is refused', async t => {
+t.test('information leak: no refresh token is in the log or in a refusal, at any log level', async t => {
   const lines: string[] = []
   const stream = { write (line: string) { lines.push(line) } }
   const s = await server(t, { refreshToken: { transport: 'body' } }, { logger: { level: 'trace', stream } })
@@ -217,7 +217,7 @@ t.test('no refresh token is in the log, be it ever so loud, nor in what is refus
   t.strictSame(lines.filter(line => signatures.some(signature => line.includes(signature))), [])
 })
 
-t.test('whatever is sent to refresh and to logout is refused or ignored, never an error of ours', async t => {
+t.test('fuzzing: any body of refresh and logout is refused or ignored, never a server error', async t => {
   const { ada } = await native(t)
   const text = fc.oneof(fc.string(), fc.constantFrom(String(ada.accessToken), 'x.y.z', 'Bearer', 'null'), fc.base64String())
   const json = fc.oneof(fc.jsonValue(), fc.record({ refresh_token: fc.oneof(text, fc.jsonValue()) }), fc.record({ refresh_token: text, grant_type: text }))
@@ -256,7 +256,7 @@ t.test('one server for browsers and native apps', async t => {
     return { app, clock, ada, phone }
   }
 
-  t.test('knows the people of both by the hooks of either', async t => {
+  t.test('authenticates the users of both with the hooks of either', async t => {
     const { ada, phone } = await both(t)
     for (const path of ['/me', '/native/me', '/strict']) {
       t.strictSame((await ada.get(path)).json(), { id: '1' })
@@ -272,7 +272,7 @@ t.test('one server for browsers and native apps', async t => {
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 
-  t.test('ends access tokens of both at once where revocation is immediate', async t => {
+  t.test('ends access tokens of both at once with immediate revocation', async t => {
     const { app, ada, phone } = await both(t, { revocation: 'immediate' })
     await app.sessions.revokeAll('1')
     for (const path of ['/me', '/native/me']) {
@@ -281,7 +281,7 @@ t.test('one server for browsers and native apps', async t => {
     }
   })
 
-  t.test('gives a native app nothing for the cookie of a browser', async t => {
+  t.test('returns no refresh token to a native app for a browser\'s cookie', async t => {
     const { ada } = await both(t)
     t.match((await ada.send({ method: 'POST', url: '/native/auth/refresh', headers: { authorization: '' } })).json(), MISSING)
     t.match(await ada.send({ method: 'POST', url: '/native/auth/logout', headers: { authorization: '' } }), { statusCode: 204 })

@@ -27,7 +27,7 @@ async function guarded (t: Parameters<typeof loggedIn>[0], options: Parameters<t
   })
 }
 
-t.test('probing: each bad access token is one event, wherever it is sent', async t => {
+t.test('probing: each invalid access token is one event, at any route', async t => {
   const s = await guarded(t)
   for (const url of ['/me', '/maybe', '/strict', '/fresh', '/verb', '/auth/sessions']) {
     await s.app.inject({ url, headers: { authorization: 'Bearer x.y.z' } })
@@ -39,7 +39,7 @@ t.test('probing: each bad access token is one event, wherever it is sent', async
   t.match(s.events, exactly({ type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID', requestId: null, ip: null }), 'one of a WebSocket')
 })
 
-t.test('probing: a missing, an expired and a revoked access token are told apart', async t => {
+t.test('probing: missing, expired and revoked access tokens have different codes', async t => {
   const s = await guarded(t, { revocation: 'immediate' })
   await s.app.inject('/me')
   t.strictSame(told(s), ['access_token_refused ACCESS_TOKEN_MISSING'])
@@ -53,13 +53,13 @@ t.test('probing: a missing, an expired and a revoked access token are told apart
   }
 })
 
-t.test('probing: who sends a request without a token to a route that is open, or optional, is refused nothing', async t => {
+t.test('probing: a request without a token to an open or optional route is no event', async t => {
   const s = await guarded(t)
   for (const url of ['/maybe', '/nowhere']) await s.app.inject(url)
   t.strictSame(told(s), [])
 })
 
-t.test('probing: a route of ours below a hook of the whole app causes one event', async t => {
+t.test('probing: a route of the plugin below a hook of the whole app causes one event', async t => {
   const events: AuthEvent[] = []
   const app = Fastify()
   await app.register(refreshCookie, { secret: SECRET, onEvent (event) { events.push(event) } })
@@ -70,7 +70,7 @@ t.test('probing: a route of ours below a hook of the whole app causes one event'
   t.strictSame(told({ events }), ['refresh_refused REFRESH_TOKEN_MISSING'], 'and the hook refuses nobody there')
 })
 
-t.test('token theft: a forged, a foreign and a doubled refresh cookie are events without a session', async t => {
+t.test('token theft: forged, foreign and doubled refresh cookies are events without a session', async t => {
   const s = await loggedIn(t)
   const COOKIES = [`${COOKIE}=x`, `${COOKIE}=${forged('access')}`, `${COOKIE}=${forged('refresh', { header: { kid: 'foreign' } })}`, `${COOKIE}=a; ${COOKIE}=b`]
   for (const cookie of COOKIES) {
@@ -81,7 +81,7 @@ t.test('token theft: a forged, a foreign and a doubled refresh cookie are events
   }
 })
 
-t.test('token theft: the refresh cookie of a session that has ended is an event that names its session', async t => {
+t.test('token theft: the refresh cookie of an ended session is an event with its session', async t => {
   const s = await loggedIn(t)
   const session = { subject: '1', sessionId: sessionOf(s.ada) }
   await s.app.sessions.revoke(session.sessionId)
@@ -93,7 +93,7 @@ t.test('token theft: the refresh cookie of a session that has ended is an event 
   t.strictSame(told(s), ['refresh_refused REFRESH_TOKEN_EXPIRED'])
 })
 
-t.test('token theft: reuse is an event of its own, and every refresh that it refuses one more', async t => {
+t.test('token theft: reuse is an event of its own, and each refresh that it refuses one more', async t => {
   const s = await loggedIn(t)
   const thief = s.ada.copy()
   for (const wait of ['1m', '1m'] as const) { s.wait(wait); await s.ada.refresh() }
@@ -104,14 +104,14 @@ t.test('token theft: reuse is an event of its own, and every refresh that it ref
   t.strictSame(told(s), ['refresh_refused REFRESH_TOKEN_REUSED'])
 })
 
-t.test('a refused refresh of a disabled user, in a route of the app, is an event', async t => {
+t.test('a refused refresh of a disabled user in a route of the app is an event', async t => {
   const s = await loggedIn(t, {}, {}, app => { app.post('/renew', async ({ auth }) => await auth.refresh()) })
   s.users.change('ada', { disabled: true })
   await s.ada.send({ method: 'POST', url: '/renew' })
   t.strictSame(told(s), ['revoked', 'refresh_refused USER_REFUSED'])
 })
 
-t.test('an outage of the store is an event for each request that it refuses', async t => {
+t.test('store outage: each refused request is an event', async t => {
   const s = await guarded(t)
   const away = async (request: () => Promise<unknown>): Promise<string[]> => {
     s.store.faults.push(...Array(3).fill({ moment: 'before', kind: 'throw' }))
@@ -125,7 +125,7 @@ t.test('an outage of the store is an event for each request that it refuses', as
   t.strictSame(await away(async () => await t.rejects(s.app.sessions.revokeAll('1'), { code: 'FST_AUTH_STORE_UNAVAILABLE' })), ['store_unavailable'], 'an administrator')
 })
 
-t.test('an outage is an event also where it refuses nobody', async t => {
+t.test('store outage: an event is emitted also if nothing is refused', async t => {
   let feed: (up: boolean) => void = () => {}
   const subscribe: SessionStore['subscribe'] = (_listener, connected = () => {}) => {
     feed = connected
@@ -140,7 +140,7 @@ t.test('an outage is an event also where it refuses nobody', async t => {
   t.strictSame(told(s), ['store_unavailable'])
 })
 
-t.test('denial of service: a request that is refused since too much work is under way is an event', async t => {
+t.test('denial of service: each request that is refused as busy is an event', async t => {
   const s = await server(t, { passwords: { ...FAST_HASHING, queue: { concurrency: 1, waiting: 0 } } })
   const login = async (): Promise<unknown> => await s.browser().login('nobody')
   await Promise.all([login(), login(), login()])
@@ -155,7 +155,7 @@ t.test('user enumeration: a signup with a taken name, and a refused password, ar
   t.strictSame(told(s), ['refused PASSWORD_REFUSED'])
 })
 
-t.test('probing: an id of somebody else\'s session, and a login that is too old, are events', async t => {
+t.test('probing: a session id of another user, and a login that is not recent enough, are events', async t => {
   const s = await loggedIn(t)
   await s.ada.send({ method: 'DELETE', url: '/auth/sessions/of-somebody-else' })
   t.strictSame(told(s), ['refused SESSION_UNKNOWN'])
@@ -164,7 +164,7 @@ t.test('probing: an id of somebody else\'s session, and a login that is too old,
   t.strictSame(told(s), ['refused FRESH_LOGIN_REQUIRED'])
 })
 
-t.test('a refusal that has an event of its own causes no second one', async t => {
+t.test('a refusal with its own event causes no second one', async t => {
   const s = await loggedIn(t, { rateLimit: { perAddress: { max: 2, per: '15m' } } })
   await s.browser().login('ada', { password: 'wrong password' })
   t.strictSame(told(s), ['login_failed'])
@@ -174,7 +174,7 @@ t.test('a refusal that has an event of its own causes no second one', async t =>
   t.strictSame(told(s), ['cross_site_refused'])
 })
 
-t.test('a service that only verifies reports bad tokens, and the outage of its keys', async t => {
+t.test('a verifier reports invalid tokens, and the outage of its keys', async t => {
   const events: AuthEvent[] = []
   const app = Fastify()
   await app.register(verifier, { jwks: 'http://127.0.0.1:1/jwks', onEvent (event) { events.push(event) } })
@@ -185,7 +185,7 @@ t.test('a service that only verifies reports bad tokens, and the outage of its k
   t.strictSame(told({ events }).filter(event => event !== 'keys_reload_failed'), ['access_token_refused ACCESS_TOKEN_MISSING', 'store_unavailable'])
 })
 
-t.test('information leak: no event and no line of the log holds a token, a cookie or a password', async t => {
+t.test('information leak: no event and no log line holds a token, a cookie or a password', async t => {
   const lines: string[] = []
   const s = await loggedIn(t, {}, { logger: { level: 'debug', stream: { write (line: string) { lines.push(line) } } } })
   const secret = [expired('access'), expired('refresh'), PASSWORD]
@@ -196,7 +196,7 @@ t.test('information leak: no event and no line of the log holds a token, a cooki
   for (const text of secret) t.notOk(JSON.stringify([s.events, lines]).includes(text))
 })
 
-t.test('log flooding: at the usual level of a log no line is written for a bad token but that of Fastify', async t => {
+t.test('log flooding: at the usual log level an invalid token adds no line to that of Fastify', async t => {
   const lines: string[] = []
   const app = Fastify({ logger: { level: 'info', stream: { write (line: string) { lines.push(JSON.parse(line).msg) } } }, disableRequestLogging: true })
   await app.register(refreshCookie, { secret: SECRET, store: statelessStore(), clock: () => START })
@@ -207,7 +207,7 @@ t.test('log flooding: at the usual level of a log no line is written for a bad t
   t.strictSame(lines.filter(line => line.startsWith('auth:')), [])
 })
 
-t.test('log flooding: of thousands of bad tokens in a second 20 are events, and the rest is counted', async t => {
+t.test('log flooding: of thousands of invalid tokens in a second 20 are recorded, the others counted', async t => {
   const s = await loggedIn(t)
   for (let n = 0; n < 1000; n++) await s.app.inject({ url: '/me', headers: { authorization: 'Bearer x.y.z' } })
   t.equal(s.events.length, 20)

@@ -29,20 +29,20 @@ const OTHERS: ReadonlyArray<readonly [which: string, customers: RefreshCookieOpt
 ]
 
 for (const [which, customers, staff, warned] of OTHERS) {
-  t.test(`a second registration with ${which} is ${warned ? 'warned of' : 'fine'}`, async t => {
+  t.test(`a second registration with ${which} ${warned ? 'causes a warning' : 'is accepted'}`, async t => {
     const { warnings } = await both(t, customers, staff)
     t.equal(warnings.length, warned ? 1 : 0)
   })
 }
 
-t.test('registrations of two servers do not concern each other', async t => {
+t.test('registrations of two servers are independent', async t => {
   for (const users of [userTable(), userTable()]) {
     const { warnings } = await both(t, { users }, { users })
     t.strictSame(warnings, [])
   }
 })
 
-t.test("a customer's refresh cookie is none to the staff, who have a secret of their own", async t => {
+t.test("privilege escalation: a customer's refresh cookie is invalid for staff, who have another secret", async t => {
   for (const [secret, statusCode] of [[SECRET, 200], [OTHER_SECRET, 401]] as const) {
     const { app } = await both(t, { users: userTable(), store: statelessStore() }, { users: withAda(), store: statelessStore(), secret })
     const signup = await app.inject({ method: 'POST', url: '/auth/signup', payload: { username: 'eve', password: PASSWORD } })

@@ -7,14 +7,14 @@ function outlives (answer: Answer): boolean | null {
   return line === undefined ? null : line.includes('Max-Age=')
 }
 
-t.test('a login is remembered unless the person asks otherwise', async t => {
+t.test('remember: a login is remembered by default', async t => {
   const { ada } = await loggedIn(t)
   t.equal(outlives(await ada.login('ada')), true)
   t.equal(outlives(await ada.login('ada', { remember: true })), true)
   t.equal(outlives(await ada.login('ada', { remember: false })), false)
 })
 
-t.test('a login that is not remembered keeps its cookie until the browser is closed, whatever becomes of it', async t => {
+t.test('remember: with false the cookie stays a session cookie through every refresh', async t => {
   const { ada, events, wait } = await loggedIn(t)
   await ada.login('ada', { remember: false })
   const ways: Array<[outcome: string, refresh: () => Promise<Answer>]> = [
@@ -31,7 +31,7 @@ t.test('a login that is not remembered keeps its cookie until the browser is clo
   }
 })
 
-t.test('a new password leaves it as it was', async t => {
+t.test('remember: a password change keeps the setting', async t => {
   for (const remember of [true, false]) {
     const { ada } = await loggedIn(t)
     await ada.login('ada', { remember })
@@ -40,12 +40,12 @@ t.test('a new password leaves it as it was', async t => {
   }
 })
 
-t.test('a remembered login says nothing of it in its token', async t => {
+t.test('remember: the token of a remembered login has no extra claim', async t => {
   const { ada } = await loggedIn(t)
   t.notHas(payloadOf(ada.cookie()), 'remember')
 })
 
-t.test('a login that is not remembered ends on the server as any other', async t => {
+t.test('remember: a login that is not remembered has the same expiry on the server', async t => {
   const { ada, wait } = await loggedIn(t, { refreshToken: { idle: '1h' } })
   await ada.login('ada', { remember: false })
   wait(3599)
@@ -56,13 +56,13 @@ t.test('a login that is not remembered ends on the server as any other', async t
   t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
 })
 
-t.test('the next login in the same browser may be remembered', async t => {
+t.test('remember: the next login in the same browser can change it', async t => {
   const { ada } = await loggedIn(t)
   await ada.login('ada', { remember: false })
   t.equal(outlives(await ada.login('ada')), true)
 })
 
-t.test('a login that is not remembered is logged out as any other', async t => {
+t.test('remember: a login that is not remembered logs out as any other', async t => {
   const { ada } = await loggedIn(t)
   await ada.login('ada', { remember: false })
   const copy = ada.copy()
@@ -71,7 +71,7 @@ t.test('a login that is not remembered is logged out as any other', async t => {
   t.match((await copy.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('only true and false say whether to remember', async t => {
+t.test('remember: only true and false are accepted', async t => {
   const { ada } = await loggedIn(t)
   for (const remember of ['false', 'no', 0, 1, null, [], {}]) {
     const answer = await ada.login('ada', { remember })
@@ -79,13 +79,13 @@ t.test('only true and false say whether to remember', async t => {
   }
 })
 
-t.test('a password form and a signup do not ask', async t => {
+t.test('remember: password forms and signups do not have it', async t => {
   const { ada } = await loggedIn(t)
   t.match((await ada.signup('bob', { remember: false })).json(), { statusCode: 400, message: 'body has an unknown field' })
   t.equal(outlives(await form(ada, 'username=ada&password=correct+horse+battery+staple&remember=false')), true)
 })
 
-t.test('request.auth.login asks too', async t => {
+t.test('remember: request.auth.login has it', async t => {
   const { browser, wait } = await server(t, { users: {} }, {}, app => {
     app.post<{ Body: { remember?: boolean } }>('/enter', async ({ auth, body }) => await auth.login('7', body))
   })

@@ -26,7 +26,7 @@ function sending (s: LoggedIn, cookie: string | undefined): Browser {
   return browser
 }
 
-t.test('a page whose cookie is gone goes on in the same session by its access token', async t => {
+t.test('renewWithAccessToken: an access token continues the session if the cookie is missing', async t => {
   const s = await renewable(t)
   const session = sessionOf(s.ada)
   s.wait('5m')
@@ -41,7 +41,7 @@ t.test('a page whose cookie is gone goes on in the same session by its access to
   t.match(await page.refresh(), { statusCode: 200 })
 })
 
-t.test('a cookie that expired while the access token is good is replaced', async t => {
+t.test('renewWithAccessToken: an expired cookie is replaced while the access token is valid', async t => {
   const s = await renewable(t, { refreshToken: { rotation: 'never', idle: '1h' } })
   const stale = s.ada.cookie()
   s.wait('55m')
@@ -55,13 +55,13 @@ t.test('a cookie that expired while the access token is good is replaced', async
   t.match(await page.refresh(), { statusCode: 200 }, 'and is good for its time again')
 })
 
-t.test('nothing of it happens unless it is asked for', async t => {
+t.test('renewWithAccessToken: off by default', async t => {
   const s = await loggedIn(t)
   s.wait('5m')
   t.match((await withoutCookie(s).refresh()).json(), MISSING)
 })
 
-t.test('the absolute end does not move', async t => {
+t.test('renewWithAccessToken: the absolute expiry does not change', async t => {
   const s = await renewable(t, { refreshToken: { idle: '1h', absolute: '2h' } })
   const { end } = payloadOf(s.ada.cookie())
   for (let i = 0; i < 14; i++) {
@@ -77,7 +77,7 @@ t.test('the absolute end does not move', async t => {
   t.match((await withoutCookie(s).refresh()).json(), MISSING, 'since the access token ends with its session')
 })
 
-t.test('the access token must be good, and of this server', async t => {
+t.test('renewWithAccessToken: the access token must be valid and of this server', async t => {
   const s = await renewable(t)
   s.wait('5m')
   for (const authorization of ['', 'Bearer ', 'Bearer x.y.z', `Bearer ${String(s.ada.cookie())}`, `Basic ${String(s.ada.accessToken)}`]) {
@@ -87,7 +87,7 @@ t.test('the access token must be good, and of this server', async t => {
   t.match((await withoutCookie(s).refresh()).json(), MISSING, 'nor may it have expired')
 })
 
-t.test('a refresh token that is refused for another reason stays refused', async t => {
+t.test('renewWithAccessToken: a refresh token that is refused for another reason stays refused', async t => {
   const s = await renewable(t)
   s.wait('5m')
   t.match((await sending(s, 'x.y.z').refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
@@ -95,7 +95,7 @@ t.test('a refresh token that is refused for another reason stays refused', async
   t.match((await withoutCookie(s).refresh({ headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } })).json(), { code: 'FST_AUTH_CROSS_SITE' })
 })
 
-t.test('a session that ended is not brought back', async t => {
+t.test('renewWithAccessToken: an ended session stays ended', async t => {
   for (const revocation of ['refresh', 'immediate'] as const) {
     const s = await renewable(t, { revocation })
     s.wait('5m')
@@ -104,7 +104,7 @@ t.test('a session that ended is not brought back', async t => {
   }
 })
 
-t.test('nor is one whose row is gone, or that was ended by reuse', async t => {
+t.test('renewWithAccessToken: a deleted session, or one ended by reuse, stays ended', async t => {
   const s = await renewable(t)
   s.wait('5m')
   await s.store.revoke(sessionOf(s.ada), 'reuse')
@@ -114,14 +114,14 @@ t.test('nor is one whose row is gone, or that was ended by reuse', async t => {
   t.match((await withoutCookie(gone).refresh()).json(), ENDED)
 })
 
-t.test('a person who is gone or disabled loses it', async t => {
+t.test('renewWithAccessToken: a deleted or disabled user loses the session', async t => {
   const s = await renewable(t)
   s.users.change('ada', { disabled: true })
   t.match((await withoutCookie(s).refresh()).json(), { code: 'FST_AUTH_USER_REFUSED' })
   t.match(await s.store.get(sessionOf(s.ada)), { reason: 'user_refused' })
 })
 
-t.test('tabs that renew at once share one generation, and whoever still has the cookie goes on', async t => {
+t.test('renewWithAccessToken: concurrent tabs share one generation, and a tab with the cookie can go on', async t => {
   const s = await renewable(t)
   const other = s.ada.copy()
   s.wait('5m')
@@ -133,7 +133,7 @@ t.test('tabs that renew at once share one generation, and whoever still has the 
   t.equal(other.cookie(), tabs[0]?.cookie())
 })
 
-t.test('a copy of the access token that is used so is found when both sides go on', async t => {
+t.test('token theft: a renewal with a stolen access token is detected once both sides refresh', async t => {
   const s = await renewable(t)
   s.wait('5m')
   const thief = withoutCookie(s)
@@ -144,14 +144,14 @@ t.test('a copy of the access token that is used so is found when both sides go o
   t.match((await thief.refresh({ headers: { authorization: '' } })).json(), REUSED)
 })
 
-t.test('another kind of browser may not where bindUserAgent is set', async t => {
+t.test('renewWithAccessToken: with bindUserAgent another browser is refused', async t => {
   const s = await renewable(t, { sessions: { bindUserAgent: true } })
   s.wait('5m')
   t.match((await withoutCookie(s).refresh({ headers: { 'user-agent': 'curl/8.0' } })).json(), EXPIRED)
   t.match(await withoutCookie(s).refresh(), { statusCode: 200 })
 })
 
-t.test('a login that is not to be remembered is not remembered afterwards', async t => {
+t.test('renewWithAccessToken: a login that is not remembered stays so', async t => {
   const s = await renewable(t, { refreshToken: { idle: '11m', grace: '10s' } })
   await s.ada.login('ada', { remember: false })
   const stale = s.ada.cookie()
@@ -164,7 +164,7 @@ t.test('a login that is not to be remembered is not remembered afterwards', asyn
   t.strictSame(notMax(await withoutCookie(s).refresh()), [true], 'but a cookie that a browser dropped had its time')
 })
 
-t.test('an expired cookie of another session is no help', async t => {
+t.test('renewWithAccessToken: an expired cookie of another session changes nothing', async t => {
   const s = await renewable(t, { refreshToken: { rotation: 'never', idle: '11m' } })
   const other = s.browser()
   await other.login('ada')
@@ -174,7 +174,7 @@ t.test('an expired cookie of another session is no help', async t => {
   t.match((await sending(s, stale).refresh()).json(), EXPIRED)
 })
 
-t.test('while the store is away it is 503, and no more', async t => {
+t.test('renewWithAccessToken: a store outage is 503', async t => {
   const s = await renewable(t)
   s.wait('5m')
   for (const call of ['get', 'advance'] as const) {

@@ -49,7 +49,7 @@ async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCooki
   }
 }
 
-t.test('an access token of an ended session is refused at once on every instance', async t => {
+t.test('immediate revocation: every instance refuses the access token of an ended session at once', async t => {
   const { one, two, clock } = await twoInstances(t)
   const ada = one.browser()
   await ada.signup('ada')
@@ -66,7 +66,7 @@ t.test('an access token of an ended session is refused at once on every instance
   t.match((await elsewhere.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
 })
 
-t.test('a password change ends the access tokens of every other session', async t => {
+t.test('immediate revocation: a password change ends the access tokens of every other session', async t => {
   const { one, two, clock } = await twoInstances(t)
   const laptop = one.browser()
   const phone = two.browser()
@@ -81,7 +81,7 @@ t.test('a password change ends the access tokens of every other session', async 
   t.equal((await laptop.get('/me')).statusCode, 200)
 })
 
-t.test('somebody who logs in again in the second of a revocation is let in', async t => {
+t.test('immediate revocation: a login in the same second as a revocation is accepted', async t => {
   const { one, two } = await twoInstances(t)
   const ada = one.browser()
   await ada.signup('ada')
@@ -91,7 +91,7 @@ t.test('somebody who logs in again in the second of a revocation is let in', asy
   t.equal((await ada.get('/me')).statusCode, 200)
 })
 
-t.test('what ended while an instance was cut off is found out afterwards', async t => {
+t.test('immediate revocation: an instance that was disconnected learns of missed revocations afterwards', async t => {
   const { one, two, cut, events } = await twoInstances(t)
   const ada = one.browser()
   const bob = one.browser()
@@ -108,7 +108,7 @@ t.test('what ended while an instance was cut off is found out afterwards', async
   t.same(events.filter(event => event.type === 'revocation_feed').map(event => event.up), [false, false, true, true], 'once for each instance')
 })
 
-t.test('a store that is away refuses nobody whom the set would know', async t => {
+t.test('immediate revocation: a store outage refuses no session that is known as live', async t => {
   const { one, cut } = await twoInstances(t)
   const ada = one.browser()
   await ada.signup('ada')
@@ -118,7 +118,7 @@ t.test('a store that is away refuses nobody whom the set would know', async t =>
   t.equal((await ada.get('/me')).statusCode, 200)
 })
 
-t.test('a fresh login is demanded of live sessions only', async t => {
+t.test('immediate revocation: requireFreshLogin refuses ended sessions', async t => {
   const { one, two, clock } = await twoInstances(t)
   const ada = one.browser()
   await ada.signup('ada')
@@ -131,7 +131,7 @@ t.test('a fresh login is demanded of live sessions only', async t => {
   t.match((await ada.get('/fresh')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
 })
 
-t.test('immediate revocation needs a store that tells', async t => {
+t.test('immediate revocation needs a store with subscribe', async t => {
   const app = Fastify()
   app.register(refreshCookie, { secret: SECRET, store: statelessStore(), revocation: 'immediate' })
   await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /revocation/ })
@@ -139,7 +139,7 @@ t.test('immediate revocation needs a store that tells', async t => {
 
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-t.test('fail closed: a stolen access token of an ended session does not pass while messages are cut off', async t => {
+t.test('fail closed: while the subscription is down a stolen access token of an ended session is refused', async t => {
   const { one, two, cutMessages } = await twoInstances(t, { revocationUnknown: 'refuse' })
   const ada = one.browser()
   const bob = one.browser()
@@ -160,7 +160,7 @@ t.test('fail closed: a stolen access token of an ended session does not pass whi
   t.strictSame(one.store.calls, [], 'and no more once messages arrive')
 })
 
-t.test('fail closed: where neither messages nor the store can tell, the answer is 503 and not a pass', async t => {
+t.test('fail closed: without subscription and store the reply is 503', async t => {
   const { one, cut, clock } = await twoInstances(t, { revocationUnknown: 'refuse' })
   const ada = one.browser()
   await ada.signup('ada')
@@ -179,7 +179,7 @@ t.test('fail closed: where neither messages nor the store can tell, the answer i
   t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }, 'what needs no store is said')
 })
 
-t.test('fail closed: a store that does not answer in time is one that cannot tell', async t => {
+t.test('fail closed: a store that does not answer in time counts as unavailable', async t => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   const { one, cutMessages } = await twoInstances(t, { revocationUnknown: 'refuse' })
@@ -193,7 +193,7 @@ t.test('fail closed: a store that does not answer in time is one that cannot tel
   t.match((await answer).json(), UNAVAILABLE)
 })
 
-t.test('fail closed: the option needs immediate revocation, and says so', async t => {
+t.test('fail closed: the option needs immediate revocation', async t => {
   const app = Fastify()
   await t.rejects(async () => await app.register(refreshCookie, { secret: SECRET, revocationUnknown: 'refuse' }),
     { name: 'TypeError', message: /option "revocationUnknown" is 'refuse', .*"revocation"/ })

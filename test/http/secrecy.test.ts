@@ -14,7 +14,7 @@ function spellings (key: Buffer): string[] {
   return [key.toString('hex'), key.toString('base64'), key.toString('base64url'), inspected, JSON.stringify([...key]).slice(1, -1)]
 }
 
-t.test('an app that is printed shows no secret and no key', async t => {
+t.test('information leak: a printed app shows no secret and no key', async t => {
   const app = Fastify()
   await app.register(refreshCookie, {
     secret: [SECRET, OTHER],
@@ -68,7 +68,7 @@ async function sendEverything ({ ada, browser, wait }: LoggedIn): Promise<void> 
   await ada.logout()
 }
 
-t.test('no token, no password and nothing else that a caller sent is in the log, be it ever so loud', async t => {
+t.test('information leak: no token, password or other input is in the log, at any log level', async t => {
   const lines: string[] = []
   const stream = { write (line: string) { lines.push(line) } }
   const s = await loggedIn(t, { accessToken: { expiresIn: '30m' } }, { logger: { level: 'trace', stream } })
@@ -94,7 +94,7 @@ t.test('no token, no password and nothing else that a caller sent is in the log,
   for (const secret of [SECRET, ...spellings(keyOf('access').secret), ...spellings(keyOf('refresh').secret)]) t.notOk(log.includes(secret))
 })
 
-t.test('nor is it in an answer, but for the names of fields that are like ours', async t => {
+t.test('information leak: no input is in a reply, except field names similar to known ones', async t => {
   const s = await loggedIn(t)
   const bodies: string[] = []
   const { send } = s.ada

@@ -18,7 +18,7 @@ const ERRORS: ReadonlyArray<readonly [of: string, make: (secret: string) => unkn
 ]
 
 for (const [of, make] of ERRORS) {
-  t.test(`no password hash reaches the log by an error: ${of}`, async t => {
+  t.test(`information leak: no password hash reaches the log in an error: ${of}`, async t => {
     const lines: string[] = []
     let broken = false
     const users = userTable()
@@ -44,7 +44,7 @@ for (const [of, make] of ERRORS) {
 for (const [kind, hash] of [
   ['Django', 'pbkdf2_sha256$600000$c2FsdA$aGFzaGhhc2g='], ['crypt', '$6$rounds=5000$salt$hashhash'], ['WordPress', '$P$Bsaltsaltsalthashhash'], ['LDAP', '{SSHA}c2FsdGhhc2g='], ['quotes', 'a"b\'c\\d\ne']
 ] as const) {
-  t.test(`no hash of another system reaches the log by an error, nor a password: ${kind}`, async t => {
+  t.test(`information leak: no hash of another system and no password reaches the log in an error: ${kind}`, async t => {
     const lines: string[] = []
     const users = userTable()
     const password = 'violet "umbrella"'
@@ -71,7 +71,7 @@ for (const [kind, hash] of [
   })
 }
 
-t.test('a hash is found however deep the cause is that holds it', t => {
+t.test('information leak: a hash is redacted in any nested cause', t => {
   let error = new Error(HASH)
   for (let depth = 0; depth < 20; depth++) error = new Error('failed', { cause: error })
   let last: unknown = redacted(error)
@@ -80,7 +80,7 @@ t.test('a hash is found however deep the cause is that holds it', t => {
   t.end()
 })
 
-t.test('what holds no secret is logged as it is, and what does keeps its name, code, place and causes', t => {
+t.test('an error without secrets is logged unchanged, a redacted one keeps name, code, stack and causes', t => {
   const harmless = Object.assign(new Error('no connection'), { address: '192.0.2.1' })
   t.equal(redacted(harmless), harmless)
   t.equal(redacted(undefined), undefined)

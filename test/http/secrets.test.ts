@@ -71,7 +71,7 @@ const REQUESTS: Array<(s: LoggedIn) => Promise<unknown>> = [
   async ({ ada }) => await ada.login('ada', { password: CANARIES.next })
 ]
 
-t.test('nothing that somebody could log in with is in the log, in an event, in a reply of ours or in the store', async t => {
+t.test('information leak: no credential is in the log, an event, a reply or the store', async t => {
   const log: string[] = []
   const replies: string[] = []
   const secrets: Secrets = new Set([SECRET])
@@ -110,7 +110,7 @@ t.test('nothing that somebody could log in with is in the log, in an event, in a
   t.notMatch(replies.join(''), ANY_PASSWORD, 'replies')
 })
 
-t.test('no line is forged by what a caller sends', async t => {
+t.test('log injection: no log line can be forged by input', async t => {
   const log: string[] = []
   const { ada } = await loggedIn(t, {}, { logger: { level: 'trace', stream: { write (line: string) { log.push(line) } } } })
   forget(log)
@@ -122,7 +122,7 @@ t.test('no line is forged by what a caller sends', async t => {
   }
 })
 
-t.test('what went wrong underneath is in the log, for the operator', async t => {
+t.test('the cause of an error is logged for the operator', async t => {
   const log: string[] = []
   const { ada, store } = await loggedIn(t, {}, { logger: { level: 'info', stream: { write (line: string) { log.push(line) } } } })
   store.faults.push({ moment: 'before', kind: 'throw' })

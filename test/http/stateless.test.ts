@@ -14,14 +14,14 @@ async function stateless (t: Parameters<typeof loggedIn>[0]): Promise<LoggedIn> 
   })
 }
 
-t.test('a change of password is no route where it could not end the other sessions', async t => {
+t.test('the stateless store has no password change, since it could not end the other sessions', async t => {
   const { app, ada } = await stateless(t)
   t.notOk(app.hasRoute({ method: 'POST', url: '/auth/password' }))
   const payload = { currentPassword: PASSWORD, newPassword: 'violet umbrella' }
   t.match(await ada.send({ method: 'POST', url: '/auth/password', payload }), { statusCode: 404 })
 })
 
-t.test('an administrator cannot take a session for ended that lives on', async t => {
+t.test('the stateless store refuses app.sessions.revoke, since the session would stay alive', async t => {
   const { app } = await stateless(t)
   await t.rejects(app.sessions.revokeAll('1'), NEEDS_LIST)
   await t.rejects(app.sessions.revoke('session-1'), NEEDS_LIST)
@@ -29,12 +29,12 @@ t.test('an administrator cannot take a session for ended that lives on', async t
   t.equal(await app.sessions.purgeExpired(), 0)
 })
 
-t.test('a person cannot take a session for ended that lives on, in a route of the app', async t => {
+t.test('the stateless store refuses request.auth.revokeSession in a route of the app', async t => {
   const { ada } = await stateless(t)
   for (const url of ['/end-others', '/end/session-1']) t.match(await ada.send({ method: 'POST', url }), { statusCode: 500 }, url)
 })
 
-t.test('a logout by an access token alone clears the cookie all the same', async t => {
+t.test('a logout with an access token alone clears the cookie', async t => {
   const { app, ada } = await stateless(t)
   const answer = await app.inject({ method: 'POST', url: '/bye', headers: { authorization: `Bearer ${String(ada.accessToken)}` } })
   t.match(answer, { statusCode: 200, headers: { 'set-cookie': /Max-Age=0/ } })

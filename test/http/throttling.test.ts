@@ -34,7 +34,7 @@ function stopTime (t: Test): void {
   t.teardown(() => mock.timers.reset())
 }
 
-t.test('500 wrong passwords from everywhere for one account: ten are tried, and the owner gets in', async t => {
+t.test('brute force: of 500 wrong passwords for one account from everywhere ten are verified, and the owner gets in', async t => {
   const { ada, browser, users, events } = await loggedIn(t, BY_DEFAULT)
   const answers: number[] = []
   for (let nth = 1; nth <= 500; nth++) answers.push((await login(browser(), 'ada', `wrong password ${nth}`, addressOf(nth))).statusCode)
@@ -47,7 +47,7 @@ t.test('500 wrong passwords from everywhere for one account: ten are tried, and 
   t.match(await login(ada, 'ada', PASSWORD), { statusCode: 200 })
 })
 
-t.test('the refusal says how long to wait, and leaves cookie and session as they are', async t => {
+t.test('a 429 has Retry-After, and leaves cookie and session unchanged', async t => {
   stopTime(t)
   const { ada, browser } = await loggedIn(t, BY_DEFAULT)
   for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
@@ -63,7 +63,7 @@ t.test('the refusal says how long to wait, and leaves cookie and session as they
   t.match(await login(thief, 'ada', PASSWORD), { statusCode: 200 })
 })
 
-t.test('a name that nobody has is refused as one that somebody has', async t => {
+t.test('user enumeration: an unknown name is limited like a known one', async t => {
   stopTime(t)
   const { browser } = await loggedIn(t, BY_DEFAULT)
   const answers = await Promise.all(['ada', 'nobody'].map(async name => {
@@ -75,7 +75,7 @@ t.test('a name that nobody has is refused as one that somebody has', async t => 
   t.strictSame(answers[0], answers[1])
 })
 
-t.test('no more than a hundred wrong passwords a day for one account', async t => {
+t.test('brute force: at most a hundred wrong passwords a day for one account', async t => {
   stopTime(t)
   const { browser } = await loggedIn(t, BY_DEFAULT)
   let tried = 0
@@ -89,7 +89,7 @@ t.test('no more than a hundred wrong passwords a day for one account', async t =
   t.equal(tried, 100)
 })
 
-t.test('one address: a hundred failures for whatever account, and others are not disturbed before', async t => {
+t.test('brute force from one address: a hundred failures for any accounts, and other addresses are not affected', async t => {
   const { ada, browser, events } = await loggedIn(t, BY_DEFAULT)
   for (let nth = 1; nth <= 99; nth++) t.match((await login(browser(), `name ${nth}`, 'wrong password')).json(), WRONG)
   t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which costs nothing')
@@ -102,7 +102,7 @@ t.test('one address: a hundred failures for whatever account, and others are not
   t.match(await login(browser(), 'ada', PASSWORD, '192.0.2.2'), { statusCode: 200 }, 'from elsewhere')
 })
 
-t.test('a right password after a few wrong ones begins anew', async t => {
+t.test('lockout: a correct password after a few wrong ones resets the account', async t => {
   const { browser } = await loggedIn(t, BY_DEFAULT)
   for (let round = 1; round <= 3; round++) {
     for (let nth = 1; nth <= 9; nth++) t.match((await login(browser(), 'ada', 'wrong password', addressOf(round))).json(), WRONG)
@@ -110,7 +110,7 @@ t.test('a right password after a few wrong ones begins anew', async t => {
   }
 })
 
-t.test('brute force: whoever owns an account of nearly the same name guesses no more often', async t => {
+t.test('brute force: the owner of an account with a similar name gets no extra guesses', async t => {
   for (const [victim, alias] of [['ada', 'ADA'], ['strasser', 'straßer'], ['admin.i', 'admın.i']] as const) {
     const { browser, events } = await server(t, BY_DEFAULT)
     for (const name of [victim, alias]) await browser().signup(name)
@@ -124,7 +124,7 @@ t.test('brute force: whoever owns an account of nearly the same name guesses no 
   }
 })
 
-t.test('brute force: spellings of a name that databases take for one name are guessed at together', async t => {
+t.test('brute force: spellings that databases treat as one name are counted together', async t => {
   stopTime(t)
   const { browser } = await loggedIn(t, BY_DEFAULT)
   const SPELLINGS: ReadonlyArray<readonly [name: string, others: readonly string[]]> = [
@@ -138,7 +138,7 @@ t.test('brute force: spellings of a name that databases take for one name are gu
   }
 })
 
-t.test('lockout: names that differ in more than case and accents are counted apart', async t => {
+t.test('lockout: names that differ in more than case and accents are counted separately', async t => {
   const { browser } = await loggedIn(t, BY_DEFAULT)
   for (const [name, other] of [['कल', 'कला'], ['が山', 'か山'], ['ขา', 'ข่า'], ['שָׁלוֹם', 'שלום']] as const) {
     for (let nth = 1; nth <= 10; nth++) await login(browser(), name, 'wrong password', addressOf(nth))
@@ -147,7 +147,7 @@ t.test('lockout: names that differ in more than case and accents are counted apa
   }
 })
 
-t.test('brute force: an account is guessed at ten times in all the spellings that its database takes for one', async t => {
+t.test('brute force: an account gets ten guesses over all spellings that its database accepts', async t => {
   /** John as a table finds him whose collation compares base letters, by his name or by his e-mail address. */
   async function john (t: Test) {
     const { compare } = new Intl.Collator('en', { sensitivity: 'base' })
@@ -181,7 +181,7 @@ t.test('brute force: an account is guessed at ten times in all the spellings tha
     t.match((await login(browser(), 'john ae1985', 'wrong password')).json(), WRONG, 'and nobody else is locked out')
   })
 
-  t.test('and at once', async t => {
+  t.test('concurrently', async t => {
     const { browser } = await john(t)
     const answers = await Promise.all(SPELLINGS.flatMap((name, of) => Array.from({ length: 8 }, (_, nth) => login(browser(), name, 'wrong password', addressOf(10 * of + nth)))))
     const statuses = answers.map(({ statusCode }) => statusCode)
@@ -189,7 +189,7 @@ t.test('brute force: an account is guessed at ten times in all the spellings tha
     t.ok(statuses.every(status => [401, 429, 503].includes(status)))
   })
 
-  t.test('which locks out nobody who holds a live session of the account', async t => {
+  t.test('lockout: the owner with a live session is not affected', async t => {
     const { browser, owner } = await john(t)
     await guess(browser, 2)
     const thief = owner.copy()
@@ -199,7 +199,7 @@ t.test('brute force: an account is guessed at ten times in all the spellings tha
     t.match((await login(thief, 'john æ1984', PASSWORD)).json(), TOO_MANY, 'of a session that was replaced')
   })
 
-  t.test('also by somebody who holds a session: a stolen cookie buys ten guesses, in all spellings', async t => {
+  t.test('brute force: a holder of a stolen cookie gets ten guesses too, over all spellings', async t => {
     const { browser, owner } = await john(t)
     await guess(browser, 2)
     const thief = owner.copy()
@@ -208,7 +208,7 @@ t.test('brute force: an account is guessed at ten times in all the spellings tha
     t.strictSame(answers, [...Array(10).fill(401), ...Array(8).fill(429)])
   })
 
-  t.test('where a success of the owner takes back the own failures, and one of somebody else takes back none', async t => {
+  t.test('brute force: a success refunds only failures of the same user', async t => {
     const { browser } = await john(t)
     await browser().signup('mallory')
     t.strictSame(await guess(browser, 1), Array(6).fill(401))
@@ -220,7 +220,7 @@ t.test('brute force: an account is guessed at ten times in all the spellings tha
   })
 })
 
-t.test('lockout: right passwords that end in a 503, since something else was slow, are no failures', async t => {
+t.test('lockout: correct passwords that end in a 503 are no failures', async t => {
   let slow = false
   let passed = 0
   const now = performance.now.bind(performance)
@@ -240,7 +240,7 @@ t.test('lockout: right passwords that end in a 503, since something else was slo
   t.strictSame(lines.filter(line => line.includes('attempt counters')), [], 'and nobody reads that the counters are away')
 })
 
-t.test('denial of service: a flood of right logins from one address keeps nobody else out', async t => {
+t.test('denial of service: a flood of correct logins from one address affects no other', async t => {
   const { browser } = await server(t, BY_DEFAULT)
   const mallory = Array.from({ length: 6 }, (_, nth) => `mallory ${nth}`)
   for (const name of ['ada', ...mallory]) await browser().signup(name)
@@ -250,7 +250,7 @@ t.test('denial of service: a flood of right logins from one address keeps nobody
   t.ok((await Promise.all(flood)).some(({ statusCode }) => statusCode === 503), 'the flood itself is too much')
 })
 
-t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy', async t => {
+t.test('spoofing: X-Forwarded-For changes the address only with trustProxy', async t => {
   const limits = { rateLimit: { perAddress: { max: 3, per: '1m' } } } as const
   const forwarded = (nth: number) => ({ 'x-forwarded-for': addressOf(nth) })
   for (const [trustProxy, fourth] of [[false, 429], [true, 401]] as const) {
@@ -260,7 +260,7 @@ t.test('X-Forwarded-For moves nobody elsewhere, unless the app trusts its proxy'
   }
 })
 
-t.test('brute force from one address is one client, in whatever form its proxy writes the address', async t => {
+t.test('brute force from one address is one client, in any format of its proxy', async t => {
   const forms: ReadonlyArray<(nth: number) => string> = [
     nth => `203.0.113.9:${4000 + nth}`, // Azure Application Gateway, IIS
     nth => `[2001:db8::1]:${4000 + nth}`,
@@ -279,7 +279,7 @@ t.test('brute force from one address is one client, in whatever form its proxy w
   }
 })
 
-t.test('log injection by an address: sessions and events have addresses, or null', async t => {
+t.test('log injection by an address: sessions and events hold valid addresses, or null', async t => {
   const { browser, events } = await server(t, {}, { trustProxy: true })
   const cases = [['203.0.113.9:4711', '203.0.113.9'], ['[2001:DB8::1]:443', '2001:db8::1'], ['::ffff:cb00:7109', '203.0.113.9'], [`<b>${'x'.repeat(9000)}`, null]] as const
   for (const [nth, [forwarded, ip]] of cases.entries()) {
@@ -291,20 +291,20 @@ t.test('log injection by an address: sessions and events have addresses, or null
   }
 })
 
-t.test('signups count against their address, made or refused', async t => {
+t.test('signups count against their address, successful or not', async t => {
   const { browser, users } = await server(t, { rateLimit: { perAddress: { max: 3, per: '1m' } } })
   const signup = async (username: string, password = PASSWORD) => (await send(browser(), 'signup', { username, password })).statusCode
   t.strictSame([await signup('ada'), await signup('ada'), await signup('bob', 'password1'), await signup('bob')], [201, 409, 400, 429])
   t.strictSame([...users.byName.keys()], ['ada'])
 })
 
-t.test('a body that is refused as such counts for nothing', async t => {
+t.test('a body that fails validation is not counted', async t => {
   const { browser } = await server(t, { rateLimit: { perAddress: { max: 1, per: '1m' } } })
   for (let nth = 1; nth <= 5; nth++) t.match(await send(browser(), 'login', { username: 'ada' }), { statusCode: 400 })
   t.match((await login(browser(), 'ada', 'wrong password')).json(), WRONG)
 })
 
-t.test('a device that is left alone does not give its owner\'s password away', async t => {
+t.test('brute force: a stolen access token cannot guess the password without limit', async t => {
   const { ada, browser, users } = await loggedIn(t, BY_DEFAULT)
   for (let nth = 1; nth <= 10; nth++) t.match((await send(ada, 'reauthenticate', { password: `wrong password ${nth}` }, addressOf(nth))).json(), WRONG)
   forget(users.calls)
@@ -314,14 +314,14 @@ t.test('a device that is left alone does not give its owner\'s password away', a
   t.match(await login(browser(), 'ada', PASSWORD), { statusCode: 200 }, 'which locks nobody out elsewhere')
 })
 
-t.test('a new password that is refused is no wrong password', async t => {
+t.test('a refused new password is not a wrong password', async t => {
   const { ada } = await loggedIn(t, { rateLimit: { perAddress: { max: 2, per: '1m' }, perAccount: { max: 2, per: '1m' } } })
   for (let nth = 1; nth <= 5; nth++) {
     t.match((await send(ada, 'password', { currentPassword: PASSWORD, newPassword: 'password1' })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
   }
 })
 
-t.test('one session: sixty refreshes a minute', async t => {
+t.test('rate limit of a session: sixty refreshes a minute', async t => {
   stopTime(t)
   const { ada, browser, users, store, events } = await loggedIn(t, BY_DEFAULT)
   for (let nth = 1; nth <= 60; nth++) t.equal((await ada.refresh()).statusCode, 200)
@@ -339,7 +339,7 @@ t.test('one session: sixty refreshes a minute', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a forged refresh token uses up nobody\'s refreshes', async t => {
+t.test('lockout: a forged refresh token uses up no one\'s refreshes', async t => {
   const { app, ada } = await loggedIn(t, { rateLimit: { perSession: { max: 2, per: '1m' } } })
   const forged = `${ada.cookie()?.slice(0, -4)}AAAA`
   for (let nth = 1; nth <= 5; nth++) {
@@ -349,7 +349,7 @@ t.test('a forged refresh token uses up nobody\'s refreshes', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a cookie lets its holder past the strangers only while it is good', async t => {
+t.test('lockout: a cookie separates its holder from strangers only while it is valid', async t => {
   const { ada, browser, wait } = await loggedIn(t, BY_DEFAULT)
   for (let nth = 1; nth <= 10; nth++) await login(browser(), 'ada', 'wrong password', addressOf(nth))
   const bob = browser()
@@ -368,7 +368,7 @@ t.test('a cookie lets its holder past the strangers only while it is good', asyn
   t.match((await login(browser(), 'ada', PASSWORD, undefined, kept)).json(), TOO_MANY, 'expired')
 })
 
-t.test('a copy of the cookie that was rotated away lets nobody past the strangers', async t => {
+t.test('token theft: a rotated cookie does not separate its holder from strangers', async t => {
   const { ada, browser, wait } = await loggedIn(t, BY_DEFAULT)
   const copies: Browser[] = []
   for (let nth = 1; nth <= 5; nth++) {
@@ -382,7 +382,7 @@ t.test('a copy of the cookie that was rotated away lets nobody past the stranger
   t.match(await login(ada, 'ada', PASSWORD), { statusCode: 200 })
 })
 
-t.test('limits can be tuned and switched off, together and each by itself', async t => {
+t.test('limits can be changed and switched off, together and one by one', async t => {
   const cases: ReadonlyArray<readonly [options: RefreshCookieOptions['rateLimit'], tried: number]> = [
     [false, 30],
     [{ perAddress: false, perAccount: false }, 30],
@@ -409,7 +409,7 @@ t.test('counters in Redis', async t => {
     for (const { browser } of [one, other]) t.match((await login(browser(), 'ada', 'wrong password')).json(), TOO_MANY)
   })
 
-  t.test('of two apps on one Redis do not meet', async t => {
+  t.test('of two apps on one Redis are separate', async t => {
     const redis = await ownRedisServer(t)
     if (redis === null) return
     const rateLimit = { redis: await ioredisOn(t, redis.ioredis), perAddress: false } as const
@@ -422,7 +422,7 @@ t.test('counters in Redis', async t => {
     t.match((await login(same.browser(), 'ada', 'wrong password')).json(), TOO_MANY, 'instances of one app count together')
   })
 
-  t.test('hold nothing that anybody typed', async t => {
+  t.test('information leak: hold no input', async t => {
     const redis = await ownRedisServer(t)
     if (redis === null) return
     const client = await ioredisOn(t, redis.ioredis)
@@ -437,7 +437,7 @@ t.test('counters in Redis', async t => {
     t.notMatch(JSON.stringify(values), /ada|example/)
   })
 
-  t.test('that are away stop logins and no refresh, with one line in the log', async t => {
+  t.test('during an outage logins are refused and refreshes go on, with one log line', async t => {
     const redis = await ownRedisServer(t)
     if (redis === null) return
     const client = await ioredisOn(t, { ...redis.ioredis, retryStrategy: () => 1 })

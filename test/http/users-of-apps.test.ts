@@ -55,7 +55,7 @@ const IDS: ReadonlyArray<readonly [of: string, id: UserId, subject: string]> = [
 ]
 
 for (const [of, id, subject] of IDS) {
-  t.test(`people who are model instances sign up, log in, get a stronger hash and change the password: their id is ${of}`, async t => {
+  t.test(`users that are model instances: signup, login, rehash and password change with an id that is ${of}`, async t => {
     const users = personTable(() => id)
     const given: unknown[] = []
     const updated: unknown[] = []
@@ -96,7 +96,7 @@ for (const [of, id, subject] of IDS) {
   })
 }
 
-t.test('a login with the old password that is on its way when the password changes is refused, also where the app keeps its rows in memory', async t => {
+t.test('race: a login with the old password during a password change is refused, also with rows in memory', async t => {
   const users = personTable(() => randomUUID())
   let change = async (): Promise<void> => {}
   const claims = async (): Promise<object> => { await change(); return {} }
@@ -120,7 +120,7 @@ const NO_IDS: ReadonlyArray<readonly [id: unknown, named: string]> = [
   [[7], 'an object of the class Array'], [Buffer.from('ada'), 'an object of the class Buffer'], [Promise.resolve(7), 'an object of the class Promise']
 ]
 
-t.test('what is no id makes no session and writes nothing, and the log says which function gave it and what to give', async t => {
+t.test('an invalid id creates no session and no row, and the log names the function and the fix', async t => {
   for (const [id, named] of NO_IDS) {
     const lines: string[] = []
     const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, { memoryCost: 512, timeCost: 2, parallelism: 1 }), id: id as UserId } })
@@ -160,7 +160,7 @@ const VIOLATIONS: ReadonlyArray<readonly [of: string, error: unknown]> = [
   ['two libraries above the driver', new Error('a', { cause: new Error('b', { cause: { nativeError: { code: 'ER_DUP_ENTRY' } } }) })]
 ]
 
-t.test('a name that the database refuses twice is taken, not a server that is away', async t => {
+t.test('a unique violation means a taken name, not an outage', async t => {
   let thrown: unknown
   const { browser } = await server(t, { users: { ...userTable(), create: async () => { throw thrown } } })
   for (const [of, error] of VIOLATIONS) {
@@ -169,7 +169,7 @@ t.test('a name that the database refuses twice is taken, not a server that is aw
   }
 })
 
-t.test('any other failure of the database is a 503, be it its own cause', async t => {
+t.test('any other database error is a 503, even if it is its own cause', async t => {
   const circular = new Error('no connection')
   circular.cause = circular
   let thrown: unknown
@@ -184,7 +184,7 @@ const SILENT: ReadonlyArray<readonly [of: string, answer: unknown, named: string
   ['an update that nobody returned', undefined, 'undefined'], ['a number of rows', 1, 'a number'], ['a row', { id: 1 }, 'an object of the class Object'], ['a row that is not there', null, 'null']
 ]
 
-t.test('a change of password whose write returns neither true nor false is a bug in the log, and no wrong password', async t => {
+t.test('a password update that returns no boolean is logged as a bug, not as a wrong password', async t => {
   for (const [of, answer, named] of SILENT) {
     const lines: string[] = []
     const users = userTable()
@@ -204,7 +204,7 @@ t.test('a change of password whose write returns neither true nor false is a bug
   }
 })
 
-t.test('a signup whose write returns no user is a bug in the log, and no taken name', async t => {
+t.test('a signup that returns no user is logged as a bug, not as a taken name', async t => {
   for (const silent of [false, true]) {
     const lines: string[] = []
     const users = userTable()
@@ -217,7 +217,7 @@ t.test('a signup whose write returns no user is a bug in the log, and no taken n
   }
 })
 
-t.test('undefined is nobody, as find(), [0] and first() of query libraries give it', async t => {
+t.test('undefined means not found, as with find(), [0] and first() of query libraries', async t => {
   const { people, ...users } = personTable(() => randomUUID())
   const { browser } = await server(t, { users, passwords: FAST_HASHING })
   const ada = browser()

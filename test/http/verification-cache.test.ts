@@ -9,8 +9,8 @@ async function me (browser: Browser, token: string | null = browser.accessToken)
   return await browser.send({ method: 'GET', url: '/me', headers: { authorization: `Bearer ${token}` } })
 }
 
-t.test('a token that was good is judged anew at every request', async t => {
-  t.test('by the clock', async t => {
+t.test('cache confusion: a cached token is checked at every request', async t => {
+  t.test('against the clock', async t => {
     const { ada, wait } = await loggedIn(t)
     wait(599)
     t.equal((await me(ada)).statusCode, 200)
@@ -18,7 +18,7 @@ t.test('a token that was good is judged anew at every request', async t => {
     t.match((await me(ada)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
   })
 
-  t.test('by what has ended', async t => {
+  t.test('against revocations', async t => {
     const { ada } = await loggedIn(t, { revocation: 'immediate' })
     const token = ada.accessToken
     t.equal((await me(ada)).statusCode, 200)
@@ -26,7 +26,7 @@ t.test('a token that was good is judged anew at every request', async t => {
     t.match((await me(ada, token)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('by the store, where a route asks it', async t => {
+  t.test('against the store, if the route is strict', async t => {
     const { app, ada } = await loggedIn(t, {}, {}, app => {
       app.get('/strict', { onRequest: app.authenticateStrict }, async () => 'ok')
     })
@@ -36,7 +36,7 @@ t.test('a token that was good is judged anew at every request', async t => {
     t.match((await app.inject({ url: '/strict', headers })).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('by the keys', async t => {
+  t.test('against the current keys', async t => {
     const key = (kid: string) => ({ kid, algorithm: 'EdDSA', use: 'sign', privateKey: pem(generateKeyPairSync('ed25519').privateKey) }) as const
     const [old, next] = [key('old'), key('next')]
     let keys = [old]
@@ -48,14 +48,14 @@ t.test('a token that was good is judged anew at every request', async t => {
   })
 })
 
-t.test('another spelling of a good token is no good token', async t => {
+t.test('cache confusion: another spelling of a cached token is invalid', async t => {
   const { ada } = await loggedIn(t)
   t.equal((await me(ada)).statusCode, 200)
   for (const token of respelled(String(ada.accessToken))) t.match((await me(ada, token)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
   t.equal((await me(ada)).statusCode, 200)
 })
 
-t.test('a handler that changes the claims fails, and changes nobody else\'s', async t => {
+t.test('cache confusion: a handler that changes claims fails, and affects no other request', async t => {
   const { ada } = await loggedIn(t, {}, {}, app => {
     app.get('/rude', { onRequest: app.authenticate }, async request => Object.assign(request.auth.claims, { sub: '2' }))
   })
@@ -63,7 +63,7 @@ t.test('a handler that changes the claims fails, and changes nobody else\'s', as
   t.match((await me(ada)).json(), { id: '1' })
 })
 
-t.test('two people who take turns a thousand times are never taken for each other', async t => {
+t.test('cache confusion: two users who alternate a thousand times are never mixed up', async t => {
   const { ada, browser } = await loggedIn(t)
   const bob = browser()
   await bob.signup('bob')

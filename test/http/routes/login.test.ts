@@ -7,7 +7,7 @@ const FORM = 'application/x-www-form-urlencoded'
 const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 
-t.test('a login gives a grant and the cookie, and nothing else', async t => {
+t.test('a login returns a token response and the cookie, and nothing else', async t => {
   const { ada } = await loggedIn(t)
   const answer = await ada.login('ada')
   t.equal(answer.statusCode, 200)
@@ -17,7 +17,7 @@ t.test('a login gives a grant and the cookie, and nothing else', async t => {
   t.same((await ada.get('/me')).json(), { id: '1' })
 })
 
-t.test('both tokens speak of the same session', async t => {
+t.test('both tokens belong to the same session', async t => {
   const { ada } = await loggedIn(t)
   await ada.login('ada')
   const [access, refresh] = [payloadOf(ada.accessToken), payloadOf(ada.cookie())]
@@ -40,7 +40,7 @@ const FORMS: Array<[why: string, body: Record<string, string> | string, headers?
 ]
 
 for (const [why, body, headers] of FORMS) {
-  t.test(`a password form logs in: ${why}`, async t => {
+  t.test(`the OAuth 2.0 password form logs in: ${why}`, async t => {
     const { ada } = await loggedIn(t)
     const answer = await post(ada, body, headers)
     t.match(answer, { statusCode: 200 })
@@ -98,7 +98,7 @@ const BAD_BODIES: Array<[body: unknown, named: RegExp]> = [
   [7, /^body /]
 ]
 
-t.test('a JSON body is taken as it is: nothing unknown, nothing converted', async t => {
+t.test('a JSON body is strict: no unknown fields, no type coercion', async t => {
   const { ada, users } = await loggedIn(t)
   for (const [body, named] of BAD_BODIES) {
     const answer = await post(ada, JSON.stringify(body), { 'content-type': 'application/json' })
@@ -129,7 +129,7 @@ const NO_BODIES: Array<[type: string, body: string, status: number]> = [
   [FORM, `username=ada&password=${'x'.repeat(17 * 1024)}`, 413]
 ]
 
-t.test('what is no JSON and no form is refused before anything is asked', async t => {
+t.test('other content types are refused before any lookup', async t => {
   const { ada, users, store } = await loggedIn(t)
   for (const [type, body, status] of NO_BODIES) {
     const answer = await post(ada, body, { 'content-type': type })
@@ -172,7 +172,7 @@ const FAILURES: Record<string, (s: LoggedIn) => { username: string, password: st
   'a password in ill-formed Unicode': () => ({ username: 'ada', password: '\ud800'.repeat(10) })
 }
 
-t.test('every failing login has one answer, equal in every byte', async t => {
+t.test('user enumeration: every failed login has the same response, byte for byte', async t => {
   const seen = new Map<string, string>()
   for (const [why, prepare] of Object.entries(FAILURES)) {
     const s = await loggedIn(t)
@@ -188,7 +188,7 @@ t.test('every failing login has one answer, equal in every byte', async t => {
   t.equal(seen.size, 1, [...seen.values()].join(', '))
 })
 
-t.test('a failing login leaves the browser as it was', async t => {
+t.test('a failed login leaves the cookie and the session unchanged', async t => {
   const { ada } = await loggedIn(t)
   const before = ada.cookie()
   const answer = await ada.login('ada', { password: 'wrong password' })
@@ -197,7 +197,7 @@ t.test('a failing login leaves the browser as it was', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('usernames and passwords are the same however a keyboard composes them', async t => {
+t.test('Unicode: usernames and passwords are normalised, so every keyboard gives the same text', async t => {
   const { browser } = await server(t)
   await browser().signup('café@example.com', { password: 'zwölf Käfer' })
   for (const username of ['café@example.com', 'cafe\u0301@example.com', ' café@example.com\t', 'café＠example.com']) {
@@ -207,7 +207,7 @@ t.test('usernames and passwords are the same however a keyboard composes them', 
   t.match((await browser().login('café@example.com', { password: ' zwölf Käfer' })).json(), WRONG, 'and so do blanks in a password')
 })
 
-t.test('a weaker stored hash is replaced at the next login', async t => {
+t.test('a hash that is weaker than the settings is replaced at the next login', async t => {
   const { browser, users } = await server(t, { passwords: { ...FAST_HASHING, timeCost: 1 } })
   await browser().signup('ada')
   const weak = users.byName.get('ada')?.passwordHash
@@ -218,7 +218,7 @@ t.test('a weaker stored hash is replaced at the next login', async t => {
 })
 
 t.test('a new login', async t => {
-  t.test('in the same browser ends the session that the browser held', async t => {
+  t.test('in the same browser ends the old session', async t => {
     const { ada, wait } = await loggedIn(t)
     const before = ada.copy()
     wait('30s')
@@ -231,13 +231,13 @@ t.test('a new login', async t => {
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 
-  t.test('in another browser ends nothing', async t => {
+  t.test('in another browser ends no session', async t => {
     const { ada, browser } = await loggedIn(t)
     t.match(await browser().login('ada'), { statusCode: 200 })
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 
-  t.test('over the planted cookie of somebody else leaves that session alive and unused', async t => {
+  t.test('session fixation: over a planted cookie of another user leaves that session alive and unused', async t => {
     const { ada, browser } = await loggedIn(t)
     const mallory = browser()
     await mallory.signup('mallory')
@@ -248,7 +248,7 @@ t.test('a new login', async t => {
     for (const browser of [mallory, ada, planted]) t.match(await browser.refresh(), { statusCode: 200 })
   })
 
-  t.test('over two cookies of one person takes the place of the newest session', async t => {
+  t.test('over two cookies of one user replaces the newest session', async t => {
     const { ada, browser } = await loggedIn(t)
     const other = browser()
     await other.login('ada')
@@ -258,20 +258,20 @@ t.test('a new login', async t => {
     t.match((await other.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('over a cookie that is garbage is a login', async t => {
+  t.test('over an invalid cookie succeeds', async t => {
     const { browser } = await loggedIn(t)
     const answer = await post(browser(), { username: 'ada', password: PASSWORD }, { cookie: '__Host-Http-refresh=garbage' })
     t.equal(answer.statusCode, 200)
   })
 
-  t.test('that fails ends nothing', async t => {
+  t.test('that fails ends no session', async t => {
     const { ada } = await loggedIn(t)
     await ada.login('ada', { password: 'wrong password' })
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 })
 
-t.test('what changes while a login is on its way', async t => {
+t.test('race: the user changes during a login', async t => {
   const MEANWHILE: Readonly<Record<string, readonly [change: (s: LoggedIn) => Promise<unknown>, status: number]>> = {
     'the password, which ends every session that is there': [async ({ app, users }) => {
       users.change('ada', { passwordHash: await app.passwords.hash('another good password') })
@@ -308,7 +308,7 @@ t.test('what changes while a login is on its way', async t => {
 t.test("with usernameField 'email'", async t => {
   const options = { accounts: { usernameField: 'email' } }
 
-  t.test('JSON bodies call it so', async t => {
+  t.test('JSON bodies have that field', async t => {
     const { browser } = await server(t, options)
     const ada = browser()
     const send = async (url: string, payload: object) => await ada.send({ method: 'POST', url, payload })
@@ -321,7 +321,7 @@ t.test("with usernameField 'email'", async t => {
     t.match((await send('/auth/signup', { email: ' ', password: PASSWORD })).json(), { statusCode: 400, message: /^body\/email / })
   })
 
-  t.test('a password form still says username, as the standard has it', async t => {
+  t.test('a password form keeps the standard field username', async t => {
     const { browser } = await server(t, options)
     const ada = browser()
     await ada.send({ method: 'POST', url: '/auth/signup', payload: { email: 'ada@example.com', password: PASSWORD } })
@@ -332,7 +332,7 @@ t.test("with usernameField 'email'", async t => {
 })
 
 t.test('request.auth.login in a route of the app', async t => {
-  t.test('gives a grant, the cookie, and the claims of this login', async t => {
+  t.test('returns a token response and the cookie, with the claims of this login', async t => {
     const { browser, wait } = await server(t, { users: {} }, {}, app => {
       app.post('/sso', async ({ auth }) => ({ ...await auth.login(7, { claims: { role: 'admin', sub: 'root', exp: 1 } }), who: auth.claims?.sub }))
       app.get('/role', { onRequest: app.authenticate }, async ({ auth }) => ({ role: auth.claims?.['role'] ?? null }))
@@ -349,7 +349,7 @@ t.test('request.auth.login in a route of the app', async t => {
     t.same((await ada.get('/role')).json(), { role: null }, 'which the next access token does not have')
   })
 
-  t.test('asks the user table where there is one', async t => {
+  t.test('loads the user, if users are configured', async t => {
     const { app, users } = await server(t, {}, {}, app => {
       app.post<{ Params: { id: string } }>('/sso/:id', async ({ auth, params }) => await auth.login(params.id))
     })
@@ -365,7 +365,7 @@ t.test('request.auth.login in a route of the app', async t => {
     }
   })
 
-  t.test('has the claims of accessToken.claims beneath its own', async t => {
+  t.test('overrides claims of accessToken.claims', async t => {
     const { app, users } = await server(t, { accessToken: { claims: user => ({ name: user.username, role: 'reader' }) } }, {}, app => {
       app.post('/sso', async ({ auth }) => await auth.login(1, { claims: { role: 'admin' } }))
     })
@@ -374,7 +374,7 @@ t.test('request.auth.login in a route of the app', async t => {
     t.match(payloadOf(grant.access_token), { name: 'ada', role: 'admin' })
   })
 
-  t.test('refuses claims that make the token longer than any that is let in, before anything is written', async t => {
+  t.test('refuses claims that make the token too long, before anything is written', async t => {
     const { app, browser, store } = await server(t, { accessToken: { claims: () => ({ a: 'x'.repeat(2000) }) } }, {}, app => {
       app.post<{ Body: { length: number } }>('/sso', async ({ auth, body }) => await auth.login(1, { claims: { b: 'x'.repeat(body.length) } }))
     })
@@ -387,7 +387,7 @@ t.test('request.auth.login in a route of the app', async t => {
     t.match(await app.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } }), { statusCode: 200 })
   })
 
-  t.test('of an impossible subject is a bug of the app', async t => {
+  t.test('throws a TypeError for an impossible subject', async t => {
     const { app, store } = await server(t, { users: {} }, {}, app => {
       app.post<{ Body: { sub: string } }>('/sso', async ({ auth, body }) => await auth.login(body.sub))
     })
@@ -398,7 +398,7 @@ t.test('request.auth.login in a route of the app', async t => {
   })
 })
 
-t.test('an app without users has its own ways to log in, and all the rest', async t => {
+t.test('an app without users has its own logins, and all other routes', async t => {
   for (const users of [{}, undefined]) {
     const { app, browser, wait } = await server(t, { users }, {}, app => {
       app.post('/sso', async ({ auth }) => await auth.login('7'))
@@ -417,7 +417,7 @@ t.test('an app without users has its own ways to log in, and all the rest', asyn
   }
 })
 
-t.test('each route is there when the users give what it needs', async t => {
+t.test('each route exists if users has the functions that it needs', async t => {
   const findByUsername = () => null
   const create = () => null
   const tables: Array<[users: object, login: number, signup: number]> = [[{ findByUsername }, 400, 404], [{ create }, 404, 400], [{ findByUsername, create }, 400, 400]]

@@ -6,7 +6,7 @@ import { COOKIE, forget, loggedIn, server, setCookies, type Answer, type Browser
 const CLEARED = `${COOKIE}=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict`
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 
-t.test('a logout ends the session, and the browser forgets the cookie', async t => {
+t.test('a logout ends the session and clears the cookie', async t => {
   const { ada, events, browser } = await loggedIn(t)
   const phone = browser()
   await phone.login('ada')
@@ -78,7 +78,7 @@ const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise
 }
 
 for (const [which, { ends, prepare }] of Object.entries(COOKIES)) {
-  t.test(`a logout with ${which} clears the cookie${ends ? ' and ends the session' : ' and leaves the session of others'}`, async t => {
+  t.test(`a logout with ${which} clears the cookie${ends ? ' and ends the session' : ' and ends no session'}`, async t => {
     const s = await loggedIn(t)
     const value = await prepare(s)
     for (let again = 0; again < 2; again++) {
@@ -92,7 +92,7 @@ for (const [which, { ends, prepare }] of Object.entries(COOKIES)) {
   })
 }
 
-t.test('after a logout every token of the session says that it has ended, theft or not', async t => {
+t.test('after a logout every token of the session gets SESSION_ENDED, also one that would be reuse', async t => {
   const { ada, wait, events } = await loggedIn(t)
   const generations = [ada.copy()]
   for (let i = 0; i < 4; i++) {
@@ -108,7 +108,7 @@ t.test('after a logout every token of the session says that it has ended, theft 
   t.notOk(events.some(({ type }) => type === 'reuse'))
 })
 
-t.test('a logout of a session that was ended by reuse is a logout', async t => {
+t.test('reuse detection: the session that reuse ended can still log out', async t => {
   const { ada, wait } = await loggedIn(t)
   const thief = ada.copy()
   for (let i = 0; i < 2; i++) {
@@ -129,14 +129,14 @@ t.test('a logout with two different cookies ends both sessions', async t => {
   for (const browser of [s.ada, other]) t.match((await browser.refresh()).json(), ENDED)
 })
 
-t.test('a logout without a cookie costs nothing', async t => {
+t.test('a logout without a cookie asks no store', async t => {
   const s = await loggedIn(t)
   t.match(await logout(s), { statusCode: 204 })
   t.match(await logout(s, `${COOKIE}=garbage`), { statusCode: 204 })
   t.strictSame([...s.store.calls, ...s.users.calls], [])
 })
 
-t.test('an empty POST is a logout, whatever its content type; a body is none', async t => {
+t.test('a logout has no body, and accepts an empty one with any content type', async t => {
   const { ada } = await loggedIn(t)
   for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x']) {
     t.match(await ada.logout({ headers: { 'content-type': type } }), { statusCode: 204 }, type)
@@ -149,7 +149,7 @@ t.test('an empty POST is a logout, whatever its content type; a body is none', a
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('only a POST logs out', async t => {
+t.test('CSRF: only POST logs out', async t => {
   const { ada } = await loggedIn(t)
   for (const method of ['GET', 'HEAD', 'PUT', 'DELETE'] as const) {
     t.match(await ada.send({ method, url: '/auth/logout' }), { statusCode: 404 }, method)
@@ -157,13 +157,13 @@ t.test('only a POST logs out', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a disabled person can log out', async t => {
+t.test('a disabled user can log out', async t => {
   const { ada, users } = await loggedIn(t)
   users.change('ada', { disabled: true })
   t.match(await ada.logout(), { statusCode: 204 })
 })
 
-t.test('where the server keeps no sessions a logout can only clear the cookie', async t => {
+t.test('with the stateless store a logout only clears the cookie', async t => {
   const { ada } = await loggedIn(t, { store: statelessStore() })
   const copy = ada.copy()
   const answer = await ada.logout()
@@ -189,7 +189,7 @@ t.test('request.auth.logout in a route of the app', async t => {
     t.match((await copy.refresh()).json(), ENDED)
   })
 
-  t.test('ends the session of the access token where there is no cookie, or none of ours', async t => {
+  t.test('ends the session of the access token if there is no valid cookie', async t => {
     for (const cookie of ['other=1', `${COOKIE}=garbage`]) {
       const { ada, events } = await withRoute()
       const copy = ada.copy()
@@ -200,7 +200,7 @@ t.test('request.auth.logout in a route of the app', async t => {
     }
   })
 
-  t.test('of nobody is a logout', async t => {
+  t.test('without a session succeeds', async t => {
     const { browser, store } = await withRoute()
     forget(store.calls)
     t.match(await bye(browser()), { statusCode: 200 })
@@ -224,7 +224,7 @@ const RACES: Record<string, (ada: Browser, wait: LoggedIn['wait']) => Promise<vo
 }
 
 for (const [when, prepare] of Object.entries(RACES)) {
-  t.test(`a logout beats the refreshes beside it, in whatever order the store works: ${when}`, async t => {
+  t.test(`race: a logout wins against concurrent refreshes, in any order of the store: ${when}`, async t => {
     const { store, steps } = steppedStore()
     const { browser, wait } = await server(t, { store, users: {} }, {}, app => {
       app.post('/enter', async ({ auth }) => await auth.login('1'))

@@ -14,7 +14,7 @@ async function bank (t: Parameters<typeof server>[0], store?: SessionStore): Pro
   return app
 }
 
-t.test('a fresh login opens what an old one does not, and the password renews it', async t => {
+t.test('step-up: a route that needs a fresh login refuses an old one until the password is given again', async t => {
   const { browser, wait } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
@@ -31,7 +31,7 @@ t.test('a fresh login opens what an old one does not, and the password renews it
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })
 
-t.test('a refresh does not make a login fresh, and keeps a proof that is', async t => {
+t.test('step-up: a refresh changes no auth_time', async t => {
   const { browser, wait } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
@@ -43,7 +43,7 @@ t.test('a refresh does not make a login fresh, and keeps a proof that is', async
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })
 
-t.test('a wrong password proves nothing', async t => {
+t.test('step-up: a wrong password does not reauthenticate', async t => {
   const { browser } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
@@ -51,7 +51,7 @@ t.test('a wrong password proves nothing', async t => {
   t.match((await browser().send(proof())).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
 })
 
-t.test('a person who is gone proves nothing', async t => {
+t.test('step-up: a deleted or disabled user cannot reauthenticate', async t => {
   const { browser, users } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
@@ -59,7 +59,7 @@ t.test('a person who is gone proves nothing', async t => {
   t.match((await ada.send(proof())).json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
-t.test('a session that has ended cannot be renewed by a password', async t => {
+t.test('step-up: an ended session cannot reauthenticate', async t => {
   const { app, browser } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
@@ -67,7 +67,7 @@ t.test('a session that has ended cannot be renewed by a password', async t => {
   t.match((await ada.send(proof())).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a proof wins against refreshes of the same moment, or says that it is busy', async t => {
+t.test('race: a reauthentication succeeds beside concurrent refreshes, or is busy', async t => {
   const store = memoryStore()
   const { browser } = await bank(t, store)
   const ada = browser()
@@ -81,17 +81,17 @@ t.test('a proof wins against refreshes of the same moment, or says that it is bu
   t.match(await ada.send(proof()), { statusCode: 503, headers: { 'retry-after': '1' } })
 })
 
-t.test('requireFreshLogin refuses what is no duration', async t => {
+t.test('requireFreshLogin throws for an invalid duration', async t => {
   const { app } = await server(t)
   t.throws(() => app.requireFreshLogin('soon' as never), { name: 'TypeError' })
 })
 
-t.test('requireFreshLogin demands a login at all', async t => {
+t.test('requireFreshLogin requires an access token', async t => {
   const { browser } = await bank(t)
   t.match((await browser().get('/transfer')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
 })
 
-t.test('without a store that keeps sessions nobody can re-authenticate', async t => {
+t.test('the stateless store has no reauthentication', async t => {
   const app = Fastify()
   await app.register(refreshCookie, { secret: SECRET, store: statelessStore(), users: { findById: () => null } })
   await app.ready()

@@ -11,7 +11,7 @@ const MISSING = { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING' }
 const REUSED = { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }
 const REFUSED = { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' }
 
-t.test('a person signs up, is known, and stays known by the cookie', async t => {
+t.test('signup, authenticate and refresh with the cookie', async t => {
   const { browser, wait } = await server(t)
   const ada = browser()
   t.match(await ada.signup('ada'), { statusCode: 201 })
@@ -22,7 +22,7 @@ t.test('a person signs up, is known, and stays known by the cookie', async t => 
   t.same((await ada.get('/me')).json(), { id: '1' })
 })
 
-t.test('a refresh gives a grant that works, and the refresh token in the cookie alone', async t => {
+t.test('a refresh returns an access token that works, and the refresh token only in the cookie', async t => {
   const { ada, wait } = await loggedIn(t)
   wait('30s')
   const answer = await ada.refresh()
@@ -60,7 +60,7 @@ const OUTCOMES: Array<{ outcome: string, generation: number, sendsCookie: boolea
 ]
 
 for (const { outcome, generation, sendsCookie, prepare } of OUTCOMES) {
-  t.test(`a refresh with outcome ${outcome} sends ${sendsCookie ? 'the live cookie' : 'no cookie'}`, async t => {
+  t.test(`a refresh with the outcome ${outcome} sends ${sendsCookie ? 'the current cookie' : 'no cookie'}`, async t => {
     const s = await loggedIn(t)
     await prepare(s)
     const answer = await s.ada.refresh()
@@ -73,8 +73,8 @@ for (const { outcome, generation, sendsCookie, prepare } of OUTCOMES) {
   })
 }
 
-t.test('grace', async t => {
-  t.test('a cookie is held for less than the grace window, and rotates exactly at its end', async t => {
+t.test('grace period', async t => {
+  t.test('a token is held during the grace period, and rotated exactly at its end', async t => {
     const { ada, wait } = await loggedIn(t, { refreshToken: { grace: '10s' } })
     wait('9s')
     t.strictSame(setCookies(await ada.refresh()), [])
@@ -82,7 +82,7 @@ t.test('grace', async t => {
     t.equal(setCookies(await ada.refresh()).length, 1)
   })
 
-  t.test('a hundred refreshes at once are all answered, with one rotation and one cookie', async t => {
+  t.test('a hundred concurrent refreshes all succeed, with one rotation and one cookie', async t => {
     const { ada, wait, store } = await loggedIn(t)
     wait('30s')
     const tabs = Array.from({ length: 100 }, () => ada.copy())
@@ -92,7 +92,7 @@ t.test('grace', async t => {
     t.match(await store.get(sessionOf(ada)), { generation: 1 })
   })
 
-  t.test('tabs that refresh within it share a jar whatever order their replies arrive in', async t => {
+  t.test('concurrent tabs keep a valid cookie in any order of the replies', async t => {
     for (const order of [[0, 1, 2], [2, 1, 0], [1, 2, 0]]) {
       const { ada, wait } = await loggedIn(t)
       wait('30s')
@@ -107,7 +107,7 @@ t.test('grace', async t => {
     }
   })
 
-  t.test('is counted from the rotation, and no later refresh moves it', async t => {
+  t.test('starts with the rotation, and no later refresh extends it', async t => {
     const { ada, wait } = await loggedIn(t)
     const stale = ada.copy()
     wait('30s')
@@ -120,7 +120,7 @@ t.test('grace', async t => {
     t.match((await stale.refresh()).json(), REUSED)
   })
 
-  t.test('covers one generation only: the one before it is found at once', async t => {
+  t.test('reuse detection: covers one generation only', async t => {
     const { ada, wait } = await loggedIn(t)
     const thief = ada.copy()
     wait('30s')
@@ -131,8 +131,8 @@ t.test('grace', async t => {
   })
 })
 
-t.test('a lost reply', async t => {
-  t.test('does no harm, three times in a row', async t => {
+t.test('lost reply', async t => {
+  t.test('recovers three times in a row', async t => {
     const s = await loggedIn(t)
     for (let i = 0; i < 3; i++) {
       s.wait('1h')
@@ -146,7 +146,7 @@ t.test('a lost reply', async t => {
     t.match(s.events.at(-1), { outcome: 'rotate', generation: 5 })
   })
 
-  t.test('token theft: is no way to live on one copy, which is recovered three times and then ends the session', async t => {
+  t.test('token theft: one copy is recovered three times, then the session ends', async t => {
     const s = await loggedIn(t)
     const thief = s.ada.copy()
     const outcomes: unknown[] = []
@@ -161,7 +161,7 @@ t.test('a lost reply', async t => {
     t.match((await s.ada.refresh()).json(), REUSED, 'the owner is told')
   })
 
-  t.test('that somebody else got after all is found when they use it', async t => {
+  t.test('reuse detection: a reply that an attacker intercepted is detected when they use it', async t => {
     const { ada, wait } = await loggedIn(t)
     const thief = ada.copy()
     wait('30s')
@@ -173,7 +173,7 @@ t.test('a lost reply', async t => {
     t.match((await ada.refresh()).json(), REUSED)
   })
 
-  t.test('logs out where recoverLostReply is false', async t => {
+  t.test('logs out with recoverLostReply: false', async t => {
     const s = await loggedIn(t, { refreshToken: { recoverLostReply: false } })
     await loseReply(s)
     t.match(await s.ada.copy().refresh(), { statusCode: 200 }, 'but not within the grace window')
@@ -182,7 +182,7 @@ t.test('a lost reply', async t => {
   })
 })
 
-t.test('token theft: after a restored backup a replaced token heals once, and the owner\'s next refresh finds it', async t => {
+t.test('token theft: after a restored backup a replaced token heals once, and the owner\'s next refresh detects it', async t => {
   for (const first of ['thief', 'owner'] as const) {
     const s = await loggedIn(t)
     const backup = await rowOf(s)
@@ -203,8 +203,8 @@ t.test('token theft: after a restored backup a replaced token heals once, and th
   }
 })
 
-t.test('a stolen cookie', async t => {
-  t.test('ends the session for thief and owner', async t => {
+t.test('token theft', async t => {
+  t.test('a stolen cookie ends the session for attacker and owner', async t => {
     const { ada, wait } = await loggedIn(t)
     const thief = ada.copy()
     wait('30s')
@@ -215,7 +215,7 @@ t.test('a stolen cookie', async t => {
     t.match((await ada.refresh()).json(), REUSED)
   })
 
-  t.test('that the thief uses first ends the session when the owner comes back', async t => {
+  t.test('a cookie that the attacker uses first ends the session at the owner\'s next refresh', async t => {
     const { ada, wait } = await loggedIn(t)
     const thief = ada.copy()
     for (let i = 0; i < 2; i++) {
@@ -226,7 +226,7 @@ t.test('a stolen cookie', async t => {
     t.match((await thief.refresh()).json(), REUSED)
   })
 
-  t.test('is told of once, in the log and to the app', async t => {
+  t.test('reuse is reported once, in the log and to onEvent', async t => {
     const { ada, events, wait } = await loggedIn(t)
     const thief = ada.copy()
     for (let i = 0; i < 2; i++) {
@@ -238,7 +238,7 @@ t.test('a stolen cookie', async t => {
     t.match(events.filter(({ type }) => type === 'reuse'), exactly(reuse))
   })
 
-  t.test('makes every later token of the session answer that it was reused', async t => {
+  t.test('every later token of the session gets the code of reuse', async t => {
     const { ada, wait } = await loggedIn(t)
     const generations = [ada.copy()]
     for (let i = 0; i < 5; i++) {
@@ -249,7 +249,7 @@ t.test('a stolen cookie', async t => {
     for (const browser of [...generations, ...generations]) t.match((await browser.refresh()).json(), REUSED)
   })
 
-  t.test('leaves the other sessions of the person alone', async t => {
+  t.test('other sessions of the user stay', async t => {
     const { ada, browser, wait } = await loggedIn(t)
     const phone = browser()
     await phone.login('ada')
@@ -262,7 +262,7 @@ t.test('a stolen cookie', async t => {
     t.match(await phone.refresh(), { statusCode: 200 })
   })
 
-  t.test('of generation 1 is found after 500 rotations', async t => {
+  t.test('a token of generation 1 is detected after 500 rotations', async t => {
     const { ada, wait } = await loggedIn(t)
     wait('30s')
     await ada.refresh()
@@ -275,8 +275,8 @@ t.test('a stolen cookie', async t => {
   })
 })
 
-t.test('a session ends', async t => {
-  t.test('when it was idle, to the second', async t => {
+t.test('session expiry', async t => {
+  t.test('idle: exactly, to the second', async t => {
     for (const [time, expected] of [[3599, { access_token: String }], [3600, EXPIRED], [3601, EXPIRED]] as const) {
       const { ada, wait } = await loggedIn(t, { refreshToken: { idle: '1h' } })
       const keeper = keptBeyondMaxAge(ada)
@@ -285,7 +285,7 @@ t.test('a session ends', async t => {
     }
   })
 
-  t.test('later when it was used: each rotation moves the idle end, a hold does not', async t => {
+  t.test('idle: each rotation extends it, a held refresh does not', async t => {
     const { ada, wait } = await loggedIn(t, { refreshToken: { idle: '1h' } })
     wait('59m')
     await ada.refresh()
@@ -296,7 +296,7 @@ t.test('a session ends', async t => {
     t.match((await keeper.refresh()).json(), EXPIRED)
   })
 
-  t.test('at its absolute end, to the second, however often it is used', async t => {
+  t.test('absolute: exactly, to the second, however often the session is refreshed', async t => {
     const { ada, clock, wait } = await loggedIn(t, { refreshToken: { idle: '1h', absolute: '8h' } })
     let before = ada.copy()
     for (; clock() < START + 8 * 3600 - 300; wait('5m')) {
@@ -309,7 +309,7 @@ t.test('a session ends', async t => {
     t.match((await before.refresh()).json(), EXPIRED)
   })
 
-  t.test('so no cookie and no access token is promised beyond the absolute end', async t => {
+  t.test('no cookie and no access token outlives the absolute expiry', async t => {
     const { ada, clock, wait } = await loggedIn(t, { refreshToken: { idle: '1h', absolute: '8h' } })
     const end = START + 8 * 3600
     for (; clock() < end; wait('7m')) {
@@ -321,7 +321,7 @@ t.test('a session ends', async t => {
     }
   })
 
-  t.test('and the browser drops the cookie in that same second', async t => {
+  t.test('the browser deletes the cookie in the same second', async t => {
     const { ada, wait } = await loggedIn(t)
     wait(7 * DAY - 1)
     t.type(ada.cookie(), 'string')
@@ -330,7 +330,7 @@ t.test('a session ends', async t => {
     t.match((await ada.refresh()).json(), MISSING)
   })
 
-  t.test('and never by a cookie that the refresh route deletes', async t => {
+  t.test('the refresh route never clears the cookie', async t => {
     const { ada, browser, users, wait } = await loggedIn(t)
     const bob = browser()
     await bob.signup('bob')
@@ -349,7 +349,7 @@ t.test('a session ends', async t => {
 })
 
 t.test("rotation 'never'", async t => {
-  t.test('leaves the cookie, its generation and its idle end where login put them', async t => {
+  t.test('keeps the cookie, its generation and its expiry', async t => {
     const { ada, wait } = await loggedIn(t, { refreshToken: { rotation: 'never', idle: '7d' } })
     const cookie = ada.cookie()
     for (let day = 0; day < 6; day++) {
@@ -366,14 +366,14 @@ t.test("rotation 'never'", async t => {
     t.match((await keeper.refresh()).json(), EXPIRED)
   })
 
-  t.test('answers a logout: the session is asked for every time', async t => {
+  t.test('notices a logout, since every refresh reads the session', async t => {
     const { ada } = await loggedIn(t, { refreshToken: { rotation: 'never' } })
     const copy = ada.copy()
     await ada.logout()
     t.match((await copy.refresh()).json(), ENDED)
   })
 
-  t.test('can be switched on and off on a live system', async t => {
+  t.test('can be switched on and off in production', async t => {
     const rotating = await loggedIn(t)
     const { clock, store, users, wait } = rotating
     const never = await server(t, { store, users, clock, refreshToken: { rotation: 'never' } })
@@ -399,7 +399,7 @@ t.test("rotation 'never'", async t => {
 t.test('strict single use', async t => {
   const strict: RefreshCookieOptions = { refreshToken: { grace: 0, recoverLostReply: false } }
 
-  t.test('rotates at every refresh, even in one second', async t => {
+  t.test('rotates at every refresh, even within one second', async t => {
     const { ada } = await loggedIn(t, strict)
     const cookies = new Set([ada.cookie()])
     for (let i = 0; i < 5; i++) {
@@ -409,7 +409,7 @@ t.test('strict single use', async t => {
     t.equal(cookies.size, 6)
   })
 
-  t.test('takes a second use in the same second for theft', async t => {
+  t.test('reuse detection: a second use in the same second ends the session', async t => {
     const { ada } = await loggedIn(t, strict)
     const [first, second] = [ada.copy(), ada.copy()]
     t.match(await first.refresh(), { statusCode: 200 })
@@ -417,17 +417,17 @@ t.test('strict single use', async t => {
     t.match((await first.refresh()).json(), REUSED)
   })
 
-  t.test('lets one of two concurrent refreshes win', async t => {
+  t.test('race: one of two concurrent refreshes succeeds', async t => {
     const { ada } = await loggedIn(t, strict)
     const answers = await Promise.all([ada.copy().refresh(), ada.copy().refresh()])
     t.same(answers.map(({ statusCode }) => statusCode).sort(), [200, 401])
   })
 })
 
-t.test('without sessions on the server', async t => {
+t.test('stateless store', async t => {
   const stateless: RefreshCookieOptions = { store: statelessStore(), refreshToken: { idle: '1h', absolute: '3h' } }
 
-  t.test('a refresh rotates, and what it replaced stays good', async t => {
+  t.test('a refresh rotates, and the replaced token stays valid', async t => {
     const { ada, wait } = await loggedIn(t, stateless)
     const copy = ada.copy()
     wait('30s')
@@ -437,7 +437,7 @@ t.test('without sessions on the server', async t => {
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 
-  t.test('the idle and the absolute end hold', async t => {
+  t.test('idle and absolute expiry apply', async t => {
     const { ada, clock, wait } = await loggedIn(t, stateless)
     const idler = keptBeyondMaxAge(ada)
     let before = idler
@@ -452,15 +452,15 @@ t.test('without sessions on the server', async t => {
     t.match((await before.refresh()).json(), EXPIRED)
   })
 
-  t.test('a user who is gone is refused all the same', async t => {
+  t.test('a deleted user is refused', async t => {
     const { ada, users } = await loggedIn(t, stateless)
     users.byName.clear()
     t.match((await ada.refresh()).json(), REFUSED)
   })
 })
 
-t.test('the cookie', async t => {
-  t.test('of two people is refused before anything is read', async t => {
+t.test('refresh cookie', async t => {
+  t.test('cookie tossing: cookies of two users are refused before the store is asked', async t => {
     const { ada, browser, store, users } = await loggedIn(t)
     const bob = browser()
     await bob.signup('bob')
@@ -474,7 +474,7 @@ t.test('the cookie', async t => {
     t.match(await ada.refresh(), { statusCode: 200 }, 'and the session lives')
   })
 
-  t.test('that we signed counts, whatever else has its name', async t => {
+  t.test('cookie tossing: cookies with an invalid signature are ignored', async t => {
     const { ada } = await loggedIn(t)
     for (const values of [[ada.cookie(), 'garbage'], ['garbage', ada.cookie()], ['', ada.cookie(), 'x', ada.cookie()], [ada.cookie(), ada.accessToken]]) {
       t.match(await withCookies(ada, ...values.map(String)), { statusCode: 200 })
@@ -482,13 +482,13 @@ t.test('the cookie', async t => {
     t.match((await withCookies(ada, 'garbage', 'x')).json(), INVALID)
   })
 
-  t.test('twice with the same value is one', async t => {
+  t.test('a duplicate counts once', async t => {
     const { ada } = await loggedIn(t)
     const value = String(ada.cookie())
     t.match(await withCookies(ada, value, value), { statusCode: 200 })
   })
 
-  t.test('is found among others, by its exact name', async t => {
+  t.test('is found by its exact name among others', async t => {
     const { app, ada } = await loggedIn(t)
     const value = String(ada.cookie())
     const ask = (cookie: string) => app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie } })
@@ -499,7 +499,7 @@ t.test('the cookie', async t => {
     }
   })
 
-  t.test('that is missing or empty costs nothing', async t => {
+  t.test('missing or empty, it asks no store', async t => {
     const { ada, browser, store, users } = await loggedIn(t)
     forget(store.calls, users.calls)
     t.match((await browser().refresh()).json(), MISSING)
@@ -507,7 +507,7 @@ t.test('the cookie', async t => {
     t.strictSame([...store.calls, ...users.calls], [])
   })
 
-  t.test('that is forged, or a token of another kind, costs nothing either', async t => {
+  t.test('forged, or of another token type, it asks no store', async t => {
     const { ada, store, users } = await loggedIn(t)
     const real = String(ada.cookie())
     const [header = '', payload = '', signature = ''] = real.split('.')
@@ -519,7 +519,7 @@ t.test('the cookie', async t => {
     t.match(await ada.refresh(), { statusCode: 200 }, 'and the session lives')
   })
 
-  t.test('never passes for an access token', async t => {
+  t.test('token confusion: is never accepted as an access token', async t => {
     const { app, ada } = await loggedIn(t)
     const authorization = `Bearer ${String(ada.cookie())}`
     t.match((await app.inject({ url: '/me', headers: { authorization } })).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
@@ -527,7 +527,7 @@ t.test('the cookie', async t => {
     t.match((await ada.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'nor does having it')
   })
 
-  t.test('of another server, with another secret, is none', async t => {
+  t.test('of another secret is invalid', async t => {
     const { ada } = await loggedIn(t)
     const other = await server(t, { secret: 'another secret of 32 bytes or a few more' })
     const browser = other.browser()
@@ -536,7 +536,7 @@ t.test('the cookie', async t => {
   })
 })
 
-t.test('a person who is deleted or disabled is refused, and the session ends', async t => {
+t.test('a deleted or disabled user is refused, and the session ends', async t => {
   const ways: Array<(s: TestServer) => unknown> = [
     ({ users }) => users.change('ada', { disabled: true }),
     ({ users }) => users.byName.clear()
@@ -553,7 +553,7 @@ t.test('a person who is deleted or disabled is refused, and the session ends', a
   }
 })
 
-t.test('an empty POST is a refresh, whatever its content type', async t => {
+t.test('an empty POST with any content type refreshes', async t => {
   const { ada } = await loggedIn(t)
   const types = ['application/json', 'application/json; charset=utf-8', 'application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x', 'application/octet-stream', 'application/graphql']
   t.match(await ada.refresh(), { statusCode: 200 }, 'none')
@@ -581,7 +581,7 @@ const BODIES: Array<[type: string, body: string, status: number]> = [
   ['application/json', ' '.repeat(17 * 1024), 413]
 ]
 
-t.test('a body that is none of a refresh is refused, and the session is as it was', async t => {
+t.test('an unknown body is refused, and the session is unchanged', async t => {
   const { ada, store, wait } = await loggedIn(t)
   wait('30s')
   forget(store.calls)
@@ -594,7 +594,7 @@ t.test('a body that is none of a refresh is refused, and the session is as it wa
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('only a POST refreshes', async t => {
+t.test('CSRF: only POST refreshes', async t => {
   const { ada, store, wait } = await loggedIn(t)
   wait('30s')
   forget(store.calls)
@@ -604,14 +604,14 @@ t.test('only a POST refreshes', async t => {
   t.strictSame(store.calls, [])
 })
 
-t.test('nothing in the query is ever looked at', async t => {
+t.test('the query is ignored', async t => {
   const { app, ada } = await loggedIn(t)
   const token = String(ada.cookie())
   const asked = await app.inject({ method: 'POST', url: `/auth/refresh?refresh_token=${token}&${COOKIE}=${token}`, headers: { authorization: `Bearer ${token}` } })
   t.match(asked.json(), MISSING)
 })
 
-t.test('request.auth.refresh does the same in a route of the app', async t => {
+t.test('request.auth.refresh works in a route of the app', async t => {
   const s = await loggedIn(t, {}, {}, app => {
     app.post('/renew', async request => ({ ...await request.auth.refresh(), sub: request.auth.claims?.sub }))
   })
@@ -624,7 +624,7 @@ t.test('request.auth.refresh does the same in a route of the app', async t => {
   t.match(refused.headers['www-authenticate'], /^Bearer /)
 })
 
-t.test('two servers with one store and one secret are one', async t => {
+t.test('two servers with one store and one secret share sessions', async t => {
   const one = await loggedIn(t)
   const { clock, store, users, wait } = one
   const other = await server(t, { store, users, clock })

@@ -34,13 +34,13 @@ async function called (browser: Browser, method: 'GET' | 'POST' | 'DELETE', url:
   return answer.body === OWN ? null : answer.statusCode
 }
 
-t.test('every route is where the documents say', async t => {
+t.test('every route has its documented path', async t => {
   const ada = await adaAt(t)
   for (const [method, path, payload, status] of ALL) t.equal(await called(ada, method, `/auth${path}`, payload), status, `${method} ${path}`)
 })
 
 for (const name of Object.keys(ROUTES).filter(name => name !== 'login' && name !== 'signup')) {
-  t.test(`${name} can be put elsewhere`, async t => {
+  t.test(`${name} can be renamed`, async t => {
     const ada = await adaAt(t, { [name]: `/else/${name}` })
     for (const [method, path, payload, status] of ROUTES[name] ?? []) {
       t.equal(await called(ada, method, `/auth${path}`, payload), null, `${method} ${path} is no longer there`)
@@ -56,7 +56,7 @@ for (const name of Object.keys(ROUTES).filter(name => name !== 'login' && name !
   })
 }
 
-t.test('login and signup can be put elsewhere, or switched off', async t => {
+t.test('login and signup can be renamed or switched off', async t => {
   const { app } = await server(t, { routes: { signup: '/people', login: '/token/new' } })
   t.match(await app.inject({ method: 'POST', url: '/auth/people', payload: { username: 'ada', password: PASSWORD } }), { statusCode: 201 })
   t.match(await app.inject({ method: 'POST', url: '/auth/token/new', payload: { username: 'ada', password: PASSWORD } }), { statusCode: 200 })
@@ -64,7 +64,7 @@ t.test('login and signup can be put elsewhere, or switched off', async t => {
   for (const path of ['signup', 'login', 'people']) t.match(await off.app.inject({ method: 'POST', url: `/auth/${path}`, payload: {} }), { statusCode: 404 })
 })
 
-t.test('with all of them off the app has hooks and request.auth, and nothing else', async t => {
+t.test('without any route the app has only hooks and request.auth', async t => {
   const routes = Object.fromEntries(Object.keys(ROUTES).map(name => [name, false]))
   const { app } = await server(t, { routes, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })
   t.equal(app.printRoutes().includes('auth'), false)
@@ -134,7 +134,7 @@ async function appOf (t: Test, build: (app: FastifyInstance, options: RefreshCoo
 }
 
 for (const [how, build] of Object.entries(PROTECTED)) {
-  t.test(`an app that is protected ${how} lets people in by our routes`, async t => {
+  t.test(`an app that is protected ${how} exempts the plugin's routes`, async t => {
     const { app, ada, wait } = await appOf(t, build)
     for (const path of ['/orders', '/inner', '/auth/sessions']) t.match(await ada.get(path), { statusCode: 401, headers: { 'www-authenticate': String } }, path)
     t.match(await ada.signup('ada'), { statusCode: 201 })
@@ -151,7 +151,7 @@ for (const [how, build] of Object.entries(PROTECTED)) {
   })
 }
 
-t.test('what is nowhere needs an access token too', async t => {
+t.test('broken access control: an unknown URL needs an access token too', async t => {
   const { ada } = await appOf(t, async (app, options) => {
     await app.register(refreshCookie, options)
     app.addHook('onRequest', app.authenticate)
@@ -161,7 +161,7 @@ t.test('what is nowhere needs an access token too', async t => {
   t.match(await ada.get('/nowhere'), { statusCode: 404 })
 })
 
-t.test('a registration inside of a protected context is protected as everything there', async t => {
+t.test('a registration in a protected context is protected like the rest of it', async t => {
   const { ada, app } = await appOf(t, async (app, options) => {
     await app.register(refreshCookie, options)
     await app.register(async inner => {

@@ -12,7 +12,7 @@ import { forget, loggedIn, PASSWORD, server, sessionOf, START, type Answer, type
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 const UNKNOWN = { statusCode: 404, code: 'FST_AUTH_SESSION_UNKNOWN' }
 
-t.test('a person sees their sessions, oldest first, and which one asks', async t => {
+t.test('a user lists their sessions, oldest first, with the current one marked', async t => {
   const { ada, phone } = await withPhone(t)
   const [first, second, ...others] = await listOf(ada)
   t.strictSame(first, {
@@ -29,7 +29,7 @@ t.test('a person sees their sessions, oldest first, and which one asks', async t
   t.match(await listOf(phone), exactly({ current: false }, { current: true }))
 })
 
-t.test('token theft: no list of sessions tells when the owner refreshed', async t => {
+t.test('token theft: no list of sessions shows when the owner refreshed', async t => {
   const { ada, phone, wait } = await withPhone(t)
   wait('5m')
   const thief = ada.copy()
@@ -45,7 +45,7 @@ t.test('token theft: no list of sessions tells when the owner refreshed', async 
   }
 })
 
-t.test('token theft: an access token of an ended session manages no session and no password', async t => {
+t.test('token theft: an access token of an ended session cannot manage sessions or the password', async t => {
   const { ada, phone } = await withPhone(t)
   const thief = Object.assign(phone.copy(), { accessToken: phone.accessToken })
   t.match(await ada.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'violet umbrella' } }), { statusCode: 200 })
@@ -58,7 +58,7 @@ t.test('token theft: an access token of an ended session manages no session and 
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('an administrator may give the id of a user as the app has it', async t => {
+t.test('app.sessions accepts the id of a user in any type of the app', async t => {
   const { app, ada } = await loggedIn(t)
   t.equal((await app.sessions.list(1)).length, 1)
   t.equal(await app.sessions.revokeAll(1n), 1)
@@ -67,13 +67,13 @@ t.test('an administrator may give the id of a user as the app has it', async t =
   await t.rejects(app.sessions.revokeAll(undefined), { name: 'TypeError', message: /id of a user/ })
 })
 
-t.test('a cursor that is no time is refused', async t => {
+t.test('an invalid cursor is refused', async t => {
   const { ada } = await withPhone(t)
   for (const after of ['999999999999999.z', '8640000000001.z', '1', 'x.y', '1.', '']) t.match(await ada.send({ url: `/auth/sessions?after=${after}` }), { statusCode: 400 }, after)
   t.match(await ada.send({ url: '/auth/sessions?after=999999999999.z' }), { statusCode: 200, body: '[]' })
 })
 
-t.test('of the session that asks the list says when its access token was issued, of others the hour of the last refresh', async t => {
+t.test('lastUsedAt is the issue time of the access token for the current session, the hour of the last refresh for others', async t => {
   const { ada, phone, wait } = await withPhone(t)
   wait('59m')
   await ada.refresh()
@@ -101,7 +101,7 @@ t.test('a session over a Unix socket has no address', async t => {
   t.match(devices, exactly({ id: sessionOf(ada), ip: '127.0.0.1' }, { ip: null, current: true }))
 })
 
-t.test('only live sessions of one\'s own are listed', async t => {
+t.test('broken access control: only the caller\'s own live sessions are listed', async t => {
   const { ada, phone, browser, wait } = await withPhone(t)
   await browser().signup('bob')
   t.equal((await listOf(ada)).length, 2)
@@ -116,7 +116,7 @@ t.test('only live sessions of one\'s own are listed', async t => {
   t.match(await listOf(ada), exactly({ id: sessionOf(ada) }), 'not one that was idle too long')
 })
 
-t.test('the list holds no secret, and is not kept by caches', async t => {
+t.test('information leak: the list holds no secret and is not cached', async t => {
   const { ada } = await withPhone(t)
   const answer = await ada.get('/auth/sessions')
   t.match(answer.headers, { 'cache-control': 'no-store' })
@@ -124,7 +124,7 @@ t.test('the list holds no secret, and is not kept by caches', async t => {
   for (const secret of [ada.cookie(), ada.accessToken]) t.notMatch(answer.body, String(secret).split('.')[2])
 })
 
-t.test('the user agent is cut short and cleaned', async t => {
+t.test('log injection: the user agent is truncated and sanitised', async t => {
   const { ada, browser } = await loggedIn(t)
   const other = browser()
   for (const agent of ['x'.repeat(10_000), 'a\tb\u0081c', '']) {
@@ -135,7 +135,7 @@ t.test('the user agent is cut short and cleaned', async t => {
   t.notMatch(agents.join(''), /[\t\u0081]/)
 })
 
-t.test('a person ends one of their other sessions', async t => {
+t.test('a user ends one of their other sessions', async t => {
   const { ada, phone, events } = await withPhone(t)
   forget(events)
   t.match(await end(ada, sessionOf(phone)), { statusCode: 204, body: '' })
@@ -144,13 +144,13 @@ t.test('a person ends one of their other sessions', async t => {
   t.match(events[0], { type: 'revoked', subject: '1', sessionId: sessionOf(phone), reason: 'revoked' })
 })
 
-t.test('a person may end the session that asks', async t => {
+t.test('a user may end the current session', async t => {
   const { ada } = await loggedIn(t)
   t.match(await end(ada, sessionOf(ada)), { statusCode: 204 })
   t.match((await ada.refresh()).json(), ENDED)
 })
 
-t.test('sessions of others, and sessions that are no more, are unknown, and nothing happens to them', async t => {
+t.test('broken access control: sessions of others, and ended ones, are unknown and stay unchanged', async t => {
   const { ada, phone, browser } = await withPhone(t)
   const bob = browser()
   await bob.signup('bob')
@@ -169,7 +169,7 @@ t.test('sessions of others, and sessions that are no more, are unknown, and noth
   t.match((await end(ada, sessionOf(ada))).json(), ENDED, 'nor does the token of an ended session end any')
 })
 
-t.test('what can be no id is unknown without a look into the store', async t => {
+t.test('an impossible session id is unknown without a call to the store', async t => {
   const { app, ada, store } = await loggedIn(t)
   forget(store.calls)
   for (const id of ['x'.repeat(65), '%00', '..%2F1', '']) t.match((await end(ada, id)).json(), UNKNOWN)
@@ -177,7 +177,7 @@ t.test('what can be no id is unknown without a look into the store', async t => 
   t.strictSame(store.calls, Array(4).fill('get'), 'but for the session that asks')
 })
 
-t.test('a person ends all sessions but the one that asks', async t => {
+t.test('a user ends all other sessions', async t => {
   const { ada, phone, browser } = await withPhone(t)
   const bob = browser()
   await bob.signup('bob')
@@ -188,7 +188,7 @@ t.test('a person ends all sessions but the one that asks', async t => {
   t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204 }, 'which may be none')
 })
 
-t.test('sessions are for people who are logged in', async t => {
+t.test('anonymous requests cannot manage sessions', async t => {
   const { app, ada, wait, store } = await loggedIn(t)
   const requests = [['GET', '/auth/sessions'], ['DELETE', '/auth/sessions'], ['DELETE', `/auth/sessions/${sessionOf(ada)}`]] as const
   const cookie = String(ada.jar.header('/auth'))
@@ -203,7 +203,7 @@ t.test('sessions are for people who are logged in', async t => {
   t.strictSame(store.calls, [])
 })
 
-t.test('a flood of sessions is listed in parts', async t => {
+t.test('denial of service: a flood of sessions is listed in pages', async t => {
   const { app, ada, store } = await loggedIn(t, { sessions: { maxPerUser: false } }, {}, app => {
     app.get('/devices', { onRequest: app.authenticate }, async ({ auth }) => {
       const part = await auth.sessions({ limit: 2 })
@@ -238,13 +238,13 @@ t.test('a flood of sessions is listed in parts', async t => {
   }
 })
 
-t.test('who logs in again and again keeps a hundred sessions by default', async t => {
+t.test('denial of service: repeated logins keep a hundred sessions by default', async t => {
   const { app, browser } = await loggedIn(t)
   for (let nth = 0; nth < 101; nth++) await browser().login('ada')
   t.equal((await app.sessions.list('1', { limit: 1000 })).length, 100)
 })
 
-t.test('request.auth gives the same in routes of the app', async t => {
+t.test('request.auth has the same methods in routes of the app', async t => {
   const { ada, browser } = await loggedIn(t, {}, {}, app => {
     app.get('/devices', { onRequest: app.authenticate }, async ({ auth }) => await auth.sessions())
     app.post('/elsewhere', { onRequest: app.authenticate }, async ({ auth }) => ({ ended: await auth.revokeOtherSessions() }))
@@ -266,13 +266,13 @@ t.test('request.auth gives the same in routes of the app', async t => {
 })
 
 t.test('app.sessions', async t => {
-  t.test('lists the live sessions of anybody', async t => {
+  t.test('lists the live sessions of any user', async t => {
     const { app, ada, phone } = await withPhone(t)
     t.match(await app.sessions.list('1'), exactly({ id: sessionOf(ada), subject: '1', generation: 0, createdAt: START }, { id: sessionOf(phone) }))
     t.strictSame(await app.sessions.list('2'), [])
   })
 
-  t.test('ends one', async t => {
+  t.test('ends one session', async t => {
     const { app, ada, phone, events } = await withPhone(t)
     forget(events)
     t.equal(await app.sessions.revoke(sessionOf(phone)), true)
@@ -283,7 +283,7 @@ t.test('app.sessions', async t => {
     t.match(await ada.refresh(), { statusCode: 200 })
   })
 
-  t.test('ends all of a person, as after a password reset', async t => {
+  t.test('ends all sessions of a user, as after a password reset', async t => {
     const { app, ada, phone, browser, events } = await withPhone(t)
     const bob = browser()
     await bob.signup('bob')
@@ -295,7 +295,7 @@ t.test('app.sessions', async t => {
     t.match(await bob.refresh(), { statusCode: 200 })
   })
 
-  t.test('deletes rows that nobody needs any more', async t => {
+  t.test('deletes rows of expired sessions', async t => {
     const { app, ada, wait, store } = await loggedIn(t)
     const id = sessionOf(ada)
     wait('31d')
@@ -305,14 +305,14 @@ t.test('app.sessions', async t => {
   })
 })
 
-t.test('where the server keeps no sessions there are none to see', async t => {
+t.test('the stateless store lists no sessions', async t => {
   const { app, ada } = await loggedIn(t, { store: statelessStore() })
   t.match(await ada.get('/auth/sessions'), { statusCode: 404 })
   t.match(await end(ada, sessionOf(ada)), { statusCode: 404 })
   await t.rejects(app.sessions.list('1'), TypeError)
 })
 
-t.test('an impossible part of a list is refused, for an administrator and in a route of the app', async t => {
+t.test('an invalid page is refused, for administrators and in routes of the app', async t => {
   const { app, ada } = await loggedIn(t, {}, {}, app => {
     app.get('/mine', { onRequest: [app.authenticate] }, async ({ auth }) => await auth.sessions({ limit: NaN }))
     app.get('/nonsense', { onRequest: [app.authenticate] }, async ({ auth }) => await auth.sessions({ after: { id: 'x', createdAt: 'yesterday' } }))
@@ -322,7 +322,7 @@ t.test('an impossible part of a list is refused, for an administrator and in a r
   t.equal((await app.sessions.list('1', { limit: 10_000 })).length, 1)
 })
 
-t.test('a route that is switched off, or has another name', async t => {
+t.test('the sessions routes can be switched off or renamed', async t => {
   const { app, browser } = await server(t, { routes: { sessions: '/devices', logout: false } })
   const ada = browser()
   await ada.signup('ada')

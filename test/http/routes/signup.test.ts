@@ -6,7 +6,7 @@ import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, setCookies, userTa
 const TAKEN = { statusCode: 409, code: 'FST_AUTH_USERNAME_TAKEN' }
 const REFUSED = { statusCode: 400, code: 'FST_AUTH_PASSWORD_REFUSED' }
 
-t.test('a signup makes an account and logs in', async t => {
+t.test('a signup creates an account and logs in', async t => {
   const { browser, users, events } = await server(t)
   const ada = browser()
   const answer = await ada.signup('ada')
@@ -18,7 +18,7 @@ t.test('a signup makes an account and logs in', async t => {
   t.same((await ada.get('/me')).json(), { id: '1' })
 })
 
-t.test('a taken name is refused, and the account stays its owner\'s', async t => {
+t.test('account takeover: a taken name is refused, and the account stays unchanged', async t => {
   const { ada, browser, users, store } = await loggedIn(t)
   const before = users.byName.get('ada')
   const answer = await browser().signup('ada', { password: 'another good password' })
@@ -29,7 +29,7 @@ t.test('a taken name is refused, and the account stays its owner\'s', async t =>
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('fifty parallel signups of one name make one account', async t => {
+t.test('race: fifty concurrent signups of one name create one account', async t => {
   const { browser, users } = await server(t)
   const answers = await Promise.all(Array.from({ length: 50 }, () => browser().signup('ada')))
   const statuses = answers.map(({ statusCode }) => statusCode)
@@ -38,7 +38,7 @@ t.test('fifty parallel signups of one name make one account', async t => {
   t.equal(users.byName.size, 1)
 })
 
-t.test('an account that the app makes disabled is there, and nobody is logged in', async t => {
+t.test('an account that the app creates as disabled exists, and is not logged in', async t => {
   const users = userTable()
   const create = async (row: { username: string, passwordHash: string }): Promise<User | null> => {
     const user = await users.create(row)
@@ -54,7 +54,7 @@ t.test('an account that the app makes disabled is there, and nobody is logged in
   t.match(await ada.login('ada'), { statusCode: 200 })
 })
 
-t.test('spellings that look the same are one name', async t => {
+t.test('spoofing: names that look the same are one name', async t => {
   const { browser, users } = await server(t)
   t.match(await browser().signup('ada@example.com'), { statusCode: 201 })
   for (const username of [' ada@example.com', 'ada＠example.com', 'ａｄａ@example.com', 'ada@example.com\n']) {
@@ -63,7 +63,7 @@ t.test('spellings that look the same are one name', async t => {
   t.strictSame([...users.byName.keys()], ['ada@example.com'])
 })
 
-t.test('a name that nobody can see or tell apart is refused', async t => {
+t.test('spoofing: names with invisible or ambiguous characters are refused', async t => {
   const { browser, users } = await server(t)
   for (const username of [' ', '\u200b', 'a\u0000', 'a\u202eb', 'a\u2028b', '\ud800', 'a'.repeat(255)]) {
     t.match((await browser().signup(username)).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION', message: /^body\/username / }, `U+${username.codePointAt(1)?.toString(16)}`)
@@ -87,7 +87,7 @@ const PASSWORDS: Array<[password: string, accepted: boolean, why: string]> = [
   ['\ud800'.repeat(8), false, 'ill-formed Unicode']
 ]
 
-t.test('a password is judged by its length and by how soon it is tried, and never cut off', async t => {
+t.test('password policy: length and guessability are checked, and nothing is truncated', async t => {
   for (const [password, accepted, why] of PASSWORDS) {
     const { browser, users } = await server(t)
     const answer = await browser().signup('ada', { password })
@@ -103,7 +103,7 @@ t.test('a password is judged by its length and by how soon it is tried, and neve
   }
 })
 
-t.test('the app has a say in passwords', async t => {
+t.test('password policy: the app can add its own rule', async t => {
   const check = (password: string, { username }: { username?: string }) => password !== username?.repeat(2)
   const { browser } = await server(t, { passwords: { ...FAST_HASHING, minLength: 12, check } })
   t.match((await browser().signup('ada', { password: 'eleven chrs' })).json(), REFUSED)
@@ -124,7 +124,7 @@ const BAD_BODIES: Array<[body: object, named: RegExp]> = [
   [{ username: 'ada' }, /password/]
 ]
 
-t.test('a body is taken as it is, and only as JSON', async t => {
+t.test('a body is strict, and only JSON', async t => {
   const { browser, users } = await server(t)
   for (const [payload, named] of BAD_BODIES) {
     t.match((await post(browser(), payload)).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION', message: named })
@@ -138,7 +138,7 @@ t.test('a body is taken as it is, and only as JSON', async t => {
   t.strictSame(users.calls, [])
 })
 
-t.test('a signup in a browser of somebody else leaves them logged in elsewhere', async t => {
+t.test('a signup in a browser of another user leaves that user\'s session alive', async t => {
   const { ada } = await loggedIn(t)
   const elsewhere = ada.copy()
   t.match(await ada.signup('bob'), { statusCode: 201 })
@@ -146,7 +146,7 @@ t.test('a signup in a browser of somebody else leaves them logged in elsewhere',
   t.match(await elsewhere.refresh(), { statusCode: 200 })
 })
 
-t.test('an account is looked up under the name that it was made with', async t => {
+t.test('an account is found under the name that it was created with', async t => {
   const { browser, users } = await server(t)
   await browser().signup(' Ａda ')
   t.strictSame([...users.byName.keys()], ['Ada'])

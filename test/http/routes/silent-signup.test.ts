@@ -18,7 +18,7 @@ function seen ({ statusCode, headers: { date, ...headers }, body }: Answer): unk
   return { statusCode, headers, body }
 }
 
-t.test('a free name and a taken one are answered by the same 202 without a cookie', async t => {
+t.test('user enumeration: free and taken names get the same 202 without a cookie', async t => {
   const { browser, users, mails } = await silent(t)
   const [free, taken] = [await browser().signup('ada'), await browser().signup('ada')]
   t.match([free.statusCode, free.body, setCookies(free)], exactly(202, '', exactly()))
@@ -30,7 +30,7 @@ t.test('a free name and a taken one are answered by the same 202 without a cooki
   t.strictSame(users.calls, ['create', 'create'], 'after the same work')
 })
 
-t.test('the account is there once the app says so', async t => {
+t.test('a confirmed account can log in', async t => {
   const { browser, users } = await silent(t)
   await browser().signup('ada')
   users.change('ada', { disabled: true })
@@ -39,7 +39,7 @@ t.test('the account is there once the app says so', async t => {
   t.match(await browser().login('ada'), { statusCode: 200 })
 })
 
-t.test('user enumeration: where accounts are made disabled, a login with the password just chosen does not show which names were free', async t => {
+t.test('user enumeration: while accounts are created disabled, a login does not reveal which names were free', async t => {
   const table = userTable()
   const create = async (row: { username: string, passwordHash: string }) => {
     const user = await table.create(row)
@@ -57,12 +57,12 @@ t.test('user enumeration: where accounts are made disabled, a login with the pas
   t.strictSame(free, taken)
 })
 
-t.test('somebody who is logged in stays so', async t => {
+t.test('a logged-in user stays logged in', async t => {
   const { ada } = await loggedIn(t, { accounts: { signup: 'silent', onSignup () {} } })
   t.strictSame(setCookies(await ada.signup('bob')), [])
 })
 
-t.test('a refusal does not depend on the name', async t => {
+t.test('user enumeration: a refusal does not depend on the name', async t => {
   const { browser } = await silent(t)
   await browser().signup('ada')
   for (const password of ['short', 'password1', 'x'.repeat(1025)]) {
@@ -74,12 +74,12 @@ t.test('a refusal does not depend on the name', async t => {
   t.match((await away.browser().signup('bob')).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
 })
 
-t.test('free and taken names count alike', async t => {
+t.test('user enumeration: free and taken names count alike for the rate limit', async t => {
   const { browser } = await silent(t, { rateLimit: { perAddress: { max: 2, per: '1m' } } })
   t.strictSame([await browser().signup('ada'), await browser().signup('ada'), await browser().signup('bob'), await browser().signup('ada')].map(({ statusCode }) => statusCode), [202, 202, 429, 429])
 })
 
-t.test('a mail that cannot be sent is told to the operator, and to nobody else', async t => {
+t.test('an e-mail that cannot be sent is logged, and changes no response', async t => {
   const lines: string[] = []
   const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
   const { browser } = await server(t, { accounts: { signup: 'silent', async onSignup () { throw new Error('no mail server') } } }, { logger })
@@ -88,7 +88,7 @@ t.test('a mail that cannot be sent is told to the operator, and to nobody else',
   t.match(lines, exactly(/onSignup failed/))
 })
 
-t.test('the OpenAPI document knows which of the two ways it is', async t => {
+t.test('the OpenAPI document describes the configured kind of signup', async t => {
   for (const [accounts, statuses] of [[{ signup: 'silent', onSignup () {} }, ['202', '400', '403', '413', '415', '429', '500', '503']], [{}, ['201', '400', '401', '403', '409', '413', '415', '429', '500', '503']]] as const) {
     const app = Fastify()
     t.teardown(async () => { await app.close() })

@@ -14,12 +14,12 @@ async function verify ({ app }: Pick<LoggedIn, 'app'>, payload: unknown): Promis
   return await app.inject({ method: 'POST', url: '/auth/verify', payload: payload as object })
 }
 
-t.test('is off until it is given a path', async t => {
+t.test('is off without a path', async t => {
   const { app } = await server(t)
   t.notOk(app.hasRoute({ method: 'POST', url: '/auth/verify' }))
 })
 
-t.test('tells the claims of an access token, until it expires', async t => {
+t.test('returns the claims of an access token until it expires', async t => {
   const s = await loggedIn(t, { ...ON, issuer: 'me', accessToken: { claims: () => ({ roles: ['admin'], nested: { deep: 1 } }) } })
   const answer = await verify(s, { token: s.ada.accessToken })
   t.equal(answer.statusCode, 200)
@@ -31,26 +31,26 @@ t.test('tells the claims of an access token, until it expires', async t => {
   t.match(late.headers, { 'www-authenticate': 'Bearer realm="api", error="invalid_token"', 'cache-control': 'no-store' })
 })
 
-t.test('takes nothing else for one', async t => {
+t.test('token confusion: refuses everything that is no access token', async t => {
   const s = await loggedIn(t, ON)
   for (const token of [s.ada.cookie(), '', 'x', 'x.y.z', `Bearer ${String(s.ada.accessToken)}`, `${String(s.ada.accessToken)}x`]) t.match((await verify(s, { token })).json(), INVALID)
   for (const body of [{}, { token: 1 }, { token: null }, { access_token: s.ada.accessToken }, { token: s.ada.accessToken, more: 1 }]) t.match(await verify(s, body), { statusCode: 400 })
 })
 
-t.test('asks nobody, and makes nobody logged in', async t => {
+t.test('asks no store, and authenticates nobody', async t => {
   const s = await loggedIn(t, ON)
   await verify(s, { token: s.ada.accessToken })
   t.strictSame([...s.store.calls, ...s.users.calls, ...s.events], [])
 })
 
-t.test('knows of a session that ended where revocation is immediate', async t => {
+t.test('refuses an ended session with immediate revocation', async t => {
   const { app, ada } = await loggedIn(t, { ...ON, revocation: 'immediate' })
   t.match(await verify({ app }, { token: ada.accessToken }), { statusCode: 200 })
   await ada.logout()
   t.match((await verify({ app }, { token: ada.accessToken })).json(), ENDED)
 })
 
-t.test('asks the store about a session that it has not heard of', async t => {
+t.test('asks the store about a session whose state is unknown', async t => {
   const store = memoryStore()
   const before = await loggedIn(t, { store })
   const { app } = await server(t, { ...ON, store, revocation: 'immediate' })
