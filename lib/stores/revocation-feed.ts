@@ -1,7 +1,6 @@
 import { randomId } from '../random.js'
 import { type RevocationListener, type SessionStore } from '../sessions/session.js'
-import { createDeliveryProbe, succeedsInTime } from './delivery-probe.js'
-import { subscribeWithReconnect, waitAtMost, type Connect, type Pause } from './reconnecting-subscription.js'
+import { subscribeWithReconnect, waitAtMost, whenAborted, type Connect, type Pause } from './reconnecting-subscription.js'
 
 export type Revocation = Parameters<RevocationListener>[0]
 
@@ -30,31 +29,17 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
   const listeners = new Set<RevocationListener>()
 
   return {
-    subscribeOver ({ connect, send, onSilence }) {
-      let hasWarned = false
-      const warnOnce = (): void => {
-        if (!hasWarned) onSilence()
-        hasWarned = true
-      }
+    subscribeOver (channel) {
+      const warnOnce = once(channel.onSilence)
 
       return (listener, onConnection = () => {}) => {
-        const own: RevocationListener = revocation => listener(revocation)
-        const probe = createDeliveryProbe(send, warnOnce, pause)
+        const own: RevocationListener = revocation => listener(revocation) // a listener may subscribe twice
+        const onMessage = (message: string): void => {
+          const revocation = readMessage(message, from)
+          if (revocation !== null && listeners.has(own)) listener(revocation)
+        }
         listeners.add(own)
-        const stop = subscribeWithReconnect(async closing => {
-          const ping = await connect(message => {
-            if (probe.receive(message)) return
-            const revocation = readMessage(message, from)
-            if (revocation !== null && listeners.has(own)) listener(revocation)
-          })(closing)
-          // Behind some poolers LISTEN succeeds and nothing is ever delivered, so only a message shows that it works.
-          if (await probe.run(closing.signal) === 'unsent') throw new Error('the probe for delivery could not be sent')
-          return async () => {
-            // An exhausted pool says nothing about this connection, which stays as long as it answers.
-            if (await probe.run(closing.signal) === 'delivered') return
-            if (!await succeedsInTime(ping(), closing.signal, pause)) throw new Error('the connection does not answer')
-          }
-        }, onConnection, pause)
+        const stop = subscribeWithReconnect(connectWithProbe({ ...channel, onSilence: warnOnce }, onMessage, pause), onConnection, pause)
         return () => {
           listeners.delete(own)
           stop()
@@ -85,5 +70,78 @@ function parse (message: string): Readonly<Record<string, unknown>> {
     return Object(JSON.parse(message))
   } catch {
     return {}
+  }
+}
+
+/** A connection that is up once it delivered a probe; its ping is another one. */
+function connectWithProbe ({ connect, send, onSilence }: Channel, onMessage: (message: string) => void, pause: Pause): Connect {
+  const probe = createDeliveryProbe(send, onSilence, pause)
+
+  return async closing => {
+    const ping = await connect(message => { if (!probe.receive(message)) onMessage(message) })(closing)
+    // Behind some poolers LISTEN succeeds and nothing is ever delivered, so only a message shows that it works.
+    if (await probe.run(closing.signal) === 'unsent') throw new Error('the probe for delivery could not be sent')
+    return async () => {
+      // An exhausted pool says nothing about this connection, which stays as long as it answers.
+      if (await probe.run(closing.signal) === 'delivered') return
+      if (!await succeedsInTime(ping(), closing.signal, pause)) throw new Error('the connection does not answer')
+    }
+  }
+}
+
+/** Sends a message over another connection, and checks that the subscription delivers it. */
+interface DeliveryProbe {
+  /** True for a message that this probe sent. */
+  readonly receive: (message: string) => boolean
+  /** Sends a message and waits for it: 'unsent' if it could not be sent. Rejects if it was sent and is not delivered. */
+  readonly run: (closing: AbortSignal) => Promise<'delivered' | 'unsent'>
+}
+
+/** `onSilence` is called when a message was sent and not delivered, on a connection that is still open. */
+function createDeliveryProbe (send: Channel['send'], onSilence: () => void, pause: Pause): DeliveryProbe {
+  const pending = new Map<string, () => void>()
+
+  return {
+    receive (message) {
+      const resolve = pending.get(message)
+      resolve?.()
+      return resolve !== undefined
+    },
+
+    async run (closing) {
+      const message = JSON.stringify({ echo: randomId() })
+      const delivery = new Promise<void>(resolve => pending.set(message, resolve))
+      try {
+        if (!await succeedsInTime(send(message), closing, pause)) return 'unsent'
+        if (await succeedsInTime(delivery, closing, pause)) return 'delivered'
+        if (!closing.aborted) onSilence()
+        throw new Error('a message was sent and not delivered')
+      } finally {
+        pending.delete(message)
+      }
+    }
+  }
+}
+
+/** The time limit in milliseconds, for sending and for delivery each. */
+const TIMEOUT_MS = 5000
+
+/** Whether a promise resolves within the time limit and before the connection closes. */
+async function succeedsInTime (promise: Promise<unknown>, closing: AbortSignal, pause: Pause): Promise<boolean> {
+  const done = new AbortController()
+  whenAborted(closing, () => done.abort(), done.signal)
+  const timeout = pause(TIMEOUT_MS, done.signal).then(() => false)
+  try {
+    return await Promise.race([promise.then(() => true, () => false), timeout])
+  } finally {
+    done.abort()
+  }
+}
+
+function once (call: () => void): () => void {
+  let wasCalled = false
+  return () => {
+    if (!wasCalled) call()
+    wasCalled = true
   }
 }
