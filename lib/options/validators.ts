@@ -133,6 +133,17 @@ export const clock: Check<Clock> = (value, option) => {
   return refuse(option, value, 'it must return the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
+/** Validates the options of a store: their names and the clock. Throws a TypeError that begins with the store's name. */
+export function checkedOptions<T extends { readonly clock?: unknown }> (store: string, options: T, known: readonly (keyof T & string)[]): T {
+  try {
+    assertKnown(options, known, name => name)
+    if (options.clock !== undefined) clock(options.clock, 'clock')
+    return options
+  } catch (error) {
+    throw new TypeError(`${store}: ${(error as TypeError).message}`) // the validators throw nothing else
+  }
+}
+
 function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
+import { checkedOptions } from '../options/validators.js'
 import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionStore } from '../sessions/session.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
-import { checkedOptions } from './options.js'
 
 /** The options of `memoryStore`. */
 export interface MemoryStoreOptions {

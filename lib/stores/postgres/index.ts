@@ -1,3 +1,4 @@
+import { checkedOptions } from '../../options/validators.js'
 import { LIST_START, type SessionListPart, type SessionStore } from '../../sessions/session.js'
 import { systemClock, type Clock, type EpochSeconds } from '../../time.js'
 import { hasCode, listenOn, missingTimeouts, statementRunner, type PostgresDatabase } from './database.js'
@@ -5,7 +6,6 @@ import { FIELDS, sessionOf, statementsOn, type Row } from './statements.js'
 import { DEFAULT_TABLE, prepareTable, tableName, type PostgresTableOptions } from './table.js'
 import { ownership } from '../ownership.js'
 import { revocationFeed } from '../revocation-feed.js'
-import { checkedOptions } from '../options.js'
 
 export { type PostgresDatabase } from './database.js'
 export { postgresSchema, type PostgresTableOptions } from './table.js'

@@ -1,6 +1,6 @@
+import { checkedOptions } from '../../options/validators.js'
 import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionPosition, type SessionStore, type StoreOwner } from '../../sessions/session.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
-import { checkedOptions } from '../options.js'
 import { ownership, type Ownership } from '../ownership.js'
 import { revocationFeed } from '../revocation-feed.js'
 import { assertRights } from './acl.js'
