@@ -44,7 +44,7 @@ async function weakHash (): Promise<string> {
   return await argon2.hash(PASSWORD, { ...COST, memoryCost: 512 })
 }
 
-t.test('signup and login exist only if the app\'s users give what they need', async t => {
+t.test('signup and login exist only if users has the functions that they need', async t => {
   const { passwords } = fastPasswords()
   const { findByUsername, create, updatePasswordHash } = userTable()
   const abilities = (users: AccountsOptions['users']) => Object.keys(createAccounts({ users, passwords, usernameField: 'username' }))
@@ -57,7 +57,7 @@ t.test('signup and login exist only if the app\'s users give what they need', as
 })
 
 t.test('signup', async t => {
-  t.test('makes an account that can log in', async t => {
+  t.test('creates an account that can log in', async t => {
     const users = userTable()
     const { signup, login, events } = app(users)
 
@@ -67,7 +67,7 @@ t.test('signup', async t => {
     t.strictSame(events, [{ type: 'signup', subject: '1' }])
   })
 
-  t.test('stores one spelling of a name, and login finds it under all', async t => {
+  t.test('normalises the username, and login finds it in every spelling', async t => {
     const users = userTable()
     const { signup, login } = app(users)
 
@@ -77,7 +77,7 @@ t.test('signup', async t => {
     await t.rejects(signup({ ...ADA, username: 'ada@example.com' }), { code: 'FST_AUTH_USERNAME_TAKEN' })
   })
 
-  t.test('costs one hash for a taken name as for a free one', async t => {
+  t.test('user enumeration: costs one hash for taken and free names', async t => {
     const { signup, work, events } = app(userTable())
     await signup(ADA)
     t.strictSame({ ...work }, { loads: 1, hashes: 1, verified: [] })
@@ -87,13 +87,13 @@ t.test('signup', async t => {
     t.equal(events.length, 1)
   })
 
-  t.test('of one name by many makes one account', async t => {
+  t.test('race: concurrent signups of one name create one account', async t => {
     const { signup } = app(userTable())
     const answers = await Promise.allSettled(Array.from({ length: 20 }, () => signup(ADA)))
     t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 1)
   })
 
-  t.test('takes nothing but a user for an account that was made, and nothing but null for a taken name', async t => {
+  t.test('accepts only a user from users.create, and only null for a taken name', async t => {
     for (const answer of [undefined, true, false, 7, '']) {
       const { signup, events } = app({ create: (() => answer) as unknown as () => null })
       await t.rejects(signup(ADA), { name: 'TypeError', message: /^"users\.create" gave .*: it must return the new user, or null where the name is taken$/ })
@@ -102,7 +102,7 @@ t.test('signup', async t => {
     await t.rejects(app({ create: () => null }).signup(ADA), { code: 'FST_AUTH_USERNAME_TAKEN' })
   })
 
-  t.test('refuses an impossible name as validation does', async t => {
+  t.test('refuses an impossible username like schema validation', async t => {
     const users = userTable()
     const { signup, work } = app(users)
     for (const username of [undefined, 7, '', '  ', 'ad\0a', 'x'.repeat(255), '\ud800']) {
@@ -113,7 +113,7 @@ t.test('signup', async t => {
     t.equal(work.hashes, 0)
   })
 
-  t.test('refuses a password before it asks the app', async t => {
+  t.test('refuses a password before users.create is called', async t => {
     const asked: unknown[] = []
     const users = userTable()
     const { signup, work } = app(users, { check: (...values) => { asked.push(values); return false } })
@@ -126,7 +126,7 @@ t.test('signup', async t => {
     t.equal(work.hashes, 0)
   })
 
-  t.test('is a 503 when the app fails, and nobody signed up', async t => {
+  t.test('is a 503 without an account if users.create fails', async t => {
     const cause = new Error('no database')
     const { signup, events } = app({ create: async () => { throw cause } })
     await t.rejects(signup(ADA), { ...UNAVAILABLE, cause })
@@ -137,7 +137,7 @@ t.test('signup', async t => {
 t.test('login', async t => {
   const passwordHash = await argon2.hash(PASSWORD, COST)
 
-  t.test('gives the user as the app knows them', async t => {
+  t.test('returns the user as the app knows them', async t => {
     const row = { id: 'a1', username: 'ada', passwordHash, favouriteColour: 'green' }
     const { login, work, events } = app({ findByUsername: name => name === 'ada' ? row : null })
 
@@ -146,7 +146,7 @@ t.test('login', async t => {
     t.strictSame(events, [], 'the session that follows is the event')
   })
 
-  t.test('answers every failure alike, after one verification of the same cost', async t => {
+  t.test('user enumeration: every failure has the same error after one verification of the same cost', async t => {
     const users = userTable({
       ada: { passwordHash },
       disabled: { passwordHash, disabled: true },
@@ -186,26 +186,26 @@ t.test('login', async t => {
     t.strictSame(events, ['a1', 'b2', null, null].map(subject => ({ type: 'login_failed', subject })))
   })
 
-  t.test('does not ask the app for an impossible name', async t => {
+  t.test('does not look up an impossible username', async t => {
     const users = userTable()
     const { login } = app(users)
     await t.rejects(login({ ...ADA, username: 'ad\0a' }), INVALID)
     t.strictSame(users.calls, [])
   })
 
-  t.test('takes no row at all as nobody', async t => {
+  t.test('treats a missing row as an unknown user', async t => {
     // As a Map or the first row of an empty result gives.
     const findByUsername = (() => undefined) as unknown as () => null
     await t.rejects(app({ findByUsername }).login(ADA), INVALID)
   })
 
-  t.test('lets in whom an older policy accepted', async t => {
+  t.test('accepts a password that today\'s policy would refuse', async t => {
     const short = await argon2.hash('abc', COST)
     const { login } = app(userTable({ ada: { passwordHash: short } }), { check: () => t.fail('was asked') })
     t.equal((await login({ username: 'ada', password: 'abc' })).id, 1)
   })
 
-  t.test('works with users that are an instance of a class', async t => {
+  t.test('works with users that are instances of a class', async t => {
     class Repository {
       readonly table = userTable()
       async create (user: { username: string, passwordHash: string }) { return await this.table.create(user) }
@@ -220,7 +220,7 @@ t.test('login', async t => {
     t.equal(users.table.replaced.length, 1)
   })
 
-  t.test('is a 503 when the app fails, without a word on the credentials', async t => {
+  t.test('information leak: is a plain 503 if the app fails', async t => {
     const cause = new Error('no database')
     const { login, events, work } = app({ findByUsername: async () => { throw cause } })
     await t.rejects(login(ADA), { ...UNAVAILABLE, cause })
@@ -228,7 +228,7 @@ t.test('login', async t => {
     t.strictSame(work.verified, [])
   })
 
-  t.test('is a 503 when the app hangs', async t => {
+  t.test('is a 503 if the app hangs', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
     const login = app({ findByUsername: () => new Promise<null>(() => {}) }).login(ADA)
@@ -236,14 +236,14 @@ t.test('login', async t => {
     await t.rejects(login, UNAVAILABLE)
   })
 
-  t.test('is a 503 when too many log in, without a word on the credentials', async t => {
+  t.test('information leak: is a plain 503 if too many log in', async t => {
     const { login, events } = app(userTable(), { queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(login(ADA), { code: 'FST_AUTH_BUSY', statusCode: 503 })
     t.strictSame(events, [])
   })
 })
 
-t.test('a stored hash that cannot be read is told to the operator', async t => {
+t.test('logs a stored hash that cannot be parsed', async t => {
   const users = userTable({ ada: { id: 'a1', passwordHash: 'x' }, bob: { id: 'b2', passwordHash: null } })
   const { login, warnings } = app(users)
 
@@ -256,7 +256,7 @@ t.test('a stored hash that cannot be read is told to the operator', async t => {
 })
 
 t.test('a login replaces a weak hash', async t => {
-  t.test('with one of today\'s parameters', async t => {
+  t.test('with current parameters', async t => {
     for (const old of [await weakHash(), await argon2.hash(PASSWORD, { ...COST, type: argon2.argon2i })]) {
       const users = userTable({ ada: { passwordHash: old } })
       const { login, work, warnings } = app(users)
@@ -270,7 +270,7 @@ t.test('a login replaces a weak hash', async t => {
     }
   })
 
-  t.test('with one of our own, where another system made it or the pepper changed', async t => {
+  t.test('with argon2id, if another system made it or the pepper changed', async t => {
     const KEYS = { k1: 'fN3#pL8!wQ5@xC2$zV7%uB1^mR9&kT4*', k2: 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*' }
     const bcrypt = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
     const peppered = await fastPasswords({ pepper: { current: 'k1', keys: KEYS } }).passwords.hash(PASSWORD)
@@ -288,7 +288,7 @@ t.test('a login replaces a weak hash', async t => {
     }
   })
 
-  t.test('once, however many log in at a time', async t => {
+  t.test('once for concurrent logins', async t => {
     const users = userTable({ ada: { passwordHash: await weakHash() } })
     const { login } = app(users)
     const answers = await Promise.all(Array.from({ length: 20 }, () => login(ADA)))
@@ -298,7 +298,7 @@ t.test('a login replaces a weak hash', async t => {
     t.equal(users.byName.get('ada')?.passwordHash, users.replaced[0])
   })
 
-  t.test('but not one that was changed meanwhile', async t => {
+  t.test('race: but not a hash that has changed meanwhile', async t => {
     const old = await weakHash()
     const users = userTable({ ada: { passwordHash: old } })
     const changed: User = { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) }
@@ -316,7 +316,7 @@ t.test('a login replaces a weak hash', async t => {
     t.strictSame(warnings, [])
   })
 
-  t.test('but not after a failure', async t => {
+  t.test('but not after a failed login', async t => {
     const users = userTable({ ada: { passwordHash: await weakHash() }, bob: { passwordHash: await weakHash(), disabled: true } })
     const { login } = app(users)
     await t.rejects(login({ ...ADA, password: 'wrong password' }), INVALID)
@@ -324,14 +324,14 @@ t.test('a login replaces a weak hash', async t => {
     t.strictSame(users.replaced, [])
   })
 
-  t.test('only if the app can store it', async t => {
+  t.test('only if users.updatePasswordHash exists', async t => {
     const { findByUsername } = userTable({ ada: { passwordHash: await weakHash() } })
     const { login, work } = app({ findByUsername })
     await login(ADA)
     t.equal(work.hashes, 0)
   })
 
-  t.test('and succeeds even if that fails, which is told to the operator', async t => {
+  t.test('and succeeds if the replacement fails, which is logged', async t => {
     const cause = new Error('no database')
     const { findByUsername } = userTable({ ada: { passwordHash: await weakHash() } })
     const failures = [() => { throw cause }, async () => { throw cause }]
@@ -342,7 +342,7 @@ t.test('a login replaces a weak hash', async t => {
     }
   })
 
-  t.test('and succeeds even if the app does not say whether it did, which is told to the operator', async t => {
+  t.test('and succeeds if the result of the replacement is unknown, which is logged', async t => {
     const users = userTable({ ada: { passwordHash: await weakHash() } })
     const updatePasswordHash = (async (...row: Parameters<typeof users.updatePasswordHash>) => { await users.updatePasswordHash(...row) }) as unknown as typeof users.updatePasswordHash
     const { login, warnings } = app({ ...users, updatePasswordHash })
@@ -351,7 +351,7 @@ t.test('a login replaces a weak hash', async t => {
   })
 })
 
-t.test('somebody who is logged in', async t => {
+t.test('a logged-in user', async t => {
   /** Ada with her password, and what she can do in a session. */
   async function session (row: Partial<User> = {}) {
     const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, COST), ...row } })
@@ -369,7 +369,7 @@ t.test('somebody who is logged in', async t => {
     }
   }
 
-  t.test('is proven once more by the password', async t => {
+  t.test('reauthenticates with the password', async t => {
     const { reauthenticate, events } = await session()
     t.match(await reauthenticate('1', PASSWORD), { user: { id: 1, username: 'ada' }, subject: '1' })
     await t.rejects(reauthenticate('1', 'wrong password'), INVALID)
@@ -377,12 +377,12 @@ t.test('somebody who is logged in', async t => {
     t.strictSame(events, [{ type: 'login_failed', subject: '1' }, { type: 'login_failed', subject: null }])
   })
 
-  t.test('is nobody once they are disabled', async t => {
+  t.test('cannot reauthenticate once disabled', async t => {
     const { reauthenticate } = await session({ disabled: true })
     await t.rejects(reauthenticate('1', PASSWORD), INVALID)
   })
 
-  t.test('changes the password, and nothing is written before the end', async t => {
+  t.test('changes the password, and the write comes last', async t => {
     const { reauthenticate, changePassword, users, events, passwords } = await session()
     const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
     t.strictSame([users.replaced, events], [[], []])
@@ -391,13 +391,13 @@ t.test('somebody who is logged in', async t => {
     t.strictSame(events, [{ type: 'password_changed', subject: '1' }])
   })
 
-  t.test('cannot change it to one that is refused', async t => {
+  t.test('cannot choose a password that the policy refuses', async t => {
     const { reauthenticate, changePassword } = await session()
     const ada = await reauthenticate('1', PASSWORD)
     for (const password of ['short', 'password1', 'ada12345']) await t.rejects(changePassword(ada, password), { code: 'FST_AUTH_PASSWORD_REFUSED' }, password)
   })
 
-  t.test('is refused when it was changed meanwhile', async t => {
+  t.test('race: is refused if the password has changed meanwhile', async t => {
     const { reauthenticate, changePassword, users, events } = await session()
     const commit = await changePassword(await reauthenticate('1', PASSWORD), 'violet umbrella')
     users.byName.set('ada', { id: 1, username: 'ada', passwordHash: await argon2.hash('another password', COST) })

@@ -42,12 +42,12 @@ function stopTime (t: Test): void {
 }
 
 t.test('in memory', async t => {
-  t.test('so many attempts within so much time', async t => {
+  t.test('a limit allows max attempts per window', async t => {
     stopTime(t)
     await countsToThree(t, memoryCounter({ max: 3, per: 60 }))
   })
 
-  t.test('begin anew when the time since the first is over', async t => {
+  t.test('a window ends after its time from the first attempt', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 })
     await counter.count('a')
@@ -58,7 +58,7 @@ t.test('in memory', async t => {
     t.equal(await waitOf(counter, 'a'), 0)
   })
 
-  t.test('what ends after its time takes nothing back from the next one', async t => {
+  t.test('a refund after the end of its window does not reduce the next window', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 2, per: 60 })
     const [one, other] = [await counter.count('a'), await counter.count('a')]
@@ -69,7 +69,7 @@ t.test('in memory', async t => {
     t.strictSame([await waitOf(counter, 'a'), await waitOf(counter, 'a')], [0, 60])
   })
 
-  t.test('of so many keys and no more: the one that tried least recently is forgotten', async t => {
+  t.test('a full counter evicts the key with the oldest attempt', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 }, 3)
     for (const key of ['a', 'b', 'c', 'a', 'd']) await counter.count(key)
@@ -77,7 +77,7 @@ t.test('in memory', async t => {
     t.strictSame(waits, [60, 60, 60, 0])
   })
 
-  t.test('where an attempt that is given back pushes nobody out', async t => {
+  t.test('a refunded attempt evicts no key', async t => {
     stopTime(t)
     const counter = memoryCounter({ max: 1, per: 60 }, 3)
     await counter.count('a')
@@ -85,7 +85,7 @@ t.test('in memory', async t => {
     t.equal(await waitOf(counter, 'a'), 60)
   })
 
-  t.test('of ever more keys takes the memory of the last ones', async t => {
+  t.test('memory is bounded by the number of keys', async t => {
     const counter = memoryCounter({ max: 1, per: 60 }, 1000)
     for (let key = 0; key < 20_000; key++) await counter.count(`key ${key}`)
     t.ok(await waitOf(counter, 'key 19000') > 0)
@@ -129,7 +129,7 @@ t.test('in a Redis cluster', async t => {
   await countsToThree(t, redisCounter({ max: 3, per: 60 }, await nodeRedisClusterOn(t, cluster.ports), 'node-redis:'))
 })
 
-t.test('in a Redis that is away, all of it fails, and works when it is back', async t => {
+t.test('a Redis outage rejects every call, and ends with the outage', async t => {
   const server = await ownRedisServer(t)
   if (server === null) return
   const client = await ioredisOn(t, { ...server.ioredis, retryStrategy: () => 1 })
@@ -153,7 +153,7 @@ const CLIENTS: ReadonlyArray<readonly [name: string, client: (asked: unknown[]) 
 ]
 
 for (const [name, makeClient] of CLIENTS) {
-  t.test(`${name} is known by what it can do`, async t => {
+  t.test(`${name} is recognised by its methods`, async t => {
     const asked: unknown[] = []
     const counter = redisCounter({ max: 3, per: 60 }, makeClient(asked) as Parameters<typeof redisCounter>[1], 'auth:account')
     t.equal(await waitOf(counter, 'a'), 2)

@@ -7,7 +7,7 @@ const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
 
 const encoded = (parameters: string, prefix = '$argon2id$v=19') => `${prefix}$${parameters}$${SALT}$${HASH}`
 
-t.test('hashes that are understood', async t => {
+t.test('hashes that are parsed', async t => {
   const cost = { memoryCost: 19456, timeCost: 2, parallelism: 1, keyId: null }
   const cases: Array<[text: string, read: Omit<StoredHash, 'encoded'>]> = [
     [encoded('m=19456,t=2,p=1'), { type: 'argon2id', version: 19, ...cost }],
@@ -24,7 +24,7 @@ t.test('hashes that are understood', async t => {
   for (const [text, read] of cases) t.strictSame(parsePasswordHash(text), { encoded: text, ...read }, text)
 })
 
-t.test('everything else is none', async t => {
+t.test('everything else is not parsed', async t => {
   const cases: unknown[] = [
     null, undefined, 7, ['x'], Buffer.from(encoded('m=8,t=1,p=1')), '', 'x', '$', '$argon2id$',
     '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW',
@@ -46,7 +46,7 @@ t.test('everything else is none', async t => {
   for (const value of cases) t.equal(parsePasswordHash(value), null, String(value).slice(0, 60))
 })
 
-t.test('the longest and the shortest salt and hash that are read can be verified', async t => {
+t.test('the longest and the shortest accepted salt and hash can be verified', async t => {
   for (const [salt, hash] of [['A'.repeat(11), 'A'.repeat(22)], ['A'.repeat(86), 'A'.repeat(86)], ['A'.repeat(13), 'A'.repeat(25)]]) {
     for (const prefix of ['$argon2id$v=19', '$argon2i$v=16', '$argon2d']) {
       const text = `${prefix}$t=1,m=8,p=1$${salt}$${hash}`
@@ -56,7 +56,7 @@ t.test('the longest and the shortest salt and hash that are read can be verified
   }
 })
 
-t.test('a hash needs to be made anew when it is of another type or version, or less of anything', async t => {
+t.test('a hash needs rehashing for another type or version, or lower parameters', async t => {
   const now: HashingParameters = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
   const cases: Array<[text: string, weaker: boolean]> = [
     [encoded('m=19456,t=2,p=1'), false],
@@ -77,7 +77,7 @@ t.test('a hash needs to be made anew when it is of another type or version, or l
   t.equal(single !== null && needsRehash(single, { ...now, parallelism: 2 }, null), true, 'fewer lanes')
 })
 
-t.test('a hash needs to be made anew when its pepper is not the current one', async t => {
+t.test('a hash needs rehashing for another pepper', async t => {
   const now: HashingParameters = { memoryCost: 19456, timeCost: 2, parallelism: 1 }
   const cases: Array<[keyId: string | null, current: string | null, weaker: boolean]> = [[null, null, false], ['k1', 'k1', false], ['k1', 'k2', true], [null, 'k1', true], ['k1', null, true]]
   for (const [keyId, current, weaker] of cases) {
@@ -86,7 +86,7 @@ t.test('a hash needs to be made anew when its pepper is not the current one', as
   }
 })
 
-t.test('the id of the pepper stands after the costs, whatever their order, and is read back', async t => {
+t.test('the pepper id follows the parameters in any order, and is read back', async t => {
   t.equal(withKeyId(encoded('m=19456,t=2,p=1'), 'k1'), encoded('m=19456,t=2,p=1,keyid=azE'))
   t.equal(withKeyId(encoded('m=19456,p=1,t=2'), 'k1'), encoded('m=19456,p=1,t=2,keyid=azE'))
   for (const keyId of ['k', 'k1', '123', '2026', '2026-', '2026-1', '2026-12', '_20a-12_']) {
@@ -94,7 +94,7 @@ t.test('the id of the pepper stands after the costs, whatever their order, and i
   }
 })
 
-t.test('a decoy reads as a real hash of the same cost, and no two are alike', async t => {
+t.test('user enumeration: a decoy parses like a real hash of the same cost, and each differs', async t => {
   const cost = { memoryCost: 9216, timeCost: 4, parallelism: 2 }
   const decoy = decoyHash(cost)
 

@@ -28,7 +28,7 @@ function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Parti
   }
 }
 
-t.test('only so many jobs run at once, and the others come in their order', async t => {
+t.test('concurrency is limited, and the queue is first in, first out', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 2 })
   const done = Promise.all(['a', 'b', 'c', 'd', 'e'].map(name => put(name)))
 
@@ -43,7 +43,7 @@ t.test('only so many jobs run at once, and the others come in their order', asyn
   t.strictSame(await done, ['a', 'b', 'c', 'd', 'e'])
 })
 
-t.test('a job that comes while a place is handed over does not overtake', async t => {
+t.test('a new job does not overtake a job that is about to start', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 1 })
   const first = put('first').then(() => put('late'))
   const second = put('second')
@@ -55,7 +55,7 @@ t.test('a job that comes while a place is handed over does not overtake', async 
   t.strictSame(await Promise.all([first, second]), ['late', 'second'])
 })
 
-t.test('only so many wait; the next is turned away at once', async t => {
+t.test('the queue is bounded, and a job beyond it is rejected at once', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 2, waiting: 3 })
   const accepted = ['a', 'b', 'c', 'd', 'e'].map(name => put(name))
 
@@ -66,7 +66,7 @@ t.test('only so many wait; the next is turned away at once', async t => {
   t.strictSame(started, ['a', 'b', 'c', 'd', 'e'])
 })
 
-t.test('a flood of one client: others wait for one of its jobs, not for all', async t => {
+t.test('denial of service: a flood of one client delays others by one of its jobs, not by all', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 1 })
   const flood = Promise.all(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))
   const others = Promise.all([put('ada', 'ada'), put('bob', 'bob'), put('ada 2', 'ada')])
@@ -76,7 +76,7 @@ t.test('a flood of one client: others wait for one of its jobs, not for all', as
   await Promise.all([flood, others])
 })
 
-t.test('denial of service: where all places are taken, whoever has the most gives one up', async t => {
+t.test('denial of service: in a full queue the client with the most waiting jobs loses one', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 1, waiting: 3 })
   const flood = Promise.allSettled(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))
   const others = Promise.all([put('ada', 'ada'), put('bob', 'bob')])
@@ -89,7 +89,7 @@ t.test('denial of service: where all places are taken, whoever has the most give
   t.strictSame(await others, ['ada', 'bob'])
 })
 
-t.test('being turned away asks for a wait of 1 to 5 seconds', async t => {
+t.test('a rejected job has a Retry-After of 1 to 5 seconds', async t => {
   const { put, end } = queueOfJobs({ concurrency: 1, waiting: 0 })
   const running = put('running')
 
@@ -102,7 +102,7 @@ t.test('being turned away asks for a wait of 1 to 5 seconds', async t => {
   await running
 })
 
-t.test('a place is free again after a failure', async t => {
+t.test('a failed job frees its slot', async t => {
   const queue = createPasswordQueue({ concurrency: 1, waiting: 1, maxWait: 5 })
   const rejected = queue.run('somebody', async () => { throw new Error('rejected') })
   const thrown = queue.run('somebody', () => { throw new Error('thrown') })
@@ -112,11 +112,11 @@ t.test('a place is free again after a failure', async t => {
   t.equal(await queue.run('somebody', () => 'fine'), 'fine')
 })
 
-t.test('when the turn does not come in time', async t => {
+t.test('a job that waits too long', async t => {
   t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }))
   t.afterEach(() => mock.timers.reset())
 
-  t.test('a waiter is turned away and never runs', async t => {
+  t.test('is rejected and never runs', async t => {
     const { put, end, started } = queueOfJobs({ concurrency: 1, maxWait: 5 })
     const running = put('running')
     const waiting = put('waiting')
@@ -129,7 +129,7 @@ t.test('when the turn does not come in time', async t => {
     t.strictSame(started, ['running'])
   })
 
-  t.test('its place to wait is free again', async t => {
+  t.test('frees its place in the queue', async t => {
     const { put, end } = queueOfJobs({ concurrency: 1, waiting: 1, maxWait: 2 })
     const running = put('running')
     const late = put('late')
@@ -142,7 +142,7 @@ t.test('when the turn does not come in time', async t => {
     t.strictSame(await Promise.all([running, next]), ['running', 'next'])
   })
 
-  t.test('a waiter whose turn came is left alone, however long its work takes', async t => {
+  t.test('a running job has no time limit', async t => {
     const { put, end } = queueOfJobs({ concurrency: 1, maxWait: 5 })
     const first = put('first')
     const second = put('second')
@@ -155,7 +155,7 @@ t.test('when the turn does not come in time', async t => {
   })
 })
 
-t.test('waiting does not keep a process alive', async t => {
+t.test('waiting jobs do not keep the process alive', async t => {
   const { put, end } = queueOfJobs({ concurrency: 1 })
   const timers = () => process.getActiveResourcesInfo().filter(resource => resource === 'Timeout').length
   const before = timers()
@@ -167,7 +167,7 @@ t.test('waiting does not keep a process alive', async t => {
   await Promise.all(jobs)
 })
 
-t.test('a turn that comes leaves no timer behind', async t => {
+t.test('a started job leaves no timer behind', async t => {
   const set = mock.method(globalThis, 'setTimeout')
   const cleared = mock.method(globalThis, 'clearTimeout')
   t.teardown(() => mock.restoreAll())

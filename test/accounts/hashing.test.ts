@@ -6,7 +6,7 @@ import { FAST, fastPasswords } from './fast-passwords.js'
 
 const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
 
-t.test('a password is verified by its hash and no other password is', async t => {
+t.test('a password is verified by its own hash only', async t => {
   const { passwords } = fastPasswords()
   const hash = await passwords.hash('correct horse')
 
@@ -16,7 +16,7 @@ t.test('a password is verified by its hash and no other password is', async t =>
   t.not(await passwords.hash('correct horse'), hash, 'salted')
 })
 
-t.test('hashes of the real cost are made by argon2 itself', async t => {
+t.test('real parameters are hashed by argon2 itself', async t => {
   const passwords = createPasswords({ ...FAST, memoryCost: 19456 })
   const hash = await passwords.hash('correct horse')
 
@@ -25,7 +25,7 @@ t.test('hashes of the real cost are made by argon2 itself', async t => {
   t.equal(await passwords.verify(null, 'correct horse'), false)
 })
 
-t.test('argon2 is not loaded before it is needed', async t => {
+t.test('argon2 is loaded at first use', async t => {
   const { passwords, work } = fastPasswords()
   await passwords.check('correct horse')
   t.equal(work.loads, 0)
@@ -33,7 +33,7 @@ t.test('argon2 is not loaded before it is needed', async t => {
   t.equal(work.loads, 1)
 })
 
-t.test('passwords that look alike to other programs differ', async t => {
+t.test('passwords that other programs would equate differ', async t => {
   const { passwords } = fastPasswords()
   const start = 'x'.repeat(72)
   for (const [one, other] of [['abc\0def', 'abc'], [`${start}1`, `${start}2`], ['password', 'password '], ['Password', 'password']] as const) {
@@ -43,7 +43,7 @@ t.test('passwords that look alike to other programs differ', async t => {
   }
 })
 
-t.test('composed and decomposed characters are one password', async t => {
+t.test('Unicode: composed and decomposed characters are one password', async t => {
   const { passwords } = fastPasswords()
   const composed = await passwords.hash('caf\u00e9 au lait')
   const decomposed = await passwords.hash('cafe\u0301 au lait')
@@ -52,7 +52,7 @@ t.test('composed and decomposed characters are one password', async t => {
   t.equal(await passwords.verify(decomposed, 'caf\u00e9 au lait'), true)
 })
 
-t.test('hashes of the package argon2 verify here, and ours verify there', async t => {
+t.test('interoperability: hashes of the package argon2 verify here, and the other way round', async t => {
   const { passwords } = fastPasswords()
   t.equal(await argon2.verify(await passwords.hash('correct horse'), 'correct horse'), true)
   for (const type of [argon2.argon2id, argon2.argon2i, argon2.argon2d] as const) {
@@ -63,7 +63,7 @@ t.test('hashes of the package argon2 verify here, and ours verify there', async 
   }
 })
 
-t.test('a hash whose parameters come in another order verifies', async t => {
+t.test('a hash with its parameters in another order verifies', async t => {
   const { passwords } = fastPasswords()
   const hash = (await passwords.hash('correct horse')).replace('m=1024,t=2,p=1', 'm=1024,p=1,t=2')
 
@@ -71,7 +71,7 @@ t.test('a hash whose parameters come in another order verifies', async t => {
   t.equal(await passwords.verify(hash, 'correct horsf'), false)
 })
 
-t.test('every verification costs one of the current parameters, whatever is wrong', async t => {
+t.test('user enumeration: every failed verification costs one of the current parameters', async t => {
   const { passwords, work } = fastPasswords()
   const hash = await passwords.hash('correct horse')
   const impossible = [null, '', 'x', '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW', hash.replace('m=1024', 'm=4194304')]
@@ -104,7 +104,7 @@ t.test('user enumeration: after the cost was raised every failure costs one veri
   t.strictSame(new Set(costs), new Set(['$argon2i$v=19$m=1024,t=3,p=1 $argon2id$v=19$m=1024,t=2,p=1 $argon2id$v=19$m=2048,t=2,p=1']))
 })
 
-t.test('denial of service: a hash that somebody wrote into the table slows down no other login', async t => {
+t.test('denial of service: an expensive hash in the table slows down no other login', async t => {
   const { passwords, work } = fastPasswords({}, { verify: async () => false })
   const hash = await passwords.hash('correct horse')
   for (const expensive of ['m=1048576,t=16', 'm=8192,t=2']) {
@@ -115,12 +115,12 @@ t.test('denial of service: a hash that somebody wrote into the table slows down 
   }
 })
 
-t.test('a decoy that argon2 should call a match is still none', async t => {
+t.test('user enumeration: a decoy is never accepted, even if argon2 reports a match', async t => {
   const { passwords } = fastPasswords({}, { verify: async () => true })
   t.equal(await passwords.verify(null, 'correct horse'), false)
 })
 
-t.test('what can never be a password is neither hashed nor accepted', async t => {
+t.test('an impossible password is neither hashed nor accepted', async t => {
   const { passwords, work } = fastPasswords()
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400 }
   for (const password of [undefined, null, 12345678, ['correct horse'], 'correct horse\ud800', 'x'.repeat(1025)]) {
@@ -130,7 +130,7 @@ t.test('what can never be a password is neither hashed nor accepted', async t =>
   t.equal(work.hashes, 0)
 })
 
-t.test('a check judges the composed password of its owner', async t => {
+t.test('the password policy checks the normalised password, with its owner', async t => {
   const asked: unknown[] = []
   const { passwords } = fastPasswords({ check: (...values) => { asked.push(values) } })
 
@@ -140,7 +140,7 @@ t.test('a check judges the composed password of its owner', async t => {
   await t.rejects(passwords.check('e\u0301'.repeat(7)), { code: 'FST_AUTH_PASSWORD_REFUSED', message: /at least 8 characters/ })
 })
 
-t.test('a hash should be made anew when it is weaker than the parameters, or cannot be read', async t => {
+t.test('a hash needs rehashing if it is weaker than the parameters or cannot be parsed', async t => {
   const { passwords } = fastPasswords()
   t.equal(passwords.needsRehash(await passwords.hash('correct horse')), false)
   t.equal(passwords.needsRehash(await argon2.hash('correct horse', { ...COST, memoryCost: 512 })), true)
@@ -153,7 +153,7 @@ t.test('a pepper', async t => {
   const K2 = 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*'
   const passwordsWith = (current: string, keys: Record<string, string>) => fastPasswords({ pepper: { current, keys } }).passwords
 
-  t.test('is in the hash, which names its key', async t => {
+  t.test('is part of the hash, which names its key', async t => {
     const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
     t.match(hash, /^\$argon2id\$v=19\$m=1024,t=2,p=1,keyid=azE\$/)
     t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horse'), true)
@@ -163,7 +163,7 @@ t.test('a pepper', async t => {
     t.equal(await argon2.verify(hash, 'correct horse', { secret: Buffer.from(K1) }), true)
   })
 
-  t.test('changes with the old key still there, and the next login brings the new one', async t => {
+  t.test('key rotation: old keys verify, and the next login rehashes with the current one', async t => {
     const old = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
     const passwords = passwordsWith('k2', { k1: K1, k2: K2 })
     t.equal(await passwords.verify(old, 'correct horse'), true)
@@ -171,14 +171,14 @@ t.test('a pepper', async t => {
     t.equal(passwords.needsRehash(await passwords.hash('correct horse')), false)
   })
 
-  t.test('comes to hashes that were made without one', async t => {
+  t.test('is added to hashes without one at the next login', async t => {
     const plain = await fastPasswords().passwords.hash('correct horse')
     const passwords = passwordsWith('k1', { k1: K1 })
     t.equal(await passwords.verify(plain, 'correct horse'), true)
     t.equal(passwords.needsRehash(plain), true)
   })
 
-  t.test('that is gone takes its hashes with it, at the usual cost', async t => {
+  t.test('user enumeration: a missing key fails the login at the usual cost', async t => {
     const hash = await passwordsWith('k1', { k1: K1 }).hash('correct horse')
     for (const pepper of [undefined, { current: 'k2', keys: { k2: K2 } }]) {
       const { passwords, work } = fastPasswords({ pepper })
@@ -190,12 +190,12 @@ t.test('a pepper', async t => {
     }
   })
 
-  t.test('without its current key is refused', async t => {
+  t.test('is refused without its current key', async t => {
     t.throws(() => passwordsWith('k2', { k1: K1 }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
   })
 })
 
-t.test('a hash that another system made', async t => {
+t.test('a hash of another system', async t => {
   const BCRYPT = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
   const asked: unknown[] = []
   const verifyLegacy = (...values: [string, string]): boolean => {
@@ -204,7 +204,7 @@ t.test('a hash that another system made', async t => {
   }
   t.beforeEach(() => { asked.length = 0 })
 
-  t.test('is verified by the app, with the password as it was typed', async t => {
+  t.test('is verified by the app with the password as typed', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     t.equal(await passwords.verify(BCRYPT, 'cafe\u0301 au lait'), true)
     t.strictSame(asked, [[BCRYPT, 'cafe\u0301 au lait']])
@@ -213,13 +213,13 @@ t.test('a hash that another system made', async t => {
     t.equal(passwords.canVerify(BCRYPT), true)
   })
 
-  t.test('costs a failure what every failure costs', async t => {
+  t.test('user enumeration: costs a failure what every failure costs', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     t.equal(await passwords.verify(BCRYPT, 'wrong password'), false)
     t.equal(work.verified.length, 1)
   })
 
-  t.test('user enumeration: once one was seen, who has none costs a verification of it too', async t => {
+  t.test('user enumeration: once one was seen, an unknown user costs a verification of it too', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     const hash = await passwords.hash('correct horse')
     await passwords.verify(BCRYPT, 'wrong password')
@@ -233,7 +233,7 @@ t.test('a hash that another system made', async t => {
     t.equal(await passwords.verify(hash, 'cafe\u0301 au lait'), false)
   })
 
-  t.test('is not asked about where there is none, nor about what can never be a password', async t => {
+  t.test('is not verified without a hash, nor for an impossible password', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     const hash = await passwords.hash('correct horse')
     t.equal(await passwords.verify(hash, 'wrong password'), false)
@@ -243,7 +243,7 @@ t.test('a hash that another system made', async t => {
     t.equal(work.verified.length, 7)
   })
 
-  t.test('logs in by true alone', async t => {
+  t.test('is accepted by true only', async t => {
     for (const answer of ['yes', 1, {}, undefined]) {
       // What somebody without a type checker returns.
       const { passwords } = fastPasswords({ verifyLegacy: (() => answer) as unknown as () => boolean })
@@ -252,7 +252,7 @@ t.test('a hash that another system made', async t => {
     t.equal(await fastPasswords({ verifyLegacy: async () => true }).passwords.verify(BCRYPT, 'correct horse'), true)
   })
 
-  t.test('is a 503 when the app fails, and says nothing of the password', async t => {
+  t.test('information leak: is a plain 503 if the app fails', async t => {
     const cause = new Error('no such module')
     for (const verifyLegacy of [() => { throw cause }, async () => { throw cause }]) {
       const { passwords, work } = fastPasswords({ verifyLegacy })
@@ -261,18 +261,18 @@ t.test('a hash that another system made', async t => {
     }
   })
 
-  t.test('waits for its turn as all password work does', async t => {
+  t.test('waits in the queue like every hash', async t => {
     const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
     t.strictSame(asked, [])
   })
 
-  t.test('cannot be verified where the app does not know how', async t => {
+  t.test('fails without verifyLegacy', async t => {
     t.equal(fastPasswords().passwords.canVerify(BCRYPT), false)
   })
 })
 
-t.test('hashing and verifying share one queue', async t => {
+t.test('hashing and verification share one queue', async t => {
   let finish = () => {}
   const gate = new Promise<void>(resolve => { finish = resolve })
   const { passwords } = fastPasswords({ queue: { concurrency: 1, waiting: 1, maxWait: 5 } }, {
@@ -291,7 +291,7 @@ t.test('hashing and verifying share one queue', async t => {
   t.strictSame(await Promise.all([running, waiting]), ['a hash', false])
 })
 
-t.test('argon2 that cannot work is a 503 with its cause, and the next attempt is free to succeed', async t => {
+t.test('argon2 that cannot run is a 503 with its cause, and the next attempt may succeed', async t => {
   const cause = new Error('Memory allocation error')
   let fails = true
   const { passwords } = fastPasswords({}, {
@@ -306,7 +306,7 @@ t.test('argon2 that cannot work is a 503 with its cause, and the next attempt is
   t.equal(await passwords.verify(null, 'correct horse'), false)
 })
 
-t.test('argon2 that is missing is no 503: no waiting mends it', async t => {
+t.test('a missing argon2 is a 500, since retrying does not help', async t => {
   const cause = new Error('argon2 cannot be loaded')
   const missing = createPasswords({ ...FAST, loadArgon2: async () => { throw cause } })
   await t.rejects(missing.hash('correct horse'), cause)

@@ -23,7 +23,7 @@ async function appWith (t: Test, options: object): Promise<FastifyInstance> {
   return app
 }
 
-t.test('the start fails with the way out where a route needs it', async t => {
+t.test('without argon2 the start fails with the fix if a route needs it', async t => {
   const { findByUsername, findById, create, updatePasswordHash } = userTable()
   for (const users of [{ findByUsername }, { create }, { findById }, { findById, updatePasswordHash }, userTable()]) {
     await t.rejects(appWith(t, { users }), { name: 'Error', message: SENTENCE, cause: { message: /No native build/ } })
@@ -31,7 +31,7 @@ t.test('the start fails with the way out where a route needs it', async t => {
   await t.rejects(appWith(t, { users: { findByUsername, create }, routes: { signup: false } }), { message: SENTENCE })
 })
 
-t.test('an app whose people log in another way starts, and does not need it', async t => {
+t.test('without argon2 an app with other logins starts', async t => {
   const { findById, findByUsername, create } = userTable()
   await appWith(t, {})
   await appWith(t, { users: { findById }, routes: { reauthenticate: false } })
@@ -39,7 +39,7 @@ t.test('an app whose people log in another way starts, and does not need it', as
   await appWith(t, { users: { findByUsername, create }, routes: { login: false, signup: false } })
 })
 
-t.test('what is only asked for later says the same, and is no 503', async t => {
+t.test('without argon2 a later call has the same error, and is not a 503', async t => {
   const app = await appWith(t, {})
   await t.rejects(app.passwords.hash('violet umbrella'), { message: SENTENCE })
   await t.rejects(app.passwords.verify(null, 'violet umbrella'), { message: SENTENCE })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createMultiset } from '../../lib/accounts/throttle.js'
 
-t.test('a text is there as often as it was added', async t => {
+t.test('a multiset counts each string', async t => {
   const texts = createMultiset()
   t.equal(texts.has('a'), false)
   for (const add of ['a', 'b', 'a']) texts.add(add)
@@ -11,7 +11,7 @@ t.test('a text is there as often as it was added', async t => {
   t.strictSame([texts.has('a'), texts.has('b')], [false, true])
 })
 
-t.test('what is not there can be taken away', async t => {
+t.test('a string that is missing can be removed', async t => {
   const texts = createMultiset()
   texts.remove('a')
   texts.add('a')

@@ -6,7 +6,7 @@ import { settled } from '../support/settled.js'
 const TIMEOUTS = { call: 2, request: 3 }
 const RULES: PasswordRules = { minLength: 8, check: undefined, contextWords: [] }
 
-t.test('what is read as a password', async t => {
+t.test('passwords that can be read', async t => {
   const cases: Array<[value: string, text: string]> = [
     ['correct horse', 'correct horse'],
     ['', ''],
@@ -22,7 +22,7 @@ t.test('what is read as a password', async t => {
   for (const [value, text] of cases) t.strictSame(readPassword(value), { text, refusal: null })
 })
 
-t.test('what can never be a password', async t => {
+t.test('impossible passwords', async t => {
   const cases: Array<[value: unknown, rule: RegExp]> = [
     [undefined, /Unicode/], [null, /Unicode/], [12345678, /Unicode/], [['correct horse'], /Unicode/], [{}, /Unicode/],
     ['correct horse\ud800', /Unicode/], ['\udc00correct horse', /Unicode/],
@@ -32,7 +32,7 @@ t.test('what can never be a password', async t => {
   for (const [value, refusal] of cases) t.match(readPassword(value), { text: null, refusal })
 })
 
-t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes once it is composed', async t => {
+t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes after normalisation', async t => {
   let most = 0
   for (let point = 0; point <= 0x10ffff; point++) {
     const character = String.fromCodePoint(point)
@@ -42,7 +42,7 @@ t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes once it is c
   t.ok(most < 2, `at most ${most} units for a byte`)
 })
 
-t.test('a password is long enough by its characters, not its bytes', async t => {
+t.test('the minimum length counts characters, not bytes', async t => {
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /at least 8 characters/ }
 
   for (const text of ['', 'aaaaaaa', '\u00e9'.repeat(7), '🔑'.repeat(7)]) await t.rejects(judgePassword(text, {}, RULES, TIMEOUTS), refused)
@@ -52,7 +52,7 @@ t.test('a password is long enough by its characters, not its bytes', async t => 
   await t.rejects(judgePassword('mzqwkvbnxpltrd', {}, { ...RULES, minLength: 15 }, TIMEOUTS), { message: /at least 15 characters/ })
 })
 
-t.test('a password that is tried first is refused with a sentence of its own', async t => {
+t.test('a guessable password has its own message', async t => {
   const rules = { ...RULES, contextWords: ['https://acme.example'], check: () => t.fail('was asked') }
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /too easy to guess/ }
   for (const text of ['password1', 'aaaaaaaa', 'mzqwkvbn99', 'Acme2026!']) {
@@ -61,22 +61,22 @@ t.test('a password that is tried first is refused with a sentence of its own', a
   await t.resolves(judgePassword('mzqwkvbn99', {}, RULES, TIMEOUTS), 'where nobody knows that name')
 })
 
-t.test('the app\'s own rule', async t => {
+t.test('the check of the app', async t => {
   const judgeBy = (check: PasswordCheck) => judgePassword('correct horse', { username: 'ada' }, { ...RULES, check }, TIMEOUTS)
 
-  t.test('is asked with the password and its owner', async t => {
+  t.test('receives the password and its owner', async t => {
     const asked: unknown[] = []
     await judgeBy((...values) => { asked.push(values) })
     t.strictSame(asked, [['correct horse', { username: 'ada' }]])
   })
 
-  t.test('accepts with true or nothing', async t => {
+  t.test('accepts with true or undefined', async t => {
     await t.resolves(judgeBy(() => true))
     await t.resolves(judgeBy(async () => true))
     await t.resolves(judgeBy(async () => {}))
   })
 
-  t.test('refuses with anything else', async t => {
+  t.test('refuses with any other value', async t => {
     for (const verdict of [false, null, 0, '', 'too common', new Error('no')]) {
       // What somebody without a type checker returns.
       const check = (() => verdict) as unknown as PasswordCheck
@@ -85,18 +85,18 @@ t.test('the app\'s own rule', async t => {
     await t.rejects(judgeBy(async () => false), { code: 'FST_AUTH_PASSWORD_REFUSED' })
   })
 
-  t.test('is not asked about a password that is too short', async t => {
+  t.test('is not called for a password that is too short', async t => {
     const rules = { ...RULES, check: () => t.fail('was asked') }
     await t.rejects(judgePassword('short', {}, rules, TIMEOUTS), { message: /at least 8 characters/ })
   })
 
-  t.test('answers 503 when it fails', async t => {
+  t.test('is a 503 if it fails', async t => {
     const cause = new Error('no network')
     await t.rejects(judgeBy(() => { throw cause }), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503, cause })
     await t.rejects(judgeBy(async () => { throw cause }), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503, cause })
   })
 
-  t.test('answers 503 when it hangs', async t => {
+  t.test('is a 503 if it hangs', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
     await t.rejects(settled(judgeBy(() => new Promise(() => {}))), { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 })

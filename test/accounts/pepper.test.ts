@@ -4,7 +4,7 @@ import { createPepper } from '../../lib/accounts/pepper.js'
 const K1 = 'fN3#pL8!wQ5@xC2$zV7%uB1^mR9&kT4*'
 const K2 = 'hD6!sG1@jF4#aY9$oP2%eW7^iU3&nX8*'
 
-t.test('new hashes are made with the current key, old ones verified with theirs', async t => {
+t.test('key rotation: new hashes use the current key, old ones verify with theirs', async t => {
   const pepper = createPepper({ current: 'k2', keys: { k1: K1, k2: K2 } })
   t.equal(pepper.currentId, 'k2')
   t.strictSame(pepper.current, Buffer.from(K2))
@@ -12,19 +12,19 @@ t.test('new hashes are made with the current key, old ones verified with theirs'
   t.strictSame(pepper.keyOf(null), Buffer.alloc(0), 'a hash that names none has none')
 })
 
-t.test('a key that is not there is none, whatever it is called', async t => {
+t.test('an unknown key id has no key, whatever its name', async t => {
   const pepper = createPepper({ current: 'k2', keys: { k2: K2 } })
   for (const id of ['k1', '', 'toString', '__proto__', 'null']) t.equal(pepper.keyOf(id), undefined, id)
 })
 
-t.test('without a pepper there is an empty one', async t => {
+t.test('without the option the pepper is empty', async t => {
   const pepper = createPepper({ current: null, keys: {} })
   t.equal(pepper.currentId, null)
   t.equal(pepper.current.length, 0)
   t.equal(pepper.keyOf('k1'), undefined)
 })
 
-t.test('a current key that is missing is refused', async t => {
+t.test('a missing current key is refused', async t => {
   for (const current of ['k3', 'toString', '']) {
     t.throws(() => createPepper({ current, keys: { k1: K1 } }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
   }

@@ -14,7 +14,7 @@ function silent (listener: SignupListener = () => {}) {
   return { signup, told, failures }
 }
 
-t.test('only the app learns whether the name was free', async t => {
+t.test('user enumeration: only the app learns whether the name was free', async t => {
   const { signup, told } = silent()
   t.equal(await signup(' ada', async () => ADA), undefined)
   t.equal(await signup('ada ', refusedWith('FST_AUTH_USERNAME_TAKEN')), undefined)
@@ -22,7 +22,7 @@ t.test('only the app learns whether the name was free', async t => {
   t.strictSame(told, [{ username: 'ada', user: ADA }, { username: 'ada', user: null }])
 })
 
-t.test('the app is told after the answer', async t => {
+t.test('user enumeration: onSignup is called after the response', async t => {
   const { signup, told } = silent()
   await signup('ada', async () => ADA)
   t.strictSame(told, [])
@@ -30,7 +30,7 @@ t.test('the app is told after the answer', async t => {
   t.equal(told.length, 1)
 })
 
-t.test('what does not depend on the name is answered, and the app told nothing', async t => {
+t.test('a refusal that does not depend on the name is sent, and onSignup is not called', async t => {
   const { signup, told } = silent()
   for (const code of ['FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_TOO_MANY_ATTEMPTS'] as const) {
     await t.rejects(signup('ada', refusedWith(code)), { code })
@@ -40,7 +40,7 @@ t.test('what does not depend on the name is answered, and the app told nothing',
   t.strictSame(told, [])
 })
 
-t.test('a listener that fails or hangs changes no answer', async t => {
+t.test('an onSignup that fails or hangs changes no response', async t => {
   const cause = new Error('no mail server')
   for (const listener of [() => { throw cause }, async () => { throw cause }, () => new Promise<void>(() => {})]) {
     const { signup, failures } = silent(listener)

@@ -64,7 +64,7 @@ const wrong = wrongOf('1')
 /** An address that nobody else has. */
 const elsewhere = (nth: number): string => `198.51.100.${nth}`
 
-t.test('what was proven is passed on, and what was not too', async t => {
+t.test('results and errors of the limited call are passed on', async t => {
   const { login, reauthenticate, signup, from } = attempts()
   t.equal(await login('ada', from('192.0.2.1'), right), ADA)
   t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
@@ -72,7 +72,7 @@ t.test('what was proven is passed on, and what was not too', async t => {
   for (const act of [login('ada', from('192.0.2.1'), wrong), reauthenticate(SESSION, from('192.0.2.1'), wrong)]) await t.rejects(act, { code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
-t.test('so many wrong passwords for an account, from wherever, and no more', async t => {
+t.test('brute force: an account allows its number of wrong passwords, from any address', async t => {
   const { login, from, events } = attempts()
   for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   await t.rejects(login('ada', from(elsewhere(4)), async (): Promise<never> => { throw new Error('was tried') }), TOO_MANY)
@@ -80,7 +80,7 @@ t.test('so many wrong passwords for an account, from wherever, and no more', asy
   t.equal(await login('bob', from(elsewhere(5)), right), ADA, 'another account')
 })
 
-t.test('nor do more get through at once, from one address or from many', async t => {
+t.test('brute force: concurrent attempts of one or many addresses do not exceed the limit', async t => {
   const tried = async (act: (nth: number) => Promise<unknown>): Promise<unknown[]> => {
     const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, nth) => act(nth)))
     return answers.map(answer => answer.status === 'rejected' && answer.reason.code).filter(code => code !== TOO_MANY.code && code !== 'FST_AUTH_BUSY')
@@ -93,7 +93,7 @@ t.test('nor do more get through at once, from one address or from many', async t
   t.strictSame(await tried(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
 })
 
-t.test('those that come while as many as may fail are under way come back soon, and the next ones are let through', async t => {
+t.test('attempts beyond those in progress are busy with a short Retry-After, and the next ones are admitted', async t => {
   const { login, reauthenticate, signup, from, events } = attempts()
   const BUSY = { code: 'FST_AUTH_BUSY', statusCode: 503 }
   const bug = new Error('a bug')
@@ -115,13 +115,13 @@ t.test('those that come while as many as may fail are under way come back soon, 
   t.strictSame(events, [], 'which is no alarm')
 })
 
-t.test('an address that has used itself up locks nobody out', async t => {
+t.test('lockout: an address at its limit locks no account', async t => {
   const { login, from } = attempts()
   for (let nth = 1; nth <= 9; nth++) await t.rejects(login(nth <= 3 ? `person ${nth}` : 'ada', from('192.0.2.1'), wrong))
   t.equal(await login('ada', from('192.0.2.2'), right), ADA)
 })
 
-t.test('an account is counted in every spelling of its name, whether it exists or not', async t => {
+t.test('user enumeration: all spellings of a name count together, whether it exists or not', async t => {
   for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
     const { login, from } = attempts()
     for (const [nth, name] of names.slice(1).entries()) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
@@ -129,7 +129,7 @@ t.test('an account is counted in every spelling of its name, whether it exists o
   }
 })
 
-t.test('a user is counted in all spellings by which the app finds them, and a name that nobody has costs the same calls', async t => {
+t.test('brute force: all spellings that the app maps to a user count together, at the same cost as for an unknown name', async t => {
   const calls: string[] = []
   const counter = (inner: AttemptCounter): AttemptCounter => ({
     async count (key) {
@@ -155,7 +155,7 @@ t.test('a user is counted in all spellings by which the app finds them, and a na
   await t.rejects(login('nobody', from(elsewhere(5)), finding(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
-t.test('a right password costs nothing and begins the account anew', async t => {
+t.test('a correct password costs nothing and resets the account', async t => {
   const { login, from } = attempts()
   for (let round = 1; round <= 3; round++) {
     for (let nth = 1; nth <= 2; nth++) await t.rejects(login('ada', from(elsewhere(10 * round + nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
@@ -164,7 +164,7 @@ t.test('a right password costs nothing and begins the account anew', async t => 
   for (let nth = 1; nth <= 9; nth++) t.equal(await login('ada', from('192.0.2.1'), right), ADA)
 })
 
-t.test('brute force: a success at another account of the same folded name takes back none of the guesses', async t => {
+t.test('brute force: a success at another account of the same folded name refunds nothing', async t => {
   const { login, from } = attempts()
   const mallory = async () => ({ subject: '2' })
   for (let nth = 1; nth <= 2; nth++) await t.rejects(login('strasser', from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
@@ -173,7 +173,7 @@ t.test('brute force: a success at another account of the same folded name takes 
   await t.rejects(login('strasser', from(elsewhere(5)), wrong), TOO_MANY)
 })
 
-t.test('brute force: 9 guesses and one right login of the attacker\'s own, again and again', async t => {
+t.test('brute force: 9 guesses and one correct login of the attacker\'s own, repeated', async t => {
   const { login, from } = attempts({ limits: { perAccount: [{ max: 10, per: 60 }, { max: 100, per: 3600 }] } })
   let guesses = 0
   for (let round = 0; round < 15; round++) {
@@ -183,13 +183,13 @@ t.test('brute force: 9 guesses and one right login of the attacker\'s own, again
   t.equal(guesses, 10)
 })
 
-t.test('failures at a name that nobody has are taken back by no success', async t => {
+t.test('brute force: failures at an unknown name are never refunded', async t => {
   const { login, from } = attempts()
   for (let nth = 1; nth <= 3; nth++) await t.rejects(login('ada', from(elsewhere(nth)), wrongOf(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   await t.rejects(login('ada', from(elsewhere(4)), right), TOO_MANY)
 })
 
-t.test('a flood of right passwords from one address ends, too, and others are not disturbed', async t => {
+t.test('denial of service: correct passwords of one address are limited too, and other addresses are not affected', async t => {
   const { login, reauthenticate, signup, from, events } = attempts({ limits: { perAddressTotal: [{ max: 4, per: 60 }] } })
   await signup(from('192.0.2.1'), right)
   await reauthenticate(SESSION, from('192.0.2.1'), right)
@@ -199,7 +199,7 @@ t.test('a flood of right passwords from one address ends, too, and others are no
   t.equal(await login('ada', from('192.0.2.2'), right), ADA)
 })
 
-t.test('so many wrong passwords from an address, for whatever account, and no more', async t => {
+t.test('brute force: an address allows its number of wrong passwords, for any accounts', async t => {
   const { login, reauthenticate, signup, from, events } = attempts()
   for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from('2001:db8:1:2::1'), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   const neighbour = from('2001:db8:1:2:ffff::9', SESSION)
@@ -210,13 +210,13 @@ t.test('so many wrong passwords from an address, for whatever account, and no mo
   t.equal(await login('dan', from('2001:db8:1:3::1'), right), ADA, 'another network')
 })
 
-t.test('requests without an address are counted as one', async t => {
+t.test('requests without an address count as one address', async t => {
   const { login, from } = attempts()
   for (const name of ['ada', 'bob', 'cyd']) await t.rejects(login(name, from(null), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   await t.rejects(login('dan', from(null), right), TOO_MANY)
 })
 
-t.test('what says nothing of the caller is not counted', async t => {
+t.test('a request without information on its caller is not counted', async t => {
   const { login, signup, from } = attempts()
   for (const code of ['FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE'] as const) {
     for (let nth = 1; nth <= 5; nth++) {
@@ -229,7 +229,7 @@ t.test('what says nothing of the caller is not counted', async t => {
   t.equal(await login('ada', from('192.0.2.1'), right), ADA)
 })
 
-t.test('signups count against the address, made or refused', async t => {
+t.test('signups count against the address, successful or not', async t => {
   const { login, signup, from } = attempts()
   await signup(from('192.0.2.1'), right)
   await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_USERNAME_TAKEN')), { code: 'FST_AUTH_USERNAME_TAKEN' })
@@ -238,7 +238,7 @@ t.test('signups count against the address, made or refused', async t => {
   await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
 })
 
-t.test('whoever holds a session of the account', async t => {
+t.test('lockout: the holder of a live session', async t => {
   /** An account that strangers have exhausted. */
   async function besieged (given?: Given) {
     const all = attempts(given)
@@ -246,13 +246,13 @@ t.test('whoever holds a session of the account', async t => {
     return all
   }
 
-  t.test('is not locked out by strangers', async t => {
+  t.test('is not affected by strangers', async t => {
     const { login, from } = await besieged()
     t.equal(await login('ada', from('192.0.2.1', SESSION), right), ADA)
     await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
   })
 
-  t.test('may not try for ever either: a stolen cookie is no licence', async t => {
+  t.test('token theft: is limited too', async t => {
     const { login, from, events } = await besieged()
     for (let nth = 11; nth <= 13; nth++) await t.rejects(login('ada', from(elsewhere(nth), SESSION), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     await t.rejects(login('ada', from(elsewhere(14), SESSION), right), TOO_MANY)
@@ -260,7 +260,7 @@ t.test('whoever holds a session of the account', async t => {
     t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), ADA, 'another of their sessions')
   })
 
-  t.test('gives nobody else a way in', async t => {
+  t.test('brute force: gives strangers no extra attempts', async t => {
     const { login, from, asked } = await besieged()
     for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
       await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
@@ -268,13 +268,13 @@ t.test('whoever holds a session of the account', async t => {
     t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session, the store for none of them')
   })
 
-  t.test('is a stranger once that session has ended: a stolen cookie is no licence', async t => {
+  t.test('token theft: is a stranger after the session has ended', async t => {
     const { login, from, asked } = await besieged({ ended: true })
     await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
     t.strictSame(asked, ['ada', 'store'])
   })
 
-  t.test('of an account that is gone is a stranger', async t => {
+  t.test('of a deleted account is a stranger', async t => {
     const { login, from } = attempts()
     for (const name of ['nobody', '\0']) {
       for (let nth = 1; nth <= 3; nth++) await t.rejects(login(name, from(elsewhere(nth)), wrong))
@@ -283,13 +283,13 @@ t.test('whoever holds a session of the account', async t => {
     }
   })
 
-  t.test('cannot be told where the app finds nobody by name', async t => {
+  t.test('is not recognised if the app finds no user by name', async t => {
     const { login, from } = await besieged({ lookUp: false })
     await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
   })
 })
 
-t.test('a proof by somebody who is logged in counts against the session alone', async t => {
+t.test('a reauthentication counts against its session only', async t => {
   const { login, reauthenticate, from, events } = attempts()
   for (let nth = 1; nth <= 3; nth++) await t.rejects(reauthenticate(SESSION, from(elsewhere(nth)), wrong))
   await t.rejects(reauthenticate(SESSION, from(elsewhere(4)), right), TOO_MANY)
@@ -298,7 +298,7 @@ t.test('a proof by somebody who is logged in counts against the session alone', 
   t.equal(await reauthenticate({ sub: '1', sid: 's2' }, from(elsewhere(6)), right), ADA)
 })
 
-t.test('so many refreshes of a session, and no more', async t => {
+t.test('refreshes of a session are limited', async t => {
   const { refresh, from, events } = attempts()
   for (let nth = 1; nth <= 3; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
   await t.rejects(refresh(SESSION, from('192.0.2.1')), TOO_MANY)
@@ -306,7 +306,7 @@ t.test('so many refreshes of a session, and no more', async t => {
   await t.resolves(refresh({ sub: '1', sid: 's2' }, from('192.0.2.1')))
 })
 
-t.test('several limits hold together, and the longest wait is told', async t => {
+t.test('of several limits all apply, and Retry-After is the longest', async t => {
   const { login, from, names } = attempts({ limits: { perAccount: [{ max: 1, per: 60 }, { max: 2, per: 3600 }, { max: 2, per: 60 }] } })
   mock.timers.enable({ apis: ['Date', 'setTimeout'] })
   t.teardown(() => mock.timers.reset())
@@ -328,7 +328,7 @@ t.test('without limits nothing is limited', async t => {
   t.equal(await reauthenticate(SESSION, from('192.0.2.1'), right), ADA)
 })
 
-t.test('while the counters are away', async t => {
+t.test('counter outage', async t => {
   const cause = new Error('no Redis')
   const away = { now: false }
   const counter = (inner: AttemptCounter): AttemptCounter => {
@@ -345,7 +345,7 @@ t.test('while the counters are away', async t => {
   }
   t.beforeEach(() => { away.now = true })
 
-  t.test('nobody logs in or signs up, and nothing is tried', async t => {
+  t.test('fail closed: logins and signups are refused, and nothing is verified', async t => {
     const { login, reauthenticate, signup, from } = attempts({ counter })
     for (const act of [login('ada', from('192.0.2.1'), right), reauthenticate(SESSION, from('192.0.2.1'), right), signup(from('192.0.2.1'), right)]) {
       await t.rejects(act, { ...AWAY, cause })
@@ -353,7 +353,7 @@ t.test('while the counters are away', async t => {
     await t.rejects(login('ada', from('192.0.2.1'), async (): Promise<never> => { throw new Error('was tried') }), AWAY)
   })
 
-  t.test('what was counted though its answer was lost is given back when that comes', async t => {
+  t.test('a timed-out consume that succeeded is refunded when it settles', async t => {
     for (const lost of ['address', 'account']) {
       away.now = false
       mock.timers.enable({ apis: ['setTimeout'] })
@@ -380,7 +380,7 @@ t.test('while the counters are away', async t => {
     }
   })
 
-  t.test('what has begun ends as it would, and stays counted', async t => {
+  t.test('attempts in progress finish and stay counted', async t => {
     const { login, signup, from } = attempts({ counter })
     const meanwhile = <T>(act: () => Promise<T>) => async (): Promise<T> => { away.now = true; return await act() }
     away.now = false
@@ -393,7 +393,7 @@ t.test('while the counters are away', async t => {
     await t.rejects(login('bob', from('192.0.2.1'), right), TOO_MANY)
   })
 
-  t.test('lockout: what a request has no time left for is taken back all the same, and no line says that they are away', async t => {
+  t.test('lockout: a refund after the deadline of the request still happens, without an outage warning', async t => {
     away.now = false
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
@@ -419,12 +419,12 @@ t.test('while the counters are away', async t => {
     t.strictSame(warnings, [])
   })
 
-  t.test('refreshes go on', async t => {
+  t.test('fail open: refreshes go on', async t => {
     const { refresh, from } = attempts({ counter })
     for (let nth = 1; nth <= 9; nth++) await t.resolves(refresh(SESSION, from('192.0.2.1')))
   })
 
-  t.test('one line tells the operator, and one more the next time', async t => {
+  t.test('each outage is logged once', async t => {
     const { refresh, login, from, warnings } = attempts({ counter })
     for (let nth = 1; nth <= 3; nth++) await refresh(SESSION, from('192.0.2.1'))
     t.match(warnings, exactly({ err: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause } }))
@@ -435,7 +435,7 @@ t.test('while the counters are away', async t => {
     t.equal(warnings.length, 2)
   })
 
-  t.test('only the first refresh waits for them', async t => {
+  t.test('only the first refresh waits for the counters', async t => {
     away.now = false
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
@@ -447,7 +447,7 @@ t.test('while the counters are away', async t => {
     t.equal(warnings.length, 1)
   })
 
-  t.test('and are found again, they limit again', async t => {
+  t.test('limits apply again afterwards', async t => {
     const { refresh, from } = attempts({ counter })
     await refresh(SESSION, from('192.0.2.1'))
     away.now = false
@@ -456,7 +456,7 @@ t.test('while the counters are away', async t => {
   })
 })
 
-t.test('no counter is asked about what somebody typed or where they are', async t => {
+t.test('information leak: no counter key contains input or an address', async t => {
   const keys: string[] = []
   const { login, refresh, from } = attempts({
     counter: inner => ({ ...inner, async count (key) { keys.push(key); return await inner.count(key) } })

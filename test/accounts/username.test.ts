@@ -1,7 +1,7 @@
 import t from 'tap'
 import { normaliseUsername } from '../../lib/accounts/username.js'
 
-t.test('a name is trimmed and has one spelling', async t => {
+t.test('a username is trimmed and normalised', async t => {
   const cases: Array<[typed: string, name: string]> = [
     ['ada', 'ada'],
     ['Ada', 'Ada'],
@@ -26,7 +26,7 @@ t.test('a name is trimmed and has one spelling', async t => {
   }
 })
 
-t.test('what cannot be a name is none', async t => {
+t.test('impossible usernames are refused', async t => {
   const cases: unknown[] = [
     undefined, null, 7, ['ada'], { name: 'ada' }, '', '   ', '\u3000\ufeff',
     'x'.repeat(255), '🦊'.repeat(255), '\ufdfa'.repeat(20), 'x'.repeat(1_000_000), `a${'\u0301\u0316'.repeat(500_000)}`,
@@ -36,7 +36,7 @@ t.test('what cannot be a name is none', async t => {
   for (const value of cases) t.equal(normaliseUsername(value), null)
 })
 
-t.test('spoofing: no name holds a character that nobody sees', async t => {
+t.test('spoofing: no username has invisible characters', async t => {
   const invisible = [0x34f, 0x3164, 0x2800, 0xfe0f, 0x17b5, 0x115f, 0x1160, 0xffa0, 0x180b, 0x2060, 0xe0100, 0x1680, 0xfffc, 0x1d159, 0x13441, 0x13442, 0x16fe4]
   for (const point of invisible) {
     const character = String.fromCodePoint(point)
@@ -44,7 +44,7 @@ t.test('spoofing: no name holds a character that nobody sees', async t => {
   }
 })
 
-t.test('NFKC makes no more than six UTF-16 units into one character', async t => {
+t.test('NFKC makes at most six UTF-16 units out of one character', async t => {
   let most = 0
   for (let point = 0; point <= 0x10ffff; point++) {
     const character = String.fromCodePoint(point)

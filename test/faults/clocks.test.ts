@@ -99,14 +99,14 @@ async function refreshed (t: Test, newStore: typeof STORES[string], offs: readon
 }
 
 for (const [name, newStore] of Object.entries(STORES)) {
-  t.test(`instances on ${name} whose clocks differ by a third of grace log nobody out`, async t => {
+  t.test(`clock skew: instances on ${name} that differ by a third of grace log nobody out`, async t => {
     const seen = await refreshed(t, newStore, [SKEW, -SKEW, 0, -1, 1])
     if (seen === null) return
     t.same(seen.statuses, [200])
     t.ok(seen.rotations > 50, `${seen.rotations} rotations`)
   })
 
-  t.test(`a clock of an instance on ${name} that jumps logs nobody out`, async t => {
+  t.test(`clock skew: an instance on ${name} whose clock jumps logs nobody out`, async t => {
     const found = await twoInstances(t, newStore)
     if (found === null) return
     const { tabs, wait, set } = found
@@ -121,12 +121,12 @@ for (const [name, newStore] of Object.entries(STORES)) {
   })
 }
 
-t.test('clocks that differ by more than grace would, so that this test can fail', async t => {
+t.test('clock skew: a difference over grace logs out, so this test can fail', async t => {
   const seen = await refreshed(t, async (_t, clock) => memoryStore({ clock }), [45, -45])
   t.same(seen?.statuses, [200, 401])
 })
 
-t.test('a clock that jumped back is no reason to rotate again, and a copy is found out all the same', async t => {
+t.test('clock skew: a clock that jumped back causes no rotation, and reuse is still detected', async t => {
   const { apps, tabs: [ada], wait, set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock })) as Instances // it is in memory
   const thief = ada.copy()
   wait(30)
@@ -147,7 +147,7 @@ t.test('a clock that jumped back is no reason to rotate again, and a copy is fou
   t.match((await thief.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
 })
 
-t.test('an access token is taken by an instance that is behind by no more than the leeway', async t => {
+t.test('clock skew: an instance that is behind by at most the leeway accepts an access token', async t => {
   for (const [leeway, behind, statusCode] of [['5s', 5, 200], ['5s', 6, 401], ['10s', SKEW, 200]] as const) {
     const { tabs: [here, there], set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock }), { accessToken: { leeway } }) as Instances // the same
     await here.refresh()

@@ -29,7 +29,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
     })
     const faults = { ...Object.fromEntries(Object.entries(FAULTS).map(([fault, of]) => [fault, of(engine)])), ...engine.own }
     for (const [fault, { strike, reads = false }] of Object.entries(faults)) {
-      t.test(`${fault}: 503, nobody is logged out, and all goes on afterwards`, async t => {
+      t.test(`${fault}: 503, nobody is logged out, and everything works afterwards`, async t => {
         const [ada, bob, carol] = [await signedUp(s, fault), await signedUp(s, `${fault}, too`), await signedUp(s, `${fault}, not at all`)]
         const [before, copy] = [ada.copy(), bob.copy()]
         clock.wait('30s')
@@ -60,7 +60,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
 }
 
 for (const [name, start] of Object.entries(ENGINES)) {
-  t.test(`${name}, restored from a copy that lacks a rotation: it heals, and nobody else notices`, { buffered: true }, async t => {
+  t.test(`restored backup: ${name} without a rotation heals, and other sessions notice nothing`, { buffered: true }, async t => {
     const engine = await start(t)
     if (engine === null) return
     const clock = testClock()
@@ -84,7 +84,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
 }
 
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
-  t.test(`${name}, failed over to a replica that lacks a rotation: it heals, and nobody else notices`, { buffered: true }, async t => {
+  t.test(`failover: ${name} without a rotation heals, and other sessions notice nothing`, { buffered: true }, async t => {
     const [primary, replica] = [await ownRedisServer(t, '--repl-diskless-sync-delay', '0'), await ownRedisServer(t)]
     if (primary === null || replica === null) return
     const promoted = await ioredisOn(t, replica.ioredis)
@@ -109,7 +109,7 @@ for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
 }
 
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
-  t.test(`${name}: sessions that a server dropped are over, without an alarm, and the others go on`, { buffered: true }, async t => {
+  t.test(`lost sessions: ${name} ends the dropped sessions without a reuse alarm, and the others stay`, { buffered: true }, async t => {
     const redis = await ownRedisServer(t)
     if (redis === null) return
     const proxy = await tcpProxy(t, { path: redis.path })

@@ -49,7 +49,7 @@ const SITUATIONS: Record<string, Situation> = {
 }
 
 for (const [which, { status, prepare, request, late = 0 }] of Object.entries(SITUATIONS)) {
-  t.test(`a store that fails or hangs at any call of ${which} is 503, with the cookie kept, and works again after`, async t => {
+  t.test(`a store that fails or hangs at any call of ${which} is a 503 that keeps the cookie, and a retry succeeds`, async t => {
     const start = async (): Promise<LoggedIn> => {
       const s = await loggedIn(t)
       await prepare?.(s)
@@ -81,7 +81,7 @@ for (const [which, { status, prepare, request, late = 0 }] of Object.entries(SIT
   })
 }
 
-t.test('a store that is gone for a while logs nobody out, and access tokens go on working', async t => {
+t.test('a store outage logs nobody out, and access tokens stay valid', async t => {
   const { ada, wait, store } = await loggedIn(t)
   wait('30s')
   for (let i = 0; i < 20; i++) {
@@ -92,7 +92,7 @@ t.test('a store that is gone for a while logs nobody out, and access tokens go o
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a commit whose answer was lost is found by the next try: the same successor for everybody', async t => {
+t.test('lost reply of a commit: the next try finds it, and everybody gets the same successor', async t => {
   for (const kind of ['throw', 'hang'] as const) {
     const { ada, wait, store } = await loggedIn(t)
     wait('30s')
@@ -105,7 +105,7 @@ t.test('a commit whose answer was lost is found by the next try: the same succes
   }
 })
 
-t.test('a store whose every write loses against others is busy, and nobody is logged out', async t => {
+t.test('a store that loses every compare-and-set is busy, and nobody is logged out', async t => {
   const store = memoryStore({ clock: testClock() })
   const { ada, wait } = await loggedIn(t, { store: { ...store, advance: async () => null } })
   wait('30s')
@@ -121,7 +121,7 @@ const THROWN: unknown[] = [
   new AuthError('FST_AUTH_SESSION_ENDED'), new AuthError('FST_AUTH_REFRESH_TOKEN_REUSED')
 ]
 
-t.test('whatever a store throws is 503: never "no such session", and never told to anybody', async t => {
+t.test('information leak: any error of a store is a 503, never "no such session", and is not sent', async t => {
   let thrown: unknown
   const { ada, app } = await loggedIn(t, { store: failingStore(() => { throw thrown }), sessions: { maxPerUser: false } })
   for (thrown of THROWN) {
@@ -142,7 +142,7 @@ t.test('whatever a store throws is 503: never "no such session", and never told 
   }
 })
 
-t.test('all calls of one request share its time, whoever makes them, and what comes between them does not count', async t => {
+t.test('all calls of one request share its deadline, and time between them does not count', async t => {
   const table = userTable()
   const now = performance.now.bind(performance)
   let passed = 0
@@ -160,7 +160,7 @@ t.test('all calls of one request share its time, whoever makes them, and what co
   t.equal((await ada.login('ada')).statusCode, 200)
 })
 
-t.test('session left behind: a login that fails once its session is written ends it, with no time left too', async t => {
+t.test('a login that fails after its session is stored revokes it, also after the deadline', async t => {
   const table = userTable()
   const now = performance.now.bind(performance)
   let passed = 0
@@ -196,7 +196,7 @@ const CALLBACKS: Array<{ callback: string, fails: (s: Switch, fail: () => never 
 ]
 
 for (const { callback, fails, request } of CALLBACKS) {
-  t.test(`when ${callback} fails, nothing is written and the session is as it was`, async t => {
+  t.test(`if ${callback} fails, nothing is written and the session is unchanged`, async t => {
     for (const [how, fail] of Object.entries(FAILURES)) {
       const { on, ada, store, wait } = await switchable(t)
       wait('30s')
@@ -217,7 +217,7 @@ for (const { callback, fails, request } of CALLBACKS) {
   })
 }
 
-t.test('a better hash that cannot be written refuses nobody', async t => {
+t.test('a rehash that cannot be written refuses nobody', async t => {
   for (const fail of [...Object.values(FAILURES), async () => false, async () => undefined as never]) {
     const { browser, users } = await server(t, { passwords: { ...FAST_HASHING, timeCost: 1 } })
     await browser().signup('ada')
@@ -226,7 +226,7 @@ t.test('a better hash that cannot be written refuses nobody', async t => {
   }
 })
 
-t.test('a lookup that gives nothing found nobody', async t => {
+t.test('a lookup that returns undefined found no user', async t => {
   const nothing = async () => undefined as never // as apps without types give `rows[0]`
   const { on, ada } = await switchable(t)
   on.users = { ...on.users, findByUsername: nothing }
@@ -236,7 +236,7 @@ t.test('a lookup that gives nothing found nobody', async t => {
   t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
 })
 
-t.test('claims that are none change nothing', async t => {
+t.test('invalid app claims change nothing', async t => {
   for (const claims of [undefined, null, 'admin', ['admin'], { big: 1n }, { large: 'x'.repeat(4086) }]) {
     const { on, ada, store, wait } = await switchable(t)
     wait('30s')
@@ -247,7 +247,7 @@ t.test('claims that are none change nothing', async t => {
   }
 })
 
-t.test('a listener that fails changes nothing', async t => {
+t.test('an onEvent that fails changes nothing', async t => {
   const listeners: Array<NonNullable<RefreshCookieOptions['onEvent']>> = [
     () => { throw new Error(SECRET_TEXT) },
     async () => { throw new Error(SECRET_TEXT) },
@@ -274,7 +274,7 @@ t.test('a listener that fails changes nothing', async t => {
 
 const BUG = { statusCode: 500, error: 'Internal Server Error', message: 'Internal Server Error' }
 
-t.test('a bug tells nothing', async t => {
+t.test('information leak: an unexpected error is an opaque 500', async t => {
   const time = testClock()
   let broken = false
   const clock = (): number => {
@@ -299,7 +299,7 @@ t.test('a bug tells nothing', async t => {
   t.match(await ada.refresh(), { statusCode: 200 })
 })
 
-t.test('a user table whose rows have no id is a bug, and nobody is logged in', async t => {
+t.test('users without an id are a bug, and nobody is logged in', async t => {
   for (const id of ['', null, undefined, {}, NaN, true]) {
     const users = userTable()
     const { browser } = await server(t, { users })
@@ -311,7 +311,7 @@ t.test('a user table whose rows have no id is a bug, and nobody is logged in', a
   }
 })
 
-t.test('a hook of the app that fails on our routes tells nothing either', async t => {
+t.test('information leak: a failing hook of the app on the plugin\'s routes is an opaque 500', async t => {
   const hooks = ['onRequest', 'preValidation', 'preHandler', 'preSerialization'] as const
   for (const name of hooks) {
     let failure: Error | null = null
@@ -329,7 +329,7 @@ t.test('a hook of the app that fails on our routes tells nothing either', async 
   }
 })
 
-t.test('a rotation that was written reaches the browser, though the app fails to answer', async t => {
+t.test('a rotation that was written reaches the browser even if the app fails to respond', async t => {
   for (const name of ['preSerialization', 'onSend'] as const) {
     let broken = false
     const { ada, wait } = await loggedIn(t, { refreshToken: { recoverLostReply: false } }, {}, app => {
@@ -372,7 +372,7 @@ const REPLIES: Array<[status: number, request: (s: LoggedIn) => Promise<Answer>]
   [503, async ({ ada, store }) => { store.faults.push({ moment: 'before', kind: 'throw' }); return await ada.refresh() }]
 ]
 
-t.test('no reply of ours is kept by caches, guessed at by browsers, or a 401 without a challenge', async t => {
+t.test('no response is cached or sniffed, and every 401 has a challenge', async t => {
   for (const [status, request] of REPLIES) {
     const answer = await request(await loggedIn(t))
     t.equal(answer.statusCode, status)
@@ -382,7 +382,7 @@ t.test('no reply of ours is kept by caches, guessed at by browsers, or a 401 wit
   }
 })
 
-t.test('the challenge says what is wrong with a token, and nothing where there is none', async t => {
+t.test('the challenge names the error of a token, and none for a missing token', async t => {
   const { ada, browser, wait } = await loggedIn(t)
   const without = [await browser().refresh(), await browser().get('/me'), await browser().get('/auth/sessions'), await browser().login('nobody')]
   for (const { headers } of without) t.equal(headers['www-authenticate'], 'Bearer realm="api"')

@@ -62,7 +62,7 @@ async function isChanged ({ browser }: LoggedIn): Promise<boolean> {
   return other.statusCode === 200
 }
 
-t.test('a change of password that a failing store interrupts leaves no session of the old password, and says what is true', async t => {
+t.test('a password change during a store outage leaves no session of the old password, and the message states the result', async t => {
   const clean = await changing(t)
   t.equal((await change(clean.ada)).statusCode, 200)
   t.notOk(await clean.lives('thief'))
@@ -92,7 +92,7 @@ t.test('a change of password that a failing store interrupts leaves no session o
   }
 })
 
-t.test('where the other sessions cannot be ended after the change, the answer says that the password was changed', async t => {
+t.test('if the other sessions cannot be ended, the message says that the password was changed', async t => {
   for (const kind of ['throw', 'hang'] as const) {
     const s = await changing(t)
     const fault: Fault = { moment: 'before', kind, call: 'revokeAll' }
@@ -120,7 +120,7 @@ const WRITES: ReadonlyArray<readonly [how: string, update: (write: Update) => Up
 ]
 
 for (const [how, update, changed, status] of WRITES) {
-  t.test(`a change of password whose write ${how} is never told as lost or done without looking`, async t => {
+  t.test(`a password change whose write ${how} is never reported as failed or done without reading it back`, async t => {
     const s = await changing(t, update)
     const answer = await settled(change(s.ada))
     t.equal(answer.statusCode, status)
@@ -137,7 +137,7 @@ for (const [how, update, changed, status] of WRITES) {
   })
 }
 
-t.test('a change of password that is written after the answer ends what began meanwhile', async t => {
+t.test('a late success of the write ends sessions that started meanwhile', async t => {
   let write: () => Promise<void> = async () => {}
   const s = await changing(t, original => (...row) => new Promise(resolve => {
     write = async () => resolve(await original(...row))
@@ -152,7 +152,7 @@ t.test('a change of password that is written after the answer ends what began me
   t.ok(await isChanged(s))
 })
 
-t.test('a late write that changed nothing, or a store that is away then, changes nothing', async t => {
+t.test('a late write that changed nothing, or a store outage then, changes nothing', async t => {
   for (const kind of ['not replaced', 'store away'] as const) {
     let answer = (_replaced: boolean): void => {}
     const s = await changing(t, () => () => new Promise(resolve => { answer = resolve }))
@@ -168,7 +168,7 @@ t.test('a late write that changed nothing, or a store that is away then, changes
   }
 })
 
-t.test('a change of password where nobody can look whether it was written', async t => {
+t.test('the message says "unknown" if the password cannot be read back', async t => {
   let away = false
   const users = userTable()
   const findById = async (id: string) => {
@@ -185,7 +185,7 @@ t.test('a change of password where nobody can look whether it was written', asyn
   t.equal((await s.ada.refresh()).statusCode, 200)
 })
 
-t.test('a full account changes its password: the limit of sessions has no say after the change', async t => {
+t.test('a password change at the session limit succeeds', async t => {
   for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
     const s = await loggedIn(t, { sessions: { maxPerUser: 1, whenFull } })
     t.equal((await change(s.ada)).statusCode, 200)
@@ -193,7 +193,7 @@ t.test('a full account changes its password: the limit of sessions has no say af
   }
 })
 
-t.test('a signup whose session cannot be started says that the account was made', async t => {
+t.test('a signup whose login fails says that the account was created', async t => {
   for (const fault of FAULTS) {
     const { browser, store } = await server(t)
     const ada = browser()
@@ -206,7 +206,7 @@ t.test('a signup whose session cannot be started says that the account was made'
   }
 })
 
-t.test('a signup whose account may have been made says that nobody can tell', async t => {
+t.test('a signup with an unknown result says so', async t => {
   const users = userTable()
   const lost = async (row: { username: string, passwordHash: string }): Promise<never> => {
     await users.create(row)
@@ -217,7 +217,7 @@ t.test('a signup whose account may have been made says that nobody can tell', as
   t.equal((await browser().login('ada')).statusCode, 200)
 })
 
-t.test('a silent signup whose account may have been made says so too, and nothing of whether the name was free', async t => {
+t.test('user enumeration: a silent signup with an unknown result says so without revealing whether the name was free', async t => {
   const users = userTable({ ada: {} })
   const lost = async (row: { username: string, passwordHash: string }): Promise<never> => {
     await users.create(row)
@@ -229,7 +229,7 @@ t.test('a silent signup whose account may have been made says so too, and nothin
   t.equal(answers[0], answers[1])
 })
 
-t.test('a reply that the app cannot shape says what was done all the same', async t => {
+t.test('if formatTokenResponse fails, the message states what was done', async t => {
   let broken = true
   const formatTokenResponse = (grant: object): object => {
     if (broken) throw new Error('a bug')
@@ -250,7 +250,7 @@ t.test('a reply that the app cannot shape says what was done all the same', asyn
   t.equal((await s.browser().login('ada', { password: NEW_PASSWORD })).statusCode, 200)
 })
 
-t.test('a logout of two sessions that fails halfway is repeated, and both have ended', async t => {
+t.test('a logout of two sessions that fails halfway can be repeated', async t => {
   const store = memoryStore()
   const { ada, browser } = await loggedIn(t, { store })
   const other = browser()

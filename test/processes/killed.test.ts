@@ -129,7 +129,7 @@ const { ioredis, PostgreSQL } = SHARED_STORES
 t.jobs = 2
 
 for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL })) {
-  t.test(`on ${name}`, { buffered: true }, async t => {
+  t.test(`a process on ${name} that is killed`, { buffered: true }, async t => {
     const store = await newStore(t)
     if (store === null) return
     const witness = await startWitness(t, store)

@@ -27,7 +27,7 @@ for (const [name, newStore] of Object.entries(SHARED_STORES)) {
 async function together (t: Test, processes: readonly AppProcess[], wait: () => Promise<void>): Promise<void> {
   const any = (nth: number): AppProcess => processes[nth % processes.length] as AppProcess // there is one
 
-  t.test('fifty refreshes of one cookie at once are all answered, with one successor', async t => {
+  t.test('race: fifty concurrent refreshes of one cookie all succeed, with one successor', async t => {
     let { cookie } = await any(0).enter('ada')
     for (let round = 0; round < ROUNDS; round++) {
       await wait()
@@ -40,7 +40,7 @@ async function together (t: Test, processes: readonly AppProcess[], wait: () => 
     t.equal(generationOf(cookie), ROUNDS)
   })
 
-  t.test('once a logout was answered, no token of its session is good, whatever ran beside it', async t => {
+  t.test('race: after a logout no token of its session is accepted, whatever ran beside it', async t => {
     const afterwards = new Map<string, number>()
     let rotated = 0
     for (let round = 0; round < RACES; round++) {
@@ -67,7 +67,7 @@ async function together (t: Test, processes: readonly AppProcess[], wait: () => 
     return [...new Set([cookie, ...replies.map(reply => reply.cookie).filter(given => given !== undefined && given !== '')])]
   }
 
-  t.test('an access token is refused by every process soon after the logout at one of them', async t => {
+  t.test('revocation: every process refuses an access token soon after the logout at one of them', async t => {
     for (const here of processes) {
       const { cookie, accessToken } = await here.enter('carol')
       for (const process of processes) t.equal((await process.get('/me', { accessToken })).status, 200)

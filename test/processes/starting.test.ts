@@ -3,7 +3,7 @@ import { tcpProxy } from '../support/tcp-proxy.js'
 import { SHARED_STORES, startProcess } from './app-process.js'
 
 for (const [name, newStore] of Object.entries(SHARED_STORES)) {
-  t.test(`a process on ${name} that starts refuses from its first request on what has ended, however far away its server is`, async t => {
+  t.test(`revocation: a starting process on ${name} refuses ended sessions from its first request, even with a slow server`, async t => {
     const store = await newStore(t)
     if (store === null) return
     const options = { revocation: 'immediate' }

@@ -7,7 +7,7 @@ import { generationOf, SHARED_STORES, startProcess } from './app-process.js'
 const COUNT = 50
 
 for (const [name, newStore] of Object.entries(SHARED_STORES)) {
-  t.test(`a process on ${name} that is told to stop finishes what runs, begins nothing, and leaves nothing open`, async t => {
+  t.test(`graceful shutdown: a process on ${name} finishes running requests, starts nothing and leaves nothing open`, async t => {
     const store = await newStore(t)
     if (store === null) return
     const proxy = await tcpProxy(t, store.server)

@@ -15,7 +15,7 @@ const PAIRS: Array<[one: string | null, other: string | null, same: boolean, tit
   [null, '', true, 'no header and nothing']
 ]
 
-t.test('a browser stays the same whatever its version', async t => {
+t.test('a browser family does not depend on the version', async t => {
   for (const [one, other, same, title] of PAIRS) {
     t.equal(isSameUserAgent(one, other), same, title)
     t.equal(isSameUserAgent(other, one), same, `${title}, the other way round`)

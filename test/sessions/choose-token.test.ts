@@ -15,7 +15,7 @@ function tokenOf (claims: Partial<RefreshClaims> = {}): string {
 
 const choose = (tokens: readonly string[], subject?: string): string | undefined => chooseToken(tokens, read, NOW, subject)
 
-t.test('a single token is chosen, whatever it is, and none where there is none', async t => {
+t.test('a single token is chosen without a check, and undefined without tokens', async t => {
   t.equal(choose([]), undefined)
   for (const token of ['garbage', tokenOf(), tokenOf({ exp: NOW })]) t.equal(choose([token]), token)
 })
@@ -40,17 +40,17 @@ for (const [title, counts, other] of PAIRS) {
   })
 }
 
-t.test('of two that differ in nothing the later in the header, which browsers got later', async t => {
+t.test('of two equal tokens the later one in the header wins, which the browser received later', async t => {
   const [one, two] = [tokenOf({ sid: 'one' }), tokenOf({ sid: 'two' })]
   t.equal(choose([one, two]), two)
   t.equal(choose([two, one]), one)
 })
 
-t.test('where none is ours the first is chosen, to be refused', async t => {
+t.test('without a valid signature the first token is chosen, to be refused', async t => {
   t.equal(choose(['garbage', 'rubbish']), 'garbage')
 })
 
-t.test('session fixation: tokens of two people are refused, unless it is known whose is asked for', async t => {
+t.test('session fixation: tokens of two users are refused unless the subject is known', async t => {
   const [ada, bob] = [tokenOf(), tokenOf({ sub: 'bob', sid: 'two', auth_time: NOW })]
   for (const tokens of [[ada, bob], [bob, ada], ['garbage', ada, bob]]) {
     t.throws(() => choose(tokens), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })

@@ -8,20 +8,20 @@ const tokens = fakeTokens()
 const issuer = createIssuer(tokens, { expiresIn: 600, leeway: 5 })
 const session = newSession()
 
-t.test('an access token says how long it lives, at most as long as its session', async t => {
+t.test('an access token expires with its session at the latest', async t => {
   t.match(issuer.access(session, { role: 'admin' }, START), { expiresIn: 600, claims: { sid: session.id, role: 'admin', exp: START + 600 } })
   t.match(issuer.access(session, {}, session.expiresAt - 7), { expiresIn: 7, claims: { exp: session.expiresAt } })
   const { accessToken, claims } = issuer.access(session, {}, START)
   t.same(tokens.verifyAccess(accessToken), claims)
 })
 
-t.test('a refresh token lives until the session\'s next end, or as long as the browser', async t => {
+t.test('a refresh token expires with its session, or ends with the browser', async t => {
   t.equal(issuer.refresh(session, true, START + 10).maxAge, session.idleExpiresAt - START - 10)
   t.equal(issuer.refresh({ ...session, expiresAt: START + 60 }, true, START).maxAge, 60)
   t.equal(issuer.refresh(session, false, START).maxAge, null)
 })
 
-t.test('the same state signs to the same refresh token, whenever that is', async t => {
+t.test('the same session state gives the same refresh token at any time', async t => {
   t.equal(issuer.refresh(session, true, START).value, issuer.refresh(session, true, START + 99).value)
   t.not(issuer.refresh(session, true, START).value, issuer.refresh({ ...session, generation: 1 }, true, START).value)
 })

@@ -27,7 +27,7 @@ function stores (): ReadonlyArray<{ store: SessionStore, asked: Array<SessionLis
   })
 }
 
-t.test('a list goes on where a part ended, in one order for all stores', async t => {
+t.test('pagination continues where a page ended, in the same order for all stores', async t => {
   for (const { store } of stores()) {
     const sessions = ['b', 'a', 'B', '_', 'c'].map(id => newSession({ id, createdAt: START }))
     sessions.push(newSession({ id: 'z', createdAt: START - 1 }), newSession({ id: '0', createdAt: START + 1 }))
@@ -44,7 +44,7 @@ t.test('a list goes on where a part ended, in one order for all stores', async t
   }
 })
 
-t.test('a part begins behind a session that has ended meanwhile', async t => {
+t.test('pagination continues after a session that has ended meanwhile', async t => {
   for (const { store } of stores()) {
     for (const id of ['a', 'b', 'c']) await store.create(newSession({ id }))
     const [after] = await listLive(store, 'ada', { limit: 1 }, context(), START)
@@ -53,7 +53,7 @@ t.test('a part begins behind a session that has ended meanwhile', async t => {
   }
 })
 
-t.test('a hundred are listed where nobody says how many, and no call to a store asks for more than a thousand', async t => {
+t.test('the default page has a hundred sessions, and no call asks the store for more than a thousand', async t => {
   for (const { store, asked } of stores()) {
     for (let nth = 0; nth < 1200; nth++) await store.create(newSession())
     t.equal((await listLive(store, 'ada', {}, context(), START)).length, 100)
@@ -64,7 +64,7 @@ t.test('a hundred are listed where nobody says how many, and no call to a store 
   }
 })
 
-t.test('sessions that expired take nobody\'s place', async t => {
+t.test('expired sessions take no place in a page', async t => {
   for (const { store } of stores()) {
     for (let nth = 0; nth < 10; nth++) await store.create(newSession({ createdAt: START - nth, idleExpiresAt: START }))
     await store.create(newSession({ id: 'live', createdAt: START }))
@@ -72,7 +72,7 @@ t.test('sessions that expired take nobody\'s place', async t => {
   }
 })
 
-t.test('rows of expired sessions are read up to a number, where a store gives them', async t => {
+t.test('the number of expired rows that are read is bounded, also with a store that ignores pages', async t => {
   const memory = memoryStore({ clock: () => START })
   for (let nth = 0; nth < 10; nth++) await memory.create(newSession({ createdAt: START - 1, idleExpiresAt: START }))
   await memory.create(newSession({ id: 'live' }))
@@ -81,7 +81,7 @@ t.test('rows of expired sessions are read up to a number, where a store gives th
   t.strictSame(idsOf(await listLive(store, 'ada', { limit: 2 }, context(), START, 11)), ['live'])
 })
 
-t.test('a store that gives one part again and again is read once', async t => {
+t.test('a store that ignores pages is read once', async t => {
   const memory = memoryStore({ clock: () => START })
   for (const id of ['a', 'b', 'c']) await memory.create(newSession({ id }))
   const store: SessionStore = { ...memory, list: async subject => (await memory.list(subject)).slice(0, 2) }
@@ -89,7 +89,7 @@ t.test('a store that gives one part again and again is read once', async t => {
   t.strictSame(await listLive(store, 'ada', { limit: 2, after: newSession({ id: 'b' }) }, context(), START), [])
 })
 
-t.test('a part of a list that is impossible is refused, and is never an empty list', async t => {
+t.test('an invalid page is refused, and never an empty list', async t => {
   for (const limit of [NaN, 0, -1, 1.5, 10_001, Infinity, '10']) {
     t.throws(() => checkedPart({ limit } as SessionListOptions), { name: 'TypeError', message: /"limit" .* from 1 to 10,000/ }, String(limit))
   }

@@ -20,7 +20,7 @@ async function start (whenFull: 'endOldest' | 'refuseLogin') {
   return { c, first, second, bob }
 }
 
-t.test('a login beyond the limit ends the oldest session of that subject', async t => {
+t.test('session limit: a login beyond it ends the oldest session of the subject', async t => {
   const { c, first, second, bob } = await start('endOldest')
   t.equal(await first.refresh(), 'hold')
   const third = c.browser()
@@ -31,14 +31,14 @@ t.test('a login beyond the limit ends the oldest session of that subject', async
   t.match(c.events.filter(event => event.type === 'revoked'), exactly({ sessionId: sid, reason: 'limit' }))
 })
 
-t.test('or is refused, and nothing is written', async t => {
+t.test('session limit: with refuseLogin a login beyond it writes nothing', async t => {
   const { c, first, second } = await start('refuseLogin')
   await t.rejects(c.browser().login('ada'), { code: REFUSED })
   for (const browser of [first, second]) t.equal(await browser.refresh(), 'hold')
   t.equal((await c.sessions.list('ada', c.context())).length, 2)
 })
 
-t.test('a login never ends itself, though by the clock of its instance it is the oldest', async t => {
+t.test('session limit: a login never evicts its own session, even if it is the oldest by the clock of its instance', async t => {
   const { c, first, second } = await start('endOldest')
   c.wait(-9)
   const third = c.browser()
@@ -49,7 +49,7 @@ t.test('a login never ends itself, though by the clock of its instance it is the
   t.equal((await c.sessions.list('ada', c.context())).length, 2, 'and the next one ends what is too many')
 })
 
-t.test('only what lives counts', async t => {
+t.test('session limit: only live sessions count', async t => {
   for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
     const { c, first, second } = await start(whenFull)
     await first.logout()
@@ -58,7 +58,7 @@ t.test('only what lives counts', async t => {
   }
 })
 
-t.test('the session of the same browser makes room for its successor', async t => {
+t.test('session limit: the replaced session of the same browser does not count', async t => {
   for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
     const { first, second } = await start(whenFull)
     await second.login('ada')
@@ -66,7 +66,7 @@ t.test('the session of the same browser makes room for its successor', async t =
   }
 })
 
-t.test('of two logins in one second the later one ends the earlier, whatever their ids are', async t => {
+t.test('session limit: of two logins in one second the later one evicts the earlier, whatever the ids', async t => {
   for (let round = 0; round < 10; round++) {
     const c = core({ limit: { max: 1, whenFull: 'endOldest' } })
     const [first, second] = [c.browser(), c.browser()]
@@ -76,7 +76,7 @@ t.test('of two logins in one second the later one ends the earlier, whatever the
   }
 })
 
-t.test('a flood of sessions from before the limit comes down, by a bounded number for each login', async t => {
+t.test('session limit: excess sessions are ended in bounded batches, one per login', async t => {
   const asked: number[] = []
   const c = core({
     limit: { max: 3, whenFull: 'endOldest' },

@@ -9,8 +9,8 @@ const ENDED = 'FST_AUTH_SESSION_ENDED'
 const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
 const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
 
-t.test('concurrent refreshes', async t => {
-  t.test('of one token advance one generation, and all get the same cookie', async t => {
+t.test('race: concurrent refreshes', async t => {
+  t.test('of one token advance one generation and get the same cookie', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -22,7 +22,7 @@ t.test('concurrent refreshes', async t => {
     t.match(await rowOf(c, ada), { generation: 1 })
   })
 
-  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
+  t.test('retry a lost compare-and-set three times, then are busy', async t => {
     for (const [losses, outcome] of [[0, 'rotate'], [3, 'rotate'], [4, BUSY]] as const) {
       const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
       const ada = c.browser()
@@ -33,7 +33,7 @@ t.test('concurrent refreshes', async t => {
     }
   })
 
-  t.test('count the step that heals among the three', async t => {
+  t.test('count a heal among the three retries', async t => {
     for (const [losses, outcome] of [[2, 'heal'], [3, BUSY]] as const) {
       const c = core()
       const ada = await ahead(c)
@@ -43,7 +43,7 @@ t.test('concurrent refreshes', async t => {
     }
   })
 
-  t.test('a logout beats a refresh that is under way', async t => {
+  t.test('race: a logout wins against a refresh in progress', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -54,8 +54,8 @@ t.test('concurrent refreshes', async t => {
   })
 })
 
-t.test('a store that lost writes', async t => {
-  t.test('learns them from a young token, which is held and sent again', async t => {
+t.test('heal after lost writes', async t => {
+  t.test('with a young token: held and sent again', async t => {
     const c = core()
     const ada = await ahead(c)
     const { cookie } = ada
@@ -65,7 +65,7 @@ t.test('a store that lost writes', async t => {
     t.equal(await ada.refresh(), 'hold')
   })
 
-  t.test('learns them from an old token, which is rotated', async t => {
+  t.test('with an old token: rotated', async t => {
     const c = core()
     const ada = await ahead(c)
     c.wait(GRACE)
@@ -74,7 +74,7 @@ t.test('a store that lost writes', async t => {
     t.match(await rowOf(c, ada), { generation: 3, previous: 2 })
   })
 
-  t.test('brings other tabs to the same token again', async t => {
+  t.test('other tabs get the same token again', async t => {
     const c = core()
     const ada = await ahead(c)
     const tab = c.browser()
@@ -84,7 +84,7 @@ t.test('a store that lost writes', async t => {
     t.equal(tab.cookie, ada.cookie)
   })
 
-  t.test('moves no end further than the token says', async t => {
+  t.test('never extends the expiry beyond that of the token', async t => {
     const c = core()
     const ada = await ahead(c)
     const { exp, end } = held(c, ada)
@@ -93,21 +93,21 @@ t.test('a store that lost writes', async t => {
     t.match(await rowOf(c, ada), { idleExpiresAt: exp, expiresAt: end })
   })
 
-  t.test('learns nothing from a retired key', async t => {
+  t.test('is refused for a retired key', async t => {
     const c = core()
     const ada = await ahead(c)
     c.tokens.changeKey()
     t.equal(await ada.refresh(), REUSED)
   })
 
-  t.test('learns nothing from a token that is older than its row', async t => {
+  t.test('is refused for a token that is older than the row', async t => {
     const c = core()
     const ada = await ahead(c)
     ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), iat: held(c, ada).iat - 2 * GRACE - 1 })
     t.equal(await ada.refresh(), REUSED)
   })
 
-  t.test('that never comes to rest answers busy', async t => {
+  t.test('with a store that never settles is busy', async t => {
     const c = core()
     const ada = await ahead(c)
     const { get, advance } = c.store
@@ -122,7 +122,7 @@ t.test('a store that lost writes', async t => {
 t.test('rotation never', async t => {
   const never = { policy: { rotation: 'never' } } as const
 
-  t.test('answers as hold, and the ends stay where login put them', async t => {
+  t.test('answers hold, and the expiry stays as the login set it', async t => {
     const c = core(never)
     const ada = c.browser()
     await ada.login('ada')
@@ -136,7 +136,7 @@ t.test('rotation never', async t => {
     t.equal(await ada.refresh(), EXPIRED)
   })
 
-  t.test('still converges tokens of a time when they rotated', async t => {
+  t.test('tokens from before the change still converge', async t => {
     const c = core(never)
     const ada = c.browser()
     await ada.login('ada')
@@ -155,7 +155,7 @@ t.test('rotation never', async t => {
 t.test('strict rotation', async t => {
   const strict = { policy: { grace: 0, recoverLostReply: false } }
 
-  t.test('gives a different token each time, even within a second', async t => {
+  t.test('issues a different token each time, even within a second', async t => {
     const c = core(strict)
     const ada = c.browser()
     await ada.login('ada')
@@ -167,7 +167,7 @@ t.test('strict rotation', async t => {
     t.equal(cookies.size, 6)
   })
 
-  t.test('ends the session at the first second use', async t => {
+  t.test('reuse detection: ends the session at the first second use', async t => {
     const c = core(strict)
     const ada = c.browser()
     await ada.login('ada')
@@ -178,10 +178,10 @@ t.test('strict rotation', async t => {
   })
 })
 
-t.test('a store that keeps nothing', async t => {
+t.test('the stateless store', async t => {
   const stateless = { store: () => statelessStore() }
 
-  t.test('rotates old tokens and holds young ones, as the tokens state', async t => {
+  t.test('rotates old tokens and holds young ones', async t => {
     const c = core(stateless)
     const ada = c.browser()
     await ada.login('ada')
@@ -192,7 +192,7 @@ t.test('a store that keeps nothing', async t => {
     t.equal(await old.refresh(), 'rotate', 'a second use is never noticed')
   })
 
-  t.test('still ends at the absolute end', async t => {
+  t.test('applies the absolute expiry', async t => {
     const c = core({ ...stateless, absolute: 1000, policy: { idle: 500 } })
     const ada = c.browser()
     await ada.login('ada')
@@ -205,15 +205,15 @@ t.test('a store that keeps nothing', async t => {
     t.equal(await ada.refresh(), EXPIRED)
   })
 
-  t.test('has nothing to list, and says so, and nothing to purge', async t => {
+  t.test('throws for list, and purges nothing', async t => {
     const { sessions, context } = core(stateless)
     await t.rejects(sessions.list('ada', context()), { name: 'TypeError', message: /"list"/ })
     t.equal(await sessions.purgeExpired(), 0)
   })
 })
 
-t.test('a proof of who somebody is', async t => {
-  t.test('moves auth_time and nothing else', async t => {
+t.test('a reauthentication', async t => {
+  t.test('changes only auth_time', async t => {
     const { c, ada, again } = await start()
     const row = await rowOf(c, ada)
     c.wait(100)
@@ -223,7 +223,7 @@ t.test('a proof of who somebody is', async t => {
     t.equal(held(c, ada).auth_time, c.clock())
   })
 
-  t.test('is nothing to a session that has ended, expired or never was', async t => {
+  t.test('is refused for an ended, expired or unknown session', async t => {
     const spoil: Array<(c: Core, ada: Browser) => unknown> = [(_, ada) => ada.copy().logout(), c => c.wait(IDLE), c => { c.store.get = async () => null }]
     for (const end of spoil) {
       const { c, ada, again } = await start()
@@ -232,7 +232,7 @@ t.test('a proof of who somebody is', async t => {
     }
   })
 
-  t.test('decides again when others are faster, three times', async t => {
+  t.test('retries a lost compare-and-set three times', async t => {
     for (const losses of [3, 4]) {
       const { c, again } = await start()
       c.store.advance = losing({ ...c.store }, losses).advance
@@ -241,7 +241,7 @@ t.test('a proof of who somebody is', async t => {
     }
   })
 
-  t.test('does not undo a rotation that happens meanwhile', async t => {
+  t.test('keeps a concurrent rotation', async t => {
     const { c, ada, again } = await start()
     c.wait(GRACE)
     await Promise.all([again(), ada.refresh()])
@@ -280,7 +280,7 @@ function losing (store: SessionStore, losses: number): SessionStore {
 }
 
 t.test('a renewal by an access token', async t => {
-  t.test('may lose the compare-and-set and decide again three times, then the server is busy', async t => {
+  t.test('retries a lost compare-and-set three times, then is busy', async t => {
     for (const losses of [0, 3, 4]) {
       const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
       const { accessToken } = await c.browser().login('ada')

@@ -23,18 +23,18 @@ const token = (age = 60, sid = 's1', sub = 'ada') => ({ sid, sub, iat: START - a
 const live = async (): Promise<boolean> => true
 const ended = async (): Promise<boolean> => false
 
-t.test('a session that nobody ended is live', async t => {
+t.test('a session without a revocation is live', async t => {
   t.equal(settled().revocations.judge(token()), 'live')
 })
 
-t.test('a session that was ended is ended, and others are not', async t => {
+t.test('a revoked session is ended, and others are live', async t => {
   const { revocations } = settled()
   revocations.listener({ id: 's1' })
   t.equal(revocations.judge(token()), 'ended')
   t.equal(revocations.judge(token(60, 's2')), 'live')
 })
 
-t.test('an entry is kept for as long as it can matter, and no longer', async t => {
+t.test('an entry is kept until the last access token has expired', async t => {
   const { revocations, wait } = settled()
   revocations.listener({ id: 's1' })
   wait(RETAIN - 1)
@@ -46,7 +46,7 @@ t.test('an entry is kept for as long as it can matter, and no longer', async t =
   t.equal(revocations.judge(token(60, 's2')), 'ended')
 })
 
-t.test('an entry that comes again keeps none of the others', async t => {
+t.test('a repeated entry moves to the end and evicts none', async t => {
   const { revocations, wait } = settled(10)
   for (let nth = 0; nth < 40; nth++) {
     revocations.listener({ id: 'again' })
@@ -58,7 +58,7 @@ t.test('an entry that comes again keeps none of the others', async t => {
   t.equal(revocations.judge(token(0, 'again')), 'ended')
 })
 
-t.test('one entry ends everything that a subject held', async t => {
+t.test('one entry revokes all sessions of a subject', async t => {
   const { revocations, wait } = settled()
   revocations.listener({ subject: 'ada', at: START })
   t.equal(revocations.judge(token(SKEW + 1)), 'ended')
@@ -69,14 +69,14 @@ t.test('one entry ends everything that a subject held', async t => {
   t.equal(revocations.judge(token(SKEW + 1)), 'live', 'no access token of then can be alive')
 })
 
-t.test('all but one session of a subject', async t => {
+t.test('an entry can spare one session of a subject', async t => {
   const { revocations } = settled()
   revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
   t.equal(revocations.judge(token(60, 's1')), 'live')
   t.equal(revocations.judge(token(60, 's2')), 'ended')
 })
 
-t.test('one after the other, two of them may each have spared the one that asked, and the other ended it', async t => {
+t.test('of two such entries either may have revoked the session that the other spared', async t => {
   const { revocations } = settled()
   revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
   for (const time of ['the first', 'the second']) {
@@ -88,7 +88,7 @@ t.test('one after the other, two of them may each have spared the one that asked
   t.equal(revocations.judge(token(60, 's2')), 'live')
 })
 
-t.test('around the second of the revocation only the store can tell', async t => {
+t.test('within the clock skew of a revocation only the store knows', async t => {
   for (const age of [SKEW, 0, -SKEW]) {
     const { revocations } = settled()
     revocations.listener({ subject: 'ada', at: START })
@@ -103,7 +103,7 @@ t.test('around the second of the revocation only the store can tell', async t =>
   }
 })
 
-t.test('a revocation that arrives while the store is asked counts', async t => {
+t.test('race: a revocation that arrives while the store is asked counts', async t => {
   const { revocations } = settled()
   const all = revocations.ask('s1', async () => {
     revocations.listener({ subject: 'ada', at: START })
@@ -118,7 +118,7 @@ t.test('a revocation that arrives while the store is asked counts', async t => {
   }), 'ended')
 })
 
-t.test('what ended while the subscription was down is asked for, once a session', async t => {
+t.test('after an interruption each session is asked once', async t => {
   const { revocations, wait } = settled()
   revocations.connected(false)
   t.equal(revocations.judge(token()), 'live', 'while it is down the set goes on with what it has')
@@ -132,14 +132,14 @@ t.test('what ended while the subscription was down is asked for, once a session'
   t.equal(revocations.judge(token()), 'live', 'which other revocations leave as it is')
 })
 
-t.test('before the subscription is up for the first time nothing is unknown', async t => {
+t.test('before the first connection no session is unknown', async t => {
   const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW })
   t.equal(revocations.judge(token()), 'live')
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown')
 })
 
-t.test('a full set drops nothing, and asks the store about everybody until there is room', async t => {
+t.test('a full set evicts nothing, and every session is unknown until there is room', async t => {
   const { revocations, wait } = settled(2)
   revocations.listener({ id: 's1' })
   wait(10)
@@ -158,7 +158,7 @@ t.test('a full set drops nothing, and asks the store about everybody until there
   t.equal(revocations.judge(token(60, 's4')), 'ended')
 })
 
-t.test('answers of the store are kept within bounds too', async t => {
+t.test('confirmations are bounded too', async t => {
   const { revocations, wait } = settled(1)
   revocations.connected(true)
   await revocations.ask('s1', live)
@@ -171,7 +171,7 @@ t.test('answers of the store are kept within bounds too', async t => {
   t.equal(revocations.judge(token(60, 's1')), 'unknown', 'forgotten when no token of before the gap is alive')
 })
 
-t.test('answers that are older than every doubt make room, however many revocations there are', async t => {
+t.test('confirmations older than every unresolved revocation are dropped', async t => {
   const { revocations, now, wait } = settled(5)
   for (let round = 0; round < 50; round++) {
     wait(RETAIN / 2)
@@ -183,7 +183,7 @@ t.test('answers that are older than every doubt make room, however many revocati
   }
 })
 
-t.test('fail closed: while the subscription is down nobody is taken for live, and the store is asked each time', async t => {
+t.test('fail closed: while the subscription is down every session is unknown', async t => {
   const { revocations } = settled(undefined, 'refuse')
   t.equal(revocations.judge(token()), 'live')
   t.ok(revocations.refusesUnknown())
@@ -200,7 +200,7 @@ t.test('fail closed: while the subscription is down nobody is taken for live, an
   t.equal(revocations.judge(token()), 'live')
 })
 
-t.test('fail closed: before the subscription is up for the first time too', async t => {
+t.test('fail closed: before the first connection too', async t => {
   const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW, unknown: 'refuse' })
   t.equal(revocations.judge(token()), 'unknown')
 })

@@ -143,33 +143,33 @@ const OLDER: Array<[title: string, generation: number, row: Row]> = [
   ['with grace 0', 3, { age: 0, policy: strict }]
 ]
 
-t.test('the current generation', async t => {
+t.test('rotation table: the current generation', async t => {
   for (const [title, row, decision] of CURRENT) t.strictSame(decided(5, row), decision, title)
 })
 
-t.test('the previous generation', async t => {
+t.test('rotation table: the previous generation', async t => {
   for (const [title, row, decision] of PREVIOUS) t.strictSame(decided(4, row), decision, title)
 })
 
-t.test('a replaced token is recovered three times and no more: a fourth time is reuse', async t => {
+t.test('token theft: a replaced token is recovered three times, a fourth use is reuse', async t => {
   for (const [title, previous, row, decision] of RECOVERED) t.strictSame(decided(previous, { ...row, row: { previous } }), decision, title)
 })
 
-t.test('a generation that the row does not know yet', async t => {
+t.test('rotation table: a generation ahead of the row', async t => {
   for (const [title, generation, row, decision] of AHEAD) t.strictSame(decided(generation, row), decision, title)
 })
 
-t.test('where grace is bound to the user agent', async t => {
+t.test('rotation table: bindUserAgent', async t => {
   for (const [title, generation, row, decision] of BOUND) {
     t.strictSame(decided(generation, { ...row, policy: bound, row: { userAgent: 'Firefox/130' } }), decision, title)
   }
 })
 
-t.test('every other generation is a second use', async t => {
+t.test('reuse detection: every other generation', async t => {
   for (const [title, generation, row] of OLDER) t.strictSame(decided(generation, row), reuse, title)
 })
 
-t.test('an ended session says how it ended, whatever is presented and however late', async t => {
+t.test('an ended session keeps its reason for any token at any time', async t => {
   for (const generation of [0, 4, 5, 6]) {
     for (const expiresAt of [END, NOW - 1]) {
       const ended = (reason: Session['reason']): Row => ({ age: 0, row: { expiresAt, revokedAt: NOW - 5, reason: reason ?? null } })
@@ -181,7 +181,7 @@ t.test('an ended session says how it ended, whatever is presented and however la
   }
 })
 
-t.test('a session ends exactly at its idle and at its absolute end, whatever is presented', async t => {
+t.test('idle and absolute expiry are exact for any token', async t => {
   for (const end of ['idleExpiresAt', 'expiresAt'] as const) {
     for (const generation of [0, 4, 5, 6]) {
       t.strictSame(decided(generation, { age: 0, row: { [end]: NOW - 1 } }), { refuse: 'expired' }, `a second after ${end}`)
@@ -191,13 +191,13 @@ t.test('a session ends exactly at its idle and at its absolute end, whatever is 
   }
 })
 
-t.test('young is less than grace, strictly; the future is young; without grace nothing is', async t => {
+t.test('young means less than grace; the future is young; without grace nothing is', async t => {
   const ages: Array<[age: number, young: boolean]> = [[-1000, true], [-1, true], [0, true], [29, true], [30, false], [31, false]]
   for (const [age, young] of ages) t.equal(isYoung(NOW - age, NOW, GRACE), young, `age ${age}`)
   for (const [age] of ages) t.notOk(isYoung(NOW - age, NOW, 0), `age ${age}, grace 0`)
 })
 
-t.test('a rotation goes one generation on and remembers the one it replaces', async t => {
+t.test('a rotation increments the generation and remembers the previous one', async t => {
   t.strictSame(rotation(0, END, policy, NOW), { generation: 1, previous: 0, rotatedAt: NOW, idleExpiresAt: NOW + IDLE })
   t.strictSame(rotation(5, NOW + IDLE, policy, NOW), next, 'both ends at once')
   t.strictSame(rotation(5, NOW + IDLE - 1, policy, NOW), { ...next, idleExpiresAt: NOW + IDLE - 1 }, 'never beyond the absolute end')
@@ -207,7 +207,7 @@ function decided (generation: number, { age = 0, row, policy: own, token }: Row)
   return decide(sessionOf(age, row), presentedOf(generation, token), { ...policy, ...own }, NOW)
 }
 
-t.test('a renewal by an access token', async t => {
+t.test('rotation table: renewal by an access token', async t => {
   const RENEWALS: Array<[title: string, row: Row, decision: Decision]> = [
     ['of a young generation: replayed, so that tabs converge', { age: 0 }, replay],
     ['a second before the end of grace: replayed', { age: GRACE - 1 }, replay],

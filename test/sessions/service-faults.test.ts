@@ -73,7 +73,7 @@ for (const [outcome, prepare] of Object.entries(SITUATIONS)) {
   })
 }
 
-t.test('a store that fails or hangs while a second use ends the session', async t => {
+t.test('a store that fails or hangs while reuse ends the session', async t => {
   for (const nth of [0, 1, 2]) {
     for (const fault of FAULTS) {
       const { c, ada } = await start(() => {})
@@ -101,7 +101,7 @@ t.test('a store that fails or hangs while a refused user loses the session', asy
   }
 })
 
-t.test('a store that fails or hangs at logout: the cookie is kept, and the next try ends the session', async t => {
+t.test('a store that fails or hangs at logout keeps the cookie, and a retry ends the session', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
     const copy = ada.copy()
@@ -113,7 +113,7 @@ t.test('a store that fails or hangs at logout: the cookie is kept, and the next 
   }
 })
 
-t.test('a store that fails or hangs at login gives nothing, and the session held before is good', async t => {
+t.test('a store that fails or hangs at login creates no session, and the old one stays', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
     const { cookie } = ada
@@ -125,7 +125,7 @@ t.test('a store that fails or hangs at login gives nothing, and the session held
   }
 })
 
-t.test('a login whose reply is lost leaves the session held before as it was', async t => {
+t.test('a login whose reply is lost leaves the old session alive', async t => {
   const { c, ada } = await start(() => {})
   const { replaced } = await c.sessions.login('ada', c.context(), { replaces: [ada.cookie ?? ''] })
   t.equal(replaced, held(c, ada).sid)
@@ -149,7 +149,7 @@ t.test('a store that fails or hangs while a replaced session ends: the first ref
   }
 })
 
-t.test('or its logout does', async t => {
+t.test('a logout of the new session ends the replaced one too', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
     const before = ada.copy()
@@ -162,7 +162,7 @@ t.test('or its logout does', async t => {
   }
 })
 
-t.test('a store that fails or hangs when asked strictly, or to list or to end sessions', async t => {
+t.test('a store that fails or hangs in a strict check, or while sessions are listed or revoked', async t => {
   for (const fault of FAULTS) {
     const { c, ada } = await start(() => {})
     const asks: Array<() => Promise<unknown>> = [
@@ -185,7 +185,7 @@ const FAILURES: Array<[how: string, call: () => never | Promise<never>]> = [
   ['hangs', () => new Promise<never>(() => {})]
 ]
 
-t.test('a user table that fails leaves the session as it was', async t => {
+t.test('a failing users.findById leaves the session unchanged', async t => {
   for (const [how, fail] of FAILURES) {
     let findById: () => User | Promise<User> = () => person('ada')
     const { c, ada } = await start(SITUATIONS['rotate'], core({ findById: () => findById() }))
@@ -199,11 +199,11 @@ t.test('a user table that fails leaves the session as it was', async t => {
   }
 })
 
-t.test('a claims callback that fails leaves the session as it was', async t => {
+t.test('a failing claims callback leaves the session unchanged', async t => {
   for (const [how, fail] of FAILURES) await claimsFailing(t, how, fail)
 })
 
-t.test('claims that no token can carry leave the session as it was', async t => {
+t.test('invalid app claims leave the session unchanged', async t => {
   const circle: Record<string, unknown> = {}
   circle['circle'] = circle
   const unfit: unknown[] = [undefined, null, 'admin', 1, [], ['admin'], { big: 1n }, circle, { toJSON: () => 'admin' }]

@@ -12,7 +12,7 @@ const REFUSED = 'FST_AUTH_USER_REFUSED'
 const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
 
 t.test('login', async t => {
-  t.test('starts a session at generation 0 and gives both tokens', async t => {
+  t.test('starts a session at generation 0 and issues both tokens', async t => {
     const c = core()
     const ada = c.browser()
     const { claims, expiresIn, accessToken, refreshToken } = await ada.login('ada')
@@ -24,18 +24,18 @@ t.test('login', async t => {
     t.strictSame(c.events, [{ type: 'login', subject: 'ada', sessionId: claims.sid }])
   })
 
-  t.test('gives every login a session of its own', async t => {
+  t.test('starts a new session each time', async t => {
     const c = core()
     const [first, second] = [await c.browser().login('ada'), await c.browser().login('ada')]
     t.not(first.claims.sid, second.claims.sid)
   })
 
-  t.test('keeps the idle end within the absolute one', async t => {
+  t.test('keeps the idle expiry within the absolute one', async t => {
     const { refreshToken } = await core({ absolute: 3600 }).browser().login('ada')
     t.equal(refreshToken?.maxAge, 3600)
   })
 
-  t.test('refuses what can be no subject', async t => {
+  t.test('refuses an impossible subject', async t => {
     const c = core({ users: false })
     for (const subject of ['', 'a'.repeat(256), 'a\0b', '\uD800']) {
       await t.rejects(c.sessions.login(subject, c.context()), { name: 'TypeError', message: /^login: the subject / })
@@ -43,7 +43,7 @@ t.test('login', async t => {
     t.strictSame(c.store.calls, [])
   })
 
-  t.test('asks the user table, and refuses who is gone or disabled without a trace', async t => {
+  t.test('refuses an unknown or disabled user without a trace', async t => {
     const c = core()
     c.people.set('bob', person('bob', true))
     for (const subject of ['nobody', 'bob']) await t.rejects(c.sessions.login(subject, c.context()), { code: REFUSED })
@@ -51,13 +51,13 @@ t.test('login', async t => {
     t.strictSame(c.events, [])
   })
 
-  t.test('does not look up again whom the caller has just loaded', async t => {
+  t.test('does not load a user again', async t => {
     const c = core()
     await c.sessions.login('eve', c.context(), { user: person('eve') })
     t.strictSame(c.store.calls, ['create'])
   })
 
-  t.test('needs no user table', async t => {
+  t.test('works without users', async t => {
     const c = core({ users: false })
     const eve = c.browser()
     await eve.login('eve')
@@ -65,7 +65,7 @@ t.test('login', async t => {
     t.equal(await eve.refresh(), 'rotate')
   })
 
-  t.test('puts claims of the app and of this login into the access token, the latter on top', async t => {
+  t.test('merges app claims and claims of the login, which win', async t => {
     const c = core({ appClaims: async ({ username }) => ({ name: username, role: 'reader', sub: 'root' }) })
     const ada = c.browser()
     t.match((await ada.login('ada', { claims: { role: 'writer' } })).claims, { sub: 'ada', name: 'ada', role: 'writer' })
@@ -73,7 +73,7 @@ t.test('login', async t => {
     t.match(ada.issued?.claims, { sub: 'ada', name: 'ada', role: 'reader' })
   })
 
-  t.test('not remembered ends with the browser, and stays so through rotation', async t => {
+  t.test('remember: false ends the cookie with the browser, through every rotation', async t => {
     const c = core()
     const ada = c.browser()
     t.equal((await ada.login('ada', { remember: false })).refreshToken?.maxAge, null)
@@ -82,7 +82,7 @@ t.test('login', async t => {
     t.equal(ada.issued?.refreshToken?.maxAge, null)
   })
 
-  t.test('ends the session that this browser held before', async t => {
+  t.test('ends the session that this browser had', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -93,7 +93,7 @@ t.test('login', async t => {
     t.match(c.events, exactly({ type: 'login' }, { type: 'login' }, { type: 'revoked', reason: 'superseded' }, { type: 'refresh' }))
   })
 
-  t.test('ends it even when its token has expired', async t => {
+  t.test('ends it even if its token has expired', async t => {
     const c = core({ policy: { idle: 100 } })
     const ada = c.browser()
     await ada.login('ada')
@@ -103,7 +103,7 @@ t.test('login', async t => {
     t.match(await c.store.get(sid), { reason: 'superseded' })
   })
 
-  t.test('leaves the session of somebody else alone, who may have planted the cookie', async t => {
+  t.test('session fixation: leaves the session of another user alone, who may have planted the cookie', async t => {
     const c = core()
     const bob = c.browser()
     await bob.login('bob')
@@ -112,7 +112,7 @@ t.test('login', async t => {
     t.equal(await bob.refresh(), 'hold')
   })
 
-  t.test('ignores garbage in the place of the session held before', async t => {
+  t.test('ignores an invalid token of the old session', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken } = await ada.login('ada')
@@ -122,7 +122,7 @@ t.test('login', async t => {
 })
 
 t.test('refresh', async t => {
-  t.test('of a young token holds it: a new access token, no cookie, nothing moves', async t => {
+  t.test('of a young token holds it: a new access token, no cookie, no write', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -133,7 +133,7 @@ t.test('refresh', async t => {
     t.equal(await rowOf(c, ada), row)
   })
 
-  t.test('of an old token rotates it: the idle end moves, the absolute one never', async t => {
+  t.test('of an old token rotates it and extends the idle expiry, never the absolute one', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -145,7 +145,7 @@ t.test('refresh', async t => {
     t.match(await rowOf(c, ada), { generation: 1, previous: 0, rotatedAt: c.clock() })
   })
 
-  t.test('of the token before gives everybody the current one, and moves nothing', async t => {
+  t.test('of the previous token returns the current one and writes nothing', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -162,7 +162,7 @@ t.test('refresh', async t => {
     t.equal(await rowOf(c, ada), row)
   })
 
-  t.test('recovers a reply that was lost, however late, and the lost one is dead', async t => {
+  t.test('recovers a lost reply at any time, and the lost token is invalid', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -176,7 +176,7 @@ t.test('refresh', async t => {
     t.equal(await thief.refresh(), REUSED)
   })
 
-  t.test('recovers again when that reply is lost too', async t => {
+  t.test('recovers again if that reply is lost too', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -189,7 +189,7 @@ t.test('refresh', async t => {
     t.equal(await ada.refresh(), 'rotate')
   })
 
-  t.test('a stolen token ends the session for thief and owner, and only that session', async t => {
+  t.test('token theft: a stolen token ends only its session, for attacker and owner', async t => {
     const c = core()
     const [ada, phone] = [c.browser(), c.browser()]
     await ada.login('ada')
@@ -205,7 +205,7 @@ t.test('refresh', async t => {
     t.equal(await phone.refresh(), 'rotate')
   })
 
-  t.test('tells of a second use once, with both generations and whose session it was', async t => {
+  t.test('reports reuse once, with both generations and the session', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -222,7 +222,7 @@ t.test('refresh', async t => {
     }])
   })
 
-  t.test('tells how it was answered', async t => {
+  t.test('reports its outcome', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -236,7 +236,7 @@ t.test('refresh', async t => {
     ])
   })
 
-  t.test('knows a first token after 500 rotations for what it is', async t => {
+  t.test('reuse detection: detects a first token after 500 rotations', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -249,7 +249,7 @@ t.test('refresh', async t => {
     t.equal(await thief.refresh(), REUSED)
   })
 
-  t.test('ends exactly at the idle end', async t => {
+  t.test('ends exactly at the idle expiry', async t => {
     for (const [time, outcome] of [[IDLE - 1, 'rotate'], [IDLE, EXPIRED], [IDLE + 1, EXPIRED]] as const) {
       const c = core()
       const ada = c.browser()
@@ -259,7 +259,7 @@ t.test('refresh', async t => {
     }
   })
 
-  t.test('ends exactly at the absolute end, however busy', async t => {
+  t.test('ends exactly at the absolute expiry, however active', async t => {
     const c = core({ absolute: 10_000, policy: { idle: 1000 } })
     const ada = c.browser()
     await ada.login('ada')
@@ -274,7 +274,7 @@ t.test('refresh', async t => {
     t.equal(await ada.refresh(), EXPIRED)
   })
 
-  t.test('is judged by one moment: an end that passes while the store works gives no dead cookie', async t => {
+  t.test('uses one time for all checks, so an expiry during a store call gives no expired cookie', async t => {
     for (const [absolute, idle] of [[1000, 1000], [1000, 500]] as const) {
       const c = core({ absolute, policy: { idle } })
       const ada = c.browser()
@@ -291,7 +291,7 @@ t.test('refresh', async t => {
     }
   })
 
-  t.test('cuts fractions off the clock', async t => {
+  t.test('truncates fractions of the clock', async t => {
     const c = core()
     const ada = c.browser()
     c.wait(0.9)
@@ -302,7 +302,7 @@ t.test('refresh', async t => {
     t.equal(held(c, ada).iat, Math.floor(c.clock()))
   })
 
-  t.test('goes on when the clock was turned back', async t => {
+  t.test('clock skew: continues if the clock was set back', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -314,7 +314,7 @@ t.test('refresh', async t => {
     t.equal(await late.refresh(), 'replay')
   })
 
-  t.test('of a session that the store does not know is no alarm', async t => {
+  t.test('of a session that the store does not know is no reuse', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -326,7 +326,7 @@ t.test('refresh', async t => {
     t.notOk(c.events.some(event => event.type === 'reuse'))
   })
 
-  t.test('looks the user up again, and ends the session of one who is gone or disabled', async t => {
+  t.test('loads the user, and ends the session of a deleted or disabled one', async t => {
     for (const gone of [true, false]) {
       const c = core()
       const ada = c.browser()
@@ -357,7 +357,7 @@ t.test('refresh', async t => {
     t.strictSame(await calls(), ['get'])
   })
 
-  t.test('of a forged token touches neither store nor user table', async t => {
+  t.test('denial of service: a forged token reaches neither store nor user table', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken } = await ada.login('ada')
@@ -372,7 +372,7 @@ t.test('refresh', async t => {
     t.strictSame(c.store.calls, [])
   })
 
-  t.test('of an expired token touches neither store nor user table', async t => {
+  t.test('denial of service: an expired token reaches neither store nor user table', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -384,7 +384,7 @@ t.test('refresh', async t => {
   })
 })
 
-t.test('grace bound to the user agent is for the browser that logged in, of whatever version', async t => {
+t.test('with bindUserAgent the grace period is for the browser family of the login', async t => {
   for (const [userAgent, code] of [['Firefox/130.0', 'ok'], ['Firefox/131.0', 'ok'], ['curl/8', REUSED]] as const) {
     const c = core({ policy: { bindUserAgent: true } })
     const { refreshToken } = await c.sessions.login('ada', c.context('Firefox/130.0'))
@@ -395,8 +395,8 @@ t.test('grace bound to the user agent is for the browser that logged in, of what
   }
 })
 
-t.test('a limit of refreshes', async t => {
-  t.test('is asked once the signature was verified', async t => {
+t.test('rate limit of refreshes', async t => {
+  t.test('is checked after the signature', async t => {
     const asked: string[] = []
     const c = core({ limitRefresh: async ({ sub }) => { asked.push(sub) } })
     const ada = c.browser()
@@ -406,7 +406,7 @@ t.test('a limit of refreshes', async t => {
     t.strictSame(asked, ['ada'])
   })
 
-  t.test('refuses before user table and store are asked', async t => {
+  t.test('refuses before the user table and the store are asked', async t => {
     const c = core({ limitRefresh: async () => { throw new AuthError('FST_AUTH_TOO_MANY_ATTEMPTS') } })
     const ada = c.browser()
     await ada.login('ada')
@@ -417,7 +417,7 @@ t.test('a limit of refreshes', async t => {
   })
 })
 
-t.test('a retired key goes on until its tokens are rotated', async t => {
+t.test('key rotation: a retired key verifies until its tokens are rotated', async t => {
   const c = core()
   const ada = c.browser()
   await ada.login('ada')
@@ -429,7 +429,7 @@ t.test('a retired key goes on until its tokens are rotated', async t => {
 })
 
 t.test('authenticate', async t => {
-  t.test('tells the claims of an access token, without I/O', async t => {
+  t.test('returns the claims of an access token without I/O', async t => {
     const c = core()
     const { accessToken, claims } = await c.browser().login('ada')
     c.store.calls.splice(0)
@@ -450,7 +450,7 @@ t.test('authenticate', async t => {
     }
   })
 
-  t.test('strictly, it asks whether the session has ended', async t => {
+  t.test('strict: asks whether the session has ended', async t => {
     const c = core()
     const ada = c.browser()
     const { accessToken, claims } = await ada.login('ada')
@@ -461,14 +461,14 @@ t.test('authenticate', async t => {
     t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'which only the store knows')
   })
 
-  t.test('strictly, a session that the store does not know has ended', async t => {
+  t.test('strict: refuses a session that the store does not know', async t => {
     const c = core()
     const { accessToken } = await c.browser().login('ada')
     c.store.get = async () => null
     await t.rejects(async () => await c.sessions.authenticate(accessToken, c.context(), { strict: true }), { code: ENDED })
   })
 
-  t.test('key rotation: waits for a key that another instance has read before', async t => {
+  t.test('key rotation: waits for a key that another instance has loaded', async t => {
     const c = core()
     const { accessToken, claims } = await c.browser().login('ada')
     const { verifyAccess } = c.tokens
@@ -483,7 +483,7 @@ t.test('authenticate', async t => {
   })
 })
 
-t.test('known revocations', async t => {
+t.test('immediate revocation', async t => {
   /** The core with a set of revocations, whose subscription came up so many seconds before the login. */
   async function start (ago: number) {
     let clock = (): number => 0
@@ -499,7 +499,7 @@ t.test('known revocations', async t => {
     return { c, ada, accessToken, claims, revocations }
   }
 
-  t.test('end the access tokens of a session with it, without asking the store', async t => {
+  t.test('refuses access tokens of a revoked session without asking the store', async t => {
     const { c, ada, accessToken, claims } = await start(100)
     t.same(c.sessions.authenticate(accessToken, c.context()), claims)
     t.strictSame(c.store.calls, [])
@@ -507,20 +507,20 @@ t.test('known revocations', async t => {
     for (const strict of [false, true]) t.throws(() => c.sessions.authenticate(accessToken, c.context(), { strict }), { code: ENDED })
   })
 
-  t.test('ask the store once about a session of which nothing is known', async t => {
+  t.test('asks the store once about an unknown session', async t => {
     const { c, accessToken, claims } = await start(0)
     t.same(await c.sessions.authenticate(accessToken, c.context()), claims)
     t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'no promise')
     t.strictSame(c.store.calls, ['get'])
   })
 
-  t.test('refuse what the store says has ended', async t => {
+  t.test('refuses a session that the store reports as ended', async t => {
     const { c, accessToken } = await start(0)
     c.store.get = async () => null
     await t.rejects(async () => await c.sessions.authenticate(accessToken, c.context()), { code: ENDED })
   })
 
-  t.test('refuse nobody while the store is away, unless there were too many to keep', async t => {
+  t.test('fail open: accepts during a store outage, unless the set is full', async t => {
     const { c, accessToken, claims, revocations } = await start(0)
     c.store.faults.push({ moment: 'before', kind: 'throw' }, { moment: 'before', kind: 'throw' })
     t.same(await c.sessions.authenticate(accessToken, c.context()), claims)
@@ -530,7 +530,7 @@ t.test('known revocations', async t => {
   })
 })
 
-t.test('the holder of a refresh token', async t => {
+t.test('lockout: the holder of a refresh token', async t => {
   const c = core()
   const ada = c.browser()
   const { accessToken, claims } = await ada.login('ada')
@@ -547,7 +547,7 @@ t.test('the holder of a refresh token', async t => {
 })
 
 t.test('logout', async t => {
-  t.test('ends the session for every copy, once', async t => {
+  t.test('ends the session for every copy of the token, once', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -559,7 +559,7 @@ t.test('logout', async t => {
     t.equal(c.events.length, 2)
   })
 
-  t.test('takes a token of any generation', async t => {
+  t.test('accepts a token of any generation', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -573,7 +573,7 @@ t.test('logout', async t => {
     t.notOk(c.events.some(event => event.type === 'reuse'))
   })
 
-  t.test('takes an expired token and one of a retired key', async t => {
+  t.test('accepts an expired token and one of a retired key', async t => {
     for (const spoil of [(c: Core) => c.wait(ABSOLUTE + 1), (c: Core) => c.tokens.changeKey()]) {
       const c = core()
       const ada = c.browser()
@@ -585,7 +585,7 @@ t.test('logout', async t => {
     }
   })
 
-  t.test('leaves other devices alone, and an end by reuse keeps its reason', async t => {
+  t.test('leaves other sessions alone, and reuse keeps its reason', async t => {
     const c = core()
     const [ada, phone] = [c.browser(), c.browser()]
     await ada.login('ada')
@@ -618,7 +618,7 @@ t.test('administration', async t => {
     t.strictSame(await c.sessions.list('nobody', c.context()), [])
   })
 
-  t.test('ends one session, if it belongs to that subject and still lives', async t => {
+  t.test('revokes a live session of the subject only', async t => {
     const c = core()
     const ada = c.browser()
     await ada.login('ada')
@@ -635,7 +635,7 @@ t.test('administration', async t => {
     t.strictSame(c.events.filter(event => event.type === 'revoked'), [{ type: 'revoked', subject: 'ada', sessionId: sid, reason: 'revoked' }])
   })
 
-  t.test('ends what is past its idle end, since an access token may still renew it, and not what is past its absolute end', async t => {
+  t.test('revokes sessions past the idle expiry, which an access token may renew, and none past the absolute expiry', async t => {
     for (const [after, ends] of [[IDLE, true], [ABSOLUTE, false]] as const) {
       const c = core()
       const ada = c.browser()
@@ -646,7 +646,7 @@ t.test('administration', async t => {
     }
   })
 
-  t.test('ends all sessions of a subject, or all but one', async t => {
+  t.test('revokes all sessions of a subject, or all but one', async t => {
     const c = core()
     const [ada, phone, bob] = [c.browser(), c.browser(), c.browser()]
     await ada.login('ada')
@@ -665,7 +665,7 @@ t.test('administration', async t => {
     ])
   })
 
-  t.test('ends a flood of sessions, though one call to the store ends a part of them and all take longer than a request may', async t => {
+  t.test('denial of service: revokes a flood of sessions in batches, longer than the deadline of a request', async t => {
     let time = 0
     t.intercept(performance, 'now', { value: () => time })
     const c = core({
@@ -698,7 +698,7 @@ t.test('administration', async t => {
     t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call goes on there')
   })
 
-  t.test('purges rows one access lifetime after their end, so that a last access token still learns of it', async t => {
+  t.test('purges rows one access-token lifetime after their expiry, so the last access token is still refused', async t => {
     const c = core({ absolute: IDLE })
     await c.browser().login('ada')
     for (const [time, purged] of [[IDLE + ACCESS - 1, 0], [1, 0], [1, 1], [1, 0]] as const) {

@@ -28,18 +28,18 @@ const LIVES: Array<[when: string, row: Partial<Session>, now: number, live: bool
   ['revoked at the beginning of time', { revokedAt: 0, reason: 'logout' }, 1300, false]
 ]
 
-t.test('a session is live until it is revoked or one of its ends passes', async t => {
+t.test('a session is live until it is revoked or expires', async t => {
   for (const [when, row, now, live] of LIVES) t.equal(isLive({ ...session, ...row }, now), live, when)
 })
 
-t.test('a session is revoked from the moment that says when', async t => {
+t.test('a session is revoked from the moment of revokedAt', async t => {
   t.notOk(isRevoked(session))
   t.notOk(isRevoked({ ...session, revokedAt: null, reason: null }), 'as a database tells it')
   t.ok(isRevoked({ ...session, revokedAt: 0 }))
   t.ok(isRevoked({ ...session, revokedAt: 1200, reason: 'reuse' }))
 })
 
-t.test('a new session begins at generation 0, and its idle end is never beyond the absolute one', async t => {
+t.test('a new session starts at generation 0, with the idle expiry within the absolute one', async t => {
   const from = { userAgent: 'Firefox', ip: '192.0.2.1' }
   t.match(startSession('ada', from, { idle: 50, absolute: 100 }, 1000), {
     id: /^[\w-]{22}$/, subject: 'ada', generation: 0, previous: null, rotatedAt: 1000, createdAt: 1000, expiresAt: 1100, idleExpiresAt: 1050, authTime: 1000, ...from
@@ -48,12 +48,12 @@ t.test('a new session begins at generation 0, and its idle end is never beyond t
   t.not(startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id, startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id)
 })
 
-t.test('a store that cannot list its sessions is named as such', async t => {
+t.test('a store without list is refused by name', async t => {
   t.strictSame(await listOf(memoryStore())('ada'), [])
   t.throws(() => listOf(statelessStore()), { name: 'TypeError', message: /"list"/ })
 })
 
-t.test('what can be no id of a session is not looked for', async t => {
+t.test('an impossible session id is not looked up', async t => {
   const { id } = startSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
   for (const text of [id, 'a', '-_', 'a'.repeat(64)]) t.ok(isSessionId(text), text)
   for (const text of ['', 'a'.repeat(65), 'a b', 'a/b', 'a\0', 'é', `${id}\n`, '../x']) t.notOk(isSessionId(text), JSON.stringify(text))

@@ -27,7 +27,7 @@ function shuffled (store: SessionStore, scheduler: Scheduler): SessionStore & { 
   }
 }
 
-t.test('in whatever order the store answers, all requests come to one token, or to the end of the session', async t => {
+t.test('race: in every order of the store\'s replies all requests get one token, or the session ends', async t => {
   let ended = 0
   const numRuns = 500
   await fc.assert(fc.asyncProperty(fc.scheduler(), fc.array(request, { minLength: 2, maxLength: 5 }), fc.boolean(), async (scheduler, requests, young) => {

@@ -71,7 +71,7 @@ function table (outcomes: Record<string, Outcome>): string[] {
   return [titles, ...rows].map(row => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | '))
 }
 
-t.test('the table', async t => {
+t.test('the table of rotation policies', async t => {
   t.comment(`honest people logged out within ${ROUNDS} refreshes; thieves found after the theft, median of ${THEFTS}; a copy first used 15 min after the theft gets in`)
   for (const line of table({ ours, 'recoverLostReply: false': cautious, 'strict (grace: 0)': strict })) t.comment(line)
 })
@@ -86,21 +86,21 @@ t.test('the README has the same figures', async t => {
   }
 })
 
-t.test('an honest person is never logged out', async t => {
+t.test('an honest user is never logged out', async t => {
   for (const [use, loggedOut] of Object.entries(ours.loggedOut)) t.equal(loggedOut, 0, use)
 })
 
-t.test('strict rotation logs honest people out, so the simulation can tell', async t => {
+t.test('strict rotation logs honest users out, so the simulation can fail', async t => {
   for (const [use, loggedOut] of Object.entries(strict.loggedOut)) t.ok(loggedOut > 0.4, use)
 })
 
-t.test('without recovery only the lost replies cost a login', async t => {
+t.test('without recoverLostReply only lost replies cost a login', async t => {
   const [tabs, badNetwork, lost] = Object.values(cautious.loggedOut)
   t.match([tabs, badNetwork], exactly(0, 0))
   t.equal(lost, Object.values(strict.loggedOut)[2])
 })
 
-t.test('a thief and the owner never both go on, and the thief is found within twice the time of strict rotation', async t => {
+t.test('token theft: attacker and owner never both continue, and detection takes at most twice the time of strict rotation', async t => {
   for (const habit of Object.keys(HABITS)) {
     const times = ours.found[habit] ?? []
     t.ok(times.every(Number.isFinite), `${habit}: every one is found`)
@@ -108,26 +108,26 @@ t.test('a thief and the owner never both go on, and the thief is found within tw
   }
 })
 
-t.test('a thief who asks the API all the time is found within an hour, and no later than one who does not', async t => {
+t.test('token theft: an attacker who polls the API is detected within an hour, no later than one who does not', async t => {
   const times = ours.found['informed'] ?? []
   t.equal(times.length, THEFTS)
   t.ok(times.every(time => time <= 3600), `the last one after ${minutes(Math.max(...times))}`)
   t.ok(medianOf(times) <= medianOf(ours.found['random']))
 })
 
-t.test('a list of sessions with the exact time of each refresh would let that thief stay for hours, so the simulation can tell', async t => {
+t.test('token theft: exact refresh times in the session list would hide that attacker for hours, so the simulation can fail', async t => {
   const exact: View = ({ rotatedAt }) => ({ rotatedAt })
   const times: number[] = []
   for (let seed = 1; seed <= 20; seed++) times.push(await informedFoundAfter(OURS, exact, seed))
   t.ok(medianOf(times.sort((a, b) => a - b)) > 3600)
 })
 
-t.test('a copy one generation old gets in until the owner\'s next refresh, unless lost replies are not recovered', async t => {
+t.test('token theft: a copy one generation old works until the owner\'s next refresh, unless recoverLostReply is false', async t => {
   t.ok(ours.getsIn > strict.getsIn + 0.2)
   t.ok(Math.abs(cautious.getsIn - strict.getsIn) < 0.05)
 })
 
-t.test('a thief who follows every refresh within seconds is what only strict rotation sees', async t => {
+t.test('token theft: only strict rotation detects an attacker who follows every refresh within seconds', async t => {
   t.equal(await share(10, seed => isFollowerFound(OURS, ROUNDS, seed)), 0)
   t.equal(await share(10, seed => isFollowerFound(STRICT, ROUNDS, seed)), 1)
 })

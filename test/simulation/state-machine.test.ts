@@ -26,7 +26,7 @@ async function stateMachine (makeStore: MakeStore, numRuns: number): Promise<Map
   return seen
 }
 
-t.test('whatever happens, in whatever order, a session keeps its promises', async t => {
+t.test('invariants of a session hold after any sequence of calls', async t => {
   const seen = await stateMachine(inMemory, 750)
   const answers = [
     'hold', 'rotate', 'replay', 'recover', 'heal', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',

@@ -53,30 +53,30 @@ function judged (payload: unknown, own: Partial<AccessPolicy> = {}, now: EpochSe
   }
 }
 
-t.test('an access token says who, in which session, since when and until when', async t => {
+t.test('an access token has sub, sid, iat, exp, jti and auth_time', async t => {
   t.strictSame(Object.keys(accessClaims(session, {}, policy, NOW)), ['sub', 'iat', 'exp', 'jti', 'sid', 'auth_time'])
   t.match(accessClaims(session, {}, policy, NOW), {
     sub: 'ada', iat: NOW, exp: NOW + 600, jti: /^[\w-]{22}$/, sid: 'sid-1', auth_time: NOW - 8000
   })
 })
 
-t.test('issuer and audience are in it where they are configured', async t => {
+t.test('issuer and audience are set if configured', async t => {
   t.match(accessClaims(session, {}, { ...policy, issuer: 'us', audience: 'api' }, NOW), { iss: 'us', aud: 'api' })
   t.match(accessClaims(session, {}, { ...policy, audience: ['api', 'web'] }, NOW), { aud: exactly('api', 'web') })
 })
 
-t.test('no two access tokens share a jti', async t => {
+t.test('each access token has its own jti', async t => {
   const ids = new Set(Array.from({ length: 10_000 }, () => accessClaims(session, {}, policy, NOW).jti))
   t.equal(ids.size, 10_000)
 })
 
-t.test('an access token ends with its session at the latest', async t => {
+t.test('an access token expires with its session at the latest', async t => {
   for (const [expiresAt, exp] of [[NOW + 599, NOW + 599], [NOW + 600, NOW + 600], [NOW + 601, NOW + 600]] as const) {
     t.equal(accessClaims({ ...session, expiresAt }, {}, policy, NOW).exp, exp)
   }
 })
 
-t.test('the app adds claims of its own and never changes ours', async t => {
+t.test('app claims never override the reserved ones', async t => {
   const hostile = JSON.parse('{"__proto__":{"polluted":true},"constructor":1}')
   const claims = accessClaims(session, {
     ...access, sub: 'root', iat: 1, exp: 9e12, nbf: 0, jti: 'x', sid: 'x', auth_time: 1, iss: 'evil', aud: 'evil', typ: 'x', role: 'admin', ...hostile
@@ -87,26 +87,26 @@ t.test('the app adds claims of its own and never changes ours', async t => {
   t.equal(Object.getPrototypeOf(claims), Object.prototype)
 })
 
-t.test('an app\'s claims are an object that JSON can carry', async t => {
+t.test('app claims must be an object that JSON can carry', async t => {
   const circle: Record<string, unknown> = {}
   circle['circle'] = circle
   for (const value of [...NO_PAYLOADS, { big: 1n }, circle, { toJSON: () => 'text' }]) t.throws(() => toAppClaims(value), typeof value)
   t.strictSame(toAppClaims({ role: 'admin', since: new Date(0), none: undefined }), { role: 'admin', since: '1970-01-01T00:00:00.000Z' })
 })
 
-t.test('an app\'s claims have a size that a token can carry, counted in bytes', async t => {
+t.test('app claims have a maximum size in bytes', async t => {
   const frame = '{"name":""}'.length
   t.ok(toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame) }))
   t.throws(() => toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame + 1) }), { name: 'TypeError' })
   t.throws(() => toAppClaims({ name: 'é'.repeat(MAX_APP_CLAIMS / 2) }), { name: 'TypeError' })
 })
 
-t.test('good access claims are given back as they are, with what the app added', async t => {
+t.test('valid access claims are returned unchanged, with the app\'s own', async t => {
   const payload = { ...access, role: 'admin' }
   t.equal(verified(payload, policy, NOW), payload)
 })
 
-t.test('a claim of a wrong type or missing is no access token of ours', async t => {
+t.test('an access token with a missing claim, or one of a wrong type, is refused', async t => {
   for (const payload of NO_PAYLOADS) t.equal(judged(payload), INVALID, typeof payload)
   for (const sub of NO_SUBJECTS) t.equal(judged({ ...access, sub }), INVALID, `sub ${JSON.stringify(sub)}`)
   for (const name of ['sid', 'jti']) {
@@ -118,17 +118,17 @@ t.test('a claim of a wrong type or missing is no access token of ours', async t 
   for (const nbf of NO_TIMES.filter(time => time !== undefined)) t.equal(judged({ ...access, nbf }), INVALID, `nbf ${String(nbf)}`)
 })
 
-t.test('the longest names pass', async t => {
+t.test('the longest values are accepted', async t => {
   t.equal(judged({ ...access, sub: 'a'.repeat(MAX_SUBJECT_LENGTH), sid: 'i'.repeat(64), jti: 'i'.repeat(64) }), 'ok')
 })
 
-t.test('an access token ends exactly at exp, whatever the leeway', async t => {
+t.test('an access token expires exactly at exp, without leeway', async t => {
   for (const [now, verdict] of [[access.exp - 1, 'ok'], [access.exp, EXPIRED], [access.exp + 1, EXPIRED]] as const) {
     t.equal(judged(access, { leeway: 60 }, now), verdict)
   }
 })
 
-t.test('iat and nbf may be ahead by the leeway', async t => {
+t.test('iat and nbf may be in the future by the leeway', async t => {
   for (const [ahead, verdict] of [[0, 'ok'], [5, 'ok'], [6, INVALID], [3600, INVALID]] as const) {
     t.equal(judged({ ...access, iat: NOW + ahead }), verdict, `iat +${ahead}`)
     t.equal(judged({ ...access, nbf: NOW + ahead }), verdict, `nbf +${ahead}`)
@@ -136,7 +136,7 @@ t.test('iat and nbf may be ahead by the leeway', async t => {
   t.equal(judged({ ...access, iat: NOW + 1 }, { leeway: 0 }), INVALID)
 })
 
-t.test('a lifetime must be one that we could have given', async t => {
+t.test('a lifetime beyond the configured one is refused', async t => {
   const lasting = (seconds: number): unknown => ({ ...access, exp: access.iat + seconds })
   for (const [seconds, verdict] of [[3600, 'ok'], [3601, INVALID], [0, INVALID], [-1, INVALID]] as const) {
     t.equal(judged(lasting(seconds)), verdict, `${seconds} seconds`)
@@ -145,7 +145,7 @@ t.test('a lifetime must be one that we could have given', async t => {
   t.equal(judged(lasting(7201), { expiresIn: 7200 }), INVALID)
 })
 
-t.test('the issuer is exactly ours, and the audience has one of ours in it', async t => {
+t.test('the issuer must match exactly, and the audience must contain a configured one', async t => {
   for (const iss of [undefined, null, '', 'me2', 'ME', ['me'], ['me', 'evil'], {}]) t.equal(judged({ ...access, iss }, { issuer: 'me' }), INVALID, JSON.stringify(iss))
   t.equal(judged({ ...access, iss: 'me' }, { issuer: 'me' }), 'ok')
 
@@ -154,17 +154,17 @@ t.test('the issuer is exactly ours, and the audience has one of ours in it', asy
   t.equal(judged({ ...access, aud: 'web' }, { audience: ['api', 'web'] }), 'ok')
 })
 
-t.test('without an audience of our own a token that names one is for somebody else (RFC 7519 section 4.1.3)', async t => {
+t.test('without a configured audience a token with aud is for another service (RFC 7519 section 4.1.3)', async t => {
   for (const aud of ['api', ['api'], '', [], null, {}]) t.equal(judged({ ...access, aud }), INVALID, JSON.stringify(aud))
   t.equal(judged({ ...access, aud: 'api', iss: 'me' }, { issuer: 'me' }), INVALID)
   t.equal(judged(access), 'ok')
 })
 
-t.test('an expired token for somebody else is invalid rather than expired', async t => {
+t.test('an expired token of another service is invalid rather than expired', async t => {
   t.equal(judged({ ...access, iss: 'other' }, { issuer: 'me' }, access.exp), INVALID)
 })
 
-t.test('a refresh token says which session and which generation, and when that ends', async t => {
+t.test('a refresh token has session, generation and expiry', async t => {
   t.strictSame(refreshClaims(session, true), refresh)
   t.strictSame(refreshClaims(session, true), refreshClaims({ ...session, userAgent: null, ip: null }, true), 'the same state, the same claims')
   t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two ends')
@@ -179,7 +179,7 @@ t.test('refresh claims are read as they were written', async t => {
   for (const gen of [0, 1, 2 ** 31 - 2]) t.ok(readRefreshClaims({ ...refresh, gen }), `generation ${gen}`)
 })
 
-t.test('a claim of a wrong type or missing is no refresh token of ours', async t => {
+t.test('a refresh token with a missing claim, or one of a wrong type, is refused', async t => {
   for (const payload of NO_PAYLOADS) t.equal(readRefreshClaims(payload), null, typeof payload)
   for (const sub of NO_SUBJECTS) t.equal(readRefreshClaims({ ...refresh, sub }), null, `sub ${JSON.stringify(sub)}`)
   for (const sid of NO_IDS) t.equal(readRefreshClaims({ ...refresh, sid }), null, `sid ${JSON.stringify(sid)}`)
@@ -193,14 +193,14 @@ t.test('a claim of a wrong type or missing is no refresh token of ours', async t
   t.equal(judged(refresh), INVALID, 'and the other way round')
 })
 
-t.test('a token states its session well enough for a store that keeps none', async t => {
+t.test('a refresh token states its session for the stateless store', async t => {
   const claimed = claimedSession(refresh)
   t.strictSame(refreshClaims(claimed, true), refresh, 'which signs to the same token again')
   t.match(claimed, { id: 'sid-1', subject: 'ada', generation: 7, previous: 6, rotatedAt: NOW - 100, userAgent: null, ip: null })
   t.equal(claimedSession({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
 })
 
-t.test('a subject is text that every database keeps as it is', async t => {
+t.test('a subject is text that every database stores unchanged', async t => {
   for (const subject of NO_SUBJECTS) t.notOk(isSubject(subject), JSON.stringify(subject))
   for (const subject of ['a', '0', 'ada@example.com', 'a'.repeat(MAX_SUBJECT_LENGTH), 'Ada Lovelace', '用户', '👩‍💻', ' ']) t.ok(isSubject(subject), subject)
 })
@@ -221,7 +221,7 @@ t.test('the subject of a user is the id as text', async t => {
   for (const [id, subject] of ids) t.equal(subjectOf(id), subject)
 })
 
-t.test('two people never become one subject: what is no id is refused, with the way out', async t => {
+t.test('account confusion: an invalid id is refused with the fix, so two users never share a subject', async t => {
   const wrong: Array<[id: unknown, named: string]> = [
     [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], ['a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a string'], [true, 'a boolean'],
     [NaN, 'a number'], [Infinity, 'a number'], [1.5, 'a number'], [2 ** 53, 'a number'], [Symbol('7'), 'a symbol'], [() => 7, 'a function'],
@@ -235,7 +235,7 @@ t.test('two people never become one subject: what is no id is refused, with the 
   }
 })
 
-t.test('a refused access token says why, for the log alone', async t => {
+t.test('information leak: the reason of a refused access token is only for the log', async t => {
   const policy: AccessPolicy = { expiresIn: 600, leeway: 5, issuer: 'https://login.example', audience: 'api' }
   const good = { iss: 'https://login.example', aud: 'api', sub: '1', sid: 's', jti: 'j', iat: NOW, exp: NOW + 600, auth_time: NOW }
   const REASONS: ReadonlyArray<readonly [reason: RegExp, payload: unknown]> = [

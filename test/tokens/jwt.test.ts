@@ -179,12 +179,12 @@ function padded (kind: TokenKind, length: number): string {
   throw new Error(`no token has ${length} characters`)
 }
 
-t.test('a token of just the longest size passes', async t => {
+t.test('a token of exactly the maximum size is accepted', async t => {
   const { doors } = await doorsWithSession(t)
   for (const kind of KINDS) t.equal(await doors[kind](padded(kind, 8192)), 'ok', kind)
 })
 
-t.test('a token that carries more than we look at passes', async t => {
+t.test('a token with additional claims is accepted', async t => {
   const { doors } = await doorsWithSession(t)
   for (const kind of KINDS) {
     const typ = String(headerOf(kind)['typ'])
@@ -212,13 +212,13 @@ testHostile('in which a claim is missing or of a wrong type', kind => Object.ent
   ]
 }))
 
-t.test('an access token whose nbf is no time is refused as invalid', async t => {
+t.test('an access token with an invalid nbf is refused', async t => {
   const { doors: { access } } = await doors(t)
   const rest = JSON.stringify(claimsOf('access')).slice(0, -1)
   for (const wrong of WRONG_TIMES) t.equal(await access(forged('access', { payload: `${rest},"nbf":${wrong}}` })), INVALID.access, wrong)
 })
 
-t.test('an access token may be ahead of our clock by the leeway', async t => {
+t.test('an access token may be issued in the future by the leeway', async t => {
   const { doors: { access } } = await doors(t)
   for (const [ahead, verdict] of [[0, 'ok'], [5, 'ok'], [6, INVALID.access], [3600, INVALID.access]] as const) {
     t.equal(await access(forged('access', { claims: { nbf: START + ahead } })), verdict, `nbf +${ahead}`)
@@ -228,7 +228,7 @@ t.test('an access token may be ahead of our clock by the leeway', async t => {
   t.equal(await exact.access(forged('access', { claims: { nbf: START + 1 } })), INVALID.access)
 })
 
-t.test('an access token ends exactly at its exp, whatever the leeway', async t => {
+t.test('an access token expires exactly at its exp, without leeway', async t => {
   const { doors: { access }, wait } = await doors(t, { accessToken: { leeway: '60s' } })
   const token = forged('access')
   wait(599)
@@ -237,7 +237,7 @@ t.test('an access token ends exactly at its exp, whatever the leeway', async t =
   t.equal(await access(token), 'FST_AUTH_ACCESS_TOKEN_EXPIRED')
 })
 
-t.test('times are told by the clock of the options alone, whatever the machine says', async t => {
+t.test('times are checked against the clock option only', async t => {
   for (const now of [1_000_000_000, 4_102_444_800]) {
     const { doors: { access, refresh } } = await doors(t, { clock: () => now })
     const claims = { iat: now, nbf: now, exp: now + 600, auth_time: now, end: now + 700 }
@@ -247,7 +247,7 @@ t.test('times are told by the clock of the options alone, whatever the machine s
   }
 })
 
-t.test('a refresh token ends exactly at its exp', async t => {
+t.test('a refresh token expires exactly at its exp', async t => {
   const { doors: { refresh }, store, wait } = await doors(t)
   const token = forged('refresh', { claims: { exp: START + 10 } })
   wait(9)
@@ -258,13 +258,13 @@ t.test('a refresh token ends exactly at its exp', async t => {
   t.strictSame(store.calls, [])
 })
 
-t.test('no access token lasts longer than one that we would give', async t => {
+t.test('an access token with a lifetime beyond the configured one is refused', async t => {
   const { doors: { access } } = await doors(t)
   for (const seconds of [3601, 86_400, 1e10]) t.equal(await access(forged('access', { claims: { exp: START + seconds } })), INVALID.access, `${seconds} s`)
   for (const exp of [START, START - 1, 0]) t.equal(await access(forged('access', { claims: { exp } })), INVALID.access, 'nor no time')
 })
 
-t.test('the issuer and the audience are ours, and nothing that looks like them', async t => {
+t.test('issuer and audience must match exactly', async t => {
   const { doors: { access } } = await doors(t, { issuer: 'https://us.example', audience: ['api', 'web'] })
   const send = async (claims: object): Promise<string> => await access(forged('access', { claims: { iss: 'https://us.example', aud: 'api', ...claims } }))
   for (const aud of ['api', 'web', ['web'], ['x', 'api']]) t.equal(await send({ aud }), 'ok', JSON.stringify(aud))
@@ -272,13 +272,13 @@ t.test('the issuer and the audience are ours, and nothing that looks like them',
   for (const iss of [undefined, null, '', 'https://us.example/', 'HTTPS://us.example', ['https://us.example'], ['https://us.example', 'evil'], {}]) t.equal(await send({ iss }), INVALID.access, JSON.stringify(iss))
 })
 
-t.test('a token for another service is refused by a plugin that sets no audience', async t => {
+t.test('without a configured audience a token for another service is refused', async t => {
   const { doors: { access } } = await doors(t)
   for (const aud of ['api', ['api', 'web'], null]) t.equal(await access(forged('access', { claims: { aud } })), INVALID.access, JSON.stringify(aud))
   t.equal(await access(forged('access')), 'ok')
 })
 
-t.test('what we sign is what we take: header, claims and a jti of its own', async t => {
+t.test('issued tokens have the documented header and claims, and their own jti', async t => {
   const { browser } = await server(t, { issuer: 'us', audience: 'api' })
   const ada = browser()
   await ada.signup('ada')
@@ -288,7 +288,7 @@ t.test('what we sign is what we take: header, claims and a jti of its own', asyn
   t.strictSame(Object.keys(payloadOf(ada.cookie())).sort(), ['auth_time', 'end', 'exp', 'gen', 'iat', 'sid', 'sub'])
 })
 
-t.test('every algorithm signs and verifies, and takes no token of another', async t => {
+t.test('algorithm confusion: every algorithm signs and verifies, and accepts no token of another', async t => {
   for (const algorithm of ['HS256', 'HS384', 'HS512'] as const) {
     const { browser, doors: { access } } = await doors(t, { accessToken: { algorithm } })
     const bob = browser()
@@ -301,7 +301,7 @@ t.test('every algorithm signs and verifies, and takes no token of another', asyn
   }
 })
 
-t.test('with a new secret before the old one', async t => {
+t.test('key rotation: with a new secret before the old one', async t => {
   /** Ada logged in while only the old secret was there; then the same sessions with other secrets. */
   async function afterChange (t: Test, secret: string[]): Promise<Doors & { old: Record<TokenKind, string> }> {
     const before = await doors(t, { secret: OLD })
@@ -312,7 +312,7 @@ t.test('with a new secret before the old one', async t => {
     return { ...after, wait, store, old: { access: String(ada.accessToken), refresh: String(ada.cookie()) } }
   }
 
-  t.test('tokens of the old one are good', async t => {
+  t.test('tokens of the old one verify', async t => {
     const { doors, old } = await afterChange(t, [NEW, OLD])
     for (const kind of KINDS) t.equal(await doors[kind](old[kind]), 'ok', kind)
   })
@@ -325,7 +325,7 @@ t.test('with a new secret before the old one', async t => {
     t.match(setCookies(answer)[0], `${COOKIE}=${jws(headerOf('refresh', keyOf('refresh', NEW)), {}, '').split('.')[0]}.`)
   })
 
-  t.test('a token of one must not name the other', async t => {
+  t.test('a token of one with the kid of the other is refused', async t => {
     const { doors } = await afterChange(t, [NEW, OLD])
     for (const kind of KINDS) {
       for (const [named, used] of [[NEW, OLD], [OLD, NEW]] as const) {
@@ -334,14 +334,14 @@ t.test('with a new secret before the old one', async t => {
     }
   })
 
-  t.test('dropping the old one makes its tokens invalid', async t => {
+  t.test('removing the old one invalidates its tokens', async t => {
     const { doors, old, store } = await afterChange(t, [NEW])
     store.calls.length = 0
     for (const kind of KINDS) t.equal(await doors[kind](old[kind]), INVALID[kind], kind)
     t.strictSame(store.calls, [])
   })
 
-  t.test('only the new one may tell a store of a later generation than it knows', async t => {
+  t.test('only tokens of the new one can heal a session', async t => {
     for (const [secret, verdict] of [[NEW, 'ok'], [OLD, 'FST_AUTH_REFRESH_TOKEN_REUSED']] as const) {
       const { doors: { refresh }, browser, clock } = await doors(t, { secret: [NEW, OLD] })
       const ada = browser()
@@ -353,7 +353,7 @@ t.test('with a new secret before the old one', async t => {
   })
 })
 
-t.test('a secret of their own for refresh tokens leaves access tokens alone', async t => {
+t.test('a separate secret of refresh tokens does not affect access tokens', async t => {
   const { doors } = await doorsWithSession(t, { secret: OLD, refreshToken: { secret: NEW } })
   t.equal(await doors.access(forged('access')), 'ok')
   t.equal(await doors.refresh(forged('refresh')), INVALID.refresh)

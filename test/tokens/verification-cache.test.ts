@@ -3,14 +3,14 @@ import { VerificationCache } from '../../lib/tokens/verification-cache.js'
 
 const verified = (sub: string) => ({ sub, iat: 0, exp: 600, jti: 'jti', sid: 'sid', auth_time: 0, roles: ['editor'] })
 
-t.test('a token is remembered by its whole text', async t => {
+t.test('cache confusion: a token is cached by its whole text', async t => {
   const cache = new VerificationCache()
   const ada = cache.set('a.b.c', verified('ada'))
   t.equal(cache.get('a.b.c'), ada)
   for (const other of ['a.b.d', 'a.b.c ', 'A.b.c', 'a.b', '', '__proto__']) t.equal(cache.get(other), undefined, other)
 })
 
-t.test('a token with the same end is another token', async t => {
+t.test('cache confusion: a token with the same end is another token', async t => {
   const end = '.' + 's'.repeat(43)
   for (const capacity of [100, 2]) { // with a capacity of 2 the first one is in the older half
     const cache = new VerificationCache(capacity)
@@ -22,7 +22,7 @@ t.test('a token with the same end is another token', async t => {
   }
 })
 
-t.test('nobody who shares what is remembered can change it, at any depth', async t => {
+t.test('privilege escalation: cached claims are frozen at any depth', async t => {
   const claims = verified('ada')
   new VerificationCache().set('a.b.c', claims)
   t.throws(() => { claims.sub = 'bob' }, TypeError)
@@ -30,7 +30,7 @@ t.test('nobody who shares what is remembered can change it, at any depth', async
   t.throws(() => { claims.roles.push('admin') }, TypeError)
 })
 
-t.test('no more is remembered than fits, and what is still sent stays', async t => {
+t.test('the cache is bounded, and tokens in use stay', async t => {
   const cache = new VerificationCache(100)
   cache.set('mine', verified('ada'))
   for (let nth = 0; nth < 10_000; nth++) {
@@ -41,14 +41,14 @@ t.test('no more is remembered than fits, and what is still sent stays', async t 
   t.ok(left.length <= 100, `${left.length} are left`)
 })
 
-t.test('what nobody sends any more is forgotten', async t => {
+t.test('unused tokens are evicted', async t => {
   const cache = new VerificationCache(100)
   cache.set('mine', verified('ada'))
   for (let nth = 0; nth < 100; nth++) cache.set(`other ${nth}`, verified('eve'))
   t.equal(cache.get('mine'), undefined)
 })
 
-t.test('a long token is verified each time', async t => {
+t.test('denial of service: a long token is not cached', async t => {
   const cache = new VerificationCache()
   cache.set('x'.repeat(2048), verified('ada'))
   cache.set('x'.repeat(2049), verified('ada'))

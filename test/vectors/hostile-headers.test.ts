@@ -40,7 +40,7 @@ function outbound (t: Test): { count: () => number } {
   return { count: () => count }
 }
 
-t.test('no token makes us ask anybody, or brings its own key', async t => {
+t.test('SSRF and key injection: no header of a token loads or provides a key', async t => {
   const { url, visits } = await elsewhere(t)
   const out = outbound(t)
   await fetch(url)
@@ -86,7 +86,7 @@ t.test('a token with a critical extension is refused, whoever signed it', async 
   t.comment(`critical extensions, ${inWords(doors.tally)} (without one)`)
 })
 
-t.test('a kid is looked up as it is, and opens nothing', async t => {
+t.test('path traversal: a kid is looked up literally', async t => {
   const doors = await openDoors(t, [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: OURS.privateKey }])
   const out = outbound(t)
   const NAMES: unknown[] = [
@@ -101,7 +101,7 @@ t.test('a kid is looked up as it is, and opens nothing', async t => {
   t.comment(`names of keys, ${inWords(doors.tally)}`)
 })
 
-t.test('a key of one algorithm never serves another, in a ring of all of them', async t => {
+t.test('algorithm confusion: a key of one algorithm never verifies another, with all in one ring', async t => {
   const rsa = generatePair('RS256')
   const ed = generatePair('EdDSA')
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })

@@ -6,7 +6,7 @@ import refreshCookie from '../../lib/index.js'
 import { secretWeakness } from '../../lib/keys/strength.js'
 import { readVectors, withoutVectors } from './shared.js'
 
-t.test('every secret of the public list is refused, and none is printed', { skip: withoutVectors }, async t => {
+t.test('brute force: every secret of the public list is refused, and none is printed', { skip: withoutVectors }, async t => {
   const secrets = readVectors('weak-secrets.txt').split('\n').map(line => line.trim()).filter(line => line !== '')
   const accepted = secrets.filter(secret => secretWeakness(secret) === null)
   t.strictSame(accepted, [])
@@ -19,7 +19,7 @@ t.test('every secret of the public list is refused, and none is printed', { skip
   }
 })
 
-t.test('the list in the package is the public one', { skip: withoutVectors }, async t => {
+t.test('the list in the package equals the public one', { skip: withoutVectors }, async t => {
   const lines = readVectors('weak-secrets.txt').split('\n').map(line => line.trim()).filter(line => Buffer.byteLength(line) >= 32)
   const prefixes = new Set(lines.map(line => createHash('sha256').update(line).digest('hex').slice(0, 8)))
   const expected = Buffer.from([...prefixes].sort().join(''), 'hex').toString('base64').replace(/=*$/, '')

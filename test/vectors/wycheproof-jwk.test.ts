@@ -28,7 +28,7 @@ const GOOD = [2, 3, 5, 13, 14, 15]
 /** Wycheproof gives the library a set and no name of the algorithm, which makes it ambiguous; our keys have one each. */
 const UNAMBIGUOUS = [1]
 
-t.test('Wycheproof\'s keys: the bad ones are refused at the start, and no token of any passes', { skip: withoutVectors }, async t => {
+t.test('Wycheproof keys: bad ones are refused at start, and no token of any is accepted', { skip: withoutVectors }, async t => {
   const refused: number[] = []
   const total = new Map<string, number>()
   for (const group of wycheproof('wycheproof-jwk.json')) {

@@ -28,7 +28,7 @@ async function doorsFor (t: Test, group: WycheproofGroup): Promise<Doors> {
   return await openDoors(t, [SIGNER, ...known])
 }
 
-t.test('Wycheproof\'s signatures as they are', { skip: withoutVectors }, async t => {
+t.test('Wycheproof signatures unchanged', { skip: withoutVectors }, async t => {
   const total = new Map<string, number>()
   let tests = 0
   let valid = 0
@@ -227,7 +227,7 @@ function refreshForger (): Forger {
   return { header: headerOf('refresh'), payload: claimsOf('refresh'), sign: text => signatureOf(text, { kty: 'oct', k: secret.toString('base64url') }, 'HS256') }
 }
 
-t.test('the same things wrong in tokens that else are ours', { skip: withoutVectors }, async t => {
+t.test('Wycheproof faults in tokens that are valid otherwise', { skip: withoutVectors }, async t => {
   const total = new Map<string, number>()
   let good = 0
   const send = async (doors: Doors, door: Door, mutations: readonly Mutation[], expected = 'refused'): Promise<void> => {
