@@ -1,5 +1,86 @@
-import { changeKeyRing, isSameRing, type KeyRing, type KeyRings, type TokenKind } from './ring.js'
+import { type FastifyBaseLogger } from 'fastify'
+import { startDeadline, type Timeouts } from '../deadline.js'
+import { type Source } from '../options/validators.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { fetchJwks } from './remote-jwks.js'
+import { changeKeyRing, createKeyRing, deriveKeyRing, isSameRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
+
+export interface KeySettings {
+  readonly secret?: Source<readonly Secret[]> | undefined
+  readonly keys?: Source<KeyRing> | undefined
+  readonly jwks?: string | undefined
+  readonly jwksRsaAlgorithm?: 'RS256' | 'PS256' | undefined
+  readonly reloadKeysEvery: Seconds
+  /** For keys that are derived from a secret. */
+  readonly accessToken?: { readonly algorithm: HmacAlgorithm } | undefined
+  readonly refreshToken?: { readonly secret?: Source<readonly Secret[]> | undefined } | undefined
+  readonly timeouts: Timeouts
+  readonly clock: Clock
+}
+
+export interface OpenedKeys extends KeySource {
+  /** The kinds of token whose keys can change while the app runs. */
+  readonly changing: ReadonlySet<TokenKind>
+}
+
+/** Reads the keys at start. An unreachable `jwks` does not stop the start; every other failure does. */
+export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<OpenedKeys> {
+  const logLeftOut = leftOutIn(log)
+  const load = async (): Promise<KeyRings> => {
+    try {
+      return await startDeadline(settings.timeouts)(() => loadKeys(settings, logLeftOut))
+    } catch (error) {
+      throw (error as Error).cause // a deadline throws only its 503, which has the cause
+    }
+  }
+  const first = await load().catch((err: unknown): KeyRings => {
+    if (settings.jwks === undefined) throw err
+    log.warn({ err }, 'auth: the key set cannot be read at start: requests with access tokens get 503 until it can')
+    return { access: NO_KEYS, refresh: NO_KEYS }
+  })
+  const source = createKeySource({
+    first,
+    load,
+    clock: settings.clock,
+    period: settings.reloadKeysEvery,
+    emit (event, err) {
+      if (err !== undefined) log.warn({ err }, 'auth: reloading the keys failed: the old ones stay in use')
+      emit(event)
+    }
+  })
+  return { ...source, changing: changingKeys(settings) }
+}
+
+const NO_KEYS = createKeyRing([])
+
+/** Logs the ignored keys of another service and the reasons, when they change. */
+function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => void {
+  let logged = ''
+  return leftOut => {
+    const now = leftOut.join('; ')
+    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set cannot verify access tokens and are ignored')
+    logged = now
+  }
+}
+
+async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: KeySettings, logLeftOut: (leftOut: readonly string[]) => void): Promise<KeyRings> {
+  const secrets = await secret?.read()
+  const refreshSecrets = await refreshToken?.secret?.read() ?? secrets
+  const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
+  if (jwks !== undefined) {
+    const { ring, leftOut } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
+    logLeftOut(leftOut)
+    return { access: ring, refresh }
+  }
+  if (keys !== undefined) return { access: await keys.read(), refresh }
+  const { algorithm } = accessToken as NonNullable<KeySettings['accessToken']> // a verifier has keys or jwks
+  return { access: deriveKeyRing(secrets as readonly Secret[], 'access', algorithm), refresh } // the options require one of the three
+}
+
+function changingKeys ({ secret, keys, jwks, refreshToken }: KeySettings): ReadonlySet<TokenKind> {
+  const sources = { access: keys ?? secret, refresh: refreshToken?.secret ?? secret }
+  return new Set((['access', 'refresh'] as const).filter(kind => sources[kind]?.changes || (kind === 'access' && jwks !== undefined)))
+}
 
 /** The keys changed, or their reload failed. */
 export type KeyEvent =
@@ -8,7 +89,7 @@ export type KeyEvent =
   /** The old keys stay in use. */
   | { readonly type: 'keys_reload_failed' }
 
-export interface KeySourceOptions {
+interface KeySourceOptions {
   /** The rings that the service starts with. */
   readonly first: KeyRings
   /** Reads the rings. After an error the old ones stay in use. */
@@ -38,12 +119,12 @@ const SEEK_INTERVAL: Seconds = 10
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
 
 /** When each key was first loaded, by kid. */
-type Since = ReadonlyMap<string, EpochSeconds>
+type LoadedAt = ReadonlyMap<string, EpochSeconds>
 
 export function createKeySource ({ first, load, clock, period, emit }: KeySourceOptions): KeySource {
   let rings = first
   // Keys at start may sign at once.
-  let since: Record<TokenKind, Since> = { access: sinceOf(first.access, -Infinity), refresh: sinceOf(first.refresh, -Infinity) }
+  let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
   let soughtAt = -Infinity
   /** The last reload for an unknown kid, if it failed. */
@@ -82,7 +163,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   function apply (next: KeyRings): void {
     const now = clock()
     const propagation = period - 1 // clocks may have whole seconds, and timers fire slightly early
-    const known = { access: sinceOf(next.access, now, since.access), refresh: sinceOf(next.refresh, now, since.refresh) }
+    const known = { access: loadTimes(next.access, now, loadedAt.access), refresh: loadTimes(next.refresh, now, loadedAt.refresh) }
     const change = (kind: TokenKind): KeyRing => {
       const changed = changeKeyRing(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagation)
       // The same object for the same keys, so that prepared keys and the verification cache stay valid.
@@ -91,7 +172,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
     const before = rings
     rings = { access: change('access'), refresh: change('refresh') }
-    since = known
+    loadedAt = known
     for (const kind of KINDS) {
       const { signing, byKid } = rings[kind]
       if (rings[kind] !== before[kind]) emit({ type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] })
@@ -99,6 +180,6 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   }
 }
 
-function sinceOf ({ byKid }: KeyRing, now: EpochSeconds, known: Since = new Map()): Since {
+function loadTimes ({ byKid }: KeyRing, now: EpochSeconds, known: LoadedAt = new Map()): LoadedAt {
   return new Map(Array.from(byKid.keys(), kid => [kid, known.get(kid) ?? now]))
 }
