@@ -6,7 +6,7 @@ export { allowWeakHashing } from './accounts/hashing-strength.js'
 export { normaliseUsername } from './accounts/username.js'
 export { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
-export { refreshCookieOptions } from './options/read.js'
+export { refreshCookieOptions } from './options/read-options.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory.js'
 export { statelessStore } from './stores/stateless.js'
 

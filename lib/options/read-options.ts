@@ -1,8 +1,34 @@
-import { defaultCookieName } from './cookie-options.js'
-import { canList, type Settings } from './schema.js'
+import { type User } from '../accounts/user.js'
+import { defaultCookieName, nameCookies } from './cookie-options.js'
+import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
+
+/**
+ * Validates the options and adds the defaults. An unknown name, a wrong value or a dangerous combination is a TypeError that
+ * names the option, the value (never a secret) and the way out.
+ */
+export function readOptions (options: RefreshCookieOptions, production: boolean): Settings {
+  const read = optionTable(options, '')
+  const settings: Settings = Object.freeze({
+    ...read,
+    cookie: nameCookies(read.cookie),
+    sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (canList(read.store) && MAX_PER_USER) })
+  })
+  for (const [wrong, sentence] of refusedCombinations(settings, options.cookie !== undefined, production)) {
+    if (wrong) throw new TypeError(sentence)
+  }
+  return settings
+}
+
+/**
+ * Returns the options unchanged, typed by the app's own users: the parameter of `accessToken.claims` has the type that
+ * `users.findById` returns. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
+ */
+export function refreshCookieOptions<U extends User> (options: RefreshCookieOptions<U>): RefreshCookieOptions {
+  return options as object // the plugin calls `claims` only with users that `users` returned
+}
 
 /** Combinations of options that are refused, and the way out. */
-export function combinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
+function refusedCombinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
   return [
     [settings.secret === undefined && settings.keys === undefined,
@@ -46,9 +72,9 @@ export function combinations (settings: Settings, setsCookie: boolean, productio
     [cookie.partitioned && (cookie.sameSite !== 'none' || !cookie.secure),
       'option "cookie.partitioned" is for a cookie inside other sites\' pages: it needs sameSite: \'none\' and secure: true'],
     [/^__Host-/i.test(cookie.name) && (cookie.path !== '/' || cookie.domain !== undefined || !cookie.secure),
-      'option "cookie.name" starts with "__Host-": browsers then demand path \'/\', no domain and secure: true; leave the name out to get the right prefix'],
+      'option "cookie.name" starts with "__Host-": browsers then require path \'/\', no domain and secure: true; leave the name out to get the right prefix'],
     [/^__(Secure|Http)-/i.test(cookie.name) && !cookie.secure,
-      'option "cookie.name" starts with "__Secure-" or "__Http-": browsers then demand secure: true; leave the name out to get the right prefix']
+      'option "cookie.name" starts with "__Secure-" or "__Http-": browsers then require secure: true; leave the name out to get the right prefix']
   ]
 }
 
