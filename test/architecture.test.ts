@@ -88,7 +88,7 @@ const sources = readdirSync('lib', { recursive: true, encoding: 'utf8' })
   .sort()
   .map(read)
 
-t.test('every file of lib loads, so that coverage counts it', async t => {
+t.test('coverage: every file of lib loads', async t => {
   for (const { path } of sources) t.ok(await import(`../lib/${path.replace(/\.ts$/, '.js')}`), path)
 })
 
@@ -98,14 +98,14 @@ t.test('every file belongs to a part, and every part has files', async t => {
   t.same(Object.keys(PARTS).filter(part => !there.has(part)), [])
 })
 
-t.test('a part imports only what the table allows it', async t => {
+t.test('a part imports only what the table allows', async t => {
   const wrong = sources.flatMap(({ path, imports }) => imports
     .filter(imported => !mayImport(path, imported))
     .map(({ target, typesOnly }) => `${path} → ${target}${typesOnly ? ' (types)' : ''}`))
   t.same(wrong, [])
 })
 
-t.test('every permission is used', async t => {
+t.test('every permission of the table is used', async t => {
   const unused = Object.entries(PARTS).flatMap(([part, { uses = [], usesTypesOf = [], packages = [] }]) => {
     const imports = sources.filter(({ path }) => holds(part, path)).flatMap(source => source.imports)
     const without = (allowed: readonly string[], used: readonly Import[]) => allowed.filter(one => !used.some(({ target }) => holds(one, target)))
@@ -118,7 +118,7 @@ t.test('every permission is used', async t => {
   t.same(unused, [])
 })
 
-t.test('no file reaches itself by its imports, those of types included', async t => {
+t.test('no file imports itself through others, types included', async t => {
   t.same(sources.flatMap(({ path }) => findCycle(path)), [])
 })
 
@@ -144,14 +144,14 @@ t.test('no comment silences the compiler, the linter or the coverage', async t =
   t.same(sources.filter(({ tree }) => silencer.test(tree.text)).map(({ path }) => path), [])
 })
 
-t.test('every file can be read at a sitting', async t => {
+t.test('file length is limited', async t => {
   const long = sources
     .map(({ path, tree }) => ({ path, lines: codeLines(tree) }))
     .filter(({ path, lines }) => lines > (LISTS[path] ?? FILE_LINES))
   t.same(long, [])
 })
 
-t.test('every function can be seen at once', async t => {
+t.test('every function fits on a screen', async t => {
   const long = sources.flatMap(source => descendants(source.tree)
     .filter(isFunctionWithBody)
     .filter(node => ownLines(node) > FUNCTION_LINES)
@@ -159,7 +159,7 @@ t.test('every function can be seen at once', async t => {
   t.same(long, [])
 })
 
-t.test(`no function is longer than ${FUNCTION_LINES} lines with the functions in it`, async t => {
+t.test(`no function is longer than ${FUNCTION_LINES} lines, nested functions included`, async t => {
   const long = sources.flatMap(source => descendants(source.tree)
     .filter(isFunctionWithBody)
     .filter(node => span(node) > FUNCTION_LINES)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { networkOf, readAddress } from '../lib/client-address.js'
 
-t.test('an address has one spelling, whatever a proxy writes around it', async t => {
+t.test('an address has one canonical spelling, whatever a proxy adds', async t => {
   const cases: Array<[written: string, address: string]> = [
     ['192.0.2.1', '192.0.2.1'],
     ['203.0.113.9:4711', '203.0.113.9'],
@@ -36,12 +36,12 @@ t.test('an address has one spelling, whatever a proxy writes around it', async t
   }
 })
 
-t.test('lockout behind NAT64: whoever reaches the server over IPv4 is counted by that address, not with everybody else', async t => {
+t.test('lockout behind NAT64: a client over IPv4 is counted by its own address', async t => {
   t.not(networkOf(readAddress('64:ff9b::192.0.2.1')), networkOf(readAddress('64:ff9b::192.0.2.2')))
   t.equal(networkOf(readAddress('64:ff9b::192.0.2.1'), 48), '192.0.2.1')
 })
 
-t.test('what is no address is null, however it looks', async t => {
+t.test('an invalid address is null', async t => {
   const cases = [
     null, undefined, '', 'unknown', 'localhost', '203.0.113.9:', '203.0.113.9:123456', '203.0.113.9:80:80', '203.0.113.256', '203.0.113', '0203.0.113.9',
     '192.0.2.1, 198.51.100.1', ' 192.0.2.1', '[192.0.2.1', '2001:db8::1]', '[]', '[]:443', '[2001:db8::1]443', '1:2:3:4:5:6:7:8:9', 'g::1', '%eth0',
@@ -50,7 +50,7 @@ t.test('what is no address is null, however it looks', async t => {
   for (const written of cases) t.equal(readAddress(written), null, String(written).slice(0, 40))
 })
 
-t.test('an address is counted by itself, one of IPv6 with its /64', async t => {
+t.test('rate limits: an IPv4 address counts by itself, an IPv6 address by its /64', async t => {
   const cases: Array<[written: string | null, network: string]> = [
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:cb00:7109', '203.0.113.9'],

@@ -28,14 +28,14 @@ function watch (call: Promise<unknown>): { state: 'waiting' | 'done' | 'refused'
 /** Lets everything that has settled be noticed. */
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-t.test('what answers is given back, promised or at once', async t => {
+t.test('a result is returned, from a promise or a value', async t => {
   const bounded = startDeadline(timeouts)
   t.equal(await bounded(async () => 'promised'), 'promised')
   t.equal(await bounded(() => 'at once'), 'at once')
   t.equal(await bounded(() => null), null, 'and nothing is nothing, no failure')
 })
 
-t.test('what fails is 503 with its cause, never an answer', async t => {
+t.test('fail closed: a failure is a 503 with its cause, never a result', async t => {
   const cause = new Error('password=hunter2 host=db1')
   for (const call of [async () => { throw cause }, () => { throw cause }]) {
     const error = await startDeadline(timeouts)(call).catch((error: unknown) => error)
@@ -44,11 +44,11 @@ t.test('what fails is 503 with its cause, never an answer', async t => {
   }
 })
 
-t.test('a refusal of ours from an app callback is a failure like any other', async t => {
+t.test('a refusal of the package from an app callback is a failure like any other', async t => {
   await t.rejects(startDeadline(timeouts)(() => { throw new AuthError('FST_AUTH_USER_REFUSED') }), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
 })
 
-t.test('a call that hangs is 503 when its time is over', async t => {
+t.test('a call that hangs is a 503 after its timeout', async t => {
   const pass = fakeTime(t)
   const call = watch(startDeadline(timeouts)(forever))
   pass(1999)
@@ -59,7 +59,7 @@ t.test('a call that hangs is 503 when its time is over', async t => {
   t.match(call, { state: 'refused', error: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'no answer within 2000 ms' } } })
 })
 
-t.test('all calls of a request share its time', async t => {
+t.test('all calls of a request share its deadline', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
   await bounded(() => pass(1500))
@@ -72,14 +72,14 @@ t.test('all calls of a request share its time', async t => {
   t.equal(call.state, 'refused')
 })
 
-t.test('no call begins when the time of its request is over', async t => {
+t.test('no call starts after the deadline of its request', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
   for (let nth = 0; nth < 2; nth++) await bounded(() => pass(1500))
   await t.rejects(bounded(() => t.fail('it began')), { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'the deadline of the request has passed' } })
 })
 
-t.test('what a request does between its calls is not their time', async t => {
+t.test('time between calls does not count', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
   await bounded(() => pass(1500))
@@ -87,7 +87,7 @@ t.test('what a request does between its calls is not their time', async t => {
   t.equal(await bounded(() => 'in time'), 'in time')
 })
 
-t.test('a call that answers in time leaves no timer behind', async t => {
+t.test('a finished call leaves no timer behind', async t => {
   const pass = fakeTime(t)
   const running = new Set<NodeJS.Timeout>()
   const { setTimeout: set, clearTimeout: clear } = globalThis
@@ -100,7 +100,7 @@ t.test('a call that answers in time leaves no timer behind', async t => {
   pass(10_000)
 })
 
-t.test('an answer that comes too late is dropped, even a failure', async t => {
+t.test('a late result is dropped, even a failure', async t => {
   const pass = fakeTime(t)
   let fail: (error: Error) => void = () => {}
   const call = watch(startDeadline(timeouts)(() => new Promise((_resolve, reject) => { fail = reject })))
@@ -112,12 +112,12 @@ t.test('an answer that comes too late is dropped, even a failure', async t => {
   t.match(call.error, { cause: { message: 'no answer within 2000 ms' } })
 })
 
-t.test('clients that were refused do not all come back in the same second', async t => {
+t.test('thundering herd: Retry-After is spread over several seconds', async t => {
   const waits = new Set(Array.from({ length: 500 }, () => unavailable(null).retryAfter))
   t.strictSame([...waits].sort(), [2, 3, 4, 5])
 })
 
-t.test('work that must be finished has a budget of its own', async t => {
+t.test('work that must finish has its own deadline', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)
   const spent = watch(bounded(forever))

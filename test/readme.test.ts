@@ -47,13 +47,13 @@ const readme = readFileSync('README.md', 'utf8')
 const blocks = readBlocks(readme)
 const programs = blocks.filter(({ language }) => language === 'ts' || language === 'js')
 
-t.test('every block of code compiles', async t => {
+t.test('every code block compiles', async t => {
   t.ok(programs.length > 0)
   t.strictSame(programs.flatMap(({ given }) => given).filter(name => !Object.hasOwn(GIVEN, name)), [], 'what is given is known')
   t.strictSame(complaints(programs), [])
 })
 
-t.test('the first example fits on a screen, and runs as printed', async t => {
+t.test('the first example is short, and runs as printed', async t => {
   const [first] = programs
   t.match(first, { language: 'js', given: exactly() })
   t.ok(lines(first?.code ?? '') <= 20, 'at most 20 lines')
@@ -73,7 +73,7 @@ t.test('the first example fits on a screen, and runs as printed', async t => {
   t.equal((await post('/auth/refresh', { cookie })).status, 401)
 })
 
-t.test('the two commands stand there', async t => {
+t.test('the two commands are in the README', async t => {
   const commands = blocks.filter(({ language }) => language === 'sh').flatMap(({ code }) => code.split('\n'))
   for (const command of ['npm ci && npm start', 'npm ci && npm test']) t.ok(commands.includes(command), command)
 })
@@ -93,7 +93,7 @@ for (const [header, table] of [['option', optionTable], ['option of the verifier
   })
 }
 
-t.test('the table of events has a row for each type, with its level and its fields', async t => {
+t.test('the table of events has a row for each type, with its level and fields', async t => {
   const rows = tableUnder('event', 'log', 'fields')
   t.strictSame(rows.map(([type]) => type), Object.keys(EVENT_LEVELS).map(type => `\`${type}\``))
   // That of dropped events depends on what was dropped.
@@ -106,7 +106,7 @@ t.test('the table of events has a row for each type, with its level and its fiel
   )
 })
 
-t.test('the table of errors has a row for each, with its status', async t => {
+t.test('the table of errors has a row for each code, with its status', async t => {
   const rows = tableUnder('code', 'status')
   t.strictSame(rows.map(([code, status]) => [code, status]), authErrorCodes.map(code => [`\`${code}\``, String(statusOf(code))]))
   t.strictSame(rows.filter(cells => !cells[2]).map(([code]) => code), [], 'each says what a client does')

@@ -80,7 +80,7 @@ function answering (app: () => FastifyInstance): RequestListener {
   }
 }
 
-t.test('a service with public keys alone verifies what another one signs', async t => {
+t.test('a service with only public keys verifies tokens of another service', async t => {
   const { token, wait } = await issuer(t, [ONE.signs])
   const { app, clock, send } = await verifying(t, { keys: [ONE.verifies] })
   t.equal(await send(await token()), 'ok')
@@ -96,7 +96,7 @@ t.test('a service with public keys alone verifies what another one signs', async
   t.match((await app.inject({ url: '/fresh', headers: { authorization: `Bearer ${await token()}` } })).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
 })
 
-t.test('a token that came another way is judged as the hooks judge it', async t => {
+t.test('app.verifyAccessToken accepts and refuses the same tokens as the hooks', async t => {
   const { token } = await issuer(t, [ONE.signs])
   const { app, clock, events } = await verifying(t, { keys: [ONE.verifies] })
   const good = await token()
@@ -108,7 +108,7 @@ t.test('a token that came another way is judged as the hooks judge it', async t 
   t.strictSame(new Set(events.map(({ type }) => type)), new Set(['access_token_refused']))
 })
 
-t.test('it judges claims as the one that signs does', async t => {
+t.test('claims are checked as in the service that signs', async t => {
   const options = { issuer: 'https://login.example', audience: 'orders' }
   const { token } = await issuer(t, [ONE.signs], options)
   for (const [judge, verdict] of [[options, 'ok'], [{ issuer: 'https://other.example' }, '401 FST_AUTH_ACCESS_TOKEN_INVALID'], [{ audience: ['invoices'] }, '401 FST_AUTH_ACCESS_TOKEN_INVALID']] as const) {
@@ -121,13 +121,13 @@ t.test('it judges claims as the one that signs does', async t => {
   t.equal(await send(old), '401 FST_AUTH_ACCESS_TOKEN_EXPIRED')
 })
 
-t.test('a token for another service is refused by one that sets no audience', async t => {
+t.test('token confusion: without a configured audience a token for another service is refused', async t => {
   const { token } = await issuer(t, [ONE.signs], { audience: 'invoices' })
   const { send } = await verifying(t, { keys: [ONE.verifies] })
   t.equal(await send(await token()), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
 })
 
-t.test('it has no route, sets no cookie, and nothing that needs sessions', async t => {
+t.test('a verifier has no routes, cookies or sessions', async t => {
   const { token } = await issuer(t, [ONE.signs])
   const { app } = await verifying(t, { keys: [ONE.verifies] })
   for (const [method, url] of [['POST', '/auth/login'], ['POST', '/auth/refresh'], ['POST', '/auth/logout'], ['GET', '/auth/jwks']] as const) t.equal((await app.inject({ method, url })).statusCode, 404, url)
@@ -138,7 +138,7 @@ t.test('it has no route, sets no cookie, and nothing that needs sessions', async
   for (const name of ['@fastify/cookie', '@fastify/jwt']) t.notOk(app.hasPlugin(name), name)
 })
 
-t.test('a strict hook asks for sessions, which it does not have: the start stops, and no request passes', async t => {
+t.test('broken access control: a strict hook needs sessions, so the start stops and no request is accepted', async t => {
   const app = Fastify()
   t.teardown(async () => await app.close())
   app.get('/before', { onRequest: authenticateStrict }, async () => ({}))
@@ -150,7 +150,7 @@ t.test('a strict hook asks for sessions, which it does not have: the start stops
   t.match((await app.inject({ url: '/before', headers: { authorization: `Bearer ${await token()}` } })).json(), { statusCode: 500, message })
 })
 
-t.test('an option that needs sessions is unknown to it', async t => {
+t.test('options for sessions are unknown', async t => {
   const NEEDLESS: RefreshCookieOptions[] = [
     { secret: SECRET }, { users: {} }, { refreshToken: { secret: SECRET } }, { cookie: {} }, { prefix: '/login' }, { routes: { jwks: '/keys' } }, { trustedOrigins: [] },
     { revocation: 'refresh' }, { rateLimit: false }, { passwords: {} }, { sessions: {} }, { accounts: {} }
@@ -162,7 +162,7 @@ t.test('an option that needs sessions is unknown to it', async t => {
   }
 })
 
-t.test('a key that signs is refused: whoever only verifies must not be able to make tokens', async t => {
+t.test('privilege: a signing key is refused, since a verifier must not be able to make tokens', async t => {
   for (const keys of [[ONE.signs], [ONE.verifies, TWO.signs], () => [ONE.signs]]) {
     await t.rejects(async () => await Fastify().register(verifier, { keys }), { name: 'TypeError', message: /^option "keys" holds a key with use: 'sign'.*use: 'verify'/ })
   }
@@ -172,11 +172,11 @@ t.test('a key that signs is refused: whoever only verifies must not be able to m
   await t.rejects(app.reloadKeys(), 'nor later')
 })
 
-t.test('a function that gives keys and fails stops the start', async t => {
+t.test('a key function that fails stops the start', async t => {
   await t.rejects(async () => await Fastify().register(verifier, { keys: () => { throw new Error('no such file') } }), { message: /no such file/ })
 })
 
-t.test('the main plugin needs a key that signs, and names the verifier', async t => {
+t.test('the main plugin needs a signing key, and its error names the verifier', async t => {
   for (const keys of [[ONE.verifies], () => [ONE.verifies]]) {
     await t.rejects(async () => await Fastify().register(refreshCookie, { secret: SECRET, keys }), { name: 'TypeError', message: /^option "keys" has no key with use: 'sign'.*fastify-refresh-cookie\/verifier/ })
   }
@@ -186,7 +186,7 @@ t.test('the main plugin needs a key that signs, and names the verifier', async t
   await app.register(refreshCookie, { keys: [ONE.signs], refreshToken: { secret: SECRET } })
 })
 
-t.test('it is registered once in a context, and not beside the main plugin', async t => {
+t.test('only one registration per context, and none beside the main plugin', async t => {
   const both = [[verifier, { keys: [ONE.verifies] }], [refreshCookie, { secret: SECRET }]] as const
   for (const [plugin, options] of both) {
     const app = Fastify()
@@ -195,7 +195,7 @@ t.test('it is registered once in a context, and not beside the main plugin', asy
   }
 })
 
-t.test('by a URL, it follows the keys of the one that signs', async t => {
+t.test('key rotation: with a URL it follows the keys of the service that signs', async t => {
   let keys: readonly KeyOptions[] = [ONE.signs]
   const s = await issuer(t, () => keys, { reloadKeysEvery: '5m' })
   const { url, asked } = await jwksAt(t, answering(() => s.app))
@@ -212,7 +212,7 @@ t.test('by a URL, it follows the keys of the one that signs', async t => {
   t.match(events, exactly({ type: 'keys_changed', kind: 'access', signing: null, kids: exactly('two', 'one') }))
 })
 
-t.test('unknown keys are looked for once in ten seconds, whoever names them', async t => {
+t.test('denial of service: unknown keys are looked up once in ten seconds', async t => {
   const s = await issuer(t, [ONE.signs])
   const stranger = await issuer(t, [generateKey('ES256', 'stranger').signs])
   const { url, asked } = await jwksAt(t, answering(() => s.app))
@@ -229,7 +229,7 @@ t.test('unknown keys are looked for once in ten seconds, whoever names them', as
   t.equal(asked(), 3, 'what names no key is not looked for')
 })
 
-t.test('while the one that signs is away, what is known goes on', async t => {
+t.test('an outage of the key set leaves known keys in use', async t => {
   const s = await issuer(t, [ONE.signs])
   let away = false
   const { url } = await jwksAt(t, (request, response) => away ? response.destroy() : answering(() => s.app)(request, response))
@@ -241,7 +241,7 @@ t.test('while the one that signs is away, what is known goes on', async t => {
   t.strictSame(warnings, ['auth: reloading the keys failed: the old ones stay in use', 'auth: keys_reload_failed'])
 })
 
-t.test('started while the one that signs is away, it answers 503 until it has keys', async t => {
+t.test('a start during an outage of the key set answers 503 until there are keys', async t => {
   const s = await issuer(t, [ONE.signs])
   let away = true
   const { url } = await jwksAt(t, (request, response) => away ? response.destroy() : answering(() => s.app)(request, response))
@@ -254,7 +254,7 @@ t.test('started while the one that signs is away, it answers 503 until it has ke
   t.equal(await send(await s.token()), 'ok')
 })
 
-t.test('keys are asked for again by themselves', async t => {
+t.test('keys are reloaded periodically', async t => {
   const s = await issuer(t, [ONE.signs])
   const { url, asked } = await jwksAt(t, answering(() => s.app))
   const { app } = await verifying(t, { jwks: url, reloadKeysEvery: 1 }, s.clock)
@@ -271,7 +271,7 @@ function jwkOf ({ verifies }: TestKey): object {
   return createPublicKey(String(verifies.publicKey)).export({ format: 'jwk' })
 }
 
-t.test('of a key set only public keys are taken that are strong, for signatures and of our algorithms', async t => {
+t.test('of a key set only strong public signature keys of supported algorithms are used', async t => {
   const s = await issuer(t, [ONE.signs])
   const OTHERS: unknown[] = [
     null, 1, 'x', {}, { kid: 'a' }, { kid: 1, alg: 'ES256' }, { kid: 'b', alg: 'ES256', kty: 'EC' }, { ...GOOD, kid: 'c', alg: 'ES384' }, { ...GOOD, kid: 'd', use: 'enc' }, { ...GOOD, kid: 'e', y: 'AA' },
@@ -284,7 +284,7 @@ t.test('of a key set only public keys are taken that are strong, for signatures 
   t.strictSame(events, [], 'and nothing has changed')
 })
 
-t.test('a key without alg is for the algorithm of its type (RFC 7517 section 4.4)', async t => {
+t.test('a key without alg has the algorithm of its type (RFC 7517 section 4.4)', async t => {
   const PLAIN: ReadonlyArray<readonly [Algorithm, VerifierOptions]> = [
     ['ES256', {}], ['EdDSA', {}], ['RS256', {}], ['RS256', { jwksRsaAlgorithm: 'RS256' }], ['PS256', { jwksRsaAlgorithm: 'PS256' }]
   ]
@@ -297,7 +297,7 @@ t.test('a key without alg is for the algorithm of its type (RFC 7517 section 4.4
   }
 })
 
-t.test('algorithm confusion: an RSA key without alg verifies tokens of the one algorithm that is configured', async t => {
+t.test('algorithm confusion: an RSA key without alg verifies tokens of the configured algorithm only', async t => {
   const key = generateKey('PS256', 'one')
   const s = await issuer(t, [key.signs])
   const { url } = await jwksAt(t, (_request, response) => response.end(JSON.stringify({ keys: [{ kid: 'one', ...jwkOf(key) }] })))
@@ -305,7 +305,7 @@ t.test('algorithm confusion: an RSA key without alg verifies tokens of the one a
   t.equal(await send(await s.token()), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
 })
 
-t.test('the log says for each key of a set why it was left out, and shows no part of a key', async t => {
+t.test('the log names each skipped key of a set with the reason, and shows no part of it', async t => {
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
   const ed448 = generateKeyPairSync('ed448').publicKey.export({ format: 'jwk' })
@@ -352,7 +352,7 @@ t.test('the log says for each key of a set why it was left out, and shows no par
   for (const material of [SECRET, String(weak.n), String(p384.x), String(ed448.x)]) t.notOk(text.includes(material))
 })
 
-t.test('an answer that is no key set changes nothing', async t => {
+t.test('an invalid key set changes nothing', async t => {
   const s = await issuer(t, [ONE.signs])
   const elsewhere = await jwksAt(t, answering(() => s.app))
   const ANSWERS: ReadonlyArray<readonly [what: string, listener: RequestListener]> = [

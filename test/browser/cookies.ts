@@ -27,7 +27,7 @@ async function selfSigned (t: Test): Promise<Certificate | undefined> {
   return { key: await readFile(keyFile, 'utf8'), cert: await readFile(certFile, 'utf8') }
 }
 
-inEveryBrowser('no script can see a refresh token, and nothing of a token is stored', async (t, browser) => {
+inEveryBrowser('XSS: no script can read a refresh token, and no token is in storage', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   t.match(s.network.arrivals, exactly())
@@ -42,7 +42,7 @@ inEveryBrowser('no script can see a refresh token, and nothing of a token is sto
   })), { cookie: '', cookies: 0, answer: null, stored: [''] })
 })
 
-inEveryBrowser('the cookie with the __Host- prefix is kept over http on names of this machine', async (t, browser) => {
+inEveryBrowser('the __Host- cookie is stored over http on localhost names', async (t, browser) => {
   const s = await site(t)
   for (const host of [HOST, 'localhost', 'app.localhost']) {
     const tab = await browser.open(s.url('/page', host))
@@ -52,7 +52,7 @@ inEveryBrowser('the cookie with the __Host- prefix is kept over http on names of
   }
 })
 
-inEveryBrowser('the cookie with the __Host- prefix is kept over https', async (t, browser) => {
+inEveryBrowser('the __Host- cookie is stored over https', async (t, browser) => {
   const certificate = await selfSigned(t)
   if (certificate === undefined) return
   const s = await site(t, {}, { certificate })
@@ -63,7 +63,7 @@ inEveryBrowser('the cookie with the __Host- prefix is kept over https', async (t
   t.strictSame(s.outcomes(), { rotate: 1 })
 })
 
-inEveryBrowser('a sibling sub-domain cannot toss a cookie with our prefix', async (t, browser) => {
+inEveryBrowser('cookie tossing: a sibling sub-domain cannot set a cookie with our prefix', async (t, browser) => {
   const s = await site(t)
   const evil = await otherSite(t, app => app.get('/toss', async (_request, reply) => await reply
     .header('set-cookie', '__Host-Http-refresh=evil; Domain=shop.localhost; Path=/auth; Secure; HttpOnly')
@@ -81,7 +81,7 @@ inEveryBrowser('a sibling sub-domain cannot toss a cookie with our prefix', asyn
   t.notMatch(sent, /evil/)
 })
 
-inEveryBrowser('session fixation: a cookie that a sibling sub-domain sets under our name after the byte 0xA0 is not ours', async (t, browser) => {
+inEveryBrowser('session fixation: a cookie of a sibling sub-domain under our name after the byte 0xA0 is ignored', async (t, browser) => {
   const s = await site(t)
   const mallory = s.browser()
   await mallory.signup('mallory')
@@ -100,7 +100,7 @@ inEveryBrowser('session fixation: a cookie that a sibling sub-domain sets under 
   t.strictSame(await tab.run(() => ask('/me')), [200, { id: '2' }], 'nobody is locked out')
 })
 
-inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and the former one is cleared where that is named', async (t, browser) => {
+inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and the former one is cleared if it is configured', async (t, browser) => {
   const clock = testClock()
   const shared = { clock, store: memoryStore({ clock }), users: userTable(), trustedOrigins: ['http://localhost:4160'] }
   const before = await site(t, { ...shared, cookie: { sameSite: 'none' } })
@@ -124,7 +124,7 @@ inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and th
   t.equal(cookies(clearing), 1)
 })
 
-inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in as somebody else', async (t, browser) => {
+inEveryBrowser('cookie tossing: a tossed cookie without a prefix signs out, and signs nobody in as somebody else', async (t, browser) => {
   const s = await site(t, { cookie: { secure: false } })
   const mallory = s.browser()
   await mallory.signup('mallory')
@@ -137,7 +137,7 @@ inEveryBrowser('a tossed cookie without a prefix signs out, and signs nobody in 
   t.match(await states(tab), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' } }))
 })
 
-inEveryBrowser('a thief who uses a copy of the cookie ends both sides, and the owner is told why', async (t, browser) => {
+inEveryBrowser('token theft: a copied cookie ends the session for both sides, and the owner is told why', async (t, browser) => {
   const s = await site(t)
   const owner = await s.signedUp(browser)
   await owner.reload()
@@ -157,7 +157,7 @@ inEveryBrowser('a thief who uses a copy of the cookie ends both sides, and the o
   t.match(s.outcomes(), { recover: 1, reuse: 1 })
 })
 
-inEveryBrowser('a page that comes back from the back/forward cache asks again who is signed in', async (t, browser) => {
+inEveryBrowser('a page from the back/forward cache asks again who is signed in', async (t, browser) => {
   const s = await site(t)
   const elsewhere = await otherSite(t)
   const [away, other] = [await s.signedUp(browser), await browser.open(s.url())]
@@ -171,7 +171,7 @@ inEveryBrowser('a page that comes back from the back/forward cache asks again wh
   t.match(await away.run(() => ask('/me')), exactly(401, Object))
 })
 
-inEveryBrowser('a page in the back/forward cache has not missed a logout: the browser does not keep it then', async (t, browser) => {
+inEveryBrowser('a page in the back/forward cache misses no logout: the browser evicts it', async (t, browser) => {
   const s = await site(t)
   const elsewhere = await otherSite(t)
   const [away, other] = [await s.signedUp(browser), await browser.open(s.url())]

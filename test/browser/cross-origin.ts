@@ -38,7 +38,7 @@ async function open (t: Test, browser: Browser, { api, page, cookie }: Places) {
   return { s, tab, url, me: s.url('/me', api), devices: s.url('/auth/sessions', api) }
 }
 
-t.test('the settings are those that the README prints', async t => {
+t.test('the settings equal those in the README', async t => {
   const readme = readFileSync('README.md', 'utf8')
   for (const [name, value] of Object.entries({ ...CORS, cookie: COOKIE })) t.ok(readme.includes(`  ${name}: ${inspect(value).replace(/(?<=\[) | (?=\])/g, '')}`), name)
 })
@@ -61,7 +61,7 @@ for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-dom
     t.strictSame(await tab.run(() => document.cookie), '')
   })
 
-  inEveryBrowser(`a page on ${where} that is reloaded in the middle of a refresh stays signed in`, async (t, browser) => {
+  inEveryBrowser(`a page on ${where} that is reloaded during a refresh stays signed in`, async (t, browser) => {
     const { s, tab, me } = await open(t, browser, places)
     await tab.run(async person => { await auth.signup(person) }, ADA)
     await s.sleep('1h', tab)
@@ -76,7 +76,7 @@ for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-dom
     t.strictSame(s.outcomes(), { rotate: 2, replay: 1 })
   })
 
-  inEveryBrowser(`a page on ${where} is told how long to wait`, async (t, browser) => {
+  inEveryBrowser(`a page on ${where} can read Retry-After`, async (t, browser) => {
     const { s, tab, me } = await open(t, browser, places)
     await tab.run(async person => { await auth.signup(person) }, ADA)
     await s.sleep('1h', tab)
@@ -87,7 +87,7 @@ for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-dom
   })
 }
 
-inEveryBrowser('a cookie for pages of another site is theirs alone: the same API on a third site knows nobody', async (t, browser) => {
+inEveryBrowser('a partitioned cookie belongs to one embedding site: the API on a third site sees no cookie', async (t, browser) => {
   const { tab, url } = await open(t, browser, OTHER_SITE)
   await tab.run(async person => { await auth.signup(person) }, ADA)
   const third = await browser.open(url('app.other.localhost'))
@@ -96,7 +96,7 @@ inEveryBrowser('a cookie for pages of another site is theirs alone: the same API
   t.strictSame(await statuses(tab), ['in'])
 })
 
-inEveryBrowser('a page whose origin is not listed reaches no route, and knows that it knows nothing', async (t, browser) => {
+inEveryBrowser('CORS: a page of an unlisted origin reaches no route, and stays in the state unknown', async (t, browser) => {
   const { s, tab, url } = await open(t, browser, OTHER_SITE)
   await tab.run(async person => { await auth.signup(person) }, ADA)
   const before = s.network.count(REFRESH)

@@ -15,7 +15,7 @@ function sentTo (s: Site, path: string) {
 }
 
 for (const path of [LOGOUT, REFRESH, '/auth/login']) {
-  inEveryBrowser(`a form of another site that is sent to ${path} has no cookie, and changes nothing`, async (t, browser) => {
+  inEveryBrowser(`CSRF: a form of another site to ${path} sends no cookie and changes nothing`, async (t, browser) => {
     const s = await site(t)
     const evil = await otherSite(t)
     const tab = await s.signedUp(browser)
@@ -32,7 +32,7 @@ for (const path of [LOGOUT, REFRESH, '/auth/login']) {
   })
 }
 
-inEveryBrowser('requests of another site\'s scripts have no cookie, and change nothing', async (t, browser) => {
+inEveryBrowser('CSRF: scripts of another site send no cookie and change nothing', async (t, browser) => {
   const s = await site(t)
   const evil = await otherSite(t)
   const tab = await s.signedUp(browser)
@@ -45,7 +45,7 @@ inEveryBrowser('requests of another site\'s scripts have no cookie, and change n
   t.strictSame(await tab.run(() => ask('/me')), OK)
 })
 
-inEveryBrowser('another port is the same site: the cookie goes along, and the request is refused by its origin', async (t, browser) => {
+inEveryBrowser('CSRF: another port is the same site, so the cookie is sent, and the request is refused by its origin', async (t, browser) => {
   const s = await site(t)
   const neighbour = await otherSite(t)
   const tab = await s.signedUp(browser)
@@ -58,7 +58,7 @@ inEveryBrowser('another port is the same site: the cookie goes along, and the re
   t.strictSame(await tab.run(() => ask('/me')), OK)
 })
 
-inEveryBrowser('a form without a referrer has the origin null, and is refused', async (t, browser) => {
+inEveryBrowser('CSRF: a form without a referrer has the origin null and is refused', async (t, browser) => {
   const s = await site(t)
   const neighbour = await otherSite(t)
   const tab = await s.signedUp(browser)
@@ -75,7 +75,7 @@ inEveryBrowser('a form without a referrer has the origin null, and is refused', 
   t.strictSame(await tab.run(() => ask('/me')), OK)
 })
 
-inEveryBrowser('a link on another site leads to a page that is signed in', async (t, browser) => {
+inEveryBrowser('a link on another site opens a signed-in page', async (t, browser) => {
   const s = await site(t)
   const other = await otherSite(t)
   await s.signedUp(browser)
@@ -86,7 +86,7 @@ inEveryBrowser('a link on another site leads to a page that is signed in', async
   t.strictSame(sentTo(s, REFRESH).at(-1), { cookie: true, site: 'same-origin', origin: new URL(s.url()).origin }, 'the page\'s own request has')
 })
 
-inEveryBrowser('a page in a frame of another site is signed out, and signs no tab out', async (t, browser) => {
+inEveryBrowser('clickjacking: a page in a frame of another site is signed out, and signs no tab out', async (t, browser) => {
   const s = await site(t)
   const other = await otherSite(t)
   const tab = await s.signedUp(browser)
@@ -101,7 +101,7 @@ inEveryBrowser('a page in a frame of another site is signed out, and signs no ta
   t.match(await states(tab), exactly({ status: 'in', claims: { sub: '1' } }))
 })
 
-inEveryBrowser('nobody can be logged in by another site', async (t, browser) => {
+inEveryBrowser('login CSRF: another site cannot log anybody in', async (t, browser) => {
   const s = await site(t)
   const evil = await otherSite(t)
   await (await s.signedUp(browser)).run(async () => { await auth.logout() })

@@ -18,7 +18,7 @@ const FAILURES: ReadonlyArray<readonly [name: string, answer: readonly [status: 
   ['a redirect to a captive portal', [302, '', { location: '/page' }], { status: undefined }]
 ]
 
-inEveryBrowser('what is no answer of the plugin signs nobody out, and the next try succeeds', async (t, browser) => {
+inEveryBrowser('a response of something else, such as a proxy, signs nobody out, and the next try succeeds', async (t, browser) => {
   // At once, since each waits a second or two before it tries again.
   await Promise.all(FAILURES.map(async ([name, answer, told]) => {
     const s = await site(t)
@@ -37,7 +37,7 @@ inEveryBrowser('what is no answer of the plugin signs nobody out, and the next t
   }))
 })
 
-inEveryBrowser('a server that is away for a while signs nobody out in five tabs', async (t, browser) => {
+inEveryBrowser('an outage of the server signs nobody out in five tabs', async (t, browser) => {
   const s = await site(t)
   const tabs = [await s.signedUp(browser), ...await Promise.all(Array.from({ length: 4 }, () => browser.open(s.url())))]
   await statuses(...tabs)
@@ -49,7 +49,7 @@ inEveryBrowser('a server that is away for a while signs nobody out in five tabs'
   t.match(s.outcomes(), { rotate: 1, reuse: undefined })
 })
 
-inEveryBrowser('a page that is loaded while the server is away knows nobody, and finds out later', async (t, browser) => {
+inEveryBrowser('a page that loads during an outage has the state unknown, and recovers', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   s.network.answer(REFRESH, 503, '', { 'retry-after': '1' })
@@ -59,7 +59,7 @@ inEveryBrowser('a page that is loaded while the server is away knows nobody, and
   t.match(await states(tab), exactly({ status: 'in', error: undefined }))
 })
 
-inEveryBrowser('a tab whose refresh hangs holds up the others only so long, and keeps its lock', async (t, browser) => {
+inEveryBrowser('a tab whose refresh hangs delays the others for a limited time, and keeps its lock', async (t, browser) => {
   const s = await site(t)
   const hanging = await s.signedUp(browser)
   const other = await browser.open(s.url(pageWith({ lockTimeout: 300 })))
@@ -75,7 +75,7 @@ inEveryBrowser('a tab whose refresh hangs holds up the others only so long, and 
   t.strictSame(s.outcomes(), { hold: 1, rotate: 1, replay: 1 })
 })
 
-inEveryBrowser('a lock that a page never gives back costs a wait, and is not stolen', async (t, browser) => {
+inEveryBrowser('a lock that a page never releases costs a wait, and is not stolen', async (t, browser) => {
   const s = await site(t)
   const holder = await s.signedUp(browser)
   const other = await browser.open(s.url(pageWith({ lockTimeout: 300 })))

@@ -5,7 +5,7 @@ import { ADA, BOB, LOGOUT, REFRESH, site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
 
-inEveryBrowser('a logout reaches the other tabs at once, without a request of theirs', async (t, browser) => {
+inEveryBrowser('a logout reaches the other tabs at once, without a request', async (t, browser) => {
   const s = await site(t)
   const [one, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(other)
@@ -17,7 +17,7 @@ inEveryBrowser('a logout reaches the other tabs at once, without a request of th
   t.strictSame(s.network.arrivals.at(-1)?.headers.authorization, undefined)
 })
 
-inEveryBrowser('a login reaches the other tabs at once, without a request of theirs', async (t, browser) => {
+inEveryBrowser('a login reaches the other tabs at once, without a request', async (t, browser) => {
   const s = await site(t)
   const [one, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await one.run(async () => { await auth.logout() })
@@ -30,7 +30,7 @@ inEveryBrowser('a login reaches the other tabs at once, without a request of the
   t.equal(s.network.count(REFRESH), before)
 })
 
-inEveryBrowser('a logout during the refresh of another tab is the last word', async (t, browser) => {
+inEveryBrowser('race: a logout during a refresh of another tab wins', async (t, browser) => {
   const s = await site(t)
   const [one, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(other)
@@ -51,7 +51,7 @@ inEveryBrowser('a logout during the refresh of another tab is the last word', as
   t.equal(s.network.arrivals.at(-1)?.headers.cookie, undefined)
 })
 
-inEveryBrowser('a logout without a network is finished by the next page, and the one after that makes no request', async (t, browser) => {
+inEveryBrowser('a logout without a network is sent by the next page, and only once', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   s.network.lose(LOGOUT)
@@ -68,7 +68,7 @@ inEveryBrowser('a logout without a network is finished by the next page, and the
   t.equal(s.network.count(REFRESH), 0)
 })
 
-inEveryBrowser('a page that is closed right after a logout is still logged out', async (t, browser) => {
+inEveryBrowser('a page that is closed right after a logout stays logged out', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   const blank = await browser.open('about:blank')
@@ -82,7 +82,7 @@ inEveryBrowser('a page that is closed right after a logout is still logged out',
   t.strictSame(await statuses(blank), ['out'])
 })
 
-inEveryBrowser('an anonymous page asks once, and never again', async (t, browser) => {
+inEveryBrowser('an anonymous page asks the server once', async (t, browser) => {
   const s = await site(t)
   const tab = await browser.open(s.url())
   t.match(await states(tab), exactly({ status: 'out', error: undefined }))
@@ -96,7 +96,7 @@ inEveryBrowser('an anonymous page asks once, and never again', async (t, browser
   t.equal(s.network.count(REFRESH), 1)
 })
 
-inEveryBrowser('nothing is repeated as somebody else who signed in meanwhile in another tab', async (t, browser) => {
+inEveryBrowser('account confusion: a request is not repeated as another user who signed in meanwhile in another tab', async (t, browser) => {
   const s = await site(t)
   const [one, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(other)
@@ -117,7 +117,7 @@ inEveryBrowser('nothing is repeated as somebody else who signed in meanwhile in 
   t.match(await one.run(() => ask('/api/echo', { method: 'POST', body: 'a book' })), exactly(200, { sub: '2' }))
 })
 
-inEveryBrowser('a login in another tab while a refresh is under way is not overwritten by it', async (t, browser) => {
+inEveryBrowser('race: a login in another tab during a refresh is not overwritten', async (t, browser) => {
   const s = await site(t)
   const [one, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(other)

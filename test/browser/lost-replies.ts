@@ -7,7 +7,7 @@ import { HOST, REFRESH, site } from './support/site.js'
 /** So often everybody is away for 20 minutes; each third time the reply to the refresh that rotates is lost. */
 const ROUNDS = 12
 
-inEveryBrowser('a lost reply that nobody asks for again until 20 minutes later is recovered', async (t, browser) => {
+inEveryBrowser('a reply that was lost 20 minutes ago is recovered', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   for (let time = 1; time <= 2; time++) {

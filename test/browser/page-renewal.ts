@@ -5,7 +5,7 @@ import { ACCESS_TTL, alert, enter, examplePage, focus, hello, inThisTab, loginFo
 /** A page shows for a second that its access token has expired. */
 const PAUSE = 1000
 
-t.test('the example’s page in Chromium, whose access tokens expire', async t => {
+t.test('the example’s page in Chromium, with short access tokens', async t => {
   const app = await examplePage(t)
   if (app === undefined) return
 
@@ -22,7 +22,7 @@ t.test('the example’s page in Chromium, whose access tokens expire', async t =
     await seen(t, renewals.nth(before))
   }
 
-  t.test('an access token ends, and the cookie brings another', async t => {
+  t.test('an access token expires, and the cookie brings another', async t => {
     const page = await app.signUp(t, 'carl')
     await renew(t, page)
     await seen(t, inThisTab(page, 'The access token ran out'))
@@ -45,7 +45,7 @@ t.test('the example’s page in Chromium, whose access tokens expire', async t =
     await seen(t, owner.getByText('Somebody used an old copy of your sign-in'))
   })
 
-  t.test('what needs a fresh login asks for the password, and goes on', async t => {
+  t.test('step-up: an action that needs a fresh login asks for the password, and continues', async t => {
     const page = await app.signUp(t, 'hans')
     await renew(t, page) // so the login is older than a token lives
     await page.getByRole('button', { name: 'Show my data' }).click()
@@ -60,7 +60,7 @@ t.test('the example’s page in Chromium, whose access tokens expire', async t =
     t.equal(await focus(page), 'data')
   })
 
-  t.test('who does not give the password stays where they were', async t => {
+  t.test('step-up: cancelling the password changes nothing', async t => {
     const page = await app.signUp(t, 'ida')
     await renew(t, page)
     await page.getByRole('button', { name: 'Show my data' }).click()
@@ -71,7 +71,7 @@ t.test('the example’s page in Chromium, whose access tokens expire', async t =
     await seen(t, hello(page, 'ida'))
   })
 
-  t.test('while the server is away the page says so, and nobody is signed out', async t => {
+  t.test('during an outage the page says so, and nobody is signed out', async t => {
     const page = await app.signUp(t, 'kurt')
     const banner = alert(page, 'The server cannot be reached. You are still logged in')
     t.equal(await app.stop(), 0)

@@ -5,7 +5,7 @@ t.test('the example’s page in Chromium', async t => {
   const app = await examplePage(t)
   if (app === undefined) return
 
-  t.test('a first visit writes nothing to the console, and shows a stranger no error', async t => {
+  t.test('a first visit logs nothing to the console, and shows no error', async t => {
     const person = await app.person(t)
     const page = await person.newPage()
     const written: string[] = []
@@ -18,7 +18,7 @@ t.test('the example’s page in Chromium', async t => {
     t.strictSame(written, [])
   })
 
-  t.test('a person signs up, and a reload needs no password', async t => {
+  t.test('a user signs up, and a reload needs no password', async t => {
     const page = await app.signUp(t, '<i>ada</i>')
     await seen(t, page.getByRole('listitem').filter({ hasText: 'this one' }))
     await seen(t, page.getByText('Account created'))
@@ -30,7 +30,7 @@ t.test('the example’s page in Chromium', async t => {
     await seen(t, inThisTab(page, 'The cookie signed you in, without a password'))
   })
 
-  t.test('a wrong password is told beside it', async t => {
+  t.test('a wrong password is shown at its field', async t => {
     await app.signUp(t, 'bob')
     const page = await app.open(await app.person(t))
     await enter(page, 'Log in', 'bob', 'a wild guess')
@@ -40,7 +40,7 @@ t.test('the example’s page in Chromium', async t => {
     await seen(t, page.getByText('Somebody gave a wrong password'))
   })
 
-  t.test('a second tab is in step with the first', async t => {
+  t.test('a second tab follows the first', async t => {
     const first = await app.signUp(t, 'dora')
     const second = await app.open(first.context())
     await seen(t, hello(second, 'dora'))
@@ -72,7 +72,7 @@ t.test('the example’s page in Chromium', async t => {
     await seen(t, alert(phone, 'You were signed out from another of your devices'))
   })
 
-  t.test('a new password signs out every other device, and is good from then on', async t => {
+  t.test('a password change signs out every other device', async t => {
     const page = await app.signUp(t, 'gina')
     const other = await app.open(await app.person(t))
     await enter(other, 'Log in', 'gina')
@@ -96,7 +96,7 @@ t.test('the example’s page in Chromium', async t => {
     await seen(t, hello(page, 'gina'))
   })
 
-  t.test('a browser that does not keep the cookie is told so', async t => {
+  t.test('a browser that rejects the cookie gets an explanation', async t => {
     const context = await app.person(t)
     const page = await app.open(context)
     await page.route('**/auth/signup', async route => {
@@ -110,7 +110,7 @@ t.test('the example’s page in Chromium', async t => {
     t.ok(await page.getByRole('heading', { name: 'Hello' }).isHidden())
   })
 
-  t.test('the keyboard is enough, on a phone’s width too', async t => {
+  t.test('accessibility: the keyboard is enough, also on a phone’s width', async t => {
     const page = await app.open(await app.person(t, PHONE))
     await seen(t, page.getByRole('heading', { name: 'Create an account' }))
     const tabTo = async (id: string) => {
@@ -138,7 +138,7 @@ t.test('the example’s page in Chromium', async t => {
     t.equal(await focus(page), 'username')
   })
 
-  t.test('on a phone the login form has a heading of the page, and links are large enough to tap (WCAG 2.5.8)', async t => {
+  t.test('accessibility: on a phone the login form has a page heading, and links are large enough to tap (WCAG 2.5.8)', async t => {
     const page = await app.open(await app.person(t, PHONE))
     await page.getByRole('button', { name: 'Log in' }).click()
     await seen(t, loginForm(page))

@@ -15,7 +15,7 @@ inEveryBrowser('20 parallel requests with an expired token cost one refresh', as
   t.strictSame(s.outcomes(), { rotate: 1 })
 })
 
-inEveryBrowser('20 parallel requests with a token that the server refuses cost one refresh', async (t, browser) => {
+inEveryBrowser('20 parallel requests with a refused token cost one refresh', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await s.sleep('20m') // the page does not know: its clock is slow
@@ -37,7 +37,7 @@ inEveryBrowser('two tabs with five requests each cost one refresh', async (t, br
   t.strictSame(s.outcomes(), { hold: 1, rotate: 5 }, 'a hold as the second tab was opened')
 })
 
-inEveryBrowser('a tab that was not used takes the token of the one that was', async (t, browser) => {
+inEveryBrowser('an idle tab uses the token of the active one', async (t, browser) => {
   const s = await site(t)
   const [busy, idle] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(idle)
@@ -47,7 +47,7 @@ inEveryBrowser('a tab that was not used takes the token of the one that was', as
   t.strictSame(s.outcomes(), { hold: 1, rotate: 1 })
 })
 
-inEveryBrowser('a laptop that slept for eight hours renews on the next use, not before', async (t, browser) => {
+inEveryBrowser('a laptop that slept for eight hours refreshes at the next use, not before', async (t, browser) => {
   const s = await site(t)
   const tabs = [await s.signedUp(browser), await browser.open(s.url()), await browser.open(s.url())]
   await statuses(...tabs)
@@ -59,7 +59,7 @@ inEveryBrowser('a laptop that slept for eight hours renews on the next use, not 
   t.equal(s.outcomes()['rotate'], 1)
 })
 
-inEveryBrowser('a clock that is a year slow, and then set right, signs nobody out', async (t, browser) => {
+inEveryBrowser('clock skew: a clock that is a year slow, and then corrected, signs nobody out', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await tab.run(() => skip(-365 * 86_400_000))

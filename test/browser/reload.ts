@@ -15,7 +15,7 @@ async function fiveTabs (s: Site, browser: Browser, host = HOST) {
 }
 
 for (const [grace, options] of [['30 s of grace', {}], ['no grace', STRICT]] as const) {
-  inEveryBrowser(`five tabs that reload at once stay signed in, by locks and ${grace}`, async (t, browser) => {
+  inEveryBrowser(`five tabs that reload at once stay signed in, with locks and ${grace}`, async (t, browser) => {
     const s = await site(t, options)
     const tabs = await fiveTabs(s, browser)
     t.strictSame(await statuses(...tabs), IN)
@@ -30,7 +30,7 @@ for (const [grace, options] of [['30 s of grace', {}], ['no grace', STRICT]] as 
   })
 }
 
-inEveryBrowser('five tabs that reload at once stay signed in, without locks by 30 s of grace', async (t, browser) => {
+inEveryBrowser('five tabs that reload at once stay signed in, without locks and with 30 s of grace', async (t, browser) => {
   const s = await site(t, INSECURE)
   const tabs = await fiveTabs(s, browser, INSECURE_HOST)
   t.equal(await tabs[0]?.run(() => navigator.locks), undefined)
@@ -44,7 +44,7 @@ inEveryBrowser('five tabs that reload at once stay signed in, without locks by 3
   t.match(outcomes, { rotate: 3, recover: undefined, reuse: undefined })
 })
 
-inEveryBrowser('without locks and without grace two tabs end their session: what grace is for', async (t, browser) => {
+inEveryBrowser('without locks and without grace two tabs end their session, which is why grace exists', async (t, browser) => {
   const s = await site(t, { ...STRICT, ...INSECURE })
   const tabs = [await s.signedUp(browser, s.url('/page', INSECURE_HOST)), await browser.open(s.url('/page', INSECURE_HOST))]
   await statuses(...tabs)
@@ -58,7 +58,7 @@ inEveryBrowser('without locks and without grace two tabs end their session: what
 })
 
 for (const moment of ['before', 'after'] as const) {
-  inEveryBrowser(`a reload in the middle of a refresh, ${moment} the server worked, signs nobody out`, async (t, browser) => {
+  inEveryBrowser(`a reload during a refresh, ${moment} the server worked, signs nobody out`, async (t, browser) => {
     const s = await site(t)
     const tab = await s.signedUp(browser)
     await s.sleep('20m', tab)
@@ -75,7 +75,7 @@ for (const moment of ['before', 'after'] as const) {
   })
 }
 
-inEveryBrowser('a page that refreshes by itself, without keepalive, and is reloaded meanwhile stays signed in', async (t, browser) => {
+inEveryBrowser('a page with its own refresh, without keepalive, that is reloaded meanwhile stays signed in', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await s.sleep('20m', tab)
@@ -92,7 +92,7 @@ inEveryBrowser('a page that refreshes by itself, without keepalive, and is reloa
 })
 
 for (const moment of ['before', 'after'] as const) {
-  inEveryBrowser(`a tab that is closed in the middle of a refresh, ${moment} the server worked, leaves the other signed in`, async (t, browser) => {
+  inEveryBrowser(`a tab that is closed during a refresh, ${moment} the server worked, leaves the other signed in`, async (t, browser) => {
     const s = await site(t)
     const [closed, other] = [await s.signedUp(browser), await browser.open(s.url())]
     await statuses(other)
@@ -110,7 +110,7 @@ for (const moment of ['before', 'after'] as const) {
   })
 }
 
-inEveryBrowser('the last tab that is closed in the middle of a refresh still gets its cookie', async (t, browser) => {
+inEveryBrowser('the last tab, closed during a refresh, still gets its cookie', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await s.sleep('20m', tab)
@@ -126,7 +126,7 @@ inEveryBrowser('the last tab that is closed in the middle of a refresh still get
   t.strictSame(s.outcomes(), { rotate: 2 }, 'else it would be a recovery')
 })
 
-inEveryBrowser('a person who goes elsewhere in the middle of a refresh, and comes back, is signed in', async (t, browser) => {
+inEveryBrowser('a user who navigates away during a refresh and returns is signed in', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await s.sleep('20m', tab)

@@ -33,7 +33,7 @@ inEveryBrowser('bodies of every kind are sent again after a 401', async (t, brow
   t.strictSame(s.outcomes(), { rotate: 1 })
 })
 
-inEveryBrowser('ky works with auth.fetch, although the server refuses the token', async (t, browser) => {
+inEveryBrowser('ky works with auth.fetch, with a token that the server refuses', async (t, browser) => {
   const s = await site(t, {}, {
     extend: app => app.get('/ky.js', async (_request, reply) => await reply.type('text/javascript').send(await bundle('export { default } from "ky"')))
   })
@@ -54,14 +54,14 @@ async function sendStream (): Promise<unknown> {
   return await ask('/api/echo', { method: 'POST', body, duplex: 'half' } as RequestInit).catch(({ name }) => name) // the DOM's types do not know duplex
 }
 
-inBrowser('Chromium', 'a stream is refused by the browser itself over HTTP/1.1, and signs nobody out', async (t, browser) => {
+inBrowser('Chromium', 'Chromium refuses a stream over HTTP/1.1, and nobody is signed out', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   t.equal(await tab.run(sendStream), 'TypeError')
   t.strictSame(await statuses(tab), ['in'])
 })
 
-inBrowser('Firefox', 'a stream is sent as its name by the browser itself, and never again after a 401', async (t, browser) => {
+inBrowser('Firefox', 'Firefox sends a stream as text, and it is not sent again after a 401', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   t.match(await tab.run(sendStream), exactly(200, { body: '[object ReadableStream]' }))
@@ -70,7 +70,7 @@ inBrowser('Firefox', 'a stream is sent as its name by the browser itself, and ne
   t.equal(s.network.count(ECHO), 2)
 })
 
-inEveryBrowser('who aborts while the token is renewed is rejected at once, and alone', async (t, browser) => {
+inEveryBrowser('aborting during a refresh rejects that request at once, and no other', async (t, browser) => {
   const s = await site(t)
   const tab = await s.signedUp(browser)
   await s.sleep('20m', tab)
@@ -89,7 +89,7 @@ inEveryBrowser('who aborts while the token is renewed is rejected at once, and a
   t.equal(s.network.count('/me'), 1)
 })
 
-inEveryBrowser('the token goes to no other origin, by a redirect neither', async (t, browser) => {
+inEveryBrowser('information leak: the token goes to no other origin, not even by a redirect', async (t, browser) => {
   const elsewhere = network()
   const other = Fastify({ serverFactory: elsewhere.serverFactory, forceCloseConnections: true })
   other.all('/*', async (_request, reply) => await reply.headers({ 'access-control-allow-origin': '*', 'access-control-allow-headers': 'authorization' }).send({}))
@@ -105,7 +105,7 @@ inEveryBrowser('the token goes to no other origin, by a redirect neither', async
   t.strictSame(elsewhere.arrivals.filter(({ headers }) => headers.authorization !== undefined), [])
 })
 
-inEveryBrowser('the devices, and a new password, are asked for with auth.fetch too', async (t, browser) => {
+inEveryBrowser('auth.fetch works for the session list and the password change', async (t, browser) => {
   const s = await site(t)
   const [tab, other] = [await s.signedUp(browser), await browser.another()]
   const phone = await other.open(s.url())

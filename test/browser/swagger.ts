@@ -50,29 +50,29 @@ t.test('Swagger UI of the example in Chromium', async t => {
     t.match(await context.cookies(), exactly({ name: '__Host-Http-refresh', httpOnly: true, secure: true, sameSite: 'Strict' }))
   })
 
-  t.test('and then a request is answered', async t => {
+  t.test('an authorized request succeeds', async t => {
     t.match(await execute(page, 'me'), exactly('200', /"username": "ada"/))
   })
 
-  t.test('the cookie is invisible to scripts', async t => {
+  t.test('XSS: the cookie is invisible to scripts', async t => {
     t.equal(await page.evaluate(() => document.cookie), '')
   })
 
-  t.test('refresh works by the cookie that the browser sends', async t => {
+  t.test('refresh works with the cookie that the browser sends', async t => {
     t.match(await execute(page, 'refresh'), exactly('200', /"access_token"/))
   })
 
-  t.test('the devices are shown', async t => {
+  t.test('the session list is shown', async t => {
     t.match(await execute(page, 'listSessions'), exactly('200', /"current": true/))
   })
 
-  t.test('logout ends the session, and the browser forgets the cookie', async t => {
+  t.test('logout ends the session, and the browser deletes the cookie', async t => {
     t.match(await execute(page, 'logout'), exactly('204', String))
     t.strictSame(await context.cookies(), [])
     t.match(await execute(page, 'refresh'), exactly('401', /FST_AUTH_REFRESH_TOKEN_MISSING/))
   })
 
-  t.test('nothing was wrong on the page', async t => {
+  t.test('the page had no error', async t => {
     t.strictSame(errors, [])
   })
 })

@@ -17,12 +17,12 @@ t.teardown(() => database.close())
 
 t.beforeEach(async () => { await database.exec('TRUNCATE activity') })
 
-t.test('an event is kept with its time, browser and address', async t => {
+t.test('an event is stored with its time, browser and address', async t => {
   await activity.add({ ...FROM, type: 'login', subject: USER, sessionId: 's' })
   t.same(await activity.list(USER), [{ type: 'login', reason: null, at: new Date('2026-01-01T00:00:00Z'), userAgent: 'Firefox', ip: '192.0.2.1' }])
 })
 
-t.test('the end of a session is kept with its reason', async t => {
+t.test('the end of a session is stored with its reason', async t => {
   await activity.add({ ...FROM, type: 'revoked', subject: USER, sessionId: 's', reason: 'revoked' })
   t.match(await activity.list(USER), exactly({ type: 'revoked', reason: 'revoked' }))
 })
@@ -32,7 +32,7 @@ t.test('information disclosure: a user does not see the activity of another acco
   t.same(await activity.list(USER), [])
 })
 
-t.test('unknown users, refreshes and consequences of other events are left out', async t => {
+t.test('unknown users, refreshes and consequences of other events are omitted', async t => {
   const events: AuditEvent[] = [
     { ...FROM, type: 'login_failed', subject: null },
     { ...FROM, type: 'cross_site_refused' },
@@ -46,7 +46,7 @@ t.test('unknown users, refreshes and consequences of other events are left out',
   t.same((await database.query('SELECT * FROM activity')).rows, [])
 })
 
-t.test('brute force: throttled attempts are kept once an hour for each account', async t => {
+t.test('brute force: throttled attempts are stored once an hour per account', async t => {
   const throttled = { ...FROM, type: 'throttled', what: 'account' } as const
   for (const minutes of [0, 1, 59, 60, 61]) await activity.add({ ...throttled, subject: USER, at: FROM.at + minutes * 60 })
   await activity.add({ ...throttled, subject: OTHER })

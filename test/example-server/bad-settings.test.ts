@@ -3,7 +3,7 @@ import t from 'tap'
 import { SECRET } from '../support/server.js'
 import { runUntilEnd, startInTurn } from './server-process.js'
 
-t.test('a setting that cannot work ends the server, with an error that names it', async t => {
+t.test('an invalid setting stops the server with an error that names it', async t => {
   const bad: ReadonlyArray<readonly [error: RegExp, variables: Record<string, string>]> = [
     [/"PORT"/, { PORT: 'http' }],
     [/"AUTH_SECRET"/, { NODE_ENV: 'production' }],

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readEnvironment } from '../../example-server/environment.js'
 
-t.test('an empty environment is enough', async t => {
+t.test('an empty environment has defaults', async t => {
   t.strictSame(readEnvironment({ DATA_DIR: '', AUTH_SECRET: '', PATH: '/bin' }), {
     HOST: '127.0.0.1',
     PORT: 3000,
@@ -38,7 +38,7 @@ t.test('every variable is read', async t => {
   )
 })
 
-t.test('a bad value is refused by the name of its variable', async t => {
+t.test('an invalid value is refused with the name of its variable', async t => {
   const bad = {
     PORT: ['http', '65536', '-1', '3000.5'],
     LOG_LEVEL: ['loud', 'INFO'],
@@ -53,10 +53,10 @@ t.test('a bad value is refused by the name of its variable', async t => {
   }
 })
 
-t.test('production needs a secret of its own', async t => {
+t.test('production needs its own secret', async t => {
   t.throws(() => readEnvironment({ NODE_ENV: 'production' }), { message: /"AUTH_SECRET"[^]*production needs a secret/ })
 })
 
-t.test('credentials in an address are in no error', async t => {
+t.test('information leak: no error shows the credentials of an address', async t => {
   for (const name of ['DATABASE_URL', 'REDIS_URL']) t.throws(() => readEnvironment({ [name]: 'app:hunter2@db/app' }), { message: /^(?![^]*hunter2)/ }, name)
 })

@@ -28,7 +28,7 @@ t.test('the first example signs up, protects a route, refreshes and logs out', a
   t.equal((await send('POST', '/auth/refresh')).status, 401)
 })
 
-t.test('broken access control: no sample has a hook that may be undefined, and so leave its route open', async t => {
+t.test('broken access control: no sample has a hook that may be undefined and leave its route open', async t => {
   const copied = ['README.md', ...readdirSync('example-server').filter(name => name.endsWith('.ts')).map(name => `example-server/${name}`)]
   t.strictSame(copied.filter(path => /\b(on|pre)[A-Z]\w+: *app\./.test(readFileSync(path, 'utf8'))), [])
 })

@@ -12,25 +12,25 @@ t.test('a server with its data in a folder', async t => {
   const first = await startServer(t, { DATA_DIR: dataDir, ACCESS_TTL: '5m' })
   const ada = client(first.url)
 
-  t.test('logs a person in', async t => {
+  t.test('logs a user in', async t => {
     const { status, json } = await ada.send('POST', '/auth/signup', ADA)
     t.equal(status, 201)
     t.match(json(), { access_token: String, token_type: 'Bearer', expires_in: 300 })
     t.match((await ada.send('GET', '/me')).json(), { id: String, username: 'ada' })
   })
 
-  t.test('gives a name once', async t => {
+  t.test('refuses a taken name', async t => {
     const { status, json } = await client(first.url).send('POST', '/auth/signup', ADA)
     t.match([status, json()], exactly(409, { code: 'FST_AUTH_USERNAME_TAKEN' }))
   })
 
-  t.test('keeps the cookie of a young token', async t => {
+  t.test('holds the cookie of a young token', async t => {
     const { status, headers } = await ada.send('POST', '/auth/refresh')
     t.equal(status, 200)
     t.same(headers.getSetCookie(), [])
   })
 
-  t.test('shows the devices of a person, and signs them out', async t => {
+  t.test('lists the sessions of a user, and ends them', async t => {
     const phone = client(first.url)
     t.equal((await phone.send('POST', '/auth/login', ADA)).status, 200)
     const other = (await ada.send('GET', '/auth/sessions')).json().find((device: { current: boolean }) => !device.current)
@@ -38,14 +38,14 @@ t.test('a server with its data in a folder', async t => {
     t.match((await phone.send('POST', '/auth/refresh')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('ends the access token of a device that is signed out, too', async t => {
+  t.test('ends the access token of a signed-out device too', async t => {
     const phone = client(first.url)
     await phone.send('POST', '/auth/login', ADA)
     t.equal((await ada.send('DELETE', '/auth/sessions')).status, 204)
     t.match((await phone.send('GET', '/me')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
   })
 
-  t.test('lets nobody in who is logged out', async t => {
+  t.test('refuses a logged-out user', async t => {
     const guest = client(first.url)
     await guest.send('POST', '/auth/login', ADA)
     t.equal((await guest.send('POST', '/auth/logout')).status, 204)
@@ -58,11 +58,11 @@ t.test('a server with its data in a folder', async t => {
     for (const path of ['/me', '/me/activity', '/me/data']) t.equal((await client(first.url).send('GET', path)).status, 401, path)
   })
 
-  t.test('is well', async t => {
+  t.test('has a health check', async t => {
     t.same((await client(first.url).send('GET', '/health')).json(), { status: 'ok' })
   })
 
-  t.test('serves a page that runs only its own scripts', async t => {
+  t.test('XSS: serves a page that runs only its own scripts', async t => {
     const { status, headers, text } = await client(first.url).send('GET', '/')
     t.equal(status, 200)
     t.match(headers.get('content-security-policy'), /default-src 'self'/)
@@ -72,7 +72,7 @@ t.test('a server with its data in a folder', async t => {
     }
   })
 
-  t.test('serves every module that its page imports, up to those of the client', async t => {
+  t.test('serves every module that its page imports', async t => {
     const seen = new Set(['/app.js'])
     for (const path of seen) { // grows meanwhile
       const { status, headers, text } = await client(first.url).send('GET', path)
@@ -82,7 +82,7 @@ t.test('a server with its data in a folder', async t => {
     t.ok(seen.has('/client/auth-client.js'))
   })
 
-  t.test('describes its routes, and which need a login', async t => {
+  t.test('documents its routes, and which of them need a login', async t => {
     const { paths, components } = (await client(first.url).send('GET', '/docs/json')).json()
     t.match(Object.keys(paths).filter(path => path.startsWith('/auth/')), exactly('/auth/signup', '/auth/login', '/auth/refresh', '/auth/logout', '/auth/sessions', '/auth/sessions/{id}', '/auth/password', '/auth/reauthenticate'))
     t.same(paths['/me'].get.security, [{ accessToken: [] }])
@@ -91,7 +91,7 @@ t.test('a server with its data in a folder', async t => {
     t.equal(components.securitySchemes.accessToken.flows.password.tokenUrl, '/auth/login')
   })
 
-  t.test('tells a person what happened to the account, newest first, and nobody else', async t => {
+  t.test('shows users their own activity, newest first', async t => {
     const bob = client(first.url)
     await bob.send('POST', '/auth/signup', BOB)
     const thief = client(first.url)
@@ -106,7 +106,7 @@ t.test('a server with its data in a folder', async t => {
     t.equal((await thief.send('GET', '/me/activity')).status, 401)
   })
 
-  t.test('tells that a device was signed out, and not what only follows from something else', async t => {
+  t.test('information disclosure: the activity shows a signed-out device once, without its consequences', async t => {
     const eve = client(first.url)
     await eve.send('POST', '/auth/signup', EVE)
     await client(first.url).send('POST', '/auth/login', EVE)
@@ -118,27 +118,27 @@ t.test('a server with its data in a folder', async t => {
     t.match(activity[3], { reason: 'revoked' })
   })
 
-  t.test('shows all that it keeps of a person who has just given the password', async t => {
+  t.test('exports all stored data after a fresh login', async t => {
     const { status, json, text } = await ada.send('GET', '/me/data')
     t.equal(status, 200)
     t.match(json(), { id: String, username: 'ada', createdAt: /^\d{4}-.+Z$/, devices: exactly({ current: true }), activity: Array })
     t.notMatch(text, 'argon2')
   })
 
-  t.test('keeps its secret to this user', async t => {
+  t.test('keeps its secret readable for this user only', async t => {
     const { mode } = await stat(join(dataDir, 'auth-secret'))
     t.equal(mode & 0o777, 0o600)
   })
 
-  t.test('shares its folder with nobody', async t => {
+  t.test('refuses a second process on its folder', async t => {
     t.match(await runUntilEnd({ DATA_DIR: dataDir }), { code: 1, errors: /DATA_DIR \S+ is in use by process \d+: stop it/ })
   })
 
-  t.test('stops when told', async t => {
+  t.test('stops on a signal', async t => {
     t.equal(await first.stop('SIGTERM'), 0)
   })
 
-  t.test('still knows everybody after a restart', async t => {
+  t.test('keeps all sessions after a restart', async t => {
     await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
     const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0s', LOG_LEVEL: 'silent' })
     await second.wait(HOUR)

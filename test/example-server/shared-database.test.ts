@@ -4,7 +4,7 @@ import { SECRET } from '../support/server.js'
 import { ADA, client } from './client.js'
 import { runUntilEnd, startServer } from './server-process.js'
 
-t.test('servers that share a PostgreSQL database share users and sessions', async t => {
+t.test('servers on one PostgreSQL database share users and sessions', async t => {
   const url = await postgres(t)
   if (url === null) return
   const variables = { DATABASE_URL: url, AUTH_SECRET: SECRET, COOKIE_SECURE: 'false', NODE_ENV: 'development' }

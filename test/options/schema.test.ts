@@ -37,7 +37,7 @@ function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix 
   })
 }
 
-t.test('everything has the default that the documents name', async t => {
+t.test('every option has its documented default', async t => {
   t.strictSame({ ...read({}), secret: null }, {
     secret: null,
     keys: undefined,
@@ -82,7 +82,7 @@ t.test('everything has the default that the documents name', async t => {
   })
 })
 
-t.test('options may be an instance of a class, and its accessors are read', async t => {
+t.test('options may be an instance of a class with accessors', async t => {
   class Config {
     get secret (): string { return SECRET }
     get cookie (): object { return new (class { get path (): string { return '/auth' } })() }
@@ -187,12 +187,12 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   clock: { takes: ['function'], and: [Date.now, () => NaN, () => -1, () => '1', () => Infinity, () => new Date(), async () => 1] }
 }
 
-t.test('the table of wrong values knows every option', async t => {
+t.test('the table of wrong values covers every option', async t => {
   t.strictSame(Object.keys(WRONG).sort(), allPaths().sort())
 })
 
 for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
-  t.test(`a wrong "${path}" is refused by its name, and without its value where that may be a secret`, async t => {
+  t.test(`a wrong "${path}" is refused by name, and without its value if that may be a secret`, async t => {
     const kinds = Object.entries(KINDS).filter(([kind]) => !takes.includes(kind)).map(([, value]) => value)
     for (const value of [...kinds, ...and]) {
       throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
@@ -213,7 +213,7 @@ function complaintOf (act: () => unknown): string {
   }
 }
 
-t.test('a group that is none is refused by its name and not printed', async t => {
+t.test('an invalid group is refused by name and not printed', async t => {
   for (const name of ['routes', 'accounts', 'accessToken', 'refreshToken', 'cookie', 'passwords', 'rateLimit', 'sessions', 'timeouts']) {
     for (const value of [null, true, 1, SECRET, [SECRET], () => SECRET]) {
       throwsSentence(t, { [name]: value }, new RegExp(`^option "${name}" must be an object$`))
@@ -222,7 +222,7 @@ t.test('a group that is none is refused by its name and not printed', async t =>
   for (const value of [null, SECRET, [SECRET], 1]) t.throws(() => readOptions(value as never, false), { message: 'the options must be an object' })
 })
 
-t.test('every option takes what the documents say, in the units that the code uses', async t => {
+t.test('every option accepts its documented values, in the units of the code', async t => {
   const GOOD: ReadonlyArray<readonly [path: string, written: unknown, used: unknown]> = [
     ['issuer', 'https://login.example', 'https://login.example'],
     ['appName', 'shop', 'shop'],
@@ -265,18 +265,18 @@ t.test('every option takes what the documents say, in the units that the code us
   }
 })
 
-t.test('options that are typed by the app’s users are the same options', async t => {
+t.test('refreshCookieOptions returns the same options', async t => {
   const options = { secret: SECRET, users }
   t.equal(refreshCookieOptions(options), options)
 })
 
-t.test('functions and stores are taken as they are', async t => {
+t.test('functions and stores are kept as they are', async t => {
   const mine = { store: memoryStore(), users, clock: () => 1, onEvent () {}, passwords: { minLength: 12 } }
   const claims = () => ({})
   t.match(read({ ...mine, accessToken: { claims } }), { ...mine, accessToken: { claims } })
 })
 
-t.test('secrets are a list, whichever way they were given', async t => {
+t.test('a secret or a list of secrets becomes a list', async t => {
   const secretsOf = async ({ secret }: Pick<Settings, 'secret'>): Promise<unknown[]> => [...await secret?.read() ?? []]
   t.strictSame(await secretsOf(read({})), [SECRET])
   t.strictSame(await secretsOf(read({ secret: [OTHER, SECRET] })), [OTHER, SECRET])
@@ -289,7 +289,7 @@ t.test('secrets are a list, whichever way they were given', async t => {
   t.strictSame(await secretsOf(settings.refreshToken), [before])
 })
 
-t.test('a secret or a ring may be a function, which is asked whenever it is read, and whose answer is checked', async t => {
+t.test('a secret or a key ring may be a function, which is called at each read, and its result is validated', async t => {
   const answers: unknown[] = [SECRET, [OTHER, SECRET], 'short', undefined]
   const { secret } = read({ secret: async () => answers.shift() })
   t.equal(secret?.changes, true)
@@ -300,7 +300,7 @@ t.test('a secret or a ring may be a function, which is asked whenever it is read
   t.equal(read({}).secret?.changes, false)
 })
 
-t.test('a misspelled option is refused with what was meant', async t => {
+t.test('a misspelled option is refused with the nearest name', async t => {
   const TYPOS: ReadonlyArray<readonly [path: string, meant: string]> = [
     ['secrets', 'secret'], ['Issuer', 'issuer'], ['audiance', 'audience'], ['acessToken', 'accessToken'], ['refreshtoken', 'refreshToken'],
     ['trustedOrigin', 'trustedOrigins'], ['user', 'users'], ['onevent', 'onEvent'], ['password', 'passwords'], ['cookies', 'cookie'],
@@ -313,7 +313,7 @@ t.test('a misspelled option is refused with what was meant', async t => {
   }
 })
 
-t.test('a misspelt function of "users" is refused, and others are the app\'s own', t => {
+t.test('a misspelled function of users is refused, and other functions are allowed', t => {
   for (const [name, meant] of [['findByUserName', 'findByUsername'], ['findbyid', 'findById'], ['creat', 'create'], ['updatePasswordHsh', 'updatePasswordHash']] as const) {
     const message = `option "users" has an unknown function "${name}"; did you mean "${meant}"?`
     t.throws(() => read({ users: { [name]: () => null } }), { name: 'TypeError', message })
@@ -323,7 +323,7 @@ t.test('a misspelt function of "users" is refused, and others are the app\'s own
   t.end()
 })
 
-t.test('a combination that is dangerous or does nothing is refused, and told the way out', async t => {
+t.test('a dangerous or useless combination is refused with the fix', async t => {
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
     [{ secret: undefined }, /"secret" is missing/],
     [{ secret: undefined, refreshToken: { secret: SECRET } }, /"secret" is missing/],
@@ -355,7 +355,7 @@ t.test('a combination that is dangerous or does nothing is refused, and told the
   for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
 })
 
-t.test('what is just inside those bounds is fine', async t => {
+t.test('values just inside those bounds are accepted', async t => {
   const FINE: readonly object[] = [
     { accessToken: { expiresIn: 3599 }, refreshToken: { idle: '1h' } },
     { refreshToken: { idle: '30d', absolute: '30d' } },
@@ -379,14 +379,14 @@ t.test('what is just inside those bounds is fine', async t => {
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
 })
 
-t.test('a user has a hundred sessions at most, unless the option lifts that or the store cannot list', async t => {
+t.test('the default session limit is a hundred, and none for a store that cannot list', async t => {
   t.equal(read({ store: memoryStore() }).sessions.maxPerUser, 100)
   t.equal(read({ store: statelessStore() }).sessions.maxPerUser, false)
   t.equal(read({ sessions: { maxPerUser: false } }).sessions.maxPerUser, false)
   t.equal(read({ sessions: { maxPerUser: 7, whenFull: 'refuseLogin' } }).sessions.maxPerUser, 7)
 })
 
-t.test('the cookie gets the strongest prefix that its other settings allow', async t => {
+t.test('the cookie name has the strongest prefix that its settings allow', async t => {
   const NAMES: ReadonlyArray<readonly [cookie: object, name: string]> = [
     [{}, '__Host-Http-refresh'],
     [{ sameSite: 'lax' }, '__Host-Http-refresh'],
@@ -399,7 +399,7 @@ t.test('the cookie gets the strongest prefix that its other settings allow', asy
   for (const [cookie, name] of NAMES) t.equal(read({ cookie }).cookie.name, name, inspect(cookie))
 })
 
-t.test('production takes neither an insecure cookie nor weak hashing', async t => {
+t.test('production refuses insecure cookies and weak hashing', async t => {
   throwsSentence(t, { cookie: { secure: false } }, /"cookie\.secure" is false in production/, true)
   t.doesNotThrow(() => read({ cookie: { secure: false } }, false))
   const before = process.env['NODE_ENV']
@@ -411,7 +411,7 @@ t.test('production takes neither an insecure cookie nor weak hashing', async t =
   throwsSentence(t, { passwords: { memoryCost: 1024, [allowWeakHashing]: true } }, /"passwords\.memoryCost".*production/, true)
 })
 
-t.test('what is allowed and yet questionable is warned about, each by one line', async t => {
+t.test('questionable options cause one warning each', async t => {
   const WARNINGS: ReadonlyArray<readonly [options: object, production: boolean, names: readonly string[]]> = [
     [{}, false, []],
     [{ store: memoryStore() }, true, []],
@@ -429,7 +429,7 @@ t.test('what is allowed and yet questionable is warned about, each by one line',
   t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to take')
 })
 
-t.test('the settings are frozen through and through, and the caller\'s options are as they were', async t => {
+t.test('settings are deeply frozen, and the options of the caller are unchanged', async t => {
   const mine = { secret: [SECRET, OTHER], audience: ['api'], trustedOrigins: ['https://app.example'], routes: { signup: false }, cookie: { sameSite: 'lax' }, passwords: { minLength: 10 } }
   const copy = structuredClone(mine)
   const settings = read(mine)
@@ -440,7 +440,7 @@ t.test('the settings are frozen through and through, and the caller\'s options a
   t.strictSame(settings.trustedOrigins, ['https://app.example'], 'nor do later changes reach it')
 })
 
-t.test('no secret is in a sentence about a wrong option, wherever it was put', async t => {
+t.test('information leak: no secret is in an error about a wrong option, wherever it was put', async t => {
   const canary = `canary-${randomBytes(40).toString('base64url')}`
   const MISPLACED: readonly object[] = [
     { secret: [canary, canary] }, { secret: [canary, 'short'] }, { secret: { value: canary } }, { secret: [Buffer.from(canary), canary] }, { secret: Buffer.from(canary.slice(0, 31)) }, { secret: canary.slice(0, 31) },
@@ -454,7 +454,7 @@ t.test('no secret is in a sentence about a wrong option, wherever it was put', a
   }
 })
 
-t.test('no secret is in a printed settings object', async t => {
+t.test('information leak: no secret is in printed settings', async t => {
   const settings = read({ secret: [SECRET, randomBytes(32)], refreshToken: { secret: [Buffer.from(OTHER)] }, passwords: { pepper: { current: 'k1', keys: { k1: OTHER } } } })
   for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 }), inspect(settings.secret), String(settings)]) {
     t.notOk(text.includes(SECRET) || text.includes(OTHER), text)

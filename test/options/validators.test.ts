@@ -19,7 +19,7 @@ function passed (check: Check<unknown>): unknown[] {
   })
 }
 
-t.test('a check lets its own kind through and refuses everything else by name', async t => {
+t.test('a validator accepts its own kind and refuses everything else by name', async t => {
   t.strictSame(passed(flag), [true, false])
   t.strictSame(passed(text), [' ', 'a', '1', '15m', '0s', 'true'])
   t.strictSame(passed(oneOf('a', 'b')), ['a'])
@@ -35,7 +35,7 @@ t.test('a check lets its own kind through and refuses everything else by name', 
   t.strictSame(passed(duration(1, 900)), [1, 900])
 })
 
-t.test('a duration is whole seconds or a number with its unit, between its bounds', async t => {
+t.test('a duration is whole seconds or a number with its unit, within its bounds', async t => {
   const check = duration(60, 3600)
   for (const [value, seconds] of [[60, 60], ['60s', 60], ['1m', 60], ['1h', 3600], [3600, 3600]] as const) t.equal(check(value, 'x'), seconds)
   for (const value of [59, '59s', 3601, '61m', '2h', '1d', '1w', '90', '1 m', '1M', 'm', '1.5m', '-1m', '1e3s', '0x10s', '٣m', '9999999999s', new Date()]) {
@@ -43,7 +43,7 @@ t.test('a duration is whole seconds or a number with its unit, between its bound
   }
 })
 
-t.test('what is left out is read as its default, written as a user would write it', async t => {
+t.test('a missing option has its default, written as a user would write it', async t => {
   const check = defaultTo('15m', duration(1, 3600))
   t.equal(check(undefined, 'x'), 900)
   t.equal(check('1m', 'x'), 60)
@@ -51,7 +51,7 @@ t.test('what is left out is read as its default, written as a user would write i
   t.throws(() => check(null, 'x'), TypeError, 'null is not left out')
 })
 
-t.test('a refusal names the option, the value and the way out, in one line', async t => {
+t.test('an error names the option, the value and the fix in one line', async t => {
   t.throws(() => refuse('cookie.path', 'auth', 'begin with a slash'), new TypeError('option "cookie.path" is \'auth\': begin with a slash'))
   t.throws(() => listOf(flag)([true, 'yes'], 'list'), /^option "list\[1\]" is 'yes'/, 'a member by its place')
   for (const value of ['x'.repeat(10_000), Array.from({ length: 500 }, () => 'abc'), { a: { b: { c: 'deep' } } }, 'two\nlines', { a: 1, b: [2] }]) {
@@ -74,14 +74,14 @@ t.test('a list is a frozen copy', async t => {
 
 const colours = group({ red: defaultTo(true, flag), green: optional(text), deep: group({ blue: defaultTo(1, duration(0, 9)) }) })
 
-t.test('a group reads every option by its path, with defaults all the way down', async t => {
+t.test('a group validates every option with its path and defaults', async t => {
   t.strictSame(colours(undefined, ''), { red: true, green: undefined, deep: { blue: 1 } })
   t.strictSame(colours({ red: false, deep: { blue: '2s' } }, ''), { red: false, green: undefined, deep: { blue: 2 } })
   t.throws(() => colours({ deep: { blue: 'x' } }, ''), /^option "deep\.blue" is/)
   t.throws(() => colours({ deep: { blue: 'x' } }, 'colours'), /^option "colours\.deep\.blue" is/)
 })
 
-t.test('a group is frozen all the way down, and the caller\'s object is as it was', async t => {
+t.test('a group is deeply frozen, and the object of the caller is unchanged', async t => {
   const mine = Object.freeze({ deep: { blue: 2 } })
   const read = colours(mine, '')
   t.ok(Object.isFrozen(read) && Object.isFrozen(read.deep))
@@ -89,14 +89,14 @@ t.test('a group is frozen all the way down, and the caller\'s object is as it wa
   t.notOk(Object.isFrozen(mine.deep))
 })
 
-t.test('what is no group is refused without being printed: it may be a secret in the wrong place', async t => {
+t.test('information leak: an invalid group is refused without printing it', async t => {
   for (const value of [null, 'hunter2', 1, ['hunter2'], () => 'hunter2', true]) {
     t.throws(() => colours(value, 'deep'), /^option "deep" must be an object$/)
     t.throws(() => colours(value, ''), /^the options must be an object$/)
   }
 })
 
-t.test('an unknown option is refused with the nearest known one, whatever it holds', async t => {
+t.test('an unknown option is refused with the nearest known one, whatever its value', async t => {
   const suggestions: ReadonlyArray<readonly [string, string]> = [
     ['RED', 'red'], ['re', 'red'], ['greeen', 'green'], ['depe', 'deep'], ['read', 'red']
   ]
@@ -107,11 +107,11 @@ t.test('an unknown option is refused with the nearest known one, whatever it hol
   t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'where none is known')
 })
 
-t.test('names that every object has are unknown options too', async t => {
+t.test('prototype pollution: names that every object has are unknown options too', async t => {
   for (const name of ['constructor', 'toString', 'hasOwnProperty']) t.throws(() => colours({ [name]: 1 }, ''), /^unknown option/, name)
   t.throws(() => colours(JSON.parse('{"__proto__":{"red":false}}'), ''), /^unknown option "__proto__"/)
 })
 
-t.test('an option that is given as undefined is left out', async t => {
+t.test('an option that is undefined is missing', async t => {
   t.strictSame(colours({ red: undefined, green: undefined, deep: undefined }, ''), colours({}, ''))
 })

@@ -13,7 +13,7 @@ function read (options: object): VerifierSettings {
   return readVerifierOptions(options as VerifierOptions)
 }
 
-t.test('everything has the default that the documents name', async t => {
+t.test('every option has its documented default', async t => {
   t.strictSame(read({ jwks: JWKS }), {
     keys: undefined,
     jwks: JWKS,
@@ -28,7 +28,7 @@ t.test('everything has the default that the documents name', async t => {
   })
 })
 
-t.test('every option takes what the documents say, in the units that the code uses', async t => {
+t.test('every option accepts its documented values, in the units of the code', async t => {
   const onEvent = () => {}
   const clock = () => 1
   const rest = { issuer: 'https://login.example', audience: ['orders'], onEvent, clock }
@@ -68,11 +68,11 @@ const REFUSED: ReadonlyArray<readonly [options: object, sentence: RegExp]> = [
   ...['accessToken', 'timeouts'].map(name => [{ jwks: JWKS, [name]: null }, new RegExp(`^option "${name}" must be an object$`)] as const)
 ]
 
-t.test('a wrong option, or two that do not go together, are refused and told the way out', async t => {
+t.test('an invalid option or combination is refused with the fix', async t => {
   for (const [options, message] of REFUSED) t.throws(() => read(options), { name: 'TypeError', message }, inspect(options))
 })
 
-t.test('no secret is in a sentence about a wrong option', async t => {
+t.test('information leak: no secret is in an error about a wrong option', async t => {
   const canary = 'canary-that-nobody-may-read-in-a-log'
   for (const options of [{ keys: canary }, { keys: [canary] }, { keys: [{ kid: 'k1', algorithm: 'HS256', use: 'verify', secret: canary.slice(0, 20) }] }, { jwks: `https://ada:${canary}@login.example` }, { secret: SECRET + canary }]) {
     let message = ''

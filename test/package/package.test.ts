@@ -12,13 +12,13 @@ const files = await filesBelow(packageFolder)
 const modules = (await filesBelow('lib')).filter(path => path.endsWith('.ts')).map(path => path.replace(/\.ts$/, ''))
 const builds = ['esm', 'cjs'] as const
 
-t.test('the package holds the two builds, and what a person reads', async t => {
+t.test('the package contains the two builds and the documents', async t => {
   const built = builds.flatMap(build => modules.flatMap(path => ['.d.ts', '.js', '.js.map'].map(ending => `dist/${build}/${path}${ending}`)))
   const wanted = ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/cjs/package.json', 'package.json', ...built]
   t.strictSame(files, wanted.sort(), 'after npm run build')
 })
 
-t.test('source maps hold the source, and lead nowhere outside', async t => {
+t.test('source maps contain the source and no path outside', async t => {
   for (const build of builds) {
     for (const path of modules) {
       const map = JSON.parse(await read(`dist/${build}/${path}.js.map`))
@@ -28,12 +28,12 @@ t.test('source maps hold the source, and lead nowhere outside', async t => {
   }
 })
 
-t.test('no file knows where it was built', async t => {
+t.test('no file contains a path of the build machine', async t => {
   const texts = await Promise.all(files.map(read))
   t.strictSame(files.filter((_, index) => texts[index]?.includes(process.cwd())), [])
 })
 
-t.test('it loads no package but those it declares', async t => {
+t.test('supply chain: it loads only declared dependencies', async t => {
   const { dependencies } = JSON.parse(await read('package.json'))
   const texts = await Promise.all(files.filter(path => path.endsWith('.js')).map(read))
   const loaded = new Set(texts.flatMap(text => ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)))
@@ -67,7 +67,7 @@ const ALL_WELL = [
   'whole 201 200'
 ]
 
-t.test('a person signs up, however an ES module imports it', async t => {
+t.test('a user signs up, for every ES module import', async t => {
   await write('app.cjs', APP)
   await write('esm.mjs', `
     import { createRequire } from 'node:module'
@@ -82,7 +82,7 @@ t.test('a person signs up, however an ES module imports it', async t => {
   t.strictSame((await run('esm.mjs')).split('\n'), ALL_WELL)
 })
 
-t.test('a person signs up, however a CommonJS module requires it', async t => {
+t.test('a user signs up, for every CommonJS require', async t => {
   await write('app.cjs', APP)
   await write('cjs.cjs', `
     const whole = require('fastify-refresh-cookie')
@@ -98,7 +98,7 @@ t.test('a person signs up, however a CommonJS module requires it', async t => {
   t.strictSame((await run('cjs.cjs')).split('\n'), ALL_WELL)
 })
 
-t.test('a refusal of one build is an AuthError of the other too', async t => {
+t.test('an error of one build is an AuthError of the other', async t => {
   await write('errors.mjs', `
     import { createRequire } from 'node:module'
     import { AuthError } from 'fastify-refresh-cookie'
@@ -109,7 +109,7 @@ t.test('a refusal of one build is an AuthError of the other too', async t => {
   t.equal(await run('errors.mjs'), 'true true true')
 })
 
-t.test('a hook of one build protects by the plugin of the other, and is never open', async t => {
+t.test('broken access control: a hook of one build protects routes with the plugin of the other', async t => {
   await write('hooks.cjs', `
     module.exports = async function visit (plugin, hooks, options) {
       const app = require('fastify')()
@@ -144,7 +144,7 @@ t.test('a hook of one build protects by the plugin of the other, and is never op
   t.strictSame((await run('hooks.mjs')).split('\n'), Array.from({ length: 12 }, () => answers))
 })
 
-t.test('every subpath gives the same by import and by require, where no database driver is installed', async t => {
+t.test('every subpath exports the same by import and by require, without a database driver', async t => {
   const { exports } = JSON.parse(await read('package.json')) as { exports: Record<string, unknown> }
   const paths = Object.keys(exports).filter(path => !path.endsWith('.json')).map(path => `fastify-refresh-cookie${path.slice(1)}`)
   await write('subpaths.cjs', `
@@ -157,7 +157,7 @@ t.test('every subpath gives the same by import and by require, where no database
   t.strictSame((await run('subpaths.cjs')).split('\n').sort(), paths.sort())
 })
 
-t.test('its package.json can be read, its insides cannot', async t => {
+t.test('package.json can be imported, internal files cannot', async t => {
   await write('inside.cjs', `
     console.log(require('fastify-refresh-cookie/package.json').name)
     import('fastify-refresh-cookie/dist/esm/plugin.js').catch(error => console.log(error.code))

@@ -146,12 +146,12 @@ t.test('an app compiles as an ES module and as CommonJS', async t => {
   t.strictSame(plugins.map(({ fileName }) => fileName), [], 'ours bring the declarations of no other plugin along')
 })
 
-t.test('a service that only verifies compiles, and has no verb of sessions', async t => {
+t.test('a verifier compiles, and has no method for sessions', async t => {
   t.strictSame(complaints(compile([await write('service.mts', esmService), await write('service.cts', cjsService)], NODE)), [])
   t.strictSame(complaints(compile([await write('service.ts', esmService)], BUNDLER)), [])
 })
 
-t.test('an app compiles for a bundler, beside plugins whose types it shapes its own way', async t => {
+t.test('an app compiles for a bundler, beside plugins that augment the same types', async t => {
   t.strictSame(complaints(compile([await write('host.ts', host), await write('app.ts', esm)], BUNDLER)), [])
 })
 

@@ -25,7 +25,7 @@ function withoutCookie ({ app, clock, ada }: WithAda): Browser {
   return Object.assign(openBrowser(app, cookieJar(clock)), { accessToken: ada.accessToken })
 }
 
-t.test('a login gives both tokens, and the database holds the session and no token', async t => {
+t.test('a login returns both tokens, and the database holds the session but no token', async t => {
   const { ada } = await withAda(t)
   const answer = await ada.login('ada')
   t.match(answer.json(), { expires_in: 600 })
@@ -38,7 +38,7 @@ t.test('a login gives both tokens, and the database holds the session and no tok
   }
 })
 
-t.test('access token expired, cookie good: a new access token, the same cookie', async t => {
+t.test('access token expired, cookie valid: a new access token, the same cookie', async t => {
   const { ada, wait } = await withAda(t)
   wait('10m')
   t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
@@ -46,7 +46,7 @@ t.test('access token expired, cookie good: a new access token, the same cookie',
   t.strictSame((await ada.get('/me')).json(), { id: '1' })
 })
 
-t.test('access token good, cookie expired: a new cookie, for a day again', async t => {
+t.test('access token valid, cookie expired: a new cookie for another day', async t => {
   const s = await withAda(t)
   const { ada, wait } = s
   const expired = String(ada.cookie())
@@ -71,14 +71,14 @@ t.test('both expired: a login is needed', async t => {
   t.match((await withoutCookie(s).refresh({ headers: expired })).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
 })
 
-t.test('a cookie that does not fit the database gives nothing', async t => {
+t.test('a cookie without a row in the database is refused', async t => {
   const { ada, wait } = await withAda(t)
   wait('10m')
   await pool.query("UPDATE auth_sessions SET id = 'another' WHERE id = $1", [sessionOf(ada)])
   t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a logout ends both at once, wherever copies of them are', async t => {
+t.test('a logout ends both at once, and all copies', async t => {
   const s = await withAda(t)
   const copy = s.ada.copy()
   const accessToken = s.ada.accessToken
@@ -89,7 +89,7 @@ t.test('a logout ends both at once, wherever copies of them are', async t => {
   t.match(await withoutCookie(s).refresh(), { statusCode: 401 }, 'nor does the access token bring it back')
 })
 
-t.test('nothing goes on longer than 30 days', async t => {
+t.test('nothing lasts longer than 30 days', async t => {
   const { ada, wait } = await withAda(t)
   for (let day = 1; day <= 30; day++) {
     wait(DAY - 300)

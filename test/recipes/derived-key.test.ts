@@ -4,7 +4,7 @@ import refreshCookie from '../../lib/index.js'
 import { SECRET } from '../support/server.js'
 import { recipe } from './recipe.js'
 
-t.test('another service verifies access tokens with the key that it derives from the shared secret', async t => {
+t.test('another service verifies access tokens with the key derived from the shared secret', async t => {
   const issuer = Fastify()
   t.teardown(async () => { await issuer.close() })
   await issuer.register(refreshCookie, { secret: SECRET, refreshToken: { transport: 'body' } })

@@ -53,7 +53,7 @@ t.test('an access token has its header and the registered claims', async t => {
   t.match({ jti, sid }, { jti: /^[\w-]{22}$/, sid: /^[\w-]{22}$/ })
 })
 
-t.test('whoever has the public key verifies it, with any implementation', async t => {
+t.test('any implementation verifies it with the public key', async t => {
   const { ada, publicKey } = await parties(t)
   const [header, payload, signature] = String(ada.accessToken).split('.')
   const verified = (text: string) => verify('sha256', Buffer.from(text), { key: createPublicKey(publicKey), dsaEncoding: 'ieee-p1363' }, Buffer.from(signature ?? '', 'base64url'))
@@ -61,7 +61,7 @@ t.test('whoever has the public key verifies it, with any implementation', async 
   t.notOk(verified(`${header}.${encoded({ sub: '2' })}`))
 })
 
-t.test('the service with the public key knows who asks, until the token expires', async t => {
+t.test('the service with the public key authenticates until the token expires', async t => {
   const { ada, orders, wait } = await parties(t)
   t.strictSame((await orders(ada.accessToken)).json(), { of: 'ada' })
   wait('2h')
@@ -70,7 +70,7 @@ t.test('the service with the public key knows who asks, until the token expires'
   t.strictSame((await orders(ada.accessToken)).json(), { of: 'ada' })
 })
 
-t.test('it needs no look at a database or at the other service', async t => {
+t.test('the verifier needs no database and no call to the other service', async t => {
   const { ada, app, orders, users } = await parties(t)
   await app.close()
   users.calls.length = 0
@@ -78,13 +78,13 @@ t.test('it needs no look at a database or at the other service', async t => {
   t.strictSame(users.calls, [])
 })
 
-t.test('it has no login, and nothing else that would need a secret', async t => {
+t.test('the verifier has no login, and nothing else that needs a secret', async t => {
   const { verifier: { app } } = await parties(t)
   t.notOk(app.printRoutes().includes('auth'))
   for (const name of ['sessions', 'passwords']) t.notOk(app.hasDecorator(name), name)
 })
 
-t.test('a refresh token, and tokens of other keys, issuers and audiences are refused', async t => {
+t.test('token confusion: refresh tokens and tokens of other keys, issuers and audiences are refused', async t => {
   const { ada, orders, privateKey } = await parties(t)
   const other = await parties(t)
   const header = joseHeaderOf(ada.accessToken)
@@ -101,7 +101,7 @@ t.test('a refresh token, and tokens of other keys, issuers and audiences are ref
   ] as const) t.match((await orders(token)).json(), INVALID, what)
 })
 
-t.test('all seven registered claims are heeded: a token is not good before its nbf', async t => {
+t.test('all seven registered claims are checked: a token is invalid before its nbf', async t => {
   const { ada, app, orders, privateKey, wait } = await parties(t)
   const token = signed(privateKey, joseHeaderOf(ada.accessToken), { ...payloadOf(ada.accessToken), nbf: START + 60 })
   t.match((await orders(token)).json(), INVALID)
@@ -110,7 +110,7 @@ t.test('all seven registered claims are heeded: a token is not good before its n
   t.match(await app.verifyAccessToken(token), { iss: String, sub: String, aud: String, exp: Number, nbf: Number, iat: Number, jti: String })
 })
 
-t.test('the public key is published, and nothing else of the pair', async t => {
+t.test('only the public key of the pair is published', async t => {
   const { app, publicKey } = await parties(t)
   const [key, ...others] = (await app.inject('/auth/jwks')).json().keys
   t.strictSame(others, [])
@@ -125,7 +125,7 @@ t.test('without keys it is HS256, and the public key verifies nothing', async t 
   t.match((await orders(ada.accessToken)).json(), INVALID)
 })
 
-t.test('a refresh token lasts 2 weeks, the session too', async t => {
+t.test('a refresh token lasts 2 weeks, as does the session', async t => {
   const { ada, wait } = await parties(t)
   for (let day = 0; day < 13; day++) {
     wait('1d')

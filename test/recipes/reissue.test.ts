@@ -11,7 +11,7 @@ async function withAda (t: Test): Promise<Recipe & { readonly ada: Browser }> {
   return { ...r, ada }
 }
 
-t.test('a login gives both tokens, for 30 minutes and 7 days', async t => {
+t.test('a login returns both tokens, for 30 minutes and 7 days', async t => {
   const { ada } = await withAda(t)
   const answer = await ada.login('ada')
   t.match(answer.json(), { token_type: 'Bearer', expires_in: 1800 })
@@ -24,7 +24,7 @@ t.test('a wrong password is 401 with a challenge', async t => {
   t.match(await ada.login('ada', { password: 'wrong' }), { statusCode: 401, headers: { 'www-authenticate': /^Bearer/ } })
 })
 
-t.test('every refresh gives two new tokens, even within one second', async t => {
+t.test('every refresh returns two new tokens, even within one second', async t => {
   const { ada, wait } = await withAda(t)
   const seen = new Set([ada.accessToken, ada.cookie()])
   for (let i = 1; i <= 20; i++) {
@@ -36,7 +36,7 @@ t.test('every refresh gives two new tokens, even within one second', async t => 
   t.strictSame((await ada.get('/me')).json(), { id: '1' })
 })
 
-t.test('an access token ends after 30 minutes, a refresh token after 7 days', async t => {
+t.test('an access token expires after 30 minutes, a refresh token after 7 days', async t => {
   const { ada, wait } = await withAda(t)
   const [line = ''] = setCookies(await ada.refresh())
   wait('30m')
@@ -46,7 +46,7 @@ t.test('an access token ends after 30 minutes, a refresh token after 7 days', as
   t.match((await ada.refresh({ headers: kept })).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
 })
 
-t.test('the person is looked up again: one who was deleted is refused, and stays so', async t => {
+t.test('the user is loaded again: a deleted one is refused for good', async t => {
   const { ada, users } = await withAda(t)
   const [row] = users.byName.values()
   users.byName.clear()
@@ -55,7 +55,7 @@ t.test('the person is looked up again: one who was deleted is refused, and stays
   t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('a refresh token works once: its second use ends the session', async t => {
+t.test('reuse detection: a second use of a refresh token ends the session', async t => {
   const { ada } = await withAda(t)
   const copy = ada.copy()
   t.match(await ada.refresh(), { statusCode: 200 })
@@ -63,7 +63,7 @@ t.test('a refresh token works once: its second use ends the session', async t =>
   t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
 })
 
-t.test('neither token is taken for the other, nor from a URL', async t => {
+t.test('token confusion: no token is accepted as the other, nor from a URL', async t => {
   const { ada, app } = await withAda(t)
   const cookie = String(ada.cookie())
   t.match((await app.inject({ url: '/me', headers: { authorization: `Bearer ${cookie}` } })).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
@@ -71,7 +71,7 @@ t.test('neither token is taken for the other, nor from a URL', async t => {
   t.match((await app.inject({ method: 'POST', url: '/auth/refresh', query: { token: cookie } })).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
 })
 
-t.test('the session does not go on for ever', async t => {
+t.test('the session does not last for ever', async t => {
   const { ada, wait } = await withAda(t)
   const { end } = payloadOf(ada.cookie())
   for (let day = 0; day < 30; day += 6) {

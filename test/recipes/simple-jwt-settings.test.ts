@@ -21,11 +21,11 @@ t.test('the table has a row for every setting', async t => {
   t.strictSame(rows.map(([name]) => name).sort(), SETTINGS.map(name => `\`${name}\``).sort())
 })
 
-t.test('every row says what does its work here, or that there is nothing', async t => {
+t.test('every row names the replacement, or that there is none', async t => {
   for (const [name = '', fallback, here] of rows) t.ok(fallback && here, name)
 })
 
-t.test('the options that it names are options', async t => {
+t.test('the options that it names exist', async t => {
   const groups = Object.entries(optionTable.checks).map(([name, check]) => [name, (check as { checks?: object }).checks] as const) // only groups have them
   const options = new Set(groups.flatMap(([name, inner]) => inner === undefined ? [name] : Object.keys(inner).map(member => `${name}.${member}`)))
   const named = rows.flatMap(([, , here = '']) => here.match(/`(?:[a-z]\w+\.\w+|secret|store|keys|issuer|audience|onEvent|formatTokenResponse)`/g) ?? []).map(name => name.slice(1, -1))

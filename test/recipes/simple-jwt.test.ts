@@ -43,7 +43,7 @@ function copyOf ({ browser }: FrontEnd): Browser {
 
 const refresh = async (browser: Browser): Promise<Answer> => await browser.send({ method: 'POST', url: '/users/token/refresh' })
 
-t.test('signup, login and refresh answer in its shape, with the refresh token in the cookie alone', async t => {
+t.test('signup, login and refresh have the response format of simple-jwt, with the refresh token only in the cookie', async t => {
   const { ada, wait } = await withAda(t)
   const login = await ada.post('/login', { email: 'ada@example.com', password: PASSWORD })
   t.strictSame(login.json(), { code: 200, message: 'login success', token: { access: ada.browser.accessToken } })
@@ -55,14 +55,14 @@ t.test('signup, login and refresh answer in its shape, with the refresh token in
   t.match(await ada.post('/login', { email: 'ada@example.com', password: 'wrong' }), { statusCode: 401 })
 })
 
-t.test('every route needs a login, and these do not', async t => {
+t.test('every route needs a login, except these', async t => {
   const { app, ada } = await withAda(t)
   t.match(await app.inject('/me'), { statusCode: 401 })
   t.match(await app.inject('/nowhere'), { statusCode: 401 })
   t.strictSame((await ada.browser.get('/me')).json(), { id: '1' })
 })
 
-t.test('an expired access token is 401, and the cookie gives a new one', async t => {
+t.test('an expired access token is 401, and the cookie brings a new one', async t => {
   const { ada, wait } = await withAda(t)
   wait('10m')
   t.match((await ada.browser.get('/me')).json(), EXPIRED)
@@ -72,7 +72,7 @@ t.test('an expired access token is 401, and the cookie gives a new one', async t
   t.strictSame((await ada.browser.get('/me')).json(), { id: '1' })
 })
 
-t.test('an expired cookie is 401, so that the page asks for a login', async t => {
+t.test('an expired cookie is 401, so the page asks for a login', async t => {
   const { app, ada, wait } = await withAda(t)
   const kept = { cookie: `${COOKIE}=${String(ada.browser.cookie())}` }
   wait('59m')
@@ -83,7 +83,7 @@ t.test('an expired cookie is 401, so that the page asks for a login', async t =>
   t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
 })
 
-t.test('a logout ends the session, copies of its cookie too', async t => {
+t.test('a logout ends the session, and copies of its cookie too', async t => {
   const { ada } = await withAda(t)
   const copy = copyOf(ada)
   t.match(await ada.post('/logout'), { statusCode: 204 })
@@ -91,7 +91,7 @@ t.test('a logout ends the session, copies of its cookie too', async t => {
   t.match((await refresh(copy)).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
-t.test('TokenVerifyView says whether a token is good', async t => {
+t.test('TokenVerifyView: the verify route checks an access token', async t => {
   const { ada, wait } = await withAda(t)
   const token = ada.browser.accessToken
   t.match((await ada.post('/token/verify', { token })).json(), { claims: { sub: '1' } })
@@ -99,14 +99,14 @@ t.test('TokenVerifyView says whether a token is good', async t => {
   t.match((await ada.post('/token/verify', { token })).json(), EXPIRED)
 })
 
-t.test('a person who is gone or inactive is refused', async t => {
+t.test('a deleted or inactive user is refused', async t => {
   const { ada, users } = await withAda(t)
   users.change('ada@example.com', { disabled: true })
   t.match((await ada.post('/token/refresh')).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
   t.match(await ada.post('/login', { email: 'ada@example.com', password: PASSWORD }), { statusCode: 401 })
 })
 
-t.test('rotation off: one refresh token, from the login to the end', async t => {
+t.test('rotation off: one refresh token, from the login to its expiry', async t => {
   const { ada, wait } = await withAda(t)
   const copy = copyOf(ada)
   for (let i = 0; i < 5; i++) {
@@ -117,7 +117,7 @@ t.test('rotation off: one refresh token, from the login to the end', async t => 
   t.equal(payloadOf(ada.browser.cookie())['gen'], 0)
 })
 
-t.test('rotation on, blacklist off: new ones, and the old ones go on until they expire', async t => {
+t.test('rotation on, blacklist off: new tokens, and the old ones stay valid until they expire', async t => {
   const { ada, wait } = await withAda(t, { store: statelessStore(), refreshToken: { rotation: 'always' } })
   const old = copyOf(ada)
   for (let i = 1; i <= 3; i++) {
@@ -128,7 +128,7 @@ t.test('rotation on, blacklist off: new ones, and the old ones go on until they 
   }
 })
 
-t.test('rotation on, blacklist on: new ones, and an old one that is used ends the session', async t => {
+t.test('rotation on, blacklist on: new tokens, and a reused old one ends the session', async t => {
   const { ada, wait } = await withAda(t, { refreshToken: { rotation: 'always' } })
   const old = copyOf(ada)
   for (let i = 1; i <= 2; i++) {
@@ -140,7 +140,7 @@ t.test('rotation on, blacklist on: new ones, and an old one that is used ends th
   t.match((await ada.post('/token/refresh')).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
 })
 
-t.test('Swagger UI: log in, authorize with the access token, call, refresh by the cookie', async t => {
+t.test('Swagger UI: log in, authorize with the access token, call, refresh with the cookie', async t => {
   const { app, ada, wait } = await withAda(t)
   const { paths, security } = JSON.parse(JSON.stringify(app.swagger()))
   t.strictSame(security, [{ accessToken: [] }], 'every route needs the token that Authorize was given')

@@ -35,7 +35,7 @@ async function withAda (t: Test): Promise<WithAda> {
   }
 }
 
-t.test('a form logs in and gives both tokens, for 2 hours and 2 weeks', async t => {
+t.test('a form login returns both tokens, for 2 hours and 2 weeks', async t => {
   const { login, me } = await withAda(t)
   const answer = await login()
   t.match(answer, { statusCode: 200, headers: { 'set-cookie': undefined } })
@@ -45,7 +45,7 @@ t.test('a form logs in and gives both tokens, for 2 hours and 2 weeks', async t 
   t.strictSame((await me(access)).json(), { id: '1' })
 })
 
-t.test('a wrong password and an unknown person get one answer', async t => {
+t.test('user enumeration: a wrong password and an unknown user get the same response', async t => {
   const { app } = await withAda(t)
   for (const payload of ['username=ada&password=wrong', 'username=bob&password=wrong']) {
     const answer = await app.inject({ method: 'POST', url: '/auth/login', headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload })
@@ -53,13 +53,13 @@ t.test('a wrong password and an unknown person get one answer', async t => {
   }
 })
 
-t.test('each kind of token is refused where the other belongs', async t => {
+t.test('token confusion: each token type is refused in place of the other', async t => {
   const { me, update, tokens } = await withAda(t)
   t.match((await me(tokens.refresh)).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
   t.match((await update(tokens.access)).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
 })
 
-t.test('a refresh token gives a new access token until it expires, and stays the same', async t => {
+t.test('a refresh token brings a new access token until it expires, and stays the same', async t => {
   const { me, update, tokens, wait } = await withAda(t)
   wait('2h')
   t.match((await me(tokens.access)).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
@@ -70,7 +70,7 @@ t.test('a refresh token gives a new access token until it expires, and stays the
   t.match((await update(tokens.refresh)).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' })
 })
 
-t.test('an inactive person is refused at login and at refresh, and so is one who is gone', async t => {
+t.test('an inactive or deleted user is refused at login and at refresh', async t => {
   const { login, update, tokens, users } = await withAda(t)
   users.change('ada', { disabled: true })
   t.match(await login(), { statusCode: 401 })
@@ -79,7 +79,7 @@ t.test('an inactive person is refused at login and at refresh, and so is one who
   t.match((await update(tokens.refresh)).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
 })
 
-t.test('nothing is on the server: there are no sessions to list, and any instance goes on', async t => {
+t.test('no state on the server: no sessions to list, and any instance can continue', async t => {
   const { app, tokens, users } = await withAda(t)
   t.notOk(app.hasRoute({ method: 'GET', url: '/auth/sessions' }))
   const other = await recipe(t, 'stateless', { given: { users } })
@@ -87,12 +87,12 @@ t.test('nothing is on the server: there are no sessions to list, and any instanc
   t.equal(answer.statusCode, 200)
 })
 
-t.test('a refresh is no GET', async t => {
+t.test('CSRF: a refresh is not a GET', async t => {
   const { app, tokens } = await withAda(t)
   t.match(await app.inject({ url: '/auth/update_token', headers: { authorization: `Bearer ${tokens.refresh}` } }), { statusCode: 404 })
 })
 
-t.test('Swagger UI asks for the refresh token where one is needed, and for a login elsewhere', async t => {
+t.test('Swagger UI asks for the refresh token at refresh and logout, and for a login elsewhere', async t => {
   const { app } = await withAda(t)
   const { paths, components } = JSON.parse(JSON.stringify(app.swagger()))
   t.match(paths['/auth/update_token'].post.security, exactly({}, { refreshToken: exactly() }))

@@ -19,7 +19,7 @@ function importsOf (text: string): string[] {
   return ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)
 }
 
-t.test('the types that a consumer sees name no package but fastify', async t => {
+t.test('the published types import no package but fastify', async t => {
   const files = declarations()
   const seen = new Set<string>()
   const packages = new Set<string>()

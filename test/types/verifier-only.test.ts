@@ -48,13 +48,13 @@ const SERVICE = `
 const NOT_THERE = ['login', 'refresh', 'logout', 'sessions', 'revokeSession', 'revokeOtherSessions'].map(verb => `app.get('/${verb}', async ({ auth }) => auth.${verb})`)
   .concat(['sessions', 'passwords'].map(name => `app.log.info(app.${name})`))
 
-t.test('a program that imports only the verifier compiles, and has no verb of sessions', async t => {
+t.test('a program that imports only the verifier compiles, and has no method for sessions', async t => {
   t.strictSame(complaints(SERVICE), [])
   const found = complaints(`${SERVICE}\n${NOT_THERE.join('\n')}`)
   t.strictSame(found.map(line => line.split(' // ')[0]), NOT_THERE)
   for (const line of found) t.match(line, /Property '\w+' does not exist on type/)
 })
 
-t.test('with the main entry beside it the verbs are there', async t => {
+t.test('with the main entry beside it the methods exist', async t => {
   t.strictSame(complaints(`import 'fastify-refresh-cookie'\n${SERVICE}\n${NOT_THERE.join('\n')}`), [])
 })
