@@ -1,35 +1,26 @@
 import { type Session } from '../../sessions/session.js'
-
-export type Row = Readonly<Record<string, unknown>>
+import { COLUMNS, FIELDS, NEVER, OWNER_ID, type Row } from '../sql/columns.js'
 
 interface Column {
-  readonly name: string
   readonly type: 'text' | 'bigint'
   readonly constraint: 'PRIMARY KEY' | 'NOT NULL' | ''
 }
 
-/** The column of each field. Times are bigint, since 32-bit seconds end in 2038. */
-const COLUMNS: Readonly<Record<keyof Session, Column>> = {
-  id: { name: 'id', type: 'text', constraint: 'PRIMARY KEY' },
-  subject: { name: 'subject', type: 'text', constraint: 'NOT NULL' },
-  generation: { name: 'generation', type: 'bigint', constraint: 'NOT NULL' },
-  previous: { name: 'previous', type: 'bigint', constraint: '' },
-  rotatedAt: { name: 'rotated_at', type: 'bigint', constraint: 'NOT NULL' },
-  createdAt: { name: 'created_at', type: 'bigint', constraint: 'NOT NULL' },
-  expiresAt: { name: 'expires_at', type: 'bigint', constraint: 'NOT NULL' },
-  idleExpiresAt: { name: 'idle_expires_at', type: 'bigint', constraint: 'NOT NULL' },
-  authTime: { name: 'auth_time', type: 'bigint', constraint: 'NOT NULL' },
-  userAgent: { name: 'user_agent', type: 'text', constraint: '' },
-  ip: { name: 'ip', type: 'text', constraint: '' },
-  revokedAt: { name: 'revoked_at', type: 'bigint', constraint: '' },
-  reason: { name: 'reason', type: 'text', constraint: '' }
-}
-
-export const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Session> // Object.keys is typed string[]
-
-/** A row holds its session as JSON in one column. */
-export function sessionOf ({ session }: Row): Session {
-  return JSON.parse(String(session)) as Session // assertColumns has checked the columns
+/** Times are bigint, since 32-bit seconds end in 2038. */
+const TYPES: Readonly<Record<keyof Session, Column>> = {
+  id: { type: 'text', constraint: 'PRIMARY KEY' },
+  subject: { type: 'text', constraint: 'NOT NULL' },
+  generation: { type: 'bigint', constraint: 'NOT NULL' },
+  previous: { type: 'bigint', constraint: '' },
+  rotatedAt: { type: 'bigint', constraint: 'NOT NULL' },
+  createdAt: { type: 'bigint', constraint: 'NOT NULL' },
+  expiresAt: { type: 'bigint', constraint: 'NOT NULL' },
+  idleExpiresAt: { type: 'bigint', constraint: 'NOT NULL' },
+  authTime: { type: 'bigint', constraint: 'NOT NULL' },
+  userAgent: { type: 'text', constraint: '' },
+  ip: { type: 'text', constraint: '' },
+  revokedAt: { type: 'bigint', constraint: '' },
+  reason: { type: 'text', constraint: '' }
 }
 
 /** A column as it is in the database, with the user's rights on it. */
@@ -56,19 +47,20 @@ const UPDATED: ReadonlyArray<keyof Session> = ['generation', 'previous', 'rotate
 export function assertRights (name: string, found: readonly FoundColumn[]): void {
   const lacks = (right: typeof GRANTED[number]): boolean => FIELDS
     .filter(field => right !== 'UPDATE' || UPDATED.includes(field))
-    .some(field => found.some(column => column.name === COLUMNS[field].name && !column[right]))
+    .some(field => found.some(column => column.name === COLUMNS[field] && !column[right]))
   const missing = GRANTED.filter(lacks).join(', ')
   const role = found[0]?.role
   if (missing !== '') throw new TypeError(`postgresStore: the user ${role} lacks rights on the table: as its owner, run: GRANT ${missing} ON ${name} TO ${role};`)
 }
 
 export function assertColumns (table: string, found: readonly FoundColumn[]): void {
-  for (const column of Object.values(COLUMNS)) {
-    const actual = found.find(({ name }) => name === column.name)
+  for (const field of FIELDS) {
+    const [name, column] = [COLUMNS[field], TYPES[field]]
+    const actual = found.find(column => column.name === name)
     if (actual !== undefined && fits(actual, column)) continue
     const is = actual === undefined ? 'missing' : actual.type + (actual.required ? ' NOT NULL' : '')
     const wanted = `${column.type} ${column.constraint}`.trimEnd()
-    throw new TypeError(`postgresStore: the column "${column.name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to an unused name`)
+    throw new TypeError(`postgresStore: the column "${name}" of the table "${table}" is ${is}, but must be ${wanted}: alter it, or set the option "table" to an unused name`)
   }
 }
 
@@ -79,17 +71,14 @@ function fits ({ type, required, unique }: FoundColumn, column: Column): boolean
   return column.constraint === 'NOT NULL' || !required
 }
 
-/** The id of the row that records the owner of the table. No session has such an id. */
-const MARKER_ID = ':app'
-
-function markerStatements (name: string) {
+/** Revoked and never purged, so that no statement for sessions selects the row. */
+function ownerStatements (name: string) {
   return {
-    readMarker: `SELECT user_agent AS marker FROM ${name} WHERE id = '${MARKER_ID}'`,
-    // Revoked and never purged, so that no other statement selects the row.
-    addMarker: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
-      VALUES ('${MARKER_ID}', '${MARKER_ID}', 0, 0, 0, 253402300799, 253402300799, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
-    replaceMarker: `UPDATE ${name} SET user_agent = $1 WHERE id = '${MARKER_ID}' AND user_agent = $2 RETURNING id`,
-    removeMarker: `DELETE FROM ${name} WHERE id = '${MARKER_ID}';`
+    readOwner: `SELECT user_agent AS owner FROM ${name} WHERE id = '${OWNER_ID}'`,
+    addOwner: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
+      VALUES ('${OWNER_ID}', '${OWNER_ID}', 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
+    replaceOwner: `UPDATE ${name} SET user_agent = $1 WHERE id = '${OWNER_ID}' AND user_agent = $2 RETURNING id`,
+    removeOwner: `DELETE FROM ${name} WHERE id = '${OWNER_ID}';`
   }
 }
 
@@ -114,39 +103,51 @@ function unplanned (parameter: string): string {
   return `(SELECT ${parameter})`
 }
 
+// One column, since drivers parse each column separately: thirteen columns took a tenth of the time of a refresh.
+const SESSION = `json_build_object(${FIELDS.map(field => `'${field}', ${COLUMNS[field]}`).join(', ')})::text AS session`
+
+/** A row holds its session as JSON in one column. */
+export function sessionOf ({ session }: Row): Session {
+  return JSON.parse(String(session)) as Session // assertColumns has checked the columns
+}
+
+export function statementsOn (table: string) {
+  const name = table.split('.').map(part => `"${part}"`).join('.') // it may be a reserved word
+  return { name, ...tableStatements(name), ...sessionStatements(name), ...revocationStatements(name), ...ownerStatements(name) }
+}
+
 /**
  * Each method of the store is one statement, so it is atomic without a transaction and takes one round trip. A rotation
  * writes to no indexed column, and the fillfactor leaves room in each page, so it is a heap-only update (HOT).
  */
-export function statementsOn (table: string) {
-  const name = table.split('.').map(part => `"${part}"`).join('.') // it may be a reserved word
-  const columns = Object.values(COLUMNS)
-  // One column, since drivers parse each column separately: thirteen columns took a tenth of the time of a refresh.
-  const session = `json_build_object(${FIELDS.map(field => `'${field}', ${COLUMNS[field].name}`).join(', ')})::text AS session`
-  // Otherwise two processes that start at once would both create the table, and one would fail.
-  const lock = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
-  // The table that the name resolves to on this connection: with one schema per tenant, tables share a name.
-  const channel = `(SELECT 'revoked_' || left(encode(sha256(convert_to(relnamespace::regnamespace || '.' || relname, 'UTF8')), 'hex'), 40)
-    FROM pg_class WHERE oid = to_regclass('${name}'))`
-
-  const createBare = `CREATE TABLE ${name} (
-  ${columns.map(column => `${column.name} ${column.type} ${column.constraint}`.trimEnd()).join(',\n  ')}
-) WITH (fillfactor = 80)`
-
+function sessionStatements (name: string) {
   return {
-    name,
-    createBare,
-    indexes: [LIST_INDEX, '(expires_at)'].map(columns => `CREATE INDEX ON ${name} ${columns};`),
-    create: `INSERT INTO ${name} (${columns.map(column => column.name).join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})`,
-    get: `SELECT ${session} FROM ${name} WHERE id = $1`,
+    create: `INSERT INTO ${name} (${Object.values(COLUMNS).join(', ')}) VALUES (${FIELDS.map((_, index) => `$${index + 1}`).join(', ')})`,
+    get: `SELECT ${SESSION} FROM ${name} WHERE id = $1`,
     advance: `UPDATE ${name}
       SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
       WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
-      RETURNING ${session}`,
+      RETURNING ${SESSION}`,
+    list: `SELECT ${SESSION} FROM ${name}
+      WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND (${AGE}) > ($2, $3) AND least(idle_expires_at, expires_at) > $4
+      ORDER BY ${AGE} LIMIT ${unplanned('$5::bigint')}`,
+    now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',
+    // Rows locked by another transaction are left to the next purge.
+    purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
+      SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )) RETURNING id`
+  }
+}
+
+function revocationStatements (name: string) {
+  // The table that the name resolves to on this connection: with one schema per tenant, tables share a name.
+  const channel = `(SELECT 'revoked_' || left(encode(sha256(convert_to(relnamespace::regnamespace || '.' || relname, 'UTF8')), 'hex'), 40)
+    FROM pg_class WHERE oid = to_regclass('${name}'))`
+  return {
     // NOTIFY is transactional: other processes are notified at the commit.
     revoke: `WITH ended AS (
         UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING id
-      ) SELECT pg_notify(${channel}, $4) FROM ended`,
+      ) SELECT pg_notify(${channel}, $4), 1 AS count FROM ended`,
     // Each call commits a batch. It waits for locked rows, since a count of 0 must mean that no session is left, and locks
     // rows in one order, so that two calls cannot deadlock.
     revokeAll: `WITH batch AS (
@@ -156,21 +157,24 @@ export function statementsOn (table: string) {
         UPDATE ${name} SET revoked_at = $2, reason = $3 WHERE id = ANY (ARRAY(SELECT id FROM batch)) RETURNING id
       ), ends AS (SELECT count(*) AS count FROM ended)
       SELECT count, CASE WHEN count > 0 THEN pg_notify(${channel}, $4) END FROM ends`,
-    list: `SELECT ${session} FROM ${name}
-      WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND (${AGE}) > ($2, $3) AND least(idle_expires_at, expires_at) > $4
-      ORDER BY ${AGE} LIMIT ${unplanned('$5::bigint')}`,
-    ...markerStatements(name),
     channel: `SELECT ${channel} AS channel`,
-    send: `SELECT pg_notify(${channel}, $1)`,
-    now: 'SELECT extract(epoch FROM clock_timestamp())::float8 AS now',
-    // Rows locked by another transaction are left to the next purge.
-    purge: `DELETE FROM ${name} WHERE id = ANY (ARRAY(
-      SELECT id FROM ${name} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    )) RETURNING id`,
+    send: `SELECT pg_notify(${channel}, $1)`
+  }
+}
 
+/** Otherwise two processes that start at once would both create the table, and one would fail. */
+const LOCK = "PERFORM pg_advisory_xact_lock(hashtext('fastify-refresh-cookie'))"
+
+function tableStatements (name: string) {
+  const createBare = `CREATE TABLE ${name} (
+  ${FIELDS.map(field => `${COLUMNS[field]} ${TYPES[field].type} ${TYPES[field].constraint}`.trimEnd()).join(',\n  ')}
+) WITH (fillfactor = 80)`
+  return {
+    createBare,
+    indexes: [LIST_INDEX, '(expires_at)'].map(columns => `CREATE INDEX ON ${name} ${columns};`),
     // An existing table is left alone, so a user without CREATE can use one that was created for it.
     createTable: `DO $$ BEGIN
-      ${lock};
+      ${LOCK};
       IF to_regclass('${name}') IS NULL THEN
         ${createBare.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS')};
       END IF;
@@ -180,20 +184,16 @@ export function statementsOn (table: string) {
       ) AS "unique", quote_ident(current_user) AS role,
         ${GRANTED.map(right => `${right === 'DELETE' ? `has_table_privilege(attrelid, '${right}')` : `has_column_privilege(attrelid, attnum, '${right}')`} AS "${right}"`).join(', ')}
       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    createIndexes: createIndexesOn(name, lock)
+    createIndexes: `DO $$ DECLARE bare name; BEGIN
+      ${LOCK};
+      IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('${name}') AND pg_get_indexdef(indexrelid) LIKE '%${LIST_INDEX}') THEN
+        CREATE INDEX ON ${name} ${LIST_INDEX};
+      END IF;
+      FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname = 'expires_at'
+        AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
+      LOOP
+        EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
+      END LOOP;
+    END $$`
   }
-}
-
-function createIndexesOn (name: string, lock: string): string {
-  return `DO $$ DECLARE bare name; BEGIN
-    ${lock};
-    IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('${name}') AND pg_get_indexdef(indexrelid) LIKE '%${LIST_INDEX}') THEN
-      CREATE INDEX ON ${name} ${LIST_INDEX};
-    END IF;
-    FOR bare IN SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('${name}') AND attname = 'expires_at'
-      AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND indkey[0] = attnum AND indpred IS NULL)
-    LOOP
-      EXECUTE format('CREATE INDEX ON ${name} (%I)', bare);
-    END LOOP;
-  END $$`
 }

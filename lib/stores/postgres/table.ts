@@ -1,3 +1,5 @@
+import { DEFAULT_TABLE } from '../sql/columns.js'
+import { tableName } from '../sql/store.js'
 import { hasCode, type RunStatement } from './database.js'
 import { assertColumns, assertRights, GRANTED, schemaOf, type FoundColumn, type Statements } from './statements.js'
 
@@ -10,15 +12,6 @@ export interface PostgresTableOptions {
 /** The SQL that creates a store's table and its indexes, for migrations. Throws a TypeError for an invalid name. */
 export function postgresSchema ({ table = DEFAULT_TABLE }: PostgresTableOptions = {}): string {
   return schemaOf(tableName(table, 'postgresSchema'))
-}
-
-export const DEFAULT_TABLE = 'auth_sessions'
-
-const TABLE = /^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/
-
-export function tableName (table: unknown, caller: string): string {
-  if (typeof table === 'string' && TABLE.test(table)) return table
-  throw new TypeError(`${caller}: the option "table" is "${String(table)}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long, or to "schema.name" made of two such names`)
 }
 
 /** Creates the table if it is missing, and checks its columns and the user's rights. */

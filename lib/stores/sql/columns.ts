@@ -1,0 +1,47 @@
+import { type Session } from '../../sessions/session.js'
+
+/** A row, keyed by column name. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** The column of each field. */
+export const COLUMNS = {
+  id: 'id',
+  subject: 'subject',
+  generation: 'generation',
+  previous: 'previous',
+  rotatedAt: 'rotated_at',
+  createdAt: 'created_at',
+  expiresAt: 'expires_at',
+  idleExpiresAt: 'idle_expires_at',
+  authTime: 'auth_time',
+  userAgent: 'user_agent',
+  ip: 'ip',
+  revokedAt: 'revoked_at',
+  reason: 'reason'
+} as const satisfies Readonly<Record<keyof Session, string>>
+
+export const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Session> // Object.keys is typed string[]
+
+const TEXTS: ReadonlyArray<keyof Session> = ['id', 'subject', 'userAgent', 'ip', 'reason']
+
+/** The values of a session in the order of `FIELDS`. */
+export function valuesOf (session: Session): Array<string | number | null> {
+  return FIELDS.map(field => session[field] ?? null)
+}
+
+/** The session of a row with a column for each field. Drivers may give integers as texts or bigints. */
+export function sessionOf (row: Row): Session {
+  const entries = FIELDS.map(field => {
+    const value = row[COLUMNS[field]] ?? null
+    return [field, value === null ? null : TEXTS.includes(field) ? String(value) : Number(value)]
+  })
+  return Object.fromEntries(entries) as Session // the table was checked
+}
+
+export const DEFAULT_TABLE = 'auth_sessions'
+
+/** The id of the row that records the owner of the table, as JSON in `user_agent`. No session has such an id. */
+export const OWNER_ID = ':app'
+
+/** A time that no purge reaches: the end of the year 9999. */
+export const NEVER = 253_402_300_799

@@ -1,0 +1,138 @@
+import { LIST_START, type SessionListPart, type SessionStore } from '../../sessions/session.js'
+import { type Clock } from '../../time.js'
+import { ownership, type Marker } from '../ownership.js'
+import { type Revocation } from '../revocation-feed.js'
+import { type SessionTable } from './session-table.js'
+
+/** What differs between the stores of several databases. */
+export interface SqlStoreParts extends Omit<Marker, 'read' | 'replace'> {
+  readonly table: SessionTable
+  readonly clock: Clock
+  /** Notifies the listeners in this process. */
+  readonly notify: (revocation: Revocation) => void
+}
+
+/** Every method of a store but `subscribe`. */
+export type SqlStore = Required<Omit<SessionStore, 'subscribe'>>
+
+/** Takes less than a second on a busy server, for statement timeouts. */
+const REVOKE_BATCH = 1000
+const PURGE_BATCH = 1000
+
+/** A store on a table, which is prepared at the first call. */
+export function sqlStore ({ table, clock, notify, ...place }: SqlStoreParts): SqlStore {
+  const now = () => Math.floor(clock())
+  const { prepared, open, claim } = opening(table, place)
+
+  return {
+    open: prepared,
+    claim,
+
+    async create (session) {
+      await open()
+      await table.insert(session)
+    },
+
+    async get (id) {
+      await open()
+      return await table.find(id)
+    },
+
+    async advance (id, fromGeneration, change) {
+      await open()
+      return await table.advance(id, fromGeneration, change)
+    },
+
+    async revoke (id, reason) {
+      await open()
+      const count = await table.revoke({ id }, now(), reason, 1)
+      notify({ id }) // also if it was revoked before: the reply to that call may have been lost
+      return count > 0
+    },
+
+    async revokeAll (subject, reason, exceptId) {
+      await open()
+      const revocation = { subject, at: now(), ...(exceptId !== undefined && { exceptId }) }
+      const count = await table.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
+      notify(revocation)
+      return count
+    },
+
+    async list (subject, { limit = Number.MAX_SAFE_INTEGER, after = LIST_START, liveAt = -1 }: Partial<SessionListPart> = {}) {
+      await open()
+      return await table.list(subject, { limit, after, liveAt })
+    },
+
+    async purgeExpired (before) {
+      await open()
+      return await purge(table, before)
+    },
+
+    async now () {
+      await open()
+      return await table.now()
+    }
+  }
+}
+
+async function purge (table: SessionTable, before: number): Promise<number> {
+  let count = 0
+  let deleted
+  do {
+    deleted = await table.deleteExpired(before, PURGE_BATCH)
+    count += deleted
+  } while (deleted === PURGE_BATCH)
+  return count
+}
+
+/** Prepares a table once, and resolves the claims on it. */
+function opening (table: SessionTable, place: Omit<Marker, 'read' | 'replace'>) {
+  let preparing: Promise<void> | undefined
+  const owned = ownership({
+    ...place,
+    async read () {
+      await prepared()
+      return await table.readOwner()
+    },
+    replace: (found, next) => table.replaceOwner(found, next)
+  })
+  return { prepared, open, claim: owned.claim }
+
+  /** Concurrent calls share one attempt; the next call after a failed one tries again. */
+  function prepared (): Promise<void> {
+    preparing ??= table.prepare().catch(error => {
+      preparing = undefined
+      throw error
+    })
+    return preparing
+  }
+
+  /** No statement runs before the table's owner is known. */
+  async function open (): Promise<void> {
+    await prepared()
+    await owned.resolveClaims()
+  }
+}
+
+/** The names of tables that need no quotes of any database. */
+const NAME = '[a-z_][a-z0-9_]{0,62}'
+const TABLE = new RegExp(`^${NAME}$`)
+const TABLE_IN_SCHEMA = new RegExp(`^${NAME}(\\.${NAME})?$`)
+
+/** Checks the name of a table. Throws a TypeError. */
+export function tableName (table: unknown, caller: string, schemas: 'with schema' | 'without schema' = 'with schema'): string {
+  const allowed = schemas === 'with schema' ? TABLE_IN_SCHEMA : TABLE
+  if (typeof table === 'string' && allowed.test(table)) return table
+  const orSchema = schemas === 'with schema' ? ', or to "schema.name" made of two such names' : ''
+  throw new TypeError(`${caller}: the option "table" is "${String(table)}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long${orSchema}`)
+}
+
+/** Runs a transaction again that the database rolled back to resolve a conflict with another one. */
+export async function retried<T> (transaction: () => Promise<T>, isRolledBack: (error: unknown) => boolean, attempts = 3): Promise<T> {
+  try {
+    return await transaction()
+  } catch (error) {
+    if (attempts === 1 || !isRolledBack(error)) throw error
+    return await retried(transaction, isRolledBack, attempts - 1)
+  }
+}
