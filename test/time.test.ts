@@ -18,11 +18,11 @@ t.test('a duration is whole seconds, or a whole number with its unit', async t =
   for (const [written, seconds] of DURATIONS) t.equal(parseDuration(written), seconds, String(written))
 })
 
-t.test('everything else is no duration', async t => {
+t.test('everything else is refused', async t => {
   for (const written of NO_DURATIONS) t.equal(parseDuration(written), null, `${typeof written} ${String(written)}`)
 })
 
-t.test('the system clock tells whole seconds', async t => {
+t.test('the system clock returns whole seconds', async t => {
   t.intercept(Date, 'now', { value: () => 1_893_456_000_999 })
   t.equal(systemClock(), 1_893_456_000)
 })

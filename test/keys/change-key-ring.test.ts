@@ -28,11 +28,11 @@ t.test('key leak: a removed key stops at once, and the new one signs', async t =
   t.strictSame(kids(changeKeyRing(ring(OLD.signs), ring(NEW.signs), notPropagated)), ['new', 'new'])
 })
 
-t.test('key rotation: the current key goes on signing', async t => {
+t.test('key rotation: the current key continues to sign', async t => {
   for (const isPropagated of [propagated, notPropagated]) t.strictSame(kids(changeKeyRing(ring(OLD.signs), ring(OLD.signs, NEW.verifies), isPropagated)), ['old', 'old', 'new'])
 })
 
-t.test('a kid never names another key', async t => {
+t.test('a kid cannot be reused for another key', async t => {
   const impostor = generateKey('ES256', 'old')
   t.throws(() => changeKeyRing(ring(OLD.signs), ring(impostor.signs), propagated), { name: 'TypeError', message: /a kid was reused for another key/ })
   const [one, other] = [generateKey('RS256', 'old'), generateKey('PS256', 'old')]
@@ -40,7 +40,7 @@ t.test('a kid never names another key', async t => {
   t.throws(() => changeKeyRing(ring(one.signs), ring({ ...other.signs, privateKey }), propagated), /a kid was reused for another key/, 'nor another algorithm')
 })
 
-t.test('a ring neither stops nor begins to sign', async t => {
+t.test('a change cannot add the first signing key or remove the last', async t => {
   t.throws(() => changeKeyRing(ring(OLD.signs), ring(OLD.verifies), propagated), { name: 'TypeError', message: /restart/ })
   t.throws(() => changeKeyRing(ring(OLD.verifies), ring(OLD.signs), propagated), { name: 'TypeError', message: /restart/ })
   t.strictSame(kids(changeKeyRing(ring(OLD.verifies), ring(NEW.verifies), notPropagated)), [undefined, 'new'])

@@ -85,7 +85,7 @@ t.test('user agents are kept, however many differ', async t => {
   t.strictSame(await Promise.all(sessions.map(async ({ id }) => (await store.get(id))?.userAgent)), sessions.map(({ userAgent }) => userAgent))
 })
 
-t.test('a part of a list has the oldest sessions, in whatever order they were created', async t => {
+t.test('a page has the oldest sessions, in any order of creation', async t => {
   const store = memoryStore({ clock: fakeClock().now })
   // 7 and 100 have no factor in common, so this is each of the hundred once.
   const ages = Array.from({ length: 100 }, (_, nth) => (nth * 7) % 100)

@@ -32,7 +32,7 @@ const refused = async (t: Test, store: SessionStore, options: RefreshCookieOptio
 }
 
 function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: string) => Promise<unknown>): void {
-  t.test('two apps with the README’s own lines do not share sessions: the second one does not start', async t => {
+  t.test('account confusion: two apps with the configuration of the README cannot share sessions: the second does not start', async t => {
     const newStore = place(t)
     const first = await starts(t, newStore(), { secret: newSecret() })
     await first.inject({ method: 'POST', url: '/enter' })
@@ -40,14 +40,14 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     t.equal((await first.sessions.list('1')).length, 1)
   })
 
-  t.test('instances of one app share them, through a change of its keys too', async t => {
+  t.test('instances of one app share sessions, also through a change of keys', async t => {
     const newStore = place(t)
     const [old, next] = [newSecret(), newSecret()]
     for (const secret of [old, [old, next], [next, old], old, [old, next], next]) await starts(t, newStore(), { secret })
     await refused(t, newStore(), { secret: old })
   })
 
-  t.test('registrations that share secret and store go on to share', async t => {
+  t.test('registrations with the same secret and store share sessions', async t => {
     const options = { secret: newSecret(), store: place(t)() }
     const app = await starts(t, options.store, options)
     await app.close()
@@ -58,7 +58,7 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await t.resolves(async () => { await both.ready() })
   })
 
-  t.test('a leaked key that is removed while the app runs stops no instance', async t => {
+  t.test('key compromise: removing a leaked key at run time stops no instance', async t => {
     const newStore = place(t)
     let secret = newSecret()
     const running = await starts(t, newStore(), { secret: () => secret })
@@ -68,14 +68,14 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await starts(t, newStore(), { secret })
   })
 
-  t.test('a leaked key that is removed at a restart stops no app that has a name', async t => {
+  t.test('key compromise: removing a leaked key at a restart stops no app with an appName', async t => {
     const newStore = place(t)
     await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
     await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
     await refused(t, newStore(), { secret: newSecret(), appName: 'blog' })
   })
 
-  t.test('and else the command of the error is the way out', async t => {
+  t.test('without an appName the command of the error fixes the start', async t => {
     const newStore = place(t)
     await starts(t, newStore(), { secret: newSecret() })
     const app = await appOn(t, newStore(), { secret: newSecret(), appName: 'shop' })
@@ -84,7 +84,7 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
   })
 
-  t.test('an app that starts while the store is away is refused as soon as that is back', async t => {
+  t.test('an app that starts during an outage of a foreign store is refused afterwards', async t => {
     const newStore = place(t)
     await starts(t, newStore(), { secret: newSecret() })
     const store = newStore()
@@ -94,7 +94,7 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await t.rejects(store.get('a'), { name: 'TypeError', message: /another app/ })
   })
 
-  t.test('without an app nobody is refused: scripts use the store directly', async t => {
+  t.test('scripts that use the store directly are never refused', async t => {
     const newStore = place(t)
     await starts(t, newStore(), { secret: newSecret() })
     await t.resolves(newStore().revokeAll('1', 'revoked'))
@@ -110,7 +110,7 @@ t.test('on one PostgreSQL', async t => {
     return () => postgresStore(pool, { table })
   }, async sql => await pool.query(sql))
 
-  t.test('the note is no session', async t => {
+  t.test('the record of the owner is not a session', async t => {
     const store = postgresStore(pool, { table: 'noted' })
     await starts(t, store, { secret: newSecret() })
     t.same(await store.list(':app'), [])

@@ -345,7 +345,7 @@ const flaws: Record<string, Flaw> = {
 }
 
 for (const [title, { breaks, by }] of Object.entries(flaws)) {
-  t.test(`a store that ${title} is found out`, async t => {
+  t.test(`the contract detects a store that ${title}`, async t => {
     const broken: string[] = []
     for (const { name, run } of storeContract(soundStore())) {
       await run(({ clock }) => {
@@ -357,13 +357,13 @@ for (const [title, { breaks, by }] of Object.entries(flaws)) {
   })
 }
 
-t.test('every rule finds some flaw', async t => {
+t.test('every rule detects a flaw', async t => {
   const found = new Set(Object.values(flaws).map(({ breaks }) => breaks))
   t.same(names.filter(name => !found.has(name)), [])
   t.same([...found].filter(name => !names.includes(name)), [])
 })
 
-t.test('a store that tells its listeners late is as good', async t => {
+t.test('a store that notifies its listeners late passes', async t => {
   for (const { name, run } of storeContract(memoryStore())) {
     await t.resolves(run(({ clock }) => {
       const store = memoryStore({ clock })
@@ -372,7 +372,7 @@ t.test('a store that tells its listeners late is as good', async t => {
   }
 })
 
-t.test('a store that takes no clock is as good, and so is one that knows nothing of parts and ends all at once', async t => {
+t.test('a store without a clock, without pages or without batches passes', async t => {
   for (const { name, run } of storeContract(soundStore())) {
     await t.resolves(run(() => soundStore()), name)
     await t.resolves(run(({ clock }) => {
@@ -382,7 +382,7 @@ t.test('a store that takes no clock is as good, and so is one that knows nothing
   }
 })
 
-t.test('the sample of the README passes as it stands', async t => {
+t.test('the sample of the README passes', async t => {
   const [, sample = ''] = /```ts\n(import \{ test \} from 'node:test'\n[^]*?storeContract[^]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? []
   const results: Array<Promise<void>> = []
   const body = sample.replace(/^import .*\n/gm, '')
@@ -391,7 +391,7 @@ t.test('the sample of the README passes as it stands', async t => {
   await t.resolves(Promise.all(results))
 })
 
-t.test('the rules are those that the store\'s methods call for', async t => {
+t.test('the rules depend on the methods of the store', async t => {
   const { create, get, advance, revoke, revokeAll, list, purgeExpired } = memoryStore()
   const without = { create, get, advance, revoke, revokeAll }
   const count = (store: SessionStore): number => storeContract(store).length
@@ -402,10 +402,10 @@ t.test('the rules are those that the store\'s methods call for', async t => {
   t.ok(count(memoryStore()) < count(soundStore()))
 })
 
-t.test('no two rules have one name', async t => {
+t.test('each rule has its own name', async t => {
   t.equal(new Set(names).size, names.length)
 })
 
-t.test('a store may be made by a promise', async t => {
+t.test('a store may be created asynchronously', async t => {
   for (const { run } of storeContract(memoryStore()).slice(0, 3)) await t.resolves(run(async ({ clock }) => memoryStore({ clock })))
 })

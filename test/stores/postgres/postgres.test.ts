@@ -166,7 +166,7 @@ t.test('on a server', async t => {
     t.match(await store.get('flood-1'), { generation: 1, reason: 'revoked' })
   })
 
-  t.test('a part of a flood is read by the index, even with stale statistics', async t => {
+  t.test('a batch of a flood is read by the index, even with stale statistics', async t => {
     const table = newTable()
     const db = watch(pool)
     const store = postgresStore(db, { table })

@@ -255,7 +255,7 @@ t.test('on a server', async t => {
     t.equal(await store.revokeAll('ada', 'revoked'), 0)
   })
 
-  t.test('a part of a list begins after a session, even if the index has dropped it', async t => {
+  t.test('a page starts after a session, even if the index has dropped it', async t => {
     const store = newStore()
     for (const id of ['a', 'B', '_', 'b']) await store.create(newSession({ id }))
     const after = async (id: string) => (await store.list('ada', { limit: 2, after: newSession({ id }) })).map(({ id }) => id)
