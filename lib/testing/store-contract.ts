@@ -7,11 +7,11 @@ import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../tim
 /** Makes an empty store under test. A store that takes a clock must date revocations by `clock`; another can ignore it. */
 export type MakeStore = (options: { readonly clock: Clock }) => SessionStore | Promise<SessionStore>
 
-/** One rule of the store contract. */
+/** One requirement of the store contract. */
 export interface ContractCase {
-  /** The rule as a sentence: the title of its test. */
+  /** The requirement as a sentence: the title of its test. */
   readonly name: string
-  /** Makes one store and rejects if it breaks the rule: with an AssertionError, or with an error of the store. */
+  /** Makes one store and tests it. Rejects with an AssertionError, or with an error of the store. */
   readonly run: (makeStore: MakeStore) => Promise<void>
 }
 
@@ -43,7 +43,7 @@ type Ability = 'list' | 'purgeExpired' | 'subscribe' | 'now'
 type StoreWith<A extends Ability> = SessionStore & Required<Pick<SessionStore, A>>
 
 /** A new store and the clock that it was given. */
-interface Bench<A extends Ability> {
+interface Setup<A extends Ability> {
   readonly store: StoreWith<A>
   readonly wait: (time: Seconds) => void
   /** Throws unless a time that the store wrote since `begun` is that of its clock: the given one, or that of the machine. */
@@ -52,7 +52,7 @@ interface Bench<A extends Ability> {
   readonly after: (stop: () => unknown) => void
 }
 
-type Cases<A extends Ability = never> = Readonly<Record<string, (bench: Bench<A>) => Promise<void>>>
+type Cases<A extends Ability = never> = Readonly<Record<string, (setup: Setup<A>) => Promise<void>>>
 
 function casesOf<A extends Ability> (cases: Cases<A>): ContractCase[] {
   return Object.entries(cases).map(([name, test]) => ({
@@ -109,7 +109,7 @@ function assertSession (actual: Session | null | undefined, expected: Session): 
   assert.deepEqual({ revokedAt: null, reason: null, ...actual }, { revokedAt: null, reason: null, ...expected })
 }
 
-async function created (store: SessionStore, over: Partial<Session> = {}): Promise<Session> {
+async function createIn (store: SessionStore, over: Partial<Session> = {}): Promise<Session> {
   const session = newSession(over)
   await store.create(session)
   return session
@@ -130,26 +130,26 @@ const REASONS: Record<RevokeReason, true> = {
   logout: true, revoked: true, reuse: true, user_refused: true, superseded: true, password_changed: true, limit: true
 }
 
-const STRANGE_IDS = ['', ' ', '\0', 'null', '__proto__', '*', '%', '$1', "' OR '1'='1", "'; DROP TABLE auth_sessions; --", '"; --', '\\', '../..', '{}', '\ud800', 'x'.repeat(10_000)]
+const HOSTILE_IDS = ['', ' ', '\0', 'null', '__proto__', '*', '%', '$1', "' OR '1'='1", "'; DROP TABLE auth_sessions; --", '"; --', '\\', '../..', '{}', '\ud800', 'x'.repeat(10_000)]
 
 const everyStore: Cases = {
-  async 'a created session is found with every field as it was' ({ store }) {
+  async 'get resolves to a created session with every field unchanged' ({ store }) {
     for (const over of SESSIONS) {
-      const session = await created(store, over)
+      const session = await createIn(store, over)
       assertSession(await store.get(session.id, session), session)
     }
   },
 
-  async 'an unknown session is null, and no error' ({ store }) {
+  async 'unknown ids and subjects give null, false or 0, and no error' ({ store }) {
     assert.equal(await store.get(randomId()), null)
     assert.equal(await store.advance(randomId(), 0, changeTo(1)), null)
     assert.equal(await store.revoke(randomId(), 'logout'), false)
     assert.equal(await store.revokeAll('nobody', 'logout'), 0)
   },
 
-  async 'an id is data: whatever it looks like, it is just unknown' ({ store }) {
-    const session = await created(store)
-    for (const id of STRANGE_IDS) {
+  async 'injection: an id with quotes, wildcards or control characters is an unknown id' ({ store }) {
+    const session = await createIn(store)
+    for (const id of HOSTILE_IDS) {
       assert.equal(await store.get(id), null)
       assert.equal(await store.advance(id, 0, changeTo(1)), null)
       assert.equal(await store.revoke(id, 'logout'), false)
@@ -158,22 +158,22 @@ const everyStore: Cases = {
     assertSession(await store.get(session.id, session), session)
   },
 
-  async 'an advance gives the session as it is after it' ({ store }) {
-    const session = await created(store)
+  async 'advance resolves to the changed session' ({ store }) {
+    const session = await createIn(store)
     const change = changeTo(1)
     assertSession(await store.advance(session.id, 0, change, session), { ...session, ...change })
   },
 
-  async 'an advance moves authTime only when it is told to' ({ store }) {
-    const session = await created(store)
+  async 'advance changes authTime only if its change has one' ({ store }) {
+    const session = await createIn(store)
     const rotated = await store.advance(session.id, 0, changeTo(1), session)
     assert.equal(rotated?.authTime, NOW)
     const reauthenticated = await store.advance(session.id, 1, changeTo(2, { authTime: NOW + 60 }), rotated)
     assert.equal(reauthenticated?.authTime, NOW + 60)
   },
 
-  async 'an advance may stay in its generation' ({ store }) {
-    const session = await created(store, { generation: 3, previous: 2 })
+  async 'advance accepts a change with the same generation' ({ store }) {
+    const session = await createIn(store, { generation: 3, previous: 2 })
     const change = changeTo(3, { authTime: NOW + 60 })
     assertSession(await store.advance(session.id, 3, change, session), { ...session, ...change })
   }
@@ -187,27 +187,27 @@ async function revokeAllOf (store: SessionStore, subject: string, reason: Revoke
     count += ended
     if (ended === 0) return count
   }
-  return assert.fail('revokeAll says of a thousand calls that they ended sessions')
+  return assert.fail('revokeAll resolved to more than 0 a thousand times')
 }
 
-/** Asserts that a session of one subject belongs to none of the others, before and after they have sessions too. */
-async function assertOthers (store: StoreWith<'list'>, subject: string, others: readonly string[]): Promise<void> {
-  const session = await created(store, { subject })
+/** Asserts that no other subject lists or revokes a session of `subject`, without and with sessions of its own. */
+async function assertDistinctSubjects (store: StoreWith<'list'>, subject: string, others: readonly string[]): Promise<void> {
+  const session = await createIn(store, { subject })
   for (const other of others) {
     assert.deepEqual(await store.list(other), [])
     assert.equal(await store.revokeAll(other, 'revoked'), 0)
   }
   assertSession(await store.get(session.id), session)
   for (const other of others.filter(other => other !== '' && !other.includes('\0'))) {
-    const theirs = await created(store, { subject: other })
+    const theirs = await createIn(store, { subject: other })
     assertSession((await store.list(other))[0], theirs)
   }
   assert.deepEqual((await store.list(subject)).map(({ id }) => id), [session.id])
 }
 
 const storesWithRows: Cases<'list'> = {
-  async 'what a token claims never stands in for what is stored' ({ store }) {
-    const session = await created(store)
+  async 'the stored session is used, not the claims of a token' ({ store }) {
+    const session = await createIn(store)
     const claimed = { ...session, subject: 'mallory', generation: 9, expiresAt: NOW + 99 * DAY }
     assertSession(await store.get(session.id, claimed), session)
     assertSession(await store.advance(session.id, 0, changeTo(1), claimed), { ...session, ...changeTo(1) })
@@ -217,22 +217,22 @@ const storesWithRows: Cases<'list'> = {
     assert.equal(await store.advance(unknown.id, 0, changeTo(1), unknown), null)
   },
 
-  async 'a second session with an id is refused, and the first stays as it was' ({ store }) {
-    const session = await created(store)
+  async 'create rejects an id that exists, and leaves that session unchanged' ({ store }) {
+    const session = await createIn(store)
     await assert.rejects(async () => await store.create({ ...session, subject: 'mallory' }))
     assertSession(await store.get(session.id), session)
     assert.deepEqual(await store.list('mallory'), [])
   },
 
-  async 'ids that differ in case only are different sessions' ({ store }) {
-    const lower = await created(store, { id: 'aaaaaaaaaaaaaaaaaaaaaa' })
-    const upper = await created(store, { id: 'AAAAAAAAAAAAAAAAAAAAAA' })
+  async 'ids that differ only in case are different sessions' ({ store }) {
+    const lower = await createIn(store, { id: 'aaaaaaaaaaaaaaaaaaaaaa' })
+    const upper = await createIn(store, { id: 'AAAAAAAAAAAAAAAAAAAAAA' })
     await store.revoke(upper.id, 'logout')
     assertSession(await store.get(lower.id), lower)
   },
 
-  async 'an id with a space behind it, or in other letters, is another one' ({ store }) {
-    const session = await created(store, { id: 'aBcDeFgHiJkLmNoPqRsTuV' })
+  async 'an id with extra spaces or in another case is unknown' ({ store }) {
+    const session = await createIn(store, { id: 'aBcDeFgHiJkLmNoPqRsTuV' })
     for (const id of [`${session.id} `, ` ${session.id}`, session.id.toLowerCase(), session.id.toUpperCase()]) {
       assert.equal(await store.get(id), null)
       assert.equal(await store.advance(id, 0, changeTo(1)), null)
@@ -241,7 +241,7 @@ const storesWithRows: Cases<'list'> = {
     assert.equal(await store.revokeAll('ada', 'revoked', session.id.toLowerCase()), 1)
   },
 
-  async 'a session is not changed through the objects that went in or came out' ({ store }) {
+  async 'a stored session shares no objects with its callers' ({ store }) {
     const session = newSession()
     const given = { ...session }
     await store.create(given)
@@ -253,9 +253,9 @@ const storesWithRows: Cases<'list'> = {
     assertSession(await store.get(session.id), { ...session, ...changeTo(0) })
   },
 
-  async 'an advance writes the fields of its change and no other, in this session and no other' ({ store }) {
-    const session = await created(store)
-    const other = await created(store)
+  async 'advance writes only the fields of its change, and only in its session' ({ store }) {
+    const session = await createIn(store)
+    const other = await createIn(store)
     await store.advance(session.id, 0, changeTo(1))
     assertSession(await store.get(session.id), { ...session, ...changeTo(1) })
     await store.advance(session.id, 1, changeTo(2, { previous: null, authTime: NOW + 5 }))
@@ -263,45 +263,45 @@ const storesWithRows: Cases<'list'> = {
     assertSession(await store.get(other.id), other)
   },
 
-  async 'an advance from a stale generation changes nothing' ({ store }) {
-    const session = await created(store, { generation: 5, previous: 4 })
+  async 'reuse detection: advance from an older generation changes nothing' ({ store }) {
+    const session = await createIn(store, { generation: 5, previous: 4 })
     assert.equal(await store.advance(session.id, 4, changeTo(6)), null)
     assertSession(await store.get(session.id), session)
   },
 
-  async 'an advance from a generation yet to come changes nothing' ({ store }) {
-    const session = await created(store, { generation: 5, previous: 4 })
+  async 'advance from a newer generation changes nothing' ({ store }) {
+    const session = await createIn(store, { generation: 5, previous: 4 })
     assert.equal(await store.advance(session.id, 6, changeTo(7)), null)
     assertSession(await store.get(session.id), session)
   },
 
-  async 'of 100 concurrent advances from one generation exactly one wins' ({ store }) {
-    const session = await created(store)
-    const rivals = Array.from({ length: 100 }, (_, n) => changeTo(1, { rotatedAt: NOW + n }))
-    const results = await Promise.all(rivals.map(change => store.advance(session.id, 0, change)))
-    const winners = results.filter(result => result !== null)
-    assert.equal(winners.length, 1)
-    assert.deepEqual(await store.get(session.id), winners[0])
+  async 'of 100 concurrent advances from one generation exactly one succeeds' ({ store }) {
+    const session = await createIn(store)
+    const changes = Array.from({ length: 100 }, (_, n) => changeTo(1, { rotatedAt: NOW + n }))
+    const results = await Promise.all(changes.map(change => store.advance(session.id, 0, change)))
+    const succeeded = results.filter(result => result !== null)
+    assert.equal(succeeded.length, 1)
+    assert.deepEqual(await store.get(session.id), succeeded[0])
   },
 
-  async 'an advance gives the session as it wrote it, whatever others write at the same time' ({ store }) {
-    const session = await created(store)
+  async 'advance resolves to the session as it wrote it, not as a later call did' ({ store }) {
+    const session = await createIn(store)
     // Each advance starts from the one before. A store that reads its result in a second query would return a later one.
     const steps = Array.from({ length: 20 }, (_, generation) => changeTo(generation + 1))
-    const answers = await Promise.all(steps.map(async change => {
-      let answer = null
-      for (let attempt = 0; answer === null && attempt < 1000; attempt++) {
-        answer = await store.advance(session.id, change.generation - 1, change)
+    const results = await Promise.all(steps.map(async change => {
+      let result = null
+      for (let attempt = 0; result === null && attempt < 1000; attempt++) {
+        result = await store.advance(session.id, change.generation - 1, change)
         await new Promise(setImmediate)
       }
-      return answer
+      return result
     }))
-    for (const [nth, answer] of answers.entries()) assertSession(answer, { ...session, ...steps[nth] })
+    for (const [nth, result] of results.entries()) assertSession(result, { ...session, ...steps[nth] })
   },
 
-  async 'an ended session stays, with when and why it ended' ({ store, wait }) {
+  async 'a revoked session is kept, with its time and reason' ({ store, wait }) {
     for (const reason of Object.keys(REASONS) as RevokeReason[]) { // Object.keys is typed string[]
-      const session = await created(store)
+      const session = await createIn(store)
       wait(1.5)
       assert.equal(await store.revoke(session.id, reason), true)
       const ended = await store.get(session.id)
@@ -310,9 +310,9 @@ const storesWithRows: Cases<'list'> = {
     }
   },
 
-  async 'an end is dated in whole seconds by the clock of the store' ({ store, wait, assertDated }) {
-    const one = await created(store)
-    const two = await created(store, { subject: 'bob' })
+  async 'revocations are dated in whole seconds by the clock of the store' ({ store, wait, assertDated }) {
+    const one = await createIn(store)
+    const two = await createIn(store, { subject: 'bob' })
     wait(90.75)
     const begun = systemClock()
     await store.revoke(one.id, 'logout')
@@ -325,8 +325,8 @@ const storesWithRows: Cases<'list'> = {
     }
   },
 
-  async 'a session ends once: its first reason and time stay' ({ store, wait }) {
-    const session = await created(store)
+  async 'a revoked session keeps its first reason and time' ({ store, wait }) {
+    const session = await createIn(store)
     assert.equal(await store.revoke(session.id, 'reuse'), true)
     const ended = await store.get(session.id)
     wait(60)
@@ -335,14 +335,14 @@ const storesWithRows: Cases<'list'> = {
     assert.deepEqual(await store.get(session.id), ended)
   },
 
-  async 'of 20 concurrent revocations exactly one ends the session' ({ store }) {
-    const session = await created(store)
+  async 'of 20 concurrent revocations exactly one resolves to true' ({ store }) {
+    const session = await createIn(store)
     const results = await Promise.all(Array.from({ length: 20 }, () => store.revoke(session.id, 'logout')))
     assert.equal(results.filter(Boolean).length, 1)
   },
 
-  async 'an ended session never advances' ({ store }) {
-    const session = await created(store)
+  async 'advance never changes a revoked session' ({ store }) {
+    const session = await createIn(store)
     await store.revoke(session.id, 'logout')
     const ended = await store.get(session.id)
     assert.equal(await store.advance(session.id, 0, changeTo(1)), null)
@@ -350,9 +350,9 @@ const storesWithRows: Cases<'list'> = {
     assert.deepEqual(await store.get(session.id), ended)
   },
 
-  async 'an advance that races a revocation never leaves the session live' ({ store }) {
+  async 'a session that is revoked during an advance stays revoked' ({ store }) {
     for (let round = 0; round < 50; round++) {
-      const session = await created(store)
+      const session = await createIn(store)
       const advance = () => store.advance(session.id, 0, changeTo(1))
       const revoke = () => store.revoke(session.id, 'logout')
       const [first, second] = round % 2 === 0 ? [advance, revoke] : [revoke, advance]
@@ -364,10 +364,10 @@ const storesWithRows: Cases<'list'> = {
     }
   },
 
-  async 'revokeAll ends what its subject holds and counts what it ended' ({ store }) {
-    const stolen = await created(store)
-    const others = [await created(store), await created(store)]
-    const theirs = await created(store, { subject: 'bob' })
+  async 'revokeAll revokes the sessions of its subject, and resolves to their number' ({ store }) {
+    const stolen = await createIn(store)
+    const others = [await createIn(store), await createIn(store)]
+    const theirs = await createIn(store, { subject: 'bob' })
     await store.revoke(stolen.id, 'reuse')
 
     assert.equal(await revokeAllOf(store, 'ada', 'password_changed'), 2)
@@ -376,42 +376,42 @@ const storesWithRows: Cases<'list'> = {
     assertSession(await store.get(theirs.id), theirs)
   },
 
-  async 'revokeAll ends at least one with each call, until none is left' ({ store }) {
-    const spared = await created(store)
-    for (let nth = 0; nth < 30; nth++) await created(store, { createdAt: NOW - nth })
-    for (let nth = 0; nth < 30; nth++) await store.revoke((await created(store, { createdAt: NOW - DAY })).id, 'logout')
-    assert.equal(await revokeAllOf(store, 'ada', 'revoked', spared.id), 30)
-    assert.deepEqual((await store.list('ada')).map(({ id }) => id), [spared.id])
+  async 'revokeAll revokes at least one session per call until none is left' ({ store }) {
+    const excepted = await createIn(store)
+    for (let nth = 0; nth < 30; nth++) await createIn(store, { createdAt: NOW - nth })
+    for (let nth = 0; nth < 30; nth++) await store.revoke((await createIn(store, { createdAt: NOW - DAY })).id, 'logout')
+    assert.equal(await revokeAllOf(store, 'ada', 'revoked', excepted.id), 30)
+    assert.deepEqual((await store.list('ada')).map(({ id }) => id), [excepted.id])
   },
 
-  async 'revokeAll spares the one session that it is told to' ({ store }) {
-    const current = await created(store)
-    const other = await created(store)
+  async 'revokeAll does not revoke the session exceptId' ({ store }) {
+    const current = await createIn(store)
+    const other = await createIn(store)
     assert.equal(await revokeAllOf(store, 'ada', 'revoked', current.id), 1)
     assertSession(await store.get(current.id), current)
     assert.equal((await store.get(other.id))?.reason, 'revoked')
     assert.equal(await store.revokeAll('ada', 'revoked', randomId()), 1)
   },
 
-  async 'subjects that differ in case only are different people' ({ store }) {
-    await assertOthers(store, 'Zo\u00eb', ['zo\u00eb', 'ZO\u00cb', 'Zoe', 'Zoe\u0308'])
+  async 'subjects that differ only in case are different users' ({ store }) {
+    await assertDistinctSubjects(store, 'Zo\u00eb', ['zo\u00eb', 'ZO\u00cb', 'Zoe', 'Zoe\u0308'])
   },
 
-  async 'subjects that differ in spaces only are different people' ({ store }) {
-    await assertOthers(store, 'ada', ['ada ', ' ada', 'ada\t', 'ada\u00a0'])
+  async 'subjects that differ only in spaces are different users' ({ store }) {
+    await assertDistinctSubjects(store, 'ada', ['ada ', ' ada', 'ada\t', 'ada\u00a0'])
   },
 
-  async 'subjects are the same only if every character is' ({ store }) {
-    await assertOthers(store, 'Zo\u00eb', ['Zo%', 'Zo_', 'Zo\u00eb\0', ''])
+  async 'subjects are compared by every character, without wildcards' ({ store }) {
+    await assertDistinctSubjects(store, 'Zo\u00eb', ['Zo%', 'Zo_', 'Zo\u00eb\0', ''])
   },
 
-  async 'list gives the sessions of one subject that have not been revoked, oldest first' ({ store }) {
-    const second = await created(store, { createdAt: NOW - 20 })
-    const third = await created(store, { createdAt: NOW - 10 })
-    const first = await created(store, { createdAt: NOW - 30 })
-    const ended = await created(store, { createdAt: NOW - 40 })
-    await created(store, { subject: 'bob' })
-    await store.revoke(ended.id, 'logout')
+  async 'list resolves to the unrevoked sessions of its subject, oldest first' ({ store }) {
+    const second = await createIn(store, { createdAt: NOW - 20 })
+    const third = await createIn(store, { createdAt: NOW - 10 })
+    const first = await createIn(store, { createdAt: NOW - 30 })
+    const revoked = await createIn(store, { createdAt: NOW - 40 })
+    await createIn(store, { subject: 'bob' })
+    await store.revoke(revoked.id, 'logout')
     await store.advance(second.id, 0, changeTo(1))
 
     const listed = await store.list('ada')
@@ -421,12 +421,12 @@ const storesWithRows: Cases<'list'> = {
     assertSession(listed[2], third)
   },
 
-  async 'a list that comes in parts has each session once, by createdAt and then by id, and ends with a short part' ({ store }) {
+  async 'the pages of a list hold each session once, ordered by createdAt and then by id; the last page is short' ({ store }) {
     const ids = ['b', 'B', 'a', '_', '-', '0', 'c']
-    for (const id of ids) await created(store, { id })
-    await created(store, { id: 'first', createdAt: NOW - 1 })
-    await created(store, { id: 'last', createdAt: NOW + 1 })
-    await created(store, { id: 'theirs', subject: 'bob' })
+    for (const id of ids) await createIn(store, { id })
+    await createIn(store, { id: 'first', createdAt: NOW - 1 })
+    await createIn(store, { id: 'last', createdAt: NOW + 1 })
+    await createIn(store, { id: 'theirs', subject: 'bob' })
     const all = ['first', '-', '0', 'B', '_', 'a', 'b', 'c', 'last']
     const part = async (limit: number, after?: SessionPosition) => await store.list('ada', { limit, after, liveAt: NOW })
     if ((await part(2)).length > 2) return // a store may return all
@@ -438,12 +438,12 @@ const storesWithRows: Cases<'list'> = {
     } while (given.length === 2 && listed.length <= all.length)
     assert.deepEqual(listed.map(({ id }) => id), all)
     await store.revoke('B', 'logout')
-    assert.deepEqual((await part(2, { id: 'B', createdAt: NOW })).map(({ id }) => id), ['_', 'a'], 'behind one that has ended too')
+    assert.deepEqual((await part(2, { id: 'B', createdAt: NOW })).map(({ id }) => id), ['_', 'a'], 'after a session that was revoked meanwhile')
   },
 
-  async 'a part of a list has room for sessions that are live' ({ store }) {
-    for (let nth = 0; nth < 5; nth++) await created(store, { createdAt: NOW - 8 * DAY, idleExpiresAt: NOW })
-    const live = await created(store)
+  async 'expired sessions do not end a list before its live ones' ({ store }) {
+    for (let nth = 0; nth < 5; nth++) await createIn(store, { createdAt: NOW - 8 * DAY, idleExpiresAt: NOW })
+    const live = await createIn(store)
     const listed: Session[] = []
     let given
     do {
@@ -453,47 +453,47 @@ const storesWithRows: Cases<'list'> = {
     assertSession(listed.find(({ id }) => id === live.id), live)
   },
 
-  async 'a subject without sessions has an empty list' ({ store }) {
+  async 'the list of a subject without unrevoked sessions is empty' ({ store }) {
     assert.deepEqual(await store.list('nobody'), [])
-    const session = await created(store)
+    const session = await createIn(store)
     await store.revoke(session.id, 'logout')
     assert.deepEqual(await store.list('ada'), [])
   }
 }
 
 const storesThatPurge: Cases<'purgeExpired'> = {
-  async 'purgeExpired deletes what is past its absolute end, ended or not, and counts it' ({ store }) {
-    const live = await created(store)
-    const atItsEnd = await created(store, { expiresAt: NOW, idleExpiresAt: NOW })
-    const past = await created(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
-    const ended = await created(store, { expiresAt: NOW - DAY, idleExpiresAt: NOW - DAY })
-    await store.revoke(ended.id, 'logout')
+  async 'purgeExpired deletes sessions past their absolute expiry, revoked or not, and resolves to their number' ({ store }) {
+    const live = await createIn(store)
+    const atItsEnd = await createIn(store, { expiresAt: NOW, idleExpiresAt: NOW })
+    const past = await createIn(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
+    const revoked = await createIn(store, { expiresAt: NOW - DAY, idleExpiresAt: NOW - DAY })
+    await store.revoke(revoked.id, 'logout')
 
     assert.equal(await store.purgeExpired(NOW), 2)
     assert.equal(await store.get(past.id), null)
-    assert.equal(await store.get(ended.id), null)
+    assert.equal(await store.get(revoked.id), null)
     assertSession(await store.get(atItsEnd.id), atItsEnd)
     assertSession(await store.get(live.id), live)
     assert.equal(await store.purgeExpired(NOW), 0)
   },
 
-  async 'purgeExpired leaves a session that has just ended, so that its tokens still learn why' ({ store }) {
-    const session = await created(store)
+  async 'purgeExpired keeps revoked sessions until they expire: their tokens are refused with the reason' ({ store }) {
+    const session = await createIn(store)
     await store.revoke(session.id, 'reuse')
     assert.equal(await store.purgeExpired(NOW), 0)
     assert.equal((await store.get(session.id))?.reason, 'reuse')
   },
 
-  async 'a session goes on after a purge' ({ store }) {
-    const session = await created(store)
-    await created(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
+  async 'purgeExpired does not affect a concurrent advance' ({ store }) {
+    const session = await createIn(store)
+    await createIn(store, { expiresAt: NOW - 1, idleExpiresAt: NOW - 1 })
     await Promise.all([store.purgeExpired(NOW), store.advance(session.id, 0, changeTo(1))])
     assertSession(await store.get(session.id), { ...session, ...changeTo(1) })
   }
 }
 
-/** Subscribes. The returned function resolves to the next revocation, even if it arrives after `revoke` resolved. */
-function listen ({ store, after }: Bench<'subscribe'>): () => Promise<unknown> {
+/** Subscribes. The returned function resolves to the next revocation, which may arrive after `revoke` resolved. */
+function listen ({ store, after }: Setup<'subscribe'>): () => Promise<unknown> {
   const notified = new PassThrough({ objectMode: true })
   after(store.subscribe(revocation => { notified.write(revocation) }))
   const revocations = notified[Symbol.asyncIterator]()
@@ -501,39 +501,39 @@ function listen ({ store, after }: Bench<'subscribe'>): () => Promise<unknown> {
 }
 
 const storesWithSubscribe: Cases<'subscribe'> = {
-  async 'a subscription says when it is up' ({ store, after }) {
+  async 'subscribe calls onConnection with true once it receives revocations' ({ store, after }) {
     const first = await new Promise(resolve => after(store.subscribe(() => {}, resolve)))
     assert.equal(first, true)
   },
 
-  async 'every listener is told of a session that ends' (bench) {
-    const session = await created(bench.store)
-    const listeners = [listen(bench), listen(bench)]
-    await bench.store.revoke(session.id, 'logout')
+  async 'every listener receives the id of a revoked session' (setup) {
+    const session = await createIn(setup.store)
+    const listeners = [listen(setup), listen(setup)]
+    await setup.store.revoke(session.id, 'logout')
     for (const next of listeners) assert.deepEqual(await next(), { id: session.id })
   },
 
-  async 'a listener is told whose sessions ended, when, and which one was spared' (bench) {
-    const { store, wait, assertDated } = bench
-    const session = await created(store)
-    await created(store)
-    const next = listen(bench)
+  async 'a listener receives the subject, the time and exceptId of revokeAll' (setup) {
+    const { store, wait, assertDated } = setup
+    const session = await createIn(store)
+    await createIn(store)
+    const next = listen(setup)
     wait(60)
-    for (const spared of [{ exceptId: session.id }, {}]) {
+    for (const except of [{ exceptId: session.id }, {}]) {
       const begun = systemClock()
-      await store.revokeAll('ada', 'revoked', spared.exceptId)
+      await store.revokeAll('ada', 'revoked', except.exceptId)
       const { at, ...revocation } = Object(await next())
-      assert.deepEqual(revocation, { subject: 'ada', ...spared })
+      assert.deepEqual(revocation, { subject: 'ada', ...except })
       assertDated(at, begun)
     }
   },
 
-  async 'a listener that stopped is told nothing more' (bench) {
-    const { store } = bench
-    const [one, two] = [await created(store), await created(store)]
+  async 'a listener receives nothing after it unsubscribed' (setup) {
+    const { store } = setup
+    const [one, two] = [await createIn(store), await createIn(store)]
     const received: unknown[] = []
     const stop = store.subscribe(revocation => { received.push(revocation) })
-    const next = listen(bench)
+    const next = listen(setup)
     await store.revoke(one.id, 'logout')
     await next()
     await stop()
@@ -544,9 +544,9 @@ const storesWithSubscribe: Cases<'subscribe'> = {
 }
 
 const storesWithAClock: Cases<'now'> = {
-  async 'the time is that of the server, in seconds, and goes on' ({ store }) {
+  async 'now resolves to the time of the server in seconds, and never decreases' ({ store }) {
     const times = [await store.now(), await store.now()] as const
-    for (const time of times) assert.ok(time > 1e9 && time < NOW, `${time} is no time of this century`)
+    for (const time of times) assert.ok(time > 1e9 && time < NOW, `${time} is not the time in seconds`)
     assert.ok(times[0] <= times[1])
   }
 }

@@ -7,24 +7,24 @@ import { memoryStore, type MemoryStoreOptions } from '../../lib/stores/memory.js
 import { statelessStore } from '../../lib/stores/stateless.js'
 import { storeContract } from '../../lib/testing/index.js'
 
-type Store = ReturnType<typeof soundStore>
+type Store = ReturnType<typeof correctStore>
 
 interface Flaw {
-  /** The rule that has to find it; others may too. */
+  /** The requirement that must fail; others may fail too. */
   readonly breaks: string
-  /** What the flawed store does otherwise than a sound one. */
-  readonly by: (sound: Store, clock: Clock) => Partial<SessionStore>
+  /** The methods that differ from a correct store. */
+  readonly by: (correct: Store, clock: Clock) => Partial<SessionStore>
 }
 
-/** A store with every ability. */
-function soundStore (options?: MemoryStoreOptions) {
+/** A correct store with every method. */
+function correctStore (options?: MemoryStoreOptions) {
   return { ...memoryStore(options), now: async () => Date.now() / 1000 }
 }
 
-const names = storeContract(soundStore()).map(({ name }) => name)
+const names = storeContract(correctStore()).map(({ name }) => name)
 const soon = async (): Promise<void> => await new Promise(resolve => { setImmediate(resolve) })
 
-/** A store that takes subjects for the same whose `key` is: it finds what was created first under one. */
+/** A store for which subjects with the same `key` are one user: the first that was created. */
 function withSubjects ({ create, revokeAll, list }: Store, key: (subject: string) => string): Partial<SessionStore> {
   const known = new Map<string, string>()
   const same = (subject: string): string => known.get(key(subject)) ?? subject
@@ -38,30 +38,30 @@ function withSubjects ({ create, revokeAll, list }: Store, key: (subject: string
   }
 }
 
-/** Each is a mistake that a store of somebody's own may well make. */
+/** Likely mistakes of a store author. */
 const flaws: Record<string, Flaw> = {
-  'keeps seconds in 32 bits': {
-    breaks: 'a created session is found with every field as it was',
+  'stores seconds in 32 bits': {
+    breaks: 'get resolves to a created session with every field unchanged',
     by: ({ create }) => ({ create: session => create({ ...session, expiresAt: session.expiresAt | 0 }) })
   },
-  'gives null as an empty text': {
-    breaks: 'a created session is found with every field as it was',
+  'returns null as an empty string': {
+    breaks: 'get resolves to a created session with every field unchanged',
     by: ({ create }) => ({ create: session => create({ ...session, userAgent: session.userAgent ?? '' }) })
   },
-  'cuts long texts off': {
-    breaks: 'a created session is found with every field as it was',
+  'truncates long strings': {
+    breaks: 'get resolves to a created session with every field unchanged',
     by: ({ create }) => ({ create: session => create({ ...session, userAgent: session.userAgent?.slice(0, 255) ?? null }) })
   },
-  'fails where there is no session': {
-    breaks: 'an unknown session is null, and no error',
+  'rejects for an unknown id': {
+    breaks: 'unknown ids and subjects give null, false or 0, and no error',
     by: ({ get }) => ({ get: async id => await get(id) ?? await Promise.reject(new Error('not found')) })
   },
-  'builds its commands from ids': {
-    breaks: 'an id is data: whatever it looks like, it is just unknown',
+  'concatenates ids into its commands (injection)': {
+    breaks: 'injection: an id with quotes, wildcards or control characters is an unknown id',
     by: ({ get }) => ({ get: async id => id.includes("'") ? await Promise.reject(new SyntaxError('near quote')) : await get(id) })
   },
-  'gives an advanced session as it was before': {
-    breaks: 'an advance gives the session as it is after it',
+  'returns the session as it was before the advance': {
+    breaks: 'advance resolves to the changed session',
     by: ({ advance, get }) => ({
       async advance (id, from, change) {
         const before = await get(id)
@@ -69,32 +69,32 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'moves authTime with every rotation': {
-    breaks: 'an advance moves authTime only when it is told to',
+  'changes authTime with every rotation': {
+    breaks: 'advance changes authTime only if its change has one',
     by: ({ advance }) => ({ advance: (id, from, change) => advance(id, from, { authTime: change.rotatedAt, ...change }) })
   },
-  'insists on a later generation': {
-    breaks: 'an advance may stay in its generation',
+  'requires a later generation': {
+    breaks: 'advance accepts a change with the same generation',
     by: ({ advance }) => ({ advance: async (id, from, change) => change.generation > from ? await advance(id, from, change) : null })
   },
-  'believes what a token claims': {
-    breaks: 'what a token claims never stands in for what is stored',
+  'trusts the claims of a token': {
+    breaks: 'the stored session is used, not the claims of a token',
     by: ({ get }) => ({ get: async (id, claimed) => claimed ?? await get(id) })
   },
-  'overwrites a session of the same id': {
-    breaks: 'a second session with an id is refused, and the first stays as it was',
+  'overwrites a session with the same id': {
+    breaks: 'create rejects an id that exists, and leaves that session unchanged',
     by: ({ create }) => ({ create: session => create(session).catch(() => {}) })
   },
-  'compares ids without regard to case': {
-    breaks: 'ids that differ in case only are different sessions',
+  'compares ids without case': {
+    breaks: 'ids that differ only in case are different sessions',
     by: ({ create, get, revoke }) => ({
       create: session => create({ ...session, id: session.id.toLowerCase() }),
       get: id => get(id.toLowerCase()),
       revoke: (id, reason) => revoke(id.toLowerCase(), reason)
     })
   },
-  'hands out the object that it keeps': {
-    breaks: 'a session is not changed through the objects that went in or came out',
+  'returns the object that it stores': {
+    breaks: 'a stored session shares no objects with its callers',
     by: ({ get }) => {
       const kept = new Map<string, Awaited<ReturnType<Store['get']>>>()
       return {
@@ -106,12 +106,12 @@ const flaws: Record<string, Flaw> = {
       }
     }
   },
-  'drops the previous generation': {
-    breaks: 'an advance writes the fields of its change and no other, in this session and no other',
+  'loses the previous generation': {
+    breaks: 'advance writes only the fields of its change, and only in its session',
     by: ({ advance }) => ({ advance: (id, from, change) => advance(id, from, { ...change, previous: null }) })
   },
   'advances from any generation': {
-    breaks: 'an advance from a stale generation changes nothing',
+    breaks: 'reuse detection: advance from an older generation changes nothing',
     by: ({ advance, get }) => ({
       async advance (id, _from, change) {
         const session = await get(id)
@@ -120,7 +120,7 @@ const flaws: Record<string, Flaw> = {
     })
   },
   'advances from any earlier generation': {
-    breaks: 'an advance from a generation yet to come changes nothing',
+    breaks: 'advance from a newer generation changes nothing',
     by: ({ advance, get }) => ({
       async advance (id, from, change) {
         const session = await get(id)
@@ -128,8 +128,8 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'reads a generation and writes later': {
-    breaks: 'of 100 concurrent advances from one generation exactly one wins',
+  'reads the generation and writes later, without compare-and-set': {
+    breaks: 'of 100 concurrent advances from one generation exactly one succeeds',
     by: ({ advance, get }) => ({
       async advance (id, from, change) {
         const session = await get(id)
@@ -139,12 +139,12 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'forgets why a session ended': {
-    breaks: 'an ended session stays, with when and why it ended',
+  'loses the reason of a revocation': {
+    breaks: 'a revoked session is kept, with its time and reason',
     by: ({ revoke }) => ({ revoke: id => revoke(id, 'revoked') })
   },
-  'deletes what ended': {
-    breaks: 'an ended session stays, with when and why it ended',
+  'deletes revoked sessions': {
+    breaks: 'a revoked session is kept, with its time and reason',
     by: ({ get }) => ({
       async get (id) {
         const session = await get(id)
@@ -152,12 +152,12 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'dates an end by a clock of its own': {
-    breaks: 'an end is dated in whole seconds by the clock of the store',
+  'dates revocations by another clock': {
+    breaks: 'revocations are dated in whole seconds by the clock of the store',
     by: () => memoryStore({ clock: () => 1000 })
   },
-  'dates an end by when it was asked about': {
-    breaks: 'an end is dated in whole seconds by the clock of the store',
+  'dates a revocation when it is read': {
+    breaks: 'revocations are dated in whole seconds by the clock of the store',
     by: ({ get }) => ({
       async get (id) {
         const session = await get(id)
@@ -165,8 +165,8 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'keeps the fraction of a second': {
-    breaks: 'an end is dated in whole seconds by the clock of the store',
+  'dates revocations with fractions of a second': {
+    breaks: 'revocations are dated in whole seconds by the clock of the store',
     by: ({ get }, clock) => ({
       async get (id) {
         const session = await get(id)
@@ -174,12 +174,12 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'says each time that it ended a session': {
-    breaks: 'a session ends once: its first reason and time stay',
+  'resolves to true for a session that was revoked before': {
+    breaks: 'a revoked session keeps its first reason and time',
     by: ({ revoke, get }) => ({ revoke: async (id, reason) => await revoke(id, reason) || await get(id) !== null })
   },
-  'looks whether a session has ended, and ends it later': {
-    breaks: 'of 20 concurrent revocations exactly one ends the session',
+  'reads whether a session is revoked and writes later': {
+    breaks: 'of 20 concurrent revocations exactly one resolves to true',
     by: ({ revoke, get }) => ({
       async revoke (id, reason) {
         const session = await get(id)
@@ -189,14 +189,14 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'advances an ended session': {
-    breaks: 'an ended session never advances',
+  'returns a revoked session from advance': {
+    breaks: 'advance never changes a revoked session',
     by: ({ advance, get }) => ({
       advance: async (id, from, change) => await advance(id, from, change) ?? await get(id)
     })
   },
-  'ends sessions a moment after it said so': {
-    breaks: 'an advance that races a revocation never leaves the session live',
+  'revokes after it has resolved': {
+    breaks: 'a session that is revoked during an advance stays revoked',
     by: ({ revoke }) => ({
       async revoke (id, reason) {
         setImmediate(() => { revoke(id, reason) })
@@ -204,36 +204,36 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'counts what had ended before': {
-    breaks: 'revokeAll ends what its subject holds and counts what it ended',
+  'counts sessions that were revoked before': {
+    breaks: 'revokeAll revokes the sessions of its subject, and resolves to their number',
     by: ({ revokeAll }) => ({ revokeAll: async (...all) => await revokeAll(...all) + 1 })
   },
-  'spares nobody': {
-    breaks: 'revokeAll spares the one session that it is told to',
+  'ignores exceptId': {
+    breaks: 'revokeAll does not revoke the session exceptId',
     by: ({ revokeAll }) => ({ revokeAll: (subject, reason) => revokeAll(subject, reason) })
   },
-  'compares subjects without regard to case, as MariaDB and MySQL do': {
-    breaks: 'subjects that differ in case only are different people',
-    by: sound => withSubjects(sound, subject => subject.toLowerCase())
+  'compares subjects without case, as MariaDB and MySQL do': {
+    breaks: 'subjects that differ only in case are different users',
+    by: correct => withSubjects(correct, subject => subject.toLowerCase())
   },
-  'compares subjects without the spaces behind them, as MariaDB and MySQL do': {
-    breaks: 'subjects that differ in spaces only are different people',
-    by: sound => withSubjects(sound, subject => subject.replace(/ +$/, ''))
+  'compares subjects without trailing spaces, as MariaDB and MySQL do': {
+    breaks: 'subjects that differ only in spaces are different users',
+    by: correct => withSubjects(correct, subject => subject.replace(/ +$/, ''))
   },
-  'compares ids without the spaces behind them, as MariaDB and MySQL do': {
-    breaks: 'an id with a space behind it, or in other letters, is another one',
+  'compares ids without trailing spaces, as MariaDB and MySQL do': {
+    breaks: 'an id with extra spaces or in another case is unknown',
     by: ({ get, advance, revoke }) => ({
       get: id => get(id.replace(/ +$/, '')),
       advance: (id, ...rest) => advance(id.replace(/ +$/, ''), ...rest),
       revoke: (id, reason) => revoke(id.replace(/ +$/, ''), reason)
     })
   },
-  'reads subjects as patterns': {
-    breaks: 'subjects are the same only if every character is',
+  'treats subjects as patterns': {
+    breaks: 'subjects are compared by every character, without wildcards',
     by: ({ list }) => ({ list: subject => list(subject.replace('%', '\u00eb')) })
   },
   'reads an advanced session back in a second query': {
-    breaks: 'an advance gives the session as it wrote it, whatever others write at the same time',
+    breaks: 'advance resolves to the session as it wrote it, not as a later call did',
     by: ({ advance, get }) => ({
       async advance (id, from, change) {
         if (await advance(id, from, change) === null) return null
@@ -242,8 +242,8 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'ends the oldest of all its rows, and takes them for all there are': {
-    breaks: 'revokeAll ends at least one with each call, until none is left',
+  'revokes a batch of its oldest rows, revoked ones included': {
+    breaks: 'revokeAll revokes at least one session per call until none is left',
     by ({ create, revoke }) {
       const rows: Session[] = []
       return {
@@ -259,20 +259,20 @@ const flaws: Record<string, Flaw> = {
       }
     }
   },
-  'says of each call that it ended sessions': {
-    breaks: 'revokeAll ends at least one with each call, until none is left',
+  'never resolves to 0 from revokeAll': {
+    breaks: 'revokeAll revokes at least one session per call until none is left',
     by: ({ revokeAll }) => ({ revokeAll: async (...all) => Math.max(1, await revokeAll(...all)) })
   },
-  'goes on with a list at the next second': {
-    breaks: 'a list that comes in parts has each session once, by createdAt and then by id, and ends with a short part',
+  'starts the next page at the next second': {
+    breaks: 'the pages of a list hold each session once, ordered by createdAt and then by id; the last page is short',
     by: ({ list }) => ({ list: (subject, part) => list(subject, part?.after === undefined ? part : { ...part, after: { ...part.after, id: '~' } }) })
   },
-  'begins a list anew for each part': {
-    breaks: 'a list that comes in parts has each session once, by createdAt and then by id, and ends with a short part',
+  'returns the first page again': {
+    breaks: 'the pages of a list hold each session once, ordered by createdAt and then by id; the last page is short',
     by: ({ list }) => ({ list: (subject, part) => list(subject, part && { limit: part.limit }) })
   },
-  'leaves out expired sessions once a part is full': {
-    breaks: 'a part of a list has room for sessions that are live',
+  'removes expired sessions from a full page': {
+    breaks: 'expired sessions do not end a list before its live ones',
     by: ({ list }) => ({
       async list (subject, part) {
         if (part === undefined) return await list(subject)
@@ -282,11 +282,11 @@ const flaws: Record<string, Flaw> = {
     })
   },
   'lists the newest first': {
-    breaks: 'list gives the sessions of one subject that have not been revoked, oldest first',
+    breaks: 'list resolves to the unrevoked sessions of its subject, oldest first',
     by: ({ list }) => ({ list: async (...wanted) => (await list(...wanted)).reverse() })
   },
-  'fails where a subject has no sessions': {
-    breaks: 'a subject without sessions has an empty list',
+  'rejects for a subject without sessions': {
+    breaks: 'the list of a subject without unrevoked sessions is empty',
     by: ({ list }) => ({
       async list (...wanted) {
         const sessions = await list(...wanted)
@@ -294,32 +294,32 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'purges a session at its very end': {
-    breaks: 'purgeExpired deletes what is past its absolute end, ended or not, and counts it',
+  'purges a session at the second of its expiry': {
+    breaks: 'purgeExpired deletes sessions past their absolute expiry, revoked or not, and resolves to their number',
     by: ({ purgeExpired }) => ({ purgeExpired: before => purgeExpired(before + 1) })
   },
   'purges a fortnight too early': {
-    breaks: 'purgeExpired leaves a session that has just ended, so that its tokens still learn why',
+    breaks: 'purgeExpired keeps revoked sessions until they expire: their tokens are refused with the reason',
     by: ({ purgeExpired }) => ({ purgeExpired: before => purgeExpired(before + 14 * 86_400) })
   },
-  'purges whatever it holds': {
-    breaks: 'a session goes on after a purge',
+  'purges live sessions': {
+    breaks: 'purgeExpired does not affect a concurrent advance',
     by: ({ purgeExpired }) => ({ purgeExpired: () => purgeExpired(Infinity) })
   },
-  'says that its subscription is down while it is up': {
-    breaks: 'a subscription says when it is up',
+  'reports its connection as down while it is up': {
+    breaks: 'subscribe calls onConnection with true once it receives revocations',
     by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(listener, up => onConnection?.(!up)) })
   },
-  'tells of an id that is none': {
-    breaks: 'a listener is told whose sessions ended, when, and which one was spared',
+  'adds an id to the message of revokeAll': {
+    breaks: 'a listener receives the subject, the time and exceptId of revokeAll',
     by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(revocation => { listener({ id: '', ...revocation }) }, onConnection) })
   },
-  'does not tell which session ended': {
-    breaks: 'every listener is told of a session that ends',
+  'notifies without the id of the session': {
+    breaks: 'every listener receives the id of a revoked session',
     by: ({ subscribe }) => ({ subscribe: (listener, onConnection) => subscribe(() => { listener({ id: '' }) }, onConnection) })
   },
-  'goes on telling': {
-    breaks: 'a listener that stopped is told nothing more',
+  'notifies after unsubscribing': {
+    breaks: 'a listener receives nothing after it unsubscribed',
     by: ({ subscribe }) => ({
       subscribe (...both) {
         subscribe(...both)
@@ -327,16 +327,16 @@ const flaws: Record<string, Flaw> = {
       }
     })
   },
-  'tells the time in milliseconds': {
-    breaks: 'the time is that of the server, in seconds, and goes on',
+  'returns the time in milliseconds': {
+    breaks: 'now resolves to the time of the server in seconds, and never decreases',
     by: ({ now }) => ({ now: async () => 1000 * await now() })
   },
-  'tells the time of the clock that it was given': {
-    breaks: 'the time is that of the server, in seconds, and goes on',
-    by: (_sound, clock) => ({ now: async () => clock() })
+  'returns the time of the option clock from now': {
+    breaks: 'now resolves to the time of the server in seconds, and never decreases',
+    by: (_correct, clock) => ({ now: async () => clock() })
   },
-  'counts time down': {
-    breaks: 'the time is that of the server, in seconds, and goes on',
+  'has a clock that runs backwards': {
+    breaks: 'now resolves to the time of the server in seconds, and never decreases',
     by ({ now }) {
       let calls = 0
       return { now: async () => await now() - ++calls }
@@ -347,17 +347,17 @@ const flaws: Record<string, Flaw> = {
 for (const [title, { breaks, by }] of Object.entries(flaws)) {
   t.test(`the contract detects a store that ${title}`, async t => {
     const broken: string[] = []
-    for (const { name, run } of storeContract(soundStore())) {
+    for (const { name, run } of storeContract(correctStore())) {
       await run(({ clock }) => {
-        const sound = soundStore({ clock })
-        return { ...sound, ...by(sound, clock) }
+        const correct = correctStore({ clock })
+        return { ...correct, ...by(correct, clock) }
       }).catch(() => broken.push(name))
     }
     t.ok(broken.includes(breaks), broken.join('; '))
   })
 }
 
-t.test('every rule detects a flaw', async t => {
+t.test('every requirement detects a flaw', async t => {
   const found = new Set(Object.values(flaws).map(({ breaks }) => breaks))
   t.same(names.filter(name => !found.has(name)), [])
   t.same([...found].filter(name => !names.includes(name)), [])
@@ -373,11 +373,11 @@ t.test('a store that notifies its listeners late passes', async t => {
 })
 
 t.test('a store without a clock, without pages or without batches passes', async t => {
-  for (const { name, run } of storeContract(soundStore())) {
-    await t.resolves(run(() => soundStore()), name)
+  for (const { name, run } of storeContract(correctStore())) {
+    await t.resolves(run(() => correctStore()), name)
     await t.resolves(run(({ clock }) => {
-      const sound = soundStore({ clock })
-      return { ...sound, list: async subject => await sound.list(subject) }
+      const correct = correctStore({ clock })
+      return { ...correct, list: async subject => await correct.list(subject) }
     }), name)
   }
 })
@@ -391,7 +391,7 @@ t.test('the sample of the README passes', async t => {
   await t.resolves(Promise.all(results))
 })
 
-t.test('the rules depend on the methods of the store', async t => {
+t.test('the requirements depend on the methods of the store', async t => {
   const { create, get, advance, revoke, revokeAll, list, purgeExpired } = memoryStore()
   const without = { create, get, advance, revoke, revokeAll }
   const count = (store: SessionStore): number => storeContract(store).length
@@ -399,10 +399,10 @@ t.test('the rules depend on the methods of the store', async t => {
   t.ok(count(without) < count({ ...without, list }))
   t.ok(count({ ...without, list }) < count({ ...without, list, purgeExpired }))
   t.ok(count({ ...without, list, purgeExpired }) < count(memoryStore()))
-  t.ok(count(memoryStore()) < count(soundStore()))
+  t.ok(count(memoryStore()) < count(correctStore()))
 })
 
-t.test('each rule has its own name', async t => {
+t.test('each requirement has its own name', async t => {
   t.equal(new Set(names).size, names.length)
 })
 
