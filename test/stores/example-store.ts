@@ -2,18 +2,18 @@ import type { Clock, RevokeReason, Session, SessionStore } from 'fastify-refresh
 
 /** A key-value service with conditional writes, as etcd, Consul, DynamoDB and NATS are. */
 export interface KeyValueService {
-  /** A value and its version, or null where there is none. */
+  /** A value and its version, or null if the key does not exist. */
   get (key: string): Promise<{ readonly value: string, readonly version: number } | null>
-  /** Writes if the version is still that one, null being none yet; false where it is another. */
+  /** Compare-and-set: writes if the key still has this version (null: it does not exist). Resolves to false if not. */
   put (key: string, value: string, version: number | null): Promise<boolean>
   keys (prefix: string): Promise<string[]>
 }
 
-/** Sessions in a key-value service: one key each, and one per user and session, by which a user's are found. */
+/** Sessions in a key-value service: one key per session, and an index with one key per user and session. */
 export function keyValueStore (service: KeyValueService, clock: Clock = () => Date.now() / 1000): SessionStore {
   return {
     async create (session) {
-      // This first: of a session that is not found by its user, they could never be signed out.
+      // The index first: "log out everywhere" would miss a session that is not in it.
       await service.put(userKey(session.subject) + session.id, '', null)
       if (await service.put(sessionKey(session.id), JSON.stringify(session), null)) return
       throw new Error('a session with this id exists')
@@ -44,7 +44,7 @@ export function keyValueStore (service: KeyValueService, clock: Clock = () => Da
       .sort((one, other) => one.createdAt - other.createdAt)
   }
 
-  /** Reads, decides and writes; where somebody else wrote meanwhile it decides again. An ended session never changes. */
+  /** Reads, applies `step` and writes, again if another process wrote meanwhile. A revoked session never changes. */
   async function update (id: string, step: (session: Session) => Session | null, attempts = 5): Promise<Session | null> {
     const found = await service.get(sessionKey(id))
     const session: Session | null = found && JSON.parse(found.value)
@@ -52,7 +52,7 @@ export function keyValueStore (service: KeyValueService, clock: Clock = () => Da
     if (found === null || next === null) return null
     if (await service.put(sessionKey(id), JSON.stringify(next), found.version)) return next
     if (attempts > 1) return await update(id, step, attempts - 1)
-    throw new Error('somebody else wrote first each time')
+    throw new Error('another process wrote first at each attempt')
   }
 }
 const sessionKey = (id: string): string => `session/${id}`
