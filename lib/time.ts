@@ -1,24 +1,24 @@
 /** A length of time in whole seconds. */
 export type Seconds = number
 
-/** A moment: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
+/** A point in time: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
 export type EpochSeconds = number
 
-/** Gives the time in seconds since the epoch. Its callers cut off fractions. */
+/** Returns the time in seconds since the epoch. Callers truncate fractions. */
 export type Clock = () => EpochSeconds
 
-/** A length of time as options take it: whole seconds, or a number with its unit. */
+/** A length of time in options: whole seconds, or a number with its unit. */
 export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
 
 /** The machine's own clock, in whole seconds. */
 export const systemClock: Clock = () => Math.floor(Date.now() / 1000)
 
-/** The same clock in milliseconds, for what a test's own clock must not decide. */
+/** The machine's clock in milliseconds, for timing that a test clock must not affect. */
 export const machineTime = (): number => Date.now()
 
 const UNITS: Record<string, Seconds> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
-/** Reads a duration such as `'15m'`, `'30d'` or `900` as whole seconds; null when it is none. */
+/** Reads a duration such as `'15m'`, `'30d'` or `900` as whole seconds; null for anything else. */
 export function parseDuration (value: unknown): Seconds | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null
   if (typeof value !== 'string') return null

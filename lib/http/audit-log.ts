@@ -43,7 +43,7 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   keys_reload_failed: 'warn'
 }
 
-const NOWHERE: ClientInfo = { userAgent: null, ip: null }
+const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null }
 
 export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
   const limit = createEventLimit(clock)
@@ -60,7 +60,7 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   }
 
   function recordDropped (log: FastifyBaseLogger, all = false): void {
-    for (const dropped of limit.takeDropped(all)) write(dropped, NOWHERE, null, log)
+    for (const dropped of limit.takeDropped(all)) write(dropped, UNKNOWN_CLIENT, null, log)
   }
 
   function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
@@ -76,9 +76,9 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
 /** The context of calls outside a request, such as `app.sessions` and key changes. Each call has its own deadline. */
 export function createAppContext (audit: Audit, timeouts: Timeouts, log: FastifyBaseLogger): RequestContext {
   return {
-    ...NOWHERE,
+    ...UNKNOWN_CLIENT,
     get bounded () { return startDeadline(timeouts) },
-    emit: (event, cause) => audit.record(event, NOWHERE, null, log, cause)
+    emit: (event, cause) => audit.record(event, UNKNOWN_CLIENT, null, log, cause)
   }
 }
 

@@ -27,7 +27,7 @@ export function useOwnCompilers (scope: FastifyInstance): void {
     return Object.defineProperty((body: unknown) => validator()(body), 'errors', { get: () => validator().errors })
   })
   scope.setSerializerCompiler(route => {
-    if (Number(route.httpStatus) >= 400) return refusalText
+    if (Number(route.httpStatus) >= 400) return serializeRefusal
     const serializer = lazy(() => serializers()(route))
     return body => serializer()(body)
   })
@@ -35,7 +35,7 @@ export function useOwnCompilers (scope: FastifyInstance): void {
 }
 
 /** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler. */
-function refusalText (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
+function serializeRefusal (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
   const { statusCode, code, error, message } = body
   return JSON.stringify({ statusCode, code, error, message, ...body })
 }

@@ -3,18 +3,18 @@ import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { withoutWhitespace } from './headers.js'
 
 /** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
-export interface CookiePlace {
+export interface CookieIdentity {
   readonly name: string
   readonly path: string
   readonly domain: string | undefined
   readonly partitioned: boolean
 }
 
-export interface CookieSettings extends CookiePlace {
+export interface CookieSettings extends CookieIdentity {
   readonly sameSite: 'strict' | 'lax' | 'none'
   readonly secure: boolean
   /** The places of the cookie under earlier settings, which `set` clears. */
-  readonly former: readonly CookiePlace[]
+  readonly former: readonly CookieIdentity[]
 }
 
 /** Writes a Set-Cookie value: `serializeCookie` of @fastify/cookie. */
@@ -100,11 +100,11 @@ function unquoted (value: string): string {
 }
 
 /** The requirements of the name prefix `__Host-` (RFC 6265bis section 4.1.3.2), apart from `Secure`. */
-export function isHostOnly ({ path, domain }: Pick<CookiePlace, 'path' | 'domain'>): boolean {
+export function isHostOnly ({ path, domain }: Pick<CookieIdentity, 'path' | 'domain'>): boolean {
   return path === '/' && domain === undefined
 }
 
 /** A browser treats both as one cookie, so clearing one clears the other. */
-export function isSamePlace (one: CookiePlace, other: CookiePlace): boolean {
+export function isSameCookie (one: CookieIdentity, other: CookieIdentity): boolean {
   return one.name === other.name && one.path === other.path && one.domain === other.domain && one.partitioned === other.partitioned
 }

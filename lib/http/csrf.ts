@@ -21,7 +21,7 @@ export interface OriginPolicy {
 }
 
 /**
- * Accepts a state-changing request from the app's own pages, from a trusted origin, or from a client that is no browser.
+ * Accepts a state-changing request from the app's own pages, from a trusted origin, or from a client other than a browser.
  *
  * - `Sec-Fetch-Site: same-origin` is accepted.
  * - Otherwise Origin must be trusted, or have the host and port of the request; `null` is refused. The scheme is not compared,

@@ -21,7 +21,7 @@ export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<Au
 function withoutDetails (error: FastifyError): Error {
   const { statusCode = 500 } = error
   if (statusCode >= 400 && statusCode < 500) return unlogged(error)
-  // A 503 of the host, when it is overloaded, stays a 503; any status that is no server error is a bug.
+  // A 503 of an overloaded host stays a 503; a status that is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may contain a query, a host name or a password, so it only goes to the log, redacted.
   return Object.assign(new Error(STATUS_CODES[status], { cause: redacted(error) }), { statusCode: status })

@@ -14,7 +14,7 @@ export type AuthenticateHook = (request: ProtectedRequest, reply: object, done: 
 
 /**
  * The hooks that protect routes. A refusal is an AuthError: 401 (RFC 6750 section 3), 403 for a login that is too old,
- * 503 FST_AUTH_STORE_UNAVAILABLE where the store must be asked and cannot answer. A hook of a whole app exempts the plugin's
+ * 503 FST_AUTH_STORE_UNAVAILABLE where the store must be asked and fails. A hook of a whole app exempts the plugin's
  * own routes, such as login and refresh, which authenticate by themselves.
  */
 export interface AuthenticateHooks {
@@ -76,7 +76,7 @@ function registeredAuthentication (request: FastifyRequest): Authentication {
   return registered as Authentication // only decorateRequest sets it
 }
 
-function ofFastify (request: ProtectedRequest): FastifyRequest {
+function toFastifyRequest (request: ProtectedRequest): FastifyRequest {
   return request as FastifyRequest // the hooks use no property that differs between server types
 }
 
@@ -89,7 +89,7 @@ export function createOwnHook (authenticationOf: AuthenticationOf): Authenticate
 function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
   return (protectedRequest, _reply, done) => {
     assertCallback(done)
-    const request = ofFastify(protectedRequest)
+    const request = toFastifyRequest(protectedRequest)
     let auth: Authentication | undefined
     let pending: Promise<void> | void
     try {
@@ -106,7 +106,7 @@ function hook (check: (auth: Authentication) => Promise<void> | void, authentica
     function refuse (error: unknown, auth: Authentication | undefined): void {
       if (exempts && auth?.isExempt) return done()
       auth?.refused(error)
-      done(error as Error) // the checks throw nothing but errors
+      done(error as Error) // the checks throw only errors
     }
   }
 }

@@ -55,10 +55,10 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
 }
 
 /** Fastify aborts a start whose hook takes ten seconds, and the onReady hook makes up to three calls. */
-const LONGEST_CALL: Seconds = 3
+const MAX_CALL_AT_START: Seconds = 3
 
 function atStart ({ call, request }: Timeouts): Bounded {
-  return startDeadline({ call: Math.min(call, LONGEST_CALL), request })
+  return startDeadline({ call: Math.min(call, MAX_CALL_AT_START), request })
 }
 
 /** A TypeError, a store that can never work, stops the start. Any other failure may be temporary and is logged. */
@@ -74,7 +74,7 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
   }
 }
 
-const CLOCKS_DIFFER: Seconds = 2
+const MAX_CLOCK_DIFFERENCE: Seconds = 2
 
 /** The store's clock is a reference that all instances share. A difference, or a failure to read it, is only logged. */
 async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
@@ -82,7 +82,7 @@ async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Cloc
     const before = clock()
     const there = await atStart(timeouts)(storeNow)
     const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
-    if (!(Math.abs(difference) > CLOCKS_DIFFER)) return
+    if (!(Math.abs(difference) > MAX_CLOCK_DIFFERENCE)) return
     const by = `${Math.abs(difference)} s ${difference > 0 ? 'ahead of' : 'behind'}`
     log.warn(`auth: the clock of this process is ${by} that of the session store: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway`)
   } catch (error) {
@@ -121,14 +121,14 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
     follow (event) {
       if (event.type !== 'keys_changed' || event.kind !== 'refresh' || keyIds === undefined) return
       // Keeps the former ids, by which the store recognises this app even if a leaked key was replaced at once.
-      keyIds = [...new Set([...event.kids, ...keyIds])].slice(0, MOST_KEYS)
+      keyIds = [...new Set([...event.kids, ...keyIds])].slice(0, MAX_KEY_IDS)
       for (const listener of listeners) listener()
     },
     onChange (listener) { listeners.push(listener) }
   }
 }
 
-const MOST_KEYS = 20
+const MAX_KEY_IDS = 20
 
 /**
  * Runs a task once the reply was handed to the operating system, and never if the client has disconnected before. A rejection

@@ -10,7 +10,7 @@ interface Server {
   readonly variables?: Readonly<Record<string, { readonly default: unknown }>>
 }
 
-/** The input of a route's transform of @fastify/swagger: it has one of the two documents. */
+/** The input of a route's transform of @fastify/swagger, with one of the two documents. */
 interface TransformInput {
   readonly schema: FastifySchema & { readonly operationId: string }
   readonly url: string
@@ -32,7 +32,7 @@ export function describeRoute (schemes: readonly SecurityScheme[]): (input: Tran
     if (swaggerObject !== undefined) {
       swaggerObject.securityDefinitions = { ...Object.fromEntries(schemes.map(({ name, swagger }) => [name, swagger])), ...swaggerObject.securityDefinitions }
     }
-    const named = { ...schema, operationId: freeName(operationId, { ...openapiObject?.paths, ...swaggerObject?.paths }) }
+    const named = { ...schema, operationId: uniqueOperationId(operationId, { ...openapiObject?.paths, ...swaggerObject?.paths }) }
     return { schema: hasFields(body) ? { ...named, body } : named, url }
   }
 }
@@ -45,7 +45,7 @@ function serverOf ([first]: readonly Server[] = []): string {
 }
 
 /** An operationId is unique in a document; a second registration of the plugin gets `login2`. */
-function freeName (name: string, paths: Paths): string {
+function uniqueOperationId (name: string, paths: Paths): string {
   const taken = new Set(Object.values(paths).flatMap(methods => Object.values(methods).map(({ operationId }) => operationId)))
   let free = name
   for (let number = 2; taken.has(free); number++) free = `${name}${number}`

@@ -165,13 +165,13 @@ export function accessTokenScheme (tokenUrl: string | null): SecurityScheme {
     name: ACCESS_TOKEN_SCHEME,
     openapi: server => tokenUrl === null
       ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
-      : { type: 'oauth2', description: 'Log in with username and password; leave client_id and client_secret empty.', flows: { password: { tokenUrl: below(server, tokenUrl), scopes: {} } } },
+      : { type: 'oauth2', description: 'Log in with username and password; leave client_id and client_secret empty.', flows: { password: { tokenUrl: joinUrl(server, tokenUrl), scopes: {} } } },
     swagger: { type: 'apiKey', description: 'Enter "Bearer <access token>".', in: 'header', name: 'Authorization' }
   }
 }
 
 /** Joins a path to the server URL. Like @fastify/swagger it does not repeat the server's path where the path begins with it. */
-function below (server: string, path: string): string {
+function joinUrl (server: string, path: string): string {
   const base = new URL(server, 'http://relative').pathname.replace(/\/$/, '')
   return path.startsWith(base) ? server.slice(0, server.length - base.length) + path : server + path
 }

@@ -14,7 +14,7 @@ import { refusing } from './decorators.js'
  */
 export interface SessionAdministration {
   /**
-   * The subject's live sessions, oldest first, 100 by default and 10,000 at most. For the next page, pass the last session as
+   * The subject's live sessions, oldest first, 100 by default and 10,000 at most. For the next page, pass the last session of this one as
    * `after`. Times are in seconds since the epoch. Rejects with a TypeError for an invalid page.
    */
   list (subject: UserId, part?: SessionListOptions): Promise<Session[]>

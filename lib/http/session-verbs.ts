@@ -21,7 +21,7 @@ export interface SessionVerbs {
   /** Ends the session of the refresh token, else that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
   logout (): Promise<void>
   /**
-   * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session as `after`. Like the two
+   * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session of this one as `after`. Like the two
    * methods below it needs an authenticated request, whose session has not ended: it rejects with
    * FST_AUTH_ACCESS_TOKEN_MISSING or FST_AUTH_SESSION_ENDED.
    */

@@ -55,28 +55,28 @@ export interface TokenResponseBody {
   /** True for RFC 6749 section 5.1, from which Swagger UI can read the access token. */
   readonly standard: boolean
   /** Throws FST_AUTH_STORE_UNAVAILABLE if the app's `formatTokenResponse` fails; the refresh cookie is set all the same. */
-  of (route: TokenResponseRoute, response: TokenResponse, caller: TokenResponseCaller): Promise<object> | object
+  format (route: TokenResponseRoute, response: TokenResponse, caller: TokenResponseCaller): Promise<object> | object
 }
 
-const shapedSchema = { type: 'object', description: 'The format is defined by the app.', additionalProperties: true } as const satisfies JsonSchema
+const customSchema = { type: 'object', description: 'The format is defined by the app.', additionalProperties: true } as const satisfies JsonSchema
 
 /** Messages of the routes that cannot simply be repeated once `formatTokenResponse` has failed. */
-const DONE: Partial<Record<TokenResponseRoute, string>> = {
+const AFTER_WRITE: Partial<Record<TokenResponseRoute, string>> = {
   signup: 'The account was created and logged in, but the response could not be built: refresh, or log in',
   password: 'The password was changed, but the response could not be built: refresh, or log in with the new password'
 }
 
 export function createTokenResponseBody (schema: JsonSchema, format: FormatTokenResponse | undefined): TokenResponseBody {
-  if (format === undefined) return { schema, standard: true, of: (_route, response) => response }
+  if (format === undefined) return { schema, standard: true, format: (_route, response) => response }
   return {
-    schema: shapedSchema,
+    schema: customSchema,
     standard: false,
-    async of (route, response, caller) {
+    async format (route, response, caller) {
       try {
         return await caller.bounded(async () => objectOf(await format(response, { route, claims: caller.assertAuthenticated() })))
       } catch (error) {
-        const done = DONE[route]
-        throw done === undefined ? error : restated(error, done)
+        const message = AFTER_WRITE[route]
+        throw message === undefined ? error : restated(error, message)
       }
     }
   }

@@ -1,4 +1,4 @@
-import { isHostOnly, isSamePlace, type CookiePlace } from '../http/cookie.js'
+import { isHostOnly, isSameCookie, type CookieIdentity } from '../http/cookie.js'
 import { type Checked, defaultTo, flag, group, listOf, oneOf, optional } from './validators.js'
 import { cookieName, cookiePath, domain } from './values.js'
 
@@ -21,7 +21,7 @@ export const cookie = group({
 type Cookie = Checked<typeof cookie>
 
 /** The cookie and its former ones, all with their names. */
-export type NamedCookie = Omit<Cookie, 'name' | 'former'> & CookiePlace & { readonly former: readonly CookiePlace[] }
+export type NamedCookie = Omit<Cookie, 'name' | 'former'> & CookieIdentity & { readonly former: readonly CookieIdentity[] }
 
 /**
  * Gives the cookie and its former ones their default names. Throws if clearing a former one would clear the current one, or
@@ -32,7 +32,7 @@ export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
   const places = former.map((place, index) => {
     const known = { ...place, name: place.name ?? name ?? defaultCookieName({ ...place, secure: where.secure }) }
     const option = `option "cookie.former[${index}]"`
-    if (isSamePlace(known, named)) throw new TypeError(`${option} equals the current cookie, which each login would then clear: leave it out, or give the former settings`)
+    if (isSameCookie(known, named)) throw new TypeError(`${option} equals the current cookie, which each login would then clear: leave it out, or give the former settings`)
     if (/^__Host-/i.test(known.name) && !isHostOnly(known)) {
       throw new TypeError(`${option} has the name '${known.name}', which browsers reject with a path or a domain: give its former name`)
     }

@@ -26,7 +26,7 @@ export const secrets: Check<readonly Secret[]> = (value, option) => {
   const checked = [oneOrMore(secret)(value, option)].flat()
   if (checked.length === 0) throw new TypeError(`option "${option}" is an empty list: give at least one secret`)
   if (new Set(checked.map(text => Buffer.from(text).toString('base64'))).size < checked.length) throw new TypeError(`option "${option}" holds the same secret twice: leave one out`)
-  return unprintable(checked)
+  return hideFromLogs(checked)
 }
 
 // The value is not printed: it may be a key in the wrong place.
@@ -92,11 +92,11 @@ const keyId: Check<string> = (value, option) => {
 
 const pepperKeys: Check<Readonly<Record<string, Secret>>> = (value, option) => {
   if (typeof value !== 'object' || value === null) throw new TypeError(`option "${option}" must be an object`)
-  return unprintable(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
+  return hideFromLogs(Object.fromEntries(Object.entries(value).map(([id, key]) => [keyId(id, option), secret(key, `${option}.${id}`)])))
 }
 
 /** Freezes an object, and hides its members from logs: from util.inspect and JSON. */
-function unprintable<T extends object> (object: T): T {
+function hideFromLogs<T extends object> (object: T): T {
   const value = (): string => '[secret]'
   return Object.freeze(Object.defineProperties(object, { toJSON: { value }, [inspect.custom]: { value } }))
 }

@@ -28,6 +28,6 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, thr
     const credentials = { username, password }
     const proven = await throttle.login(username, auth, async found => await login(credentials, auth, found))
     const response = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
-    return await tokenResponse.of('login', response, auth)
+    return await tokenResponse.format('login', response, auth)
   })
 }

@@ -26,6 +26,6 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
     await auth.assertLive()
     const proven = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, currentPassword, auth))
     const write = await changePassword(proven, newPassword, auth)
-    return await tokenResponse.of('password', await auth.changePassword(proven.user, write), auth)
+    return await tokenResponse.format('password', await auth.changePassword(proven.user, write), auth)
   })
 }

@@ -24,6 +24,6 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     const auth = authOf(request)
     await auth.assertLive()
     const { user } = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, request.body.password, auth))
-    return await tokenResponse.of('reauthenticate', await auth.reauthenticateUser(user), auth)
+    return await tokenResponse.format('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

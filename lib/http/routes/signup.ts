@@ -38,6 +38,6 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, th
       throw restated(error, 'The account was created, but the login failed: log in')
     })
     reply.code(201)
-    return await tokenResponse.of('signup', response, auth)
+    return await tokenResponse.format('signup', response, auth)
   })
 }
