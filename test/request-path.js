@@ -6,6 +6,8 @@ import { Session } from 'node:inspector/promises'
 import Fastify from 'fastify'
 import refreshCookie, { authenticate } from 'fastify-refresh-cookie'
 
+process.env.NODE_ENV = 'production' // as it is deployed, without the hints of development
+
 const OURS = '/dist/esm/'
 const inspector = new Session()
 inspector.connect()

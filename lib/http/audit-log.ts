@@ -50,23 +50,23 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
 
   return {
     record (event, from, requestId, log, cause) {
-      recordDropped(log)
+      for (const dropped of limit.takeDropped()) write(dropped, UNKNOWN_CLIENT, null, log)
       if (limit.admits(event)) write(event, from, requestId, log, cause)
     },
 
     isRecorded: (type, log) => listener !== undefined || isWritten(EVENT_LEVELS[type], log),
 
-    close: log => recordDropped(log, true)
+    close (log) {
+      for (const dropped of limit.takeDropped(true)) write(dropped, UNKNOWN_CLIENT, null, log)
+    }
   }
 
-  function recordDropped (log: FastifyBaseLogger, all = false): void {
-    for (const dropped of limit.takeDropped(all)) write(dropped, UNKNOWN_CLIENT, null, log)
-  }
-
-  function write (event: AuthEvent, { userAgent, ip }: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
+  function write (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
+    const level = levelOf(event)
     // Fastify logs refusals too, but not with `disableRequestLogging` or behind the host's own error handler.
-    log[levelOf(event)]({ ...logged(event), ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
+    if (isWritten(level, log)) log[level]({ auth: logged(event), ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
     if (listener === undefined) return
+    const { userAgent, ip } = from
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
     // In JavaScript a listener may also return any other value: `event => list.push(event)`.
     new Promise(resolve => resolve(listener({ ...event, at: Math.floor(clock()), requestId, userAgent, ip }))).catch(failed)
@@ -97,5 +97,5 @@ function levelOf (event: AuthEvent): Level {
 
 /** Omits the user agent, which is user input. */
 function logged (event: AuthEvent): object {
-  return { auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined } }
+  return { event: event.type, ...event, type: undefined, loggedInFrom: undefined }
 }

@@ -31,7 +31,6 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
   readonly #plugin: Dependencies
   readonly #request: FastifyRequest
   #bounded: Bounded | undefined
-  /** The last refusal: several handlers may pass the same one, and it is recorded once. */
   #refusal: AuthError | undefined
 
   constructor (plugin: Dependencies, request: FastifyRequest) {
@@ -79,15 +78,19 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
   }
 
   async authenticate (): Promise<AccessClaims> {
-    return await this.refusing(async () => {
+    try {
       await this.authenticateRequest()
       return this.assertAuthenticated()
-    })
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   /** As `authenticate`, for the hooks: a promise only where the store or a key must be asked, since most requests need none. */
   authenticateRequest (options?: { readonly strict?: boolean }): Promise<void> | void {
-    const claims = this.plugin.authenticate(this.accessToken(), this, options)
+    const token = bearerToken(this.request.headers)
+    if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
+    const claims = this.plugin.authenticate(token, this, options)
     if (claims instanceof Promise) return claims.then(known => { this.claims = known })
     this.claims = claims
   }
@@ -109,35 +112,20 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
   }
 
   /**
-   * Records a refusal of a hook, a method of `request.auth` or a route. Sets its headers on the reply, since the host's own error
-   * handler may ignore those of the error, and emits an event.
+   * Records a refusal of a hook, a method of `request.auth` or a route, and returns it. Sets its headers on the reply, since the
+   * host's own error handler may ignore those of the error, and emits an event. Several callers may pass the same error.
    */
-  refused (error: unknown, refreshing?: boolean): void {
-    if (!(error instanceof AuthError) || error === this.#refusal) return
+  refused<E> (error: E, refreshing?: boolean): E {
+    if (!(error instanceof AuthError) || error === this.#refusal) return error
     this.#refusal = error
     this.plugin.replyOf(this.request)?.headers(error.headers)
     const type = refusalTypeOf(error, refreshing)
-    if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return
+    if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return error
     this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.presented : null), error.cause)
-  }
-
-  /** Records the refusals of a method that an app may call anywhere, and rethrows them. */
-  protected async refusing<T> (verb: () => Promise<T>, refreshing?: boolean): Promise<T> {
-    try {
-      return await verb()
-    } catch (error) {
-      this.refused(error, refreshing)
-      throw error
-    }
+    return error
   }
 
   get hasAccessToken (): boolean {
     return bearerToken(this.request.headers) !== null
-  }
-
-  protected accessToken (): string {
-    const token = bearerToken(this.request.headers)
-    if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
-    return token
   }
 }

@@ -23,7 +23,7 @@ export type SerializeCookie = (name: string, value: string, attributes: object) 
 export interface RefreshCookie {
   readonly name: string
   /** All distinct values of the cookie, in the order of the request. */
-  read (request: FastifyRequest): string[]
+  readonly read: (request: FastifyRequest) => string[]
   /** Sets the cookie and clears the former ones. */
   set (reply: FastifyReply, token: IssuedRefreshToken): void
   /** Clears the cookie and the former ones. A browser deletes a cookie only if path, domain and partition match. */

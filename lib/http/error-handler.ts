@@ -10,11 +10,7 @@ import { type Authentication } from './authentication.js'
  */
 export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<Authentication, 'refused'>): (error: FastifyError, request: FastifyRequest) => never {
   return (error, request) => {
-    if (error instanceof AuthError) {
-      authOf(request).refused(error)
-      throw error
-    }
-    throw withoutDetails(error)
+    throw error instanceof AuthError ? authOf(request).refused(error) : withoutDetails(error)
   }
 }
 

@@ -45,6 +45,8 @@ export function isStrict (hook: object): boolean {
   return STRICT in hook
 }
 
+const NO_CALLBACK = 'this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()'
+
 type AuthenticationOf = (request: FastifyRequest) => Authentication
 
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
@@ -76,10 +78,6 @@ function registeredAuthentication (request: FastifyRequest): Authentication {
   return registered as Authentication // only decorateRequest sets it
 }
 
-function toFastifyRequest (request: ProtectedRequest): FastifyRequest {
-  return request as FastifyRequest // the hooks use no property that differs between server types
-}
-
 /** The hook of the plugin's own routes, without the exemption for them. */
 export function createOwnHook (authenticationOf: AuthenticationOf): AuthenticateHook {
   return hook(auth => auth.authenticateRequest(), authenticationOf, false)
@@ -87,13 +85,13 @@ export function createOwnHook (authenticationOf: AuthenticationOf): Authenticate
 
 /** A hook from a check that throws or rejects. With `exempts` the plugin's own routes ignore the refusal. */
 function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
-  return (protectedRequest, _reply, done) => {
-    assertCallback(done)
-    const request = toFastifyRequest(protectedRequest)
+  return (request, _reply, done) => {
+    // If another plugin calls the hook without a callback, a refusal would be lost and the request accepted.
+    if (typeof done !== 'function') throw new TypeError(NO_CALLBACK)
     let auth: Authentication | undefined
     let pending: Promise<void> | void
     try {
-      auth = authenticationOf(request)
+      auth = authenticationOf(request as FastifyRequest) // the hooks use no property that differs between server types
       pending = check(auth)
     } catch (error) {
       return refuse(error, auth)
@@ -114,10 +112,4 @@ function hook (check: (auth: Authentication) => Promise<void> | void, authentica
 function marked (hook: AuthenticateHook, ...marks: readonly symbol[]): AuthenticateHook {
   for (const mark of marks) Object.defineProperty(hook, mark, { value: true })
   return hook
-}
-
-/** If another plugin calls the hook without a callback, a refusal would be lost and the request accepted. */
-function assertCallback (done: HookHandlerDoneFunction | undefined): void {
-  if (typeof done === 'function') return
-  throw new TypeError('this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()')
 }

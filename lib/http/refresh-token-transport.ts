@@ -33,7 +33,7 @@ export interface TransportDescription {
 export function cookieTransport (cookie: RefreshCookie): RefreshTokenTransport {
   const scheme = refreshCookieScheme(cookie.name)
   return {
-    read: request => cookie.read(request),
+    read: cookie.read,
     send (reply, token) {
       cookie.set(reply, token)
       return {}

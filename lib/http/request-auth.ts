@@ -26,7 +26,7 @@ export interface RequestAuthDependencies extends AuthenticationDependencies {
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
-    return this.plugin.sessions.sessionOf(this.#refreshTokens())
+    return this.plugin.sessions.sessionOf(this.plugin.transport.read(this.request))
   }
 
   async holdsLiveSession (): Promise<boolean> {
@@ -51,7 +51,11 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   }
 
   async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
-    return await this.refusing(() => this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember }))
+    try {
+      return await this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember })
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   /** As `login`, for a user that is already loaded; `stillProven` as in `LoginOptions`. */
@@ -71,48 +75,61 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   }
 
   async refresh (): Promise<TokenResponse> {
-    return await this.refusing(async () => {
-      const accessToken = this.plugin.renewWithAccessToken ? bearerToken(this.request.headers) : null
-      return this.#respond(await this.plugin.sessions.refresh(this.#refreshTokens(), this, accessToken))
-    }, true)
+    const { sessions, transport, renewWithAccessToken } = this.plugin
+    try {
+      const presented = transport.read(this.request)
+      const accessToken = renewWithAccessToken ? bearerToken(this.request.headers) : null
+      return this.#respond(await (accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)))
+    } catch (error) {
+      throw this.refused(error, true)
+    }
   }
 
   async logout (): Promise<void> {
-    await this.refusing(async () => {
-      const { sessions, transport } = this.plugin
-      const tokens = this.#refreshTokens()
+    const { sessions, transport } = this.plugin
+    try {
+      const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
       if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
       else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
       transport.clear(this.#reply())
       this.claims = null
-    })
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
-    return await this.refusing(async () => {
+    try {
       const asking = await this.assertLive()
-      return (await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })).map(session => toSessionView(session, asking))
-    })
+      const listed = await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })
+      return listed.map(session => toSessionView(session, asking))
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   async revokeSession (id: string): Promise<void> {
-    await this.refusing(async () => {
+    try {
       const { sub } = await this.assertLive()
       const ended = await this.plugin.sessions.revoke(id, 'revoked', this, sub)
       if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
-    })
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   async revokeOtherSessions (): Promise<number> {
-    return await this.refusing(async () => {
+    try {
       const { sub, sid } = await this.assertLive()
       return await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid)
-    })
+    } catch (error) {
+      throw this.refused(error)
+    }
   }
 
   async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {
-    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens() })
+    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
       this.plugin.afterReply(this.request, this.#reply(), end, 'auth: the session that a login replaced lives on until the new one is refreshed')
@@ -125,10 +142,6 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(this.#reply(), issued.refreshToken)
     this.claims = issued.claims
     return { ...toTokenResponse(issued), ...fields }
-  }
-
-  #refreshTokens (): string[] {
-    return this.plugin.transport.read(this.request)
   }
 
   #reply (): FastifyReply {

@@ -6,15 +6,14 @@ import { type RequestContext } from '../audit/events.js'
 /** The option `accessToken.claims`: the app's own claims of a user. */
 export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
 
-/** Null without the app's `findById`. Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
-export async function findUser (findById: Users['findById'], subject: string, { bounded }: RequestContext): Promise<User | null> {
-  if (findById === undefined) return null
+/** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
+export async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
   const user = await bounded(() => findById(subject)) ?? null
   if (user === null) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: '"users.findById" found no user' })
   if (user.disabled) throw new AuthError('FST_AUTH_USER_REFUSED', { reason: 'the user is disabled' })
   return user
 }
 
-export async function makeAppClaims (make: MakeAppClaims | undefined, user: User | null, { bounded }: RequestContext): Promise<AppClaims> {
-  return make === undefined || user === null ? {} : await bounded(async () => toAppClaims(await make(user)))
+export async function makeAppClaims (make: MakeAppClaims, user: User, { bounded }: RequestContext): Promise<AppClaims> {
+  return await bounded(async () => toAppClaims(await make(user)))
 }

@@ -95,21 +95,40 @@ export class SessionService {
 
   /**
    * Exchanges a refresh token for a new access token, by the rotation policy. `presented` has several tokens if a browser sent
-   * several cookies (see `chooseToken`). If the refresh token is missing or expired, a valid `accessToken` renews its session.
-   * Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   * several cookies (see `chooseToken`). Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
-  async refresh (presented: readonly string[], context: RequestContext, accessToken: string | null = null): Promise<Issued> {
-    await this.#seekKeys(presented, context)
+  async refresh (presented: readonly string[], context: RequestContext): Promise<Issued> {
+    if (this.#tokens.seekKey !== undefined) await this.#seekKeys(presented, context)
+    // The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it.
     const at = this.#now()
     const token = chooseToken(presented, this.#readToken, at)
+    if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+    // Signature, type and expiry first, without I/O: invalid tokens cause no load on the store and end no session.
+    const verified = this.#tokens.verifyRefresh(token)
+    if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+    const { claims, signedByCurrentKey } = verified
+    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+
+    const app = await this.#loadAppClaims(claims, context)
+    if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
+
+    const { rotation } = this.#options
+    const presentedToken = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: rotation.bindUserAgent ? context.userAgent : null }
+    const { session, outcome } = await refreshSession(this.#store, rotation, presentedToken, claimedSession(claims), context, at)
+    context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
+    const known = outcome === 'hold' && !this.#options.repeatRefreshToken
+    return { ...this.#issuer.access(session, app, at), refreshToken: known ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
+  }
+
+  /** As `refresh`. If the refresh token is missing or expired, a valid access token renews its session. */
+  async refreshOrRenew (presented: readonly string[], accessToken: string, context: RequestContext): Promise<Issued> {
     try {
-      if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-      return await this.#rotate(token, context, at)
+      return await this.refresh(presented, context)
     } catch (refusal) {
-      if (accessToken === null || !isMissingOrExpired(refusal)) throw refusal
+      if (!isMissingOrExpired(refusal)) throw refusal
       const claims = await this.#authenticateOrNull(accessToken, context)
       if (claims === null) throw refusal
-      return await this.#renew(claims, token, context, at)
+      return await this.#renew(claims, presented, context)
     }
   }
 
@@ -121,7 +140,8 @@ export class SessionService {
   /** Sets `auth_time` of the session to now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
     const at = this.#now()
-    const app = await makeAppClaims(this.#options.appClaims, user, context)
+    const { appClaims } = this.#options
+    const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
     return { ...this.#issuer.access(session, app, at), refreshToken: this.#options.repeatRefreshToken ? this.#issuer.refresh(session, true, at) : null }
@@ -214,10 +234,11 @@ export class SessionService {
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, isOnly = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const at = this.#now()
-    const owner = user ?? await findUser(this.#options.findById, subject, context)
+    const { findById, appClaims, absolute, rotation: { idle } } = this.#options
+    const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    const app = toAppClaims({ ...await makeAppClaims(this.#options.appClaims, owner, context), ...toAppClaims(claims) })
-    const { absolute, rotation: { idle } } = this.#options
+    const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
+    const app = toAppClaims({ ...ofUser, ...toAppClaims(claims) })
     const limit = isOnly ? undefined : this.#options.limit
     if (limit?.whenFull === 'refuseLogin') await assertRoom(this.#store, subject, replaced, limit, context, at)
 
@@ -243,24 +264,9 @@ export class SessionService {
     return session !== null && !isRevoked(session)
   }
 
-  async #rotate (token: string, context: RequestContext, at: EpochSeconds): Promise<Issued> {
-    // Signature, type and expiry first, without I/O: invalid tokens cause no load on the store and end no session.
-    const verified = this.#tokens.verifyRefresh(token)
-    if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-    const { claims, signedByCurrentKey } = verified
-    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
-    const app = await this.#loadAppClaims(claims, context)
-    await this.#endReplacedBy(claims, context)
-
-    const presented = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: context.userAgent }
-    const { session, outcome } = await refreshSession(this.#store, this.#options.rotation, presented, claimedSession(claims), context, at)
-    context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-    const known = outcome === 'hold' && !this.#options.repeatRefreshToken
-    return { ...this.#issuer.access(session, app, at), refreshToken: known ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
-  }
-
-  /** `expired` is the refresh token of the request, if any. It must belong to the same session. */
-  async #renew (claims: AccessClaims, expired: string | undefined, context: RequestContext, at: EpochSeconds): Promise<Issued> {
+  async #renew (claims: AccessClaims, presented: readonly string[], context: RequestContext): Promise<Issued> {
+    const at = this.#now()
+    const expired = chooseToken(presented, this.#readToken, at)
     // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
     const former = expired === undefined ? null : this.#readToken(expired)
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
@@ -284,7 +290,7 @@ export class SessionService {
     if (claims === null) return false
     const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
     if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
-    await this.#endReplacedBy(claims, context)
+    if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context)
     return true
   }
 
@@ -297,9 +303,11 @@ export class SessionService {
   /** The app's claims for a refresh. Consumes the rate limit first, and ends the session of an unknown or disabled user. */
   async #loadAppClaims (claims: SessionRef, context: RequestContext): Promise<AppClaims> {
     const { limitRefresh, findById, appClaims } = this.#options
-    await limitRefresh?.(claims, context)
+    if (limitRefresh !== undefined) await limitRefresh(claims, context)
+    if (findById === undefined) return {}
     try {
-      return await makeAppClaims(appClaims, await findUser(findById, claims.sub, context), context)
+      const user = await findUser(findById, claims.sub, context)
+      return appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
         await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', context)
@@ -312,11 +320,6 @@ export class SessionService {
     const ended = await context.bounded(() => this.#store.revoke(session.id, reason))
     if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
     return ended
-  }
-
-  /** Ends the session that a login replaced, in case `endReplaced` did not. */
-  async #endReplacedBy ({ sub, replaces }: RefreshClaims, context: RequestContext): Promise<void> {
-    if (replaces !== undefined) await this.#end({ id: replaces, subject: sub }, 'superseded', context)
   }
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */

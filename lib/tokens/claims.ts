@@ -20,6 +20,7 @@ export interface AccessClaims extends Readonly<Record<string, unknown>>, Readonl
   readonly sub: string
   readonly aud?: string | readonly string[]
   readonly iat: EpochSeconds
+  readonly nbf?: EpochSeconds
   readonly exp: EpochSeconds
   readonly jti: string
   /** The session that the token belongs to. */
@@ -92,19 +93,15 @@ export function readAccessClaims (payload: unknown, policy: AccessPolicy): Acces
   if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
   const lifetime = payload.exp - payload.iat
   if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
+  if (payload.nbf !== undefined && !isTime(payload.nbf)) throw invalid('its "nbf" is no time')
   return payload
 }
 
 /** Throws FST_AUTH_ACCESS_TOKEN_EXPIRED, or FST_AUTH_ACCESS_TOKEN_INVALID if `iat` or `nbf` is in the future. */
 export function assertCurrent (claims: AccessClaims, { leeway }: AccessPolicy, now: EpochSeconds): void {
-  const { iat, nbf = iat, exp } = claims // a null is not left out: it is no time
-  if (!isTime(nbf) || Math.max(nbf, iat) > now + leeway) throw invalid('its "iat" or "nbf" is in the future: compare the clocks of both servers')
+  const { iat, nbf = iat, exp } = claims
+  if (Math.max(nbf, iat) > now + leeway) throw invalid('its "iat" or "nbf" is in the future: compare the clocks of both servers')
   if (now >= exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
-}
-
-/** The payload if it has the shape of refresh claims, else null. It does not check `exp`. */
-export function readRefreshClaims (payload: unknown): RefreshClaims | null {
-  return isRefreshClaims(payload) ? payload : null
 }
 
 function isAccessClaims (payload: unknown): payload is AccessClaims {
@@ -112,7 +109,8 @@ function isAccessClaims (payload: unknown): payload is AccessClaims {
     isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time'])
 }
 
-function isRefreshClaims (payload: unknown): payload is RefreshClaims {
+/** True for the shape of refresh claims; `exp` may be over. */
+export function isRefreshClaims (payload: unknown): payload is RefreshClaims {
   return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isGeneration(payload['gen']) &&
     isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time']) && isTime(payload['end']) &&
     (payload['remember'] === undefined || payload['remember'] === false) &&

@@ -3,7 +3,7 @@ import { createSigner, createVerifier } from 'fast-jwt'
 import { type FastifyInstance } from 'fastify'
 import { type OpenedKeys } from '../keys/reload.js'
 import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
-import { type AccessClaims, type AccessPolicy, MAX_TOKEN_LENGTH, readAccessClaims, readRefreshClaims, type RefreshClaims } from './claims.js'
+import { type AccessClaims, type AccessPolicy, isRefreshClaims, MAX_TOKEN_LENGTH, readAccessClaims, type RefreshClaims } from './claims.js'
 import { VerificationCache } from './verification-cache.js'
 
 /** Signs and verifies the two kinds of token, each with its own keys. It does not check times. */
@@ -55,12 +55,12 @@ export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, po
   const refresh = new Codec('refresh', keys, await registerJwt(scope, keys.rings().refresh))
   return {
     ...createAccessVerifier(keys, policy, access),
-    signAccess: claims => access.sign(claims),
-    signRefresh: claims => refresh.sign(claims),
+    signAccess: access.sign.bind(access),
+    signRefresh: refresh.sign.bind(refresh),
     verifyRefresh (token) {
       const verified = refresh.verify(token)
-      const claims = readRefreshClaims(verified?.payload)
-      return verified === null || claims === null ? null : { claims, signedByCurrentKey: verified.signedByCurrentKey }
+      if (verified === null || !isRefreshClaims(verified.payload)) return null
+      return { claims: verified.payload, signedByCurrentKey: verified.signedByCurrentKey }
     }
   }
 }

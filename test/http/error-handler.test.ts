@@ -6,7 +6,7 @@ import { createErrorHandler, formatSchemaErrors } from '../../lib/http/error-han
 /** What the handler throws on, and the refusals that it has seen to. */
 function handled (error: object): { thrown: Error & { statusCode?: number }, refusals: unknown[] } {
   const refusals: unknown[] = []
-  const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal) } }))
+  const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal); return refusal } }))
   try {
     return handle(error as never, {} as FastifyRequest)
   } catch (thrown) {

@@ -285,7 +285,7 @@ t.test('a renewal by an access token', async t => {
       const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
       const { accessToken } = await c.browser().login('ada')
       c.wait(GRACE)
-      const renewal = c.sessions.refresh([], c.context(), accessToken)
+      const renewal = c.sessions.refreshOrRenew([], accessToken, c.context())
       if (losses === 4) await t.rejects(renewal, { code: BUSY })
       else t.match(await renewal, { refreshToken: { value: String } }, `${losses} losses`)
     }

@@ -1,5 +1,5 @@
 import { type Tokens } from '../../lib/tokens/jwt.js'
-import { readAccessClaims, readRefreshClaims } from '../../lib/tokens/claims.js'
+import { isRefreshClaims, readAccessClaims } from '../../lib/tokens/claims.js'
 
 type Kind = 'access' | 'refresh'
 
@@ -26,8 +26,7 @@ export function fakeTokens (): FakeTokens {
     verifyAccess: token => readAccessClaims(open('access', token)?.payload, POLICY),
     verifyRefresh (token) {
       const opened = open('refresh', token)
-      const claims = readRefreshClaims(opened?.payload)
-      return opened === null || claims === null ? null : { claims, signedByCurrentKey: opened.signedByCurrentKey }
+      return opened !== null && isRefreshClaims(opened.payload) ? { claims: opened.payload, signedByCurrentKey: opened.signedByCurrentKey } : null
     },
     changeKey () { key++ }
   }

@@ -40,6 +40,6 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, async (request, reply) => {
     if (request.query.optional === 'true' && isAnonymous(request)) return await reply.code(204).send()
     const auth = authOf(request)
-    return await tokenResponse.format('refresh', await auth.refresh(), auth)
+    return tokenResponse.format('refresh', await auth.refresh(), auth)
   })
 }

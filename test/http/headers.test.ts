@@ -1,5 +1,5 @@
 import t from 'tap'
-import { lowerCaseAscii, withoutWhitespace } from '../../lib/http/headers.js'
+import { bearerToken, withoutWhitespace } from '../../lib/http/headers.js'
 
 t.test('session fixation: only spaces and tabs are whitespace, unlike for `trim`', async t => {
   for (const text of ['', 'a', 'a b', 'a\tb']) {
@@ -15,7 +15,8 @@ t.test('denial of service: a header of spaces takes linear time', async t => {
   t.equal(withoutWhitespace(`a${' '.repeat(100_000)}b`).length, 100_002)
 })
 
-t.test('only ASCII letters are lower-cased', async t => {
-  t.equal(lowerCaseAscii('Application/AT+JWT'), 'application/at+jwt')
-  t.equal(lowerCaseAscii('\u212a\u0130\u00c4'), '\u212a\u0130\u00c4', 'a Kelvin sign is no k, a dotted I no i')
+t.test('the scheme of an access token is "Bearer" in any case, with one space', async t => {
+  for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) t.equal(bearerToken({ authorization: `${scheme} a.b.c` }), 'a.b.c', scheme)
+  t.equal(bearerToken({ authorization: 'Bearer  a.b.c' }), ' a.b.c', 'a second space is part of the token')
+  for (const authorization of [undefined, '', 'Bearer', 'Bearer\ta.b.c', ' Bearer a.b.c', 'Basic a.b.c', 'Bearers a.b.c', 'a.b.c']) t.equal(bearerToken({ ...(authorization !== undefined && { authorization }) }), null, String(authorization))
 })
