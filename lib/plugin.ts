@@ -24,7 +24,7 @@ import { openKeys, type OpenedKeys } from './keys/reload.js'
 import { readOptions, warningsOf } from './options/read-options.js'
 import { type RefreshCookieOptions, type Settings } from './options/schema.js'
 import { redacted } from './redaction.js'
-import { createRevocations, type Revocations } from './sessions/revocations.js'
+import { Revocations } from './sessions/revocations.js'
 import { toleratedSkew } from './sessions/rotation-policy.js'
 import { SessionService } from './sessions/service.js'
 import { type SessionStore } from './sessions/session.js'
@@ -131,7 +131,7 @@ function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens,
 
 /** An entry is kept until the last access token expires that was signed before the revocation or by a request in progress. */
 function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocationUnknown }: Settings): Revocations {
-  return createRevocations({
+  return new Revocations({
     clock,
     unknown: revocationUnknown,
     retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,

@@ -1,4 +1,4 @@
-import { byAge, isLive, LIST_START, listOf, type Session, type SessionPosition, type SessionStore } from './session.js'
+import { byCreation, isLive, LIST_START, listOf, type Session, type SessionPosition, type SessionStore } from './session.js'
 import { type RequestContext } from '../audit/events.js'
 import { type EpochSeconds } from '../time.js'
 
@@ -15,7 +15,7 @@ export const LIST_LIMIT = 100
 const MAX_LIMIT = 10_000
 
 /** Throws a TypeError for a page that would silently give an empty or a wrong list. */
-export function checkedPart (part: SessionListOptions): SessionListOptions {
+export function checkedPage (part: SessionListOptions): SessionListOptions {
   const unknown = Object.keys(part).find(name => name !== 'limit' && name !== 'after')
   if (unknown !== undefined) throw new TypeError(`a list of sessions has the options "limit" and "after", and no "${unknown}"`)
   const { limit = LIST_LIMIT, after = LIST_START } = part
@@ -40,7 +40,7 @@ export async function listLive (store: SessionStore, subject: string, { limit = 
   let isEnd = false
   while (!isEnd && live.length < limit && read < maxRows) {
     const given = await bounded(() => list(subject, { limit: size, after: last, liveAt: at }))
-    const sessions = given.filter(session => byAge(session, last) > 0).sort(byAge)
+    const sessions = given.filter(session => byCreation(session, last) > 0).sort(byCreation)
     live.push(...sessions.filter(session => isLive(session, at)))
     read += sessions.length
     isEnd = sessions.length !== size

@@ -20,7 +20,7 @@ const MAX_EXPIRED = 1000
  * The oldest live sessions of a subject beyond `max`. The session `replaced` does not count. Timestamps have 1 s resolution, so
  * the session `started` sorts last within its second; it is never in the result.
  */
-export async function excessOf (store: SessionStore, subject: string, { replaced, started }: { readonly replaced: string | null, readonly started?: string }, max: number, context: RequestContext, at: EpochSeconds): Promise<Session[]> {
+export async function sessionsOverLimit (store: SessionStore, subject: string, { replaced, started }: { readonly replaced: string | null, readonly started?: string }, max: number, context: RequestContext, at: EpochSeconds): Promise<Session[]> {
   const limit = max + MAX_EXCESS
   const sessions = await listLive(store, subject, { limit }, context, at, limit + MAX_EXPIRED)
   const live = sessions
@@ -30,8 +30,8 @@ export async function excessOf (store: SessionStore, subject: string, { replaced
 }
 
 /** Throws FST_AUTH_USER_REFUSED at the limit. Concurrent logins may both pass; the later one then ends the oldest session. */
-export async function assertRoom (store: SessionStore, subject: string, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-  const excess = await excessOf(store, subject, { replaced }, max - 1, context, at)
+export async function assertBelowLimit (store: SessionStore, subject: string, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
+  const excess = await sessionsOverLimit(store, subject, { replaced }, max - 1, context, at)
   if (excess.length > 0) throw new AuthError('FST_AUTH_USER_REFUSED', { message: 'This account is logged in on as many devices as it may be: log out on one of them first' })
 }
 

@@ -5,24 +5,6 @@ import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 /** `unknown`: the store must be asked. */
 export type Verdict = 'live' | 'ended' | 'unknown'
 
-/** The revoked sessions whose access tokens have not expired, for a check per request without I/O. */
-export interface Revocations {
-  judge (claims: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict
-  /** Asks the store about an unknown session and keeps the answer, since the subscription reports later revocations. Rejects as `isLive` does. */
-  ask (id: string, isLive: () => Promise<boolean>): Promise<Verdict>
-  /** The listener for the store's `subscribe`. */
-  readonly listener: RevocationListener
-  /**
-   * Call it when the subscription goes up or down. After an interruption the revocations meanwhile are unknown, so each session is
-   * `unknown` until the store was asked once.
-   */
-  connected (up: boolean): void
-  /** There were more revocations than `capacity`. Every session that is not revoked is `unknown` until they expire. */
-  isFull (): boolean
-  /** An unknown session is refused if the store fails: always with `unknown: 'refuse'`, else while the set is full. */
-  refusesUnknown (): boolean
-}
-
 export interface RevocationsOptions {
   readonly clock: Clock
   /** How long an entry is kept: the longest time that an access token of an ended session can stay valid. */
@@ -41,99 +23,115 @@ interface SubjectEntry {
   readonly exceptId: string | undefined
   readonly until: EpochSeconds
   readonly sequence: number
-  /** It replaced an earlier entry with another `exceptId`, which may have ended the session that this one spares. */
-  readonly hidesAnother: boolean
+  /** It replaced an earlier entry with another `exceptId`, which may have revoked the session that this one excepts. */
+  readonly replacesOther: boolean
 }
 
 const CAPACITY = 100_000
 
 const NEVER = -1
 
-/** An empty set. The subscription counts as down, so revocations from before the first `connected(true)` are unknown. */
-export function createRevocations ({ clock, retain, skew, unknown = 'accept', capacity = CAPACITY }: RevocationsOptions): Revocations {
+/** The revoked sessions whose access tokens have not expired, for a check per request without I/O. */
+export class Revocations {
+  readonly #options: RevocationsOptions
+  readonly #capacity: number
   // Maps keep the order of insertion, and all entries are kept equally long, so the expired ones are at the front.
-  const sessions = new Map<string, EpochSeconds>()
-  const subjects = new Map<string, SubjectEntry>()
+  readonly #sessions = new Map<string, EpochSeconds>()
+  readonly #subjects = new Map<string, SubjectEntry>()
   /** Sessions that the store confirmed as live. Timestamps have 1 s resolution, so events carry a sequence number. */
-  const confirmed = new Map<string, number>()
-  let sequence = 0
-  let gap = { end: NEVER, sequence: NEVER }
-  let fullUntil: EpochSeconds = 0
-  let isUp = false
+  readonly #confirmed = new Map<string, number>()
+  #sequence = 0
+  /** The last interruption of the subscription. Before the first `connected(true)` it counts as down. */
+  #gap = { end: NEVER, sequence: NEVER }
+  #fullUntil: EpochSeconds = 0
+  #isUp = false
 
-  return {
-    judge ({ sid, sub, iat }) {
-      if (sessions.has(sid)) return 'ended'
-      if (isFull() || (!isUp && unknown === 'refuse')) return 'unknown'
-      const all = subjects.get(sub)
-      const isSpared = all?.exceptId === sid
-      if (all !== undefined && !isSpared && iat < all.at - skew) return 'ended'
-      // Within `skew` of the revocation, `iat` does not show whether a token is older or newer.
-      const inDoubt = all !== undefined && (isSpared ? all.hidesAnother : iat <= all.at + skew)
-      const doubt = inDoubt ? all.sequence : NEVER
-      const doubtOfGap = iat <= gap.end + skew ? gap.sequence : NEVER
-      return (confirmed.get(sid) ?? NEVER) >= Math.max(doubt, doubtOfGap) ? 'live' : 'unknown'
-    },
-
-    async ask (id, isLive) {
-      const asked = ++sequence // before the call, since a revocation may arrive before its answer
-      if (!await isLive()) {
-        sessions.delete(id) // so that it is inserted at the end
-        if (hasRoom()) sessions.set(id, now() + retain)
-        return 'ended'
-      }
-      confirmed.delete(id) // so that it is inserted at the end
-      if (confirmed.size < capacity) confirmed.set(id, asked)
-      return sessions.has(id) ? 'ended' : 'live'
-    },
-
-    listener (revocation) {
-      deleteExpired()
-      const until = now() + retain
-      if ('id' in revocation) sessions.delete(revocation.id) // so that it is inserted at the end
-      if (!hasRoom()) {
-        fullUntil = until
-      } else if ('id' in revocation) {
-        sessions.set(revocation.id, until)
-      } else {
-        const { subject, at, exceptId } = revocation
-        const before = subjects.get(subject)
-        const hidesAnother = before !== undefined && (before.hidesAnother || before.exceptId !== exceptId)
-        subjects.delete(subject) // so that it is inserted at the end
-        subjects.set(subject, { at, exceptId, until, sequence: ++sequence, hidesAnother })
-      }
-    },
-
-    connected (up) {
-      isUp = up
-      gap = up ? { end: now(), sequence: ++sequence } : { end: NEVER, sequence: NEVER }
-    },
-
-    isFull,
-
-    refusesUnknown: () => unknown === 'refuse' || isFull()
+  constructor (options: RevocationsOptions) {
+    this.#options = options
+    this.#capacity = options.capacity ?? CAPACITY
   }
 
-  function now (): EpochSeconds {
-    return Math.floor(clock())
+  judge ({ sid, sub, iat }: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict {
+    const { skew, unknown } = this.#options
+    if (this.#sessions.has(sid)) return 'ended'
+    if (this.isFull() || (!this.#isUp && unknown === 'refuse')) return 'unknown'
+    const entry = this.#subjects.get(sub)
+    const isExcepted = entry?.exceptId === sid
+    if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'ended'
+    // Within `skew` of the revocation, `iat` does not show whether a token is older or newer.
+    const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= entry.at + skew)
+    const revocation = isUnresolved ? entry.sequence : NEVER
+    const gap = iat <= this.#gap.end + skew ? this.#gap.sequence : NEVER
+    return (this.#confirmed.get(sid) ?? NEVER) >= Math.max(revocation, gap) ? 'live' : 'unknown'
   }
 
-  function hasRoom (): boolean {
-    return sessions.size + subjects.size < capacity
+  /** Asks the store about an unknown session and keeps the answer, since the subscription reports later revocations. Rejects as `isLive` does. */
+  async ask (id: string, isLive: () => Promise<boolean>): Promise<Verdict> {
+    const asked = ++this.#sequence // before the call, since a revocation may arrive before its answer
+    if (!await isLive()) {
+      this.#sessions.delete(id) // so that it is inserted at the end
+      if (this.#hasRoom()) this.#sessions.set(id, this.#now() + this.#options.retain)
+      return 'ended'
+    }
+    this.#confirmed.delete(id) // so that it is inserted at the end
+    if (this.#confirmed.size < this.#capacity) this.#confirmed.set(id, asked)
+    return this.#sessions.has(id) ? 'ended' : 'live'
   }
 
-  function isFull (): boolean {
-    return fullUntil !== 0 && now() < fullUntil
+  /** The listener for the store's `subscribe`. */
+  readonly listener: RevocationListener = revocation => {
+    this.#deleteExpired()
+    const until = this.#now() + this.#options.retain
+    if ('id' in revocation) this.#sessions.delete(revocation.id) // so that it is inserted at the end
+    if (!this.#hasRoom()) {
+      this.#fullUntil = until
+    } else if ('id' in revocation) {
+      this.#sessions.set(revocation.id, until)
+    } else {
+      const { subject, at, exceptId } = revocation
+      const before = this.#subjects.get(subject)
+      const replacesOther = before !== undefined && (before.replacesOther || before.exceptId !== exceptId)
+      this.#subjects.delete(subject) // so that it is inserted at the end
+      this.#subjects.set(subject, { at, exceptId, until, sequence: ++this.#sequence, replacesOther })
+    }
   }
 
-  function deleteExpired (): void {
-    const at = now()
-    deleteWhile(sessions, until => until <= at)
-    deleteWhile(subjects, ({ until }) => until <= at)
+  /**
+   * Call it when the subscription goes up or down. After an interruption the revocations meanwhile are unknown, so each session is
+   * `unknown` until the store was asked once.
+   */
+  connected (up: boolean): void {
+    this.#isUp = up
+    this.#gap = up ? { end: this.#now(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
+  }
+
+  /** There were more revocations than `capacity`. Every session that is not revoked is `unknown` until they expire. */
+  isFull (): boolean {
+    return this.#fullUntil !== 0 && this.#now() < this.#fullUntil
+  }
+
+  /** An unknown session is refused if the store fails: always with `unknown: 'refuse'`, else while the set is full. */
+  refusesUnknown (): boolean {
+    return this.#options.unknown === 'refuse' || this.isFull()
+  }
+
+  #now (): EpochSeconds {
+    return Math.floor(this.#options.clock())
+  }
+
+  #hasRoom (): boolean {
+    return this.#sessions.size + this.#subjects.size < this.#capacity
+  }
+
+  #deleteExpired (): void {
+    const now = this.#now()
+    const { skew, retain } = this.#options
+    deleteWhile(this.#sessions, until => until <= now)
+    deleteWhile(this.#subjects, ({ until }) => until <= now)
     // Keep confirmations newer than the oldest unresolved revocation.
-    const [oldest] = subjects.values()
-    const doubts = [oldest?.sequence ?? Infinity, gap.end + skew + retain <= at ? Infinity : gap.sequence]
-    deleteWhile(confirmed, asked => asked < Math.min(...doubts))
+    const [oldest] = this.#subjects.values()
+    const unresolved = [oldest?.sequence ?? Infinity, this.#gap.end + skew + retain <= now ? Infinity : this.#gap.sequence]
+    deleteWhile(this.#confirmed, asked => asked < Math.min(...unresolved))
   }
 }
 

@@ -9,8 +9,8 @@ import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
-import { assertRoom, excessOf, type SessionLimit, writeSession } from './login.js'
-import { checkedPart, listLive, type SessionListOptions } from './list.js'
+import { assertBelowLimit, sessionsOverLimit, type SessionLimit, writeSession } from './login.js'
+import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { findUser, makeAppClaims, type MakeAppClaims } from './load-user.js'
 import { isMissingOrExpired, refreshSession, renewSession, updateAuthTime } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
@@ -52,8 +52,8 @@ export interface LoginOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-/** `replaced` is the session that the browser had. With `isOnly` the caller ends all other sessions, so no limit applies. */
-type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly replaced: string | null, readonly isOnly?: boolean }
+/** `replaced` is the session that the browser had. With `endsOthers` the caller ends all other sessions, so no limit applies. */
+type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly replaced: string | null, readonly endsOthers?: boolean }
 
 export interface LoggedIn extends Issued {
   /** The id of the replaced session, for `endReplaced`; null if the browser had none. */
@@ -116,8 +116,8 @@ export class SessionService {
     const presentedToken = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: rotation.bindUserAgent ? context.userAgent : null }
     const { session, outcome } = await refreshSession(this.#store, rotation, presentedToken, claimedSession(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
-    const known = outcome === 'hold' && !this.#options.repeatRefreshToken
-    return { ...this.#issuer.access(session, app, at), refreshToken: known ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
+    const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
+    return { ...this.#issuer.access(session, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
   }
 
   /** As `refresh`. If the refresh token is missing or expired, a valid access token renews its session. */
@@ -155,7 +155,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      start: write => this.#start(sub, context, { user, remember, replaced: sid, isStillValid: write, isOnly: true })
+      start: write => this.#start(sub, context, { user, remember, replaced: sid, isStillValid: write, endsOthers: true })
     }, write, context)
   }
 
@@ -187,7 +187,7 @@ export class SessionService {
 
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */
   async list (subject: string, context: RequestContext, part: SessionListOptions = {}): Promise<Session[]> {
-    return await listLive(this.#store, subject, checkedPart(part), context, this.#now())
+    return await listLive(this.#store, subject, checkedPage(part), context, this.#now())
   }
 
   /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */
@@ -231,7 +231,7 @@ export class SessionService {
     return Math.floor(this.#options.clock())
   }
 
-  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, isOnly = false }: StartOptions): Promise<LoggedIn> {
+  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, endsOthers = false }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const at = this.#now()
     const { findById, appClaims, absolute, rotation: { idle } } = this.#options
@@ -239,8 +239,8 @@ export class SessionService {
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
     const app = toAppClaims({ ...ofUser, ...toAppClaims(claims) })
-    const limit = isOnly ? undefined : this.#options.limit
-    if (limit?.whenFull === 'refuseLogin') await assertRoom(this.#store, subject, replaced, limit, context, at)
+    const limit = endsOthers ? undefined : this.#options.limit
+    if (limit?.whenFull === 'refuseLogin') await assertBelowLimit(this.#store, subject, replaced, limit, context, at)
 
     const session = startSession(subject, context, { idle, absolute }, at)
     await writeSession(this.#store, session, context, async () => {
@@ -330,7 +330,7 @@ export class SessionService {
 
   /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
   async #endOldest (started: Session, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-    const excess = await excessOf(this.#store, started.subject, { replaced, started: started.id }, max, context, at)
+    const excess = await sessionsOverLimit(this.#store, started.subject, { replaced, started: started.id }, max, context, at)
     for (const session of excess) await this.#end(session, 'limit', context)
   }
 }

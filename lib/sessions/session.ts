@@ -49,7 +49,7 @@ export interface SessionChange {
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
 /** The page that `SessionStore.list` should return. */
-export interface SessionListPart {
+export interface SessionPage {
   /** The largest number of sessions. */
   readonly limit: number
   /** Only sessions after this one, which may have ended since. */
@@ -97,7 +97,7 @@ export interface SessionStore {
    * that page, ordered by `createdAt`, then by `id`. A page with fewer than `limit` sessions is the last one. A store without
    * `list` counts as one that keeps no sessions.
    */
-  list? (subject: string, part?: SessionListPart): Promise<Session[]>
+  list? (subject: string, part?: SessionPage): Promise<Session[]>
   /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */
   purgeExpired? (before: EpochSeconds): Promise<number>
   /**
@@ -136,7 +136,7 @@ export function isRevoked (session: Session): boolean {
  * The order of a list: by `createdAt`, then by the code units of `id`. It is total and independent of rotations, so any session
  * can be the cursor of the next page.
  */
-export function byAge (one: SessionPosition, other: SessionPosition): number {
+export function byCreation (one: SessionPosition, other: SessionPosition): number {
   return one.createdAt - other.createdAt || (one.id < other.id ? -1 : Number(one.id > other.id))
 }
 

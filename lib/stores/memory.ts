@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { checkedOptions } from '../options/validators.js'
-import { byAge, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionStore } from '../sessions/session.js'
+import { byCreation, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionChange, type SessionPage, type SessionStore } from '../sessions/session.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** The options of `memoryStore`. */
@@ -81,8 +81,8 @@ class MemoryStore implements Store {
     return batch.length
   }
 
-  readonly list = async (subject: string, { limit = Infinity, after = LIST_START, liveAt }: Partial<SessionListPart> = {}): Promise<Session[]> => {
-    const isWanted = (session: Session): boolean => byAge(session, after) > 0 && (liveAt === undefined || isLive(session, liveAt))
+  readonly list = async (subject: string, { limit = Infinity, after = LIST_START, liveAt }: Partial<SessionPage> = {}): Promise<Session[]> => {
+    const isWanted = (session: Session): boolean => byCreation(session, after) > 0 && (liveAt === undefined || isLive(session, liveAt))
     return oldestOf(this.#unrevokedOf(subject), isWanted, limit)
   }
 
@@ -186,11 +186,11 @@ function oldestOf (sessions: Iterable<Session>, isWanted: (session: Session) => 
   const oldest: Session[] = []
   let youngest: Session | undefined
   for (const session of sessions) {
-    if (!isWanted(session) || (youngest !== undefined && byAge(session, youngest) > 0)) continue
+    if (!isWanted(session) || (youngest !== undefined && byCreation(session, youngest) > 0)) continue
     oldest.push(session)
     if (oldest.length < 2 * limit) continue
-    oldest.sort(byAge).length = limit
+    oldest.sort(byCreation).length = limit
     youngest = oldest.at(-1)
   }
-  return oldest.sort(byAge).slice(0, limit)
+  return oldest.sort(byCreation).slice(0, limit)
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { byAge, type Session, type SessionListPart, type SessionStore } from '../../lib/sessions/session.js'
+import { byCreation, type Session, type SessionPage, type SessionStore } from '../../lib/sessions/session.js'
 import { startDeadline } from '../../lib/deadline.js'
-import { checkedPart, listLive, type SessionListOptions } from '../../lib/sessions/list.js'
+import { checkedPage, listLive, type SessionListOptions } from '../../lib/sessions/list.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
@@ -10,10 +10,10 @@ const context = () => ({ bounded: startDeadline({ call: 2, request: 3 }) })
 const idsOf = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
 /** A memory store, and one that knows nothing of parts, each with what it is asked for. */
-function stores (): ReadonlyArray<{ store: SessionStore, asked: Array<SessionListPart | undefined> }> {
+function stores (): ReadonlyArray<{ store: SessionStore, asked: Array<SessionPage | undefined> }> {
   return [true, false].map(takesParts => {
     const memory = memoryStore({ clock: () => START })
-    const asked: Array<SessionListPart | undefined> = []
+    const asked: Array<SessionPage | undefined> = []
     return {
       asked,
       store: {
@@ -40,7 +40,7 @@ t.test('pagination continues where a page ended, in the same order for all store
     } while (part.length === 2)
     t.strictSame(idsOf(listed), ['z', 'B', '_', 'a', 'b', 'c', '0'])
     t.strictSame(idsOf(await listLive(store, 'ada', {}, context(), START)), idsOf(listed))
-    t.strictSame(listed, [...listed].sort(byAge))
+    t.strictSame(listed, [...listed].sort(byCreation))
   }
 })
 
@@ -91,11 +91,11 @@ t.test('a store that ignores pages is read once', async t => {
 
 t.test('an invalid page is refused, and never an empty list', async t => {
   for (const limit of [NaN, 0, -1, 1.5, 10_001, Infinity, '10']) {
-    t.throws(() => checkedPart({ limit } as SessionListOptions), { name: 'TypeError', message: /"limit" .* from 1 to 10,000/ }, String(limit))
+    t.throws(() => checkedPage({ limit } as SessionListOptions), { name: 'TypeError', message: /"limit" .* from 1 to 10,000/ }, String(limit))
   }
   for (const after of [{ id: 'a' }, { createdAt: START }, { id: 'a', createdAt: NaN }, 'a']) {
-    t.throws(() => checkedPart({ after } as SessionListOptions), { name: 'TypeError', message: /"after"/ }, JSON.stringify(after))
+    t.throws(() => checkedPage({ after } as SessionListOptions), { name: 'TypeError', message: /"after"/ }, JSON.stringify(after))
   }
-  t.throws(() => checkedPart({ max: 10 } as SessionListOptions), { name: 'TypeError', message: /no "max"/ })
-  for (const part of [{}, { limit: 1 }, { limit: 10_000, after: newSession() }, { limit: undefined, after: undefined }]) t.equal(checkedPart(part), part)
+  t.throws(() => checkedPage({ max: 10 } as SessionListOptions), { name: 'TypeError', message: /no "max"/ })
+  for (const part of [{}, { limit: 1 }, { limit: 10_000, after: newSession() }, { limit: undefined, after: undefined }]) t.equal(checkedPage(part), part)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRevocations, type Revocations, type RevocationsOptions } from '../../lib/sessions/revocations.js'
+import { Revocations, type RevocationsOptions } from '../../lib/sessions/revocations.js'
 import { fakeClock, START, type FakeClock } from '../support/fake-clock.js'
 
 const RETAIN = 608
@@ -11,7 +11,7 @@ interface Setup extends FakeClock { readonly revocations: Revocations }
 function settled (capacity?: number, unknown?: RevocationsOptions['unknown']): Setup {
   const unretained = RETAIN + SKEW + 1
   const { now, wait } = fakeClock(START - unretained)
-  const revocations = createRevocations({ clock: now, retain: RETAIN, skew: SKEW, capacity, unknown })
+  const revocations = new Revocations({ clock: now, retain: RETAIN, skew: SKEW, capacity, unknown })
   revocations.connected(true)
   wait(unretained)
   return { revocations, now, wait }
@@ -133,7 +133,7 @@ t.test('after an interruption each session is asked once', async t => {
 })
 
 t.test('before the first connection no session is unknown', async t => {
-  const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW })
+  const revocations = new Revocations({ clock: () => START, retain: RETAIN, skew: SKEW })
   t.equal(revocations.judge(token()), 'live')
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown')
@@ -201,7 +201,7 @@ t.test('fail closed: while the subscription is down every session is unknown', a
 })
 
 t.test('fail closed: before the first connection too', async t => {
-  const revocations = createRevocations({ clock: () => START, retain: RETAIN, skew: SKEW, unknown: 'refuse' })
+  const revocations = new Revocations({ clock: () => START, retain: RETAIN, skew: SKEW, unknown: 'refuse' })
   t.equal(revocations.judge(token()), 'unknown')
 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
-import { createRevocations } from '../../lib/sessions/revocations.js'
+import { Revocations } from '../../lib/sessions/revocations.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Core } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
@@ -487,7 +487,7 @@ t.test('immediate revocation', async t => {
   /** The core with a set of revocations, whose subscription came up so many seconds before the login. */
   async function start (ago: number) {
     let clock = (): number => 0
-    const revocations = createRevocations({ clock: () => clock(), retain: ACCESS, skew: 5 })
+    const revocations = new Revocations({ clock: () => clock(), retain: ACCESS, skew: 5 })
     const c = core({ revocations })
     clock = c.clock
     c.store.subscribe?.(revocations.listener)

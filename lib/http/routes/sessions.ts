@@ -6,52 +6,55 @@ import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS }
 
 const security = [{ [ACCESS_TOKEN_SCHEME]: [] }]
 
+const listSchema: RouteSchema = {
+  operationId: 'listSessions',
+  summary: 'The sessions of the caller, oldest first',
+  tags: TAGS,
+  security,
+  querystring: sessionViewListSchema,
+  response: {
+    200: {
+      type: 'array',
+      items: sessionViewSchema,
+      headers: { Link: { type: 'string', description: 'The next page (RFC 8288, rel="next"), if there is one.' } }
+    },
+    400: errorSchema('A parameter does not match the schema; the message names it.'),
+    500: refusedByFastify[500],
+    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
+  }
+}
+
+const revokeSchema: RouteSchema = {
+  operationId: 'revokeSession',
+  summary: 'End a session of the caller',
+  tags: TAGS,
+  security,
+  params: { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] },
+  body: emptyBodySchema,
+  response: {
+    204: noContent('Ended.'),
+    414: errorSchema('The id is longer than the router accepts (Fastify\'s maxParamLength).'),
+    ...refusedByFastify,
+    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
+  }
+}
+
+const revokeOthersSchema: RouteSchema = {
+  operationId: 'revokeOtherSessions',
+  summary: 'End all other sessions of the caller',
+  tags: TAGS,
+  security,
+  body: emptyBodySchema,
+  response: {
+    204: noContent('Ended.'),
+    ...refusedByFastify,
+    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+  }
+}
+
 /** `GET /sessions`, `DELETE /sessions/:id`, and `DELETE /sessions` for all but the current one: the caller's own sessions. */
 export function sessionsRoutes (scope: FastifyInstance, url: string, { listable, authenticate, authOf }: RouteDependencies): void {
   if (!listable) return
-  const listSchema: RouteSchema = {
-    operationId: 'listSessions',
-    summary: 'The sessions of the caller, oldest first',
-    tags: TAGS,
-    security,
-    querystring: sessionViewListSchema,
-    response: {
-      200: {
-        type: 'array',
-        items: sessionViewSchema,
-        headers: { Link: { type: 'string', description: 'The next page (RFC 8288, rel="next"), if there is one.' } }
-      },
-      400: errorSchema('A parameter does not match the schema; the message names it.'),
-      500: refusedByFastify[500],
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
-    }
-  }
-  const revokeSchema: RouteSchema = {
-    operationId: 'revokeSession',
-    summary: 'End a session of the caller',
-    tags: TAGS,
-    security,
-    params: { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] },
-    body: emptyBodySchema,
-    response: {
-      204: noContent('Ended.'),
-      414: errorSchema('The id is longer than the router accepts (Fastify\'s maxParamLength).'),
-      ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
-    }
-  }
-  const revokeOthersSchema: RouteSchema = {
-    operationId: 'revokeOtherSessions',
-    summary: 'End all other sessions of the caller',
-    tags: TAGS,
-    security,
-    body: emptyBodySchema,
-    response: {
-      204: noContent('Ended.'),
-      ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
-    }
-  }
 
   scope.get<{ Querystring: SessionViewListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
     const { limit = LIST_LIMIT, after } = request.query

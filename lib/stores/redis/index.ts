@@ -1,5 +1,5 @@
 import { checkedOptions } from '../../options/validators.js'
-import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionListPart, type SessionPosition, type SessionStore, type StoreOwner } from '../../sessions/session.js'
+import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionPage, type SessionPosition, type SessionStore, type StoreOwner } from '../../sessions/session.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
 import { revocationFeed } from '../revocation-feed.js'
@@ -131,7 +131,7 @@ class RedisStore implements Store {
     return count
   }
 
-  readonly list = async (subject: string, { limit = Infinity, after = LIST_START }: Partial<SessionListPart> = {}): Promise<Session[]> => {
+  readonly list = async (subject: string, { limit = Infinity, after = LIST_START }: Partial<SessionPage> = {}): Promise<Session[]> => {
     const listed: Session[] = []
     for await (const sessions of this.#pagesOf(subject, after, Math.min(limit, PAGE_SIZE))) {
       listed.push(...sessions)

@@ -1,4 +1,4 @@
-import { LIST_START, type SessionListPart, type SessionStore } from '../../sessions/session.js'
+import { LIST_START, type SessionPage, type SessionStore } from '../../sessions/session.js'
 import { type Clock } from '../../time.js'
 import { ownership, type Marker } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'
@@ -58,7 +58,7 @@ export function sqlStore ({ table, clock, notify, ...place }: SqlStoreParts): Sq
       return count
     },
 
-    async list (subject, { limit = Number.MAX_SAFE_INTEGER, after = LIST_START, liveAt = -1 }: Partial<SessionListPart> = {}) {
+    async list (subject, { limit = Number.MAX_SAFE_INTEGER, after = LIST_START, liveAt = -1 }: Partial<SessionPage> = {}) {
       await open()
       return await table.list(subject, { limit, after, liveAt })
     },
