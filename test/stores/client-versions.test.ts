@@ -102,6 +102,6 @@ t.test('clients of other versions are refused at start', async t => {
   }
   for (const [name, client] of Object.entries(wrong)) {
     // @ts-expect-error: for those who write JavaScript
-    t.throws(() => redisStore(client), { name: 'TypeError', message: /of a version of the package (io)?redis that it does not support: install (io)?redis \d/ }, name)
+    t.throws(() => redisStore(client), { name: 'TypeError', message: /this version of the package (io)?redis is not supported: install (io)?redis \d/ }, name)
   }
 })

@@ -1,5 +1,5 @@
 import { type RedisCommands } from './commands.js'
-import { RIGHTS } from './scripts.js'
+import { CHECK_RIGHTS } from './scripts.js'
 
 /** Every command that the store runs. */
 const COMMANDS = ['eval', 'evalsha', 'get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'publish', 'subscribe']
@@ -26,7 +26,7 @@ export async function assertRights (commands: RedisCommands, prefix: string, cha
 
 async function findMissing (commands: RedisCommands, key: string, channel: string): Promise<MissingRights> {
   try {
-    const refusals = await commands.run(RIGHTS, key, channel) as unknown[] // the script returns strings
+    const refusals = await commands.run(CHECK_RIGHTS, key, channel) as unknown[] // the script returns strings
     return missingIn(refusals.map(String).filter(isRefusal))
   } catch (error) {
     if (!(error instanceof Error && isRefusal(error.message))) throw error

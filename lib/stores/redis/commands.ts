@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { type Connect } from '../reconnecting-subscription.js'
 import { type RedisScript } from './scripts.js'
 
-/** The commands that the store needs, the same for both client packages. */
+/** The commands that the store needs: one interface over both client packages. */
 export interface RedisCommands {
   /** Runs a script on one key, in one round trip once the server has cached it. */
   readonly run: (script: RedisScript, key: string, ...values: ReadonlyArray<string | number>) => Promise<unknown>
@@ -28,10 +28,10 @@ export function channelOf ({ keyPrefix, database }: RedisCommands, name: string)
 }
 
 /** A subscriber's connection counts as lost when a reply takes longer. */
-export const ANSWER_WITHIN_MS = 5000
+export const REPLY_TIMEOUT_MS = 5000
 
 /** The reply to INFO memory; '' if the user lacks the right, which the store can do without. */
-export async function memoryInfoOf (server: { info (section: string): Promise<unknown> }): Promise<string> {
+export async function readMemoryInfo (server: { info (section: string): Promise<unknown> }): Promise<string> {
   try {
     return String(await server.info('memory'))
   } catch (error) {
@@ -41,7 +41,7 @@ export async function memoryInfoOf (server: { info (section: string): Promise<un
 }
 
 /** EVALSHA, and EVAL if the server does not have the script, as after a restart or SCRIPT FLUSH. */
-export async function byHashOrText (script: RedisScript, evalsha: (sha: string) => Promise<unknown>, evaluate: (text: string) => Promise<unknown>): Promise<unknown> {
+export async function evalScript (script: RedisScript, evalsha: (sha: string) => Promise<unknown>, evaluate: (text: string) => Promise<unknown>): Promise<unknown> {
   try {
     return await evalsha(script.sha)
   } catch (error) {
@@ -59,18 +59,18 @@ export function notConnected (): Error {
   return new Error('redisStore: its client is not connected: call its connect() before the app starts')
 }
 
-export function unsupported (name: string, versions: string): TypeError {
-  return new TypeError(`redisStore: its client is of a version of the package ${name} that it does not support: install ${name} ${versions}`)
+export function unsupportedVersion (name: string, versions: string): TypeError {
+  return new TypeError(`redisStore: this version of the package ${name} is not supported: install ${name} ${versions}`)
 }
 
-/** Throws a TypeError for a client that queues commands while it is disconnected. */
-export function refuseUnless (wanted: unknown, option: string, value: unknown, wayOut: string): void {
+/** Throws a TypeError if a client option has another value: a client that queues commands may send them late. */
+export function assertOption (wanted: unknown, option: string, value: unknown, fix: string): void {
   if (value === wanted) return
-  throw new TypeError(`redisStore: the option "${option}" of its client is ${String(value)}, so that a call which was given up could run minutes later: make the client with ${wayOut}`)
+  throw new TypeError(`redisStore: the option "${option}" of its client is ${String(value)}, so a command could run minutes after its call timed out: create the client with ${fix}`)
 }
 
-/** Any server of a cluster, since each message reaches all of them. */
-export function anyOf<T> (nodes: readonly T[]): T {
+/** Any node of a cluster, since each message reaches all of them. */
+export function randomNode<T> (nodes: readonly T[]): T {
   const node = nodes.at(randomInt(Math.max(nodes.length, 1)))
   if (node === undefined) throw new Error('redisStore: its client has no server')
   return node

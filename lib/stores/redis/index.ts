@@ -7,7 +7,7 @@ import { assertRights } from './acl.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
 import { type NodeRedis, type NodeRedisCluster, nodeRedisCommands } from './node-redis.js'
-import { ADVANCE, beginningOf, changeOf, CREATE, DELETE, endOf, INDEX, LIST, PUBLISH, READ, REPLACE, REVOKE, sessionOf, textOf, TIME } from './scripts.js'
+import { ADD_TO_INDEX, ADVANCE, changedPrefix, COMPARE_AND_SET, CREATE, deserialize, generationPrefix, LIST, PUBLISH, READ, REMOVE_FROM_INDEX, REVOKE, revokedPrefix, serialize, TIME } from './scripts.js'
 
 /** The options of `redisStore`. */
 export interface RedisStoreOptions {
@@ -93,19 +93,19 @@ class RedisStore implements Store {
   readonly create = async (session: Session): Promise<void> => {
     const lifetime = this.#lifetimeOf(session)
     // The index first: "log out everywhere" would miss a session that is not in it.
-    await this.#run(INDEX, this.#indexKey(session.subject), this.#now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
-    const created = await this.#run(CREATE, this.#sessionKey(session.id), textOf(session), lifetime)
+    await this.#run(ADD_TO_INDEX, this.#indexKey(session.subject), this.#now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
+    const created = await this.#run(CREATE, this.#sessionKey(session.id), serialize(session), lifetime)
     if (created === null) throw new Error('a session with this id exists')
   }
 
   readonly get = async (id: string): Promise<Session | null> => {
     const text = await this.#run(READ, this.#sessionKey(id))
-    return text === null ? null : sessionOf(id, String(text))
+    return text === null ? null : deserialize(id, String(text))
   }
 
   readonly advance = async (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> => {
-    const text = await this.#run(ADVANCE, this.#sessionKey(id), beginningOf(fromGeneration), changeOf(change), change.authTime ?? '')
-    return text === null ? null : sessionOf(id, String(text))
+    const text = await this.#run(ADVANCE, this.#sessionKey(id), generationPrefix(fromGeneration), changedPrefix(change), change.authTime ?? '')
+    return text === null ? null : deserialize(id, String(text))
   }
 
   readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
@@ -168,7 +168,7 @@ class RedisStore implements Store {
   }
 
   async #end (id: string, reason: RevokeReason, at: EpochSeconds, ...channelAndMessage: string[]): Promise<boolean> {
-    return await this.#run(REVOKE, this.#sessionKey(id), endOf(reason, at), ...channelAndMessage) !== null
+    return await this.#run(REVOKE, this.#sessionKey(id), revokedPrefix(reason, at), ...channelAndMessage) !== null
   }
 
   /**
@@ -190,7 +190,7 @@ class RedisStore implements Store {
   }
 
   async #removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await this.#run(DELETE, this.#indexKey(subject), ...ids)
+    if (ids.length > 0) await this.#run(REMOVE_FROM_INDEX, this.#indexKey(subject), ...ids)
   }
 }
 
@@ -200,7 +200,7 @@ function ownershipIn (commands: RedisCommands, prefix: string, key: string): Own
       const text = await commands.run(READ, key)
       return text === null ? null : String(text)
     },
-    replace: async (found, next) => await commands.run(REPLACE, key, found ?? '', next) !== null,
+    replace: async (found, next) => await commands.run(COMPARE_AND_SET, key, found ?? '', next) !== null,
     place: `redisStore: what begins with "${prefix}"`,
     option: 'the option "prefix" of redisStore',
     removal: `DEL ${key}`
@@ -236,7 +236,7 @@ function warnOfSilence (): void {
 function commandsOf (client: RedisClient): RedisCommands {
   if (has(client, 'evalsha')) return ioredisCommands(client as Ioredis | IoredisCluster)
   if (has(client, 'evalSha')) return nodeRedisCommands(client as NodeRedis | NodeRedisCluster)
-  throw new TypeError('redisStore: its first argument is no client: pass one of the package ioredis or of the package redis')
+  throw new TypeError('redisStore: its first argument is not a client: pass one of the package ioredis or of the package redis')
 }
 
 function has (client: unknown, method: string): boolean {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { whenAborted } from '../reconnecting-subscription.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, DEFAULT_USER, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './commands.js'
+import { assertOption, DEFAULT_USER, evalScript, notConnected, randomNode, readMemoryInfo, REPLY_TIMEOUT_MS, unsupportedVersion, type RedisCommands } from './commands.js'
 
 interface Connection extends NodeJS.EventEmitter {
   readonly status: string
@@ -41,21 +41,21 @@ export interface IoredisCluster extends Connection {
 /** Throws a TypeError for a client of an unsupported version, and for one that could send commands late. */
 export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommands {
   // A client of redis 3 has the same methods, with callbacks. ioredis 5 removed the option dropBufferSupport.
-  if (typeof client.status !== 'string') throw unsupported('redis', '4.6 or later')
-  if ('dropBufferSupport' in client.options) throw unsupported('ioredis', '5 or later')
+  if (typeof client.status !== 'string') throw unsupportedVersion('redis', '4.6 or later')
+  if ('dropBufferSupport' in client.options) throw unsupportedVersion('ioredis', '5 or later')
   const isCluster = 'nodes' in client
   const nodes = (): Ioredis[] => isCluster ? client.nodes('master') : [client]
-  if (isCluster) refuseLateCluster(client)
-  else refuseLate(client)
+  if (isCluster) assertClusterNeverQueues(client)
+  else assertNeverQueues(client)
 
   return {
     keyPrefix: client.options.keyPrefix ?? '',
     database: 'db' in client.options ? Number(client.options.db) : 0,
-    user: async () => anyOf(nodes()).options.username ?? DEFAULT_USER,
+    user: async () => randomNode(nodes()).options.username ?? DEFAULT_USER,
 
     async run (script, key, ...values) {
       const keyAndValues = [key, ...values.map(String)]
-      return await byHashOrText(script, sha => client.evalsha(sha, 1, ...keyAndValues), text => client.eval(text, 1, ...keyAndValues))
+      return await evalScript(script, sha => client.evalsha(sha, 1, ...keyAndValues), text => client.eval(text, 1, ...keyAndValues))
     },
 
     async untilReady () {
@@ -65,11 +65,11 @@ export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommand
     },
 
     async memoryInfo () {
-      return await Promise.all(nodes().map(memoryInfoOf))
+      return await Promise.all(nodes().map(readMemoryInfo))
     },
 
     subscribe: (channel, onMessage) => async closing => {
-      const subscriber = anyOf(nodes()).duplicate({ lazyConnect: true, retryStrategy: null, commandTimeout: ANSWER_WITHIN_MS })
+      const subscriber = randomNode(nodes()).duplicate({ lazyConnect: true, retryStrategy: null, commandTimeout: REPLY_TIMEOUT_MS })
       whenAborted(closing.signal, () => subscriber.disconnect())
       subscriber.on('error', () => {}) // 'end' follows
       subscriber.once('end', () => closing.abort())
@@ -82,16 +82,16 @@ export function ioredisCommands (client: Ioredis | IoredisCluster): RedisCommand
 }
 
 /** Otherwise commands without a reply are sent again after a reconnect. */
-function refuseLate ({ options }: Ioredis): void {
-  const wayOut = '{ enableOfflineQueue: false, maxRetriesPerRequest: 0 }'
-  refuseUnless(false, 'enableOfflineQueue', options.enableOfflineQueue, wayOut)
-  refuseUnless(0, 'maxRetriesPerRequest', options.maxRetriesPerRequest, wayOut)
+function assertNeverQueues ({ options }: Ioredis): void {
+  const fix = '{ enableOfflineQueue: false, maxRetriesPerRequest: 0 }'
+  assertOption(false, 'enableOfflineQueue', options.enableOfflineQueue, fix)
+  assertOption(0, 'maxRetriesPerRequest', options.maxRetriesPerRequest, fix)
 }
 
 /** By default a cluster does not reconnect to a lost server, and so sends nothing again. */
-function refuseLateCluster ({ options }: IoredisCluster): void {
-  const wayOut = '{ enableOfflineQueue: false, redisOptions: { maxRetriesPerRequest: 0 } }'
-  refuseUnless(false, 'enableOfflineQueue', options.enableOfflineQueue, wayOut)
+function assertClusterNeverQueues ({ options }: IoredisCluster): void {
+  const fix = '{ enableOfflineQueue: false, redisOptions: { maxRetriesPerRequest: 0 } }'
+  assertOption(false, 'enableOfflineQueue', options.enableOfflineQueue, fix)
   if (typeof options.clusterNodeRetryStrategy !== 'function') return
-  refuseUnless(0, 'redisOptions.maxRetriesPerRequest', options.redisOptions?.maxRetriesPerRequest, wayOut)
+  assertOption(0, 'redisOptions.maxRetriesPerRequest', options.redisOptions?.maxRetriesPerRequest, fix)
 }

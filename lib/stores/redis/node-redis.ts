@@ -1,5 +1,5 @@
 import { whenAborted } from '../reconnecting-subscription.js'
-import { ANSWER_WITHIN_MS, anyOf, byHashOrText, DEFAULT_USER, memoryInfoOf, notConnected, refuseUnless, unsupported, type RedisCommands } from './commands.js'
+import { assertOption, DEFAULT_USER, evalScript, notConnected, randomNode, readMemoryInfo, REPLY_TIMEOUT_MS, unsupportedVersion, type RedisCommands } from './commands.js'
 
 interface Connection {
   readonly isReady: boolean
@@ -30,36 +30,36 @@ export interface NodeRedisCluster extends Connection {
 /** Throws a TypeError for a pool, a client of an unsupported version, and one that could send commands late. */
 export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisCommands {
   if ('totalClients' in client) throw new TypeError('redisStore: its client is a pool: one client of createClient is enough, since it sends the commands of all requests over one connection')
-  if (typeof client.isReady !== 'boolean') throw unsupported('redis', '4.6 or later, for a cluster 5 or later')
-  if ('options' in client) refuseLate(client)
+  if (typeof client.isReady !== 'boolean') throw unsupportedVersion('redis', '4.6 or later, for a cluster 5 or later')
+  if ('options' in client) assertNeverQueues(client)
 
   return {
     keyPrefix: '',
     database: 'options' in client ? client.options.database ?? 0 : 0,
-    user: async () => anyOf(await nodes()).options.username ?? DEFAULT_USER,
+    user: async () => randomNode(await nodes()).options.username ?? DEFAULT_USER,
 
     async run (script, key, ...values) {
       const options = { keys: [key], arguments: values.map(String) }
-      return await byHashOrText(script, sha => client.evalSha(sha, options), text => client.eval(text, options))
+      return await evalScript(script, sha => client.evalSha(sha, options), text => client.eval(text, options))
     },
 
     async untilReady () {
       if (!client.isReady) throw notConnected()
       const known = await nodes()
-      known.forEach(refuseLate)
+      known.forEach(assertNeverQueues)
     },
 
     async memoryInfo () {
       const known = await nodes()
-      return await Promise.all(known.map(memoryInfoOf))
+      return await Promise.all(known.map(readMemoryInfo))
     },
 
     subscribe: (channel, onMessage) => async closing => {
-      const node = anyOf(await nodes())
+      const node = randomNode(await nodes())
       const subscriber = node.duplicate({
-        commandOptions: { timeout: ANSWER_WITHIN_MS },
+        commandOptions: { timeout: REPLY_TIMEOUT_MS },
         // Ends an attempt to connect without a reply. A live subscription is probed more often than this.
-        socket: { ...node.options.socket, reconnectStrategy: endNow, socketTimeout: 4 * ANSWER_WITHIN_MS }
+        socket: { ...node.options.socket, reconnectStrategy: neverReconnect, socketTimeout: 4 * REPLY_TIMEOUT_MS }
       })
       whenAborted(closing.signal, () => {
         if (subscriber.destroy !== undefined) subscriber.destroy()
@@ -79,9 +79,9 @@ export function nodeRedisCommands (client: NodeRedis | NodeRedisCluster): RedisC
 }
 
 /** Stops the client from reconnecting by itself; only newer versions accept `false` for that. */
-const endNow = (): Error => new Error('the connection has ended')
+const neverReconnect = (): Error => new Error('the connection has ended')
 
 /** Such a client rejects commands whose connection is lost before the reply. */
-function refuseLate ({ options }: NodeRedis): void {
-  refuseUnless(true, 'disableOfflineQueue', options.disableOfflineQueue, '{ disableOfflineQueue: true }, which a cluster takes in its defaults')
+function assertNeverQueues ({ options }: NodeRedis): void {
+  assertOption(true, 'disableOfflineQueue', options.disableOfflineQueue, '{ disableOfflineQueue: true }, which a cluster takes in its defaults')
 }

@@ -16,29 +16,29 @@ export interface RedisScript {
 const FIELDS = ['generation', 'previous', 'rotatedAt', 'idleExpiresAt', 'authTime', 'subject', 'createdAt', 'expiresAt', 'userAgent', 'ip'] as const satisfies ReadonlyArray<keyof Session>
 
 /** The value of a session's key. */
-export function textOf (session: Session): string {
+export function serialize (session: Session): string {
   return JSON.stringify(FIELDS.map(field => session[field]))
 }
 
-export function sessionOf (id: string, text: string): Session {
+export function deserialize (id: string, text: string): Session {
   const values = JSON.parse(text) as unknown[] // fails for a value that is no JSON
   const [reason, revokedAt] = typeof values[0] === 'string' ? values.splice(0, 2) : [null, null]
   const fields = FIELDS.map((field, index) => [field, values[index]])
-  return { id, ...Object.fromEntries(fields), revokedAt, reason } as Session // as textOf wrote it
+  return { id, ...Object.fromEntries(fields), revokedAt, reason } as Session // as serialize wrote it
 }
 
 /** The start of the value of a live session at a generation. */
-export function beginningOf (generation: number): string {
+export function generationPrefix (generation: number): string {
   return `[${generation},`
 }
 
 /** The fields that an advance writes before authTime. */
-export function changeOf ({ generation, previous, rotatedAt, idleExpiresAt }: SessionChange): string {
+export function changedPrefix ({ generation, previous, rotatedAt, idleExpiresAt }: SessionChange): string {
   return `[${generation},${previous},${rotatedAt},${idleExpiresAt},`
 }
 
 /** The fields that a revocation adds before the generation. */
-export function endOf (reason: RevokeReason, at: EpochSeconds): string {
+export function revokedPrefix (reason: RevokeReason, at: EpochSeconds): string {
   return `[${JSON.stringify(reason)},${at},`
 }
 
@@ -52,7 +52,7 @@ export const CREATE = script("return redis.call('SET', KEYS[1], ARGV[1], 'PX', A
 /** Session key. Returns its value or nil. A script, since a replica or a client-side cache may answer a plain GET. */
 export const READ = script("return redis.call('GET', KEYS[1])")
 
-/** Compare-and-set. Session key; beginningOf, changeOf, authTime or ''. Returns the new value, or nil if the start differs. */
+/** Compare-and-set. Session key; generationPrefix, changedPrefix, authTime or ''. Returns the new value, or nil if the start differs. */
 export const ADVANCE = script(`
 local session = redis.call('GET', KEYS[1])
 if not session or string.sub(session, 1, #ARGV[1]) ~= ARGV[1] then return false end
@@ -63,7 +63,7 @@ redis.call('SET', KEYS[1], session, 'KEEPTTL')
 return session
 `)
 
-/** Session key; endOf, and optionally channel and message to publish. Nil if there is no live session. */
+/** Session key; revokedPrefix, and optionally channel and message to publish. Nil if there is no live session. */
 export const REVOKE = script(`
 local session = redis.call('GET', KEYS[1])
 if not session or string.sub(session, 1, 2) == '["' then return false end
@@ -73,7 +73,7 @@ return 1
 `)
 
 /** Compare-and-set of the owner's marker. Its key; the expected value or '', the new value. Nil if the value differs. */
-export const REPLACE = script(`
+export const COMPARE_AND_SET = script(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return false end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
@@ -90,7 +90,7 @@ export const TIME = script("local time = redis.call('TIME') return time[1] .. '.
  * is ordered by createdAt, then by id. Its first member is an empty id with the longest lifetime of its sessions as a
  * negative score: each login removes some sessions older than that.
  */
-export const INDEX = script(`
+export const ADD_TO_INDEX = script(`
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 100, 'WITHSCORES')
 local longest = tonumber(ARGV[4])
 if oldest[1] == '' then longest = math.max(longest, -oldest[2]) end
@@ -117,7 +117,7 @@ return redis.call('ZRANGE', KEYS[1], first, first + ARGV[3] - 1, 'WITHSCORES')
 `)
 
 /** Index key; the ids to delete from it. */
-export const DELETE = script(`
+export const REMOVE_FROM_INDEX = script(`
 for _, id in ipairs(ARGV) do redis.call('ZREM', KEYS[1], id) end
 return 1
 `)
@@ -126,7 +126,7 @@ return 1
  * Key without a value; channel. Returns the commands that the user may not run, each with its error. None of them
  * writes, and subscribers drop the empty message. Redis 6 can test SUBSCRIBE only by running it, which scripts may not.
  */
-export const RIGHTS: RedisScript = {
+export const CHECK_RIGHTS: RedisScript = {
   text: `
 local refused = {}
 local function try(name, ...)
