@@ -312,13 +312,13 @@ t.test('the log names each skipped key of a set with the reason, and shows no pa
   const { kid, ...nameless } = GOOD
   const UNFIT: ReadonlyArray<readonly [object, RegExp]> = [
     [nameless, /^key 1 has no kid$/],
-    [{ ...GOOD, kid: 'other', alg: 'ES384' }, /^key 2 \(kid other\) is for an algorithm that is none of RS256, PS256, ES256, EdDSA$/],
+    [{ ...GOOD, kid: 'other', alg: 'ES384' }, /^key 2 \(kid other\) has an unsupported alg: use one of RS256, PS256, ES256, EdDSA$/],
     [{ kid: 'weak', ...weak }, /^key 3 \(kid weak\) has 1024 bits and needs at least 2048$/],
-    [{ kid: 'curve', ...p384 }, /^key 4 \(kid curve\) has no alg, and a type that none of RS256, PS256, ES256, EdDSA is for$/],
-    [{ kid: 'curve2', ...ed448 }, /^key 5 \(kid curve2\) has no alg, and a type/],
+    [{ kid: 'curve', ...p384 }, /^key 4 \(kid curve\) has no alg, and its type fits none of RS256, PS256, ES256, EdDSA$/],
+    [{ kid: 'curve2', ...ed448 }, /^key 5 \(kid curve2\) has no alg, and its type/],
     [{ ...GOOD, kid: 'enc', use: 'enc' }, /^key 6 \(kid enc\) is a JSON Web Key that is not for signatures$/],
-    [{ kid: 'line\nbreak', kty: 'oct', k: SECRET }, /^key 7 has no alg, and a type/],
-    [{ ...GOOD, kid: 'private', d: SECRET }, /^key 8 \(kid private\) is no public key$/]
+    [{ kid: 'line\nbreak', kty: 'oct', k: SECRET }, /^key 7 has no alg, and its type/],
+    [{ ...GOOD, kid: 'private', d: SECRET }, /^key 8 \(kid private\) is not a public key$/]
   ]
   const reasons = exactly(...UNFIT.map(([, reason]) => reason))
   const s = await issuer(t, [ONE.signs])
@@ -327,7 +327,7 @@ t.test('the log names each skipped key of a set with the reason, and shows no pa
   const lines: string[] = []
   const app = Fastify({ logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } } })
   t.teardown(async () => await app.close())
-  const left = () => lines.map(line => JSON.parse(line)).filter(({ msg }) => /are ignored/.test(msg)).map(({ leftOut }) => leftOut)
+  const left = () => lines.map(line => JSON.parse(line)).filter(({ msg }) => /are ignored/.test(msg)).map(({ ignored }) => ignored)
 
   keys = UNFIT.map(([key]) => key)
   await app.register(verifier, { jwks: url, clock: s.clock })

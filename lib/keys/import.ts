@@ -47,13 +47,13 @@ export function importKey (options: KeyOptions): Key {
   const given = [secret, privateKey, publicKey].filter(material => material !== undefined)
   if (given.length !== 1) throw new TypeError('needs exactly one of secret, privateKey and publicKey')
   if (isHmac(algorithm)) {
-    if (secret === undefined) throw new TypeError(`is a key pair, and ${algorithm} needs a secret: whoever knows the public key could forge tokens`)
+    if (secret === undefined) throw new TypeError(`is a key pair, and ${algorithm} needs a secret: anybody with the public key could forge tokens`)
     const key = importSecret(secret, options)
     assertStrongSecret(key, HMAC_KEY_LENGTHS[algorithm])
     return { kid, algorithm, signs: use === 'sign' ? key : null, verifies: key, withoutKid }
   }
   if (secret !== undefined) throw new TypeError(`is a secret, and ${algorithm} needs a key pair`)
-  if (use === 'sign' && privateKey === undefined) throw new TypeError('only has its public half, and cannot sign: give privateKey')
+  if (use === 'sign' && privateKey === undefined) throw new TypeError('is a public key, which cannot sign: give privateKey')
   const pair = importPair(options, algorithm)
   return { kid, algorithm, signs: use === 'sign' ? pair.privateKey : null, verifies: pair.publicKey, withoutKid }
 }
@@ -65,9 +65,9 @@ function importSecret (material: KeyMaterial | Uint8Array, options: KeyOptions):
     if (material.type === 'secret') return material
     throw new TypeError(`is a ${material.type} key, and a secret is needed`)
   }
-  assertMeantFor(material, options)
+  assertJwkParameters(material, options)
   const { kty, k } = material
-  if (kty !== 'oct' || typeof k !== 'string') throw new TypeError('is no JSON Web Key of a secret')
+  if (kty !== 'oct' || typeof k !== 'string') throw new TypeError('is not a JSON Web Key of a secret (kty "oct")')
   return createSecretKey(k, 'base64url')
 }
 
@@ -79,10 +79,10 @@ function assertStrongSecret (key: KeyObject, minBytes: number): void {
 function importPair (options: KeyOptions, algorithm: KeyPairAlgorithm): KeyPair {
   const { privateKey: material, publicKey } = options
   const pair = material === undefined
-    ? { privateKey: null, publicKey: importHalf(publicKey, 'public', options) }
-    : pairOf(importHalf(material, 'private', options))
-  assertFit(pair.publicKey, algorithm)
-  assertBelongTogether(pair)
+    ? { privateKey: null, publicKey: importKeyObject(publicKey, 'public', options) }
+    : pairOf(importKeyObject(material, 'private', options))
+  assertKeyType(pair.publicKey, algorithm)
+  assertPairMatches(pair)
   return pair
 }
 
@@ -90,27 +90,27 @@ function pairOf (privateKey: KeyObject): KeyPair {
   return { privateKey, publicKey: createPublicKey(privateKey) }
 }
 
-function importHalf (material: KeyMaterial | undefined, half: 'private' | 'public', options: KeyOptions): KeyObject {
+function importKeyObject (material: KeyMaterial | undefined, kind: 'private' | 'public', options: KeyOptions): KeyObject {
   if (material instanceof KeyObject) {
-    if (material.type === half) return material
-    throw new TypeError(`is a ${material.type} key, and a ${half} one is needed`)
+    if (material.type === kind) return material
+    throw new TypeError(`is a ${material.type} key, and a ${kind} one is needed`)
   }
-  if (typeof material === 'object') assertMeantFor(material, options)
+  if (typeof material === 'object') assertJwkParameters(material, options)
   // createPublicKey accepts a private key, so one given by mistake would go unnoticed.
   const isPrivate = typeof material === 'object' ? material.d !== undefined : /PRIVATE KEY-----/.test(String(material))
-  if (isPrivate !== (half === 'private')) throw new TypeError(`is no ${half} key`)
+  if (isPrivate !== (kind === 'private')) throw new TypeError(`is not a ${kind} key`)
   try {
     // Node checks the members of a JSON Web Key.
     const input = typeof material === 'object' ? { key: { ...material } as JsonWebKeyInput['key'], format: 'jwk' as const } : String(material)
-    return half === 'private' ? createPrivateKey(input) : createPublicKey(input)
+    return kind === 'private' ? createPrivateKey(input) : createPublicKey(input)
   } catch {
     // No cause: it may hold parts of the key.
-    throw new TypeError(`cannot be read: a ${half} key is PEM without a passphrase, a KeyObject or a JSON Web Key`)
+    throw new TypeError(`cannot be read: a ${kind} key is PEM without a passphrase, a KeyObject or a JSON Web Key`)
   }
 }
 
 /** Checks `kid`, `alg`, `use` and `key_ops` of a JSON Web Key, if present (RFC 7517 section 4). */
-function assertMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): void {
+function assertJwkParameters (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): void {
   if (jwk['kid'] !== undefined && jwk['kid'] !== kid) throw new TypeError('is a JSON Web Key with another kid')
   if (jwk['alg'] !== undefined && jwk['alg'] !== algorithm) throw new TypeError(`is a JSON Web Key for another algorithm than ${algorithm}`)
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig') throw new TypeError('is a JSON Web Key that is not for signatures')
@@ -121,7 +121,7 @@ function assertMeantFor (jwk: JsonWebKey, { kid, algorithm, use }: KeyOptions): 
   }
 }
 
-function assertFit (key: KeyObject, algorithm: KeyPairAlgorithm): void {
+function assertKeyType (key: KeyObject, algorithm: KeyPairAlgorithm): void {
   const { asymmetricKeyType: type, asymmetricKeyDetails } = key
   if (type !== KEY_TYPES[algorithm]) throw new TypeError(`is of type ${type}, and ${algorithm} needs ${KEY_TYPES[algorithm]}`)
   const { namedCurve, modulusLength, publicExponent } = asymmetricKeyDetails as Required<AsymmetricKeyDetails> // present for these key types
@@ -132,10 +132,10 @@ function assertFit (key: KeyObject, algorithm: KeyPairAlgorithm): void {
   if (isRoca(key)) throw new TypeError('comes from a generator whose keys can be factored (ROCA, CVE-2017-15361)')
 }
 
-/** A JSON Web Key holds both halves, which may not match. */
-function assertBelongTogether ({ privateKey, publicKey }: KeyPair): void {
+/** The two keys of a JSON Web Key may not match. */
+function assertPairMatches ({ privateKey, publicKey }: KeyPair): void {
   if (privateKey === null) return
   const probe = Buffer.from('probe')
   const hash = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
-  if (!verify(hash, probe, publicKey, sign(hash, probe, privateKey))) throw new TypeError('has two halves that do not belong together')
+  if (!verify(hash, probe, publicKey, sign(hash, probe, privateKey))) throw new TypeError('has a private and a public key that do not match')
 }

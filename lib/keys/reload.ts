@@ -25,10 +25,10 @@ export interface OpenedKeys extends KeySource {
 
 /** Reads the keys at start. An unreachable `jwks` does not stop the start; every other failure does. */
 export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<OpenedKeys> {
-  const logLeftOut = leftOutIn(log)
+  const logIgnored = ignoredKeysLog(log)
   const load = async (): Promise<KeyRings> => {
     try {
-      return await startDeadline(settings.timeouts)(() => loadKeys(settings, logLeftOut))
+      return await startDeadline(settings.timeouts)(() => loadKeys(settings, logIgnored))
     } catch (error) {
       throw (error as Error).cause // a deadline throws only its 503, which has the cause
     }
@@ -53,23 +53,23 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
 
 const NO_KEYS = createKeyRing([])
 
-/** Logs the ignored keys of another service and the reasons, when they change. */
-function leftOutIn (log: FastifyBaseLogger): (leftOut: readonly string[]) => void {
+/** Logs the ignored keys of a remote key set, with the reasons, each time they change. */
+function ignoredKeysLog (log: FastifyBaseLogger): (ignored: readonly string[]) => void {
   let logged = ''
-  return leftOut => {
-    const now = leftOut.join('; ')
-    if (now !== '' && now !== logged) log.info({ leftOut }, 'auth: keys of the key set cannot verify access tokens and are ignored')
+  return ignored => {
+    const now = ignored.join('; ')
+    if (now !== '' && now !== logged) log.info({ ignored }, 'auth: keys of the key set cannot verify access tokens and are ignored')
     logged = now
   }
 }
 
-async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: KeySettings, logLeftOut: (leftOut: readonly string[]) => void): Promise<KeyRings> {
+async function loadKeys ({ secret, keys, jwks, jwksRsaAlgorithm, accessToken, refreshToken, timeouts }: KeySettings, logIgnored: (ignored: readonly string[]) => void): Promise<KeyRings> {
   const secrets = await secret?.read()
   const refreshSecrets = await refreshToken?.secret?.read() ?? secrets
   const refresh = refreshSecrets === undefined ? NO_KEYS : deriveKeyRing(refreshSecrets, 'refresh', 'HS256')
   if (jwks !== undefined) {
-    const { ring, leftOut } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
-    logLeftOut(leftOut)
+    const { ring, ignored } = await fetchJwks(jwks, { timeout: timeouts.call, rsaAlgorithm: jwksRsaAlgorithm ?? 'RS256' })
+    logIgnored(ignored)
     return { access: ring, refresh }
   }
   if (keys !== undefined) return { access: await keys.read(), refresh }
@@ -126,7 +126,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   // Keys at start may sign at once.
   let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
-  let soughtAt = -Infinity
+  let lastSeekAt = -Infinity
   /** The last reload for an unknown kid, if it failed. */
   let failed: Promise<void> | undefined
 
@@ -141,8 +141,8 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
     if (running === undefined) {
       const now = clock()
-      if (Math.abs(now - soughtAt) < SEEK_INTERVAL) return failed
-      soughtAt = now
+      if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return failed
+      lastSeekAt = now
     }
     const sought = reload()
     failed = undefined

@@ -5,19 +5,19 @@ import { type Seconds } from '../time.js'
 // Against endless responses; a set has a handful of keys.
 const MAX_JWKS_BYTES = 65_536
 
-export interface JwksReading {
+interface FetchOptions {
   readonly timeout: Seconds
   /** The algorithm of RSA keys without `alg`. */
   readonly rsaAlgorithm: RsaAlgorithm
 }
 
 /** The algorithms of RSA keys. The key type does not determine which. */
-export type RsaAlgorithm = 'RS256' | 'PS256'
+type RsaAlgorithm = 'RS256' | 'PS256'
 
-export interface PublishedKeys {
+interface RemoteKeys {
   readonly ring: KeyRing
   /** The reason for each ignored key, without any part of it. */
-  readonly leftOut: readonly string[]
+  readonly ignored: readonly string[]
 }
 
 /**
@@ -25,16 +25,16 @@ export interface PublishedKeys {
  * and no `jku` or `x5u` of a token is used. Keys for other algorithms, for encryption or too weak are ignored, as RFC 7517
  * section 5 asks. Throws if no key is left, or if the response is late, too large or no key set.
  */
-export async function fetchJwks (url: string, { timeout, rsaAlgorithm }: JwksReading): Promise<PublishedKeys> {
+export async function fetchJwks (url: string, { timeout, rsaAlgorithm }: FetchOptions): Promise<RemoteKeys> {
   const response = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(timeout * 1000) })
   if (!response.ok) throw new Error(`the key set has status ${response.status}`)
-  const members = membersOf(JSON.parse(await readText(response))).map((member, index) => readMember(member, index, rsaAlgorithm))
+  const members = jwksIn(JSON.parse(await readText(response))).map((member, index) => importJwk(member, index, rsaAlgorithm))
   const keys = members.filter(member => typeof member !== 'string')
-  const leftOut = atMost(MAX_REASONS, members.filter(member => typeof member === 'string'))
-  if (keys.length === 0) throw new Error(['the key set holds no key that verifies access tokens', ...leftOut].join('; '))
+  const ignored = firstReasons(members.filter(member => typeof member === 'string'))
+  if (keys.length === 0) throw new Error(['the key set holds no key that verifies access tokens', ...ignored].join('; '))
   const ring = createKeyRing(keys)
   if (ring.byKid.size < keys.length) throw new Error('the key set holds two keys with one kid')
-  return { ring, leftOut }
+  return { ring, ignored }
 }
 
 async function readText ({ body }: Response): Promise<string> {
@@ -48,14 +48,14 @@ async function readText ({ body }: Response): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-function membersOf (jwks: { keys?: unknown } | null): unknown[] {
+function jwksIn (jwks: { keys?: unknown } | null): unknown[] {
   const members: unknown = jwks?.keys
   if (!Array.isArray(members)) throw new Error('the response is no key set')
   return members
 }
 
 /** The key, or the reason why it is ignored. */
-function readMember (member: unknown, index: number, rsaAlgorithm: RsaAlgorithm): Key | string {
+function importJwk (member: unknown, index: number, rsaAlgorithm: RsaAlgorithm): Key | string {
   const jwk = Object(member) as JsonWebKey // importKey checks it
   const { kid } = jwk
   if (typeof kid !== 'string') return `key ${index + 1} has no kid`
@@ -71,17 +71,17 @@ function readMember (member: unknown, index: number, rsaAlgorithm: RsaAlgorithm)
 function algorithmOf ({ alg, kty, crv }: JsonWebKey, rsaAlgorithm: RsaAlgorithm): Algorithm {
   if (alg !== undefined) {
     const named = ALGORITHMS.find(known => known === alg)
-    if (named === undefined) throw new TypeError(`is for an algorithm that is none of ${ALGORITHMS.join(', ')}`)
+    if (named === undefined) throw new TypeError(`has an unsupported alg: use one of ${ALGORITHMS.join(', ')}`)
     return named
   }
   if (kty === 'RSA') return rsaAlgorithm
   if (kty === 'EC' && crv === 'P-256') return 'ES256'
   if (kty === 'OKP' && crv === 'Ed25519') return 'EdDSA'
-  throw new TypeError(`has no alg, and a type that none of ${ALGORITHMS.join(', ')} is for`)
+  throw new TypeError(`has no alg, and its type fits none of ${ALGORITHMS.join(', ')}`)
 }
 
-function atMost (max: number, reasons: readonly string[]): readonly string[] {
-  return reasons.length <= max ? reasons : [...reasons.slice(0, max), `and ${reasons.length - max} more`]
+function firstReasons (reasons: readonly string[]): readonly string[] {
+  return reasons.length <= MAX_REASONS ? reasons : [...reasons.slice(0, MAX_REASONS), `and ${reasons.length - MAX_REASONS} more`]
 }
 
 // The reasons go into one log line.
@@ -89,5 +89,5 @@ const MAX_REASONS = 10
 
 const LOGGABLE_KID = /^[\x21-\x7e]{1,64}$/
 
-// No HMAC: a published secret is none.
+// No HMAC: a published secret is not secret.
 const ALGORITHMS: readonly Algorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']

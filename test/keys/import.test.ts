@@ -97,20 +97,20 @@ t.test('algorithm confusion: a key that is weak or of another kind is refused, a
       [{ algorithm, use: 'sign', secret: JSON.stringify(jwk(rsa.publicKey)) }, /^is a JSON Web Key as text/],
       [{ algorithm, use: 'sign', secret: rsa.publicKey }, /^is a public key, and a secret/],
       [{ algorithm, use: 'sign', secret: ec.privateKey }, /^is a private key, and a secret/],
-      [{ algorithm, use: 'sign', secret: jwk(ec.privateKey) }, /^is no JSON Web Key of a secret/],
-      [{ algorithm, use: 'sign', secret: { kty: 'oct' } }, /^is no JSON Web Key of a secret/],
+      [{ algorithm, use: 'sign', secret: jwk(ec.privateKey) }, /^is not a JSON Web Key of a secret/],
+      [{ algorithm, use: 'sign', secret: { kty: 'oct' } }, /^is not a JSON Web Key of a secret/],
       [{ algorithm, use: 'verify', publicKey: pem(rsa.publicKey) }, /^is a key pair, and HS\d+ needs a secret/],
       [{ algorithm, use: 'sign', privateKey: pem(rsa.privateKey) }, /^is a key pair, and HS\d+ needs a secret/]
     ] as const),
     ...(['RS256', 'PS256', 'ES256', 'EdDSA'] as const).flatMap(algorithm => [
       [{ algorithm, use: 'sign', secret: SECRET.toString('hex') }, /^is a secret, and \w+ needs a key pair/],
-      [{ algorithm, use: 'sign', publicKey: pem(pairFor(algorithm).publicKey) }, /^only has its public half/],
-      [{ algorithm, use: 'sign', privateKey: pem(pairFor(algorithm).publicKey) }, /^is no private key/],
+      [{ algorithm, use: 'sign', publicKey: pem(pairFor(algorithm).publicKey) }, /^is a public key, which cannot sign/],
+      [{ algorithm, use: 'sign', privateKey: pem(pairFor(algorithm).publicKey) }, /^is not a private key/],
       [{ algorithm, use: 'sign', privateKey: pairFor(algorithm).publicKey }, /^is a public key, and a private one/],
-      [{ algorithm, use: 'sign', privateKey: jwk(pairFor(algorithm).publicKey) }, /^is no private key/],
-      [{ algorithm, use: 'verify', publicKey: pem(pairFor(algorithm).privateKey) }, /^is no public key/],
+      [{ algorithm, use: 'sign', privateKey: jwk(pairFor(algorithm).publicKey) }, /^is not a private key/],
+      [{ algorithm, use: 'verify', publicKey: pem(pairFor(algorithm).privateKey) }, /^is not a public key/],
       [{ algorithm, use: 'verify', publicKey: pairFor(algorithm).privateKey }, /^is a private key, and a public one/],
-      [{ algorithm, use: 'verify', publicKey: jwk(pairFor(algorithm).privateKey) }, /^is no public key/],
+      [{ algorithm, use: 'verify', publicKey: jwk(pairFor(algorithm).privateKey) }, /^is not a public key/],
       [{ algorithm, use: 'verify', publicKey: createSecretKey(SECRET) }, /^is a secret key, and a public one/],
       [{ algorithm, use: 'sign', privateKey: '-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----' }, /^cannot be read/],
       [{ algorithm, use: 'sign', privateKey: encrypted }, /^cannot be read: a private key is PEM without a passphrase/],
@@ -139,9 +139,9 @@ t.test('algorithm confusion: a key that is weak or of another kind is refused, a
     [{ algorithm: 'ES256', use: 'verify', publicKey: p384.publicKey }, /^is on the curve secp384r1, and ES256 needs P-256$/],
     [{ algorithm: 'ES256', use: 'sign', privateKey: secp256k1.privateKey }, /^is on the curve secp256k1/],
     [{ algorithm: 'ES256', use: 'verify', publicKey: jwk(ec.publicKey, { y: ec.publicKey.export({ format: 'jwk' }).x }) }, /^cannot be read/],
-    [{ algorithm: 'ES256', use: 'sign', privateKey: { ...other, d: String(jwk(ec.privateKey).d) } }, /^has two halves that do not belong together$/],
+    [{ algorithm: 'ES256', use: 'sign', privateKey: { ...other, d: String(jwk(ec.privateKey).d) } }, /^has a private and a public key that do not match$/],
     [{ algorithm: 'EdDSA', use: 'sign', privateKey: jwk(ed.privateKey, { d: 'AA' }) }, /^cannot be read/],
-    [{ algorithm: 'RS256', use: 'sign', privateKey: jwk(rsa.privateKey, { n: otherRsa.n }) }, /^(cannot be read|has two halves)/]
+    [{ algorithm: 'RS256', use: 'sign', privateKey: jwk(rsa.privateKey, { n: otherRsa.n }) }, /^(cannot be read|has a private and a public key that do not match)/]
   ]
 
   for (const [options, sentence] of REFUSED) demandRefusal(t, { ...options, kid: 'k1' }, sentence)
