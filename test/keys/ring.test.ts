@@ -1,6 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
 import t from 'tap'
-import { createKeyRing, deriveKeyRing, HMAC_KEY_LENGTHS, type HmacAlgorithm, type Key, type TokenKind } from '../../lib/keys/ring.js'
+import { importKey, type KeyOptions } from '../../lib/keys/import.js'
+import { changeKeyRing, createKeyRing, deriveKeyRing, HMAC_KEY_LENGTHS, isSameRing, type HmacAlgorithm, type Key, type KeyRing, type TokenKind } from '../../lib/keys/ring.js'
+import { generateKey } from '../support/keys.js'
 
 const OLD = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const NEW = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
@@ -79,4 +81,55 @@ t.test('a ring signs with the first signing key, and has the key for tokens with
 
 t.test('a ring needs a key', async t => {
   t.throws(() => deriveKeyRing([], 'access', 'HS256'), TypeError)
+})
+
+const OLD_KEY = generateKey('ES256', 'old')
+const NEW_KEY = generateKey('EdDSA', 'new')
+const propagated = () => true
+const notPropagated = () => false
+
+function ring (...keys: KeyOptions[]): KeyRing {
+  return createKeyRing(keys.map(importKey))
+}
+
+const kids = ({ signing, byKid }: KeyRing) => [signing?.kid, ...byKid.keys()]
+
+t.test('key rotation: a new key verifies at once, and signs once it is propagated', async t => {
+  const current = ring(OLD_KEY.signs)
+  const next = ring(NEW_KEY.signs, OLD_KEY.verifies)
+  const waiting = changeKeyRing(current, next, notPropagated)
+  t.strictSame(kids(waiting), ['old', 'new', 'old'])
+  t.equal(waiting.signing, current.signing, 'with the half that signs, which the new ring does not have')
+  t.strictSame(kids(changeKeyRing(waiting, next, notPropagated)), ['old', 'new', 'old'], 'however often it is read')
+  t.strictSame(kids(changeKeyRing(waiting, next, propagated)), ['new', 'new', 'old'])
+})
+
+t.test('key leak: a removed key stops at once, and the new one signs', async t => {
+  t.strictSame(kids(changeKeyRing(ring(OLD_KEY.signs), ring(NEW_KEY.signs), notPropagated)), ['new', 'new'])
+})
+
+t.test('key rotation: the current key continues to sign', async t => {
+  for (const isPropagated of [propagated, notPropagated]) t.strictSame(kids(changeKeyRing(ring(OLD_KEY.signs), ring(OLD_KEY.signs, NEW_KEY.verifies), isPropagated)), ['old', 'old', 'new'])
+})
+
+t.test('a kid cannot be reused for another key', async t => {
+  const impostor = generateKey('ES256', 'old')
+  t.throws(() => changeKeyRing(ring(OLD_KEY.signs), ring(impostor.signs), propagated), { name: 'TypeError', message: /a kid was reused for another key/ })
+  const [one, other] = [generateKey('RS256', 'old'), generateKey('PS256', 'old')]
+  const { privateKey } = one.signs
+  t.throws(() => changeKeyRing(ring(one.signs), ring({ ...other.signs, privateKey }), propagated), /a kid was reused for another key/, 'nor another algorithm')
+})
+
+t.test('a change cannot add the first signing key or remove the last', async t => {
+  t.throws(() => changeKeyRing(ring(OLD_KEY.signs), ring(OLD_KEY.verifies), propagated), { name: 'TypeError', message: /restart/ })
+  t.throws(() => changeKeyRing(ring(OLD_KEY.verifies), ring(OLD_KEY.signs), propagated), { name: 'TypeError', message: /restart/ })
+  t.strictSame(kids(changeKeyRing(ring(OLD_KEY.verifies), ring(NEW_KEY.verifies), notPropagated)), [undefined, 'new'])
+})
+
+t.test('rings are equal if their keys and roles are', async t => {
+  t.equal(isSameRing(ring(OLD_KEY.signs, NEW_KEY.verifies), ring(NEW_KEY.verifies, OLD_KEY.signs)), true)
+  t.equal(isSameRing(ring(OLD_KEY.verifies), ring(OLD_KEY.verifies)), true)
+  t.equal(isSameRing(ring({ ...OLD_KEY.signs, withoutKid: true }), ring({ ...OLD_KEY.signs, withoutKid: true })), true)
+  const others = [ring(OLD_KEY.signs), ring(OLD_KEY.verifies, NEW_KEY.signs), ring(OLD_KEY.verifies, NEW_KEY.verifies), ring(OLD_KEY.signs, generateKey('EdDSA', 'third').verifies), ring(OLD_KEY.signs, { ...NEW_KEY.verifies, withoutKid: true })]
+  for (const other of others) t.equal(isSameRing(ring(OLD_KEY.signs, NEW_KEY.verifies), other), false)
 })

@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import t from 'tap'
-import { secretWeakness } from '../../lib/keys/strength.js'
+import { isRoca, secretWeakness } from '../../lib/keys/strength.js'
+import { powerOfGenerator } from '../support/keys.js'
 
 const PEM = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\n-----END PRIVATE KEY-----'
 
@@ -46,4 +47,14 @@ t.test('a secret with the entropy of 32 random bytes is good', async t => {
   for (const secret of [...good, ...Array.from({ length: 300 }, () => randomBytes(32)), ...Array.from({ length: 300 }, () => randomBytes(32).toString('base64'))]) {
     t.equal(secretWeakness(secret), null)
   }
+})
+
+t.test('ROCA: a modulus with the fingerprint is detected', async t => {
+  for (const exponent of [130n, 131n, 200n]) {
+    t.equal(isRoca(createPublicKey({ key: { kty: 'RSA', n: powerOfGenerator(exponent), e: 'AQAB' }, format: 'jwk' })), true)
+  }
+})
+
+t.test('ROCA: other keys pass', async t => {
+  for (let i = 0; i < 5; i++) t.equal(isRoca(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey), false)
 })

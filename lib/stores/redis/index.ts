@@ -201,7 +201,7 @@ function ownershipIn (commands: RedisCommands, prefix: string, key: string): Own
       return text === null ? null : String(text)
     },
     replace: async (found, next) => await commands.run(COMPARE_AND_SET, key, found ?? '', next) !== null,
-    place: `redisStore: what begins with "${prefix}"`,
+    place: `redisStore: the key space "${prefix}*"`,
     option: 'the option "prefix" of redisStore',
     removal: `DEL ${key}`
   })
