@@ -16,7 +16,7 @@ const ADA: Credentials = { username: 'ada', password: PASSWORD }
 const INVALID = { code: 'FST_AUTH_CREDENTIALS_INVALID', statusCode: 401 }
 const UNAVAILABLE = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
 
-/** Accounts over a user table, with everything that they tell anybody. */
+/** Accounts over a user table, with the recorded events and warnings. */
 function app (users: AccountsOptions['users'], options: Parameters<typeof fastPasswords>[0] & Partial<AccountsOptions> = {}) {
   const events: AuthEvent[] = []
   const warnings: Array<{ subject: string, err?: unknown }> = []
@@ -39,7 +39,7 @@ function app (users: AccountsOptions['users'], options: Parameters<typeof fastPa
   }
 }
 
-/** A hash that is weaker than what is made now. */
+/** A hash that is weaker than the current parameters. */
 async function weakHash (): Promise<string> {
   return await argon2.hash(PASSWORD, { ...COST, memoryCost: 512 })
 }
@@ -194,7 +194,7 @@ t.test('login', async t => {
   })
 
   t.test('treats a missing row as an unknown user', async t => {
-    // As a Map or the first row of an empty result gives.
+    // As returned by a Map or the first row of an empty result.
     const findByUsername = (() => undefined) as unknown as () => null
     await t.rejects(app({ findByUsername }).login(ADA), INVALID)
   })
@@ -352,7 +352,7 @@ t.test('a login replaces a weak hash', async t => {
 })
 
 t.test('a logged-in user', async t => {
-  /** Ada with her password, and what she can do in a session. */
+  /** Ada with her password, and the methods for a logged-in user. */
   async function session (row: Partial<User> = {}) {
     const users = userTable({ ada: { passwordHash: await argon2.hash(PASSWORD, COST), ...row } })
     const { passwords } = fastPasswords()

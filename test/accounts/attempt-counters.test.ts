@@ -4,12 +4,12 @@ import t, { type Test } from 'tap'
 import { memoryCounter, redisCounter, type AttemptCounter } from '../../lib/accounts/attempt-counters.js'
 import { ioredisClusterOn, ioredisOn, newPrefix, nodeRedisClusterOn, nodeRedisOn, ownRedisServer, redisCluster, redisServer } from '../support/redis.js'
 
-/** How long a key has to wait; counts one more attempt where that is 0. */
+/** The wait of a key in seconds; counts an attempt if it is 0. */
 async function waitOf (counter: AttemptCounter, key: string): Promise<number> {
   return (await counter.count(key)).wait
 }
 
-/** What every counter of three attempts a minute does, whatever it counts in. */
+/** The behaviour of every counter with a limit of three attempts a minute. */
 async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
   const waits = async (key: string, times: number): Promise<number[]> => {
     const found = []
@@ -35,7 +35,7 @@ async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
   t.strictSame(await waits('e', 4), [0, 0, 0, 60], 'two at once take them back once')
 }
 
-/** A minute that only the test moves on. */
+/** A clock in milliseconds that moves only when the test sets it. */
 function stopTime (t: Test): void {
   mock.timers.enable({ apis: ['Date', 'setTimeout'] })
   t.teardown(() => mock.timers.reset())
@@ -146,7 +146,7 @@ t.test('a Redis outage rejects every call, and ends with the outage', async t =>
   t.equal(await waitOf(counter, 'a'), 0)
 })
 
-/** As much of each package's client as is used, without a server. */
+/** The methods of each package's client that are used, without a server. */
 const CLIENTS: ReadonlyArray<readonly [name: string, client: (asked: unknown[]) => object]> = [
   ['ioredis', asked => ({ defineCommand () {}, async eval (_script: string, ...values: unknown[]) { asked.push(values[1]); return [1500, ''] } })],
   ['node-redis', asked => ({ async eval (_script: string, { keys }: { keys: string[] }) { asked.push(keys[0]); return [1500, ''] } })]

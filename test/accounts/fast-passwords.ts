@@ -2,15 +2,15 @@ import argon2 from 'argon2'
 import { type Argon2 } from '../../lib/accounts/argon2.js'
 import { createPasswords, type Passwords, type PasswordsOptions } from '../../lib/accounts/hashing.js'
 
-/** What argon2 was asked to do. */
+/** A log of the calls of argon2. */
 export interface Work {
   loads: number
   hashes: number
-  /** The hashes that were verified, in order. */
+  /** The verified hashes, in order. */
   readonly verified: string[]
 }
 
-/** Everything as by default, but with parameters for tests that log in often: a millisecond each. */
+/** The default options, with parameters for tests with many logins: a millisecond per hash. */
 export const FAST: PasswordsOptions = {
   memoryCost: 1024,
   timeCost: 2,
@@ -24,7 +24,7 @@ export const FAST: PasswordsOptions = {
   timeouts: { call: 2, request: 3 }
 }
 
-/** Real passwords with fast parameters, and a count of what argon2 did. `argon2` replaces parts of it. */
+/** Real password hashing with fast parameters, and a log of the calls of argon2. `argon2` replaces parts of it. */
 export function fastPasswords (options: Partial<PasswordsOptions> = {}, replaced: Partial<Argon2> = {}): { passwords: Passwords, work: Work } {
   const work: Work = { loads: 0, hashes: 0, verified: [] }
   const engine: Argon2 = { hash: argon2.hash, verify: argon2.verify, ...replaced }

@@ -8,7 +8,7 @@ const common = await loadCommonPasswords()
 const refused = (passwords: readonly string[], known: readonly string[] = []) => passwords.filter(password => isGuessable(password, known, common))
 const accepted = (passwords: readonly string[], known: readonly string[] = []) => passwords.filter(password => !isGuessable(password, known, common))
 
-/** The list that credential stuffing and password spraying begin with. */
+/** The list that credential stuffing and password spraying start with. */
 const LIST = dictionary['passwords-common'].filter(password => [...password].length >= 8)
 
 t.test('password spraying: every common password is refused', async t => {

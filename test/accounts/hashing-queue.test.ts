@@ -4,7 +4,7 @@ import t from 'tap'
 import { createPasswordQueue, type PasswordQueueOptions } from '../../lib/accounts/hashing-queue.js'
 import { AuthError } from '../../lib/errors.js'
 
-/** A queue with room for what a test does not ask about, and jobs that end when told, by name. */
+/** A queue with default limits, and jobs that end when the test ends them, by name. */
 function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Partial<PasswordQueueOptions>) {
   const queue = createPasswordQueue({ waiting: 10, maxWait: 5, ...options })
   const started: string[] = []
@@ -12,7 +12,7 @@ function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Parti
 
   return {
     started,
-    /** Puts a job into the queue; resolves to its name once it has ended. */
+    /** Adds a job to the queue; resolves to its name once it has ended. */
     async put (name: string, client = 'somebody'): Promise<string> {
       return await queue.run(client, async () => {
         started.push(name)
@@ -20,7 +20,7 @@ function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Parti
         return name
       })
     },
-    /** Ends a running job and lets what follows from it happen. */
+    /** Ends a running job and waits for the effects. */
     async end (name: string): Promise<void> {
       ends.get(name)?.()
       await setImmediate()

@@ -245,7 +245,7 @@ t.test('a hash of another system', async t => {
 
   t.test('is accepted by true only', async t => {
     for (const answer of ['yes', 1, {}, undefined]) {
-      // What somebody without a type checker returns.
+      // Return values without a type checker.
       const { passwords } = fastPasswords({ verifyLegacy: (() => answer) as unknown as () => boolean })
       t.equal(await passwords.verify(BCRYPT, 'correct horse'), false)
     }

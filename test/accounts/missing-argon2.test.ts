@@ -1,4 +1,4 @@
-/** On a machine that argon2 has no build for: a permanent fault, which nobody is told to wait for. */
+/** A machine without a build of argon2: a permanent fault, so no 503. */
 import { register } from 'node:module'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'

@@ -78,7 +78,7 @@ t.test('the check of the app', async t => {
 
   t.test('refuses with any other value', async t => {
     for (const verdict of [false, null, 0, '', 'too common', new Error('no')]) {
-      // What somebody without a type checker returns.
+      // Return values without a type checker.
       const check = (() => verdict) as unknown as PasswordCheck
       await t.rejects(judgeBy(check), { code: 'FST_AUTH_PASSWORD_REFUSED', message: /not accepted here/ }, String(verdict))
     }

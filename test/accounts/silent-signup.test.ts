@@ -6,7 +6,7 @@ import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 const ADA = { id: 1, username: 'ada', passwordHash: null }
 const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw new AuthError(code) }
 
-/** A silent signup, and what the app was told. */
+/** A silent signup, and the calls of onSignup. */
 function silent (listener: SignupListener = () => {}) {
   const told: unknown[] = []
   const failures: unknown[] = []

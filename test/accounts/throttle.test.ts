@@ -13,18 +13,18 @@ const TOO_MANY = { code: 'FST_AUTH_TOO_MANY_ATTEMPTS', statusCode: 429, retryAft
 const AWAY = { code: 'FST_AUTH_STORE_UNAVAILABLE', statusCode: 503 }
 const SESSION: SessionRef = { sub: '1', sid: 's1' }
 
-/** What a test may want otherwise. */
+/** Options that differ from the defaults of this file. */
 interface Given {
   readonly limits?: Partial<ThrottleLimits>
   /** Replaces parts of every counter. */
   readonly counter?: (counter: AttemptCounter) => AttemptCounter
-  /** False: an app that finds nobody by name. */
+  /** False: an app without findByUsername. */
   readonly lookUp?: boolean
-  /** The session that a caller holds has ended. */
+  /** True: the session of the caller has ended. */
   readonly ended?: boolean
 }
 
-/** Attempts over counters in memory, three a minute for everything, and everything that they tell and ask. */
+/** A throttle with counters in memory, three attempts a minute for each limit, and everything that it emits and calls. */
 function attempts ({ limits = {}, counter = counter => counter, lookUp = true, ended = false }: Given = {}) {
   const three = [{ max: 3, per: 60 }]
   const events: AuthEvent[] = []
@@ -61,7 +61,7 @@ const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw
 const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new WrongCredentials(subject) }
 const wrong = wrongOf('1')
 
-/** An address that nobody else has. */
+/** A unique address. */
 const elsewhere = (nth: number): string => `198.51.100.${nth}`
 
 t.test('results and errors of the limited call are passed on', async t => {
@@ -100,7 +100,7 @@ t.test('attempts beyond those in progress are busy with a short Retry-After, and
   const ACTS: ReadonlyArray<(prove: () => Promise<typeof ADA>) => Promise<unknown>> = [
     prove => login('ada', from(elsewhere(1)), prove),
     prove => reauthenticate(SESSION, from(elsewhere(2)), prove),
-    // One that is made counts, so this one fails.
+    // A successful signup counts too, so this one fails.
     prove => signup(from(elsewhere(3)), async () => { await prove(); throw bug }).catch(error => { if (error !== bug) throw error })
   ]
   for (const act of ACTS) {
@@ -239,7 +239,7 @@ t.test('signups count against the address, successful or not', async t => {
 })
 
 t.test('lockout: the holder of a live session', async t => {
-  /** An account that strangers have exhausted. */
+  /** An account whose limit strangers have exhausted. */
   async function besieged (given?: Given) {
     const all = attempts(given)
     for (let nth = 1; nth <= 3; nth++) await t.rejects(all.login('ada', all.from(elsewhere(nth)), wrong))

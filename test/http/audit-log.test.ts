@@ -10,7 +10,7 @@ const HERE = { userAgent: SECRETIVE, ip: '192.0.2.1' }
 
 type EventOf<Type extends AuthEvent['type']> = Extract<AuthEvent, { type: Type }>
 
-/** Every type of event, and the level of its line. */
+/** Every type of event with its log level. */
 const LEVELS: { readonly [Type in AuthEvent['type']]: ReadonlyArray<readonly [event: EventOf<Type>, level: string]> } = {
   signup: [[{ type: 'signup', subject: 'ada' }, 'info']],
   login: [[{ type: 'login', ...SESSION }, 'info']],
@@ -75,7 +75,7 @@ t.test('audit log: onEvent receives type, time, request id, user agent and addre
   t.strictSame(told, EVENTS.map(([event]) => ({ ...event, at: 1700000000, requestId: 'req-1', ...HERE })))
 })
 
-/** Listeners that fail, each in its own way. */
+/** Listeners that fail in different ways. */
 const FAILING: Readonly<Record<string, () => unknown>> = {
   throws: () => { throw new Error('the listener is broken') },
   'throws no error': () => { throw 'broken' }, // eslint-disable-line no-throw-literal
@@ -105,7 +105,7 @@ t.test('audit log: a listener may return any value, or never settle', async t =>
 const BAD_TOKEN: AuthEvent = { type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }
 const EXPIRED_TOKEN: AuthEvent = { type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }
 
-/** An audit over a clock that a test sets, and what its listener was given, as short as can be. */
+/** An audit log over a test clock, and a short form of the events that its listener received. */
 function flooded (): { seen: string[], at: (second: number) => void, send: (event: AuthEvent, times: number) => void, close: () => void } {
   const seen: string[] = []
   const { log } = logger()

@@ -1,4 +1,4 @@
-/** The cause of a 503 is in our own line of the log, whatever the host does with the logs and errors of requests. */
+/** The cause of a 503 is in a log line of the plugin, whatever the host configures for request logs and errors. */
 import { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t from 'tap'
 import { memoryStore, type RefreshCookieOptions, type SessionStore } from '../../lib/index.js'
@@ -11,7 +11,7 @@ interface Line { readonly level: number, readonly msg: string, readonly reqId?: 
 
 const WARN = 40
 
-/** Ada's server, and the lines of its log. */
+/** Ada's server, with its log lines. */
 async function logged (t: Parameters<typeof loggedIn>[0], options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend?: (app: FastifyInstance) => void): Promise<LoggedIn & { readonly lines: Line[] }> {
   const lines: Line[] = []
   const s = await loggedIn(t, options, { logger: { stream: { write (line: string) { lines.push(JSON.parse(line)) } } }, ...fastifyOptions }, extend)
@@ -19,7 +19,7 @@ async function logged (t: Parameters<typeof loggedIn>[0], options: RefreshCookie
   return { ...s, lines }
 }
 
-/** Our lines about refusals. */
+/** Log lines of the plugin about refusals. */
 function ours (lines: readonly Line[]): Line[] {
   return lines.filter(({ msg }) => /^auth: (?:store_unavailable|busy)$/.test(msg))
 }

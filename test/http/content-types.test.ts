@@ -5,7 +5,7 @@ import { HOST, loggedIn, PASSWORD } from '../support/server.js'
 const JSON_BODY = JSON.stringify({ username: 'ada', password: PASSWORD })
 const FORM = new URLSearchParams({ username: 'ada', password: PASSWORD }).toString()
 
-/** What is sent to a route, under which content type (null: none), and the status. */
+/** Body, content type (null: none) and expected status of requests to a route. */
 const REQUESTS: ReadonlyArray<readonly [path: string, contentType: string | null, body: string, verdict: number]> = [
   ...['application/json', 'application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;charset=UTF-8', ' application/json'].map(type => ['/login', type, JSON_BODY, 200] as const),
   ['/login', 'application/x-www-form-urlencoded', FORM, 200],
@@ -49,7 +49,7 @@ for (const path of ['/login', '/signup', '/refresh', '/logout']) {
         ...(body !== '' && { payload: body })
       })
       const what = `${contentType} ${body.slice(0, 30)}: ${answer.statusCode}`
-      // 0: Fastify and we refuse what is no media type, be it as 400 or as 415.
+      // 0: Fastify and the plugin both refuse an invalid media type, with 400 or 415.
       if (verdict === 0) t.ok([400, 415].includes(answer.statusCode), what)
       else t.equal(answer.statusCode, verdict, what)
     }

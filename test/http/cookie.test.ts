@@ -9,17 +9,17 @@ const AT = 1_900_000_000
 const EXPIRES = new Date(AT * 1000)
 const CLEARED = { maxAge: 0, expires: new Date(0) }
 
-/** A cookie over a serialiser that shows what it was given. */
+/** A cookie with a serialiser that shows its arguments. */
 function refreshCookie (settings: Partial<CookieSettings> = {}): RefreshCookie {
   return createRefreshCookie({ ...SETTINGS, ...settings }, (name, value, attributes) => `${name}=${value} ${JSON.stringify(attributes)}`)
 }
 
-/** A reply of which only the headers matter. */
+/** A reply with headers only. */
 function reply (headers: Record<string, unknown> = {}): { headers: Record<string, unknown>, reply: FastifyReply } {
   const reply = {
     getHeader: (name: string) => headers[name],
     removeHeader: (name: string) => { delete headers[name] },
-    // As Fastify: a second Set-Cookie is added to the first.
+    // As in Fastify: a second Set-Cookie is added to the first.
     header: (name: string, value: string[]) => { headers[name] = [...[headers[name] ?? []].flat(), ...value] }
   }
   return { headers, reply: reply as unknown as FastifyReply }
@@ -34,7 +34,7 @@ t.test('cookie tossing: every distinct value under the exact cookie name is read
     [`$Version="1"; ${N}="a";$Path="/";$Domain="app.example"`, ['a']], [`${N}=a%20b`, ['a%20b']], [`${N}=a,b`, ['a,b']],
     [`${N}=a; ${N}=a`, ['a']], [`${N}=a; ${N}=b`, ['a', 'b']], [`${N}=b; x=1; ${N}=a; ${N}=b`, ['b', 'a']], [`${N}=; ${N}=a`, ['a']],
     [`${N}`, []], [`${N}=`, []], [`${N} =a`, []], [`x${N}=a`, []], [`${N}x=a`, []], [`x=${N}=a`, []], [`"${N}=a"`, []],
-    // Another cookie's name to a browser, which then does not apply the rules of the prefix: any sub-domain may set it.
+    // A browser treats this as another name without the rules of the prefix: any sub-domain may set it.
     [`\u00a0${N}=a`, []], [`x=1; \u00a0${N}=a`, []], [`\u00a0 ${N}=a`, []], [`\u0085${N}=a`, []], [`${N}\u00a0=a`, []],
     [`${N}=\u00a0a`, ['\u00a0a']], [`${N}=a\u00a0`, ['a\u00a0']],
     [N.toLowerCase() + '=a', []], [N.toUpperCase() + '=a', []], ['refresh=a', []], ['__Secure-refresh=a', []], ['__Host-refresh=a', []]

@@ -9,11 +9,11 @@ import { COOKIE, FAST_HASHING, loggedIn, openBrowser, ORIGIN, PASSWORD, payloadO
 
 const WEEK = 604_800
 
-/** A Set-Cookie line, read as a browser reads it. */
+/** A Set-Cookie line, parsed as browsers do. */
 interface SetCookie {
   readonly name: string
   readonly value: string
-  /** In alphabetical order; that of the date of expiry is tested by itself. */
+  /** In alphabetical order; Expires has its own test. */
   readonly attributes: readonly string[]
 }
 
@@ -43,7 +43,7 @@ t.test('the default cookie has the strictest attributes that browsers support', 
   t.strictSame(cookieOf(await ada.refresh()).attributes, ['HttpOnly', `Max-Age=${WEEK}`, 'Path=/', 'SameSite=Strict', 'Secure'])
 })
 
-/** Settings, the name that is their default, and the attributes beside HttpOnly and Max-Age. */
+/** Settings, their default name, and the attributes beside HttpOnly and Max-Age. */
 const VARIANTS: Array<[cookie: NonNullable<RefreshCookieOptions['cookie']>, name: string, attributes: string[]]> = [
   [{}, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
   [{ sameSite: 'strict', secure: true, path: '/', partitioned: false }, '__Host-Http-refresh', ['Path=/', 'SameSite=Strict', 'Secure']],
@@ -138,7 +138,7 @@ t.test('session fixation: a cookie name that begins with the byte 0xA0 is ignore
   const [ada, mallory] = [browser(), browser()]
   await ada.signup('ada')
   await mallory.signup('mallory')
-  // As a sibling sub-domain sets it, with a Domain: browsers do not apply the rules of "__Host-" to this name.
+  // Set by a sibling sub-domain with Domain: browsers do not apply the rules of "__Host-" to this name.
   const tossed = `\u00a0${COOKIE}=${mallory.cookie()}`
   const refresh = async (cookie: string): Promise<Answer> => await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie } })
   t.match((await refresh(tossed)).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
@@ -147,7 +147,7 @@ t.test('session fixation: a cookie name that begins with the byte 0xA0 is ignore
   }
 })
 
-/** A browser, as RFC 6265 has it, and the app at one host before and after its settings changed. */
+/** A browser (RFC 6265), and the app on one host before and after its settings changed. */
 async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: Partial<RefreshCookieOptions>, host = 'api.example.com') {
   const clock = testClock()
   const shared = { clock, users: userTable(), store: memoryStore({ clock }) }
@@ -163,7 +163,7 @@ async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: P
   return { ...apps, clock, jar, post }
 }
 
-/** Settings of the cookie before and after a deployment. */
+/** Cookie settings before and after a deployment. */
 const CHANGES: Array<[before: RefreshCookieOptions['cookie'], after: RefreshCookieOptions['cookie']]> = [
   [{ domain: 'example.com' }, { domain: 'api.example.com' }],
   [{ domain: 'api.example.com' }, { domain: 'example.com' }],
@@ -191,7 +191,7 @@ for (const [before, after] of CHANGES) {
       await post('before', '/signup')
       clock.wait('1m')
       t.match(await post('after', path), { statusCode: path === '/logout' ? 204 : 200 })
-      // What was before may have another name, under which nobody looks any more.
+      // The former cookie may have another name, which is no longer read.
       t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, path === '/logout' ? 0 : 1, path)
     }
   })

@@ -22,7 +22,7 @@ const POLICIES: OriginPolicy[] = [false, true].flatMap(crossSiteCookie => [
 
 const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443', 'ftp:': '21', 'ws:': '80', 'wss:': '443' }
 
-/** The cross-site rule, told another way: text patterns instead of a URL parser. */
+/** An independent implementation of the CSRF policy: text patterns instead of a URL parser. */
 function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigins, crossSiteCookie }: OriginPolicy): boolean {
   if (site === 'same-origin') return true
   if (origin === undefined) return site === undefined ? !crossSiteCookie : false
@@ -31,7 +31,7 @@ function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigin
   const [, scheme = '', name, port] = /^([a-z]+:)\/\/([a-z0-9.-]+|\[[0-9a-f:]+\])(?::(\d+))?$/.exec(origin) ?? []
   const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?$/i.exec(host ?? '') ?? []
   const usual = DEFAULT_PORTS[scheme]
-  // A browser never spells out the usual port of its scheme.
+  // Browsers omit the default port of the scheme.
   if (usual === undefined || port === usual || name === undefined) return false
   return name === ownName?.toLowerCase() && (port ?? usual) === (ownPort ?? usual)
 }

@@ -6,7 +6,7 @@ import { FAST_HASHING, forget, HOST, loggedIn, ORIGIN, PASSWORD, sessionOf, setC
 const REFUSED = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
 const TRUSTED = 'https://admin.example'
 
-/** Every route that changes something, with what it takes to succeed. */
+/** Every state-changing route, with a request that succeeds. */
 const CHANGING: Array<{ method: 'POST' | 'DELETE', path: string, payload?: object }> = [
   { method: 'POST', path: '/auth/signup', payload: { username: 'bob', password: PASSWORD } },
   { method: 'POST', path: '/auth/login', payload: { username: 'ada', password: PASSWORD } },
@@ -25,14 +25,14 @@ const ORIGINS = [
   'https://evilapp.example', `https://x.${HOST}`, 'https://APP.example', TRUSTED, `${TRUSTED}:8443`, 'http://admin.example', 'null', '', HOST, '*'
 ]
 
-/** The policies under which the matrix is run. */
+/** The policies of the matrix. */
 const POLICIES: Record<string, RefreshCookieOptions> = {
   'nothing set': {},
   'a trusted origin': { trustedOrigins: [TRUSTED] },
   'a cookie for cross-site requests': { trustedOrigins: [TRUSTED], cookie: { sameSite: 'none' } }
 }
 
-/** The origins of a page that a host serves: http or https, since TLS may end at a proxy; browsers leave out the default port. */
+/** The origins of a page on a host: http or https, since TLS may end at a proxy; browsers omit the default port. */
 const OWN: Record<string, string[]> = {
   [HOST]: [ORIGIN, `http://${HOST}`],
   [`${HOST}:8443`]: [`${ORIGIN}:8443`],

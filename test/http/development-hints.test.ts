@@ -9,7 +9,7 @@ const UPSTREAM = 'localhost:3000'
 const REFUSED = 'This request comes from another site: add its origin to trustedOrigins if it is yours'
 const MISSING = 'No refresh token was sent: log in'
 
-/** What a page of one origin is answered by a server that takes it for a request to a host. */
+/** The reply to a page of one origin, from a server that sees another Host. */
 async function refresh (t: Test, headers: Record<string, string>, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}) {
   const { app } = await server(t, options, fastifyOptions)
   return await app.inject({ method: 'POST', url: '/auth/refresh', headers })

@@ -170,7 +170,7 @@ t.test('password change', async t => {
       let checks = 0
       let answered = (): void => {}
       const first = new Promise<void>(resolve => { answered = resolve })
-      /** Asked by the signup and by both changes, once the old password is proven. */
+      /** Called by the signup and by both changes, once the old password is verified. */
       const check = async (): Promise<boolean> => {
         if (++checks === 3 && slower) await first
         return true

@@ -11,32 +11,32 @@ import { generateKey } from '../support/keys.js'
 import { COOKIE, FAST_HASHING, openBrowser, PASSWORD, SECRET, sessionOf, testClock, userTable, type Answer, type Browser, type TestClock, type UserTable } from '../support/server.js'
 
 const SEED = 20_400_101
-/** How many lives of each app, and how many requests in each. */
+/** The number of lives of each app, and of requests in each. */
 const WORLDS = 10
 const REQUESTS = 120
 
-/** What an OpenAPI document says of one route. */
+/** The description of one route in an OpenAPI document. */
 interface Operation {
   readonly operationId: string
   readonly responses: Readonly<Record<string, { readonly content?: { readonly 'application/json': { readonly schema: object } } }>>
 }
 
-/** An app, the people who use it, and what can happen to them. */
+/** An app, its users, and the events that can happen to them. */
 interface World {
   readonly app: FastifyInstance
   readonly clock: TestClock
   readonly users: UserTable
   readonly store: FaultyStore
-  /** What is away or in dispute while the next request is served. */
+  /** Faults and states during the next request. */
   readonly trouble: { users: boolean, list: boolean, generations: boolean }
   readonly operations: ReadonlyMap<string, Operation>
-  /** Ada twice, with a laptop and a phone, and Bob. */
+  /** Two browsers of Ada, a laptop and a phone, and one of Bob. */
   readonly people: Readonly<Record<'laptop' | 'phone' | 'bob', Browser>>
   /** Ada's first cookie and access token. */
   readonly first: { readonly cookie: string, readonly token: string }
 }
 
-/** How apps differ in what their routes answer. */
+/** Options that change the replies of routes. */
 const APPS: readonly RefreshCookieOptions[] = [
   {},
   { revocation: 'immediate', sessions: { maxPerUser: 3 } },
@@ -45,7 +45,7 @@ const APPS: readonly RefreshCookieOptions[] = [
   { revocation: 'immediate', routes: { verify: '/verify' }, keys: [generateKey('EdDSA', '1').signs] }
 ]
 
-/** Our routes, each with bodies that it is meant for. */
+/** Routes of the plugin, each with suitable bodies. */
 const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<string, unknown>> | undefined, query?: string]> = [
   ['POST /auth/signup', { username: 'eve', password: PASSWORD }],
   ['POST /auth/signup', { username: 'ada', password: PASSWORD }],
@@ -67,14 +67,14 @@ const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<stri
   ['GET /auth/jwks']
 ]
 
-/** The first, most of the time. */
+/** The first, in most cases. */
 const mostly = <T>(usual: T, ...others: T[]): fc.Arbitrary<T> =>
   fc.oneof({ weight: 4 * others.length, arbitrary: fc.constant(usual) }, { weight: others.length, arbitrary: fc.constantFrom(...others) })
 
 const anyJson = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom('', 'a', 'a'.repeat(2000), 'ada\0', '\ud800', 1e300, '__proto__'))
 const anyField = fc.constantFrom('username', 'password', 'currentPassword', 'newPassword', 'remember', 'role')
 
-/** What a caller makes of a body. */
+/** Variations of a body. */
 const change = fc.oneof(
   { weight: 12, arbitrary: fc.constant((text: string) => text) },
   fc.constant(() => 'x'.repeat(20_000)),
@@ -82,7 +82,7 @@ const change = fc.oneof(
   fc.oneof(anyJson.map(value => JSON.stringify(value)), fc.string({ maxLength: 40 }), fc.constantFrom('{"__proto__":{}}', 'username=ada&password=x')).map(text => () => text)
 )
 
-/** What happens before a request. */
+/** Events before a request. */
 const happening = mostly<(world: World) => void>(
   () => {},
 world => world.clock.wait('31s'),
@@ -153,7 +153,7 @@ function away (): never {
   throw new Error('the connection is gone')
 }
 
-/** The routes that the app documents, as `POST /auth/login` and the like. */
+/** The documented routes of the app, such as `POST /auth/login`. */
 function operationsOf (app: FastifyInstance): Map<string, Operation> {
   const { paths } = JSON.parse(JSON.stringify(app.swagger()))
   return new Map(Object.entries<Record<string, Operation>>(paths).flatMap(([path, methods]) =>
@@ -196,7 +196,7 @@ async function send (world: World, { route: [route, body, query = ''], ...reques
 const compile = ajvCompiler()({}, { customOptions: { strict: false } })
 const OURS: ReadonlySet<string> = new Set(authErrorCodes)
 
-/** What is wrong with an answer, by what the document says of its route; null for nothing. */
+/** The difference between a reply and the document of its route; null for none. */
 function complaint ({ operations }: World, { route: [route] }: Request, { statusCode, headers, body }: Answer): string | null {
   const documented = operations.get(route)?.responses[statusCode]
   if (documented === undefined) return `${statusCode} is not documented`
@@ -230,7 +230,7 @@ t.test('every response of every route matches the OpenAPI document', async t => 
   }
 
   t.strictSame([...surprises], [])
-  // What nothing above brings about: a mistake of ours, and a set of more than 100,000 revocations while the store is away.
+  // Not covered here: an unexpected error, and more than 100,000 revocations during a store outage.
   const expected = [...documented].filter(answer => !answer.endsWith(' 500') && answer !== 'POST /auth/verify 503')
   t.strictSame([...seen].sort(), expected.sort(), 'every answer that is documented occurs')
 })

@@ -6,7 +6,7 @@ const NO_CHALLENGE = undefined
 const LOG_IN = 'Bearer realm="api"'
 const BAD_TOKEN = 'Bearer realm="api", error="invalid_token"'
 
-/** The status and the challenge of every code: what clients are written against. */
+/** Status and challenge of every code, on which clients rely. */
 const TABLE: Record<AuthErrorCode, readonly [status: number, challenge: string | undefined]> = {
   FST_AUTH_ACCESS_TOKEN_MISSING: [401, LOG_IN],
   FST_AUTH_ACCESS_TOKEN_INVALID: [401, BAD_TOKEN],

@@ -3,7 +3,7 @@ import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
 import { createErrorHandler, formatSchemaErrors } from '../../lib/http/error-handler.js'
 
-/** What the handler throws on, and the refusals that it has seen to. */
+/** The rethrown error, and the recorded refusals. */
 function handled (error: object): { thrown: Error & { statusCode?: number }, refusals: unknown[] } {
   const refusals: unknown[] = []
   const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal); return refusal } }))

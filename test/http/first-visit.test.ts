@@ -5,7 +5,7 @@ const OPTIONAL = '/auth/refresh?optional=true'
 
 const ask = async (browser: Browser, url = OPTIONAL, headers = {}) => await browser.send({ method: 'POST', url, headers })
 
-/** A log at Fastify's own level: what an operator reads. */
+/** A log at Fastify's default level, as an operator reads it. */
 function log () {
   const lines: Array<{ level: number, msg: string, err?: { stack: string, code: string } }> = []
   return { lines, logger: { level: 'info', stream: { write (line: string) { lines.push(JSON.parse(line)) } } } }

@@ -9,7 +9,7 @@ type FormatTokenResponse = NonNullable<RefreshCookieOptions['formatTokenResponse
 
 const wrap: FormatTokenResponse = ({ access_token: access, ...rest }, { route, claims }) => ({ code: 200, message: `${route} of ${claims.sub}`, token: { access }, rest })
 
-/** Every route that answers with a grant, called by somebody who is logged in. */
+/** Every route with a token response, called by a logged-in user. */
 function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: TokenResponseContext['route'], answer: () => Promise<Answer>]> {
   const post = async (path: string, payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: `/auth/${path}`, payload })
   return [
@@ -21,7 +21,7 @@ function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: TokenResponse
   ]
 }
 
-/** A person who is logged in at a server of which every grant is shaped, as `formatTokenResponse` then says. */
+/** A logged-in user of a server with this `formatTokenResponse`. */
 async function shaped (t: Test, formatTokenResponse: FormatTokenResponse): Promise<LoggedIn> {
   let format: FormatTokenResponse = grant => grant
   const s = await loggedIn(t, { formatTokenResponse: (grant, context) => format(grant, context) })
@@ -51,7 +51,7 @@ t.test('routes of the app receive the standard token response and format it them
   t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { access_token: String, expires_in: 600 })
 })
 
-/** What may go wrong in it. */
+/** Faults of formatTokenResponse. */
 const FAULTS: Readonly<Record<string, () => never>> = {
   throws: () => { throw new Error('hunter2') },
   'returns a string': () => 'text' as never,

@@ -9,7 +9,7 @@ const SEED = 20_260_101
 const RUNS = 5000
 const CODES: ReadonlySet<string> = new Set(authErrorCodes)
 
-/** No token below may be a good one, so the good ones that they are made from have just expired. */
+/** No token below may be valid, so the valid ones that they are derived from have just expired. */
 const expired: Record<TokenKind, string> = {
   access: forged('access', { claims: { iat: START - 600, auth_time: START - 600, exp: START } }),
   refresh: forged('refresh', { claims: { exp: START } })
@@ -17,7 +17,7 @@ const expired: Record<TokenKind, string> = {
 
 const kind = fc.constantFrom<TokenKind>('access', 'refresh')
 
-/** Bytes of a header, as Node gives them: one character for each, none of the few that Node itself refuses. */
+/** Bytes of a header as Node decodes them: one character each, without the few that Node itself refuses. */
 const headerText = (maxLength: number): fc.Arbitrary<string> =>
   fc.array(fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 32, max: 126 }) }, fc.integer({ min: 128, max: 255 }), fc.constant(9)), { maxLength })
     .map(bytes => String.fromCharCode(...bytes))
@@ -30,20 +30,20 @@ const damaged = fc.tuple(kind.map(kind => expired[kind]), fc.array(fc.tuple(fc.n
     return { replace: before + junk + after.slice(1), remove: before + after.slice(1), insert: before + junk + after, cut: before, double: before + text + after, swap: `${after}.${before}` }[change]
   }, token))
 
-/** Values that JSON carries, and that an attacker would put where a claim or a header should be. */
+/** JSON values that an attacker could use as a claim or a header. */
 const anyJson = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom(START, START + 600, -1, 1e300, 2 ** 53, '1', 'none', 'HS256', 'at+jwt', 'rt+jwt', '__proto__', '\0', '\ud800'))
 
 const some = (names: readonly string[]): fc.Arbitrary<Record<string, unknown>> =>
   fc.dictionary(fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...names) }, fc.string({ maxLength: 8 })), anyJson, { maxKeys: 2 })
 
-/** Signed with the right key, and wrong in what it says; at the least, expired. */
+/** Signed with the right key, with invalid claims; at least expired. */
 const signed = fc.tuple(kind, some(['alg', 'typ', 'kid', 'crit', 'jwk', 'jku', 'x5c', 'b64', 'cty']), some(['sub', 'sid', 'jti', 'gen', 'iat', 'exp', 'nbf', 'end', 'auth_time', 'iss', 'aud', 'remember']), fc.boolean())
   .map(([kind, header, claims, spare]) => {
     const ends = spare ? {} : { exp: START }
     return jws({ ...headerOf(kind), ...header }, { ...claimsOf(kind), ...claims, ...ends, sub: spare ? null : claims['sub'] ?? '1' }, keyOf(kind).secret)
   })
 
-/** Any text as any of the three parts. */
+/** Any text for each of the three parts. */
 const parts = fc.array(fc.oneof(headerText(20), anyJson.map(value => Buffer.from(JSON.stringify(value)).toString('base64url')), fc.constantFrom('', 'e30', 'bnVsbA', 'W10')), { maxLength: 6 })
   .map(texts => texts.join('.'))
 

@@ -15,13 +15,13 @@ const ENDED = 'FST_AUTH_SESSION_ENDED'
 
 const whoAsks = async ({ auth }: FastifyRequest): Promise<object> => ({ id: auth.claims?.sub ?? null })
 
-/** The id that a route answers, or the code of its refusal. */
+/** The id in the reply, or the code of the refusal. */
 function seen (answer: Answer): unknown {
   const { code, id } = answer.json()
   return code ?? id
 }
 
-/** A bare app with the plugin, a clock that stands still, and whatever `extend` adds. */
+/** A bare app with the plugin, a clock that stands still, and the additions of `extend`. */
 async function app (extend: (app: FastifyInstance) => unknown = () => {}, options: object = {}): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(refreshCookie, { secret: SECRET, clock: () => START, ...options })
@@ -81,7 +81,7 @@ t.test('a hook called without its callback throws an error that explains its use
   t.match(await misplaced.inject({ url: '/', headers: GOOD }), { statusCode: 500, payload: /takes a callback/ })
 })
 
-/** Every place where a hook can stand before a handler. */
+/** Every position of a hook before a handler. */
 const PLACES: Readonly<Record<string, (app: FastifyInstance) => void>> = {
   onRequest: app => { app.get('/', { onRequest: app.authenticate }, whoAsks) },
   'a list of hooks': app => { app.get('/', { onRequest: [(_request, _reply, done) => done(), app.authenticate] }, whoAsks) },
@@ -232,7 +232,7 @@ t.test("the host's own error handler keeps the challenge", async t => {
 })
 
 t.test('if only the store knows whether a session has ended, it is asked, and the refusal is the same', async t => {
-  // An instance that has just come up does not know what ended before.
+  // A starting instance does not know earlier revocations.
   const subscribe: NonNullable<SessionStore['subscribe']> = (_listener, connected) => {
     connected?.(true)
     return () => {}
@@ -322,10 +322,10 @@ t.test('request.auth is one object per request', async t => {
   t.equal(seen(await s.ada.get('/same')), true)
 })
 
-/** Hooks of the package that let nobody pass without a token. */
+/** Hooks that require a token. */
 const IMPORTED: Readonly<Record<string, AuthenticateHook>> = { authenticate, authenticateStrict, "requireFreshLogin('5m')": requireFreshLogin('5m') }
 
-/** Every place that a route with an imported hook can have before, after and below a registration. */
+/** Every position of a route with an imported hook: before, after and below a registration. */
 const COVERED: Readonly<Record<string, (app: FastifyInstance, hook: AuthenticateHook, plugin: () => void) => void>> = {
   'before the plugin': (app, onRequest, plugin) => { app.get('/', { onRequest }, whoAsks); plugin() },
   'after the plugin': (app, onRequest, plugin) => { plugin(); app.get('/', { onRequest }, whoAsks) },

@@ -13,7 +13,7 @@ const BAD = { authorization: 'Bearer x.y.z' }
 const EXPIRED = { authorization: `Bearer ${forged('access', { claims: { ...claimsOf('access'), exp: START - 1 } })}` }
 const FORGED = { cookie: `${COOKIE}=x.y.z` }
 
-/** A host whose own error handler knows nothing of us, with a route for each hook and each verb. */
+/** A host with its own error handler, and a route for each hook and each method of request.auth. */
 async function host (t: Test): Promise<{ app: FastifyInstance, store: ReturnType<typeof faultyStore> }> {
   const app = Fastify()
   const store = faultyStore(memoryStore({ clock: () => START }))

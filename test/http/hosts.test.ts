@@ -12,16 +12,16 @@ import { COOKIE, FAST_HASHING, openBrowser, SECRET, setCookies, testClock, userT
 
 const WEEK = 7 * 86_400
 
-/** What a host does with the plugin's options; it says where the walk begins, if not at the root. */
+/** Variants of a host; returns the path of the routes, if it is not the root. */
 type Host = (options: RefreshCookieOptions) => Promise<{ app: FastifyInstance, base?: string }>
 
-/** Registers the plugin and a route that it protects. */
+/** Registers the plugin and a protected route. */
 async function join (app: FastifyInstance, options: RefreshCookieOptions): Promise<void> {
   await app.register(refreshCookie, options)
   app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
 }
 
-/** A host that prepares its app before us, and goes on after us. */
+/** A host that adds things before and after the plugin. */
 function host (before: (app: FastifyInstance) => unknown, after: (app: FastifyInstance) => unknown = () => {}): Host {
   return async options => {
     const app = Fastify()
@@ -34,7 +34,7 @@ function host (before: (app: FastifyInstance) => unknown, after: (app: FastifyIn
 
 const HOST_SECRET = 'a secret of the host itself'
 
-/** A host's own tokens keep working beside ours. */
+/** The host's own tokens work beside those of the plugin. */
 const ownTokens = (app: FastifyInstance): void => {
   app.get('/own', async () => app.jwt.verify(app.jwt.sign({ mine: true })))
 }
@@ -137,7 +137,7 @@ for (const [kind, build] of Object.entries(HOSTS)) {
   })
 }
 
-/** What a person does in a day. */
+/** The requests of a user on one day. */
 async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: string): Promise<void> {
   const ada = openBrowser(app, cookieJar(clock), `${base}/auth`)
   const signup = await ada.signup('ada')
@@ -210,7 +210,7 @@ t.test("logLevel and logSerializers of register apply to the plugin's routes", a
   t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), exactly({ level: 40, auth: 'hidden' }))
 })
 
-/** A registration that cannot be, and what the sentence must say. */
+/** Invalid registrations, and the expected error. */
 const CLASHES: ReadonlyArray<readonly [what: string, register: (app: FastifyInstance) => unknown, sentence: RegExp]> = [
   ['twice in one context', app => app.register(refreshCookie, { secret: SECRET }), /registered twice in one context.*app\.register\(/],
   ['twice, under two prefixes', app => app.register(refreshCookie, { secret: SECRET, prefix: '/other' }), /registered twice in one context.*app\.register\(/]

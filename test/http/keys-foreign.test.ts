@@ -7,9 +7,9 @@ import { claimsOf } from '../tokens/forge.js'
 import { ALGORITHMS, generateKey, pem, type TestKey } from '../support/keys.js'
 import { loggedIn, START, type Browser } from '../support/server.js'
 
-/** Another program that knows JSON Web Tokens. */
+/** Another implementation of JSON Web Tokens. */
 interface Foreigner {
-  /** The payload of a token, or null where it refuses it. */
+  /** The payload of a token, or null if it is refused. */
   verify (token: string, key: KeyObject, algorithm: Algorithm): Promise<Record<string, unknown> | null>
   sign (header: object, claims: object, key: KeyObject, algorithm: Algorithm): Promise<string>
 }
@@ -35,7 +35,7 @@ const jose: Foreigner = {
   }
 }
 
-/** Reads a line of JSON that says what to do, and writes what came of it. */
+/** Reads commands as lines of JSON, and writes the results. */
 const PYTHON = `
 import json, sys, jwt
 task = json.load(sys.stdin)
@@ -63,10 +63,10 @@ function pyjwt (python: string): Foreigner {
   }
 }
 
-/** A Python that has PyJWT and what it needs for key pairs; Debian's is not the first of the path everywhere. */
+/** A Python with PyJWT and its dependencies for key pairs; Debian's is not the first in the path everywhere. */
 const python = ['/usr/bin/python3', 'python3'].find(command => spawnSync(command, ['-c', 'import jwt, cryptography'], { timeout: 30_000 }).status === 0)
 
-/** A server of ours with one key, and somebody who is logged in there. */
+/** A server with one key and a logged-in user. */
 async function ours (t: Test, key: TestKey): Promise<{ ada: Browser, token: string, jwks: () => Promise<unknown>, send: (token: string) => Promise<number> }> {
   const { ada, app } = await loggedIn(t, { keys: [key.signs], ...OURS, accessToken: { claims: () => ({ role: 'admin', name: 'Ä ö 🙂' }) } })
   return {

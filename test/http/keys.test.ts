@@ -12,7 +12,7 @@ const NEW = generateKey('EdDSA', 'new')
 const OLD_SECRET = SECRET
 const NEW_SECRET = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 
-/** The cookie that a browser sends after a reply. */
+/** The Cookie header of a browser after a reply. */
 function cookieOf (answer: Answer): string {
   const [pair = ''] = setCookies(answer)
   return pair.slice(0, pair.indexOf(';'))
@@ -121,7 +121,7 @@ t.test('GET /jwks exists if keys are public, or can become so by a reload', asyn
   t.match(await app.inject({ url: '/auth/jwks' }), { payload: '{"keys":[]}', headers: { 'cache-control': 'public, max-age=60' } }, 'kept no longer than a new key takes to sign')
 })
 
-/** Two instances of an app, whose keys are read from what the test can change. */
+/** Two instances of an app, whose keys the test can change. */
 async function twoInstances (t: Test): Promise<{ keys: KeyOptions[], secrets: string[], instances: readonly [TestServer, TestServer], start: () => Promise<TestServer> }> {
   const clock = testClock()
   const users = userTable()
@@ -152,7 +152,7 @@ t.test('key rotation: keys and secrets change while two instances serve a thousa
 
   let round = 0
 
-  /** Everybody uses what they have at the instance that did not sign it, and refreshes there; fifty of them at any time. */
+  /** All users authenticate and refresh at the instance that did not sign their tokens, fifty at a time. */
   async function everybody (): Promise<void> {
     round++
     const waiting = people.entries()
@@ -175,7 +175,7 @@ t.test('key rotation: keys and secrets change while two instances serve a thousa
     }
   }
 
-  // Each instance reads at its own moment, while people come.
+  // Each instance reloads at its own time, during requests.
   const STEPS: ReadonlyArray<readonly [wait: Duration, reads: TestServer | null, keys?: KeyOptions[], secrets?: string[]]> = [
     ['1m', one, [NEW.signs, OLD.verifies], [NEW_SECRET, OLD_SECRET]],
     ['1m', null],

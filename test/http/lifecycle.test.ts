@@ -5,7 +5,7 @@ import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '.
 import { exactly } from '../support/exactly.js'
 import { SECRET, START } from '../support/server.js'
 
-/** A log that keeps what was written above a level. */
+/** A log that keeps the lines from a level on. */
 function keptLog (above: number): { lines: Array<{ level: number, msg: string }>, stream: { write (line: string): void } } {
   const lines: Array<{ level: number, msg: string }> = []
   return {
@@ -144,7 +144,7 @@ t.test('clock skew: a store that is unavailable is not asked for its time', asyn
   await app.close()
 })
 
-/** An app that hears of ended sessions when it is told so, and its events. */
+/** An app whose subscription the test controls, with its events. */
 async function following (t: Test): Promise<{ app: FastifyInstance, events: AuthEvent[], tell: (up: boolean) => void, subscriptions: () => number }> {
   const events: AuthEvent[] = []
   let tell = (_up: boolean): void => {}
@@ -159,7 +159,7 @@ async function following (t: Test): Promise<{ app: FastifyInstance, events: Auth
   return { app, events, tell: up => tell(up), subscriptions: () => subscriptions }
 }
 
-/** Lets everything that can go on do so. */
+/** Waits until all pending promises have settled. */
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 t.test('revocation: no request is served before the subscription is up or known to be down', async t => {

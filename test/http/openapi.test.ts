@@ -16,7 +16,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly description: string }>>
 }
 
-/** What is looked at in an OpenAPI document. */
+/** The inspected parts of an OpenAPI document. */
 interface Document {
   readonly openapi: string
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
@@ -29,7 +29,7 @@ interface Documented {
   readonly routes?: (app: FastifyInstance) => void
 }
 
-/** The document of a host that has registered @fastify/swagger, as it is sent. */
+/** The document of a host with @fastify/swagger, as it is sent. */
 async function documentOf<T = Document> (t: Test, { options = {}, swagger = { openapi: {} }, routes = () => {} }: Documented = {}): Promise<T> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
@@ -41,7 +41,7 @@ async function documentOf<T = Document> (t: Test, { options = {}, swagger = { op
   return JSON.parse(JSON.stringify(app.swagger()))
 }
 
-/** `POST /auth/login` and the like, with their operations. */
+/** Operations by `POST /auth/login` and the like. */
 function operations ({ paths }: Document): Array<readonly [route: string, operation: Operation]> {
   return Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const))
 }
@@ -51,7 +51,7 @@ const ours = (document: Document) => operations(document).filter(([route]) => ro
 const PROOF = ['accessToken']
 const COOKIE = ['refreshCookie']
 
-/** Every route, which proof it needs, whether it takes a body, and every status that it answers. */
+/** Every route, with its security, its body and all its statuses. */
 const ROUTES: Readonly<Record<string, readonly [proof: readonly string[], body: boolean, statuses: readonly number[]]>> = {
   'POST /auth/signup': [[], true, [201, 400, 401, 403, 409, 413, 415, 429, 500, 503]],
   'POST /auth/login': [[], true, [200, 400, 401, 403, 413, 415, 429, 500, 503]],
@@ -123,7 +123,7 @@ t.test('every schema is valid JSON Schema', async t => {
   await app.register(refreshCookie, { secret: SECRET, users: userTable(), passwords: FAST_HASHING, routes: { verify: '/verify' } })
   await app.ready()
   t.ok(schemas.length > 80, `${schemas.length} schemas`)
-  // `headers` of an answer is a word of @fastify/swagger.
+  // `headers` of a response is a property of @fastify/swagger.
   for (const [url, { headers, ...schema }] of schemas as Array<readonly [string, { headers?: unknown }]>) t.doesNotThrow(() => compile({ schema, method: 'POST', url, httpPart: 'body' }), url)
 })
 

@@ -9,7 +9,7 @@ import { SECRET } from '../support/server.js'
 
 const HOSTS = ['127.0.0.1', 'localhost']
 
-/** An app on a port of its own, over plain http. */
+/** An app on its own port, over plain http. */
 async function listening (t: Test) {
   const app = Fastify()
   t.teardown(async () => { await app.close() })

@@ -15,7 +15,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
 interface Native extends TestServer { readonly ada: NativeApp }
 
-/** A server for native apps, on one of which Ada has signed up. */
+/** A server for native apps, and the app of Ada, who has signed up. */
 async function native (t: Test, options: RefreshCookieOptions = {}, extend?: Parameters<typeof server>[3]): Promise<Native> {
   const s = await server(t, { ...options, refreshToken: { ...options.refreshToken, transport: 'body' } }, {}, extend)
   const ada = nativeApp(s.app)
@@ -36,7 +36,7 @@ t.test('native app: signup, refresh and authenticate with a stored refresh token
   t.match(await nativeApp(app).login('ada'), { statusCode: 200, headers: { 'set-cookie': undefined } })
 })
 
-/** What a refresh or a logout may look like when it carries a refresh token. */
+/** Requests that carry a refresh token. */
 const CARRIERS: Readonly<Record<string, (token: string) => { payload?: string | object, headers?: Record<string, string> }>> = {
   'in JSON': token => ({ payload: { refresh_token: token } }),
   'in an OAuth2 form': token => ({ payload: `grant_type=refresh_token&refresh_token=${token}`, headers: FORM }),

@@ -9,17 +9,17 @@ import { COOKIE, FAST_HASHING, forget, loggedIn, PASSWORD, SECRET, server, sessi
 
 const REFRESH = { method: 'POST', url: '/auth/refresh' } as const
 
-/** The events since this was last asked, each as its type and its code. */
+/** The events since the last call, as type and code. */
 function told ({ events }: Pick<TestServer, 'events'>): string[] {
   return events.splice(0).map(event => 'code' in event ? `${event.type} ${String(event.code).replace('FST_AUTH_', '')}` : event.type)
 }
 
-/** A token with a good signature whose time is over. */
+/** An expired token with a valid signature. */
 function expired (kind: TokenKind): string {
   return forged(kind, { claims: { iat: START - 700, auth_time: START - 700, exp: START - 100 } })
 }
 
-/** Ada's server with a route for each way to authenticate. */
+/** Ada's server with a route for each kind of authentication. */
 async function guarded (t: Parameters<typeof loggedIn>[0], options: Parameters<typeof loggedIn>[1] = {}): Promise<LoggedIn> {
   return await loggedIn(t, { routes: { verify: '/verify' }, ...options }, {}, app => {
     app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))

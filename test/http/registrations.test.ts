@@ -1,4 +1,4 @@
-/** Registrations with one secret accept each other's tokens: those of customers and staff must not. */
+/** Registrations with one secret accept each other's tokens, which must not happen for customers and staff. */
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
@@ -51,7 +51,7 @@ t.test("privilege escalation: a customer's refresh cookie is invalid for staff, 
   }
 })
 
-/** A table whose first id is somebody else than in another table. */
+/** A table whose first id belongs to another user than in the other table. */
 function withAda (): RefreshCookieOptions['users'] {
   return { ...userTable(), findById: id => ({ id, username: 'ada', passwordHash: null }) }
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { COOKIE, loggedIn, PASSWORD, payloadOf, server, setCookies, type Answer, type Browser } from '../support/server.js'
 
-/** Whether the cookie of a reply outlives the browser; null where there is none. */
+/** True if the cookie of a reply outlives the browser; null without a cookie. */
 function outlives (answer: Answer): boolean | null {
   const [line] = setCookies(answer)
   return line === undefined ? null : line.includes('Max-Age=')

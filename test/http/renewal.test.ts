@@ -9,17 +9,17 @@ const EXPIRED = { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_EXPIRED' }
 const MISSING = { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING' }
 const REUSED = { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }
 
-/** Ada at a server where an access token stands in for a refresh token. */
+/** Ada at a server with renewWithAccessToken. */
 async function renewable (t: Test, { refreshToken, ...options }: RefreshCookieOptions = {}): Promise<LoggedIn> {
   return await loggedIn(t, { ...options, refreshToken: { renewWithAccessToken: true, ...refreshToken } })
 }
 
-/** The same page in a browser that has lost its cookies. */
+/** The same page in a browser without the cookie. */
 function withoutCookie ({ app, clock, ada }: LoggedIn): Browser {
   return Object.assign(openBrowser(app, cookieJar(clock)), { accessToken: ada.accessToken })
 }
 
-/** A browser that still sends a cookie whose time is over. */
+/** A browser that still sends an expired cookie. */
 function sending (s: LoggedIn, cookie: string | undefined): Browser {
   const browser = withoutCookie(s)
   browser.jar.store(`${COOKIE}=${String(cookie)}; Path=/; Secure; HttpOnly`)

@@ -5,7 +5,7 @@ import refreshCookie, { statelessStore, type AuditEvent, type RefreshCookieOptio
 import { memoryStore } from '../../lib/stores/memory.js'
 import { PASSWORD, SECRET, server, testClock, userTable } from '../support/server.js'
 
-/** Two instances of one app: on one store, one clock, one user table. */
+/** Two instances of one app with one store, one clock and one user table. */
 async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCookieOptions = {}) {
   const clock = testClock()
   const users = userTable()
@@ -29,7 +29,7 @@ async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCooki
   const strict = (app: FastifyInstance): void => { app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({})) }
   const one = await server(t, options, {}, strict)
   const two = await server(t, options, {}, strict)
-  /** Cuts both instances off the messages of ended sessions, or connects them again; the store goes on answering. */
+  /** Disconnects both instances from revocation messages, or reconnects them; the store stays reachable. */
   const cutMessages = (off: boolean): void => {
     deaf = off
     for (const tell of connections) tell(!off)
@@ -40,7 +40,7 @@ async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCooki
     two,
     clock,
     events,
-    /** Cuts both instances off the store, or connects them again. */
+    /** Disconnects both instances from the store, or reconnects them. */
     cut (off: boolean) {
       away = off
       cutMessages(off)

@@ -13,7 +13,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
     await other.login('ada')
     const behind = ada.copy()
 
-    /** How many round trips something takes; what a connection does only once has been done. */
+    /** The number of round trips of an operation, without those that a connection makes once. */
     async function count (act: () => Promise<unknown>): Promise<number> {
       const before = engine?.proxy.turns() ?? Number.NaN
       await act()

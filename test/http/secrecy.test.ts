@@ -8,7 +8,7 @@ import { keyOf, respelled } from '../tokens/forge.js'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 const CANARY = 'canary-7f3a'
 
-/** Every way in which a key could be printed. */
+/** Every way to print a key. */
 function spellings (key: Buffer): string[] {
   const inspected = inspect(key).slice('<Buffer '.length, 60)
   return [key.toString('hex'), key.toString('base64'), key.toString('base64url'), inspected, JSON.stringify([...key]).slice(1, -1)]
@@ -30,7 +30,7 @@ t.test('information leak: a printed app shows no secret and no key', async t => 
   for (const text of printed) t.notOk(secrets.some(secret => text.includes(secret)), `${text.length} characters`)
 })
 
-/** What a caller may send anywhere: right, wrong and broken. */
+/** Requests of any kind: valid, invalid and broken. */
 async function sendEverything ({ ada, browser, wait }: LoggedIn): Promise<void> {
   const stranger = browser()
   const post = async (url: string, payload: object | string, headers: Record<string, string> = {}) => {
@@ -74,7 +74,7 @@ t.test('information leak: no token, password or other input is in the log, at an
   const s = await loggedIn(t, { accessToken: { expiresIn: '30m' } }, { logger: { level: 'trace', stream } })
   const tokens = new Set([s.ada.accessToken, s.ada.cookie()])
   const { send } = s.ada
-  // Whatever tokens there are on the way.
+  // All tokens in the requests and replies.
   s.ada.send = async options => {
     const answer = await send(options)
     tokens.add(s.ada.accessToken).add(s.ada.cookie())
@@ -105,6 +105,6 @@ t.test('information leak: no input is in a reply, except field names similar to 
   }
   await sendEverything(s)
   t.ok(bodies.length > 50)
-  // Outside production a refusal of another site's page names its host.
+  // Outside production the refusal of a cross-site request names its host.
   t.notMatch(bodies.filter(body => !body.includes('FST_AUTH_CROSS_SITE')).join('\n'), CANARY)
 })

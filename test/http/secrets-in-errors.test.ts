@@ -1,4 +1,4 @@
-/** Libraries of databases write the values of a query into their errors: no hash and no token of ours reaches the log by them. */
+/** Database libraries write the values of a query into their errors: no hash and no token may reach the log in them. */
 import t from 'tap'
 import { AuthError } from '../../lib/index.js'
 import { redacted } from '../../lib/redaction.js'
@@ -7,7 +7,7 @@ import { loggedIn, PASSWORD, userTable, type Answer, type LoggedIn } from '../su
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNo'
 const SECRET_TEXT = /\$argon2|\$2b\$|eyJ[\w-]+\.[\w-]+\./
 
-/** Errors as libraries throw them about a row. */
+/** Errors of libraries about a row. */
 const ERRORS: ReadonlyArray<readonly [of: string, make: (secret: string) => unknown]> = [
   ['Drizzle', secret => Object.assign(new Error(`Failed query: insert into people\nparams: ada,${secret}`, { cause: Object.assign(new Error('no table'), { code: '42P01' }) }), { query: 'insert', params: ['ada', secret] })],
   ['TypeORM', secret => Object.assign(new Error('no table'), { query: 'insert', parameters: ['ada', secret], driverError: { detail: `Failing row contains (ada, ${secret})` } })],

@@ -2,17 +2,17 @@ import t from 'tap'
 import { memoryStore } from '../../lib/index.js'
 import { COOKIE, forget, loggedIn, SECRET, testClock, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 
-/** Passwords whose beginnings are unmistakable, since a message may quote only the first characters of a body. */
+/** Passwords with unique beginnings, since a message may quote only the first characters of a body. */
 const CANARIES = { password: 'Canary1-right-password', wrong: 'Canary2-wrong-password', next: 'Canary3-next-password' }
 const ANY_PASSWORD = /canary\d/i
 
-/** Everything that somebody could log in with and that went over the wire or was stored. */
+/** All credentials that were sent or stored. */
 type Secrets = Set<string>
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-/** Requests of every kind, good and bad, each holding a secret somewhere. */
+/** Requests of every kind, valid and invalid, each with a secret. */
 const REQUESTS: Array<(s: LoggedIn) => Promise<unknown>> = [
   async ({ ada }) => await ada.signup('bob', { password: CANARIES.password }),
   async ({ ada }) => await ada.signup('bob', { password: CANARIES.password }),
@@ -130,7 +130,7 @@ t.test('the cause of an error is logged for the operator', async t => {
   t.match(log.join(''), /the connection is gone/)
 })
 
-/** A token, by the parts that are its own: payload and signature. */
+/** The parts of a token that are unique to it: payload and signature. */
 function addToken (secrets: Secrets, token = ''): void {
   const [, payload = '', signature = ''] = token.split('.')
   if (signature !== '') secrets.add(payload).add(signature)

@@ -1,11 +1,11 @@
-/** Where the store keeps no sessions nothing says that it has ended one. */
+/** A store that keeps no sessions never reports that it has ended one. */
 import t from 'tap'
 import { statelessStore } from '../../lib/index.js'
 import { loggedIn, PASSWORD, type LoggedIn } from '../support/server.js'
 
 const NEEDS_LIST = { name: 'TypeError', message: /store with "list"/ }
 
-/** Ada's server without sessions, with routes that call the verbs. */
+/** Ada's server without sessions, with routes that call the methods of request.auth. */
 async function stateless (t: Parameters<typeof loggedIn>[0]): Promise<LoggedIn> {
   return await loggedIn(t, { store: statelessStore() }, {}, app => {
     app.post('/bye', { onRequest: [app.authenticate] }, async ({ auth }) => { await auth.logout(); return {} })

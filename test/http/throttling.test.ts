@@ -11,10 +11,10 @@ const WRONG = { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' }
 const TOO_MANY = { statusCode: 429, code: 'FST_AUTH_TOO_MANY_ATTEMPTS' }
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-/** The limits as an app has them that says nothing. */
+/** The default limits. */
 const BY_DEFAULT: RefreshCookieOptions = { rateLimit: {} }
 
-/** Sends a request to one of our routes, from an address of the internet. */
+/** Sends a request to a route of the plugin, from a public address. */
 async function send (browser: Browser, route: string, payload: object, remoteAddress = '192.0.2.1', headers = {}): Promise<Answer> {
   return await browser.send({ method: 'POST', url: `/auth/${route}`, payload, remoteAddress, headers })
 }
@@ -28,7 +28,7 @@ function addressOf (nth: number): string {
   return `10.${nth >> 16 & 255}.${nth >> 8 & 255}.${nth & 255}`
 }
 
-/** Time that moves only when told, for the counters too. */
+/** A clock that moves only when the test moves it, for the counters too. */
 function stopTime (t: Test): void {
   mock.timers.enable({ apis: ['Date', 'setTimeout'] })
   t.teardown(() => mock.timers.reset())
@@ -148,7 +148,7 @@ t.test('lockout: names that differ in more than case and accents are counted sep
 })
 
 t.test('brute force: an account gets ten guesses over all spellings that its database accepts', async t => {
-  /** John as a table finds him whose collation compares base letters, by his name or by his e-mail address. */
+  /** John in a table whose collation compares base letters, found by name or e-mail address. */
   async function john (t: Test) {
     const { compare } = new Intl.Collator('en', { sensitivity: 'base' })
     const table = userTable()
@@ -164,7 +164,7 @@ t.test('brute force: an account gets ten guesses over all spellings that its dat
   }
   const SPELLINGS = ['john ae1984', 'john æ1984', 'john ae١٩٨٤', 'john ae१९८४', 'john æ19८4', 'john@example.com']
 
-  /** The answers to ten guesses in each spelling, each from elsewhere. */
+  /** The replies to ten guesses in each spelling, each from another address. */
   async function guess (browser: () => Browser, rounds = 10): Promise<number[]> {
     const answers: number[] = []
     for (let round = 0; round < rounds; round++) {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { type User, type UserId, type Users } from '../../lib/index.js'
 import { FAST_HASHING, PASSWORD, payloadOf, server, setCookies, userTable } from '../support/server.js'
 
-/** A row as Mongoose, Sequelize or an entity with accessors gives it: a spread copies none of its fields. */
+/** A row of Mongoose, Sequelize or an entity with accessors: a spread copies none of its fields. */
 class Person implements User {
   readonly #row: { id: UserId, username: string, passwordHash: string | null }
   constructor (id: UserId, username: string, passwordHash: string | null) { this.#row = { id, username, passwordHash } }
@@ -15,7 +15,7 @@ class Person implements User {
   get role (): string { return this.#row.username === 'ada' ? 'admin' : 'guest' }
 }
 
-/** A table that keeps one live object for each person, as an identity map does. */
+/** A table with one live object per user, like an identity map. */
 function personTable (newId: () => UserId): Required<Users> & { readonly people: Map<string, Person> } {
   const people = new Map<string, Person>()
   const byId = (id: string) => [...people.values()].find(person => String(person.id) === id)
@@ -38,14 +38,14 @@ function personTable (newId: () => UserId): Required<Users> & { readonly people:
   }
 }
 
-/** As ObjectId of MongoDB and classes of UUIDs: the text is in its toString alone. */
+/** Like ObjectId of MongoDB and classes of UUIDs: only toString returns the text. */
 class ObjectId {
   readonly #text: string
   constructor (text: string) { this.#text = text }
   toString (): string { return this.#text }
 }
 
-/** Ids as databases give them. */
+/** Ids in the types of databases. */
 const IDS: ReadonlyArray<readonly [of: string, id: UserId, subject: string]> = [
   ['a number', 7, '7'],
   ['a text', 'u_7', 'u_7'],
@@ -114,7 +114,7 @@ t.test('race: a login with the old password during a password change is refused,
   t.equal((await app.sessions.list(String(users.people.get('ada')?.id))).length, 1)
 })
 
-/** What no id can be, as apps without types give it, and its name in the log. */
+/** Invalid ids of untyped apps, and their names in the log. */
 const NO_IDS: ReadonlyArray<readonly [id: unknown, named: string]> = [
   [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], [{}, 'an object of the class Object'], [2 ** 53, 'a number'], [NaN, 'a number'],
   [[7], 'an object of the class Array'], [Buffer.from('ada'), 'an object of the class Buffer'], [Promise.resolve(7), 'an object of the class Promise']
@@ -140,7 +140,7 @@ t.test('an invalid id creates no session and no row, and the log names the funct
   }
 })
 
-/** The unique violation of a name, as databases and their libraries throw it. */
+/** The unique violation of a name, as thrown by databases and their libraries. */
 const VIOLATIONS: ReadonlyArray<readonly [of: string, error: unknown]> = [
   ['pg', Object.assign(new Error('duplicate key value violates unique constraint "people_username_key"'), { code: '23505' })],
   ['mysql2', Object.assign(new Error("Duplicate entry 'ada' for key 'people.username'"), { code: 'ER_DUP_ENTRY', errno: 1062 })],
@@ -179,7 +179,7 @@ t.test('any other database error is a 503, even if it is its own cause', async t
   }
 })
 
-/** Functions that do what they are to do, and return nothing or something else, as apps without types do. */
+/** Functions that work but return nothing or a wrong value, as in untyped apps. */
 const SILENT: ReadonlyArray<readonly [of: string, answer: unknown, named: string]> = [
   ['an update that nobody returned', undefined, 'undefined'], ['a number of rows', 1, 'a number'], ['a row', { id: 1 }, 'an object of the class Object'], ['a row that is not there', null, 'null']
 ]

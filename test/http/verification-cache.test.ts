@@ -4,7 +4,7 @@ import { respelled } from '../tokens/forge.js'
 import { loggedIn, type Answer, type Browser } from '../support/server.js'
 import { pem } from '../support/keys.js'
 
-/** The access token of a browser, sent by hand. */
+/** Sends the access token of a browser. */
 async function me (browser: Browser, token: string | null = browser.accessToken): Promise<Answer> {
   return await browser.send({ method: 'GET', url: '/me', headers: { authorization: `Bearer ${token}` } })
 }

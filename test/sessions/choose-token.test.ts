@@ -4,7 +4,7 @@ import { chooseToken } from '../../lib/sessions/choose-token.js'
 
 const NOW = 1_900_000_000
 
-/** Tokens that are their own claims; anything else is none of ours. */
+/** Tokens that are JSON claims; any other text is an invalid token. */
 function read (token: string): RefreshClaims | null {
   return token.startsWith('{') ? JSON.parse(token) : null
 }
@@ -20,7 +20,7 @@ t.test('a single token is chosen without a check, and undefined without tokens',
   for (const token of ['garbage', tokenOf(), tokenOf({ exp: NOW })]) t.equal(choose([token]), token)
 })
 
-/** Of two tokens the one that counts, in either order. */
+/** The chosen one of two tokens, in either order. */
 const PAIRS: Array<[title: string, counts: string, other: string]> = [
   ['one that we did not sign does not count', tokenOf(), 'garbage'],
   ['an expired one does not count beside a good one', tokenOf(), tokenOf({ sid: 'two', auth_time: NOW, exp: NOW })],

@@ -9,7 +9,7 @@ import { newSession } from '../support/session.js'
 const context = () => ({ bounded: startDeadline({ call: 2, request: 3 }) })
 const idsOf = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
-/** A memory store, and one that knows nothing of parts, each with what it is asked for. */
+/** A memory store, and a store that ignores pages, each with its calls. */
 function stores (): ReadonlyArray<{ store: SessionStore, asked: Array<SessionPage | undefined> }> {
   return [true, false].map(takesParts => {
     const memory = memoryStore({ clock: () => START })

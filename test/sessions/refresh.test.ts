@@ -270,7 +270,7 @@ async function ahead (c: Core): Promise<Browser> {
   return ada
 }
 
-/** A store whose first compare-and-sets are lost, as if somebody else had been faster and then gone back. */
+/** A store whose first compare-and-sets are lost, as in a race. */
 function losing (store: SessionStore, losses: number): SessionStore {
   let left = losses
   return {

@@ -17,7 +17,7 @@ function settled (capacity?: number, unknown?: RevocationsOptions['unknown']): S
   return { revocations, now, wait }
 }
 
-/** A token of ada's session, issued so many seconds before the start. */
+/** A token of ada's session, issued this many seconds before the start. */
 const token = (age = 60, sid = 's1', sub = 'ada') => ({ sid, sub, iat: START - age })
 
 const live = async (): Promise<boolean> => true

@@ -41,7 +41,7 @@ const next = { generation: 6, previous: 5, rotatedAt: NOW, idleExpiresAt: NOW + 
 const rotate: Decision = { write: 'rotate', change: next }
 const recover: Decision = { write: 'recover', change: { ...next, previous: 4 } }
 
-/** The heal of a token of `generation` that was issued ten seconds ago, or as told. */
+/** The heal of a token of `generation`, issued ten seconds ago by default. */
 function heal (generation: number, issuedAt = NOW - 10, idleExpiresAt = NOW - 10 + IDLE): Decision {
   return { write: 'heal', change: { generation, previous: generation - 1, rotatedAt: issuedAt, idleExpiresAt } }
 }
@@ -96,7 +96,7 @@ const PREVIOUS: Array<[title: string, row: Row, decision: Decision]> = [
   }, { write: 'recover', change: { ...next, previous: 4, idleExpiresAt: NOW + 60 } }]
 ]
 
-/** The current one is 5: its predecessor, 4 where it was never recovered, is lower by one for each time it was. */
+/** The current one is 5. Its predecessor is 4 without a recovery, and one lower per recovery. */
 const RECOVERED: Array<[title: string, previous: number, row: Row, decision: Decision]> = [
   ['recovered once: once more', 3, { age: GRACE }, { write: 'recover', change: { ...next, previous: 3 } }],
   ['recovered twice: once more', 2, { age: GRACE }, { write: 'recover', change: { ...next, previous: 2 } }],

@@ -14,7 +14,7 @@ const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())
 
-/** Waits for a call and lets every deadline pass that it waits for. */
+/** Waits for a call, and lets all its deadlines pass. */
 async function settled<T> (call: Promise<T>): Promise<T> {
   const seen = { over: false }
   const stop = (): void => { seen.over = true }
@@ -33,7 +33,7 @@ async function loseReply (c: Core, ada: Browser): Promise<void> {
   await ada.send()
 }
 
-/** How a session comes to the point where the next refresh has this outcome. */
+/** The state in which the next refresh has this outcome. */
 const SITUATIONS: Record<string, Prepare> = {
   hold () {},
   rotate: c => c.wait(GRACE),
@@ -178,7 +178,7 @@ t.test('a store that fails or hangs in a strict check, or while sessions are lis
   }
 })
 
-/** App callbacks that do not do their work. */
+/** App callbacks that fail. */
 const FAILURES: Array<[how: string, call: () => never | Promise<never>]> = [
   ['throws', () => { throw new Error('password=hunter2') }],
   ['rejects', async () => { throw new Error('password=hunter2') }],
@@ -229,7 +229,7 @@ async function claimsFailing (t: Test, how: string, fail: () => AppClaims | Prom
   t.match(ada.issued?.claims, { role: 'reader' })
 }
 
-/** A browser that is logged in and prepared; the store's calls are counted from here. */
+/** A logged-in and prepared browser; calls of the store are counted from here. */
 async function start (prepare: Prepare = () => {}, c = core()): Promise<{ c: Core, ada: Browser }> {
   const ada = c.browser()
   await ada.login('ada')
@@ -245,7 +245,7 @@ async function rowOf (c: Core): Promise<Session> {
   return session
 }
 
-/** Where a session stands, without what differs from login to login. */
+/** The state of a session, without the values that differ per login. */
 function stateOf ({ id, ...state }: Session): Omit<Session, 'id'> {
   return state
 }

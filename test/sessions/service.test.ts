@@ -484,7 +484,7 @@ t.test('authenticate', async t => {
 })
 
 t.test('immediate revocation', async t => {
-  /** The core with a set of revocations, whose subscription came up so many seconds before the login. */
+  /** The session service with a set of revocations, whose subscription came up this many seconds before the login. */
   async function start (ago: number) {
     let clock = (): number => 0
     const revocations = new Revocations({ clock: () => clock(), retain: ACCESS, skew: 5 })

@@ -1,4 +1,4 @@
-// Loaded by `node --import` before a program: its server takes any free port, and sends it to the parent process.
+// Loaded with `node --import` before a program: its server listens on a free port, and sends it to the parent process.
 import { Server } from 'node:net'
 
 const { listen } = Server.prototype

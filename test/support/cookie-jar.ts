@@ -1,6 +1,6 @@
-/** A browser's cookie jar for one site, by the rules of RFC 6265bis that matter here, on the test's own clock. */
+/** A browser's cookie jar for one site, with the relevant rules of RFC 6265bis, on the clock of the test. */
 export interface CookieJar {
-  /** Takes the Set-Cookie header of a reply. */
+  /** Stores the Set-Cookie header of a reply. */
   store (setCookie: string | string[] | undefined): void
   /** The Cookie header for a path of the site, or undefined. */
   header (path: string): string | undefined
@@ -34,7 +34,7 @@ export function cookieJar (now: () => number, cookies = new Map<string, Stored>(
   }
 }
 
-/** Prefixes are promises that a browser keeps (RFC 6265bis section 4.1.3). */
+/** Cookie name prefixes, which browsers enforce (RFC 6265bis section 4.1.3). */
 function isAcceptable (name: string, attributes: Map<string, string>): boolean {
   if (name.startsWith('__Host-') && (attributes.get('Path') !== '/' || attributes.has('Domain'))) return false
   if (name.startsWith('__Host-Http-') && !attributes.has('HttpOnly')) return false

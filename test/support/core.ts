@@ -18,19 +18,19 @@ export const IDLE = 7 * 86_400
 export const ABSOLUTE = 30 * 86_400
 export const ACCESS = 600
 
-/** What a test may want otherwise; everything else is as the plugin's defaults. */
+/** Options that differ from the plugin's defaults. */
 export interface CoreOptions extends Partial<Pick<SessionServiceOptions, 'absolute' | 'findById' | 'appClaims' | 'limit' | 'revocations' | 'limitRefresh'>> {
   readonly policy?: Partial<RotationPolicy>
   readonly timeouts?: Timeouts
-  /** Makes the store; a memory store where missing. */
+  /** Creates the store; a memory store by default. */
   readonly store?: (clock: Clock) => SessionStore
   /** False: an app without a user table. */
   readonly users?: boolean
 }
 
-/** The answer to one refresh, on its way to the browser. */
+/** The reply to one refresh, on its way to the browser. */
 export interface Answer {
-  /** How it was answered, or the code of the refusal. */
+  /** The outcome, or the code of the refusal. */
   readonly outcome: RefreshOutcome | AuthErrorCode
   readonly issued: Issued | null
 }
@@ -39,21 +39,21 @@ export interface Answer {
 export interface Browser {
   /** The refresh cookie, or null. */
   cookie: string | null
-  /** The answer to the last login or refresh that gave one. */
+  /** The reply to the last login or refresh that succeeded. */
   issued: Issued | null
   login (subject: string, options?: LoginOptions): Promise<Issued>
-  /** Sends the cookie and keeps what the reply sets; resolves to the outcome or the code of the refusal. */
+  /** Sends the cookie and stores that of the reply; resolves to the outcome or the code of the refusal. */
   refresh (): Promise<Answer['outcome']>
-  /** Sends the cookie; the reply stays on its way until `receive`. */
+  /** Sends the cookie; the reply is pending until `receive`. */
   send (): Promise<Answer>
   receive (answer: Answer): void
-  /** Resolves to 'ok', and the cookie is cleared, or to the code of the refusal, and it is kept. */
+  /** Resolves to 'ok' and clears the cookie, or to the code of the refusal and keeps it. */
   logout (): Promise<'ok' | AuthErrorCode>
-  /** A thief: another browser with a copy of this one's cookie. */
+  /** An attacker: another browser with a copy of this cookie. */
   copy (): Browser
 }
 
-/** The state machine with everything around it in the test's hands. */
+/** The session service with everything around it under the control of the test. */
 export interface Core {
   readonly sessions: SessionService
   readonly store: FaultyStore
@@ -61,21 +61,21 @@ export interface Core {
   readonly clock: Clock
   /** Moves the clock. */
   wait (time: Duration): void
-  /** Everything that was told to the audit log, in order. */
+  /** All events of the audit log, in order. */
   readonly events: AuthEvent[]
-  /** The app's user table; a test may delete people from it or replace them. */
+  /** The app's user table; a test may delete or replace users. */
   readonly people: Map<string, User>
   browser (): Browser
   /** A request's context that records its events. */
   context (userAgent?: string, ip?: string): RequestContext
 }
 
-/** A person of the app's user table. */
+/** A user of the app's table. */
 export function person (id: string, disabled = false): User {
   return { id, username: id, passwordHash: null, disabled }
 }
 
-/** Builds the core over a memory store, a clock that moves only when told, and tokens without cryptography. */
+/** Builds the session service over a memory store, a clock that the test moves, and tokens without cryptography. */
 export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeStore, users = true, ...options }: CoreOptions = {}): Core {
   const { now: clock, wait } = fakeClock()
   const tokens = fakeTokens()
@@ -158,17 +158,17 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
   return self
 }
 
-/** The claims of the refresh token that a browser holds. */
+/** The claims of the refresh token of a browser. */
 export function held ({ tokens }: Core, browser: Browser): RefreshClaims {
   return tokens.verifyRefresh(browser.cookie ?? '')?.claims as RefreshClaims // the browser holds a token of ours
 }
 
-/** The row of the session that a browser holds. */
+/** The row of a browser's session. */
 export function rowOf (core: Core, browser: Browser): Promise<Session | null> {
   return core.store.get(held(core, browser).sid)
 }
 
-/** The code of a refusal; anything else is a bug and goes on. */
+/** The code of a refusal; any other error is rethrown. */
 export function codeOf (error: unknown): AuthErrorCode {
   if (error instanceof AuthError) return error.code
   throw error

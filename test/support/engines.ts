@@ -8,41 +8,41 @@ import { ownPostgresServer, poolOn } from './postgres.js'
 import { ioredisOn, nodeRedisOn, ownRedisServer } from './redis.js'
 import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
 
-/** Breaks something; the returned function mends it. */
+/** Breaks something; the returned function repairs it. */
 export type Strike = () => Promise<() => Promise<unknown>>
 
-/** What breaks, and whether what only reads still works. */
+/** The fault, and whether read-only calls still work. */
 export interface Fault {
   readonly strike: Strike
   readonly reads?: boolean
 }
 
-/** A server of its own with a breakable way to it. */
+/** A separate server with a breakable connection. */
 export interface Engine {
   readonly proxy: TcpProxy
-  /** A store on the other side of the proxy, on a client made as the README says; with a few changes to its options. */
+  /** A store behind the proxy, with a client as in the README and a few changed options. */
   store (clock: Clock, options?: object): Promise<SessionStore>
   stop (): Promise<void>
   start (): Promise<void>
   snapshot (): Promise<() => Promise<void>>
-  /** Faults that only this engine knows, by name. */
+  /** Faults of this engine only, by name. */
   readonly own: Readonly<Record<string, Fault>>
 }
 
-/** Connects a client to a port, made as the README says, with a few changes to its options. */
+/** Connects a client to a port, as in the README, with a few changed options. */
 export const REDIS_CLIENTS: Readonly<Record<string, (t: Test, port: number, options?: object) => Promise<RedisClient>>> = {
   ioredis: connectIoredis,
   'node-redis': connectNodeRedis
 }
 
-/** Each way to keep sessions on a server: null where the server cannot be had, which shows as a skipped test. */
+/** Each kind of server store; null if the server is not available, which skips the test. */
 export const ENGINES: Readonly<Record<string, (t: Test) => Promise<Engine | null>>> = {
   'Redis with ioredis': async t => await redisEngine(t, connectIoredis, lostWithoutAWord),
   'Redis with node-redis': async t => await redisEngine(t, connectNodeRedis, () => ({})),
   PostgreSQL: postgresEngine
 }
 
-/** Where a lost connection is noticed within seconds, also where nothing tells of it. */
+/** True if a lost connection is detected within seconds without an error. */
 const SILENCE_MS = 3000
 
 async function connectIoredis (t: Test, port: number, options: object = {}): Promise<RedisClient> {
@@ -53,7 +53,7 @@ async function connectNodeRedis (t: Test, port: number, options: object = {}): P
   return await nodeRedisOn(t, { socket: { port }, ...options })
 }
 
-/** Nothing ever comes again on a connection, and nothing tells of it: node-redis has no option that would notice while it sends. */
+/** A half-open connection: node-redis has no option to detect it while it sends. */
 const lostWithoutAWord = (proxy: TcpProxy): Readonly<Record<string, Fault>> => ({
   'connections are lost without a word': {
     async strike () {
@@ -109,14 +109,14 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
   const { url, stop, start, snapshot } = server
   const pools: pg.Pool[] = []
 
-  /** A connection of its own past the proxy. */
+  /** A separate connection that bypasses the proxy. */
   async function connectAdmin (): Promise<pg.Client> {
     const admin = new pg.Client({ connectionString: url })
     await admin.connect()
     return admin
   }
 
-  /** Such a connection that holds the table until it ends. */
+  /** Such a connection that locks the table until it ends. */
   async function holdTable (): Promise<pg.Client> {
     const admin = await connectAdmin()
     await admin.query('BEGIN; LOCK TABLE auth_sessions')
@@ -194,7 +194,7 @@ async function terminateWaiting (admin: pg.Client, over: AbortSignal): Promise<v
   }
 }
 
-/** Backends hear of a new setting one after the other. */
+/** Backends apply a new setting one after the other. */
 async function untilShown (pool: pg.Pool, setting: string, value: string): Promise<void> {
   const connections = await Promise.all(Array.from({ length: pool.totalCount }, () => pool.connect()))
   for (const connection of connections) {

@@ -1,4 +1,4 @@
-/** A pattern of `t.match` for a list of these members and no others: an array as a pattern would let the list go on. */
+/** A pattern of `t.match` for exactly these members: an array as a pattern would allow more. */
 export function exactly (...members: readonly unknown[]): object {
   return { ...members, length: members.length }
 }

@@ -1,12 +1,12 @@
 import { parseDuration, type Clock, type Duration, type EpochSeconds } from '../../lib/time.js'
 
-/** 2026-01-01T00:00:00Z: neither zero nor today, so that a second clock somewhere would show. */
+/** 2026-01-01T00:00:00Z: neither zero nor today, so that a second clock would show. */
 export const START: EpochSeconds = 1_767_225_600
 
-/** A clock that moves only when told. */
+/** A clock that moves only when the test moves it. */
 export interface FakeClock {
   readonly now: Clock
-  /** Moves the time by a duration, or by seconds: negative ones turn the clock back, fractions are kept. */
+  /** Moves the time by a duration, or by seconds: negative ones set the clock back, fractions are kept. */
   wait (time: Duration): void
 }
 

@@ -3,12 +3,12 @@ import { isRefreshClaims, readAccessClaims } from '../../lib/tokens/claims.js'
 
 type Kind = 'access' | 'refresh'
 
-/** Tokens as the core sees them, without cryptography: JSON and a checksum. */
+/** Tokens without cryptography: JSON and a checksum. */
 export interface FakeTokens extends Tokens {
   seekKey?: Tokens['seekKey']
-  /** A token of ours with any payload. */
+  /** A valid token with any payload. */
   seal (kind: Kind, payload: unknown): string
-  /** From now on a new key signs; what earlier ones signed still verifies, as retired. */
+  /** From now on a new key signs; tokens of earlier ones still verify, as retired. */
   changeKey (): void
 }
 
@@ -16,7 +16,7 @@ const CHECKSUM_LENGTH = 8
 
 const POLICY = { expiresIn: 600, leeway: 5 }
 
-/** Equal claims give equal tokens under one key; a token with any character changed verifies as none. */
+/** Equal claims give equal tokens under one key; a token with any changed character is invalid. */
 export function fakeTokens (): FakeTokens {
   let key = 1
   return {
@@ -44,7 +44,7 @@ export function fakeTokens (): FakeTokens {
   }
 }
 
-/** FNV-1a: no security, but every change of one character shows. */
+/** FNV-1a: no security, but every change of one character is detected. */
 function checksum (text: string): string {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

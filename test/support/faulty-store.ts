@@ -1,17 +1,17 @@
 import { type SessionStore } from '../../lib/sessions/session.js'
 
-/** The calls of a store that can be made to fail. */
+/** The calls of a store that can fail. */
 export type StoreCall = 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll'
 
-/** What happens to a call: `before` it reached the store, or `after` the store did its work and before the answer came. */
+/** The time of the fault: `before` the call reached the store, or `after` the store did its work, before the reply. */
 export interface Fault {
   readonly moment: 'before' | 'after'
   readonly kind: 'throw' | 'hang'
-  /** Only calls of this name; any call where missing. */
+  /** Only calls of this name; any call by default. */
   readonly call?: StoreCall
 }
 
-/** Each way in which a call can fail. */
+/** Each kind of fault. */
 export const FAULTS: readonly Fault[] = [
   { moment: 'before', kind: 'throw' },
   { moment: 'before', kind: 'hang' },
@@ -19,15 +19,15 @@ export const FAULTS: readonly Fault[] = [
   { moment: 'after', kind: 'hang' }
 ]
 
-/** A store with a script of faults, and a list of the calls that it saw. */
+/** A store with a script of faults, and a list of its calls. */
 export interface FaultyStore extends SessionStore {
-  /** The names of the calls so far, in order; empty it to count anew. */
+  /** The names of the calls so far, in order; a test may empty it. */
   readonly calls: StoreCall[]
-  /** The next calls that fit meet these faults, in order; null lets one call pass. */
+  /** The next matching calls meet these faults, in order; null lets one call pass. */
   readonly faults: Array<Fault | null>
 }
 
-/** Wraps a store so that chosen calls throw or hang, before or after they took effect. */
+/** Wraps a store so that chosen calls throw or hang, before or after they take effect. */
 export function faultyStore (store: SessionStore): FaultyStore {
   const calls: StoreCall[] = []
   const faults: Array<Fault | null> = []

@@ -11,13 +11,13 @@ export interface Pair {
   readonly publicKey: KeyObject
 }
 
-/** A new pair for an algorithm. */
+/** A new key pair for an algorithm. */
 export function generatePair (algorithm: KeyPairAlgorithm): Pair {
   if (algorithm === 'EdDSA') return generateKeyPairSync('ed25519')
   return algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('rsa', { modulusLength: 2048 })
 }
 
-/** A key as an app has it, to sign with and to verify with. */
+/** A key of an app, to sign and to verify with. */
 export interface TestKey {
   readonly signs: KeyOptions
   readonly verifies: KeyOptions
@@ -34,7 +34,7 @@ export function generateKey (algorithm: Algorithm, kid: string): TestKey {
   return { signs: { ...base, use: 'sign', privateKey: pem(privateKey) }, verifies: { ...base, use: 'verify', publicKey: pem(publicKey) } }
 }
 
-/** A half of a pair as PEM. */
+/** One half of a pair as PEM. */
 export function pem (key: KeyObject): string {
   return String(key.export({ type: key.type === 'private' ? 'pkcs8' : 'spki', format: 'pem' }))
 }

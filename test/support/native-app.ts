@@ -1,7 +1,7 @@
 import { type FastifyInstance, type InjectOptions } from 'fastify'
 import { HOST, PASSWORD, type Answer } from './server.js'
 
-/** A native app: it has no cookies and no origin, and keeps both tokens of the last grant itself. */
+/** A native app without cookies and origin, which stores both tokens of the last token response. */
 export interface NativeApp {
   accessToken: string | null
   refreshToken: string | null
@@ -11,11 +11,11 @@ export interface NativeApp {
   refresh (): Promise<Answer>
   logout (): Promise<Answer>
   get (url: string): Promise<Answer>
-  /** Another app with a copy of this one's tokens: a thief's. */
+  /** An attacker: another app with a copy of these tokens. */
   copy (): NativeApp
 }
 
-/** Installs a native app that talks to the routes below `prefix`. */
+/** Creates a native app for the routes below `prefix`. */
 export function nativeApp (app: FastifyInstance, prefix = '/auth'): NativeApp {
   const self: NativeApp = {
     accessToken: null,

@@ -8,8 +8,8 @@ import { type Test } from 'tap'
 import { freePort } from './free-port.js'
 
 /**
- * A PgBouncer in transaction mode before a database, which ends with `t`: the connection string through it. Where the
- * program is not on this machine, `t` shows why it is skipped and the answer is null.
+ * A PgBouncer in transaction mode before a database, until `t` ends: the connection string through it. Without the
+ * program `t` is skipped with the reason, and the result is null.
  */
 export async function pgBouncer (t: Test, connectionString: string): Promise<string | null> {
   try {
@@ -20,7 +20,7 @@ export async function pgBouncer (t: Test, connectionString: string): Promise<str
   }
 }
 
-// Whatever becomes of this process, its end closes the keeper's standard input: the pooler stops and its folder goes.
+// If this process dies, the standard input of the keeper closes: it stops the pooler and removes the folder.
 const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _; kill -KILL $!; wait; rm -rf "$POOLER_HOME"'
 
 async function start (t: Test, connectionString: string): Promise<string> {

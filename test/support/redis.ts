@@ -13,20 +13,20 @@ import { freePort } from './free-port.js'
 /** Without an option that ioredis does not take as undefined. */
 type IoredisOptions = Omit<RedisOptions, 'replyMapping'>
 
-/** A Redis server: where it is, as both packages want it. */
+/** A Redis server: its address in the format of both packages. */
 export interface RedisServer {
   readonly ioredis: IoredisOptions
   readonly nodeRedis: RedisClientOptions
 }
 
-/** A server that belongs to one test, which may break it. */
+/** A server of one test, which may break it. */
 export interface OwnRedisServer extends RedisServer {
   /** Its socket. */
   readonly path: string
-  /** As `kill -9`: connections are lost, and so is what is not in its log, of which there is none by default. */
+  /** Like `kill -9`: connections are lost, and everything that is not in its log, which is off by default. */
   stop (): Promise<void>
   start (): Promise<void>
-  /** Keeps what is in the log; the returned function brings that back to a stopped server. */
+  /** Copies the log; the returned function restores it for a stopped server. */
   snapshot (): Promise<() => Promise<void>>
 }
 
@@ -35,15 +35,15 @@ type Keeper = ChildProcessByStdio<Writable, Readable, null>
 let shared: Promise<RedisServer> | undefined
 
 /**
- * A server that tests share: that of REDIS_URL, else one started for this test file. Where neither can be had, `t`
- * shows why it is skipped and the answer is null. What a test writes begins with a prefix of its own.
+ * A shared server: that of REDIS_URL, else one that is started for this test file. Without either `t` is skipped
+ * with the reason, and the result is null. Each test uses its own key prefix.
  */
 export async function redisServer (t: Test): Promise<RedisServer | null> {
   shared ??= process.env.REDIS_URL ? serverAt(process.env.REDIS_URL) : startServer(root)
   return await orSkip(t, shared, 'REDIS_URL, or the program redis-server')
 }
 
-/** A server that nobody else uses, started empty, which ends with `t`; null as with `redisServer`. */
+/** A new, empty server for this test only, until `t` ends; null as with `redisServer`. */
 export async function ownRedisServer (t: Test, ...settings: string[]): Promise<OwnRedisServer | null> {
   return await orSkip(t, startServer(t, ...settings), PROGRAM)
 }
@@ -51,11 +51,11 @@ export async function ownRedisServer (t: Test, ...settings: string[]): Promise<O
 /** Three servers in cluster mode that share the slots. */
 export interface RedisCluster {
   readonly ports: readonly number[]
-  /** Ends one of the servers for good. */
+  /** Ends one of the servers permanently. */
   stop (nth: number): Promise<void>
 }
 
-/** A cluster of its own, which ends with `t`; null as with `redisServer`. */
+/** A cluster for this test, until `t` ends; null as with `redisServer`. */
 export async function redisCluster (t: Test): Promise<RedisCluster | null> {
   const servers = await orSkip(t, Promise.all([startClusterNode(t), startClusterNode(t), startClusterNode(t)]), PROGRAM)
   if (servers === null) return null
@@ -79,7 +79,7 @@ function slotsOf (nth: number): string[] {
   return Array.from({ length: SLOTS }, (_, slot) => String(slot)).filter((_, slot) => Math.floor(slot * 3 / SLOTS) === nth)
 }
 
-/** A client of ioredis, ready, which ends with `t`. */
+/** A client of ioredis, ready, until `t` ends. */
 export async function ioredisOn (t: Test, options: IoredisOptions): Promise<Redis> {
   const client = new Redis({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...options })
   t.teardown(() => client.disconnect())
@@ -88,9 +88,9 @@ export async function ioredisOn (t: Test, options: IoredisOptions): Promise<Redi
   return client
 }
 
-/** A connected client of the package redis, which ends with `t`. */
+/** A connected client of the package redis, until `t` ends. */
 export async function nodeRedisOn (t: Test, options: Omit<RedisClientOptions, 'RESP'> & { readonly RESP?: 2 | 3 }) {
-  // The protocol changes the types of some answers, but of none that the store gets.
+  // The protocol changes the types of some replies, but of none that the store uses.
   const client = createClient({ disableOfflineQueue: true, ...options } as RedisClientOptions)
   client.on('error', () => {})
   t.teardown(() => client.destroy())
@@ -98,7 +98,7 @@ export async function nodeRedisOn (t: Test, options: Omit<RedisClientOptions, 'R
   return client
 }
 
-/** A cluster of ioredis, ready, which ends with `t`. */
+/** A cluster of ioredis, ready, until `t` ends. */
 export async function ioredisClusterOn (t: Test, ports: readonly number[]): Promise<Cluster> {
   const cluster = new Cluster(ports.map(port => ({ host: '127.0.0.1', port })), { enableOfflineQueue: false })
   cluster.on('error', () => {})
@@ -107,7 +107,7 @@ export async function ioredisClusterOn (t: Test, ports: readonly number[]): Prom
   return cluster
 }
 
-/** A connected cluster of the package redis, which ends with `t`. */
+/** A connected cluster of the package redis, until `t` ends. */
 export async function nodeRedisClusterOn (t: Test, ports: readonly number[]) {
   const cluster = createCluster({ rootNodes: ports.map(port => ({ socket: { host: '127.0.0.1', port } })), defaults: { disableOfflineQueue: true } })
   cluster.on('error', () => {})
@@ -116,7 +116,7 @@ export async function nodeRedisClusterOn (t: Test, ports: readonly number[]) {
   return cluster
 }
 
-/** What no other test writes under, with a client's prefix before it or not; deleted when `t` ends. */
+/** A unique key prefix, also below the prefix of a client; its keys are deleted when `t` ends. */
 export function newPrefix (t: Test, { ioredis }: RedisServer): string {
   const prefix = `test:${randomUUID()}:`
   t.teardown(async () => {
@@ -188,8 +188,8 @@ async function startClusterNode (t: Test): Promise<{ port: number, stop: () => P
 
 const HOMES = join(tmpdir(), 'redis-')
 
-// Whatever becomes of this process, its end closes the keeper's standard input: the server stops and its folder goes,
-// which a line keeps. The server alone holds the output, so that its end shows there.
+// If this process dies, the standard input of the keeper closes: it stops the server and removes the folder,
+// unless it has received a line. Only the server has the output, so its end is noticed.
 const KEEPER = 'trap "" HUP INT TERM; "$@" & exec >&-; read -r _ && kept=1; kill -KILL $!; wait; [ "$kept" ] || rm -rf "$SERVER_HOME"'
 
 async function launch (home: string, ...settings: string[]): Promise<Keeper> {

@@ -1,10 +1,10 @@
 /** Random numbers that are the same in every run. */
 export interface SeededRandom {
-  /** From `low` up to, but not, `high`. */
+  /** From `low` up to `high`, exclusive. */
   between (low: number, high: number): number
   /** True in `share` of all cases. */
   chance (share: number): boolean
-  /** The gap to the next of events that come at random, `mean` apart on average. */
+  /** The gap to the next of random events with `mean` as their average distance. */
   gap (mean: number): number
 }
 

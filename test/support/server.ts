@@ -10,7 +10,7 @@ import { userTable, type UserTable } from './user-table.js'
 export { START } from './fake-clock.js'
 export { userTable, type UserTable } from './user-table.js'
 
-/** A secret that no rule refuses. */
+/** A secret that is accepted. */
 export const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 
 export const PASSWORD = 'correct horse battery staple'
@@ -18,7 +18,7 @@ export const PASSWORD = 'correct horse battery staple'
 /** Hashing for tests: a thousandth of the real cost. */
 export const FAST_HASHING = { memoryCost: 1024, [allowWeakHashing]: true } as const
 
-/** A fake clock that is itself what options take as a clock. */
+/** A fake clock that can be used as the option `clock`. */
 export interface TestClock extends Clock, Pick<FakeClock, 'wait'> {}
 
 /** A clock that stands still at START. */
@@ -27,10 +27,10 @@ export function testClock (): TestClock {
   return Object.assign(now, { wait })
 }
 
-/** A reply as a test sees it. */
+/** A reply of `inject`. */
 export type Answer = LightMyRequestResponse
 
-/** A browser: a cookie jar, the access token that its page holds, and the headers a browser sends. */
+/** A browser: a cookie jar, the access token of its page, and the headers of a browser. */
 export interface Browser {
   readonly jar: CookieJar
   accessToken: string | null
@@ -42,15 +42,15 @@ export interface Browser {
   get (url: string): Promise<Answer>
   /** The refresh cookie, or undefined. */
   cookie (): string | undefined
-  /** Another browser with a copy of this one's cookie: a thief's. */
+  /** An attacker: another browser with a copy of this cookie. */
   copy (): Browser
 }
 
-/** Where the app is, as its browsers spell it. */
+/** The origin of the app in its browsers. */
 export const HOST = 'app.example'
 export const ORIGIN = `https://${HOST}`
 
-/** The refresh cookie's name when nothing else is set. */
+/** The default name of the refresh cookie. */
 export const COOKIE = '__Host-Http-refresh'
 
 export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/auth'): Browser {
@@ -92,20 +92,20 @@ export function openBrowser (app: FastifyInstance, jar: CookieJar, prefix = '/au
   return self
 }
 
-/** An app under test, and everything around it in the test's hands. */
+/** An app under test, with everything around it under the control of the test. */
 export interface TestServer {
   readonly app: FastifyInstance
   readonly clock: TestClock
   readonly wait: TestClock['wait']
   readonly users: UserTable
-  /** The sessions: the calls that it saw, and the faults that it is to meet. */
+  /** The session store: its calls, and its planned faults. */
   readonly store: FaultyStore
-  /** Everything that the app's listener was told, in order. */
+  /** All events that the app received, in order. */
   readonly events: AuthEvent[]
   browser (): Browser
 }
 
-/** An app with our plugin after what `prepare` adds, routes that need a login, what `extend` adds, and the people who use it. */
+/** An app with the plugin after the additions of `prepare`, protected routes, the additions of `extend`, and its users. */
 export async function server (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend: (app: FastifyInstance) => void = () => {}, prepare: (app: FastifyInstance) => void = () => {}): Promise<TestServer> {
   const clock = testClock()
   const users = userTable()
@@ -118,7 +118,7 @@ export async function server (t: Test, options: RefreshCookieOptions = {}, fasti
     clock,
     users,
     passwords: FAST_HASHING,
-    // Counted by the machine's own clock, in which a test does a month in a second.
+    // Limits use the machine's clock, in which a test spends a month in a second.
     rateLimit: false,
     onEvent (event) { events.push(event) },
     ...options,
@@ -133,7 +133,7 @@ export async function server (t: Test, options: RefreshCookieOptions = {}, fasti
   return { app, clock, wait: clock.wait, users, store, events, browser: () => openBrowser(app, cookieJar(clock)) }
 }
 
-/** A server whose user Ada has signed up: her browser, and nothing in the lists of calls and events yet. */
+/** A server with Ada signed up: her browser, with empty lists of calls and events. */
 export interface LoggedIn extends TestServer { readonly ada: Browser }
 
 export async function loggedIn (t: Test, options: RefreshCookieOptions = {}, fastifyOptions: FastifyServerOptions = {}, extend?: (app: FastifyInstance) => void): Promise<LoggedIn> {
@@ -144,7 +144,7 @@ export async function loggedIn (t: Test, options: RefreshCookieOptions = {}, fas
   return { ...s, ada }
 }
 
-/** Empties lists, to count anew. */
+/** Empties lists. */
 export function forget (...lists: unknown[][]): void {
   for (const list of lists) list.length = 0
 }
@@ -154,7 +154,7 @@ export function setCookies ({ headers }: Answer): string[] {
   return [headers['set-cookie'] ?? []].flat()
 }
 
-/** The session of the cookie that a browser holds. */
+/** The session of a browser's cookie. */
 export function sessionOf (browser: Browser): string {
   return String(payloadOf(browser.cookie())['sid'])
 }

@@ -2,7 +2,7 @@ import { randomId } from '../../lib/random.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { START } from './fake-clock.js'
 
-/** A session that began at START and lasts a week unused, 30 days at most. */
+/** A session that began at START, with an idle expiry of a week and an absolute one of 30 days. */
 export function newSession (over: Partial<Session> = {}): Session {
   return {
     id: randomId(),

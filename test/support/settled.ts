@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 
-/** Waits for a reply and lets every deadline pass that it waits for. Needs mock timers for `setTimeout`. */
+/** Waits for a reply, and lets all its deadlines pass. Needs mock timers for `setTimeout`. */
 export async function settled<T> (reply: Promise<T>): Promise<T> {
   const waiting = new Set([reply])
   const stop = (): void => { waiting.clear() }

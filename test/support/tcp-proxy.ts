@@ -3,31 +3,31 @@ import { connect, createServer, type AddressInfo, type NetConnectOpts, type Serv
 import { setTimeout } from 'node:timers/promises'
 import { type Test } from 'tap'
 
-/** A way between a client and a server that a test can break. Each method resolves once it holds for all connections. */
+/** A proxy between a client and a server that a test can break. Each method resolves once it applies to all connections. */
 export interface TcpProxy {
-  /** Where it listens, on 127.0.0.1, for as long as the test lasts. */
+  /** Its port on 127.0.0.1. */
   readonly port: number
-  /** How often a client had something to say after its server had spoken. */
+  /** The number of round trips: a client sent data after its server had. */
   turns (): number
-  /** Everything arrives, and what was held back too. */
+  /** Forwards everything, including delayed data. */
   pass (): Promise<void>
-  /** Everything arrives so many milliseconds later, in both directions. */
+  /** Delays everything by this many milliseconds, in both directions. */
   delay (ms: number): Promise<void>
-  /** A black hole: connections stay open, and nothing arrives until `pass`. */
+  /** A black hole: connections stay open, and nothing is forwarded until `pass`. */
   hold (): Promise<void>
-  /** The connections that there are have become black holes for ever; new ones are good. */
+  /** Existing connections become permanent black holes; new ones work. */
   abandon (): Promise<void>
-  /** What a client sends arrives; instead of the answer its connection is reset. */
+  /** Data of a client arrives; instead of the reply its connection is reset. */
   dropReplies (): Promise<void>
-  /** A connection is reset when its client sends something, which does not arrive. */
+  /** A connection is reset when its client sends data, which does not arrive. */
   reset (): Promise<void>
-  /** Connections are reset, and nobody listens. */
+  /** Connections are reset, and new ones are refused. */
   refuse (): Promise<void>
-  /** Connections are reset, and new ones lead to another server. */
+  /** Connections are reset, and new ones go to another server. */
   lead (to: NetConnectOpts): Promise<void>
 }
 
-/** What happens to a piece of data before it arrives; false: it does not, and its connection is reset. */
+/** The treatment of data before it is forwarded; false: it is dropped, and the connection is reset. */
 type Rule = (from: 'client' | 'server') => Promise<boolean> | boolean
 
 const forward: Rule = () => true
@@ -36,13 +36,13 @@ const never: Rule = () => new Promise(() => {})
 interface Connection {
   readonly client: Socket
   readonly server: Socket
-  /** Its own, where it is not that of the proxy. */
+  /** The rule of this connection, if it differs from that of the proxy. */
   rule?: Rule
-  /** Who spoke last. */
+  /** The side that sent last. */
   last?: 'client' | 'server'
 }
 
-/** A proxy before a server, which ends with `t`. */
+/** A proxy before a server, until `t` ends. */
 export async function tcpProxy (t: Test, to: NetConnectOpts): Promise<TcpProxy> {
   const connections = new Set<Connection>()
   let rule = forward
@@ -80,7 +80,7 @@ export async function tcpProxy (t: Test, to: NetConnectOpts): Promise<TcpProxy> 
     if (!listener.listening) await listen(listener, port)
   }
 
-  /** Holds pieces until the next rule, and then lets them pass. */
+  /** Holds data until the next rule, and then forwards it. */
   function hold (): Rule {
     const over = new Promise<boolean>(resolve => { release = () => resolve(true) })
     return () => over

@@ -31,7 +31,7 @@ function read (file) {
   }
 }
 
-/** Keeps what has no errors. Other processes see the whole file, or none. */
+/** Caches files without errors. Other processes see the whole file, or none. */
 function write (file, { outputText, sourceMapText, diagnostics = [] }) {
   if (diagnostics.length > 0) return { outputText, sourceMapText, diagnostics }
   const draft = `${file}.${process.pid}`

@@ -3,15 +3,15 @@ import { type User, type Users } from '../../lib/accounts/user.js'
 /** The app's user table, in memory. */
 export interface UserTable extends Required<Users> {
   readonly byName: Map<string, User>
-  /** Which functions were called, in order; empty it to count anew. */
+  /** The called functions, in order; a test may empty it. */
   readonly calls: string[]
-  /** Every hash that was written over another. */
+  /** Every hash that was replaced. */
   readonly replaced: string[]
-  /** Changes columns of a person's row. */
+  /** Changes columns of a user's row. */
   change (username: string, columns: Partial<User>): void
 }
 
-/** A table with one row for each name; what a row lacks is filled in. */
+/** A table with one row per name; missing columns are filled in. */
 export function userTable (people: Record<string, Partial<User>> = {}): UserTable {
   const byName = new Map<string, User>()
   const calls: string[] = []

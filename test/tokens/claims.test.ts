@@ -36,7 +36,7 @@ const NO_TIMES = [undefined, null, true, '', '9', String(NOW), [], [NOW], {}, -1
 const NO_GENERATIONS = [...NO_TIMES, 2 ** 31 - 1, 2 ** 31]
 const NO_PAYLOADS = [undefined, null, 0, 1, true, '', 'text', [], [access], [refresh], () => {}]
 
-/** The claims of a token at a time, as a request checks them. */
+/** The claims of a token at a time, as a request validates them. */
 function verified (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
   const claims = readAccessClaims(payload, policy)
   assertCurrent(claims, policy, now)
@@ -205,7 +205,7 @@ t.test('a subject is text that every database stores unchanged', async t => {
   for (const subject of ['a', '0', 'ada@example.com', 'a'.repeat(MAX_SUBJECT_LENGTH), 'Ada Lovelace', '用户', '👩‍💻', ' ']) t.ok(isSubject(subject), subject)
 })
 
-/** As an ObjectId of MongoDB: an object whose toString gives the id. */
+/** Like an ObjectId of MongoDB: an object whose toString returns the id. */
 class ObjectId {
   readonly #hex: string
   constructor (hex: string) { this.#hex = hex }

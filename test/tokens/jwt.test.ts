@@ -9,7 +9,7 @@ import { claimsOf, forged, headerOf, jws, keyOf, respelled } from './forge.js'
 const OLD = SECRET
 const NEW = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 
-/** A server, and the doors through which a token comes in. Each answers 'ok' or the code of the refusal. */
+/** A server, and the entry points of a token. Each returns 'ok' or the code of the refusal. */
 interface Doors extends TestServer {
   readonly doors: Record<TokenKind, (token: string) => Promise<string>>
 }
@@ -24,21 +24,21 @@ async function doors (t: Test, options: RefreshCookieOptions = {}): Promise<Door
       : await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { host: HOST, cookie: `${COOKIE}=${token}` } })
     if (answer.statusCode === 200) return 'ok'
     const { code, statusCode } = answer.json()
-    // RFC 6750 section 3.1: of access tokens, and of sessions that ended, for which any token may have been sent.
+    // RFC 6750 section 3.1: for access tokens, and for ended sessions, whose token may be of either type.
     const challenged = String(answer.headers['www-authenticate']).includes('invalid_token')
     return statusCode === 401 && challenged === (kind === 'access' || code === 'FST_AUTH_SESSION_ENDED') ? code : `${statusCode} ${code}`
   }
   return { ...s, doors: { access: token => send('access', token), refresh: token => send('refresh', token) } }
 }
 
-/** With the session that the forged tokens name. */
+/** With the session of the forged tokens. */
 async function doorsWithSession (t: Test, options?: RefreshCookieOptions): Promise<Doors> {
   const s = await doors(t, options)
   await s.store.create(newSession({ id: 'session-1', subject: '1' }))
   return s
 }
 
-/** What is wrong with it, in a token that is otherwise as ours and signed with our own key. */
+/** The fault of a token that is otherwise valid and correctly signed. */
 type Hostile = ReadonlyArray<readonly [wrong: string, token: string]>
 
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
@@ -48,7 +48,7 @@ const other = (kind: TokenKind): TokenKind => kind === 'access' ? 'refresh' : 'a
 function testHostile (what: string, tokensOf: (kind: TokenKind) => Hostile): void {
   for (const kind of KINDS) {
     t.test(`${kind === 'access' ? 'an' : 'a'} ${kind} token ${what} is refused as invalid`, async t => {
-      // The session exists, so that only what is wrong can be the reason.
+      // The session exists, so that only the fault can be the reason.
       const { doors: { [kind]: send }, store } = await doorsWithSession(t)
       t.equal(await send(forged(kind)), 'ok', 'the good one passes')
       store.calls.length = 0
@@ -166,7 +166,7 @@ testHostile('that is too long', kind => [
   ['1 MB of dots', '.'.repeat(1e6)]
 ])
 
-/** A good token of exactly this length; base64url needs 4 characters for 3 bytes, so a signed header takes the rest. */
+/** A valid token of exactly this length; base64url needs 4 characters for 3 bytes, so a signed header fills the rest. */
 function padded (kind: TokenKind, length: number): string {
   for (let pad = 0; pad < 4; pad++) {
     const rest = length - forged(kind, { header: { pad: '' }, claims: { pad: 'x'.repeat(pad) } }).length
@@ -195,7 +195,7 @@ t.test('a token with additional claims is accepted', async t => {
   }
 })
 
-/** What JSON can put where a claim should be; the text stands in the payload as it is. */
+/** JSON values in place of a claim; the text is in the payload unchanged. */
 const WRONG_TIMES = ['null', 'true', '""', `"${START}"`, '[]', `[${START}]`, '{}', '-1', `${START}.5`, '1e400', '-1e300', '1e300', '9007199254740992']
 const WRONG_NAMES = ['null', 'true', '1', '0', '""', '[]', '["1"]', '{}', '"\\u0000"', '"1\\u0000"', '"\\ud800"']
 const CLAIMS: Record<TokenKind, Readonly<Record<string, readonly string[]>>> = {
@@ -302,7 +302,7 @@ t.test('algorithm confusion: every algorithm signs and verifies, and accepts no 
 })
 
 t.test('key rotation: with a new secret before the old one', async t => {
-  /** Ada logged in while only the old secret was there; then the same sessions with other secrets. */
+  /** Ada logged in with the old secret only; then the same sessions with other secrets. */
   async function afterChange (t: Test, secret: string[]): Promise<Doors & { old: Record<TokenKind, string> }> {
     const before = await doors(t, { secret: OLD })
     const ada = before.browser()

@@ -49,7 +49,7 @@ for (const [why, body, headers] of FORMS) {
   })
 }
 
-/** Forms that are refused, with what the answer names. */
+/** Forms that are refused, with the field that the message names. */
 const BAD_FORMS: Array<[body: string, named: RegExp]> = [
   ['grant_type=refresh_token&username=ada&password=x', /grant_type/],
   ['grant_type=Password&username=ada&password=x', /grant_type/],
@@ -73,7 +73,7 @@ for (const [body, named] of BAD_FORMS) {
   })
 }
 
-/** JSON bodies that are refused, with the field that the answer names. */
+/** JSON bodies that are refused, with the field that the message names. */
 const BAD_BODIES: Array<[body: unknown, named: RegExp]> = [
   [{ username: 'ada', password: PASSWORD, role: 'admin' }, /^body has an unknown field$/],
   [{ username: 'ada', password: PASSWORD, grant_type: 'password' }, /^body has an unknown field$/],
@@ -109,7 +109,7 @@ t.test('a JSON body is strict: no unknown fields, no type coercion', async t => 
   t.strictSame(users.calls, [])
 })
 
-/** Bodies that are none. */
+/** Invalid bodies. */
 const NO_BODIES: Array<[type: string, body: string, status: number]> = [
   ['application/json', '{', 400],
   ['application/json', '{"username":"ada","username":"bob"', 400],
@@ -140,7 +140,7 @@ t.test('other content types are refused before any lookup', async t => {
   t.strictSame([...users.calls, ...store.calls], [])
 })
 
-/** Logins that fail, each for another reason. */
+/** Logins that fail for different reasons. */
 const FAILURES: Record<string, (s: LoggedIn) => { username: string, password: string } | Promise<{ username: string, password: string }>> = {
   'an unknown user': () => ({ username: 'nobody', password: PASSWORD }),
   'a wrong password': () => ({ username: 'ada', password: 'wrong password' }),
@@ -428,7 +428,7 @@ t.test('each route exists if users has the functions that it needs', async t => 
   }
 })
 
-/** A login by a form, unless the headers say otherwise. */
+/** A login with a form, unless the headers differ. */
 async function post (browser: Browser, body: Record<string, string> | string, headers: Record<string, string> = {}): Promise<Answer> {
   const payload = typeof body === 'string' ? body : new URLSearchParams(body).toString()
   return await browser.send({ method: 'POST', url: '/auth/login', payload, headers: { 'content-type': FORM, ...headers } })

@@ -21,7 +21,7 @@ t.test('a logout ends the session and clears the cookie', async t => {
   t.match(events.filter(({ type }) => type !== 'refresh_refused'), exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
 })
 
-/** The cookie with which somebody logs out, and whether their session ends by it. */
+/** The cookie of a logout, and whether it ends the session. */
 const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise<string | undefined> | string | undefined }> = {
   'the current one': { ends: true, prepare: ({ ada }) => ada.cookie() },
   'the previous generation': {
@@ -208,7 +208,7 @@ t.test('request.auth.logout in a route of the app', async t => {
   })
 })
 
-/** Where the session is when two tabs refresh and a third logs out. */
+/** The state of the session when two tabs refresh and a third logs out. */
 const RACES: Record<string, (ada: Browser, wait: LoggedIn['wait']) => Promise<void> | void> = {
   'while the cookie is young': () => {},
   'when it is time to rotate': (_ada, wait) => wait('30s'),
@@ -247,13 +247,13 @@ for (const [when, prepare] of Object.entries(RACES)) {
   })
 }
 
-/** Steps of the store that wait to be told; calls pass straight through while nobody listens. */
+/** Calls of the store that wait until the test releases them; without a listener they pass. */
 interface Steps {
   listening: boolean
   readonly pending: Array<{ readonly name: string, go (): void }>
 }
 
-/** A memory store in which each call waits before its work while somebody listens. */
+/** A memory store in which each call waits for the test. */
 function steppedStore (): { store: SessionStore, steps: Steps } {
   const steps: Steps = { listening: false, pending: [] }
   const store = memoryStore()
@@ -271,7 +271,7 @@ function steppedStore (): { store: SessionStore, steps: Steps } {
   }
 }
 
-/** Runs a scenario once for every order in which the steps of its race can go on; gives how many there were. */
+/** Runs a scenario once for every order of the pending calls; returns the number of orders. */
 async function everyOrder (steps: Steps, scenario: (race: (requests: Array<Promise<Answer>>) => Promise<string>) => Promise<void>): Promise<number> {
   let runs = 0
   for (let next: number[] | null = []; next !== null; runs++) {
@@ -288,7 +288,7 @@ async function everyOrder (steps: Steps, scenario: (race: (requests: Array<Promi
   return runs
 }
 
-/** Lets one pending step after the other go on, each chosen among those that wait; gives their names in order. */
+/** Releases the pending calls one by one, as chosen; returns their names in order. */
 async function runInOrder (steps: Steps, requests: Array<Promise<Answer>>, choose: (of: number) => number): Promise<string> {
   const unfinished = new Set(requests)
   for (const request of requests) request.finally(() => unfinished.delete(request))

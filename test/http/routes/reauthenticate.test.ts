@@ -6,7 +6,7 @@ import { PASSWORD, SECRET, server, type TestServer } from '../../support/server.
 
 const proof = (password = PASSWORD) => ({ method: 'POST', url: '/auth/reauthenticate', payload: { password } }) as const
 
-/** A server with a page that wants a login of the last five minutes. */
+/** A server with a page that requires a login within the last five minutes. */
 async function bank (t: Parameters<typeof server>[0], store?: SessionStore): Promise<TestServer> {
   const app = await server(t, store && { store }, {}, app => {
     app.get('/transfer', { onRequest: app.requireFreshLogin('5m') }, async () => ({ done: true }))

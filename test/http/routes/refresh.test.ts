@@ -32,7 +32,7 @@ t.test('a refresh returns an access token that works, and the refresh token only
   t.same((await ada.get('/me')).json(), { id: '1' })
 })
 
-/** How a session comes to the point where the next refresh has an outcome, and the generation that the browser then holds. */
+/** The state in which the next refresh has an outcome, and the generation that the browser then has. */
 const OUTCOMES: Array<{ outcome: string, generation: number, sendsCookie: boolean, prepare: (s: LoggedIn) => Promise<void> | void }> = [
   { outcome: 'hold', generation: 0, sendsCookie: false, prepare: s => s.wait('29s') },
   { outcome: 'rotate', generation: 1, sendsCookie: true, prepare: s => s.wait('30s') },
@@ -565,7 +565,7 @@ t.test('an empty POST with any content type refreshes', async t => {
   }
 })
 
-/** Bodies that a refresh does not take. */
+/** Bodies that refresh refuses. */
 const BODIES: Array<[type: string, body: string, status: number]> = [
   ['text/plain', 'refresh', 415],
   ['text/plain', '{}', 415],
@@ -636,7 +636,7 @@ t.test('two servers with one store and one secret share sessions', async t => {
   t.equal(one.ada.cookie(), ada.cookie())
 })
 
-/** A rotation whose reply never reached the browser. */
+/** A rotation whose reply was lost. */
 async function loseReply ({ ada, wait }: LoggedIn): Promise<void> {
   wait('30s')
   await ada.copy().refresh()
@@ -648,13 +648,13 @@ async function rowOf ({ store, ada }: LoggedIn): Promise<Session> {
   return row
 }
 
-/** The store goes back to a snapshot, as after a failover. */
+/** Resets the store to a snapshot, as a failover does. */
 async function restore (s: LoggedIn, row: Session): Promise<void> {
   const { generation } = await rowOf(s)
   await s.store.advance(row.id, generation, row)
 }
 
-/** Somebody who keeps sending the cookie after a browser would have dropped it. */
+/** A client that sends the cookie after a browser would have deleted it. */
 function keptBeyondMaxAge (browser: Browser): Browser {
   const keeper = browser.copy()
   keeper.jar.store(`${COOKIE}=${browser.cookie()}; Path=/; Secure; HttpOnly`)

@@ -5,7 +5,7 @@ import refreshCookie, { type RefreshCookieOptions } from '../../../lib/index.js'
 import { cookieJar } from '../../support/cookie-jar.js'
 import { FAST_HASHING, openBrowser, PASSWORD, SECRET, server, testClock, userTable, type Browser } from '../../support/server.js'
 
-/** Every route, by its name: what it is called by, and the statuses of somebody who is logged in. */
+/** Every route by its name: its method and URL, and the statuses for a logged-in user. */
 const ROUTES: Readonly<Record<string, ReadonlyArray<readonly [method: 'GET' | 'POST' | 'DELETE', path: string, payload: object | undefined, status: number]>>> = {
   signup: [['POST', '/signup', { username: 'bob', password: PASSWORD }, 201]],
   login: [['POST', '/login', { username: 'ada', password: PASSWORD }, 200]],
@@ -20,7 +20,7 @@ const ROUTES: Readonly<Record<string, ReadonlyArray<readonly [method: 'GET' | 'P
 const ALL = Object.values(ROUTES).flat()
 const OWN = 'NOT FOUND'
 
-/** Ada at a server with all routes, which tells its own routes that are not there from sessions that are not. */
+/** Ada at a server with all routes; it distinguishes missing routes from missing sessions. */
 async function adaAt (t: Test, routes: RefreshCookieOptions['routes'] = {}): Promise<Browser> {
   const { browser } = await server(t, { routes: { verify: '/verify', ...routes } }, {}, app => { app.setNotFoundHandler((_request, reply) => { reply.code(404).send(OWN) }) })
   const ada = browser()
@@ -28,7 +28,7 @@ async function adaAt (t: Test, routes: RefreshCookieOptions['routes'] = {}): Pro
   return ada
 }
 
-/** Whether a route is there, and the status that it answers. */
+/** Whether a route exists, and its status. */
 async function called (browser: Browser, method: 'GET' | 'POST' | 'DELETE', url: string, payload: object | undefined): Promise<number | null> {
   const answer = await browser.send({ method, url, ...(payload && { payload }) })
   return answer.body === OWN ? null : answer.statusCode

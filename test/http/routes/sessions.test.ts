@@ -230,7 +230,7 @@ t.test('denial of service: a flood of sessions is listed in pages', async t => {
     t.match((await ada.get(`/auth/sessions?${query}`)).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' }, query)
   }
 
-  /** Follows the Link header of a part, as any client does. */
+  /** Follows the Link header of a page, as any client does. */
   async function followed (query: string, times = 1): Promise<Answer> {
     const { headers: { link } } = await ada.get(`/auth/sessions${query}`)
     const [, next = ''] = /^<(.*)>; rel="next"$/.exec(String(link)) ?? []

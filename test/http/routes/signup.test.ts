@@ -71,7 +71,7 @@ t.test('spoofing: names with invisible or ambiguous characters are refused', asy
   t.strictSame(users.calls, [])
 })
 
-/** Passwords, and whether they are good enough. */
+/** Passwords, and whether the policy accepts them. */
 const PASSWORDS: Array<[password: string, accepted: boolean, why: string]> = [
   ['seven77', false, 'too short'],
   ['mzqwkvbn', true, 'eight characters'],
@@ -111,7 +111,7 @@ t.test('password policy: the app can add its own rule', async t => {
   t.match(await browser().signup('ada lovelace'), { statusCode: 201 })
 })
 
-/** Bodies that no signup takes, with the field that the answer names. */
+/** Bodies that signup refuses, with the field that the message names. */
 const BAD_BODIES: Array<[body: object, named: RegExp]> = [
   [{ username: 'ada', password: PASSWORD, disabled: false }, /^body has an unknown field$/],
   [{ username: 'ada', password: PASSWORD, id: 1 }, /^body has an unknown field$/],

@@ -6,14 +6,14 @@ import refreshCookie, { type RefreshCookieOptions, type User } from '../../../li
 import { exactly } from '../../support/exactly.js'
 import { loggedIn, PASSWORD, SECRET, server, setCookies, userTable, type Answer, type TestServer } from '../../support/server.js'
 
-/** A server whose signups tell nothing, and the mails that it sends. */
+/** A server with silent signups, and the e-mails that it sends. */
 async function silent (t: Test, options: RefreshCookieOptions = {}): Promise<TestServer & { mails: Array<{ username: string, user: User | null }> }> {
   const mails: Array<{ username: string, user: User | null }> = []
   const s = await server(t, { accounts: { signup: 'silent', onSignup (signup) { mails.push(signup) } }, ...options })
   return { ...s, mails }
 }
 
-/** All that a caller can see of an answer. */
+/** Everything that a caller can see of a reply. */
 function seen ({ statusCode, headers: { date, ...headers }, body }: Answer): unknown {
   return { statusCode, headers, body }
 }

@@ -9,7 +9,7 @@ const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 
 const ON = { routes: { verify: '/verify' } } as const
 
-/** Another server asks, which is no browser and nobody's. */
+/** Another server as the caller, without a browser and a user. */
 async function verify ({ app }: Pick<LoggedIn, 'app'>, payload: unknown): Promise<Answer> {
   return await app.inject({ method: 'POST', url: '/auth/verify', payload: payload as object })
 }
