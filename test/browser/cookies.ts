@@ -14,7 +14,7 @@ import { ADA, HOST, REFRESH, site, type Site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
 
-/** A certificate that browsers take if told to take any; where it cannot be made, `t` shows so. */
+/** A self-signed certificate for browsers that accept any; if it cannot be created, `t` is skipped with the reason. */
 async function selfSigned (t: Test): Promise<Certificate | undefined> {
   const folder = t.testdir()
   const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
@@ -106,7 +106,7 @@ inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and th
   const before = await site(t, { ...shared, cookie: { sameSite: 'none' } })
   const after = await site(t, { ...shared, cookie: { sameSite: 'none', partitioned: true } })
   const clearing = await site(t, { ...shared, cookie: { sameSite: 'none', partitioned: true, former: [{}] } })
-  // Cookies know no ports: to the browser the three are one site that is deployed anew.
+  // Cookies ignore ports: to the browser the three are deployments of one site.
   const post = async (site: Site, route: string, body?: object): Promise<number> => {
     clock.wait('1m')
     const tab = await browser.open(site.url('/page', 'localhost'))

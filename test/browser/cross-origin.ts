@@ -9,21 +9,21 @@ import { otherSite } from './support/other-site.js'
 import { pages, pageWith, states, statuses } from './support/pages.js'
 import { ADA, REFRESH, site } from './support/site.js'
 
-/** An API, its pages, and the cookie that goes between them. */
+/** An API, its pages, and their cookie. */
 interface Places {
   readonly api: string
   readonly page: string
   readonly cookie: { readonly sameSite: 'strict' | 'none', readonly partitioned?: boolean }
 }
 
-/** As the README prints it; the origins are those of this machine. */
+/** As printed in the README; the origins are those of this machine. */
 const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after', 'link'] }
 const COOKIE = { sameSite: 'none', partitioned: true } as const
 
 const OTHER_SITE: Places = { api: 'localhost', page: '127.0.0.1', cookie: COOKIE }
 const SIBLING: Places = { api: 'api.shop.localhost', page: 'app.shop.localhost', cookie: { sameSite: 'strict' } }
 
-/** What the README shows, on this machine: the API trusts a page on another origin, which is open. */
+/** The setup of the README on this machine: the API trusts an open page of another origin. */
 async function open (t: Test, browser: Browser, { api, page, cookie }: Places) {
   let clock = () => START
   const front = await otherSite(t, app => pages(app, () => (clock() - START) * 1000))

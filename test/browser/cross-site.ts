@@ -7,7 +7,7 @@ import { ADA, HOST, LOGOUT, REFRESH, site, type Site } from './support/site.js'
 const OK = [200, { id: '1' }]
 const REFUSED = [{ type: 'cross_site_refused' }]
 
-/** What a request told the server of where it came from. */
+/** The origin information in a request. */
 function sentTo (s: Site, path: string) {
   return s.network.arrivals.filter(arrival => arrival.path === path).map(({ headers }) => ({
     cookie: headers.cookie !== undefined, site: headers['sec-fetch-site'], origin: headers.origin

@@ -1,4 +1,4 @@
-/** Registers all tests that are run in every browser. */
+/** Registers all tests that run in every browser. */
 import './cookies.js'
 import './cross-origin.js'
 import './cross-site.js'

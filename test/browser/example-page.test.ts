@@ -1,4 +1,4 @@
-/** The example's page and its Swagger UI in Chromium, which is started once, as is the server. */
+/** The example's page and its Swagger UI in Chromium. Browser and server are started once. */
 import './page.js'
 import './page-renewal.js'
 import './swagger.js'

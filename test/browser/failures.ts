@@ -5,7 +5,7 @@ import { REFRESH, site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
 
-/** What may come instead of an answer of the plugin, and what the page is told of it. */
+/** Responses of something other than the plugin, and the error that the page gets. */
 const FAILURES: ReadonlyArray<readonly [name: string, answer: readonly [status: number, body: string, headers?: Record<string, string>] | null, told: object]> = [
   ['no network', null, { status: undefined }],
   ['a server error', [500, '{"statusCode":500,"code":"FST_ERR","error":"","message":""}'], { status: 500, code: 'FST_ERR' }],
@@ -19,7 +19,7 @@ const FAILURES: ReadonlyArray<readonly [name: string, answer: readonly [status: 
 ]
 
 inEveryBrowser('a response of something else, such as a proxy, signs nobody out, and the next try succeeds', async (t, browser) => {
-  // At once, since each waits a second or two before it tries again.
+  // Concurrently, since each waits a second or two before its retry.
   await Promise.all(FAILURES.map(async ([name, answer, told]) => {
     const s = await site(t)
     const tab = await s.signedUp(await browser.another())

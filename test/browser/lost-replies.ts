@@ -4,7 +4,7 @@ import { INSECURE_HOST, inEveryBrowser } from './support/browsers.js'
 import { pageWith, statuses } from './support/pages.js'
 import { HOST, REFRESH, site } from './support/site.js'
 
-/** So often everybody is away for 20 minutes; each third time the reply to the refresh that rotates is lost. */
+/** The number of breaks of 20 minutes; in every third the reply to a rotating refresh is lost. */
 const ROUNDS = 12
 
 inEveryBrowser('a reply that was lost 20 minutes ago is recovered', async (t, browser) => {
@@ -21,7 +21,7 @@ inEveryBrowser('a reply that was lost 20 minutes ago is recovered', async (t, br
   }
 })
 
-/** How five tabs may be coordinated. */
+/** Ways to coordinate five tabs. */
 const TABS = [
   ['that share their token', '/page', HOST, {}],
   ['each with a token of its own', pageWith({ share: false }), HOST, {}],

@@ -6,7 +6,7 @@ const OK = [200, { id: '1' }]
 const IN = ['in', 'in', 'in', 'in', 'in']
 /** Strict single use, as in most tutorials. */
 const STRICT = { refreshToken: { grace: 0, recoverLostReply: false } } as const
-/** A cookie for a host that is no secure context, where browsers have no locks. */
+/** A cookie for a host without a secure context, where browsers have no locks. */
 const INSECURE = { cookie: { secure: false } } as const
 
 async function fiveTabs (s: Site, browser: Browser, host = HOST) {

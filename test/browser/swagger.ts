@@ -4,7 +4,7 @@ import { ADA } from '../example-server/client.js'
 import { exactly } from '../support/exactly.js'
 import { examplePage } from './support/example-page.js'
 
-/** Sends the request of an operation as the page's buttons do it: the status and the text of the answer. */
+/** Sends the request of an operation with the buttons of the page: status and text of the response. */
 async function execute (page: Page, operation: string): Promise<[status: string, text: string]> {
   const block = page.locator(`[id$="-${operation}"]`)
   if (!await block.locator('.opblock-body').isVisible()) await block.locator('.opblock-summary-control').click()

@@ -11,7 +11,7 @@ t.test('an invalid setting stops the server with an error that names it', async 
     [/ECONNREFUSED 127\.0\.0\.1:1/, { DATABASE_URL: 'postgres://app:hunter2@127.0.0.1:1/app' }],
     [/Invalid URL/, { DATABASE_URL: 'postgres://app:hunter2@db:port/app' }],
     [/ECONNREFUSED 127\.0\.0\.1:1/, { REDIS_URL: 'redis://app:hunter2@127.0.0.1:1' }],
-    // The plugin's own words.
+    // The plugin's own message.
     [/option "secret" has 5 bytes/, { AUTH_SECRET: 'short' }],
     [/option "cookie.secure" is false in production/, { NODE_ENV: 'production', AUTH_SECRET: SECRET, COOKIE_SECURE: 'false' }]
   ]

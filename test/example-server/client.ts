@@ -1,18 +1,18 @@
 import { cookieJar, type CookieJar } from '../support/cookie-jar.js'
 
-/** People with accounts. */
+/** Users with accounts. */
 export const ADA = { username: 'ada', password: 'correct horse battery staple' }
 
 export const BOB = { ...ADA, username: 'bob' }
 export const EVE = { ...ADA, username: 'eve' }
 
-/** A browser in front of a server. Its cookies outlive the server. */
+/** A browser of a server. Its cookies outlive the server. */
 export function client (url: string, jar: CookieJar = cookieJar(() => 0)) {
   let accessToken = ''
   return {
     jar,
 
-    /** Sends a request with the cookies, and with the access token of the last grant. */
+    /** Sends a request with the cookies, and with the access token of the last token response. */
     async send (method: string, path: string, body?: object) {
       const answer = await fetch(url + path, {
         method,

@@ -33,7 +33,7 @@ t.test('broken access control: no sample has a hook that may be undefined and le
   t.strictSame(copied.filter(path => /\b(on|pre)[A-Z]\w+: *app\./.test(readFileSync(path, 'utf8'))), [])
 })
 
-/** Starts the example as a process of its own: its address. It ends with `t`. */
+/** Starts the example in its own process, until `t` ends: its address. */
 async function start (t: Test): Promise<string> {
   const [command, ...args] = PLAIN_NODE
   return await startProgram(t, command, [...args, '--import', ANY_PORT, PROGRAM], { env: { AUTH_SECRET: SECRET, ...NO_COVERAGE } })

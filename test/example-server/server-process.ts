@@ -10,14 +10,14 @@ const CLOCK = new URL('settable-clock.js', import.meta.url).href
 
 type Variables = Readonly<Record<string, string>>
 
-/** A server that runs as a process of its own, as `npm start` would run it. */
+/** A server in its own process, as with `npm start`. */
 export interface ServerProcess {
   readonly url: string
-  /** What it has written to its standard output so far. */
+  /** Its standard output so far. */
   output (): string
   /** Sets its clock ahead. */
   wait (milliseconds: number): Promise<void>
-  /** Sends a signal and waits for the end: the exit code, or null where the signal ended it. */
+  /** Sends a signal and waits for the end: the exit code, or null if the signal ended it. */
   stop (signal?: 'SIGTERM' | 'SIGINT'): Promise<number | null>
 }
 
@@ -54,7 +54,7 @@ export async function startServer (t: Test, variables: Variables): Promise<Serve
   }
 }
 
-/** Runs the server until it ends by itself: its exit code and what it wrote to standard error. */
+/** Runs the server until it exits: its exit code and its standard error. */
 export async function runUntilEnd (variables: Variables): Promise<{ code: number | null, errors: string }> {
   const child = run({ PORT: '0', ...variables })
   const written = collect(child)
@@ -62,7 +62,7 @@ export async function runUntilEnd (variables: Variables): Promise<{ code: number
   return { code, errors: written.errors }
 }
 
-/** Starts the server in one process with one environment after the other: how each start ended. */
+/** Starts the server in one process with several environments, one after the other: the results. */
 export async function startInTurn (environments: readonly Variables[]): Promise<Array<{ code: number | null, errors: string }>> {
   const child = run({}, [IN_TURN, JSON.stringify(environments)])
   const written = collect(child)
@@ -71,7 +71,7 @@ export async function startInTurn (environments: readonly Variables[]): Promise<
   return JSON.parse(written.output)
 }
 
-/** With nothing of this process's own environment, so that a developer's variables change no test. */
+/** Without the environment of this process, so that a developer's variables change no test. */
 function run (env: Variables, program: readonly string[] = ['--import', CLOCK, PROGRAM]): ChildProcess {
   const [command, ...args] = PLAIN_NODE
   return spawn(command, [...args, ...program], { env: { ...env, ...NO_COVERAGE }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })

@@ -1,4 +1,4 @@
-// Loaded by `node --import` before a program: its clock jumps ahead by as many milliseconds as its parent sends.
+// Loaded with `node --import` before a program: its clock moves ahead by the milliseconds that its parent sends.
 const now = Date.now
 let ahead = 0
 Date.now = () => now() + ahead

@@ -1,5 +1,5 @@
-// Starts the example server with one environment after the other, all in this process. Its argument is the list of
-// environments as JSON; the output is the list of their ends: the exit code, and the error as Node prints it.
+// Starts the example server with several environments, one after the other, in this process. Its argument is the list
+// of environments as JSON; the output is the list of results: the exit code, and the error as Node prints it.
 import { inspect } from 'node:util'
 
 const ends = []

@@ -25,15 +25,15 @@ const STORES: Readonly<Record<string, (t: Test, clock: Clock) => Promise<Session
   }
 }
 
-/** Two instances of one app on one store, each with its own clock, and one browser that is sent to either. */
+/** Two instances of one app on one store, each with its own clock, and one browser of both. */
 interface Instances {
   readonly apps: readonly [TestServer, TestServer]
-  /** The browser, as it talks to either instance: one cookie jar, one access token for both. */
+  /** The browser with either instance: one cookie jar and one access token for both. */
   readonly tabs: readonly [Browser, Browser]
   readonly jar: CookieJar
-  /** The true time passes. */
+  /** Moves the true time. */
   wait (seconds: Seconds): void
-  /** Sets the clock of an instance so many seconds off the true time. */
+  /** Sets the offset of an instance's clock, in seconds. */
   set (instance: 0 | 1, off: Seconds): void
 }
 
@@ -57,13 +57,13 @@ async function twoInstances (t: Test, newStore: typeof STORES[string], options: 
   }
 }
 
-/** How long a request or its reply is under way at most: both together less than what a third of grace leaves of it. */
+/** The longest delay of a request or its reply: both together are below the rest of the grace period. */
 const UNDER_WAY: Seconds = 9
 
-/** For how long. */
+/** The duration of the test. */
 const HOURS: Seconds = 2 * 3600
 
-/** The tabs of a browser refresh for a while, each at either instance, and the answers come in any order: their statuses. */
+/** The tabs of a browser refresh for a while, each at either instance, with replies in any order: the statuses. */
 async function refreshed (t: Test, newStore: typeof STORES[string], offs: readonly Seconds[]): Promise<{ statuses: number[], rotations: number } | null> {
   const random = seededRandom(20_300_101)
   const found = await twoInstances(t, newStore)

@@ -7,7 +7,7 @@ import { tcpProxy } from '../support/tcp-proxy.js'
 
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-/** What can happen to every server and the way to it. */
+/** Faults of every server and its connection. */
 const FAULTS: Readonly<Record<string, (engine: Engine) => Fault>> = {
   'nobody listens': ({ proxy }) => ({ strike: async () => { await proxy.refuse(); return proxy.pass } }),
   'connections are reset': ({ proxy }) => ({ strike: async () => { await proxy.reset(); return proxy.pass } }),
@@ -127,7 +127,7 @@ for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
   })
 }
 
-/** What holds of a session whose rotation the store had lost, and of all others. */
+/** Expectations for a session whose rotation the store has lost, and for all others. */
 async function heals (t: Test, { clock, events, store }: TestServer, { ada, thief, bob }: Record<'ada' | 'thief' | 'bob', Browser>): Promise<void> {
   t.match(events.filter(({ type }) => type === 'refresh').at(-1), { outcome: 'heal', generation: 1 })
   t.match(await store.get(sessionOf(ada)), { generation: 1, previous: 0, revokedAt: null })
@@ -152,7 +152,7 @@ function isUnavailable (t: Test, answer: Answer): void {
   t.match(answer.headers, { 'retry-after': /^[2-5]$/, 'set-cookie': undefined, 'cache-control': 'no-store' })
 }
 
-/** The answer to a request that is repeated, as a client does, while it is 503. */
+/** The reply to a request that is retried while it is 503, as clients do. */
 async function served (request: () => Promise<Answer>): Promise<Answer> {
   const end = performance.now() + 60_000
   let answer = await request()

@@ -7,18 +7,18 @@ import { COOKIE, FAST_HASHING, forget, loggedIn, server, sessionOf, setCookies, 
 
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-/** What no reply may ever hold. */
+/** Text that no reply may contain. */
 const SECRET_TEXT = 'password=hunter2 host=db1'
 
 mock.timers.enable({ apis: ['setTimeout'] })
 t.teardown(() => mock.timers.reset())
 
-/** A request, how it comes to its situation, and the status that it has when all is well. */
+/** A request, its preparation, and its status without faults. */
 interface Situation {
   readonly status: number
   prepare? (s: LoggedIn): Promise<void> | void
   request (s: LoggedIn): Promise<Answer>
-  /** How many of its calls come when the reply is out: test/http/after-reply.test.ts is about those. */
+  /** The number of its calls after the reply, which test/http/after-response.test.ts covers. */
   readonly late?: number
 }
 
@@ -73,7 +73,7 @@ for (const [which, { status, prepare, request, late = 0 }] of Object.entries(SIT
         t.equal(s.ada.cookie(), held)
 
         const again = await request(s)
-        // A session that was ended although nobody heard of it is unknown the second time.
+        // A session that ended while the subscription was down is unknown the second time.
         const endedUnheard = which === 'ending another session' && call === 'revoke' && fault.moment === 'after'
         t.equal(again.statusCode, endedUnheard ? 404 : status, `${title}, again`)
       }
@@ -114,7 +114,7 @@ t.test('a store that loses every compare-and-set is busy, and nobody is logged o
   t.match(answer.headers, { 'retry-after': /^\d$/, 'set-cookie': undefined })
 })
 
-/** What a store may throw. */
+/** Values that a store may throw. */
 const THROWN: unknown[] = [
   new Error(SECRET_TEXT), SECRET_TEXT, undefined, null, 0, Symbol(SECRET_TEXT), { message: SECRET_TEXT, statusCode: 404 },
   Object.assign(new Error(SECRET_TEXT), { statusCode: 401, code: 'ECONNREFUSED' }), new TypeError(SECRET_TEXT),
@@ -176,7 +176,7 @@ t.test('a login that fails after its session is stored revokes it, also after th
   t.equal((await app.sessions.list('1')).length, 1, 'the one that she had')
 })
 
-/** App callbacks that do not do their work. */
+/** App callbacks that fail. */
 const FAILURES: Record<string, () => never | Promise<never>> = {
   throws () { throw new Error(SECRET_TEXT) },
   async rejects () { throw new Error(SECRET_TEXT) },
@@ -185,7 +185,7 @@ const FAILURES: Record<string, () => never | Promise<never>> = {
   async 'throws no error' () { throw SECRET_TEXT }
 }
 
-/** Callbacks, and the requests that need them. */
+/** Callbacks, and requests that need them. */
 const CALLBACKS: Array<{ callback: string, fails: (s: Switch, fail: () => never | Promise<never>) => void, request: (ada: Browser) => Promise<Answer> }> = [
   { callback: 'users.findByUsername at login', fails: (on, fail) => { on.users.findByUsername = fail }, request: async ada => await ada.login('ada') },
   { callback: 'accessToken.claims at login', fails: (on, fail) => { on.claims = fail }, request: async ada => await ada.login('ada') },
@@ -347,7 +347,7 @@ t.test('a rotation that was written reaches the browser even if the app fails to
   }
 })
 
-/** A request of every kind, and the status that it is answered with. */
+/** A request of every kind, with its status. */
 const REPLIES: Array<[status: number, request: (s: LoggedIn) => Promise<Answer>]> = [
   [201, async ({ ada }) => await ada.signup('bob')],
   [200, async ({ ada }) => await ada.login('ada')],
@@ -392,7 +392,7 @@ t.test('the challenge names the error of a token, and none for a missing token',
   for (const { headers } of withBadOnes) t.equal(headers['www-authenticate'], 'Bearer realm="api", error="invalid_token"')
 })
 
-/** A store that can be logged in to, and all of whose other calls fail. */
+/** A store that accepts logins, and fails all other calls. */
 function failingStore (fail: () => never): SessionStore {
   const { create } = memoryStore()
   return { create, get: async () => fail(), advance: async () => fail(), revoke: async () => fail(), revokeAll: async () => fail(), list: async () => fail() }

@@ -1,4 +1,4 @@
-/** Requests of several steps, one of which fails: what was written is finished, or the answer says how far it came. */
+/** Requests of several steps, one of which fails: they are finished, or the message states the result. */
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { memoryStore } from '../../lib/index.js'
@@ -19,12 +19,12 @@ const change = (browser: Browser): Promise<Answer> =>
 
 type Update = UserTable['updatePasswordHash']
 
-/** Ada with a phone, and a thief whose login with the old password is done just before it is changed. */
+/** Ada with a phone, and an attacker who logs in with the old password just before it changes. */
 interface Changing extends LoggedIn {
   readonly phone: Browser
-  /** Starts a session beside the store's faults. */
+  /** Starts a session without the store's faults. */
   begin (id: string): Promise<void>
-  /** Whether a session that `begin` has started lives. */
+  /** True if a session that `begin` has started is live. */
   lives (id: string): Promise<boolean>
 }
 
@@ -54,7 +54,7 @@ async function changing (t: Test, update: (write: Update) => Update = write => w
   }
 }
 
-/** Whether Ada's password is the new one. */
+/** True if Ada's password is the new one. */
 async function isChanged ({ browser }: LoggedIn): Promise<boolean> {
   const old = await browser().login('ada')
   const other = await browser().login('ada', { password: NEW_PASSWORD })
@@ -110,7 +110,7 @@ t.test('if the other sessions cannot be ended, the message says that the passwor
   }
 })
 
-/** An `updatePasswordHash` that fails, what becomes of the password, and what the answer says. */
+/** An `updatePasswordHash` that fails, its effect on the password, and the expected message. */
 const WRITES: ReadonlyArray<readonly [how: string, update: (write: Update) => Update, changed: boolean, status: number]> = [
   ['throws before it writes', () => async () => { throw new Error('no connection') }, false, 503],
   ['throws at once', () => () => { throw new Error('no connection') }, false, 503],

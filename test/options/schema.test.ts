@@ -14,7 +14,7 @@ const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 const users = { findById: () => null }
 
-/** The settings of options as somebody without TypeScript may write them. */
+/** The settings of untyped options. */
 function read (options: object, production = false): Settings {
   return readOptions({ secret: SECRET, ...options } as RefreshCookieOptions, production)
 }
@@ -29,7 +29,7 @@ function throwsSentence (t: Test, options: object, expected: RegExp, production 
   t.throws(() => read(options, production), { name: 'TypeError', message: expected }, inspect(options))
 }
 
-/** The paths of all options, e.g. 'cookie.path'; those inside 'passwords.pepper' are its own. */
+/** The paths of all options, e.g. 'cookie.path', without those inside 'passwords.pepper'. */
 function allPaths (checks: Record<string, unknown> = optionTable.checks, prefix = ''): string[] {
   return Object.entries(checks).flatMap(([name, check]) => {
     const inner = (check as { checks?: Record<string, unknown> }).checks // only groups have them
@@ -127,7 +127,7 @@ const DURATIONS = ['one', 'duration']
 const DURATION_OR_ZERO = ['zero', ...DURATIONS]
 const WORDS = ['word', 'path', 'duration']
 
-/** For every option: the kinds that it takes, and values that look right and are wrong. */
+/** For every option: the accepted kinds, and plausible but wrong values. */
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
   keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
@@ -198,7 +198,7 @@ for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
       throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
     }
     for (const kind of takes) {
-      // Only a combination may still refuse it.
+      // Only a combination may still be refused.
       t.notMatch(complaintOf(() => read(at(path, KINDS[kind]))), /: it must /, `${path} takes ${kind}`)
     }
   })

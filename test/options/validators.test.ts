@@ -1,13 +1,13 @@
 import t from 'tap'
 import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from '../../lib/options/validators.js'
 
-/** One value of every kind that JavaScript has. */
+/** One value of every JavaScript type. */
 const EVERYTHING: readonly unknown[] = [
   undefined, null, true, false, 0, -0, 1, -1, 0.5, NaN, Infinity, -Infinity, 2 ** 53, 1n, '', ' ', 'a', '1', '15m', '0s', 'true',
   Symbol('s'), [], ['a'], [[]], {}, { a: 1 }, Object.create(null), () => {}, class {}, new Date(0), /a/, new Map(), Buffer.from('a'), Promise.resolve()
 ]
 
-/** Which values a check lets through, as it gives them. */
+/** The values that a validator accepts, as it returns them. */
 function passed (check: Check<unknown>): unknown[] {
   return EVERYTHING.flatMap(value => {
     try {

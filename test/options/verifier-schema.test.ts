@@ -8,7 +8,7 @@ const JWKS = 'https://login.example/auth/jwks'
 const KEYS = [generateKey('ES256', 'k1').verifies]
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 
-/** The settings of options as somebody without TypeScript may write them. */
+/** The settings of untyped options. */
 function read (options: object): VerifierSettings {
   return readVerifierOptions(options as VerifierOptions)
 }
@@ -42,7 +42,7 @@ t.test('every option accepts its documented values, in the units of the code', a
   t.doesNotThrow(() => read({ jwks: JWKS, logLevel: 'warn', logSerializers: {} }), "Fastify's own")
 })
 
-/** Options that are refused, and the beginning of the sentence. */
+/** Options that are refused, and the beginning of the message. */
 const REFUSED: ReadonlyArray<readonly [options: object, sentence: RegExp]> = [
   [{}, /^option "keys" is missing.*"jwks"/],
   [{ issuer: 'https://login.example' }, /^option "keys" is missing/],

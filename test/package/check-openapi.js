@@ -1,4 +1,4 @@
-// Starts the example server as its reader would, and lints the OpenAPI document that it serves.
+// Starts the example server as a user would, and lints its OpenAPI document.
 // Run by `npm run check:openapi`, after `npm ci` has built the example.
 
 import { spawn } from 'node:child_process'

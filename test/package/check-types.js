@@ -1,5 +1,5 @@
-// Compiles an app against the packed package with old and new compilers and types of Node, in each way of resolving
-// modules, and with the declarations themselves checked (skipLibCheck off).
+// Compiles an app against the packed package with old and new compilers and types of Node, with each module resolution
+// and with checked declarations (skipLibCheck off).
 // Run by `npm run check:types`, after `npm ci` has built the package.
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -33,7 +33,7 @@ export async function build () {
 }
 `
 
-/** A service that only verifies: a program of its own, in which the verbs of sessions must not be there. */
+/** A verifier as a separate program, in which the methods for sessions must not exist. */
 const SERVICE = `
 import Fastify from 'fastify'
 import { authenticate, authenticateOptional, requireFreshLogin, verifier, type AccessClaims, type VerifierOptions } from 'fastify-refresh-cookie/verifier'
@@ -54,7 +54,7 @@ export async function build () {
 
 const PROGRAMS = { 'app.ts': APP, 'service.ts': SERVICE }
 
-/** All kinds with the oldest and the newest types of Node and each compiler; those in between with the newest compiler, for the app alone. */
+/** All kinds with the oldest and the newest types of Node and each compiler; those in between with the newest compiler, for the app only. */
 const COMBINATIONS = NODES.flatMap(node => COMPILERS.flatMap(compiler => Object.keys(PROGRAMS).flatMap(program => {
   const isEdge = node === NODES[0] || node === NODES.at(-1)
   if (!isEdge && (compiler !== COMPILERS.at(-1) || program !== 'app.ts')) return []
@@ -68,7 +68,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** How many of the combinations do not compile, each printed with the compiler's words. */
+/** The number of combinations that do not compile; each is printed with the compiler's output. */
 function check () {
   const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { encoding: 'utf8' }))
   const aliases = [
@@ -80,7 +80,7 @@ function check () {
 
   let failures = 0
   for (const node of NODES) {
-    // Other packages bring types of Node of their own choice: all of them see the chosen ones.
+    // Other packages depend on types of Node: all of them use the chosen ones.
     const types = join(folder, 'node_modules/@types')
     mkdirSync(types, { recursive: true })
     rmSync(join(types, 'node'), { recursive: true, force: true })

@@ -9,21 +9,21 @@ const run = promisify(execFile)
 
 const NAME = 'fastify-refresh-cookie'
 
-/** A project outside the repository that has installed the packed package, as far as that goes without a network. */
+/** A project outside the repository with the packed package installed, as far as possible without a network. */
 export interface Consumer {
   /** Its folder. */
   readonly folder: string
-  /** Where the package is in it. */
+  /** The folder of the package in it. */
   readonly packageFolder: string
-  /** Writes a file into it. Gives its path. */
+  /** Writes a file into it. Returns its path. */
   write (name: string, text: string): Promise<string>
-  /** Runs a file of it with Node. Gives what it printed. */
+  /** Runs a file of it with Node. Returns its output. */
   run (name: string, environment?: Record<string, string>): Promise<string>
 }
 
 /**
- * Packs what `npm run build` left in dist, and unpacks it into a new project that ends with `t`. The project has what
- * the package declares as its dependencies, the `hosts` that a person would have installed beside it, and nothing else.
+ * Packs the build in dist, and unpacks it into a new project until `t` ends. The project has only the declared
+ * dependencies of the package, and the `hosts` that a user would have installed.
  */
 export async function createConsumer (t: Test, hosts: readonly string[] = ['fastify']): Promise<Consumer> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'consumer-')))
@@ -68,7 +68,7 @@ async function unpack (tarball: string, folder: string): Promise<void> {
   await rm(tarball)
 }
 
-/** The package as this repository has it installed. */
+/** The package as installed in this repository. */
 async function link (name: string, folder: string): Promise<void> {
   const path = join(folder, 'node_modules', name)
   await mkdir(dirname(path), { recursive: true })

@@ -41,7 +41,7 @@ t.test('supply chain: it loads only declared dependencies', async t => {
   t.strictSame(packages.filter(name => !Object.hasOwn(dependencies, name)), [])
 })
 
-/** An app in which somebody signs up and then asks for their sessions: both statuses. */
+/** An app in which a user signs up and lists sessions: both statuses. */
 const APP = `
   module.exports = async function visit (plugin, allowWeakHashing) {
     const app = require('fastify')()
@@ -59,7 +59,7 @@ const APP = `
   }
 `
 
-/** What either kind of module prints when all is well. The symbol is of the other build, which has to mean the same. */
+/** The expected output of both module kinds. The symbol of the other build must be the same. */
 const ALL_WELL = [
   'default 201 200',
   'name 201 200',

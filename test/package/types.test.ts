@@ -6,7 +6,7 @@ import { createConsumer } from './consumer.js'
 const hosts = ['fastify', '@types/node', '@fastify/jwt', '@fastify/cookie', '@fastify/swagger']
 const { folder, packageFolder, write } = await createConsumer(t, hosts)
 
-/** What an app does with the package. Only how it gets hold of it differs between kinds of module. */
+/** An app that uses the package. Only the import differs between module kinds. */
 const app = `
   const users: Users = {
     findById: async sub => ({ id: Number(sub), username: 'ada', passwordHash: null }),
@@ -66,7 +66,7 @@ const cjs = `
   ${app}
 `
 
-/** What a service that only verifies does with the package: an entry of its own, without the verbs of sessions. */
+/** A verifier that uses the package: a separate entry, without methods for sessions. */
 const service = `
   export async function build (): Promise<FastifyInstance> {
     const options: VerifierOptions = { jwks: 'https://login.example/auth/jwks', issuer: 'https://login.example', audience: 'orders' }
@@ -97,7 +97,7 @@ const cjsService = `
   ${service}
 `
 
-/** An app that has @fastify/jwt, @fastify/cookie and @fastify/swagger for itself, and their types its own way. */
+/** An app with its own @fastify/jwt, @fastify/cookie and @fastify/swagger, and its own augmentation of their types. */
 const host = `
   import cookie from '@fastify/cookie'
   import jwt from '@fastify/jwt'
@@ -122,7 +122,7 @@ const host = `
   })
 `
 
-/** The settings of an app; skipLibCheck is off, so that our own declarations are looked at too. */
+/** The compiler settings of an app; skipLibCheck is off, so that our declarations are checked too. */
 const STRICT: ts.CompilerOptions = {
   target: ts.ScriptTarget.ES2023,
   lib: ['lib.es2023.d.ts'],
@@ -159,7 +159,7 @@ function compile (files: string[], options: ts.CompilerOptions): ts.Program {
   return ts.createProgram(files, options, { ...ts.createCompilerHost(options), getCurrentDirectory: () => folder })
 }
 
-/** What the compiler says of the app and of our declarations; those of others are not ours to mend. */
+/** The compiler's errors about the app and our declarations; those of other packages are ignored. */
 function complaints (program: ts.Program): string[] {
   const files = program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(folder))
   return [...program.getGlobalDiagnostics(), ...program.getOptionsDiagnostics(), ...files.flatMap(file => [

@@ -13,21 +13,21 @@ import { newPrefix, redisServer } from '../support/redis.js'
 
 const PROGRAM = fileURLToPath(new URL('app.js', import.meta.url))
 
-/** Where all processes of a test keep their sessions, as `app.js` is told. */
+/** The shared store of all processes of a test, as an argument of `app.js`. */
 export interface SharedStore {
   readonly engine: 'ioredis' | 'postgres'
   readonly connection: object
   readonly prefix?: string
 }
 
-/** A place that processes share, and how it is reached another way. */
+/** A shared store, and another connection to it. */
 export interface SharedServer extends SharedStore {
   readonly server: NetConnectOpts
-  /** The same place, by a port of this machine that leads to its server. */
+  /** The same store through a port of this machine. */
   by (port: number): SharedStore
 }
 
-/** The places that processes can share, by name: null where the server cannot be had, which shows as a skipped test. */
+/** The stores that processes can share, by name: null if the server is not available, which skips the test. */
 export const SHARED_STORES = {
   async ioredis (t) {
     const server = await redisServer(t)
@@ -54,29 +54,29 @@ export const SHARED_STORES = {
   }
 } satisfies Record<string, (t: Test) => Promise<SharedServer | null>>
 
-/** What a request brings along. */
+/** The parts of a request. */
 export interface Carries {
   readonly cookie?: string | undefined
   readonly accessToken?: string | undefined
   readonly body?: object
 }
 
-/** A reply, read. */
+/** A parsed reply. */
 export interface Reply {
   readonly status: number
   /** The code of a refusal. */
   readonly code: string | undefined
-  /** The refresh token that its Set-Cookie holds. */
+  /** The refresh token of its Set-Cookie. */
   readonly cookie: string | undefined
   readonly accessToken: string | undefined
 }
 
-/** What was answered by nobody: the connection was refused, reset or closed. */
+/** No reply: the connection was refused, reset or closed. */
 export const NO_REPLY: Reply = { status: 0, code: undefined, cookie: undefined, accessToken: undefined }
 
 /** One of the processes of an app. */
 export interface AppProcess {
-  /** Sends a request; `NO_REPLY` where its connection was lost. */
+  /** Sends a request; `NO_REPLY` if its connection was lost. */
   get (path: string, carries?: Carries): Promise<Reply>
   post (path: string, carries?: Carries): Promise<Reply>
   /** Starts a session. */
@@ -84,9 +84,9 @@ export interface AppProcess {
   refresh (cookie: string | undefined): Promise<Reply>
   logout (cookie: string | undefined): Promise<Reply>
   setTime (now: EpochSeconds): Promise<void>
-  /** It kills itself at a command to its store, of those that come, before or after that takes effect. */
+  /** Kills itself at one of its next commands to the store, before or after the command takes effect. */
   dieAt (nth: number, moment: 'before' | 'after'): Promise<void>
-  /** How many commands it has sent to its store since it was last told when to die. */
+  /** The number of commands to its store since the last `dieAt`. */
   commands (): Promise<number>
   /** Sends SIGTERM. */
   terminate (): void
@@ -94,10 +94,10 @@ export interface AppProcess {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
-/** A machine may be so busy that a call takes longer than by default. */
+/** A busy machine may take longer for a call than the default. */
 const PATIENT = { call: '60s', request: '60s' }
 
-/** Starts a process of the built package, which ends with `t` at the latest. */
+/** Starts a process of the built package, until `t` ends at the latest. */
 export async function startProcess (t: Test, store: SharedStore, options: object = {}): Promise<AppProcess> {
   const { prefix, ...where } = store
   const [execPath, ...execArgv] = PLAIN_NODE

@@ -1,5 +1,5 @@
-// One process of an app that runs in several: sessions in a database that they share, and a clock that the test sets.
-// Its first argument says where. It tells its parent its port, and after that does what it is told.
+// One of several processes of an app: sessions in a shared database, and a clock that the test sets.
+// The first argument is the database. It sends its port to its parent, and then executes commands.
 import Fastify from 'fastify'
 import refreshCookie from 'fastify-refresh-cookie'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
@@ -9,11 +9,11 @@ const { engine, connection, options } = JSON.parse(process.argv[2])
 let now = options.now
 const clock = () => now
 
-/** Which of the commands that come is the last one, and whether it still takes effect. */
+/** The index of the last command, and whether it still takes effect. */
 let last = { nth: 0, moment: 'after' }
 let commands = 0
 
-/** A command to the server of sessions, that this process may not survive. */
+/** A command to the session store, at which this process may die. */
 async function mortal (command) {
   const isLast = ++commands === last.nth
   if (isLast && last.moment === 'before') return await die()
@@ -26,7 +26,7 @@ function die () {
   return new Promise(() => {})
 }
 
-/** How each engine is connected to: its store, and what disconnects it. */
+/** Connection of each engine: its store, and its disconnect function. */
 const ENGINES = {
   async ioredis () {
     const { Redis } = await import('ioredis')
@@ -62,7 +62,7 @@ app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.
 app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
 const address = await app.listen({ host: '127.0.0.1', port: 0 })
 
-/** What the parent may ask, with what it is answered. */
+/** Commands of the parent, with their results. */
 const REQUESTS = {
   time (time) { now = time },
   last (command) {
@@ -73,7 +73,7 @@ const REQUESTS = {
 }
 process.on('message', ({ ask, value }) => process.send({ answer: REQUESTS[ask](value) ?? null }))
 process.once('SIGTERM', async () => {
-  // A browser keeps its connection after the last answer, and Fastify would wait for it.
+  // Browsers keep connections open, and Fastify would wait for them.
   setInterval(() => app.server.closeIdleConnections(), 100).unref()
   await app.close()
   process.disconnect()

@@ -3,20 +3,20 @@ import { GRACE } from '../support/core.js'
 import { START } from '../support/server.js'
 import { generationOf, NO_REPLY, SHARED_STORES, startProcess, type AppProcess, type Reply, type SharedStore } from './app-process.js'
 
-/** A process that goes on, which sets up what another one is killed in, and finds what that left behind. */
+/** A process that stays alive: it prepares the session, and checks the state after another one was killed. */
 interface Witness extends AppProcess {
   readonly now: () => number
-  /** The time passes for everybody until the next step of a session. */
+  /** Moves the time for all processes to the next step of a session. */
   wait (): Promise<void>
 }
 
 interface Situation {
-  /** Brings a person to where the request is sent; the cookie that it brings. */
+  /** Prepares the session for the request; returns its cookie. */
   prepare (witness: Witness, subject: string): Promise<string | undefined>
   request (process: AppProcess, subject: string, cookie: string | undefined): Promise<Reply>
-  /** Whether its last command comes when the reply is out. */
+  /** True if its last command comes after the reply. */
   readonly repliesEarly?: true
-  /** What must hold after a process was killed in the middle of the request, or after it. */
+  /** Expectations after a process was killed during or after the request. */
   afterwards (t: Test, witness: Witness, found: Found): Promise<void>
 }
 
@@ -24,14 +24,14 @@ interface Found {
   readonly subject: string
   readonly cookie: string | undefined
   readonly reply: Reply
-  /** Whether every command of the request had taken effect. */
+  /** True if every command of the request took effect. */
   readonly done: boolean
 }
 
 const enter = async (witness: Witness, subject: string): Promise<string | undefined> => (await witness.enter(subject)).cookie
 const refresh = async (process: AppProcess, _subject: string, cookie: string | undefined): Promise<Reply> => await process.refresh(cookie)
 
-/** A refresh that leaves a session at a generation, however often it is tried. */
+/** A refresh whose repetition leaves the session at a generation. */
 function refreshTo (generation: number, prepare: Situation['prepare']): Situation {
   return {
     prepare,
@@ -166,13 +166,13 @@ async function startWitness (t: Test, store: SharedStore): Promise<Witness> {
   }
 }
 
-/** When to kill: after each command; and between the reply and what comes later, and before anything was done, where the reply is early. */
+/** Times to kill: after each command; for an early reply also between the reply and later commands, and before the first command. */
 function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: number, moment: 'before' | 'after']> {
   const after = Array.from({ length: count }, (_, i): [number, 'after'] => [i + 1, 'after'])
   return repliesEarly ? [[1, 'before'], ...after, [count, 'before']] : after
 }
 
-/** How many commands to the store a request takes. */
+/** The number of commands to the store of a request. */
 async function commandsOf (witness: Witness, { prepare, request }: Situation, subject: string): Promise<number> {
   for (let i = 0; i < 2; i++) { // the first time a server may not know the scripts
     const fresh = `${subject} ${i}` // who has no sessions yet, as whoever meets a process that is killed

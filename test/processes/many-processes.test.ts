@@ -3,7 +3,7 @@ import { GRACE } from '../support/core.js'
 import { START } from '../support/server.js'
 import { generationOf, SHARED_STORES, startProcess, type AppProcess, type Reply } from './app-process.js'
 
-/** How often fifty refreshes are sent at once, and how often fifty races of a logout and refreshes are held at once. */
+/** The number of rounds of fifty concurrent refreshes, and of fifty races between a logout and refreshes. */
 const ROUNDS = 10
 const RACES = 2
 
@@ -59,7 +59,7 @@ async function together (t: Test, processes: readonly AppProcess[], wait: () => 
     t.ok(rotated > 5 * RACES && rotated < 50 * RACES, `a refresh was first in ${rotated} of ${50 * RACES} races`)
   })
 
-  /** A logout among refreshes, the logout being sent in any of the places; every token that was ever given. */
+  /** A logout among refreshes, at any position; returns every issued token. */
   async function race (nth: number, cookie: string | undefined): Promise<Array<string | undefined>> {
     const requests = Array.from({ length: 3 }, (_, tab) => () => any(nth + tab).refresh(cookie))
     requests.splice(nth % 4, 0, () => any(nth * 7).logout(cookie))

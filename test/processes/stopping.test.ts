@@ -22,7 +22,7 @@ for (const [name, newStore] of Object.entries(SHARED_STORES)) {
     const running = many(nth => leaving.refresh(entered[nth]?.cookie))
     while (await leaving.commands() < COUNT);
     leaving.terminate()
-    // What comes while it is stopping is told to go elsewhere, or is not listened to.
+    // New requests during the shutdown get a 503 or no connection.
     const late = await many(async nth => {
       let reply = await leaving.refresh(undefined)
       while (reply.status === 401) reply = await leaving.refresh(undefined) // it has not heard yet

@@ -12,7 +12,7 @@ t.teardown(async () => { await pool.close() })
 
 interface WithAda extends Recipe { readonly ada: Browser }
 
-/** The server over its database; Ada is logged in. */
+/** The server with its database; Ada is logged in. */
 async function withAda (t: Test): Promise<WithAda> {
   const r = await recipe(t, 'automatic-login', { given: { pool } })
   const ada = r.browser()
@@ -20,7 +20,7 @@ async function withAda (t: Test): Promise<WithAda> {
   return { ...r, ada }
 }
 
-/** The page of Ada in a browser whose cookie is gone: it dropped that at its Max-Age. */
+/** Ada's page in a browser without the cookie, which was deleted at its Max-Age. */
 function withoutCookie ({ app, clock, ada }: WithAda): Browser {
   return Object.assign(openBrowser(app, cookieJar(clock)), { accessToken: ada.accessToken })
 }

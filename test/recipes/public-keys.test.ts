@@ -12,7 +12,7 @@ interface Parties extends Recipe {
   readonly privateKey: string
   readonly publicKey: string
   readonly verifier: Recipe
-  /** What the service that only verifies answers to a token. */
+  /** The verifier's reply to a token. */
   orders (token: unknown): Promise<Answer>
 }
 
@@ -39,7 +39,7 @@ async function parties (t: Test, options: RefreshCookieOptions = {}): Promise<Pa
 
 const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A token that somebody signs who has a private key, in no code of ours. */
+/** A token signed with the private key by other code. */
 function signed (privateKey: string, header: object, claims: object): string {
   const text = `${encoded(header)}.${encoded(claims)}`
   return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`

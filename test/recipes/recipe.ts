@@ -11,7 +11,7 @@ import * as verifying from '../../lib/verifier.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { FAST_HASHING, openBrowser, SECRET, testClock, userTable, type Browser, type TestClock, type UserTable } from '../support/server.js'
 
-/** A server of a recipe, and everything around it in the test's hands. */
+/** A server of a recipe, with everything around it under the control of the test. */
 export interface Recipe {
   readonly app: FastifyInstance
   readonly users: UserTable
@@ -20,22 +20,22 @@ export interface Recipe {
   browser (): Browser
 }
 
-/** What a test may give a recipe. */
+/** Inputs of a recipe. */
 export interface RecipeSurroundings {
-  /** What its block takes as given, besides `app` and `users`. */
+  /** Variables of its block, besides `app` and `users`. */
   readonly given?: Readonly<Record<string, unknown>>
-  /** Settings that a table of the README changes. */
+  /** Changed settings, from a table of the README. */
   readonly options?: library.RefreshCookieOptions
-  /** A clock that another server has too. */
+  /** A clock shared with another server. */
   readonly clock?: TestClock
-  /** What the app has before it. */
+  /** Additions to the app before the recipe. */
   readonly before?: (app: FastifyInstance) => unknown
 }
 
-/** Where the README prints recipes. */
+/** The README with the recipes. */
 const readme = readFileSync('README.md', 'utf8')
 
-/** Builds the server that the README prints below `<!-- recipe: name -->`: its own words, run. */
+/** Runs the server that the README prints below `<!-- recipe: name -->`. */
 export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
@@ -54,7 +54,7 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
   return { app, users, clock, wait: clock.wait, browser: () => openBrowser(app, cookieJar(clock)) }
 }
 
-/** The plugin with what only a test needs: its clock, cheap hashing, and what it changes. Groups are changed, not replaced. */
+/** The plugin with additions for tests: a clock, cheap hashing and changed options. Groups are merged, not replaced. */
 function underTest ({ refreshToken, ...options }: library.RefreshCookieOptions): FastifyPluginAsync<library.RefreshCookieOptions> {
   return fp(async (app, printed: library.RefreshCookieOptions) => {
     await app.register(library.refreshCookie, {
@@ -66,7 +66,7 @@ function underTest ({ refreshToken, ...options }: library.RefreshCookieOptions):
   })
 }
 
-/** The plugin of a service that only verifies, by the test's clock. */
+/** The verifier with the test's clock. */
 function verifierUnderTest (options: verifying.VerifierOptions): FastifyPluginAsync<verifying.VerifierOptions> {
   return fp(async (app, printed: verifying.VerifierOptions) => { await app.register(verifying.verifier, { ...printed, ...options }) })
 }
@@ -77,7 +77,7 @@ function blockOf (name: string): string {
   return code
 }
 
-/** Runs a module of TypeScript; its imports come from `load`. */
+/** Runs a TypeScript module; `load` resolves its imports. */
 async function run (code: string, given: Readonly<Record<string, unknown>>, load: (path: string) => unknown): Promise<void> {
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true }

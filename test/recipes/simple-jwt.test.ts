@@ -12,7 +12,7 @@ const BEARER: FastifyDynamicSwaggerOptions = {
   openapi: { components: { securitySchemes: { accessToken: { type: 'http', scheme: 'bearer' } } }, security: [{ accessToken: [] }] }
 }
 
-/** The front end: it takes tokens from the replies of this system, and sends an e-mail address to log in. */
+/** The front end: it reads tokens from the responses of this system, and sends an e-mail address to log in. */
 interface FrontEnd {
   readonly browser: Browser
   post (path: string, payload?: object): Promise<Answer>

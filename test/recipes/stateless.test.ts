@@ -13,7 +13,7 @@ interface WithAda extends Recipe {
   readonly tokens: Tokens
 }
 
-/** The server, with what its client does: forms, and tokens in the Authorization header. Ada is logged in. */
+/** The server with its client: forms, and tokens in the Authorization header. Ada is logged in. */
 async function withAda (t: Test): Promise<WithAda> {
   const r = await recipe(t, 'stateless', { before: app => app.register(fastifySwagger, { openapi: {} }) })
   const { app } = r

@@ -5,10 +5,10 @@ import { isRevoked, type SessionStore } from '../../lib/sessions/session.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { core, GRACE } from '../support/core.js'
 
-/** What requests that are under way at the same time do with tokens of one session: its current one, the one before, and its first. */
+/** Concurrent requests with tokens of one session: its current, its previous and its first one. */
 const request = fc.constantFrom('current', 'current', 'current', 'current', 'previous', 'previous', 'first', 'logout')
 
-/** A store whose calls begin and whose answers arrive in whatever order the scheduler likes, while `shuffling` is on. */
+/** A store whose calls start and finish in the order of the scheduler while `shuffling` is on. */
 function shuffled (store: SessionStore, scheduler: Scheduler): SessionStore & { shuffling: boolean } {
   const self = {
     ...store,

@@ -8,33 +8,33 @@ import { type FakeTokens } from '../support/fake-tokens.js'
 import { type Answer, GRACE } from '../support/core.js'
 import { IDLE } from './steps.js'
 
-/** What is known of a session beside its row. */
+/** The expected state of a session beside its row. */
 export interface Family {
   readonly subject: string
-  /** Its row after the last step; null before the first, and once it was purged. */
+  /** Its row after the last step; null before the first, and after a purge. */
   row: Session | null
   /** Its rows, one for each change, oldest first. */
   readonly rows: Session[]
-  /** When each of its generations was issued, in seconds that passed since the script began. */
+  /** The issue time of each generation, in seconds since the start of the script. */
   readonly since: Map<string, Seconds>
-  /** Somebody holds a copy of its token. */
+  /** An attacker has a copy of its token. */
   stolen: boolean
-  /** It was ended, and the call that ended it has returned. */
+  /** It was ended by a call that has returned. */
   ended: boolean
-  /** Its row was set back. */
+  /** Its row was reset. */
   forgotten: boolean
-  /** Nobody promises its owner that it goes on. */
+  /** The owner may lose it. */
   disturbed: boolean
 }
 
-/** One refresh: what was presented to which row, and what came of it. */
+/** One refresh: the presented token, the row, and the result. */
 export interface Presentation {
   readonly token: RefreshClaims
   readonly signedByCurrentKey: boolean
   readonly family: Family
-  /** Whether the user may log in. */
+  /** True if the user may log in. */
   readonly active: boolean
-  /** Whether the store was about to fail. */
+  /** True if the store was about to fail. */
   readonly faulty: boolean
   readonly before: Session | null
   readonly after: Session | null
@@ -49,17 +49,17 @@ interface Meeting {
   readonly now: EpochSeconds
 }
 
-/** What each outcome says of the token, the row that it met, and the row after it. Young is exactly less than grace. */
+/** The relation of token, row before and row after for each outcome. Young is exactly less than grace. */
 const MEANINGS: Record<RefreshOutcome, (meeting: Meeting) => boolean> = {
   hold: m => m.token.gen === m.before.generation && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
   replay: m => m.token.gen === m.before.previous && isYoung(m.before, m.now) && m.after.generation === m.before.generation,
-  // Token and row differ in age only where a store that forgot a generation was given it once more.
+  // Token and row differ in age only if a store issued a lost generation again.
   rotate: m => m.token.gen === m.before.generation && m.now - Math.min(m.token.iat, m.before.rotatedAt) >= GRACE && isNext(m),
   recover: m => m.token.gen === m.before.previous && !isYoung(m.before, m.now) && !isUsedUp(m.before) && isNext(m),
   heal: m => m.token.gen > m.before.generation && m.token.iat >= m.before.rotatedAt && m.after.generation - m.token.gen <= 1
 }
 
-/** Checks one refresh against what a session promises. */
+/** Checks one refresh against the invariants of a session. */
 export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
   const { outcome, issued } = p.answer
   const expected = expectation(p)
@@ -79,7 +79,7 @@ export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
   checkIssued(p.answer, meeting, tokens)
 }
 
-/** Whether a refresh must be served, must be refused, or may be either. */
+/** Whether a refresh must succeed, must be refused, or may do either. */
 function expectation ({ token, family, active, before, now }: Presentation): 'served' | 'refused' | 'either' {
   if (family.ended || !active || before === null || isRevoked(before)) return 'refused'
   if (now >= token.exp || now >= before.idleExpiresAt || now >= before.expiresAt) return 'refused'
@@ -103,19 +103,19 @@ function checkIssued ({ outcome, issued }: Answer, { token, after, now }: Meetin
   assert.ok(maxAge > 0, 'I6: no cookie deletes itself')
 }
 
-/** What a step may do to a session. */
+/** The permitted effects of a step on a session. */
 export interface Licence {
-  /** It may change it. */
+  /** It may change the session. */
   readonly touches: boolean
-  /** It may end it. */
+  /** It may end the session. */
   readonly ends: boolean
-  /** It may set it back. */
+  /** It may reset the session. */
   readonly forgets: boolean
-  /** It may delete it if it was over at this moment. */
+  /** It may delete the session if it had expired at this time. */
   readonly purges: EpochSeconds
 }
 
-/** Checks what one step made of a row; null where it is gone. */
+/** Checks the effect of one step on a row; null if it is gone. */
 export function checkRow (before: Session, after: Session | null, { touches, ends, forgets, purges }: Licence): void {
   if (after === null) return assert.ok(Math.min(before.idleExpiresAt, before.expiresAt) < purges, 'I10: only what is long over is purged')
   const ended = ends && isRevoked(after) && !isRevoked(before)
@@ -130,7 +130,7 @@ function isYoung ({ rotatedAt }: Session, now: EpochSeconds): boolean {
   return now - rotatedAt < GRACE
 }
 
-/** Whether the previous generation was recovered as often as it may be: three times. */
+/** True if the previous generation was recovered as often as permitted: three times. */
 function isUsedUp ({ generation, previous }: Session): boolean {
   return previous !== null && generation - previous > 3
 }

@@ -7,19 +7,19 @@ import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '
 import { checkPresentation, checkRow, type Family } from './invariants.js'
 import { ABSOLUTE, IDLE, OWNERS, type Step } from './steps.js'
 
-/** What a step came to. */
+/** The result of a step. */
 export interface Told {
   readonly step: Step['do']
   readonly answer: string
 }
 
-/** Makes the store that a script is played on. */
+/** Creates the store of a script. */
 export type MakeStore = (clock: Clock) => SessionStore
 
 /**
- * Plays a script with the real core on a store and checks the invariants after each step.
- * Resolves to the trace: each step with its answer. Rejects with the invariant that broke.
- * Scripts that share a table need a `run` each, which keeps their people apart.
+ * Runs a script with the real session service on a store and checks the invariants after each step.
+ * Resolves to the trace: each step with its result. Rejects with the broken invariant.
+ * Scripts that share a table need a `run` each, which keeps their users apart.
  */
 export async function play (script: readonly Step[], makeStore: MakeStore, run = ''): Promise<Told[]> {
   const machine = createMachine(makeStore, run)
@@ -29,23 +29,23 @@ export async function play (script: readonly Step[], makeStore: MakeStore, run =
   return trace
 }
 
-/** What happens at each kind of step; resolves to what the trace says of it. */
+/** The implementation of each kind of step; resolves to its line in the trace. */
 type Acts = { [Kind in Step['do']]: (step: Extract<Step, { do: Kind }>) => Promise<string> | string }
 
-/** One of the browsers, and the thief who may have a copy of its cookie. */
+/** One of the browsers, and an attacker who may have a copy of its cookie. */
 interface Desk {
   readonly subject: string
   readonly owner: Browser
   readonly thief: Browser
 }
 
-/** The steps that may end sessions of somebody who does something in another. */
+/** Steps that may end sessions of the same user in other browsers. */
 const ENDS_OTHERS: ReadonlySet<Step['do']> = new Set(['login', 'change password', 'end another', 'end all'])
 
-/** How long it takes to type a password: longer than clocks differ, so that no two sessions begin at once. */
+/** The time to type a password: longer than the clock difference, so that no two sessions start in one second. */
 const TYPING: Seconds = GRACE / 3 + 1
 
-/** An answer on its way. */
+/** A pending reply. */
 interface Reply {
   readonly to: Browser
   readonly answer: Answer
@@ -149,7 +149,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     return answer
   }
 
-  /** In the end nothing fails any more: an honest owner is served, and a thief and the owner take turns until one is out. */
+  /** At the end faults stop: an honest owner succeeds, and an attacker and the owner alternate until one is out. */
   async function finish (): Promise<void> {
     c.store.faults.splice(0)
     for (const { subject, owner, thief } of desks) {
@@ -164,7 +164,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     }
   }
 
-  /** A person comes back: refreshes, or logs in after having been signed out. */
+  /** A user returns: refreshes, or logs in after a logout. */
   async function visit (desk: Desk): Promise<string> {
     if (desk.owner.cookie === null || signedOut.has(desk.owner)) return `login ${await login(desk)}`
     const told = await refresh(desk.owner)
@@ -196,7 +196,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     return code
   }
 
-  /** A session has begun in a browser. */
+  /** A session was started in a browser. */
   async function enter (owner: Browser, subject: string): Promise<void> {
     signedOut.delete(owner)
     families.set(sidOf(owner) ?? '', { subject, row: null, rows: [], since: new Map(), stolen: false, ended: false, forgotten: false, disturbed: false })
@@ -228,7 +228,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     return answer
   }
 
-  /** Tabs that refresh at once: which of them rotates is up to the store, that they agree is not. */
+  /** Concurrent tabs: the store decides which one rotates, but all must agree. */
   async function refreshTabs (browser: Browser, count: number): Promise<string> {
     if (c.store.faults.length > 0) return await refresh(browser)
     const answers = await Promise.all(Array.from({ length: count }, () => browser.send()))
@@ -244,7 +244,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     const reply = pick(index)
     const token = read(reply?.answer.issued?.refreshToken?.value)
     if (reply === undefined || token === null) return 'nothing'
-    // Grace is longer than any reply takes. One that comes later may set the browser back behind what was replaced since.
+    // Grace is longer than any reply takes. A later reply may reset the browser to a replaced cookie.
     const family = families.get(token.sid) ?? assert.fail()
     family.disturbed ||= passed - (family.since.get(`${token.gen} ${token.iat}`) ?? 0) >= GRACE
     reply.to.receive(reply.answer)
@@ -281,7 +281,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     return String(ended)
   }
 
-  /** A failover: the store is back where it was one change ago. */
+  /** A failover: the store loses its last change. */
   async function forget (browser: Browser): Promise<string> {
     const [family, sid] = [familyOf(browser), sidOf(browser) ?? '']
     const [earlier, row] = [family?.rows.at(-2), await rows.get(sid)]
@@ -312,7 +312,7 @@ function createMachine (makeStore: MakeStore, run: string) {
     family.since.set(`${row.generation} ${row.rotatedAt}`, passed)
   }
 
-  /** How a refresh was answered. Stores purge sooner or later, and then tell less of what was over anyway. */
+  /** The outcome of a refresh. Stores purge at different times, and then report less about expired sessions. */
   function told (browser: Browser, { outcome, issued }: Answer): string {
     const last = familyOf(browser)?.rows.at(-1)
     const purged = last !== undefined && Math.min(last.idleExpiresAt, last.expiresAt) < purgedBefore

@@ -6,8 +6,8 @@ import { exactly } from '../support/exactly.js'
 import { foundAfter, getsIn, HABITS, informedFoundAfter, isFollowerFound, isLoggedOut, USES, type View } from './scenarios.js'
 
 /**
- * Whom the policy of rotation signs out and whom it finds: the real core among browsers, networks and thieves that
- * are drawn by lot, always the same lots.
+ * The effect of the rotation policy on honest users and attackers: the real session service with browsers, networks
+ * and attackers from a seeded random generator.
  */
 
 const ROUNDS = 100
@@ -21,13 +21,13 @@ const OURS: Policy = {}
 const CAUTIOUS: Policy = { recoverLostReply: false }
 const STRICT: Policy = { grace: 0, recoverLostReply: false }
 
-/** What became of everybody under one policy. */
+/** The results of one policy. */
 interface Outcome {
-  /** The share of honest people who were logged out within the rounds, by their use. */
+  /** The share of honest users who were logged out within the rounds, by scenario. */
   readonly loggedOut: Record<string, number>
-  /** Seconds from each theft until it was found, by the thief's habit, shortest first. */
+  /** Seconds from each theft to its detection, by the attacker's habit, shortest first. */
   readonly found: Record<string, number[]>
-  /** The share of copies first used 15 minutes after the theft that got in. */
+  /** The share of copies first used 15 minutes after the theft that were accepted. */
   readonly getsIn: number
 }
 
@@ -40,7 +40,7 @@ async function simulate (policy: Policy): Promise<Outcome> {
   return { loggedOut, found, getsIn: await share(COPIES, seed => getsIn(policy, 15 * 60, seed)) }
 }
 
-/** The share of so many runs, each with its own seed, in which something happens. */
+/** The share of seeded runs in which something happens. */
 async function share (runs: number, happens: (seed: number) => Promise<boolean>): Promise<number> {
   let count = 0
   for (let seed = 1; seed <= runs; seed++) count += await happens(seed) ? 1 : 0
@@ -61,7 +61,7 @@ const ours = await simulate(OURS)
 const cautious = await simulate(CAUTIOUS)
 const strict = await simulate(STRICT)
 
-/** The outcomes side by side, so that what a thief can do stands beside when the thief is found. */
+/** The outcomes side by side, so that an attacker's success stands beside its detection. */
 function table (outcomes: Record<string, Outcome>): string[] {
   const titles = ['policy', ...Object.keys(USES), ...[...Object.keys(HABITS), 'informed'].map(habit => `${habit} thief found after`), 'thief gets in']
   const rows = Object.entries(outcomes).map(([policy, { loggedOut, found, getsIn }]) => [

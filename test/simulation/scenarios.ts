@@ -12,29 +12,29 @@ type Policy = Partial<RotationPolicy>
 const MINUTE: Seconds = 60
 const HOUR: Seconds = 3600
 
-/** The access token's life: each tab refreshes when it is over, within a few seconds of the others. */
+/** The lifetime of the access token: each tab refreshes at its end, within a few seconds of the others. */
 const ROUND: Seconds = 10 * MINUTE
 const TABS_WITHIN: Seconds = 3
 
-/** The owner's refreshes while being watched: at random, since people come and go. */
+/** The owner's refreshes while being watched: at random times. */
 const OWNER_GAP: Seconds = 12 * MINUTE
 
-/** How an honest person uses the app. */
+/** How an honest user uses the app. */
 export interface Use {
   readonly tabs: number
   readonly network: Network
-  /** How long after a lost reply the tab comes back; at the next round only, where missing. */
+  /** The delay after which the tab returns after a lost reply; by default at the next round. */
   readonly backAfter?: Seconds
 }
 
-/** The honest people of the table that the simulation prints. */
+/** The honest users of the table that the simulation prints. */
 export const USES: Record<string, Use> = {
   '3 tabs, perfect network': { tabs: 3, network: PERFECT },
   '8 tabs, bad network': { tabs: 8, network: BAD },
   'reply lost, back 5 min later': { tabs: 1, network: { ...PERFECT, lost: 0.01 }, backAfter: 5 * MINUTE }
 }
 
-/** Whether an honest person was logged out within so many rounds of refreshes. */
+/** True if an honest user was logged out within this number of refreshes. */
 export async function isLoggedOut (policy: Policy, { tabs, network, backAfter }: Use, rounds: number, seed: number): Promise<boolean> {
   const w = world(policy, seed)
   const ada = await w.login()
@@ -57,16 +57,16 @@ export async function isLoggedOut (policy: Policy, { tabs, network, backAfter }:
   }
 }
 
-/** When a thief presents what was copied: the wait before each use. */
+/** The times at which an attacker uses the copy: the wait before each use. */
 export type Habit = (random: SeededRandom) => Seconds
 
-/** Thieves by their habits. */
+/** Attackers by their habits. */
 export const HABITS: Record<string, Habit> = {
   random: random => random.gap(15 * MINUTE),
   polling: () => 10
 }
 
-/** How long after the theft a copied cookie is found; Infinity if owner and thief both go on for a thousand refreshes. */
+/** The time from the theft to the detection of a copied cookie; Infinity if owner and attacker both continue for a thousand refreshes. */
 export async function foundAfter (policy: Policy, habit: Habit, seed: number): Promise<Seconds> {
   const w = world(policy, seed)
   const ada = await w.login()
@@ -94,19 +94,19 @@ export async function foundAfter (policy: Policy, habit: Habit, seed: number): P
   }
 }
 
-/** What the list of sessions shows of one to whoever asks. */
+/** The session list as shown to a caller. */
 export type View = (session: Session, asking: AccessClaims) => object
 
-/** How often an informed thief asks the API for all it says. */
+/** The polling interval of an informed attacker. */
 const POLL: Seconds = 10
 
-/** How long before the end of an access token an informed thief gets the next, so as to be able to go on asking. */
+/** The time before the expiry of an access token at which an informed attacker gets the next one, to continue polling. */
 const EARLY: Seconds = 2 * POLL
 
 /**
- * How long after the theft an informed thief is found; Infinity if the owner refreshes a thousand times before. It keeps the copy that the owner has too, asks for
- * the list of sessions all the time, and presents the copy in the moment after something in the list has moved: within
- * grace it then gets what the owner has just got. Otherwise it presents the copy as seldom as it can.
+ * The time from the theft to the detection of an informed attacker; Infinity after a thousand refreshes of the owner. It keeps the same copy as the owner, polls
+ * the session list, and uses the copy right after the list has changed: within the grace period it then gets the token
+ * that the owner has just received. Otherwise it uses the copy as rarely as possible.
  */
 export async function informedFoundAfter (policy: Policy, view: View, seed: number): Promise<Seconds> {
   const w = world(policy, seed)
@@ -129,7 +129,7 @@ export async function informedFoundAfter (policy: Policy, view: View, seed: numb
   async function present (copy: Browser): Promise<void> {
     const answer = await copy.send()
     if (isOver(answer.outcome)) return
-    // Anything else than a replay is a token that the owner does not have, and which the owner's next refresh makes dead.
+    // Any outcome except a replay is a token that the owner does not have, and that the owner's next refresh invalidates.
     if (answer.outcome === 'replay') copy.receive(answer)
     const { claims } = answer.issued ?? assert.fail()
     const answered = w.now()
@@ -151,7 +151,7 @@ export async function informedFoundAfter (policy: Policy, view: View, seed: numb
   }
 }
 
-/** Whether a copy that is first used so long after the theft still gets in. */
+/** True if a copy that is first used this long after the theft is accepted. */
 export async function getsIn (policy: Policy, wait: Seconds, seed: number): Promise<boolean> {
   const w = world(policy, seed)
   const ada = await w.login()
@@ -169,7 +169,7 @@ export async function getsIn (policy: Policy, wait: Seconds, seed: number): Prom
   return !isRefusal(outcome ?? '')
 }
 
-/** Whether a thief who comes seconds after each of the owner's refreshes is found within so many of them. */
+/** True if an attacker who refreshes seconds after each refresh of the owner is detected within this number of them. */
 export async function isFollowerFound (policy: Policy, rounds: number, seed: number): Promise<boolean> {
   const w = world(policy, seed)
   const ada = await w.login()

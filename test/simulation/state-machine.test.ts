@@ -15,7 +15,7 @@ const SEED = 20_300_101
 
 const inMemory: MakeStore = clock => memoryStore({ clock })
 
-/** Plays scripts on a store; how often each answer was given, and to each step. */
+/** Runs scripts on a store; counts the results, by step. */
 async function stateMachine (makeStore: MakeStore, numRuns: number): Promise<Map<string, number>> {
   const seen = new Map<string, number>()
   await fc.assert(fc.asyncProperty(script, async steps => {
@@ -36,7 +36,7 @@ t.test('invariants of a session hold after any sequence of calls', async t => {
   for (const answer of answers) t.ok((seen.get(answer) ?? 0) > 25, `${answer}: ${seen.get(answer)} times`)
 })
 
-/** Stores on servers, on a clock that is another one for each script: null where the server cannot be had. */
+/** Server stores, with a new clock for each script: null if the server is not available. */
 const ON_SERVERS: Record<string, (t: Test, clock: Clock) => Promise<SessionStore | null>> = {
   async PostgreSQL (t, clock) {
     const pool = await postgresPool(t)
@@ -52,7 +52,7 @@ const ON_SERVERS: Record<string, (t: Test, clock: Clock) => Promise<SessionStore
   }
 }
 
-/** Keys expire by themselves, on the time of the server: a script's purge finds nothing to do. */
+/** Keys expire by the time of the server, so a purge of a script finds nothing. */
 function inRedis (client: RedisClient, prefix: string, clock: Clock): SessionStore {
   return { ...redisStore(client, { prefix, clock }), purgeExpired: async () => 0 }
 }

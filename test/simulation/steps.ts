@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { type Seconds } from '../../lib/time.js'
 import { ACCESS, GRACE } from '../support/core.js'
 
-/** Ends so near that a script meets both. */
+/** Lifetimes so short that a script reaches both. */
 export const IDLE: Seconds = 1000
 export const ABSOLUTE: Seconds = 1500
 
-/** Whose the browsers are: Ada has two. */
+/** The owners of the browsers: Ada has two. */
 export const OWNERS = ['ada', 'ada', 'bob'] as const
 
 const SHORT: Seconds[] = [1, GRACE - 1, GRACE, GRACE, GRACE + 1]
@@ -16,7 +16,7 @@ const browser = fc.constantFrom(0, 0, 0, 0, 1, 2, 2) // most happens at one, so 
 const subject = fc.constantFrom(...new Set(OWNERS))
 const reply = fc.nat(9)
 
-/** What can happen, each with its weight. A person who is signed out logs in instead of refreshing, and a thief without a copy takes one. */
+/** The steps with their weights. A logged-out user logs in instead of refreshing, and an attacker without a copy takes one. */
 const kinds = [
   [14, fc.record({ do: fc.constant('wait' as const), seconds: fc.constantFrom(...SHORT) })],
   [2, fc.record({ do: fc.constant('wait' as const), seconds: fc.constantFrom(...LONG) })],
@@ -43,10 +43,10 @@ const kinds = [
   [1, fc.record({ do: fc.constant('purge' as const) })]
 ] as const
 
-/** One thing that happens, as plain data: the same script can be played on any store. */
+/** One step as plain data, so that a script runs on any store. */
 export type Step = typeof kinds[number][1] extends fc.Arbitrary<infer T> ? T : never
 
 const step: fc.Arbitrary<Step> = fc.oneof(...kinds.map(([weight, arbitrary]) => ({ weight, arbitrary: arbitrary as fc.Arbitrary<Step> }))) // map joins the kinds to one type
 
-/** Scripts of up to 60 steps. What makes no sense when its turn comes, such as delivering nothing, does nothing. */
+/** Scripts of up to 60 steps. An impossible step, such as delivering without a pending reply, does nothing. */
 export const script: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 5, maxLength: 60, size: 'max' })

@@ -4,22 +4,22 @@ import { type Seconds } from '../../lib/time.js'
 import { core, type Browser } from '../support/core.js'
 import { seededRandom, type SeededRandom } from '../support/seeded-random.js'
 
-/** A world with its own time, in which the real core answers and everything else is drawn by lot. */
+/** A simulated world with its own time, in which the real session service answers and everything else is random. */
 export interface World {
   readonly random: SeededRandom
-  /** Seconds since the world began. */
+  /** Seconds since the start of the world. */
   now (): Seconds
-  /** Lets something happen after a while. */
+  /** Schedules an event. */
   after (wait: Seconds, act: () => Promise<void> | void): void
-  /** Lets things happen, each at its time, until nothing is left or `over` says so. */
+  /** Runs the scheduled events in order, until none is left or `over` returns true. */
   run (over?: () => boolean): Promise<void>
-  /** A browser of Ada's, logged in. */
+  /** A logged-in browser of Ada. */
   login (): Promise<Browser>
-  /** Ada's sessions, before the API shows them to anybody. */
+  /** Ada's sessions, before they are shown by the API. */
   sessions (): Promise<Session[]>
 }
 
-/** Builds a world around one policy of rotation. The same seed gives the same history. */
+/** Creates a world with one rotation policy. The same seed gives the same history. */
 export function world (policy: Partial<RotationPolicy>, seed: number): World {
   const { browser, clock, wait, sessions, context } = core({ policy })
   const begin = clock()
@@ -53,23 +53,23 @@ export function world (policy: Partial<RotationPolicy>, seed: number): World {
   }
 }
 
-/** What the way between browser and server does to a request and its reply. */
+/** The effect of the network on a request and its reply. */
 export interface Network {
-  /** The usual delay each way, at most. */
+  /** The largest usual delay in each direction. */
   readonly latency: Seconds
-  /** The share of messages that are slow, and how slow they are at most. */
+  /** The share of slow messages, and their largest delay. */
   readonly slow: readonly [share: number, upTo: Seconds]
-  /** The share of replies that never arrive. */
+  /** The share of lost replies. */
   readonly lost: number
 }
 
-/** A network on which every reply arrives at once. */
+/** A network that delivers every reply at once. */
 export const PERFECT: Network = { latency: 0.2, slow: [0, 0], lost: 0 }
 
-/** A network as phones have it on a train. */
+/** A mobile network on a train. */
 export const BAD: Network = { latency: 1.5, slow: [0.01, 20], lost: 0.01 }
 
-/** Sends a browser's cookie as it is now; the reply sets its cookie when it arrives, if it arrives. Tells whether it did, and when it is known. */
+/** Sends a browser's current cookie; the reply, if it arrives, sets its cookie. Returns whether it arrived, and when that is known. */
 export function send ({ random, after }: World, browser: Browser, network: Network, told: (outcome: string) => void): void {
   const carried = browser.copy()
   const delay = (): Seconds => random.chance(network.slow[0]) ? random.between(0, network.slow[1]) : random.between(0, network.latency)

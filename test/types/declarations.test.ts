@@ -4,7 +4,7 @@ import ts from 'typescript'
 
 const ENTRIES = ['lib/index.ts', 'lib/verifier.ts', 'lib/stores/postgres/index.ts', 'lib/testing/index.ts']
 
-/** The declarations of our sources, as the build writes them, by their path. */
+/** The declarations of lib by their path, as the build writes them. */
 function declarations (): Map<string, string> {
   const { config } = ts.readConfigFile('tsconfig.json', path => ts.sys.readFile(path))
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, '.')
@@ -14,7 +14,7 @@ function declarations (): Map<string, string> {
   return files
 }
 
-/** What a declaration imports. */
+/** The imports of a declaration. */
 function importsOf (text: string): string[] {
   return ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)
 }
@@ -39,6 +39,6 @@ t.test('the published types import no package but fastify', async t => {
   t.ok(seen.size > 10, `${seen.size} declarations`)
   t.strictSame([...packages].filter(name => !name.startsWith('node:')), ['fastify'])
   for (const path of seen) t.notMatch(files.get(path), /^\s*declare module '(?!fastify'|\.)|import\('(?!\.)/m, `${path} adds to nothing but fastify and itself`)
-  // @types/node 25 moved it, and TS2305 would stop the compiler of every app that checks libraries.
+  // @types/node 25 moved it, and TS2305 would break every app that checks libraries.
   for (const path of seen) t.notMatch(files.get(path), /import[^;]*JsonWebKey[^;]*from 'node:crypto'/, `${path} takes no type of a JSON Web Key from @types/node`)
 })

@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: what the app and its requests have. */
+/** Compiled by `npm run typecheck`, never run: the decorators of the app and of requests. */
 import fastifyAuth from '@fastify/auth'
 import { type FastifyInstance } from 'fastify'
 import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
@@ -39,7 +39,7 @@ export function routes (app: FastifyInstance): void {
   app.register(async scope => { scope.addHook('preHandler', scope.authenticateStrict) })
 }
 
-/** The hooks that are imported, in every place that a hook of the app has. */
+/** The imported hooks, in every place of a hook of the app. */
 export function imported (app: FastifyInstance): void {
   app.get('/me', { onRequest: authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
   app.get('/maybe', { preHandler: [authenticateOptional] }, async ({ auth }) => ({ id: auth.claimsOrNull?.sub ?? null }))

@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: the server's code does not know the DOM, although lib/client is written for it. */
+/** Compiled by `npm run typecheck`, never run: server code has no DOM types, although lib/client uses them. */
 
 // @ts-expect-error: there is no page
 export const page = document

@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: what the options take, and what an editor underlines. */
+/** Compiled by `npm run typecheck`, never run: the types of the options. */
 import { createPrivateKey, createSecretKey } from 'node:crypto'
 import { type FastifyInstance } from 'fastify'
 import verifier, { verifier as namedVerifier, type VerifierOptions } from 'fastify-refresh-cookie/verifier'
@@ -22,7 +22,7 @@ export const good: RefreshCookieOptions[] = [
   { secret, timeouts: { call: '2s', request: 3 }, onEvent (event) { if (event.type === 'reuse') console.log(event.subject, event.presented, event.at) } },
   { secret, routes: { verify: '/verify', jwks: false }, refreshToken: { transport: 'body' }, formatTokenResponse: ({ access_token: access, refresh_token: refresh }) => ({ access, refresh }) },
   { secret, refreshToken: { renewWithAccessToken: true }, formatTokenResponse: async (grant, { route, claims }) => ({ ...grant, route, sub: claims.sub.toUpperCase() }) },
-  // Read from an environment that may lack them, under exactOptionalPropertyTypes.
+  // From an environment that may lack them, under exactOptionalPropertyTypes.
   { secret: process.env['AUTH_SECRET'], issuer: process.env['ISSUER'], cookie: { domain: process.env['COOKIE_DOMAIN'] }, accessToken: undefined }
 ]
 
@@ -88,7 +88,7 @@ export const wrongForVerifiers: VerifierOptions[] = [
   { jwks: 'https://login.example/auth/jwks', accessToken: { algorithm: 'HS256' } }
 ]
 
-/** Every way to register it. */
+/** Every way to register the plugin. */
 export async function register (app: FastifyInstance): Promise<void> {
   await app.register(refreshCookie, { secret })
   await app.register(named, { secret })

@@ -6,17 +6,17 @@ import { assertType, type Same } from './same-type.js'
 
 const secret = 'x'
 
-/** A logger with more than Fastify asks for, as winston's or one's own. */
+/** A logger with more methods than Fastify requires, such as winston. */
 interface OwnLogger extends FastifyBaseLogger {
   audit (message: string): void
 }
 
-/** As @fastify/type-provider-json-schema-to-ts does it. */
+/** As @fastify/type-provider-json-schema-to-ts. */
 interface SchemaToTypes extends FastifyTypeProvider {
   readonly validator: this['schema'] extends { type: 'object', properties: infer Properties } ? { -readonly [Name in keyof Properties]: string } : unknown
 }
 
-/** As TypeBox and zod do it: the schema carries its type. */
+/** As TypeBox and zod: the schema carries its type. */
 interface CarriedTypes extends FastifyTypeProvider {
   readonly validator: this['schema'] extends { readonly static: infer Type } ? Type : unknown
 }
@@ -105,13 +105,13 @@ export async function withFastifyAuth (): Promise<void> {
   http2.get('/', { preHandler: http2.auth([http2.authenticate, http2.authenticateOptional]) }, async () => 'ok')
 }
 
-/** A hook of the app's own that goes on to one of ours. */
+/** A hook of the app that calls one of the plugin's. */
 export const unlessHealth = (authenticate: AuthenticateHook) => (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
   if (request.url === '/health') done()
   else authenticate(request, reply, done)
 }
 
-/** What is no request, or has not gone through the plugin, is not taken. */
+/** Anything but a request of the plugin is refused. */
 export function mistakes (app: FastifyInstance, reply: FastifyReply): void {
   // @ts-expect-error nothing that has no request.auth
   app.authenticate({}, reply, () => {})

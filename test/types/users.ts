@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: an app whose people have more than the plugin asks for. */
+/** Compiled by `npm run typecheck`, never run: an app whose users have more fields than required. */
 import Fastify, { type FastifyRequest } from 'fastify'
 import refreshCookie, { refreshCookieOptions, type User, type Users } from 'fastify-refresh-cookie'
 
@@ -11,7 +11,7 @@ interface Person {
   createdAt: Date
 }
 
-/** As a database library gives it. */
+/** A row of a database library. */
 class PersonTable {
   async findByUsername (username: string): Promise<Person | null> { return await this.find({ username }) }
   async findById (id: string): Promise<Person | null> { return await this.find({ id }) }
@@ -51,7 +51,7 @@ export async function appOfPeople (): Promise<void> {
   await app.register(refreshCookie, { secret: 'x', accessToken: { claims: user => ({ name: user.username }) } })
 }
 
-/** Without an annotation, by the type of the app's own users. */
+/** Without an annotation, by the app's own user type. */
 export async function appWithTypedClaims (): Promise<void> {
   await Fastify().register(refreshCookie, refreshCookieOptions({
     secret: 'x',
@@ -64,7 +64,7 @@ export async function appWithTypedClaims (): Promise<void> {
   refreshCookieOptions({ secret: 'x', user: new PersonTable() })
 }
 
-/** Every function may be missing, and may be synchronous. */
+/** Every function is optional, and may be synchronous. */
 export const tables: Users[] = [
   {},
   { findById: () => null },

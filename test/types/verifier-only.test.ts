@@ -2,13 +2,13 @@ import { resolve } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
-/** The settings of this repository, by which 'fastify-refresh-cookie' is lib. */
+/** The compiler settings of this repository, in which 'fastify-refresh-cookie' is lib. */
 function settings (): ts.CompilerOptions {
   const { config } = ts.readConfigFile('tsconfig.json', path => ts.sys.readFile(path))
   return { ...ts.parseJsonConfigFileContent(config, ts.sys, '.').options, noUnusedLocals: false }
 }
 
-/** What the compiler says of a program of one module, each with the text of its line. */
+/** The compiler's errors about a program of one module, each with its line. */
 function complaints (text: string): string[] {
   const path = resolve('service.ts')
   const options = settings()
@@ -44,7 +44,7 @@ const SERVICE = `
   if (claims instanceof AuthError) await app.reloadKeys()
 `
 
-/** What a service that only verifies does not have. */
+/** Members that a verifier does not have. */
 const NOT_THERE = ['login', 'refresh', 'logout', 'sessions', 'revokeSession', 'revokeOtherSessions'].map(verb => `app.get('/${verb}', async ({ auth }) => auth.${verb})`)
   .concat(['sessions', 'passwords'].map(name => `app.log.info(app.${name})`))
 

@@ -4,24 +4,24 @@ import { authErrorCodes } from '../../lib/errors.js'
 import { COOKIE, HOST, server, type TestServer } from '../support/server.js'
 import { newSession } from '../support/session.js'
 
-/** The two ways in which a token comes from outside. */
+/** The two entry points of a token. */
 export type Door = 'bearer' | 'cookie'
 
 export const DOORS: readonly Door[] = ['bearer', 'cookie']
 
 const CODES: ReadonlySet<string> = new Set(authErrorCodes)
 
-/** A server that hostile tokens are sent to, and what came of them. */
+/** A server for hostile tokens, and the results. */
 export interface Doors extends TestServer {
-  /** 'ok', 'refused' for a 401 of ours, or what else was answered, which is a defect. */
+  /** 'ok', 'refused' for a 401 of the plugin, or any other reply, which is a defect. */
   send (door: Door, token: string): Promise<string>
-  /** How many tokens were sent, and what was answered. */
+  /** The number of tokens, and of each result. */
   readonly tally: Map<string, number>
   /** Log lines of level error and above. */
   readonly loud: string[]
 }
 
-/** Opens both doors of a server that knows some more keys of access tokens; its users and sessions are there. */
+/** Opens both entry points of a server with more access keys; its users and sessions exist. */
 export async function openDoors (t: Test, keys?: readonly KeyOptions[], options: RefreshCookieOptions = {}): Promise<Doors> {
   const loud: string[] = []
   const tally = new Map<string, number>()
@@ -41,7 +41,7 @@ export async function openDoors (t: Test, keys?: readonly KeyOptions[], options:
   return { ...s, send, tally, loud }
 }
 
-/** Counts over several servers, for one line at the end. */
+/** Sums over several servers, for one line at the end. */
 export function addUp (total: Map<string, number>, { tally }: Pick<Doors, 'tally'>): void {
   for (const [verdict, count] of tally) total.set(verdict, (total.get(verdict) ?? 0) + count)
 }

@@ -12,7 +12,7 @@ import { segment } from './sign.js'
 const OURS = generatePair('ES256')
 const THEIRS = generatePair('ES256')
 
-/** A token of the kind that a door is for, with more in its header; signed by us, or by a stranger who offers the key. */
+/** A token for an entry point with additional headers; signed by us, or by an attacker who offers the key. */
 function offering (door: Door, header: object, { by }: { by: 'us' | 'them' }): string {
   if (door === 'cookie') return jws({ ...headerOf('refresh'), ...header }, claimsOf('refresh'), by === 'us' ? keyOf('refresh').secret : 'a secret of theirs')
   const text = `${segment({ ...headerOf('access', { kid: 'k1', algorithm: 'ES256' }), ...header })}.${segment(claimsOf('access'))}`
@@ -20,7 +20,7 @@ function offering (door: Door, header: object, { by }: { by: 'us' | 'them' }): s
   return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
-/** A place that a token may point at, and how often somebody came. */
+/** A URL that a token may contain, and the number of requests to it. */
 async function elsewhere (t: Test): Promise<{ url: string, visits: () => number }> {
   let visits = 0
   const http = createServer((_request, response) => { visits++; response.end(JSON.stringify({ keys: [{ ...THEIRS.publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256' }] })) })
@@ -30,7 +30,7 @@ async function elsewhere (t: Test): Promise<{ url: string, visits: () => number 
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, visits: () => visits }
 }
 
-/** How many sockets this process opened, and requests it made, since. */
+/** The number of sockets and requests of this process since the start. */
 function outbound (t: Test): { count: () => number } {
   let count = 0
   const note = (): void => { count++ }

@@ -5,21 +5,21 @@ import { inWords, openDoors, type Door } from './doors.js'
 
 const KINDS = { bearer: 'access', cookie: 'refresh' } as const
 
-/** What is no JSON (RFC 8259), or no JSON text alone; after the n_ files of JSONTestSuite. */
+/** Invalid JSON (RFC 8259), after the n_ files of JSONTestSuite. */
 const NO_JSON: readonly string[] = [
   '', ' ', '\0', '\uFEFF{}', '{', '}', '{]', '[}', '{}}', '{}{}', '{},', '{,}', '{"a"}', '{"a":}', '{"a":1,}', '{"a":1,,"b":2}', '{a:1}', "{'a':1}", '{"a" 1}', '{"a"::1}', '{"a":1 "b":2}', '{1:1}', '{"a":1}#', '{"a":1}//', '{"a":/**/1}',
   '[1,]', '[,1]', '[1,,2]', '["a" "b"]', '["a', '["a\n"]', '["\t"]', '["\\x00"]', '["\\a"]', '["\\u00A"]', '["\\uD800\\u"]', '["\\"]', '[\\n]', '["a"]]', 'nul', 'TRUE', 'tru', 'undefined', 'NaN', 'Infinity', '-Infinity', "'a'", '"a', 'a', '<a>',
   '+1', '01', '-01', '1.', '.1', '-', '--1', '1e', '1e+', '1eE2', '0x10', '1_000', '1 000', '0.', '-.5', '2.e3', '\u0661', '1a', '[1]x', '{"a":1}\0', '\u2060{}', '{\u00a0}', '{"a":\u00a01}'
 ]
 
-/** JSON, and no object of claims. */
+/** JSON that is not an object of claims. */
 const NO_OBJECT: readonly string[] = ['null', 'true', 'false', '0', '-0', '1e400', '1', '"text"', '""', '[]', '[[]]', '[{}]', `[${JSON.stringify(claimsOf('access'))}]`, `"${'x'.repeat(1000)}"`, '9'.repeat(1000)]
 
-/** Numbers that JSON can carry and a time cannot be. */
+/** Numbers that are valid JSON but no time. */
 const NO_TIMES: readonly string[] = ['-0.1', '1e400', '-1e400', '1e300', '123123e100000', '0.4e00669999999999999999999999999999999999999999999999999999999999999999999999999999969999999006', '-123123123123123123123123123123', '100000000000000000000', '9007199254740993',
   `${START}.5`, `${START}.000001`, `"${START}"`, `[${START}]`, `{"$date":${START}}`, '"1e9"', '" 1"', 'true', '[]', '{}', 'null', '""', '"Infinity"', '1e-7', '-1']
 
-/** A payload around text of the test's own: the claims as they are, but for one. */
+/** A payload from text: valid claims, except for one. */
 function withClaim (door: Door, name: string, json: string): string {
   const { [name]: _, ...others } = claimsOf(KINDS[door])
   return `${JSON.stringify(others).slice(0, -1)},"${name}":${json}}`

@@ -3,7 +3,7 @@ import { type JsonWebKey } from 'node:crypto'
 
 const FOLDER = '../shared/vectors'
 
-/** What a test says that lacks the public vectors; false where they are there. */
+/** The reason for skipping without the public vectors; false if they are available. */
 export const withoutVectors = existsSync(FOLDER) ? false : `the public test vectors are not in ${FOLDER}`
 
 /** A file of the public vectors. */
@@ -11,10 +11,10 @@ export function readVectors (name: string): string {
   return readFileSync(`${FOLDER}/${name}`, 'utf8')
 }
 
-/** A key or a set of them, as Wycheproof gives them. */
+/** A key or a key set, as in Wycheproof. */
 export type WycheproofKey = JsonWebKey & { readonly kid?: string, readonly alg?: string, readonly keys?: readonly WycheproofKey[] }
 
-/** One of Wycheproof's groups of tests: https://github.com/C2SP/wycheproof */
+/** A Wycheproof test group: https://github.com/C2SP/wycheproof */
 export interface WycheproofGroup {
   readonly comment: string
   readonly private: WycheproofKey

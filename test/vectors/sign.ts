@@ -1,11 +1,11 @@
 import { constants, createHash, createHmac, createPrivateKey, createPublicKey, privateEncrypt, publicDecrypt, sign, type JsonWebKey, type KeyObject } from 'node:crypto'
 
-/** Base64url of text, or of what becomes JSON. */
+/** Base64url of text, or of a value as JSON. */
 export function segment (part: unknown): string {
   return Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
 }
 
-/** The right signature of a text by a key as Wycheproof has it. */
+/** The correct signature of a text with a Wycheproof key. */
 export function signatureOf (text: string, key: JsonWebKey, algorithm: string): Buffer {
   const hash = `sha${algorithm.slice(2)}`
   if (key.kty === 'oct') return createHmac(hash, Buffer.from(String(key.k), 'base64url')).update(text).digest()
@@ -15,7 +15,7 @@ export function signatureOf (text: string, key: JsonWebKey, algorithm: string): 
   return sign(hash, Buffer.from(text), { key: privateKey, ...padding })
 }
 
-/** RSA without any padding: what was encoded into a signature. */
+/** RSA without padding: the encoded message of a signature. */
 export function encodedIn (signature: Buffer, key: JsonWebKey): Buffer | null {
   try {
     return publicDecrypt({ key: createPublicKey({ key, format: 'jwk' }), padding: constants.RSA_NO_PADDING }, signature)
@@ -24,19 +24,19 @@ export function encodedIn (signature: Buffer, key: JsonWebKey): Buffer | null {
   }
 }
 
-/** RSA without any padding: a signature that holds exactly these bytes. */
+/** RSA without padding: a signature of exactly these bytes. */
 export function signEncoded (encoded: Buffer, key: KeyObject): Buffer {
   return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encoded)
 }
 
-/** How an encoding differs from the right one. */
+/** Faults of an encoding. */
 export interface PssTweaks {
   readonly saltLength?: number
-  /** The hash of the message, and of the encoding, and of its mask. */
+  /** The hash algorithms of the message, of the encoding and of its mask. */
   readonly digest?: string
   readonly encodingDigest?: string
   readonly maskDigest?: string
-  /** Bytes that are added, by exclusive or, to the text's hash, the block before it is masked, and the result. */
+  /** Bytes to XOR with the hash of the text, the unmasked block, and the result. */
   readonly inMessageHash?: number
   readonly inPadding?: number
   readonly inSeparator?: number
@@ -47,7 +47,7 @@ export interface PssTweaks {
   readonly topBits?: boolean
 }
 
-/** EMSA-PSS (RFC 8017 section 9.1.1) of a text for a key of 2048 bits, with something wrong in it. */
+/** EMSA-PSS (RFC 8017 section 9.1.1) of a text for a key of 2048 bits, with a fault. */
 export function encodePss (text: string, tweaks: PssTweaks): Buffer {
   const { saltLength = 32, digest = 'sha256', encodingDigest = digest, maskDigest = digest } = tweaks
   const size = 256

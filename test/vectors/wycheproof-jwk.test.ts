@@ -8,11 +8,11 @@ import { withoutVectors, wycheproof, type WycheproofGroup, type WycheproofKey } 
 
 const SIGNER = generateKey('EdDSA', 'signer').signs
 
-/** The keys of a group as a ring of ours that only verifies them. */
+/** The keys of a group as a key ring that only verifies. */
 function ringOf ({ private: secret, public: half }: WycheproofGroup): KeyOptions[] {
   return keysOf(half ?? secret).map(jwk => ({
     kid: String(jwk.kid),
-    // What the key says itself, or what its token says where the key says another thing.
+    // The algorithm of the key itself, or that of its token if they differ.
     algorithm: String(jwk.alg ?? 'RS256') as KeyOptions['algorithm'], // some are none of ours, and refused for it
     use: 'verify',
     ...(jwk.kty === 'oct' ? { secret: jwk } : { publicKey: jwk })
@@ -23,9 +23,9 @@ function keysOf (key: WycheproofKey): readonly WycheproofKey[] {
   return key.keys ?? [key]
 }
 
-/** Keys that are good, so that what their tokens say is judged; every other one stops the start. */
+/** Valid keys, whose tokens are tested; every other one stops the start. */
 const GOOD = [2, 3, 5, 13, 14, 15]
-/** Wycheproof gives the library a set and no name of the algorithm, which makes it ambiguous; our keys have one each. */
+/** Wycheproof passes a key set without an algorithm, which makes it ambiguous; each of our keys has one. */
 const UNAMBIGUOUS = [1]
 
 t.test('Wycheproof keys: bad ones are refused at start, and no token of any is accepted', { skip: withoutVectors }, async t => {

@@ -10,7 +10,7 @@ import { withoutVectors, wycheproof, type WycheproofGroup, type WycheproofKey } 
 const SIGNER = generateKey('EdDSA', 'signer').signs
 const groups = withoutVectors === false ? wycheproof('wycheproof-jws.json') : []
 
-/** The key of a group, if it is one of ours; a few are for encryption, or of algorithms that we do not know. */
+/** The key of a group, if it is supported; a few are for encryption or unknown algorithms. */
 function keysOf ({ private: secret, public: half }: WycheproofGroup): KeyOptions[] {
   const jwk = half ?? secret
   const key = { kid: String(jwk.kid), algorithm: String(jwk.alg) as KeyOptions['algorithm'], use: 'verify' as const, ...(jwk.kty === 'oct' ? { secret: jwk } : { publicKey: jwk }) }
@@ -22,7 +22,7 @@ function keysOf ({ private: secret, public: half }: WycheproofGroup): KeyOptions
   }
 }
 
-/** A server that knows the key of a group. */
+/** A server with the key of a group. */
 async function doorsFor (t: Test, group: WycheproofGroup): Promise<Doors> {
   const known = keysOf(group).filter(({ algorithm }) => ['HS256', 'HS384', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'].includes(algorithm))
   return await openDoors(t, [SIGNER, ...known])
@@ -51,10 +51,10 @@ t.test('Wycheproof signatures unchanged', { skip: withoutVectors }, async t => {
   t.comment(`as they are, ${inWords(total)}; ${valid} of the ${tests} are valid signatures, of payloads that are no claims and headers without typ`)
 })
 
-/** The same thing wrong as in a test of Wycheproof, in a token that else is as ours. */
+/** The fault of a Wycheproof test, in an otherwise valid token. */
 type Mutation = readonly [what: string, token: string]
 
-/** What signs tokens that are as ours but for what a test wants. */
+/** A signer of otherwise valid tokens. */
 interface Forger {
   readonly header: Record<string, unknown>
   readonly payload: Record<string, unknown>
@@ -68,7 +68,7 @@ function token ({ header, payload, sign }: Forger, signature?: Buffer): string {
 
 const flipped = (text: string): string => `${text.startsWith('X') ? 'Y' : 'X'}${text.slice(1)}`
 
-/** Groups hs256, es256, rs256 and ps256: what is there, what is not, and what is there twice. */
+/** Groups hs256, es256, rs256 and ps256: missing, additional and duplicate parts. */
 function structural (forger: Forger): Mutation[] {
   const good = token(forger)
   const [header = '', payload = '', signature = ''] = good.split('.')
@@ -97,7 +97,7 @@ function structural (forger: Forger): Mutation[] {
   ]
 }
 
-/** Group base64: another spelling, of what was signed and before it was signed. */
+/** Group base64: other spellings, before and after signing. */
 function respelled (forger: Forger): Mutation[] {
   const good = token(forger)
   const [header = '', payload = '', signature = ''] = good.split('.')
@@ -126,7 +126,7 @@ function unusedBits (text: string): string[] {
   return Array.from({ length: bits - 1 }, (_, i) => text.slice(0, -1) + alphabet.charAt(alphabet.indexOf(text.slice(-1)) ^ (i + 1)))
 }
 
-/** Group rs256: the encoding of each test's signature, around the hash of our text. */
+/** Group rs256: the encoding of each test's signature, with the hash of our text. */
 function paddings (group: WycheproofGroup, forger: Forger, wanted: 'valid' | 'invalid' = 'invalid'): Mutation[] {
   const key = createPrivateKey({ key: group.private, format: 'jwk' })
   const text = `${segment(forger.header)}.${segment(forger.payload)}`
@@ -142,7 +142,7 @@ function paddings (group: WycheproofGroup, forger: Forger, wanted: 'valid' | 'in
   })
 }
 
-/** Group SpecialCaseEs256: numbers that are no signature, and a signature of another length. */
+/** Group SpecialCaseEs256: invalid numbers, and signatures of another length. */
 function specialNumbers (forger: Forger): Mutation[] {
   const n = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
   const text = `${segment(forger.header)}.${segment(forger.payload)}`
@@ -159,7 +159,7 @@ function specialNumbers (forger: Forger): Mutation[] {
   ].map(([what, signature]) => [String(what), token(forger, signature as Buffer)] as const)
 }
 
-/** Nothing wrong, by the same means: what makes the others refused is what is wrong with them. */
+/** Control: valid tokens built the same way are accepted, so the fault causes each refusal. */
 function controls (group: WycheproofGroup, forger: Forger): Mutation[] {
   const good: Mutation[] = [['the good one', token(forger)]]
   if (group.private.alg === 'RS256') good.push(...paddings(group, forger, 'valid'))
@@ -170,7 +170,7 @@ function controls (group: WycheproofGroup, forger: Forger): Mutation[] {
   return good
 }
 
-/** Group ps256: an encoding with one thing wrong, and numbers that are no signature. */
+/** Group ps256: encodings with one fault, and invalid numbers. */
 function pssPaddings (group: WycheproofGroup, forger: Forger): Mutation[] {
   const key = createPrivateKey({ key: group.private, format: 'jwk' })
   const n = Buffer.from(String(group.private.n), 'base64url')
@@ -189,7 +189,7 @@ function pssPaddings (group: WycheproofGroup, forger: Forger): Mutation[] {
   return [...TWEAKS.map(([what, tweaks]) => [what, token(forger, signEncoded(encodePss(text, tweaks), key))] as const), ...NUMBERS.map(([what, signature]) => [what, token(forger, signature)] as const)]
 }
 
-/** Other algorithms by the same key, and the public key as the secret of a MAC. */
+/** Other algorithms with the same key, and the public key as the secret of a MAC. */
 function confusions (group: WycheproofGroup, forger: Forger): Mutation[] {
   if (group.private.kty === 'oct') return ['HS384', 'HS512'].flatMap(alg => [[`${alg} by it`, token({ ...forger, header: { ...forger.header, alg }, sign: text => signatureOf(text, group.private, alg) })] as const])
   const others = group.private.kty === 'RSA' ? ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].filter(alg => alg !== forger.header['alg']) : ['ES384', 'ES512']
@@ -221,7 +221,7 @@ function forgerFor (key: WycheproofKey): Forger {
   return { header: { ...headerOf('access', { kid: String(key.kid), algorithm }) }, payload: claimsOf('access'), sign: text => signatureOf(text, key, algorithm) }
 }
 
-/** Refresh tokens have a key of their own, which is a secret. */
+/** Refresh tokens have a separate secret key. */
 function refreshForger (): Forger {
   const { secret } = keyOf('refresh')
   return { header: headerOf('refresh'), payload: claimsOf('refresh'), sign: text => signatureOf(text, { kty: 'oct', k: secret.toString('base64url') }, 'HS256') }

@@ -6,39 +6,39 @@ import { chromium, type Browser as Chromium } from 'playwright-core'
 import type Puppeteer from 'puppeteer-core'
 import root, { type Test } from 'tap'
 
-// Not imported: tap's loader takes the first pattern of a package's exports that fits, and Node the longest.
+// Not imported: tap's loader uses the first matching pattern of a package's exports, and Node the longest.
 const { default: puppeteer } = createRequire(import.meta.url)('puppeteer-core') as { default: typeof Puppeteer }
 
-/** A page that is open. */
+/** An open page. */
 export interface Tab {
-  /** Runs a function in the page. Nothing goes in but the argument, and the result comes out as a copy. */
+  /** Runs a function in the page. It receives only the argument, and the result is a copy. */
   run<Result, Argument = undefined> (work: (argument: Argument) => Result | Promise<Result>, argument?: Argument): Promise<Result>
-  /** Goes to an address, and waits until the page has loaded. */
+  /** Opens an address, and waits until the page has loaded. */
   visit (url: string): Promise<void>
-  /** Goes to an address by a link on the page, and waits until the page there has loaded. */
+  /** Opens an address with a link on the page, and waits until the page there has loaded. */
   follow (url: string): Promise<void>
-  /** As the button does it, and waits until the page has loaded. */
+  /** Reloads with the button, and waits until the page has loaded. */
   reload (): Promise<void>
-  /** As the button does it, and waits until the page before is there: as it was left, if the browser kept it. */
+  /** Goes back with the button, and waits for the previous page: unchanged, if the browser kept it. */
   back (): Promise<void>
   close (): Promise<void>
 }
 
-/** A person's browser: its tabs share cookies and storage, with nobody else's. */
+/** A user's browser: its tabs share cookies and storage only with each other. */
 export interface Browser {
   readonly engine: EngineName
   /** Opens a page in a new tab, and waits until it has loaded. */
   open (url: string): Promise<Tab>
-  /** Somebody else's browser of the same engine. */
+  /** Another user's browser of the same engine. */
   another (): Promise<Browser>
 }
 
 export type EngineName = 'Chromium' | 'Firefox'
 
-/** A host on this machine whose pages are no secure context: plain http, and none of the names of localhost. */
+/** A host of this machine without a secure context: plain http, and not a localhost name. */
 export const INSECURE_HOST = 'insecure.test'
 
-/** A page as both drivers know it, once their differences are gone. */
+/** A page with an interface common to both drivers. */
 interface DrivenPage {
   evaluate (work: (argument: unknown) => unknown, argument: unknown): Promise<unknown>
   goto (url: string): Promise<unknown>
@@ -46,24 +46,24 @@ interface DrivenPage {
   close (): Promise<void>
 }
 
-/** A browser that runs, and makes profiles: whoever has one opens pages. */
+/** A running browser that creates profiles. */
 interface Running {
-  /** As Playwright drives it. */
+  /** The browser as a Playwright object. */
   readonly chromium?: Chromium
   profile (): Promise<{ newPage (): Promise<DrivenPage>, close (): Promise<void> }>
   close (): Promise<void>
 }
 
 interface Engine {
-  /** What the program may be called. */
+  /** Possible names of the program. */
   readonly programs: readonly string[]
   launch (executablePath: string): Promise<Running>
 }
 
-/** What Chromium is started with: no screen, no traffic of its own. */
+/** Arguments of Chromium: headless, without traffic of its own. */
 const CHROMIUM_ARGUMENTS: readonly string[] = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  // Instead of Playwright's longer list, by which frames of other sites share the storage of our pages.
+  // Instead of Playwright's longer list, which lets frames of other sites share the storage of our pages.
   '--disable-component-update', '--disable-sync', '--disable-features=HttpsUpgrades,Translate', `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`
 ]
 
@@ -84,7 +84,7 @@ const ENGINES: Readonly<Record<EngineName, Engine>> = {
         acceptInsecureCerts: true,
         extraPrefsFirefox: {
           'network.dns.localDomains': INSECURE_HOST,
-          // Else the timers of tabs in the background run once a second.
+          // Otherwise timers of background tabs run once a second.
           'dom.min_background_timeout_value': 4,
           'dom.min_background_timeout_value_without_budget_throttling': 4,
           'dom.timeout.enable_budget_timer_throttling': false
@@ -105,12 +105,12 @@ export function inEveryBrowser (name: string, test: BrowserTest): void {
   for (const registered of Object.values(tests)) registered.push([name, test])
 }
 
-/** Registers a test of what one engine alone does, or can be seen to do. */
+/** Registers a test of behaviour that only one engine has, or shows. */
 export function inBrowser (engine: EngineName, name: string, test: BrowserTest): void {
   tests[engine].push([name, test])
 }
 
-/** Runs the registered tests of one engine, each in a profile of its own. Where the engine is not installed, they are skipped. */
+/** Runs the registered tests of one engine, each in its own profile. Without the engine they are skipped. */
 export function runTestsIn (engine: EngineName): void {
   for (const [name, test] of tests[engine]) {
     root.test(`${name} (${engine})`, { timeout: 60_000 }, async t => {
@@ -120,12 +120,12 @@ export function runTestsIn (engine: EngineName): void {
   }
 }
 
-/** Chromium as Playwright drives it. Where it is not installed, `t` is skipped. */
+/** Chromium with Playwright. Without it `t` is skipped. */
 export async function startedChromium (t: Test): Promise<Chromium | undefined> {
   return (await started(t, 'Chromium'))?.chromium
 }
 
-/** The browsers of this test file, each started when the first test wants it. */
+/** The browsers of this test file, each started by the first test that needs it. */
 const running = new Map<EngineName, Promise<Running>>()
 
 async function started (t: Test, engine: EngineName): Promise<Running | undefined> {
@@ -164,13 +164,13 @@ function tabOf (page: DrivenPage): Tab {
       }, url))
     },
     async reload () { await page.reload() },
-    // Not the drivers' own way: they wait for a page to load, and one that was kept does not.
+    // Not with the drivers' methods: they wait for a page load, which a page from the back/forward cache does not have.
     back: () => leave(page, () => page.evaluate(() => { setTimeout(() => history.back()) }, undefined)),
     close: () => page.close()
   }
 }
 
-/** Does what leads to another page, and waits until that is there. */
+/** Navigates, and waits until the other page is there. */
 async function leave (page: DrivenPage, act: () => Promise<unknown>): Promise<void> {
   const where = () => page.evaluate(() => performance.getEntriesByType('navigation').some(entry => 'loadEventEnd' in entry && entry.loadEventEnd !== 0) && location.href, undefined)
   const left = await where()
@@ -178,7 +178,7 @@ async function leave (page: DrivenPage, act: () => Promise<unknown>): Promise<vo
   for (let here = left; here === left || here === false; here = await where().catch(() => false)) await delay(20)
 }
 
-/** The path of an engine's program. Where it is not installed, `t` is skipped. */
+/** The path of an engine's program. Without it `t` is skipped. */
 function programOf (t: Test, engine: EngineName): string | undefined {
   const { programs } = ENGINES[engine]
   const folders = process.env['PATH']?.split(delimiter) ?? []

@@ -7,31 +7,31 @@ import { startedChromium } from './browsers.js'
 export const PASSWORD = 'correct horse battery staple'
 export const PHONE = { viewport: { width: 360, height: 740 } }
 
-/** How long an access token of the example lives, in milliseconds. */
+/** The lifetime of an access token of the example, in milliseconds. */
 export const ACCESS_TTL = 300_000
 
-/** The example server, and people in front of its page. */
+/** The example server, and users of its page. */
 export interface ExamplePage {
   readonly url: string
-  /** Time passes for the server and for these pages. */
+  /** Moves the time of the server and of these pages. */
   wait (milliseconds: number, ...pages: readonly Page[]): Promise<void>
   /** Stops the server: its exit code. */
   stop (): Promise<number | null>
-  /** Starts the server anew, where it was and with the data that it had. */
+  /** Restarts the server at the same address with the same data. */
   restart (): Promise<void>
-  /** Somebody's browser, until `t` ends. */
+  /** A user's browser, until `t` ends. */
   person (t: Test, options?: BrowserContextOptions): Promise<BrowserContext>
-  /** Opens the page in a tab of somebody's browser. */
+  /** Opens the page in a tab of a user's browser. */
   open (person: BrowserContext): Promise<Page>
-  /** The page of somebody who has just signed up, in a browser of their own. */
+  /** The page of a user who has just signed up, in their own browser. */
   signUp (t: Test, username: string): Promise<Page>
-  /** What scripts of the page did not catch. */
+  /** Uncaught errors of the page. */
   readonly errors: readonly string[]
 }
 
 let started: Promise<ExamplePage> | undefined
 
-/** The example's page in Chromium: one server for all tests of a file. Where Chromium is not installed, `t` is skipped. */
+/** The example's page in Chromium: one server for all tests of a file. Without Chromium `t` is skipped. */
 export async function examplePage (t: Test): Promise<ExamplePage | undefined> {
   const browser = await startedChromium(t)
   if (browser === undefined) return undefined
@@ -91,7 +91,7 @@ async function start (browser: Browser): Promise<ExamplePage> {
   return self
 }
 
-/** Fills in the form for one of the two, and sends it. */
+/** Fills in and sends the login or the signup form. */
 export async function enter (page: Page, button: 'Sign up' | 'Log in', username: string, password = PASSWORD): Promise<void> {
   if (await page.getByRole('heading', { name: button === 'Sign up' ? 'Create an account' : 'Welcome back' }).isHidden()) {
     await page.getByRole('button', { name: button }).click()
@@ -102,7 +102,7 @@ export async function enter (page: Page, button: 'Sign up' | 'Log in', username:
   await form.getByRole('button', { name: button }).first().click()
 }
 
-/** Waits until something can be seen. */
+/** Waits until an element is visible. */
 export async function seen (t: Test, place: Locator): Promise<void> {
   await place.waitFor()
   t.pass(`there is ${place}`)
@@ -113,5 +113,5 @@ export const loginForm = (page: Page): Locator => page.getByRole('heading', { na
 export const alert = (page: Page, words: string): Locator => page.getByRole('alert').getByText(words)
 export const inThisTab = (page: Page, words: string): Locator => page.getByRole('log', { name: 'In this tab' }).getByText(words)
 
-/** The id of the element that the keyboard is at. */
+/** The id of the element with the keyboard focus. */
 export const focus = (page: Page): Promise<string | undefined> => page.evaluate(() => document.activeElement?.id)

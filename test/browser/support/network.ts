@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Requ
 import { createServer as createTlsServer } from 'node:https'
 import { type FastifyServerFactory } from 'fastify'
 
-/** Where something happens to a request: `before` the server saw it, or `after` it did its work and before the reply left. */
+/** The place of a fault: `before` the server saw the request, or `after` it did its work, before the reply left. */
 export type Moment = 'before' | 'after'
 
 /** A request as it arrived. */
@@ -14,43 +14,43 @@ export interface Arrival {
   readonly isAnswered: boolean
 }
 
-/** A request that is held up. */
+/** A request that is held. */
 export interface Held {
-  /** Resolves once a request has come that far. */
+  /** Resolves once a request has reached this place. */
   readonly arrived: Promise<void>
-  /** Lets it go on, and resolves once its reply has left. */
+  /** Releases the request, and resolves once its reply has left. */
   release (): Promise<void>
 }
 
-/** What lies between browsers and a server. */
+/** The network between browsers and a server. */
 export interface Network {
   /** Fastify's option of that name. */
   readonly serverFactory: FastifyServerFactory
-  /** All requests so far, in order; empty it to count anew. */
+  /** All requests so far, in order; a test may empty it. */
   readonly arrivals: Arrival[]
-  /** How often a path was asked for by POST, GET and so on; preflights are not counted. */
+  /** The number of requests for a path, without preflights. */
   count (path: string): number
-  /** Resolves once a request for a path, of those in the list, has had its reply. */
+  /** Resolves once a request for a path in the list has had its reply. */
   answered (path: string): Promise<void>
-  /** The next request for a path is held up there. */
+  /** Holds the next request for a path at this place. */
   hold (path: string, moment?: Moment): Held
-  /** The next request for a path, or its reply, gets lost: the connection ends. */
+  /** Drops the next request for a path, or its reply: the connection ends. */
   lose (path: string, moment?: Moment): void
-  /** The next request for a path gets this answer from something on the way. */
+  /** Answers the next request for a path in place of the server. */
   answer (path: string, status: number, body: string, headers?: Record<string, string>): void
 }
 
 type Fault = (request: IncomingMessage, response: ServerResponse, pass: () => void) => void
 
-/** What a server shows of itself over https. */
+/** The certificate of a server over https. */
 export interface Certificate {
   readonly key: string
   readonly cert: string
 }
 
 /**
- * A network without faults until told, with a certificate over https. No connection serves twice, or browsers would
- * repeat what was lost by themselves.
+ * A network that works until a test breaks it, with a certificate over https. Each connection has one request, since
+ * browsers would retry lost ones on a reused connection.
  */
 export function network (certificate?: Certificate): Network {
   const arrivals: Arrival[] = []
@@ -110,7 +110,7 @@ function serve (certificate: Certificate | undefined, listener: RequestListener)
   return certificate === undefined ? createServer(listener) : createTlsServer(certificate, listener)
 }
 
-/** Does something to a request before the server sees it, or to its reply before it leaves. */
+/** Applies a fault to a request before the server sees it, or to its reply before it leaves. */
 function at (moment: Moment, act: (go: () => void) => void): Fault {
   return (_request, response, pass) => {
     if (moment === 'before') return act(pass)

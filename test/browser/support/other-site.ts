@@ -3,14 +3,14 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test } from 'tap'
 import { network, type Network } from './network.js'
 
-/** Another origin than that of the app: pages of somebody else, or of one's own on another site. */
+/** Another origin than that of the app: another site, or another app of the same owner. */
 export interface OtherSite {
   readonly network: Network
-  /** An address there: its start by default. */
+  /** A URL of that origin: its root by default. */
   url (path?: string, host?: string): string
 }
 
-/** Pages on this machine until `t` ends: an empty one at /, and what `extend` adds. */
+/** Pages on this machine until `t` ends: an empty one at /, and the additions of `extend`. */
 export async function otherSite (t: Test, extend: (app: FastifyInstance) => void = () => {}): Promise<OtherSite> {
   const between = network()
   const app = Fastify({ serverFactory: between.serverFactory, forceCloseConnections: true })

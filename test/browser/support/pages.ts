@@ -5,26 +5,26 @@ import { type Tab } from './browsers.js'
 
 type State = AuthState<AccessClaims>
 
-/** What functions that run in a page find there. */
+/** Globals of functions that run in a page. */
 declare global {
   const auth: AuthClient<AccessClaims>
-  /** Gives the status of an answer, and what is in it. */
+  /** Returns the status and the body of a response. */
   const ask: (input: RequestInfo | URL, init?: RequestInit) => Promise<[status: number, body: unknown]>
   /** Waits for a state. */
   const until: (status: State['status']) => Promise<State>
-  /** Waits until the client has a token again, however often it must ask. */
+  /** Waits until the client has a token again, with retries. */
   const recovery: () => Promise<string | null>
-  /** The statuses that the client told since the page was loaded, in order. */
+  /** The statuses that the client reported since the page was loaded, in order. */
   const heard: Array<State['status']>
-  /** Moves the page's clock, as sleep does: no timer comes due. Milliseconds. */
+  /** Moves the page's clock without running timers, as sleep does. Milliseconds. */
   const skip: (milliseconds: number) => void
 }
 
 let client: Promise<string> | undefined
 
 /**
- * Adds pages that hold the client, below /page: their query is the client's options as JSON. Their clocks are as far
- * ahead of the machine's as the function says, in milliseconds.
+ * Adds pages with the client, below /page: their query is the client's options as JSON. Their clocks are ahead of
+ * the machine's by the milliseconds that the function returns.
  */
 export function pages (app: FastifyInstance, ahead: () => number = () => 0): void {
   app.get('/client.js', async (_request, reply) => await reply.type('text/javascript').send(await (client ??= bundle('export * from "./index.ts"'))))
@@ -63,7 +63,7 @@ export function pageWith (options: Omit<AuthClientOptions, 'fetch'>): string {
   return `/page?${encodeURIComponent(JSON.stringify(options))}`
 }
 
-/** What each of these pages knows once it has found out, as plain copies: drivers do not agree on errors. */
+/** The states of these pages once they are known, as plain copies, since drivers represent errors differently. */
 export async function states (...tabs: readonly Tab[]): Promise<State[]> {
   return await Promise.all(tabs.map(tab => tab.run(async () => {
     const { error, ...state } = await auth.init()
@@ -71,7 +71,7 @@ export async function states (...tabs: readonly Tab[]): Promise<State[]> {
   })))
 }
 
-/** The statuses of these pages, once they have found out. */
+/** The statuses of these pages once they are known. */
 export async function statuses (...tabs: readonly Tab[]): Promise<Array<State['status']>> {
   return (await states(...tabs)).map(({ status }) => status)
 }

@@ -8,32 +8,32 @@ import { type Browser, type Tab } from './browsers.js'
 import { network, type Certificate, type Network } from './network.js'
 import { pages } from './pages.js'
 
-/** Somebody who wants an account. */
+/** The credentials of a new user. */
 export const ADA = { username: 'ada', password: PASSWORD }
 export const BOB = { username: 'bob', password: PASSWORD }
 
 export const REFRESH = '/auth/refresh'
 export const LOGOUT = '/auth/logout'
 
-/** Where the site is, unless a test says otherwise. */
+/** The default host of the site. */
 export const HOST = '127.0.0.1'
 
-/** An app that real browsers can reach, with its clock, its events and the network before it in the test's hands. */
+/** An app for real browsers, with its clock, its events and its network under the control of the test. */
 export interface Site extends TestServer {
   readonly network: Network
-  /** An address of the site: of a page by default. */
+  /** A URL of the site: of a page by default. */
   url (path?: string, host?: string): string
-  /** How refreshes were answered so far: how often each outcome, `reuse` included. */
+  /** The number of refreshes so far by outcome, `reuse` included. */
   outcomes (): Record<string, number>
-  /** Time passes, here and in pages: the machine slept, or somebody was away. */
+  /** Moves the time, here and in pages: the machine slept, or the user was away. */
   sleep (duration: Duration, ...tabs: readonly Tab[]): Promise<void>
-  /** Opens a page in which Ada has signed up; nothing of it is in the lists of events and arrivals. */
+  /** Opens a page in which Ada has signed up; the lists of events and requests are empty afterwards. */
   signedUp (browser: Browser, url?: string): Promise<Tab>
 }
 
-/** What a test may want otherwise. */
+/** Options that differ from the defaults. */
 export interface SiteOptions {
-  /** Adds to the app what belongs before the plugin. */
+  /** Adds things to the app before the plugin. */
   readonly prepare?: (app: FastifyInstance) => void
   /** For https. */
   readonly certificate?: Certificate
@@ -41,7 +41,7 @@ export interface SiteOptions {
   readonly extend?: (app: FastifyInstance) => void
 }
 
-/** A site that listens on this machine until `t` ends, with a page, /me, and /api/echo that answers what it was sent. */
+/** A site on this machine until `t` ends, with a page, /me, and /api/echo, which returns the request. */
 export async function site (t: Test, options: RefreshCookieOptions = {}, { prepare, extend, certificate }: SiteOptions = {}): Promise<Site> {
   const between = network(certificate)
   const s = await server(t, options, { serverFactory: between.serverFactory, forceCloseConnections: true }, app => {
@@ -77,7 +77,7 @@ export async function site (t: Test, options: RefreshCookieOptions = {}, { prepa
   return self
 }
 
-/** A route that needs a login, and answers with whose token came and what was sent. */
+/** A protected route that returns the subject and the request. */
 async function echo (app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', app.authenticate)
   app.removeAllContentTypeParsers()
@@ -85,7 +85,7 @@ async function echo (app: FastifyInstance): Promise<void> {
   app.post('/echo', async ({ auth, headers, body }) => ({ sub: auth.claims?.sub, type: headers['content-type'] ?? null, body }))
 }
 
-/** How often each kind of refresh happened, a second use included. */
+/** The number of refreshes by outcome, reuse included. */
 function outcomesOf (events: readonly AuthEvent[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const event of events) {
