@@ -1,12 +1,13 @@
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { createAccounts, type Accounts } from './accounts/accounts.js'
 import { loadArgon2 } from './accounts/argon2.js'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
-import { memoryCounter, redisCounter } from './accounts/attempt-counters.js'
+import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
 import { createPasswords, type Passwords } from './accounts/hashing.js'
-import { createSilentSignup, type SilentSignup } from './accounts/silent-signup.js'
-import { createThrottle, type Throttle } from './accounts/throttle.js'
+import { Login } from './accounts/login.js'
+import { PasswordChange } from './accounts/password-change.js'
+import { Signup } from './accounts/signup.js'
+import { Throttle } from './accounts/throttle.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
 import { createAfterReply, createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
@@ -51,8 +52,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const throttle = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)
   const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
-  const accounts = buildAccounts(settings, passwords, fastify.log)
-  await loadPackagesOf(accounts, settings, store)
+  const urls = servedRoutes(settings, store)
+  await loadPackagesOf(urls)
 
   const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
   const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
@@ -70,9 +71,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   openOnReady(fastify, store, identity, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
   registerRoutesBelow(fastify, options, settings, {
-    accounts,
-    throttle,
-    signupSilently: buildSilentSignup(settings, fastify.log),
+    urls,
+    ...buildAccounts(settings, passwords, throttle, fastify.log),
     authOf: authenticationOf,
     authenticate: createOwnHook(authenticationOf),
     exempt,
@@ -124,7 +124,7 @@ function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens,
     absolute: refreshToken.absolute,
     repeatRefreshToken: refreshToken.transport === 'body',
     findById: users?.findById?.bind(users),
-    limitRefresh: throttle.refresh,
+    limitRefresh: throttle.refresh.bind(throttle),
     appClaims: claims
   })
 }
@@ -139,32 +139,43 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocat
   })
 }
 
-function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users, appName }: Settings, { rings }: OpenedKeys, log: FastifyBaseLogger): Throttle {
+function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users = {}, appName }: Settings, { rings }: OpenedKeys, log: FastifyBaseLogger): Throttle {
   // All instances of an app share the prefix; two apps on one Redis do not.
   const keyPrefix = prefix ?? `auth:${appName ?? rings().refresh.signing?.kid}:`
-  return createThrottle({
+  return new Throttle({
     limits,
-    counter: (limit, name) => redis === undefined ? memoryCounter(limit) : redisCounter(limit, redis, keyPrefix + name),
-    findByUsername: users?.findByUsername?.bind(users),
+    counter: limits => redis === undefined ? new MemoryCounter(limits) : new RedisCounter(limits, redis, keyPrefix),
+    users,
     warn: warningsIn(log)
   })
 }
 
-function buildSilentSignup ({ accounts: { onSignup } }: Settings, log: FastifyBaseLogger): SilentSignup | undefined {
-  return onSignup && createSilentSignup(onSignup, err => log.error({ err: redacted(err) }, 'auth: onSignup failed'))
+function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Pick<RoutesOptions, 'login' | 'signup' | 'passwordChange'> {
+  const onSignupFailed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onSignup failed')
+  return {
+    login: new Login({ users, passwords, throttle, warn: warningsIn(log) }),
+    signup: new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed }),
+    passwordChange: new PasswordChange(users, passwords)
+  }
 }
 
-function buildAccounts ({ users, accounts }: Settings, passwords: Passwords, log: FastifyBaseLogger): Accounts {
-  if (users === undefined) return {}
-  return createAccounts({ users, passwords, usernameField: accounts.usernameField, warn: warningsIn(log) })
+/** The URLs of the routes; false for those that need a function which `users` or the store lacks. */
+function servedRoutes ({ users = {}, routes }: Settings, store: SessionStore): Settings['routes'] {
+  const reauthenticates = users.findById !== undefined && store.list !== undefined
+  return {
+    ...routes,
+    signup: users.create !== undefined && routes.signup,
+    login: users.findByUsername !== undefined && routes.login,
+    password: reauthenticates && users.updatePasswordHash !== undefined && routes.password,
+    reauthenticate: reauthenticates && routes.reauthenticate
+  }
 }
 
 /** Loads argon2 and the common passwords at start, so that a missing package shows before the first login. Users without a password are verified against an argon2 decoy. */
-async function loadPackagesOf ({ signup, login, reauthenticate, changePassword }: Accounts, { routes }: Settings, store: SessionStore): Promise<void> {
-  const chosen = (signup !== undefined && routes.signup !== false) || (changePassword !== undefined && routes.password !== false)
-  const verified = (login !== undefined && routes.login !== false) || (reauthenticate !== undefined && store.list !== undefined && routes.reauthenticate !== false)
-  if (chosen) await loadCommonPasswords()
-  if (chosen || verified) await loadArgon2()
+async function loadPackagesOf ({ signup, login, password, reauthenticate }: Settings['routes']): Promise<void> {
+  const setsPasswords = signup !== false || password !== false
+  if (setsPasswords) await loadCommonPasswords()
+  if (setsPasswords || login !== false || reauthenticate !== false) await loadArgon2()
 }
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {
@@ -172,11 +183,10 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 }
 
 /** Registers our routes in a child context. */
-function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'urls' | 'origins' | 'usernameField' | 'renewWithAccessToken'>): void {
+function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'origins' | 'usernameField' | 'renewWithAccessToken'>): void {
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
       ...dependencies,
-      urls: settings.routes,
       usernameField: settings.accounts.usernameField,
       renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
       origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }

@@ -7,81 +7,107 @@ export interface Limit {
   readonly per: Seconds
 }
 
+export interface CounterLimit extends Limit {
+  /** Unique among the limits of an app. */
+  readonly name: string
+  /** Successful attempts stay counted. */
+  readonly countsSuccesses: boolean
+}
+
 /**
- * An attempt that was counted, or refused. One of its methods is called, once; it changes only the window of the attempt,
- * never a later one.
+ * Counts attempts by key against a list of limits. Windows follow the machine's clock, not the injected one. A counted attempt
+ * is ended once, by the counter that counted it, which changes only the windows of that attempt, never later ones.
+ *
+ * Not rate-limiter-flexible: it refunds by key, so a late refund would change a later window, and it has no failures by owner
+ * within one window, which a success must reset in the same step.
  */
-export interface CountedAttempt {
-  /** The time to wait if the limit is reached and nothing was counted; else 0. */
-  readonly wait: Seconds
-  /** Refunds the attempt. */
-  refund (): Promise<unknown>
+export interface AttemptCounter<Counted extends object = object> {
+  /** Consumes one attempt of every limit; or of none if one is reached, and resolves to the longest time to wait. */
+  consume (key: string): Promise<Counted | Seconds>
+  refund (attempt: Counted): Promise<void>
   /** The attempt stays counted, as a failure of this owner. */
-  fail (owner: string): Promise<unknown>
-  /** Refunds the attempt and resets the failures of this owner. Those of other owners stay. */
-  succeed (owner: string): Promise<unknown>
+  fail (attempt: Counted, owner: string): Promise<void>
+  /** Refunds the attempt and resets the failures of this owner, except for limits that count successes. */
+  succeed (attempt: Counted, owner: string): Promise<void>
 }
 
-/** Counts attempts by key against one limit. Windows follow the machine's clock, not the injected one. */
-export interface AttemptCounter {
-  /** Consumes one attempt, unless the limit is reached. */
-  count (key: string): Promise<CountedAttempt>
-}
-
-/** The attempts of one key since the first one. */
+/** The attempts of one key against one limit, since the first one. */
 interface Window {
+  readonly limit: CounterLimit
   readonly endsAt: number
   attempts: number
   readonly failures: Map<string, number>
+}
+
+interface MemoryAttempt {
+  readonly key: string
+  readonly windows: readonly Window[]
 }
 
 /**
  * A counter in the memory of this process. Beyond `maxKeys` keys it evicts the least recently used one: to get a key
  * evicted, an attacker must fail under that many other keys first.
  */
-export function memoryCounter ({ max, per }: Limit, maxKeys = 50_000): AttemptCounter {
-  /** The least recently used key comes first. */
-  const windows = new Map<string, Window>()
+export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
+  readonly #limits: readonly CounterLimit[]
+  readonly #maxKeys: number
+  /** One window for each limit. The least recently used key comes first. */
+  readonly #windows = new Map<string, readonly Window[]>()
 
-  return {
-    async count (key) {
-      const now = machineTime()
-      const window = windowOf(key, now)
-      if (window.attempts >= max) return refused(window.endsAt - now)
-      window.attempts++
-      return {
-        wait: 0,
-        refund: async () => remove(key, window, 1),
-        fail: async owner => window.failures.set(owner, failuresOf(window, owner) + 1),
-        async succeed (owner) {
-          remove(key, window, 1 + failuresOf(window, owner))
-          window.failures.delete(owner)
-        }
-      }
+  constructor (limits: readonly CounterLimit[], maxKeys = 50_000) {
+    this.#limits = limits
+    this.#maxKeys = maxKeys
+  }
+
+  async consume (key: string): Promise<MemoryAttempt | Seconds> {
+    const now = machineTime()
+    const windows = this.#windowsOf(key, now)
+    let wait = 0
+    for (const { attempts, limit, endsAt } of windows) {
+      if (attempts >= limit.max) wait = Math.max(wait, endsAt - now)
     }
+    if (wait > 0) return toSeconds(wait)
+    for (const window of windows) window.attempts++
+    return { key, windows }
   }
 
-  function windowOf (key: string, now: number): Window {
-    const known = windows.get(key)
-    const window = known !== undefined && known.endsAt > now ? known : { endsAt: now + per * 1000, attempts: 0, failures: new Map<string, number>() }
-    windows.delete(key) // so that it is inserted again, at the end
-    windows.set(key, window)
-    for (const [oldest, { endsAt }] of windows) {
-      if (endsAt > now && windows.size <= maxKeys) break
-      windows.delete(oldest)
+  async refund ({ key, windows }: MemoryAttempt): Promise<void> {
+    for (const window of windows) window.attempts--
+    this.#deleteUnused(key)
+  }
+
+  async fail ({ windows }: MemoryAttempt, owner: string): Promise<void> {
+    for (const { failures } of windows) failures.set(owner, (failures.get(owner) ?? 0) + 1)
+  }
+
+  async succeed ({ key, windows }: MemoryAttempt, owner: string): Promise<void> {
+    for (const window of windows) {
+      if (window.limit.countsSuccesses) continue
+      window.attempts -= 1 + (window.failures.get(owner) ?? 0)
+      window.failures.delete(owner)
     }
-    return window
+    this.#deleteUnused(key)
   }
 
-  function remove (key: string, window: Window, attempts: number): void {
-    window.attempts -= attempts
-    // Otherwise attempts that are refunded could evict keys with failures.
-    if (window.attempts === 0 && windows.get(key) === window) windows.delete(key)
+  #windowsOf (key: string, now: number): readonly Window[] {
+    const known = this.#windows.get(key) ?? []
+    const windows = this.#limits.map((limit, index) => {
+      const window = known[index]
+      return window !== undefined && window.endsAt > now ? window : { limit, endsAt: now + limit.per * 1000, attempts: 0, failures: new Map<string, number>() }
+    })
+    this.#windows.delete(key) // so that it is inserted again, at the end
+    this.#windows.set(key, windows)
+    for (const [oldest, windows] of this.#windows) {
+      if (this.#windows.size <= this.#maxKeys && windows.some(({ endsAt }) => endsAt > now)) break
+      this.#windows.delete(oldest)
+    }
+    return windows
   }
-}
 
-function failuresOf ({ failures }: Window, owner: string): number {
-  return failures.get(owner) ?? 0
+  /** Otherwise attempts that are refunded could evict keys with failures. */
+  #deleteUnused (key: string): void {
+    if (this.#windows.get(key)?.every(({ attempts }) => attempts === 0)) this.#windows.delete(key)
+  }
 }
 
 /** The part of a Redis client that is used: ioredis, or redis (node-redis). */
@@ -89,50 +115,81 @@ export interface CounterClient {
   eval (...values: never[]): unknown
 }
 
-/** Runs a Lua script on one key. */
-type RunScript = (script: string, key: string, values: readonly string[]) => Promise<unknown>
+/** Runs a Lua script on keys of one hash slot. */
+type RunScript = (script: string, keys: readonly string[], values: readonly string[]) => Promise<unknown>
 
-/** A window is one hash that expires as a whole: `attempts`, `window` (its random id), and the failures of each owner. */
-const COUNT = `
-local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts'))
-if not attempts then
-  attempts = 0
-  redis.call('HSET', KEYS[1], 'attempts', 0, 'window', ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+/**
+ * Each window is one hash that expires as a whole: `attempts`, `window` (its random id), and the failures of each owner.
+ * ARGV: an id for new windows, then maximum and length of each window.
+ */
+const CONSUME = `
+local wait = 0
+for i, key in ipairs(KEYS) do
+  local attempts = tonumber(redis.call('HGET', key, 'attempts')) or 0
+  if attempts >= tonumber(ARGV[2 * i]) then wait = math.max(wait, 1, redis.call('PTTL', key)) end
 end
-if attempts >= tonumber(ARGV[1]) then return { redis.call('PTTL', KEYS[1]), '' } end
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-return { 0, redis.call('HGET', KEYS[1], 'window') }`
+if wait > 0 then return { wait } end
+local reply = { 0 }
+for i, key in ipairs(KEYS) do
+  if redis.call('HSETNX', key, 'window', ARGV[1]) == 1 then redis.call('PEXPIRE', key, ARGV[2 * i + 1]) end
+  redis.call('HINCRBY', key, 'attempts', 1)
+  reply[i + 1] = redis.call('HGET', key, 'window')
+end
+return reply`
 
-/** The scripts below do nothing once the window of the attempt is over. */
-const IF_SAME_WINDOW = "if redis.call('HGET', KEYS[1], 'window') ~= ARGV[1] then return 0 end "
+/** ARGV: the outcome, the owner, then the ids of the windows. It leaves alone a key whose window is another by now. */
+const END = `
+local failures = 'failures of ' .. ARGV[2]
+for i, key in ipairs(KEYS) do
+  if redis.call('HGET', key, 'window') == ARGV[i + 2] then
+    if ARGV[1] == 'fail' then
+      redis.call('HINCRBY', key, failures, 1)
+    elseif ARGV[1] == 'refund' then
+      redis.call('HINCRBY', key, 'attempts', -1)
+    else
+      redis.call('HINCRBY', key, 'attempts', -1 - (tonumber(redis.call('HGET', key, failures)) or 0))
+      redis.call('HDEL', key, failures)
+    end
+  end
+end`
 
-const REFUND = `${IF_SAME_WINDOW}
-return redis.call('HINCRBY', KEYS[1], 'attempts', -1)`
-
-const FAIL = `${IF_SAME_WINDOW}
-return redis.call('HINCRBY', KEYS[1], 'failures of ' .. ARGV[2], 1)`
-
-const SUCCEED = `${IF_SAME_WINDOW}
-local failures = tonumber(redis.call('HGET', KEYS[1], 'failures of ' .. ARGV[2])) or 0
-redis.call('HDEL', KEYS[1], 'failures of ' .. ARGV[2])
-return redis.call('HINCRBY', KEYS[1], 'attempts', -1 - failures)`
+interface RedisAttempt {
+  readonly keys: readonly string[]
+  /** The ids of the windows of these keys. */
+  readonly windows: readonly string[]
+}
 
 /** A counter that all instances share. */
-export function redisCounter ({ max, per }: Limit, client: CounterClient, keyPrefix: string): AttemptCounter {
-  const run = scriptRunner(client)
-  return {
-    async count (key) {
-      const hash = `${keyPrefix}:${key}`
-      const [ms, window] = await run(COUNT, hash, [String(max), String(per * 1000), randomId()]) as [number | string, string] // the reply of the script; a client may give numbers as text
-      if (window === '') return refused(Number(ms))
-      return {
-        wait: 0,
-        refund: () => run(REFUND, hash, [window]),
-        fail: owner => run(FAIL, hash, [window, owner]),
-        succeed: owner => run(SUCCEED, hash, [window, owner])
-      }
-    }
+export class RedisCounter implements AttemptCounter<RedisAttempt> {
+  readonly #limits: readonly CounterLimit[]
+  readonly #run: RunScript
+  readonly #keyPrefix: string
+
+  constructor (limits: readonly CounterLimit[], client: CounterClient, keyPrefix: string) {
+    this.#limits = limits
+    this.#run = scriptRunner(client)
+    this.#keyPrefix = keyPrefix
+  }
+
+  async consume (key: string): Promise<RedisAttempt | Seconds> {
+    // The braces are a hash tag: they put all windows of a key on one node of a cluster.
+    const keys = this.#limits.map(({ name }) => `${this.#keyPrefix}${name}:{${key}}`)
+    const values = this.#limits.flatMap(({ max, per }) => [String(max), String(per * 1000)])
+    const [ms, ...windows] = await this.#run(CONSUME, keys, [randomId(), ...values]) as [number | string, ...string[]] // the reply of the script; a client may give numbers as text
+    return windows.length === 0 ? toSeconds(Number(ms)) : { keys, windows }
+  }
+
+  async refund ({ keys, windows }: RedisAttempt): Promise<void> {
+    await this.#run(END, keys, ['refund', '', ...windows])
+  }
+
+  async fail ({ keys, windows }: RedisAttempt, owner: string): Promise<void> {
+    await this.#run(END, keys, ['fail', owner, ...windows])
+  }
+
+  async succeed ({ keys, windows }: RedisAttempt, owner: string): Promise<void> {
+    const refunded = windows.map((window, index) => this.#limits[index]?.countsSuccesses ? '' : window) // no window has the id ''
+    await this.#run(END, keys, ['succeed', owner, ...refunded])
   }
 }
 
@@ -140,33 +197,10 @@ function scriptRunner (client: CounterClient): RunScript {
   // ioredis and redis take the same arguments in different shapes, which no common type describes.
   const evaluate = client.eval.bind(client) as (...values: unknown[]) => Promise<unknown>
   return 'defineCommand' in client
-    ? (script, key, values) => evaluate(script, 1, key, ...values)
-    : (script, key, values) => evaluate(script, { keys: [key], arguments: values })
+    ? (script, keys, values) => evaluate(script, keys.length, ...keys, ...values)
+    : (script, keys, values) => evaluate(script, { keys, arguments: values })
 }
 
-/** Combines counters: the longest wait applies, and if one refuses an attempt, the others refund it. */
-export function together (counters: readonly AttemptCounter[]): AttemptCounter {
-  return {
-    async count (key) {
-      const counted = await Promise.all(counters.map(counter => counter.count(key)))
-      const end = async (act: (attempt: CountedAttempt) => Promise<unknown>): Promise<unknown> => await Promise.all(counted.map(act))
-      const wait = Math.max(0, ...counted.map(attempt => attempt.wait))
-      if (wait === 0) return { wait, refund: () => end(each => each.refund()), fail: owner => end(each => each.fail(owner)), succeed: owner => end(each => each.succeed(owner)) }
-      await end(each => each.refund())
-      return refused(wait * 1000)
-    }
-  }
-}
-
-/** A counter of all attempts: successful ones stay counted. */
-export function ofAll (counter: AttemptCounter): AttemptCounter {
-  return { count: async key => ({ ...await counter.count(key), succeed: nothing }) }
-}
-
-export async function nothing (): Promise<void> {}
-
-const UNCOUNTED: CountedAttempt = { wait: 0, refund: nothing, fail: nothing, succeed: nothing }
-
-function refused (ms: number): CountedAttempt {
-  return { ...UNCOUNTED, wait: Math.max(1, Math.ceil(ms / 1000)) }
+function toSeconds (ms: number): Seconds {
+  return Math.max(1, Math.ceil(ms / 1000))
 }

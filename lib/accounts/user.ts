@@ -18,6 +18,15 @@ export interface User {
   readonly disabled?: boolean | null | undefined
 }
 
+/** A user whose password has just been verified. */
+export interface VerifiedUser {
+  /** The app's own object. The app may change it at any time, so the values that were verified are kept beside it. */
+  readonly user: User
+  readonly subject: string
+  /** The hash that the password was verified against, or the stronger one that has replaced it. */
+  readonly passwordHash: string
+}
+
 /** The result of a query for one row, in any library. */
 type Found<U extends User> = U | null | undefined
 

@@ -1,11 +1,11 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { memoryCounter, type AttemptCounter } from '../../lib/accounts/attempt-counters.js'
+import { MemoryCounter, type AttemptCounter } from '../../lib/accounts/attempt-counters.js'
 import { startDeadline } from '../../lib/deadline.js'
-import { createThrottle, type ThrottleLimits, type Caller } from '../../lib/accounts/throttle.js'
+import { Throttle, type Attempt, type Caller, type ThrottleLimits } from '../../lib/accounts/throttle.js'
+import { normaliseUsername } from '../../lib/accounts/username.js'
 import { type SessionRef } from '../../lib/tokens/claims.js'
 import { type AuthEvent } from '../../lib/audit/events.js'
-import { type UserFound, WrongCredentials } from '../../lib/accounts/accounts.js'
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 import { exactly } from '../support/exactly.js'
 
@@ -24,23 +24,44 @@ interface Given {
   readonly ended?: boolean
 }
 
-/** A throttle with counters in memory, three attempts a minute for each limit, and everything that it emits and calls. */
+/** The subject of a right password. */
+interface Verified {
+  readonly subject: string
+}
+
+/** Verifies a password: resolves to its user, or throws `Wrong` or another error. `found` notes the user before that. */
+type Verify = (found: (subject: string | null) => Promise<void>) => Promise<Verified>
+
+/** A wrong password of this user, or of nobody. */
+class Wrong extends Error {
+  readonly code = 'FST_AUTH_CREDENTIALS_INVALID'
+  readonly subject: string | null
+
+  constructor (subject: string | null) {
+    super('wrong')
+    this.subject = subject
+  }
+}
+
+/** Attempts over counters in memory, three a minute for everything, with the events, warnings and calls that follow. */
 function attempts ({ limits = {}, counter = counter => counter, lookUp = true, ended = false }: Given = {}) {
   const three = [{ max: 3, per: 60 }]
   const events: AuthEvent[] = []
   const warnings: unknown[] = []
   const asked: string[] = []
   const names = new Set<string>()
-  const made = createThrottle({
+  const throttle = new Throttle({
     limits: { perAddress: three, perAddressTotal: [], perAccount: three, perSession: three, ...limits },
-    counter (limit, name) {
-      if (names.has(name)) throw new Error(`two counters are called ${name}`)
-      names.add(name)
-      return counter(memoryCounter(limit))
+    counter (limits) {
+      for (const { name } of limits) {
+        if (names.has(name)) throw new Error(`two limits are called ${name}`)
+        names.add(name)
+      }
+      return counter(new MemoryCounter(limits))
     },
-    findByUsername: lookUp
-      ? name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null }
-      : undefined,
+    users: lookUp
+      ? { findByUsername: name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null } }
+      : {},
     warn: (_message, details) => { warnings.push(details) }
   })
   const from = (ip: string | null, presented: SessionRef | null = null): Caller => ({
@@ -52,13 +73,57 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
     emit: event => { events.push(event) }
   })
 
-  return { ...made, events, warnings, asked, names, from }
+  /** Consumes, verifies and ends an attempt, as `Login` does. */
+  async function run (caller: Caller, consume: (attempt: Attempt) => Promise<void>, verify: Verify): Promise<Verified> {
+    const attempt = await throttle.start(caller)
+    try {
+      await consume(attempt)
+      const verified = await verify(subject => throttle.consumeUser(attempt, subject))
+      await throttle.succeed(attempt, verified.subject)
+      return verified
+    } catch (error) {
+      if (error instanceof Wrong) await throttle.fail(attempt, error.subject)
+      await throttle.refund(attempt)
+      throw error
+    }
+  }
+
+  return {
+    events,
+    warnings,
+    asked,
+    names,
+    from,
+    login: async (username: unknown, caller: Caller, verify: Verify) => await run(caller, attempt => throttle.consumeName(attempt, normaliseUsername(username)), verify),
+    reauthenticate: async (session: SessionRef, caller: Caller, verify: Verify) => await run(caller, attempt => throttle.consumeSession(attempt, session), verify),
+    /** Creates an account. An error of `create` refunds the attempt. */
+    async signup (caller: Caller, create: () => Promise<Verified>): Promise<Verified> {
+      const attempt = await throttle.start(caller)
+      const created = await create().catch(async (error: unknown) => {
+        await throttle.refund(attempt)
+        throw error
+      })
+      throttle.keep(attempt)
+      return created
+    },
+    refresh: throttle.refresh.bind(throttle)
+  }
 }
 
-const ADA = { subject: '1' }
+/** A counter whose calls pass through `call`. */
+function around (inner: AttemptCounter, call: <R>(act: () => Promise<R>, name: 'consume' | 'end') => Promise<R>): AttemptCounter {
+  return {
+    consume: key => call(() => inner.consume(key), 'consume'),
+    refund: counted => call(() => inner.refund(counted), 'end'),
+    fail: (counted, owner) => call(() => inner.fail(counted, owner), 'end'),
+    succeed: (counted, owner) => call(() => inner.succeed(counted, owner), 'end')
+  }
+}
+
+const ADA: Verified = { subject: '1' }
 const right = async () => ADA
 const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw new AuthError(code) }
-const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new WrongCredentials(subject) }
+const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new Wrong(subject) }
 const wrong = wrongOf('1')
 
 /** A unique address. */
@@ -115,6 +180,25 @@ t.test('attempts beyond those in progress are busy with a short Retry-After, and
   t.strictSame(events, [], 'which is no alarm')
 })
 
+t.test('while one of several attempts is undecided, a refusal is no alarm', async t => {
+  const { login, from, events } = attempts()
+  const decisions: Array<() => void> = []
+  const undecided = async (): Promise<never> => {
+    await new Promise<void>(resolve => { decisions.push(resolve) })
+    return await wrong()
+  }
+  const all = [1, 2, 3].map(nth => login('ada', from(elsewhere(nth)), undecided).catch(() => {}))
+  await new Promise(resolve => setImmediate(resolve))
+  for (const [nth, decide] of decisions.entries()) {
+    await t.rejects(login('ada', from(elsewhere(10 + nth)), right), { code: 'FST_AUTH_BUSY' })
+    decide()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await Promise.all(all)
+  t.strictSame(events, [])
+  await t.rejects(login('ada', from(elsewhere(20)), right), TOO_MANY)
+})
+
 t.test('lockout: an address at its limit locks no account', async t => {
   const { login, from } = attempts()
   for (let nth = 1; nth <= 9; nth++) await t.rejects(login(nth <= 3 ? `person ${nth}` : 'ada', from('192.0.2.1'), wrong))
@@ -131,28 +215,42 @@ t.test('user enumeration: all spellings of a name count together, whether it exi
 
 t.test('brute force: all spellings that the app maps to a user count together, at the same cost as for an unknown name', async t => {
   const calls: string[] = []
-  const counter = (inner: AttemptCounter): AttemptCounter => ({
-    async count (key) {
-      calls.push('count')
-      const { wait, refund, fail, succeed } = await inner.count(key)
-      const end = <A extends unknown[]>(act: (...values: A) => Promise<unknown>) => async (...values: A): Promise<unknown> => { calls.push('end'); return await act(...values) }
-      return { wait, refund: end(refund), fail: end(fail), succeed: end(succeed) }
-    }
+  const counter = (inner: AttemptCounter): AttemptCounter => around(inner, (act, name) => {
+    calls.push(name)
+    return act()
   })
   const { login, from, events } = attempts({ counter })
-  const finding = (subject: string | null) => async (found: UserFound): Promise<never> => { await found(subject); throw new WrongCredentials(subject) }
+  const finding = (subject: string | null) => async (found: (subject: string | null) => Promise<void>): Promise<never> => { await found(subject); throw new Wrong(subject) }
   const costs: string[][] = []
   for (const subject of ['1', null]) {
     for (let nth = 1; nth <= 3; nth++) await t.rejects(login(`${subject} ${nth}`, from(elsewhere(nth)), finding(subject)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     costs.push(calls.splice(0))
   }
   t.strictSame(costs[0], costs[1])
-  t.strictSame(costs[0]?.slice(0, 5), ['count', 'count', 'count', 'end', 'end'])
+  t.strictSame(costs[0]?.slice(0, 5), ['consume', 'consume', 'consume', 'end', 'end'])
 
   await t.rejects(login('1 4', from(elsewhere(4)), finding('1')), TOO_MANY)
   t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
   await t.rejects(login('1 4', from(elsewhere(4)), finding('2')), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'which counts nothing elsewhere')
   await t.rejects(login('nobody', from(elsewhere(5)), finding(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+})
+
+t.test('an attempt at an unknown name is refunded to the counter of users, so that made-up names evict nobody', async t => {
+  const ends: string[] = []
+  let nth = 0
+  const { login, from } = attempts({
+    counter: inner => ++nth !== 3
+      ? inner
+      : {
+          ...around(inner, act => act()),
+          async refund (counted) { ends.push('refund'); await inner.refund(counted) },
+          async fail (counted, owner) { ends.push('fail'); await inner.fail(counted, owner) }
+        }
+  })
+  for (const subject of [null, '1']) {
+    await t.rejects(login('ada', from('192.0.2.1'), async found => { await found(subject); throw new Wrong(subject) }))
+  }
+  t.strictSame(ends, ['refund', 'fail'])
 })
 
 t.test('a correct password costs nothing and resets the account', async t => {
@@ -229,11 +327,9 @@ t.test('a request without information on its caller is not counted', async t => 
   t.equal(await login('ada', from('192.0.2.1'), right), ADA)
 })
 
-t.test('signups count against the address, successful or not', async t => {
+t.test('signups count against the address', async t => {
   const { login, signup, from } = attempts()
-  await signup(from('192.0.2.1'), right)
-  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_USERNAME_TAKEN')), { code: 'FST_AUTH_USERNAME_TAKEN' })
-  await t.rejects(signup(from('192.0.2.1'), refusedWith('FST_AUTH_PASSWORD_REFUSED')), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  for (let nth = 1; nth <= 3; nth++) await signup(from('192.0.2.1'), right)
   await t.rejects(signup(from('192.0.2.1'), right), TOO_MANY)
   await t.rejects(login('ada', from('192.0.2.1'), right), TOO_MANY)
 })
@@ -331,18 +427,10 @@ t.test('without limits nothing is limited', async t => {
 t.test('counter outage', async t => {
   const cause = new Error('no Redis')
   const away = { now: false }
-  const counter = (inner: AttemptCounter): AttemptCounter => {
-    const unlessAway = <A extends unknown[], R>(act: (...values: A) => Promise<R>) => async (...values: A): Promise<R> => {
-      if (away.now) throw cause
-      return await act(...values)
-    }
-    return {
-      count: unlessAway(async key => {
-        const { wait, refund, fail, succeed } = await inner.count(key)
-        return { wait, refund: unlessAway(refund), fail: unlessAway(fail), succeed: unlessAway(succeed) }
-      })
-    }
-  }
+  const counter = (inner: AttemptCounter): AttemptCounter => around(inner, async act => {
+    if (away.now) throw cause
+    return await act()
+  })
   t.beforeEach(() => { away.now = true })
 
   t.test('fail closed: logins and signups are refused, and nothing is verified', async t => {
@@ -359,8 +447,8 @@ t.test('counter outage', async t => {
       mock.timers.enable({ apis: ['setTimeout'] })
       let answer = async (): Promise<void> => {}
       const late = (inner: AttemptCounter): AttemptCounter => ({
-        ...inner,
-        count: key => new Promise(resolve => { answer = async () => resolve(await inner.count(key)) })
+        ...around(inner, act => act()),
+        consume: key => new Promise(resolve => { answer = async () => resolve(await inner.consume(key)) })
       })
       let nth = 0
       const { login, from } = attempts({ limits: { perSession: [] }, counter: inner => ++nth === (lost === 'address' ? 1 : 2) ? late(inner) : inner })
@@ -378,6 +466,27 @@ t.test('counter outage', async t => {
       t.equal(await next, ADA, lost)
       mock.timers.reset()
     }
+  })
+
+  t.test('a late refusal refunds nothing', async t => {
+    away.now = false
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const refunds: unknown[] = []
+    let answer = (): void => {}
+    const { refresh, from } = attempts({
+      counter: inner => ({
+        ...around(inner, act => act()),
+        consume: () => new Promise(resolve => { answer = () => resolve(60) }),
+        async refund (counted) { refunds.push(counted) }
+      })
+    })
+    const refreshed = refresh(SESSION, from('192.0.2.1'))
+    mock.timers.tick(2000)
+    await refreshed
+    answer()
+    await new Promise(resolve => setImmediate(resolve))
+    t.strictSame(refunds, [])
   })
 
   t.test('attempts in progress finish and stay counted', async t => {
@@ -439,7 +548,7 @@ t.test('counter outage', async t => {
     away.now = false
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
-    const { refresh, from, warnings } = attempts({ counter: inner => ({ ...inner, count: () => new Promise(() => {}) }) })
+    const { refresh, from, warnings } = attempts({ counter: inner => around(inner, () => new Promise(() => {})) })
     const first = refresh(SESSION, from('192.0.2.1'))
     mock.timers.tick(2000)
     await t.resolves(first)
@@ -459,7 +568,7 @@ t.test('counter outage', async t => {
 t.test('information leak: no counter key contains input or an address', async t => {
   const keys: string[] = []
   const { login, refresh, from } = attempts({
-    counter: inner => ({ ...inner, async count (key) { keys.push(key); return await inner.count(key) } })
+    counter: inner => ({ ...around(inner, act => act()), async consume (key) { keys.push(key); return await inner.consume(key) } })
   })
   await t.rejects(login('ada@example.com', from('192.0.2.1'), wrong))
   await refresh(SESSION, from('192.0.2.1'))

@@ -42,7 +42,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
  * text/plain) do not change their behaviour. Returns false if there is no route.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
-  const { urls, accounts, origins, explain } = options
+  const { urls, origins, explain } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
   scope.setErrorHandler(createErrorHandler(options.authOf))
@@ -53,7 +53,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
   if (explain !== undefined) explainRefusals(scope, explain)
 
-  const tokenUrl = urls.login !== false && accounts.login !== undefined && options.tokenResponse.standard ? scope.prefix + urls.login : null
+  const tokenUrl = urls.login !== false && options.tokenResponse.standard ? scope.prefix + urls.login : null
   const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.transport.scheme])
   let any = false
   scope.addHook('onRoute', route => {

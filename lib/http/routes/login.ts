@@ -3,9 +3,7 @@ import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernam
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
-export function loginRoute (scope: FastifyInstance, url: string, { accounts, throttle, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
-  const { login, stillProves } = accounts
-  if (login === undefined || stillProves === undefined) return
+export function loginRoute (scope: FastifyInstance, url: string, { login, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
@@ -26,8 +24,8 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts, thr
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
-    const proven = await throttle.login(username, auth, async found => await login(credentials, auth, found))
-    const response = await auth.loginUser(proven.user, remember, async () => await stillProves(credentials, proven, auth))
+    const verified = await login.login(credentials, auth)
+    const response = await auth.loginUser(verified.user, remember, async () => await login.isStillValid(verified, credentials, auth))
     return await tokenResponse.format('login', response, auth)
   })
 }

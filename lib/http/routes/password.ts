@@ -3,9 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusals, r
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a token response and a new refresh token; ends every other session of the user. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts, throttle, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
-  const { reauthenticate, changePassword } = accounts
-  if (reauthenticate === undefined || changePassword === undefined || !listable) return
+export function passwordRoute (scope: FastifyInstance, url: string, { login, passwordChange, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'changePassword',
     summary: 'Change the password and end every other session',
@@ -23,9 +21,8 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts, 
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
-    await auth.assertLive()
-    const proven = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, currentPassword, auth))
-    const write = await changePassword(proven, newPassword, auth)
-    return await tokenResponse.format('password', await auth.changePassword(proven.user, write), auth)
+    const verified = await login.reauthenticate(await auth.assertLive(), currentPassword, auth)
+    const write = await passwordChange.prepare(verified, newPassword, auth)
+    return await tokenResponse.format('password', await auth.changePassword(verified.user, write), auth)
   })
 }

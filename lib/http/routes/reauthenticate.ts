@@ -3,9 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refused
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token whose `auth_time` is now; the session stays. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts, throttle, listable, tokenResponse, authenticate, authOf }: RouteDependencies): void {
-  const { reauthenticate } = accounts
-  if (reauthenticate === undefined || !listable) return
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { login, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
     summary: 'Confirm the password again',
@@ -22,8 +20,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
 
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
-    await auth.assertLive()
-    const { user } = await throttle.reauthenticate(auth.assertAuthenticated(), auth, async () => await reauthenticate(auth.assertAuthenticated().sub, request.body.password, auth))
+    const { user } = await login.reauthenticate(await auth.assertLive(), request.body.password, auth)
     return await tokenResponse.format('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

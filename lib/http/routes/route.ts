@@ -1,7 +1,7 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
-import { type Accounts } from '../../accounts/accounts.js'
-import { type Throttle } from '../../accounts/throttle.js'
-import { type SilentSignup } from '../../accounts/silent-signup.js'
+import { type Login } from '../../accounts/login.js'
+import { type PasswordChange } from '../../accounts/password-change.js'
+import { type Signup } from '../../accounts/signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
 import { type AuthenticateHook } from '../hooks.js'
 import { type TransportDescription } from '../refresh-token-transport.js'
@@ -18,10 +18,9 @@ export interface RouteDependencies {
   readonly authenticate: AuthenticateHook
   /** Marks our routes, which the hooks of a whole app exempt. */
   readonly exempt: symbol
-  readonly accounts: Accounts
-  readonly throttle: Throttle
-  /** Answers signups alike for free and taken names, against user enumeration. */
-  readonly signupSilently: SilentSignup | undefined
+  readonly login: Login
+  readonly signup: Signup
+  readonly passwordChange: PasswordChange
   readonly transport: TransportDescription
   /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean

@@ -8,18 +8,15 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * refuses, 401 for an account that was created disabled. With `onSignup` it is an empty 202 for free and taken names alike,
  * against user enumeration.
  */
-export function signupRoute (scope: FastifyInstance, url: string, { accounts, throttle, tokenResponse, signupSilently, usernameField, authOf }: RouteDependencies): void {
-  const { signup } = accounts
-  if (signup === undefined) return
-  const silent = signupSilently !== undefined
+export function signupRoute (scope: FastifyInstance, url: string, { signup, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'signup',
-    summary: silent ? 'Create an account' : 'Create an account and log in',
+    summary: signup.isSilent ? 'Create an account' : 'Create an account and log in',
     tags: TAGS,
     security: [],
     body: withUsernameField(credentialsSchema, usernameField),
     response: {
-      ...(silent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
+      ...(signup.isSilent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
       ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
@@ -28,12 +25,11 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts, th
   scope.post<{ Body: Record<string, unknown> }>(url, { schema }, async (request, reply) => {
     const auth = authOf(request)
     const credentials = readCredentials(request.body, usernameField)
-    const make = async () => await throttle.signup(auth, async () => await signup(credentials, auth))
-    if (silent) {
-      await signupSilently(credentials.username, make)
+    if (signup.isSilent) {
+      await signup.signupSilently(credentials, auth)
       return await reply.code(202).send()
     }
-    const user = await make()
+    const user = await signup.signup(credentials, auth)
     const response = await auth.loginUser(user, true).catch((error: unknown) => {
       throw restated(error, 'The account was created, but the login failed: log in')
     })

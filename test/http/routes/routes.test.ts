@@ -64,6 +64,23 @@ t.test('login and signup can be renamed or switched off', async t => {
   for (const path of ['signup', 'login', 'people']) t.match(await off.app.inject({ method: 'POST', url: `/auth/${path}`, payload: {} }), { statusCode: 404 })
 })
 
+t.test('a route exists only if "users" has the functions that it needs', async t => {
+  const { findByUsername, findById, create, updatePasswordHash } = userTable()
+  const cases: ReadonlyArray<readonly [users: RefreshCookieOptions['users'], routes: readonly string[]]> = [
+    [{}, []],
+    [{ create }, ['signup']],
+    [{ findByUsername }, ['login']],
+    [{ findById }, ['reauthenticate']],
+    [{ updatePasswordHash }, []],
+    [{ findById, updatePasswordHash }, ['reauthenticate', 'password']],
+    [{ findByUsername, create, updatePasswordHash }, ['signup', 'login']]
+  ]
+  for (const [users, routes] of cases) {
+    const { app } = await server(t, { users })
+    t.strictSame(['signup', 'login', 'reauthenticate', 'password'].filter(name => app.hasRoute({ method: 'POST', url: `/auth/${name}` })), routes)
+  }
+})
+
 t.test('without any route the app has only hooks and request.auth', async t => {
   const routes = Object.fromEntries(Object.keys(ROUTES).map(name => [name, false]))
   const { app } = await server(t, { routes, users: {} }, {}, app => { app.post('/enter', async ({ auth }) => await auth.login('7')) })

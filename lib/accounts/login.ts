@@ -1,0 +1,129 @@
+import { type RequestContext } from '../audit/events.js'
+import { AuthError } from '../errors.js'
+import { type SessionRef } from '../tokens/claims.js'
+import { subjectOf } from '../tokens/subject.js'
+import { type Passwords } from './hashing.js'
+import { updateHash, wasReplaced } from './password-change.js'
+import { type Attempt, type Caller, type Throttle } from './throttle.js'
+import { type User, type Users, type VerifiedUser } from './user.js'
+import { normaliseUsername } from './username.js'
+
+/** A username and a password as a request sent them, not validated yet. */
+export interface Credentials {
+  readonly username: unknown
+  readonly password: unknown
+}
+
+export interface LoginOptions {
+  readonly users: Users
+  readonly passwords: Passwords
+  readonly throttle: Throttle
+  /** Logs a warning. Loggers serialise an error with its stack under the name `err`. Must not throw. */
+  readonly warn: (message: string, details: { readonly subject: string, readonly err?: unknown }) => void
+}
+
+/** A user as `users` returned it. Its values are read at once, since the app may change its object at any time. */
+interface FoundUser extends Pick<VerifiedUser, 'user' | 'subject'> {
+  /** Null for users who cannot log in with a password. */
+  readonly passwordHash: string | null
+}
+
+const NOBODY = { user: null, subject: null, passwordHash: null } as const
+
+/** Verifies the passwords of users, within the rate limits. */
+export class Login {
+  readonly #users: Users
+  readonly #passwords: Passwords
+  readonly #throttle: Throttle
+  readonly #warn: LoginOptions['warn']
+
+  constructor ({ users, passwords, throttle, warn }: LoginOptions) {
+    this.#users = users
+    this.#passwords = passwords
+    this.#throttle = throttle
+    this.#warn = warn
+  }
+
+  /**
+   * Resolves to the user with these credentials; needs `findByUsername`. Every wrong username or password is the same
+   * FST_AUTH_CREDENTIALS_INVALID after the same work (user enumeration). Throws FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY and
+   * what `Throttle` throws, whatever the credentials.
+   */
+  async login ({ username, password }: Credentials, caller: Caller): Promise<VerifiedUser> {
+    const name = normaliseUsername(username)
+    const attempt = await this.#throttle.start(caller)
+    try {
+      await this.#throttle.consumeName(attempt, name)
+      const found = name === null ? null : await caller.bounded(() => this.#users.findByUsername?.(name))
+      const user = readUser(found, '"users.findByUsername"')
+      await this.#throttle.consumeUser(attempt, user?.subject ?? null)
+      return await this.#verify(user, password, attempt, caller)
+    } catch (error) {
+      await this.#throttle.refund(attempt)
+      throw error
+    }
+  }
+
+  /** As `login`, for the user of a session; needs `findById`. */
+  async reauthenticate (session: SessionRef, password: unknown, caller: Caller): Promise<VerifiedUser> {
+    const attempt = await this.#throttle.start(caller)
+    try {
+      await this.#throttle.consumeSession(attempt, session)
+      const found = await caller.bounded(() => this.#users.findById?.(session.sub))
+      return await this.#verify(readUser(found, '"users.findById"'), password, attempt, caller)
+    } catch (error) {
+      await this.#throttle.refund(attempt)
+      throw error
+    }
+  }
+
+  /**
+   * True if the credentials of a login are still valid. A password change revokes only the sessions that are stored by then,
+   * so a concurrent login checks again once its own session is stored.
+   */
+  async isStillValid ({ subject, passwordHash }: VerifiedUser, { username, password }: Credentials, context: RequestContext): Promise<boolean> {
+    const name = normaliseUsername(username) as string // a login has just found the user by it
+    const user = await context.bounded(() => this.#users.findByUsername?.(name)) ?? null
+    if (user === null || user.disabled || String(user.id) !== subject) return false
+    // A concurrent login may have replaced the hash by a stronger one of the same password.
+    return user.passwordHash === passwordHash || await this.#passwords.verify(user.passwordHash, password, context)
+  }
+
+  async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller): Promise<VerifiedUser> {
+    const { user, subject, passwordHash } = found ?? NOBODY
+    // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
+    const matches = await this.#passwords.verify(passwordHash, password, caller)
+    if (user === null || passwordHash === null || !matches || user.disabled) {
+      if (subject !== null && passwordHash !== null) this.#warnIfUnreadable(subject, passwordHash)
+      caller.emit({ type: 'login_failed', subject })
+      await this.#throttle.fail(attempt, subject)
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+    }
+    const verified = await this.#rehash({ user, subject, passwordHash }, password, caller)
+    await this.#throttle.succeed(attempt, subject)
+    return verified
+  }
+
+  #warnIfUnreadable (subject: string, passwordHash: string): void {
+    if (this.#passwords.canVerify(passwordHash)) return
+    this.#warn('The passwordHash of this user cannot be verified: it must be an argon2id hash, or null; for hashes of another system set "passwords.verifyLegacy"', { subject })
+  }
+
+  /** Replaces a hash that is weaker than a new one: only a login knows the password. */
+  async #rehash (verified: VerifiedUser, password: unknown, context: RequestContext): Promise<VerifiedUser> {
+    if (this.#users.updatePasswordHash === undefined || !this.#passwords.needsRehash(verified.passwordHash)) return verified
+    try {
+      const newHash = await this.#passwords.hash(password, context)
+      const answer = await context.bounded(() => updateHash(this.#users, verified, newHash))
+      return wasReplaced(answer) ? { ...verified, passwordHash: newHash } : verified
+    } catch (err) {
+      this.#warn('It is unknown whether the stronger password hash of this user was stored: if not, the next login tries again', { subject: verified.subject, err })
+      return verified
+    }
+  }
+}
+
+/** The hash of a disabled user is not verified: a right password takes less time than a wrong one (timing). */
+function readUser (user: User | null | undefined, source: string): FoundUser | null {
+  return user == null ? null : { user, subject: subjectOf(user.id, source), passwordHash: user.disabled ? null : user.passwordHash }
+}
