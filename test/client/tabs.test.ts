@@ -155,26 +155,26 @@ t.test('the state is the same object until it changes', async t => {
 t.test('a listener is notified of every change until it unsubscribes', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
-  const heard: unknown[] = []
-  const off = ann.subscribe(state => { heard.push(state) })
+  const states: unknown[] = []
+  const off = ann.subscribe(state => { states.push(state) })
   await ann.refresh()
-  t.same(heard, [ann.state])
+  t.same(states, [ann.state])
   await ann.logout()
-  t.match(heard.slice(1), exactly({ status: 'out' }))
+  t.match(states.slice(1), exactly({ status: 'out' }))
   off()
   await ann.login(BOB)
-  t.equal(heard.length, 2)
+  t.equal(states.length, 2)
 })
 
 t.test('an error of a listener is reported and does not stop the others', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const reported = new Promise(resolve => { process.once('unhandledRejection', resolve) })
-  let heard = 0
+  let calls = 0
   ann.subscribe(() => { throw new Error('a bug in the page') })
-  ann.subscribe(() => { heard++ })
+  ann.subscribe(() => { calls++ })
   t.match(await ann.refresh(), { status: 'in' })
-  t.equal(heard, 1)
+  t.equal(calls, 1)
   t.match(await reported, { message: 'a bug in the page' })
 })
 
@@ -183,17 +183,17 @@ t.test('a disposed client neither sends nor receives messages', async t => {
   const ann = await signedIn()
   const other = tab()
   await other.init()
-  let heard = 0
-  ann.subscribe(() => { heard++ })
+  let calls = 0
+  ann.subscribe(() => { calls++ })
   ann.dispose()
   ann.dispose()
   t.equal(listeners(ann), 0)
 
-  const told = channels.messages.length
+  const sent = channels.messages.length
   await ann.login(BOB)
-  t.equal(channels.messages.length, told)
+  t.equal(channels.messages.length, sent)
   await other.logout()
   await idle()
   t.match(ann.state, { status: 'in' })
-  t.equal(heard, 0)
+  t.equal(calls, 0)
 })

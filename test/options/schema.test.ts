@@ -14,7 +14,7 @@ const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 const users = { findById: () => null }
 
-/** The settings of untyped options. */
+/** Reads options without their types, as JavaScript may pass them. */
 function read (options: object, production = false): Settings {
   return readOptions({ secret: SECRET, ...options } as RefreshCookieOptions, production)
 }
@@ -127,7 +127,7 @@ const DURATIONS = ['one', 'duration']
 const DURATION_OR_ZERO = ['zero', ...DURATIONS]
 const WORDS = ['word', 'path', 'duration']
 
-/** For every option: the accepted kinds, and plausible but wrong values. */
+/** For every option: the kinds of value that it accepts, and wrong values of those kinds. */
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
   keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
@@ -198,7 +198,7 @@ for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
       throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
     }
     for (const kind of takes) {
-      // Only a combination may still be refused.
+      // A combination with other options may still be refused.
       t.notMatch(complaintOf(() => read(at(path, KINDS[kind]))), /: it must /, `${path} takes ${kind}`)
     }
   })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from '../../lib/options/validators.js'
 
-/** One value of every JavaScript type. */
+/** Values of every kind in JavaScript. */
 const EVERYTHING: readonly unknown[] = [
   undefined, null, true, false, 0, -0, 1, -1, 0.5, NaN, Infinity, -Infinity, 2 ** 53, 1n, '', ' ', 'a', '1', '15m', '0s', 'true',
   Symbol('s'), [], ['a'], [[]], {}, { a: 1 }, Object.create(null), () => {}, class {}, new Date(0), /a/, new Map(), Buffer.from('a'), Promise.resolve()
@@ -53,7 +53,7 @@ t.test('a missing option has its default, written as a user would write it', asy
 
 t.test('an error names the option, the value and the fix in one line', async t => {
   t.throws(() => refuse('cookie.path', 'auth', 'begin with a slash'), new TypeError('option "cookie.path" is \'auth\': begin with a slash'))
-  t.throws(() => listOf(flag)([true, 'yes'], 'list'), /^option "list\[1\]" is 'yes'/, 'a member by its place')
+  t.throws(() => listOf(flag)([true, 'yes'], 'list'), /^option "list\[1\]" is 'yes'/, 'a member by its index')
   for (const value of ['x'.repeat(10_000), Array.from({ length: 500 }, () => 'abc'), { a: { b: { c: 'deep' } } }, 'two\nlines', { a: 1, b: [2] }]) {
     try {
       flag(value, 'x')
@@ -101,10 +101,10 @@ t.test('an unknown option is refused with the nearest known one, whatever its va
     ['RED', 'red'], ['re', 'red'], ['greeen', 'green'], ['depe', 'deep'], ['read', 'red']
   ]
   for (const [typed, meant] of suggestions) t.throws(() => colours({ [typed]: 'hunter2' }, ''), new RegExp(`^unknown option "${typed}"; did you mean "${meant}"\\?$`))
-  t.throws(() => colours({ keys: 'hunter2' }, ''), /^unknown option "keys"; known are/, 'nothing like it')
+  t.throws(() => colours({ keys: 'hunter2' }, ''), /^unknown option "keys"; known are/, 'no similar name')
   t.throws(() => colours({ transparency: 'hunter2' }, ''), /^unknown option "transparency"; known are red, green, deep$/)
   t.throws(() => colours({ deep: { blu: 1 } }, 'c'), /^unknown option "c\.deep\.blu"; did you mean "blue"\?$/)
-  t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'where none is known')
+  t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'in an empty group')
 })
 
 t.test('prototype pollution: names that every object has are unknown options too', async t => {

@@ -1,10 +1,10 @@
-/** What tabs tell each other, and what a test does to it. */
+/** The messages between tabs, under control of the test. */
 export interface FakeChannels {
-  /** The class that stands in for BroadcastChannel. */
+  /** Replaces BroadcastChannel. */
   readonly Channel: new (name: string) => FakeChannel
   /** Every message so far. */
   readonly messages: unknown[]
-  /** Milliseconds that a message takes. */
+  /** The delay of a message in milliseconds. */
   delay: number
 }
 

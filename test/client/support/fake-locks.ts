@@ -1,22 +1,22 @@
 type Options = Pick<LockOptions, 'ifAvailable' | 'signal' | 'steal'>
 type Work = (lock: object | null) => unknown
 
-/** Web Locks as far as the client needs them, shared by all tabs of a browser. */
+/** The parts of Web Locks that the client uses, shared by all tabs of a browser. */
 export interface FakeLocks {
   request (name: string, options: Options, work: Work): Promise<unknown>
   /** The options of all requests so far. */
-  readonly asked: Options[]
+  readonly requests: Options[]
 }
 
-/** Locks that are given in the order in which they were asked for, each after a task of its own. */
+/** Grants locks in the order of the requests, each in a task of its own. */
 export function fakeLocks (): FakeLocks {
   const queues = new Map<string, Array<() => void>>()
-  const asked: Options[] = []
+  const requests: Options[] = []
 
   return {
-    asked,
+    requests,
     async request (name, options, work) {
-      asked.push(options)
+      requests.push(options)
       const queue = queues.get(name)
       if (queue === undefined) queues.set(name, [])
       else if (options.ifAvailable) return work(null)
