@@ -32,7 +32,7 @@ t.test('a result is returned, from a promise or a value', async t => {
   const bounded = startDeadline(timeouts)
   t.equal(await bounded(async () => 'promised'), 'promised')
   t.equal(await bounded(() => 'at once'), 'at once')
-  t.equal(await bounded(() => null), null, 'and nothing is nothing, no failure')
+  t.equal(await bounded(() => null), null, 'undefined is a result, not a failure')
 })
 
 t.test('fail closed: a failure is a 503 with its cause, never a result', async t => {
@@ -133,8 +133,8 @@ t.test('work that must finish has its own deadline', async t => {
   const fresh = watch(bounded.anew()(forever))
   pass(1999)
   await turn()
-  t.equal(fresh.state, 'waiting', 'with the whole time of a call')
+  t.equal(fresh.state, 'waiting', 'with the full timeout of a call')
   pass(1)
   await turn()
-  t.match(fresh, { state: 'refused', error: { cause: { message: 'no answer within 2000 ms' } } }, 'and no more')
+  t.match(fresh, { state: 'refused', error: { cause: { message: 'no answer within 2000 ms' } } }, 'but not more')
 })

@@ -102,7 +102,7 @@ t.test('app.verifyAccessToken accepts and refuses the same tokens as the hooks',
   const good = await token()
   t.match(await app.verifyAccessToken(good), { sub: '1' })
   for (const bad of ['', 'x', `Bearer ${good}`]) await t.rejects(app.verifyAccessToken(bad), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID', statusCode: 401 })
-  for (const none of [undefined, null, 1]) await t.rejects(app.verifyAccessToken(none as never), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'as JavaScript may call it')
+  for (const none of [undefined, null, 1]) await t.rejects(app.verifyAccessToken(none as never), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'as called from JavaScript')
   clock.wait('10m')
   await t.rejects(app.verifyAccessToken(good), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
   t.strictSame(new Set(events.map(({ type }) => type)), new Set(['access_token_refused']))
@@ -226,7 +226,7 @@ t.test('denial of service: unknown keys are looked up once in ten seconds', asyn
   await send(foreign)
   t.equal(asked(), 3)
   for (const token of ['x', 'x.y.z', `${foreign}.`, `e30.${foreign.split('.').slice(1).join('.')}`]) t.equal(await send(token), '401 FST_AUTH_ACCESS_TOKEN_INVALID')
-  t.equal(asked(), 3, 'what names no key is not looked for')
+  t.equal(asked(), 3, 'a token without kid causes no reload')
 })
 
 t.test('an outage of the key set leaves known keys in use', async t => {
@@ -247,7 +247,7 @@ t.test('a start during an outage of the key set answers 503 until there are keys
   const { url } = await jwksAt(t, (request, response) => away ? response.destroy() : answering(() => s.app)(request, response))
   const { send, warnings } = await verifying(t, { jwks: url }, s.clock)
   t.match(warnings, exactly(/cannot be read at start/))
-  t.equal(await send(await s.token()), '503 FST_AUTH_STORE_UNAVAILABLE', 'whether a token is good is not known')
+  t.equal(await send(await s.token()), '503 FST_AUTH_STORE_UNAVAILABLE', 'it is unknown whether the token is valid')
   t.equal(await send(null), '401 FST_AUTH_ACCESS_TOKEN_MISSING')
   away = false
   s.wait(10)

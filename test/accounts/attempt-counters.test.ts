@@ -31,7 +31,7 @@ async function consume<Counted extends object> (counter: AttemptCounter<Counted>
 /** The behaviour of every counter with a limit of three attempts a minute. */
 async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
   t.strictSame(await waitsOf(counter, 'a', 5), [0, 0, 0, 60, 60], 'three and no more')
-  t.equal(await waitOf(counter, 'b'), 0, 'for this key alone')
+  t.equal(await waitOf(counter, 'b'), 0, 'other keys are not affected')
 
   await counter.refund(await consume(counter, 'c'))
   t.strictSame(await waitsOf(counter, 'c', 4), [0, 0, 0, 60], 'a refunded attempt is not counted')
@@ -51,7 +51,7 @@ async function countsToThree (t: Test, counter: AttemptCounter): Promise<void> {
 async function countsAllLimits (t: Test, counter: AttemptCounter): Promise<void> {
   t.strictSame(await waitsOf(counter, 'a', 3), [0, 0, 60])
   for (let nth = 1; nth <= 3; nth++) await counter.succeed(await consume(counter, 'b'), 'ada')
-  t.strictSame(await waitsOf(counter, 'b', 1), [3600], 'a success stays counted where that is so')
+  t.strictSame(await waitsOf(counter, 'b', 1), [3600], 'a success stays counted if the limit counts successes')
   await counter.succeed(await consume(counter, 'e'), 'ada')
   t.strictSame(await waitsOf(counter, 'e', 3), [0, 0, 3600], 'the longest wait applies')
 
@@ -137,8 +137,8 @@ t.test('in Redis, by ioredis', async t => {
 
   const [one, other] = [new RedisCounter(limits([1, 60]), client, `${prefix}shared`), new RedisCounter(limits([1, 60]), client, `${prefix}shared`)]
   await one.consume('a')
-  t.equal(await waitOf(other, 'a'), 60, 'instances count together')
-  for (const key of await client.keys(`${prefix}*`)) t.ok(await client.ttl(key) > 0, 'and nothing stays for ever')
+  t.equal(await waitOf(other, 'a'), 60, 'instances share the count')
+  for (const key of await client.keys(`${prefix}*`)) t.ok(await client.ttl(key) > 0, 'and every key expires')
 
   const next = new RedisCounter(limits([2, 60]), client, `${prefix}next`)
   const [early, late] = await Promise.all([consume(next, 'a'), consume(next, 'a')])
@@ -147,10 +147,10 @@ t.test('in Redis, by ioredis', async t => {
   await next.fail(await consume(next, 'a'), 'ada')
   await next.refund(early)
   await next.succeed(late, 'ada')
-  t.strictSame([await waitOf(next, 'a'), await waitOf(next, 'a')], [0, 60], 'what ends in a later window takes nothing back from it')
+  t.strictSame([await waitOf(next, 'a'), await waitOf(next, 'a')], [0, 60], 'an attempt that ends in a later window refunds nothing there')
   await client.del(hash)
   await next.fail(early, 'ada')
-  t.equal(await client.exists(hash), 0, 'nor does it leave anything that never expires')
+  t.equal(await client.exists(hash), 0, 'nor does it leave a key without expiry')
 })
 
 t.test('in Redis, by node-redis', async t => {

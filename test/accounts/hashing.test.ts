@@ -158,8 +158,8 @@ t.test('a pepper', async t => {
     t.match(hash, /^\$argon2id\$v=19\$m=1024,t=2,p=1,keyid=azE\$/)
     t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horse'), true)
     t.equal(await passwordsWith('k1', { k1: K1 }).verify(hash, 'correct horsf'), false)
-    t.equal(await passwordsWith('k1', { k1: K2 }).verify(hash, 'correct horse'), false, 'another key of that id')
-    t.equal(await argon2.verify(hash, 'correct horse'), false, 'without it nobody can tell')
+    t.equal(await passwordsWith('k1', { k1: K2 }).verify(hash, 'correct horse'), false, 'another key with that id')
+    t.equal(await argon2.verify(hash, 'correct horse'), false, 'without the pepper the hash cannot be verified')
     t.equal(await argon2.verify(hash, 'correct horse', { secret: Buffer.from(K1) }), true)
   })
 
@@ -229,7 +229,7 @@ t.test('a hash of another system', async t => {
       t.strictSame(asked, [[BCRYPT, 'wrong password']])
       t.equal(work.verified.length, 1)
     }
-    t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password opens nothing else')
+    t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password is not accepted elsewhere')
     t.equal(await passwords.verify(hash, 'cafe\u0301 au lait'), false)
   })
 

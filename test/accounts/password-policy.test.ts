@@ -58,7 +58,7 @@ t.test('a guessable password has its own message', async t => {
   for (const text of ['password1', 'aaaaaaaa', 'mzqwkvbn99', 'Acme2026!']) {
     await t.rejects(judgePassword(text, { username: 'mzqwkvbn' }, rules, TIMEOUTS), refused, text)
   }
-  await t.resolves(judgePassword('mzqwkvbn99', {}, RULES, TIMEOUTS), 'where nobody knows that name')
+  await t.resolves(judgePassword('mzqwkvbn99', {}, RULES, TIMEOUTS), 'without that name as context')
 })
 
 t.test('the check of the app', async t => {

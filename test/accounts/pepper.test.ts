@@ -9,7 +9,7 @@ t.test('key rotation: new hashes use the current key, old ones verify with their
   t.equal(pepper.currentId, 'k2')
   t.strictSame(pepper.current, Buffer.from(K2))
   t.strictSame(pepper.keyOf('k1'), Buffer.from(K1))
-  t.strictSame(pepper.keyOf(null), Buffer.alloc(0), 'a hash that names none has none')
+  t.strictSame(pepper.keyOf(null), Buffer.alloc(0), 'a hash without a key id has no pepper')
 })
 
 t.test('an unknown key id has no key, whatever its name', async t => {

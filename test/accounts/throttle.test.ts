@@ -177,7 +177,7 @@ t.test('attempts beyond those in progress are busy with a short Retry-After, and
     await first
     await t.resolves(act(right))
   }
-  t.strictSame(events, [], 'which is no alarm')
+  t.strictSame(events, [], 'which is no outage')
 })
 
 t.test('while one of several attempts is undecided, a refusal is no alarm', async t => {
@@ -231,7 +231,7 @@ t.test('brute force: all spellings that the app maps to a user count together, a
 
   await t.rejects(login('1 4', from(elsewhere(4)), finding('1')), TOO_MANY)
   t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
-  await t.rejects(login('1 4', from(elsewhere(4)), finding('2')), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'which counts nothing elsewhere')
+  await t.rejects(login('1 4', from(elsewhere(4)), finding('2')), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'which no other limit counts')
   await t.rejects(login('nobody', from(elsewhere(5)), finding(null)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
 })
 
@@ -353,7 +353,7 @@ t.test('lockout: the holder of a live session', async t => {
     for (let nth = 11; nth <= 13; nth++) await t.rejects(login('ada', from(elsewhere(nth), SESSION), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     await t.rejects(login('ada', from(elsewhere(14), SESSION), right), TOO_MANY)
     t.strictSame(events, [{ type: 'throttled', what: 'account', subject: '1' }])
-    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), ADA, 'another of their sessions')
+    t.equal(await login('ada', from(elsewhere(15), { sub: '1', sid: 's2' }), right), ADA, 'another of her sessions')
   })
 
   t.test('brute force: gives strangers no extra attempts', async t => {
@@ -361,7 +361,7 @@ t.test('lockout: the holder of a live session', async t => {
     for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
       await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
     }
-    t.strictSame(asked, ['ada', 'ada'], 'and the app is asked only for those with a session, the store for none of them')
+    t.strictSame(asked, ['ada', 'ada'], 'and users are looked up by name only for clients with a session')
   })
 
   t.test('token theft: is a stranger after the session has ended', async t => {
@@ -552,7 +552,7 @@ t.test('counter outage', async t => {
     const first = refresh(SESSION, from('192.0.2.1'))
     mock.timers.tick(2000)
     await t.resolves(first)
-    await t.resolves(refresh(SESSION, from('192.0.2.1')), 'while nobody moves the time')
+    await t.resolves(refresh(SESSION, from('192.0.2.1')), 'while the clock stands still')
     t.equal(warnings.length, 1)
   })
 

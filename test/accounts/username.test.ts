@@ -22,7 +22,7 @@ t.test('a username is trimmed and normalised', async t => {
   ]
   for (const [typed, name] of cases) {
     t.equal(normaliseUsername(typed), name)
-    t.equal(normaliseUsername(name), name, 'and that spelling is its own')
+    t.equal(normaliseUsername(name), name, 'and that spelling is canonical')
   }
 })
 

@@ -33,7 +33,7 @@ inEveryBrowser('XSS: no script can read a refresh token, and no token is in stor
   t.match(s.network.arrivals, exactly())
   await tab.reload()
   await statuses(tab)
-  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^__Host-Http-refresh=./, 'it is there')
+  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^__Host-Http-refresh=./, 'the cookie is there')
   t.strictSame(await tab.run(async () => ({
     cookie: document.cookie,
     cookies: 'cookieStore' in globalThis ? (await cookieStore.getAll()).length : 0,
@@ -77,7 +77,7 @@ inEveryBrowser('cookie tossing: a sibling sub-domain cannot set a cookie with ou
   await s.sleep('20m', tab)
   t.strictSame(await tab.run(() => ask('/me')), OK)
   const sent = s.network.arrivals.find(({ path }) => path === REFRESH)?.headers.cookie
-  t.match(sent, /harmless=1/, 'another cookie was tossed')
+  t.match(sent, /harmless=1/, 'the tossed cookie is another one')
   t.notMatch(sent, /evil/)
 })
 
@@ -93,7 +93,7 @@ inEveryBrowser('session fixation: a cookie of a sibling sub-domain under our nam
   await browser.open(evil.url('/toss', 'evil.shop.localhost'))
   const stranger = await browser.open(app)
   t.strictSame(await stranger.run(async () => (await (await fetch('/auth/refresh', { method: 'POST' })).json()).code), 'FST_AUTH_REFRESH_TOKEN_MISSING', 'nobody is signed in as the attacker')
-  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^\u00a0__Host-Http-refresh=./, 'though the browser sends the cookie')
+  t.match(s.network.arrivals.at(-1)?.headers.cookie, /^\u00a0__Host-Http-refresh=./, 'although the browser sends the cookie')
 
   const tab = await s.signedUp(browser, app)
   await s.sleep('20m', tab)
@@ -118,7 +118,7 @@ inBrowser('Chromium', 'a cookie that becomes partitioned logs nobody out, and th
   for (const [route, status, body] of [['refresh', 200], ['refresh', 200], ['login', 200, ADA], ['refresh', 200], ['logout', 204], ['login', 200, ADA], ['refresh', 200]] as const) {
     t.equal(await post(after, route, body), status, route)
   }
-  t.equal(cookies(after), 2, 'the former one is still there')
+  t.equal(cookies(after), 2, 'the former cookie is still there')
   t.equal(await post(clearing, 'refresh'), 200)
   t.equal(await post(clearing, 'refresh'), 200)
   t.equal(cookies(clearing), 1)
@@ -149,11 +149,11 @@ inEveryBrowser('token theft: a copied cookie ends the session for both sides, an
   t.strictSame(await owner.run(() => ask('/me')), OK)
   await s.sleep('20m', owner)
   const stolen = await steal()
-  t.match(stolen, { statusCode: 200 }, 'one generation behind is good until the owner comes back')
+  t.match(stolen, { statusCode: 200 }, 'the previous generation is accepted until the owner returns')
   t.match(await owner.run(() => ask('/me')), exactly(401, Object))
   t.match(await states(owner), exactly({ status: 'out', error: { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED', message: /it may have been stolen/ } }))
   const again = String(stolen.headers['set-cookie']).split(';', 1)[0]
-  t.match(await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie: again } }), { statusCode: 401 }, 'the thief is out too')
+  t.match(await s.app.inject({ method: 'POST', url: REFRESH, headers: { host: 'shop.test', cookie: again } }), { statusCode: 401 }, 'the attacker is out too')
   t.match(s.outcomes(), { recover: 1, reuse: 1 })
 })
 

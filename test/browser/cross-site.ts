@@ -82,8 +82,8 @@ inEveryBrowser('a link on another site opens a signed-in page', async (t, browse
   const page = await browser.open(other.url())
   await page.follow(s.url())
   t.strictSame(await statuses(page), ['in'])
-  t.strictSame(sentTo(s, '/page').at(-1), { cookie: false, site: 'cross-site', origin: undefined }, 'the navigation has no strict cookie')
-  t.strictSame(sentTo(s, REFRESH).at(-1), { cookie: true, site: 'same-origin', origin: new URL(s.url()).origin }, 'the page\'s own request has')
+  t.strictSame(sentTo(s, '/page').at(-1), { cookie: false, site: 'cross-site', origin: undefined }, 'the navigation sends no strict cookie')
+  t.strictSame(sentTo(s, REFRESH).at(-1), { cookie: true, site: 'same-origin', origin: new URL(s.url()).origin }, 'the page\'s own request sends it')
 })
 
 inEveryBrowser('clickjacking: a page in a frame of another site is signed out, and signs no tab out', async (t, browser) => {

@@ -70,7 +70,7 @@ inEveryBrowser('a tab whose refresh hangs delays the others for a limited time, 
   await refresh.arrived
   t.strictSame(await other.run(() => ask('/me')), OK)
   t.match(await other.run(async () => (await navigator.locks.query()).held), exactly({ mode: 'exclusive' }))
-  t.strictSame(await first, OK, 'it heard of the other\'s token, and its own refresh still hangs')
+  t.strictSame(await first, OK, 'it received the other\'s token while its own refresh hangs')
   await refresh.release()
   t.strictSame(s.outcomes(), { hold: 1, rotate: 1, replay: 1 })
 })

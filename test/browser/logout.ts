@@ -12,7 +12,7 @@ inEveryBrowser('a logout reaches the other tabs at once, without a request', asy
   const heard = other.run(() => until('out'))
   await one.run(async () => { await auth.logout() })
   t.match(await heard, { status: 'out' })
-  t.equal(s.network.count(REFRESH), 1, 'as the other tab was opened')
+  t.equal(s.network.count(REFRESH), 1, 'from opening the other tab')
   t.match(await other.run(() => ask('/me')), exactly(401, Object))
   t.strictSame(s.network.arrivals.at(-1)?.headers.authorization, undefined)
 })
@@ -40,7 +40,7 @@ inEveryBrowser('race: a logout during a refresh of another tab wins', async (t, 
   await refresh.arrived
   const logout = one.run(async () => (await auth.logout()).status)
   await one.run(async () => { await until('out') })
-  t.equal(s.network.count(LOGOUT), 0, 'it waits until the refresh is done')
+  t.equal(s.network.count(LOGOUT), 0, 'it waits for the end of the refresh')
   await refresh.release()
   t.equal(await logout, 'out')
   await renewal

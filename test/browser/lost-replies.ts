@@ -47,7 +47,7 @@ for (const [which, path, host, options] of TABS) {
     t.match(outcomes, { reuse: undefined })
     t.ok((outcomes['replay'] ?? 0) + (outcomes['recover'] ?? 0) > 0, 'the replaced cookie was used again')
     t.comment({ ...outcomes, answers })
-    t.strictSame(Object.keys(answers).filter(answer => answer !== '200' && answer !== 'AuthError'), [], 'an answer, or the word that none came')
+    t.strictSame(Object.keys(answers).filter(answer => answer !== '200' && answer !== 'AuthError'), [], 'a reply, or the information that it was lost')
   })
 }
 

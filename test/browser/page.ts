@@ -49,7 +49,7 @@ t.test('the example’s page in Chromium', async t => {
 
     await first.getByRole('button', { name: 'Log out' }).click()
     await seen(t, loginForm(second))
-    t.equal(await second.getByText('dora').count(), 0, 'nothing of her stays')
+    t.equal(await second.getByText('dora').count(), 0, 'nothing of the user is left')
     await enter(first, 'Log in', 'dora')
     await seen(t, hello(second, 'dora'))
   })

@@ -11,7 +11,7 @@ inEveryBrowser('20 parallel requests with an expired token cost one refresh', as
 
   const answers = await tab.run(() => Promise.all(Array.from({ length: 20 }, () => ask('/me'))))
   t.strictSame(answers, Array(20).fill(OK))
-  t.equal(s.network.count('/me'), 20, 'none was sent with the old token')
+  t.equal(s.network.count('/me'), 20, 'no request has the old token')
   t.strictSame(s.outcomes(), { rotate: 1 })
 })
 
@@ -34,7 +34,7 @@ inEveryBrowser('two tabs with five requests each cost one refresh', async (t, br
     const answers = await Promise.all(tabs.map(tab => tab.run(() => Promise.all(Array.from({ length: 5 }, () => ask('/me'))))))
     t.strictSame(answers.flat(), Array(10).fill(OK))
   }
-  t.strictSame(s.outcomes(), { hold: 1, rotate: 5 }, 'a hold as the second tab was opened')
+  t.strictSame(s.outcomes(), { hold: 1, rotate: 5 }, 'a hold when the second tab was opened')
 })
 
 inEveryBrowser('an idle tab uses the token of the active one', async (t, browser) => {
@@ -65,7 +65,7 @@ inEveryBrowser('clock skew: a clock that is a year slow, and then corrected, sig
   await tab.run(() => skip(-365 * 86_400_000))
   t.strictSame(await tab.run(() => ask('/me')), OK)
   await s.sleep('20m', tab)
-  t.strictSame(await tab.run(() => ask('/me')), OK, 'by its clock the token is good for a year: the 401 tells')
+  t.strictSame(await tab.run(() => ask('/me')), OK, 'by its clock the token is valid for a year, so the 401 decides')
   await tab.run(() => skip(365 * 86_400_000))
   t.strictSame(await tab.run(() => ask('/me')), OK)
   t.strictSame(s.outcomes(), { rotate: 1, hold: 1 })

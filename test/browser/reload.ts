@@ -102,7 +102,7 @@ for (const moment of ['before', 'after'] as const) {
     await refresh.arrived
     const waiting = other.run(() => ask('/me'))
     await closed.close()
-    t.strictSame(await waiting, OK, 'the lock of the closed tab is free')
+    t.strictSame(await waiting, OK, 'the lock of the closed tab is released')
     await refresh.release()
     await s.sleep('20m', other)
     t.strictSame(await other.run(() => ask('/me')), OK)
@@ -123,7 +123,7 @@ inEveryBrowser('the last tab, closed during a refresh, still gets its cookie', a
   await s.sleep('20m')
   await blank.visit(s.url())
   t.strictSame(await statuses(blank), ['in'])
-  t.strictSame(s.outcomes(), { rotate: 2 }, 'else it would be a recovery')
+  t.strictSame(s.outcomes(), { rotate: 2 }, 'otherwise it would be a recovery')
 })
 
 inEveryBrowser('a user who navigates away during a refresh and returns is signed in', async (t, browser) => {

@@ -100,7 +100,7 @@ inEveryBrowser('information leak: the token goes to no other origin, not even by
 
   t.match(await tab.run(url => ask(`${url}/me`), url), exactly(200, Object))
   t.match(await tab.run(() => ask('/leave')), exactly(200, Object))
-  t.match(s.network.arrivals.at(-1)?.headers.authorization, /^Bearer ./, 'its own origin got it')
+  t.match(s.network.arrivals.at(-1)?.headers.authorization, /^Bearer ./, 'its own origin received it')
   t.strictSame([elsewhere.count('/me'), elsewhere.count('/taken')], [1, 1])
   t.strictSame(elsewhere.arrivals.filter(({ headers }) => headers.authorization !== undefined), [])
 })
@@ -119,7 +119,7 @@ inEveryBrowser('auth.fetch works for the session list and the password change', 
     body: JSON.stringify({ currentPassword, newPassword: 'a long and better password' })
   }), currentPassword)
   t.match(await change('wrong'), exactly(401, { code: 'FST_AUTH_CREDENTIALS_INVALID' }))
-  t.equal(s.network.count('/auth/password'), 1, 'a wrong password is not tried twice')
+  t.equal(s.network.count('/auth/password'), 1, 'a wrong password is not retried')
   t.match(await change('correct horse battery staple'), exactly(200, { access_token: String }))
   t.match(await tab.run(() => auth.refresh().then(({ status }) => status)), 'in')
   t.match(await tab.run(() => ask('/auth/sessions')), exactly(200, exactly({ current: true })))

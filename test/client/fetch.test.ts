@@ -67,11 +67,11 @@ t.test('an invalid URL rejects as with the platform’s fetch', async t => {
 
 t.test('after a logout requests are sent without a token, and a 401 is passed on', async t => {
   const { server, tab } = browser(t)
-  const visitor = tab()
-  await visitor.init()
-  t.equal((await visitor.fetch('/api/me')).status, 401)
-  t.equal((await visitor.fetch(new Request('https://app.test/api/me'))).status, 401)
-  t.equal(await visitor.token(), null)
+  const nobody = tab()
+  await nobody.init()
+  t.equal((await nobody.fetch('/api/me')).status, 401)
+  t.equal((await nobody.fetch(new Request('https://app.test/api/me'))).status, 401)
+  t.equal(await nobody.token(), null)
   t.equal(server.count(REFRESH), 1)
 })
 

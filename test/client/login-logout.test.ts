@@ -75,19 +75,19 @@ t.test('init logs in by the cookie with one request', async t => {
   t.equal(server.count(REFRESH), 1)
 })
 
-const LOGGED_OUT = { status: 'out', claims: undefined, expiresAt: undefined, error: undefined }
+const NOBODY = { status: 'out', claims: undefined, expiresAt: undefined, error: undefined }
 
 t.test('a first visit is no error, and a reload sends no request', async t => {
   const { server, tab } = browser(t)
-  t.same(await tab().init(), LOGGED_OUT)
-  t.same(await tab().init(), LOGGED_OUT)
+  t.same(await tab().init(), NOBODY)
+  t.same(await tab().init(), NOBODY)
   t.same(server.arrivals.map(({ url }) => url), ['https://app.test/auth/refresh?optional=true'])
 })
 
 t.test('a first visit is no error if the server answers 401', async t => {
   const { server, tab } = browser(t)
   server.script(REFRESH, refusal(401, 'FST_AUTH_REFRESH_TOKEN_MISSING'))
-  t.same(await tab().init(), LOGGED_OUT)
+  t.same(await tab().init(), NOBODY)
 })
 
 t.test('reuse detection: a page that was closed meanwhile gets the reason of its logout', async t => {
@@ -138,7 +138,7 @@ t.test('refresh finds a login without the client', async t => {
   await tab().init()
   server.cookie = 'ann'
   const ann = tab()
-  t.match(await ann.init(), { status: 'out' }, 'by the stored marker')
+  t.match(await ann.init(), { status: 'out' }, 'what a reload remembers')
   t.match(await ann.refresh(), { status: 'in', claims: { sub: 'ann' } })
   t.match(await tab().init(), { status: 'in' })
 })

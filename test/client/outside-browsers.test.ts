@@ -11,7 +11,7 @@ t.test('outside of browsers the state stays unknown, without a request', async t
   const before = auth.state
   t.same(await auth.init(), { status: 'unknown' })
   t.equal(await auth.token(), null)
-  t.equal(auth.state, before, 'hydration: the server and the browser render the same state')
+  t.equal(auth.state, before, 'what a server rendered is what a browser begins with')
   t.same(sent, [])
 })
 

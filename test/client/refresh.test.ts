@@ -89,8 +89,8 @@ t.test('a tab that waited for the lock takes the token of the tab that held it',
 
   t.equal(server.count(REFRESH), 1)
   t.equal(await late.token(), await ann.token())
-  t.same(locks.requests.map(({ ifAvailable, signal }) => ifAvailable ? 'at once' : signal instanceof AbortSignal && 'in time').slice(-2), ['at once', 'in time'])
-  t.notOk(locks.requests.some(({ steal }) => steal))
+  t.same(locks.asked.map(({ ifAvailable, signal }) => ifAvailable ? 'at once' : signal instanceof AbortSignal && 'in time').slice(-2), ['at once', 'in time'])
+  t.notOk(locks.asked.some(({ steal }) => steal))
   t.equal(late.state.expiresAt, time.now() + LIFETIME * 1000)
 })
 
@@ -136,7 +136,7 @@ t.test('a tab stops waiting for a lock after lockTimeout, and never steals it', 
   await time.advance(1)
   t.match(await renewal, { status: 'in' })
   t.equal(server.count(REFRESH), 2)
-  t.notOk(locks.requests.some(({ steal }) => steal))
+  t.notOk(locks.asked.some(({ steal }) => steal))
 })
 
 t.test('a hanging refresh resolves with the token of another tab', async t => {
@@ -228,7 +228,7 @@ const failures = {
   'too many requests': () => refusal(429, 'FST_AUTH_TOO_MANY_ATTEMPTS'),
   'a request that is taken for cross-site': () => refusal(403, 'FST_AUTH_CROSS_SITE'),
   'a route that is not there': () => refusal(404, 'NOT_FOUND'),
-  'a 401 of another plugin': () => refusal(401, 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER'),
+  'a 401 of somebody else': () => refusal(401, 'FST_BASIC_AUTH_MISSING_OR_BAD_AUTHORIZATION_HEADER'),
   'a 401 whose code is a number': () => Response.json({ code: 401 }, { status: 401 }),
   'a 401 without a code': () => Response.json({}, { status: 401 }),
   'a 401 that is a page': () => new Response('<h1>Proxy</h1>', { status: 401 }),

@@ -155,26 +155,26 @@ t.test('the state is the same object until it changes', async t => {
 t.test('a listener is notified of every change until it unsubscribes', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
-  const states: unknown[] = []
-  const off = ann.subscribe(state => { states.push(state) })
+  const heard: unknown[] = []
+  const off = ann.subscribe(state => { heard.push(state) })
   await ann.refresh()
-  t.same(states, [ann.state])
+  t.same(heard, [ann.state])
   await ann.logout()
-  t.match(states.slice(1), exactly({ status: 'out' }))
+  t.match(heard.slice(1), exactly({ status: 'out' }))
   off()
   await ann.login(BOB)
-  t.equal(states.length, 2)
+  t.equal(heard.length, 2)
 })
 
 t.test('an error of a listener is reported and does not stop the others', async t => {
   const { signedIn } = browser(t)
   const ann = await signedIn()
   const reported = new Promise(resolve => { process.once('unhandledRejection', resolve) })
-  let calls = 0
+  let heard = 0
   ann.subscribe(() => { throw new Error('a bug in the page') })
-  ann.subscribe(() => { calls++ })
+  ann.subscribe(() => { heard++ })
   t.match(await ann.refresh(), { status: 'in' })
-  t.equal(calls, 1)
+  t.equal(heard, 1)
   t.match(await reported, { message: 'a bug in the page' })
 })
 
@@ -183,17 +183,17 @@ t.test('a disposed client neither sends nor receives messages', async t => {
   const ann = await signedIn()
   const other = tab()
   await other.init()
-  let calls = 0
-  ann.subscribe(() => { calls++ })
+  let heard = 0
+  ann.subscribe(() => { heard++ })
   ann.dispose()
   ann.dispose()
   t.equal(listeners(ann), 0)
 
-  const sent = channels.messages.length
+  const told = channels.messages.length
   await ann.login(BOB)
-  t.equal(channels.messages.length, sent)
+  t.equal(channels.messages.length, told)
   await other.logout()
   await idle()
   t.match(ann.state, { status: 'in' })
-  t.equal(calls, 0)
+  t.equal(heard, 0)
 })

@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: uses of the client that must compile, and some that must not. */
+/** Compiled by `npm run typecheck`, never run: what a page may do with the client. */
 import { createAuthClient, type AccessClaims, type AuthClient, type AuthState } from 'fastify-refresh-cookie/client'
 
 interface Claims extends AccessClaims {
@@ -9,16 +9,16 @@ const auth: AuthClient<Claims> = createAuthClient<Claims>({ prefix: '/auth', lee
 const role: 'admin' | 'reader' | undefined = auth.state.claims?.role
 const subject: string | undefined = createAuthClient().state.claims?.sub
 
-// @ts-expect-error: without a subject a login as another user is not noticed
+// @ts-expect-error: without a subject nobody can tell that somebody else signed in
 createAuthClient<{ role: string }>()
 
 // @ts-expect-error: a misspelt option
 createAuthClient({ lockTimout: 1 })
 
-// @ts-expect-error: the state is read-only
+// @ts-expect-error: nobody but the client changes the state
 auth.state.status = 'out'
 
-// A drop-in replacement for the platform's fetch.
+// A drop-in for the platform's, by itself.
 const { fetch, token, login, logout, subscribe }: typeof auth = auth
 const dropIn: typeof globalThis.fetch = fetch
 const answer: Promise<Response> = fetch(new URL('https://app.test'), { method: 'POST', signal: AbortSignal.timeout(1) })

@@ -19,7 +19,7 @@ t.test('an invalid setting stops the server with an error that names it', async 
   const ends = await startInTurn(bad.map(([, variables], nth) => ({ DATA_DIR: join(folder, String(nth)), ...variables })))
   for (const [nth, [errors, variables]] of bad.entries()) {
     t.match(ends[nth], { code: 1, errors }, JSON.stringify(variables))
-    t.notMatch(ends[nth]?.errors, 'hunter2', 'and holds no password')
+    t.notMatch(ends[nth]?.errors, 'hunter2', 'and contains no password')
   }
-  t.match(await runUntilEnd({ DATA_DIR: folder, PORT: 'http' }), { code: 1, errors: /"PORT"/ }, 'in a process of its own')
+  t.match(await runUntilEnd({ DATA_DIR: folder, PORT: 'http' }), { code: 1, errors: /"PORT"/ }, 'in a separate process')
 })

@@ -24,7 +24,7 @@ t.test('the first example signs up, protects a route, refreshes and logs out', a
   t.strictSame([status, json().sub], [200, 'ada'])
   t.equal((await send('POST', '/auth/refresh')).status, 200)
   t.equal((await send('POST', '/auth/logout')).status, 204)
-  t.equal(jar.header('/'), undefined, 'the cookie is gone')
+  t.equal(jar.header('/'), undefined, 'the cookie is cleared')
   t.equal((await send('POST', '/auth/refresh')).status, 401)
 })
 

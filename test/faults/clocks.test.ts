@@ -157,7 +157,7 @@ t.test('clock skew: an instance that is behind by at most the leeway accepts an 
     await there.refresh()
     for (const tab of [here, there]) {
       tab.accessToken = there.accessToken
-      t.match(await tab.get('/me'), { statusCode: 200 }, 'and one of its own is good everywhere')
+      t.match(await tab.get('/me'), { statusCode: 200 }, 'and its own token is accepted everywhere')
     }
   }
 })

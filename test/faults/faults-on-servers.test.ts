@@ -42,14 +42,14 @@ for (const [name, start] of Object.entries(ENGINES)) {
         t.equal(ada.cookie(), before.cookie())
         t.equal(bob.cookie(), copy.cookie())
         t.equal(stranger.cookie(), undefined)
-        t.match(await ada.get('/me'), { statusCode: 200 }, 'access tokens go on working')
+        t.match(await ada.get('/me'), { statusCode: 200 }, 'access tokens stay valid')
         if (reads) t.match(await served(() => ada.get('/strict')), { statusCode: 200 })
         await mend()
 
         t.match(await served(() => ada.refresh()), { statusCode: 200 })
-        t.match(await s.store.get(sessionOf(ada)), { generation: 1 }, 'no step was lost or made twice')
+        t.match(await s.store.get(sessionOf(ada)), { generation: 1 }, 'no rotation was lost or repeated')
         t.match(await served(() => before.refresh()), { statusCode: 200 })
-        t.equal(before.cookie(), ada.cookie(), 'the cookie of before comes to the same successor')
+        t.equal(before.cookie(), ada.cookie(), 'the previous cookie gets the same successor')
         t.match(await served(() => bob.logout()), { statusCode: 204 })
         t.match((await served(() => copy.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
         t.match(await served(() => carol.refresh()), { statusCode: 200 })
@@ -136,7 +136,7 @@ async function heals (t: Test, { clock, events, store }: TestServer, { ada, thie
   for (const browser of [ada, bob]) t.match(await served(() => browser.refresh()), { statusCode: 200 })
   clock.wait('30s')
   t.match(await served(() => ada.refresh()), { statusCode: 200 })
-  t.match((await served(() => thief.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and a copy is found out as ever')
+  t.match((await served(() => thief.refresh())).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and reuse is still detected')
   t.match(await served(() => bob.refresh()), { statusCode: 200 })
 }
 

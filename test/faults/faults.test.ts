@@ -155,7 +155,7 @@ t.test('all calls of one request share its deadline, and time between them does 
   const { ada, store } = await loggedIn(t, { users: { ...table, findByUsername } })
   slow = 3000
   t.match((await ada.login('ada')).json(), UNAVAILABLE)
-  t.strictSame(store.calls, [], 'no call begins that nobody waits for')
+  t.strictSame(store.calls, [], 'no call starts without a caller')
   slow = 1000
   t.equal((await ada.login('ada')).statusCode, 200)
 })
@@ -173,7 +173,7 @@ t.test('a login that fails after its session is stored revokes it, also after th
   const { app, browser, store } = await loggedIn(t, { users: { ...table, findByUsername }, sessions: { maxPerUser: 5 } })
   t.match((await browser().login('ada')).json(), UNAVAILABLE)
   t.strictSame(store.calls, ['create', 'revoke'])
-  t.equal((await app.sessions.list('1')).length, 1, 'the one that she had')
+  t.equal((await app.sessions.list('1')).length, 1, 'the same one')
 })
 
 /** App callbacks that fail. */

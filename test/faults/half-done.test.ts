@@ -99,13 +99,13 @@ t.test('if the other sessions cannot be ended, the message says that the passwor
     s.store.faults.push(fault, fault, fault)
     const answer = await settled(change(s.ada))
     t.match(answer.json(), { ...UNAVAILABLE, message: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices' })
-    t.strictSame(s.store.calls, ['get', 'create', 'revokeAll', 'revokeAll', 'revokeAll'], 'tried three times after the change')
+    t.strictSame(s.store.calls, ['get', 'create', 'revokeAll', 'revokeAll', 'revokeAll'], 'three attempts after the change')
     t.strictSame(s.events.map(({ type }) => type), ['password_changed', 'login', 'store_unavailable'])
-    t.equal((await s.phone.refresh()).statusCode, 200, 'as the answer says')
-    t.match((await change(s.ada)).json(), WRONG, 'a repeat cannot succeed')
+    t.equal((await s.phone.refresh()).statusCode, 200, 'as the message states')
+    t.match((await change(s.ada)).json(), WRONG, 'a retry cannot succeed')
     await s.ada.login('ada', { password: NEW_PASSWORD })
     t.equal((await s.ada.send({ method: 'DELETE', url: '/auth/sessions' })).statusCode, 204)
-    t.match((await s.phone.refresh()).json(), ENDED, 'and it says how to mend that')
+    t.match((await s.phone.refresh()).json(), ENDED, 'and the message names the fix')
     t.ok(await isChanged(s))
   }
 })
@@ -132,7 +132,7 @@ for (const [how, update, changed, status] of WRITES) {
     }
     t.match(answer.json(), { ...UNAVAILABLE, message: /^It is unknown whether the password was changed: try again, and log in with the new one if the old one is refused$/ })
     t.notOk(await s.lives('thief'), 'since it may have been changed')
-    t.equal((await s.ada.refresh()).statusCode, 200, 'whoever asked for it stays logged in')
+    t.equal((await s.ada.refresh()).statusCode, 200, 'the session that changed it stays logged in')
     t.equal(s.events.some(({ type }) => type === 'password_changed'), false)
   })
 }
@@ -244,7 +244,7 @@ t.test('if formatTokenResponse fails, the message states what was done', async t
   broken = true
   const changed = await change(ada)
   t.match(changed.json(), { ...UNAVAILABLE, message: /^The password was changed, but/ })
-  t.match((await ada.refresh()).json(), { ...UNAVAILABLE, message: /nothing is lost/ }, 'which is true of a refresh')
+  t.match((await ada.refresh()).json(), { ...UNAVAILABLE, message: /nothing is lost/ }, 'which is right for a refresh')
   broken = false
   t.equal((await ada.refresh()).statusCode, 200)
   t.equal((await s.browser().login('ada', { password: NEW_PASSWORD })).statusCode, 200)

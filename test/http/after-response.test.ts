@@ -13,7 +13,7 @@ t.test('login over an existing session of the same browser', async t => {
     t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
     t.equal((await ada.refresh()).statusCode, 200)
     t.same(store.calls, ['create', 'revoke', 'get', 'revoke', 'get'])
-    t.equal(events.filter(({ type }) => type === 'revoked').length, 1, 'and tells it once')
+    t.equal(events.filter(({ type }) => type === 'revoked').length, 1, 'and emits one event')
   })
 
   t.test('the old session stays if the client disconnects before the reply', async t => {

@@ -130,13 +130,13 @@ t.test('log flooding: at most 20 events of one kind are recorded per second, the
 
   at(0.9)
   send(BAD_TOKEN, 1)
-  t.equal(seen.length, 20, 'still the same second')
+  t.equal(seen.length, 20, 'still in the same second')
 
   at(1.2)
   send({ type: 'logout', ...SESSION }, 1)
   t.strictSame(seen.splice(0).slice(20), ['16 of access_token_refused FST_AUTH_ACCESS_TOKEN_INVALID', 'logout at 1'])
   send(BAD_TOKEN, 21)
-  t.strictSame(seen, Array(20).fill('access_token_refused at 1'), 'and a new second has its own')
+  t.strictSame(seen, Array(20).fill('access_token_refused at 1'), 'and a new second has a new limit')
 })
 
 t.test('log flooding: a flood of one kind hides no other kind', async t => {
@@ -173,6 +173,6 @@ t.test('audit log: an event is built only if somebody receives it', async t => {
   t.equal(silent.isRecorded('access_token_refused', levels('info', 'warn')), false)
   t.equal(silent.isRecorded('busy', levels('info', 'warn')), true)
   t.equal(silent.isRecorded('access_token_refused', levels('debug')), true)
-  t.equal(silent.isRecorded('access_token_refused', logger().log), true, 'a logger that does not say')
+  t.equal(silent.isRecorded('access_token_refused', logger().log), true, 'a logger without isLevelEnabled')
   t.equal(createAudit(() => 0, () => {}).isRecorded('access_token_refused', levels('info')), true, 'a listener')
 })

@@ -51,7 +51,7 @@ t.test('every cookie attribute is always explicit, so defaults of a host change 
   cookie.set(target, { value: 'token', maxAge: 60, expiresAt: AT })
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify({ ...where, maxAge: 60, expires: EXPIRES })}`])
   cookie.set(target, { value: 'token', maxAge: null, expiresAt: AT })
-  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify(where)}`], 'until the browser is closed')
+  t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify(where)}`], 'a session cookie of the browser')
   cookie.clear(target)
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, ...CLEARED })}`])
 })

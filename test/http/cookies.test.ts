@@ -181,7 +181,7 @@ for (const [before, after] of CHANGES) {
       clock.wait('1m')
       t.match(await post('after', path), { statusCode }, path)
     }
-    t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser goes on sending the former cookie')
+    t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser still sends the former cookie')
   })
 
   t.test(`a former cookie ${JSON.stringify(before)} is cleared by refresh, login and logout`, async t => {

@@ -62,7 +62,7 @@ t.test('CSRF policy: requests of the app\'s own pages are accepted', async t => 
   t.ok(isTrustedSource({ ...OWN, site: 'same-origin', origin: 'https://app.example' }, policy))
   t.ok(isTrustedSource({ ...OWN, origin: 'https://app.example' }, policy), 'a browser without Fetch Metadata')
   t.ok(isTrustedSource({ ...OWN, origin: 'http://app.example' }, policy), 'without TLS')
-  t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'no browser')
+  t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'not a browser')
 })
 
 t.test('CSRF policy: a host that only a URL parser maps to ours is refused', async t => {
@@ -79,7 +79,7 @@ t.test('CSRF policy: requests of other sites are refused', async t => {
     t.notOk(isTrustedSource({ ...OWN, origin }, policy), `${origin} without Fetch Metadata`)
   }
   t.notOk(isTrustedSource({ ...OWN, site: 'cross-site', origin: undefined }, policy), 'cross-site without Origin')
-  t.notOk(isTrustedSource({ ...OWN, site: 'none', origin: undefined }, policy), 'an address typed in')
+  t.notOk(isTrustedSource({ ...OWN, site: 'none', origin: undefined }, policy), 'a typed URL')
 })
 
 t.test('CSRF policy: with a SameSite=None cookie a request without Origin and Sec-Fetch-Site is refused', async t => {

@@ -149,7 +149,7 @@ t.test('login CSRF: an http page of the same host cannot log in over https', asy
   const answer = await login('cross-site')
   t.match(answer.json(), REFUSED)
   t.strictSame([setCookies(answer), store.calls], [[], []])
-  t.match(await login('same-origin'), { statusCode: 200 }, 'and the page that a proxy made http of logs in')
+  t.match(await login('same-origin'), { statusCode: 200 }, 'and the page whose origin a proxy changed to http logs in')
 })
 
 t.test('CSRF: reading is not refused, since other sites cannot read the response', async t => {

@@ -53,7 +53,7 @@ t.test('session limit: with refuseLogin a login needs a free place first', async
   await phone.login('ada')
 
   t.match((await browser().login('ada')).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
-  t.equal((await laptop.login('ada')).statusCode, 200, 'the session of this browser makes room for its successor')
+  t.equal((await laptop.login('ada')).statusCode, 200, 'the replaced session of this browser does not count')
   await phone.logout()
   t.equal((await browser().login('ada')).statusCode, 200)
   t.equal((await app.sessions.list('1')).length, 2)
@@ -162,7 +162,7 @@ t.test('password change', async t => {
     t.match((await ada.send(change())).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: 'The password was not changed: try again' })
     store.create = create
     for (const device of [ada, phone]) t.equal((await device.refresh()).statusCode, 200, 'nobody is logged out')
-    t.equal((await browser().login('ada')).statusCode, 200, 'the old password is still the password')
+    t.equal((await browser().login('ada')).statusCode, 200, 'the old password is still valid')
   })
 
   for (const slower of [false, true]) {
@@ -190,7 +190,7 @@ t.test('password change', async t => {
       const won = answers.findIndex(({ statusCode }) => statusCode === 200)
       t.match(answers[1 - won]?.json(), { code: /^FST_AUTH_(?:CREDENTIALS_INVALID|SESSION_ENDED)$/ })
       t.match(await pages[won]?.refresh(), { statusCode: 200 })
-      t.equal((await app.sessions.list('1')).length, 1, 'that of the other is gone')
+      t.equal((await app.sessions.list('1')).length, 1, 'the session of the other has ended')
       t.equal((await browser().login('ada', { password: NEW_PASSWORD })).statusCode, 200)
     })
   }

@@ -232,5 +232,5 @@ t.test('every response of every route matches the OpenAPI document', async t => 
   t.strictSame([...surprises], [])
   // Not covered here: an unexpected error, and more than 100,000 revocations during a store outage.
   const expected = [...documented].filter(answer => !answer.endsWith(' 500') && answer !== 'POST /auth/verify 503')
-  t.strictSame([...seen].sort(), expected.sort(), 'every answer that is documented occurs')
+  t.strictSame([...seen].sort(), expected.sort(), 'every documented reply occurs')
 })

@@ -261,7 +261,7 @@ t.test('app.verifyAccessToken verifies a token from elsewhere, e.g. a WebSocket'
   ]
   for (const [token, code] of REFUSED) await t.rejects(server.verifyAccessToken(token), { code, statusCode: 401 }, token.slice(0, 20))
   await t.rejects(server.verifyAccessToken('x'), AuthError)
-  for (const none of [undefined, null, 1]) await t.rejects(server.verifyAccessToken(none as never), { code: MISSING }, 'as JavaScript may call it')
+  for (const none of [undefined, null, 1]) await t.rejects(server.verifyAccessToken(none as never), { code: MISSING }, 'as called from JavaScript')
 })
 
 t.test('request.auth.claims is null before a hook has authenticated', async t => {

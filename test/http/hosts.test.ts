@@ -205,7 +205,7 @@ t.test("logLevel and logSerializers of register apply to the plugin's routes", a
   t.teardown(async () => { await app.close() })
   const ada = openBrowser(app, cookieJar(() => 0))
   await ada.signup('ada')
-  t.strictSame(lines.filter(({ msg }) => msg.startsWith('auth:') || msg === 'incoming request'), [], 'of our routes nothing below a warning')
+  t.strictSame(lines.filter(({ msg }) => msg.startsWith('auth:') || msg === 'incoming request'), [], 'routes of the plugin log only warnings and above')
   await ada.refresh({ headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } })
   t.match(lines.filter(({ msg }) => msg.startsWith('auth:')), exactly({ level: 40, auth: 'hidden' }))
 })
@@ -244,7 +244,7 @@ t.test('decorators of the app inside the plugin\'s context do not conflict', asy
   await app.register(async scope => { await join(scope, { secret: SECRET }) })
   await app.ready()
   t.notOk(app.hasDecorator('authenticate'))
-  t.notOk(app.hasDecorator('jwt'), 'nor do we leave anything of @fastify/jwt')
+  t.notOk(app.hasDecorator('jwt'), 'and no decorator of @fastify/jwt is left')
   t.notOk(app.hasDecorator('serializeCookie'), 'or of @fastify/cookie')
 })
 

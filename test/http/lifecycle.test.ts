@@ -29,7 +29,7 @@ async function appOver (store: SessionStore, stream = keptLog(0).stream, options
 t.test('the store is opened once, before the first request', async t => {
   let opened = 0
   const app = await appOver({ ...memoryStore(), open: async () => { opened++ } })
-  t.equal(opened, 0, 'not while the app is still being put together')
+  t.equal(opened, 0, 'not before the app has started')
   t.teardown(async () => { await app.close() })
   for (let i = 0; i < 2; i++) t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
   t.equal(opened, 1)

@@ -86,14 +86,14 @@ t.test('the document is valid OpenAPI', async t => {
   const document = await documentOf(t)
   t.match(document.openapi, /^3\.0/)
   const names = operations(document).flatMap(([, { operationId }]) => operationId ?? [])
-  t.equal(new Set(names).size, names.length, 'no name is there twice')
+  t.equal(new Set(names).size, names.length, 'each operationId is unique')
   for (const [route, operation] of operations(document)) {
     for (const [status, { description }] of Object.entries(operation.responses)) t.ok(description.length > 3, `${route} says what ${status} means`)
     for (const name of (operation.security ?? []).flatMap(Object.keys)) t.ok(document.components.securitySchemes[name], `${route} names a scheme that is there`)
     const inPath = (operation.parameters ?? []).filter(parameter => parameter.in === 'path').map(({ name }) => `{${name}}`)
     t.strictSame(route.match(/\{\w+\}/g) ?? [], inPath)
   }
-  t.notMatch(JSON.stringify(document), /"\$ref"/, 'nothing points elsewhere')
+  t.notMatch(JSON.stringify(document), /"\$ref"/, 'every $ref is in the document')
 })
 
 t.test('login accepts JSON or an OAuth2 password form, the other bodies are JSON', async t => {

@@ -88,7 +88,7 @@ t.test('native app: a request without a refresh token is refused', async t => {
     t.match(answer.json(), refusal, JSON.stringify(request).slice(0, 60))
     t.notOk(answer.body.includes(token))
   }
-  t.strictSame([...store.calls, ...users.calls], [], 'and none of them reaches the store')
+  t.strictSame([...store.calls, ...users.calls], [], 'and none of them calls the store')
 })
 
 t.test('native app: every outcome of a refresh returns a refresh token', async t => {
@@ -104,7 +104,7 @@ t.test('native app: every outcome of a refresh returns a refresh token', async t
     const answer = await s.ada.refresh()
     t.match(s.events.at(-1), { outcome, generation })
     t.equal(payloadOf(answer.json().refresh_token)['gen'], generation, outcome)
-    t.match(await s.ada.refresh(), { statusCode: 200 }, 'and goes on with it')
+    t.match(await s.ada.refresh(), { statusCode: 200 }, 'and continues with it')
   }
 })
 
@@ -143,7 +143,7 @@ t.test('native app: cookies are ignored', async t => {
   const planted = { cookie: `${COOKIE}=${String(ada.refreshToken)}` }
   t.match(await ada.send({ method: 'POST', url: '/auth/logout', headers: planted }), { statusCode: 204 })
   t.match(await nativeApp(app).send({ method: 'POST', url: '/auth/login', headers: planted, payload: { username: 'ada', password: PASSWORD } }), { statusCode: 200 })
-  t.match(await ada.refresh(), { statusCode: 200 }, 'so that session is still there')
+  t.match(await ada.refresh(), { statusCode: 200 }, 'so that session still exists')
 })
 
 t.test('a password change returns a new refresh token, a reauthentication the current one', async t => {
@@ -152,7 +152,7 @@ t.test('a password change returns a new refresh token, a reauthentication the cu
   wait('1m')
   const proven = (await post('/auth/reauthenticate', { password: PASSWORD })).json()
   t.match(payloadOf(proven.refresh_token), { sid: payloadOf(ada.refreshToken)['sid'], gen: 0 })
-  t.match(await ada.refresh(), { statusCode: 200 }, 'and the one before works as well')
+  t.match(await ada.refresh(), { statusCode: 200 }, 'and the previous one works as well')
   const changed = (await post('/auth/password', { currentPassword: PASSWORD, newPassword: 'another good password' })).json()
   t.match((await ada.refresh()).json(), ENDED)
   ada.refreshToken = changed.refresh_token

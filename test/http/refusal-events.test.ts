@@ -34,9 +34,9 @@ t.test('probing: each invalid access token is one event, at any route', async t 
     t.strictSame(told(s), ['access_token_refused ACCESS_TOKEN_INVALID'], url)
   }
   await s.app.inject({ method: 'POST', url: '/auth/verify', payload: { token: 'x.y.z' } })
-  t.strictSame(told(s), ['access_token_refused ACCESS_TOKEN_INVALID'], 'one that somebody else sent us')
+  t.strictSame(told(s), ['access_token_refused ACCESS_TOKEN_INVALID'], 'a token of another issuer')
   await t.rejects(s.app.verifyAccessToken('x.y.z'), AuthError)
-  t.match(s.events, exactly({ type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID', requestId: null, ip: null }), 'one of a WebSocket')
+  t.match(s.events, exactly({ type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID', requestId: null, ip: null }), 'a token of a WebSocket')
 })
 
 t.test('probing: missing, expired and revoked access tokens have different codes', async t => {
@@ -67,7 +67,7 @@ t.test('probing: a route of the plugin below a hook of the whole app causes one 
   await app.inject('/auth/sessions')
   t.strictSame(told({ events }), ['access_token_refused ACCESS_TOKEN_MISSING'])
   await app.inject(REFRESH)
-  t.strictSame(told({ events }), ['refresh_refused REFRESH_TOKEN_MISSING'], 'and the hook refuses nobody there')
+  t.strictSame(told({ events }), ['refresh_refused REFRESH_TOKEN_MISSING'], 'and the hook refuses nothing there')
 })
 
 t.test('token theft: forged, foreign and doubled refresh cookies are events without a session', async t => {

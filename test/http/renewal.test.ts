@@ -52,7 +52,7 @@ t.test('renewWithAccessToken: an expired cookie is replaced while the access tok
   t.match(answer, { statusCode: 200 })
   t.notSame(page.cookie(), stale)
   s.wait('59m')
-  t.match(await page.refresh(), { statusCode: 200 }, 'and is good for its time again')
+  t.match(await page.refresh(), { statusCode: 200 }, 'with its full lifetime again')
 })
 
 t.test('renewWithAccessToken: off by default', async t => {
@@ -161,7 +161,7 @@ t.test('renewWithAccessToken: a login that is not remembered stays so', async t 
   s.ada.accessToken = accessToken
   const notMax = (answer: Answer) => setCookies(answer).map(line => line.includes('Max-Age'))
   t.strictSame(notMax(await sending(s, stale).refresh()), [false])
-  t.strictSame(notMax(await withoutCookie(s).refresh()), [true], 'but a cookie that a browser dropped had its time')
+  t.strictSame(notMax(await withoutCookie(s).refresh()), [true], 'but a cookie that a browser deleted had a Max-Age')
 })
 
 t.test('renewWithAccessToken: an expired cookie of another session changes nothing', async t => {

@@ -76,7 +76,7 @@ t.test('immediate revocation: a password change ends the access tokens of every 
 
   const changed = await laptop.send({ method: 'POST', url: '/auth/password', payload: { currentPassword: PASSWORD, newPassword: 'a better passphrase' } })
   t.match((await phone.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
-  t.match((await laptop.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'the token of before the change')
+  t.match((await laptop.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'the token from before the change')
   laptop.accessToken = changed.json().access_token
   t.equal((await laptop.get('/me')).statusCode, 200)
 })
@@ -100,7 +100,7 @@ t.test('immediate revocation: an instance that was disconnected learns of missed
 
   cut(true)
   await two.app.sessions.revokeAll('1')
-  t.equal((await ada.get('/me')).statusCode, 200, 'it goes on with what it knows')
+  t.equal((await ada.get('/me')).statusCode, 200, 'it uses the revocations that it has')
   t.match((await ada.get('/strict')).json(), { statusCode: 503 })
   cut(false)
   t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
@@ -152,12 +152,12 @@ t.test('fail closed: while the subscription is down a stolen access token of an 
   t.equal((await bob.get('/me')).statusCode, 200)
   one.store.calls.splice(0)
   await bob.get('/me')
-  t.strictSame(one.store.calls, ['get'], 'each time')
+  t.strictSame(one.store.calls, ['get'], 'at each request')
   cutMessages(false)
   await bob.get('/me')
   one.store.calls.splice(0)
   t.equal((await bob.get('/me')).statusCode, 200)
-  t.strictSame(one.store.calls, [], 'and no more once messages arrive')
+  t.strictSame(one.store.calls, [], 'but not once messages arrive')
 })
 
 t.test('fail closed: without subscription and store the reply is 503', async t => {
@@ -170,13 +170,13 @@ t.test('fail closed: without subscription and store the reply is 503', async t =
     t.match(answer.json(), UNAVAILABLE, url)
     t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
   }
-  await t.rejects(one.app.verifyAccessToken(String(ada.accessToken)), UNAVAILABLE, 'as a hook says')
+  await t.rejects(one.app.verifyAccessToken(String(ada.accessToken)), UNAVAILABLE, 'like a hook')
   cut(false)
   t.equal((await ada.get('/me')).statusCode, 200)
   t.match(await one.app.verifyAccessToken(String(ada.accessToken)), { sub: '1' })
   clock.wait('10m')
   cut(true)
-  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }, 'what needs no store is said')
+  t.match((await ada.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' }, 'an expired token needs no store')
 })
 
 t.test('fail closed: a store that does not answer in time counts as unavailable', async t => {

@@ -28,7 +28,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
     clock.wait('31s')
     t.equal(await count(async () => { t.match(await ada.refresh(), { statusCode: 200 }) }), 1, 'a rotation')
     t.equal(await count(async () => { t.match(await ada.refresh(), { statusCode: 200 }) }), 1, 'a hold')
-    t.equal(await count(async () => { t.match(await behind.refresh(), { statusCode: 200 }) }), 2, 'a replay: a step that is refused, and a look at why')
+    t.equal(await count(async () => { t.match(await behind.refresh(), { statusCode: 200 }) }), 2, 'a replay: a failed compare-and-set and a read')
     t.equal(await count(async () => { t.match(await ada.get('/me'), { statusCode: 200 }) }), 0, 'a request with an access token')
     t.equal(await count(async () => { t.match(await ada.logout(), { statusCode: 204 }) }), 1, 'a logout')
   })

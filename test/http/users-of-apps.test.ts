@@ -90,7 +90,7 @@ for (const [of, id, subject] of IDS) {
     t.equal((await browser().login('ada', { password: 'violet umbrella' })).statusCode, 200)
 
     t.ok(given.length >= 6)
-    t.ok(given.every(user => user === person), 'every callback gets the app\'s own object')
+    t.ok(given.every(user => user === person), 'every callback receives the app\'s own object')
     t.strictSame(updated, [id, id], 'and its own id')
     t.ok(events.every(event => !('subject' in event) || event.subject === subject))
   })
@@ -197,9 +197,9 @@ t.test('a password update that returns no boolean is logged as a bug, not as a w
     t.match(reply.json(), { statusCode: 500, message: 'Internal Server Error' }, of)
     t.strictSame(setCookies(reply), [])
     t.match(lines.join(''), `\\"users.updatePasswordHash\\" gave ${named}: it must return true where it replaced the hash, and false where`)
-    t.notOk(events.some(({ type }) => type === 'password_changed' || type === 'login_failed'), 'nobody can tell')
-    t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'since the password may be another now')
-    t.equal((await ada.refresh()).statusCode, 200, 'whoever asked for it stays logged in')
+    t.notOk(events.some(({ type }) => type === 'password_changed' || type === 'login_failed'), 'and no event shows it')
+    t.match((await phone.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' }, 'since the password may have changed')
+    t.equal((await ada.refresh()).statusCode, 200, 'the session that changed it stays logged in')
     t.equal((await browser().login('ada', { password: 'violet umbrella' })).statusCode, 200)
   }
 })
@@ -213,7 +213,7 @@ t.test('a signup that returns no user is logged as a bug, not as a taken name', 
     const { browser } = await server(t, { users: { ...users, create }, accounts }, { logger: { level: 'error', stream: { write (line: string) { lines.push(line) } } } })
     t.match((await browser().signup('ada')).json(), { statusCode: 500, message: 'Internal Server Error' })
     t.match(lines.join(''), '\\"users.create\\" gave undefined: it must return the new user, or null where the name is taken')
-    t.equal((await browser().login('ada')).statusCode, 200, 'the account was made')
+    t.equal((await browser().login('ada')).statusCode, 200, 'the account was created')
   }
 })
 

@@ -44,7 +44,7 @@ t.test('cache confusion: a cached token is checked at every request', async t =>
     t.equal((await me(ada)).statusCode, 200)
     keys = [next]
     await app.reloadKeys()
-    t.match((await me(ada)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }, 'a leaked key is gone at once')
+    t.match((await me(ada)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }, 'a leaked key is removed at once')
   })
 })
 

@@ -67,7 +67,7 @@ t.test('key rotation: a retired private key only verifies', async t => {
   t.equal(importKey({ kid: 'k1', algorithm: 'HS256', use: 'verify', secret: createSecretKey(SECRET) }).signs, null)
 })
 
-/** An RSA key with the public exponent 1: a message is its own signature. */
+/** An RSA key whose public exponent is 1: it "signs" by doing nothing. */
 const EXPONENT_ONE = jwk(pairFor('RS256').publicKey, { e: 'AQ' })
 
 t.test('algorithm confusion: a key that is weak or of another kind is refused, and never printed', async t => {
@@ -144,21 +144,21 @@ t.test('algorithm confusion: a key that is weak or of another kind is refused, a
     [{ algorithm: 'RS256', use: 'sign', privateKey: jwk(rsa.privateKey, { n: otherRsa.n }) }, /^(cannot be read|has a private and a public key that do not match)/]
   ]
 
-  for (const [options, sentence] of REFUSED) assertRefused(t, { ...options, kid: 'k1' }, sentence)
+  for (const [options, sentence] of REFUSED) demandRefusal(t, { ...options, kid: 'k1' }, sentence)
 })
 
-function assertRefused (t: Test, options: KeyOptions, sentence: RegExp): void {
+function demandRefusal (t: Test, options: KeyOptions, sentence: RegExp): void {
   const { kid, ...rest } = options
-  let message = ''
+  let complaint = ''
   try {
     importKey(options)
   } catch (error) {
     t.type(error, TypeError)
-    t.equal((error as Error).cause, undefined, 'no cause, which could hold parts of the key')
-    message = (error as Error).message
+    t.equal((error as Error).cause, undefined, 'not even below')
+    complaint = (error as Error).message
   }
-  t.match(message, sentence, `${kid}: ${inspect(rest, { depth: 0, maxStringLength: 30, breakLength: Infinity })}`)
-  t.ok(message.length < 200, 'no key fits in there')
+  t.match(complaint, sentence, `${kid}: ${inspect(rest, { depth: 0, maxStringLength: 30, breakLength: Infinity })}`)
+  t.ok(complaint.length < 200, 'no key fits in there')
 }
 
 t.test('a KeyObject of another realm is accepted by its type', async t => {
@@ -167,7 +167,7 @@ t.test('a KeyObject of another realm is accepted by its type', async t => {
   t.ok(importKey({ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: again }).verifies.equals(createPublicKey(again)))
 })
 
-/** Self-signed with a P-256 key that was deleted. */
+/** Self-signed with a P-256 key that nobody kept. */
 const CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBhzCCAS2gAwIBAgIUdXKmZofKcuoTFWz++Vp+a2QrhD0wCgYIKoZIzj0EAwIw
 GDEWMBQGA1UEAwwNbG9naW4uZXhhbXBsZTAgFw0yNjExMjExNDU3MjRaGA8yMTI2

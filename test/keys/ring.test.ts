@@ -14,7 +14,7 @@ function bytesOf ({ verifies }: Key): Buffer {
   return verifies.export()
 }
 
-/** HKDF-SHA-256 by RFC 5869 section 2, without a salt. */
+/** HKDF-SHA-256 by the letter of RFC 5869 section 2, without a salt. */
 function hkdf (secret: string, info: string, length: number): Buffer {
   const prk = createHmac('sha256', Buffer.alloc(32)).update(secret).digest()
   let block = Buffer.alloc(0)

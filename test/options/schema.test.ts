@@ -14,7 +14,7 @@ const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 const users = { findById: () => null }
 
-/** Reads options without their types, as JavaScript may pass them. */
+/** The settings of untyped options. */
 function read (options: object, production = false): Settings {
   return readOptions({ secret: SECRET, ...options } as RefreshCookieOptions, production)
 }
@@ -127,7 +127,7 @@ const DURATIONS = ['one', 'duration']
 const DURATION_OR_ZERO = ['zero', ...DURATIONS]
 const WORDS = ['word', 'path', 'duration']
 
-/** For every option: the kinds of value that it accepts, and wrong values of those kinds. */
+/** For every option: the accepted kinds, and plausible but wrong values. */
 const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly unknown[] }>> = {
   keys: { takes: ['function'], and: [SECRET, [SECRET], [{}], [null], [{ kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET.slice(1) }], { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }] },
   reloadKeysEvery: { takes: DURATIONS, and: ['0s', '25h'] },
@@ -198,7 +198,7 @@ for (const [path, { takes, and = [] }] of Object.entries(WRONG)) {
       throwsSentence(t, at(path, value), new RegExp(`^(unknown )?option "${path.replaceAll('.', '\\.')}[^"]*"`))
     }
     for (const kind of takes) {
-      // A combination with other options may still be refused.
+      // Only a combination may still be refused.
       t.notMatch(complaintOf(() => read(at(path, KINDS[kind]))), /: it must /, `${path} takes ${kind}`)
     }
   })
@@ -426,7 +426,7 @@ t.test('questionable options cause one warning each', async t => {
     const warned = warningsOf(read(options, production), production).map(sentence => /^option "([\w.]+)"/.exec(sentence)?.[1])
     t.strictSame(warned, names, inspect(options))
   }
-  t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to take')
+  t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to use')
 })
 
 t.test('settings are deeply frozen, and the options of the caller are unchanged', async t => {
@@ -437,7 +437,7 @@ t.test('settings are deeply frozen, and the options of the caller are unchanged'
   t.strictSame(mine, copy)
   t.notOk([mine, ...Object.values(mine)].some(Object.isFrozen))
   mine.trustedOrigins.push('https://evil.example')
-  t.strictSame(settings.trustedOrigins, ['https://app.example'], 'nor do later changes reach it')
+  t.strictSame(settings.trustedOrigins, ['https://app.example'], 'nor do later changes affect it')
 })
 
 t.test('information leak: no secret is in an error about a wrong option, wherever it was put', async t => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { callback, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from '../../lib/options/validators.js'
 
-/** Values of every kind in JavaScript. */
+/** One value of every JavaScript type. */
 const EVERYTHING: readonly unknown[] = [
   undefined, null, true, false, 0, -0, 1, -1, 0.5, NaN, Infinity, -Infinity, 2 ** 53, 1n, '', ' ', 'a', '1', '15m', '0s', 'true',
   Symbol('s'), [], ['a'], [[]], {}, { a: 1 }, Object.create(null), () => {}, class {}, new Date(0), /a/, new Map(), Buffer.from('a'), Promise.resolve()
@@ -48,7 +48,7 @@ t.test('a missing option has its default, written as a user would write it', asy
   t.equal(check(undefined, 'x'), 900)
   t.equal(check('1m', 'x'), 60)
   t.equal(check.fallback, '15m')
-  t.throws(() => check(null, 'x'), TypeError, 'null is not left out')
+  t.throws(() => check(null, 'x'), TypeError, 'null is not a missing value')
 })
 
 t.test('an error names the option, the value and the fix in one line', async t => {
@@ -104,7 +104,7 @@ t.test('an unknown option is refused with the nearest known one, whatever its va
   t.throws(() => colours({ keys: 'hunter2' }, ''), /^unknown option "keys"; known are/, 'no similar name')
   t.throws(() => colours({ transparency: 'hunter2' }, ''), /^unknown option "transparency"; known are red, green, deep$/)
   t.throws(() => colours({ deep: { blu: 1 } }, 'c'), /^unknown option "c\.deep\.blu"; did you mean "blue"\?$/)
-  t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'in an empty group')
+  t.throws(() => group({})({ a: 1 }, ''), /^unknown option "a"/, 'without known names')
 })
 
 t.test('prototype pollution: names that every object has are unknown options too', async t => {

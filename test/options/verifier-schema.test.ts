@@ -8,7 +8,7 @@ const JWKS = 'https://login.example/auth/jwks'
 const KEYS = [generateKey('ES256', 'k1').verifies]
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 
-/** Reads options without their types, as JavaScript may pass them. */
+/** The settings of untyped options. */
 function read (options: object): VerifierSettings {
   return readVerifierOptions(options as VerifierOptions)
 }
@@ -42,7 +42,7 @@ t.test('every option accepts its documented values, in the units of the code', a
   t.doesNotThrow(() => read({ jwks: JWKS, logLevel: 'warn', logSerializers: {} }), "Fastify's own")
 })
 
-/** Refused options, and the beginning of the error message. */
+/** Options that are refused, and the beginning of the message. */
 const REFUSED: ReadonlyArray<readonly [options: object, sentence: RegExp]> = [
   [{}, /^option "keys" is missing.*"jwks"/],
   [{ issuer: 'https://login.example' }, /^option "keys" is missing/],
@@ -73,7 +73,7 @@ t.test('an invalid option or combination is refused with the fix', async t => {
 })
 
 t.test('information leak: no secret is in an error about a wrong option', async t => {
-  const canary = 'canary-that-must-not-be-logged'
+  const canary = 'canary-that-nobody-may-read-in-a-log'
   for (const options of [{ keys: canary }, { keys: [canary] }, { keys: [{ kid: 'k1', algorithm: 'HS256', use: 'verify', secret: canary.slice(0, 20) }] }, { jwks: `https://ada:${canary}@login.example` }, { secret: SECRET + canary }]) {
     let message = ''
     try {

@@ -143,7 +143,7 @@ t.test('an app compiles as an ES module and as CommonJS', async t => {
     t.ok(program.getSourceFile(join(packageFolder, 'dist', build, 'index.d.ts')), `the declarations of the ${build} build`)
   }
   const plugins = program.getSourceFiles().filter(({ fileName }) => /\/@fastify\/(jwt|cookie|swagger)\//.test(fileName))
-  t.strictSame(plugins.map(({ fileName }) => fileName), [], 'ours bring the declarations of no other plugin along')
+  t.strictSame(plugins.map(({ fileName }) => fileName), [], 'our declarations load no other plugin')
 })
 
 t.test('a verifier compiles, and has no method for sessions', async t => {

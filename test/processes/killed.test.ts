@@ -38,17 +38,17 @@ function refreshTo (generation: number, prepare: Situation['prepare']): Situatio
     request: refresh,
     async afterwards (t, witness, { cookie }) {
       const [one, other] = [await witness.refresh(cookie), await witness.refresh(cookie)]
-      t.same([one.status, other.status], [200, 200], 'the cookie of before is good')
+      t.same([one.status, other.status], [200, 200], 'the previous cookie is accepted')
       const next = one.cookie ?? cookie
-      t.equal(other.cookie ?? cookie, next, 'every tab comes to one cookie')
-      t.equal(generationOf(next), generation, 'no step was lost or made twice')
+      t.equal(other.cookie ?? cookie, next, 'every tab gets the same cookie')
+      t.equal(generationOf(next), generation, 'no rotation was lost or repeated')
       let current = next
       for (let i = 0; i < 2; i++) {
         await witness.wait()
         current = (await witness.refresh(current)).cookie
       }
       t.equal(generationOf(current), generation + 2)
-      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and there is no second line')
+      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and there is no other line')
     }
   }
 }
@@ -68,8 +68,8 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     repliesEarly: true,
     async afterwards (t, witness, { subject, cookie, reply }) {
       const held = reply.cookie ?? cookie
-      t.match(await witness.refresh(held), { status: 200 }, 'what the browser has is good')
-      if (reply.cookie !== undefined) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'and what it had before is not')
+      t.match(await witness.refresh(held), { status: 200 }, 'the browser\'s cookie is accepted')
+      if (reply.cookie !== undefined) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'and its previous one is not')
       t.match(await witness.refresh((await witness.enter(subject, held)).cookie), { status: 200 })
       t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
     }

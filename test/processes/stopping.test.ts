@@ -29,15 +29,15 @@ for (const [name, newStore] of Object.entries(SHARED_STORES)) {
       return [reply.status, (await leaving.refresh(entered[nth]?.cookie)).status]
     })
     t.strictSame(late.flat().filter(status => status !== 0 && status !== 503), [])
-    t.equal(await leaving.commands(), COUNT, 'no new rotation has begun')
+    t.equal(await leaving.commands(), COUNT, 'no new rotation has started')
 
     await proxy.pass()
     const finished = await running
     t.strictSame(finished.filter(({ status, cookie }) => status !== 200 || generationOf(cookie) !== 1), [])
-    t.equal(await leaving.ended, 0, 'it ended by itself')
+    t.equal(await leaving.ended, 0, 'it exited by itself')
 
     const before = await many(nth => staying.refresh(entered[nth]?.cookie))
-    t.strictSame(before.map(({ cookie }) => cookie), finished.map(({ cookie }) => cookie), 'each rotation was made once')
+    t.strictSame(before.map(({ cookie }) => cookie), finished.map(({ cookie }) => cookie), 'each rotation happened once')
     t.strictSame((await many(nth => staying.refresh(finished[nth]?.cookie))).filter(({ status }) => status !== 200), [])
   })
 }

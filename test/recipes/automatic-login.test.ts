@@ -53,7 +53,7 @@ t.test('access token valid, cookie expired: a new cookie for another day', async
   wait(DAY - 300)
   await ada.refresh()
   wait(300)
-  t.equal(ada.cookie(), undefined, 'the browser has dropped it')
+  t.equal(ada.cookie(), undefined, 'the browser has deleted it')
   for (const cookie of [undefined, `${COOKIE}=${expired}`]) {
     const page = withoutCookie(s)
     const answer = await page.refresh(cookie === undefined ? {} : { headers: { cookie } })
@@ -86,7 +86,7 @@ t.test('a logout ends both at once, and all copies', async t => {
   copy.accessToken = accessToken
   t.match((await copy.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
   t.match((await copy.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
-  t.match(await withoutCookie(s).refresh(), { statusCode: 401 }, 'nor does the access token bring it back')
+  t.match(await withoutCookie(s).refresh(), { statusCode: 401 }, 'nor does the access token restore it')
 })
 
 t.test('nothing lasts longer than 30 days', async t => {

@@ -89,7 +89,7 @@ t.test('token confusion: refresh tokens and tokens of other keys, issuers and au
   const other = await parties(t)
   const header = joseHeaderOf(ada.accessToken)
   const claims = payloadOf(ada.accessToken)
-  t.match(await orders(signed(privateKey, header, claims)), { statusCode: 200 }, 'as it is, it is good')
+  t.match(await orders(signed(privateKey, header, claims)), { statusCode: 200 }, 'unchanged it is valid')
   for (const [what, token] of [
     ['the refresh token', ada.cookie()],
     ['of another key', signed(other.privateKey, header, claims)],

@@ -68,7 +68,7 @@ t.test('an expired access token is 401, and the cookie brings a new one', async 
   t.match((await ada.browser.get('/me')).json(), EXPIRED)
   const before = ada.browser.cookie()
   t.match(await ada.post('/token/refresh'), { statusCode: 200, headers: { 'set-cookie': undefined } })
-  t.equal(ada.browser.cookie(), before, 'and stays as it is')
+  t.equal(ada.browser.cookie(), before, 'and does not change')
   t.strictSame((await ada.browser.get('/me')).json(), { id: '1' })
 })
 
@@ -143,7 +143,7 @@ t.test('rotation on, blacklist on: new tokens, and a reused old one ends the ses
 t.test('Swagger UI: log in, authorize with the access token, call, refresh with the cookie', async t => {
   const { app, ada, wait } = await withAda(t)
   const { paths, security } = JSON.parse(JSON.stringify(app.swagger()))
-  t.strictSame(security, [{ accessToken: [] }], 'every route needs the token that Authorize was given')
+  t.strictSame(security, [{ accessToken: [] }], 'every route needs the token of Authorize')
   t.equal(paths['/me'].get.security, undefined)
   for (const path of ['/users/signup', '/users/login', '/users/token/verify']) t.strictSame(paths[path].post.security, [], path)
   t.strictSame(Object.keys(paths['/users/login'].post.requestBody.content['application/json'].schema.properties), ['email', 'password', 'remember'])

@@ -56,6 +56,6 @@ t.test('session fixation: tokens of two users are refused unless the subject is 
     t.throws(() => choose(tokens), { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' })
     t.equal(choose(tokens, 'ada'), ada)
     t.equal(choose(tokens, 'bob'), bob)
-    t.equal(choose(tokens, 'eve'), tokens[0], 'which is then found to be somebody else\'s')
+    t.equal(choose(tokens, 'eve'), tokens[0], 'which is then refused, since it belongs to another user')
   }
 })

@@ -46,7 +46,7 @@ t.test('session limit: a login never evicts its own session, even if it is the o
   for (const browser of [first, second, third]) t.equal(await browser.refresh(), 'hold')
   c.wait(10)
   await c.browser().login('ada')
-  t.equal((await c.sessions.list('ada', c.context())).length, 2, 'and the next one ends what is too many')
+  t.equal((await c.sessions.list('ada', c.context())).length, 2, 'and the next one ends the rest')
 })
 
 t.test('session limit: only live sessions count', async t => {

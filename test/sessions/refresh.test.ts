@@ -189,7 +189,7 @@ t.test('the stateless store', async t => {
     t.equal(await ada.refresh(), 'hold')
     c.wait(GRACE)
     t.equal(await ada.refresh(), 'rotate')
-    t.equal(await old.refresh(), 'rotate', 'a second use is never noticed')
+    t.equal(await old.refresh(), 'rotate', 'reuse is never detected')
   })
 
   t.test('applies the absolute expiry', async t => {
@@ -219,7 +219,7 @@ t.test('a reauthentication', async t => {
     c.wait(100)
     t.match(await again(), { refreshToken: null, claims: { auth_time: c.clock(), sid: row?.id } })
     t.strictSame(await rowOf(c, ada), { ...row, authTime: c.clock() })
-    t.equal(await ada.refresh(), 'rotate', 'and the cookie is good as before')
+    t.equal(await ada.refresh(), 'rotate', 'and the cookie is still accepted')
     t.equal(held(c, ada).auth_time, c.clock())
   })
 

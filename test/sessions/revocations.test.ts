@@ -42,7 +42,7 @@ t.test('an entry is kept until the last access token has expired', async t => {
   t.equal(revocations.judge(token()), 'ended')
   wait(1)
   revocations.listener({ id: 's3' })
-  t.equal(revocations.judge(token()), 'live', 'no access token of it can be alive')
+  t.equal(revocations.judge(token()), 'live', 'every access token of it has expired')
   t.equal(revocations.judge(token(60, 's2')), 'ended')
 })
 
@@ -63,10 +63,10 @@ t.test('one entry revokes all sessions of a subject', async t => {
   revocations.listener({ subject: 'ada', at: START })
   t.equal(revocations.judge(token(SKEW + 1)), 'ended')
   t.equal(revocations.judge(token(60, 's9', 'bob')), 'live')
-  t.equal(revocations.judge(token(-SKEW - 1)), 'live', 'a login of later')
+  t.equal(revocations.judge(token(-SKEW - 1)), 'live', 'a later login')
   wait(RETAIN)
   revocations.listener({ subject: 'bob', at: START + RETAIN })
-  t.equal(revocations.judge(token(SKEW + 1)), 'live', 'no access token of then can be alive')
+  t.equal(revocations.judge(token(SKEW + 1)), 'live', 'every access token from then has expired')
 })
 
 t.test('an entry can spare one session of a subject', async t => {
@@ -96,10 +96,10 @@ t.test('within the clock skew of a revocation only the store knows', async t => 
     t.equal(await revocations.ask('s1', live), 'live')
     t.equal(revocations.judge(token(age)), 'live', 'asked once')
     t.equal(await revocations.ask('s2', ended), 'ended')
-    t.equal(revocations.judge(token(age, 's2')), 'ended', 'which is kept as well')
+    t.equal(revocations.judge(token(age, 's2')), 'ended', 'which is kept too')
 
     revocations.listener({ subject: 'ada', at: START })
-    t.equal(revocations.judge(token(age)), 'unknown', 'a later revocation makes the answer old')
+    t.equal(revocations.judge(token(age)), 'unknown', 'a later revocation invalidates the answer')
   }
 })
 
@@ -121,15 +121,15 @@ t.test('race: a revocation that arrives while the store is asked counts', async 
 t.test('after an interruption each session is asked once', async t => {
   const { revocations, wait } = settled()
   revocations.connected(false)
-  t.equal(revocations.judge(token()), 'live', 'while it is down the set goes on with what it has')
+  t.equal(revocations.judge(token()), 'live', 'while it is down the set is used unchanged')
   wait(30)
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown')
-  t.equal(revocations.judge(token(-30 - SKEW - 1)), 'live', 'a token of after the gap was made from a live session')
+  t.equal(revocations.judge(token(-30 - SKEW - 1)), 'live', 'a token from after the gap belongs to a live session')
   await revocations.ask('s1', live)
   t.equal(revocations.judge(token()), 'live')
   revocations.listener({ id: 's7' })
-  t.equal(revocations.judge(token()), 'live', 'which other revocations leave as it is')
+  t.equal(revocations.judge(token()), 'live', 'which other revocations leave unchanged')
 })
 
 t.test('before the first connection no session is unknown', async t => {
@@ -150,7 +150,7 @@ t.test('a full set evicts nothing, and every session is unknown until there is r
   t.equal(revocations.judge(token()), 'ended')
   t.equal(revocations.judge(token(60, 's3')), 'unknown')
   await revocations.ask('s9', live)
-  t.equal(revocations.judge(token(60, 's9')), 'unknown', 'asked every time')
+  t.equal(revocations.judge(token(60, 's9')), 'unknown', 'asked at every request')
 
   wait(RETAIN)
   t.notOk(revocations.isFull())
@@ -168,7 +168,7 @@ t.test('confirmations are bounded too', async t => {
 
   wait(RETAIN + SKEW)
   revocations.listener({ id: 's8' })
-  t.equal(revocations.judge(token(60, 's1')), 'unknown', 'forgotten when no token of before the gap is alive')
+  t.equal(revocations.judge(token(60, 's1')), 'unknown', 'dropped once every access token from before the gap has expired')
 })
 
 t.test('confirmations older than every unresolved revocation are dropped', async t => {
@@ -193,9 +193,9 @@ t.test('fail closed: while the subscription is down every session is unknown', a
     t.equal(await revocations.ask('s1', live), 'live')
   }
   revocations.listener({ id: 's2' })
-  t.equal(revocations.judge(token(60, 's2')), 'ended', 'what is known needs no question')
+  t.equal(revocations.judge(token(60, 's2')), 'ended', 'a known revocation needs no call')
   revocations.connected(true)
-  t.equal(revocations.judge(token()), 'unknown', 'what was said before it came up may be old')
+  t.equal(revocations.judge(token()), 'unknown', 'an answer from before the connection may be outdated')
   await revocations.ask('s1', live)
   t.equal(revocations.judge(token()), 'live')
 })

@@ -199,8 +199,8 @@ t.test('young means less than grace; the future is young; without grace nothing 
 
 t.test('a rotation increments the generation and remembers the previous one', async t => {
   t.strictSame(rotation(0, END, policy, NOW), { generation: 1, previous: 0, rotatedAt: NOW, idleExpiresAt: NOW + IDLE })
-  t.strictSame(rotation(5, NOW + IDLE, policy, NOW), next, 'both ends at once')
-  t.strictSame(rotation(5, NOW + IDLE - 1, policy, NOW), { ...next, idleExpiresAt: NOW + IDLE - 1 }, 'never beyond the absolute end')
+  t.strictSame(rotation(5, NOW + IDLE, policy, NOW), next, 'both expiries at once')
+  t.strictSame(rotation(5, NOW + IDLE - 1, policy, NOW), { ...next, idleExpiresAt: NOW + IDLE - 1 }, 'never beyond the absolute expiry')
 })
 
 function decided (generation: number, { age = 0, row, policy: own, token }: Row): Decision {

@@ -121,7 +121,7 @@ t.test('a store that fails or hangs at login creates no session, and the old one
     t.equal(await settled(ada.login('ada').catch(codeOf)), UNAVAILABLE)
     t.equal(ada.cookie, cookie)
     t.equal(await ada.refresh(), 'hold')
-    t.ok(await ada.login('ada'), 'and the next login is good')
+    t.ok(await ada.login('ada'), 'and the next login succeeds')
   }
 })
 
@@ -145,7 +145,7 @@ t.test('a store that fails or hangs while a replaced session ends: the first ref
     t.equal(await before.refresh(), ENDED)
     c.wait(GRACE)
     t.equal(await ada.refresh(), 'rotate')
-    t.equal(held(c, ada).replaces, undefined, 'and no later one tries it again')
+    t.equal(held(c, ada).replaces, undefined, 'and no later one retries it')
   }
 })
 

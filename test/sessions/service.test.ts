@@ -157,7 +157,7 @@ t.test('refresh', async t => {
     for (const tab of tabs) {
       t.equal(await tab.refresh(), 'replay')
       t.equal(tab.cookie, ada.cookie)
-      t.equal(tab.issued?.refreshToken?.maxAge, IDLE - GRACE + 1, 'for as long as the current one lasts')
+      t.equal(tab.issued?.refreshToken?.maxAge, IDLE - GRACE + 1, 'as long as the current one')
     }
     t.equal(await rowOf(c, ada), row)
   })
@@ -390,7 +390,7 @@ t.test('with bindUserAgent the grace period is for the browser family of the log
     const { refreshToken } = await c.sessions.login('ada', c.context('Firefox/130.0'))
     const refresh = (userAgent: string) => c.sessions.refresh([refreshToken?.value ?? ''], c.context(userAgent)).then(() => 'ok', codeOf)
     c.wait(GRACE)
-    t.equal(await refresh('curl/8'), 'ok', 'rotated, wherever it comes from')
+    t.equal(await refresh('curl/8'), 'ok', 'rotated, from any key')
     t.equal(await refresh(userAgent), code, userAgent)
   }
 })
@@ -510,7 +510,7 @@ t.test('immediate revocation', async t => {
   t.test('asks the store once about an unknown session', async t => {
     const { c, accessToken, claims } = await start(0)
     t.same(await c.sessions.authenticate(accessToken, c.context()), claims)
-    t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'no promise')
+    t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'not a promise')
     t.strictSame(c.store.calls, ['get'])
   })
 
@@ -614,7 +614,7 @@ t.test('administration', async t => {
     await second.logout()
     t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, first).sid, held(c, third).sid])
     c.wait(IDLE - 3)
-    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, third).sid], 'none past its end')
+    t.strictSame((await c.sessions.list('ada', c.context())).map(({ id }) => id), [held(c, third).sid], 'none past its expiry')
     t.strictSame(await c.sessions.list('nobody', c.context()), [])
   })
 
@@ -626,7 +626,7 @@ t.test('administration', async t => {
     t.notOk(await c.sessions.revoke('unknown', 'revoked', c.context()))
     c.store.calls.splice(0)
     t.notOk(await c.sessions.revoke('no id', 'revoked', c.context()))
-    t.strictSame(c.store.calls, [], 'which no store is asked for')
+    t.strictSame(c.store.calls, [], 'for which no store is asked')
     t.notOk(await c.sessions.revoke(sid, 'revoked', c.context(), 'bob'))
     t.equal(await ada.refresh(), 'hold')
     t.ok(await c.sessions.revoke(sid, 'revoked', c.context(), 'ada'))
@@ -688,14 +688,14 @@ t.test('administration', async t => {
     t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context(), held(c, ada).sid), 7)
     t.equal(c.store.calls.filter(call => call === 'revokeAll').length, 5)
     t.equal(await ada.refresh(), 'hold')
-    t.match(c.events.filter(({ type }) => type === 'revoked'), exactly({ sessionId: null, reason: 'revoked' }), 'one event for all of them')
+    t.match(c.events.filter(({ type }) => type === 'revoked'), exactly({ sessionId: null, reason: 'revoked' }), 'one event for all')
 
     for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
     c.store.faults.push(null, null, { moment: 'before', kind: 'throw', call: 'revokeAll' })
     await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
-    t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'what ended before a failure stays ended, and is told')
+    t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'sessions that ended before a failure stay ended, and are reported')
     t.equal((await c.sessions.list('ada', c.context())).length, 4)
-    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call goes on there')
+    t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call continues there')
   })
 
   t.test('purges rows one access-token lifetime after their expiry, so the last access token is still refused', async t => {

@@ -34,7 +34,7 @@ t.test('a session is live until it is revoked or expires', async t => {
 
 t.test('a session is revoked from the moment of revokedAt', async t => {
   t.notOk(isRevoked(session))
-  t.notOk(isRevoked({ ...session, revokedAt: null, reason: null }), 'as a database tells it')
+  t.notOk(isRevoked({ ...session, revokedAt: null, reason: null }), 'as returned by a database')
   t.ok(isRevoked({ ...session, revokedAt: 0 }))
   t.ok(isRevoked({ ...session, revokedAt: 1200, reason: 'reuse' }))
 })

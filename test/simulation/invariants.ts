@@ -67,11 +67,11 @@ export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
   assert.notEqual(outcome, 'FST_AUTH_BUSY', 'I7: nobody competes here')
   if (issued === null) {
     assert.notEqual(expected, 'served', `I3: an honest owner is refused with ${outcome}`)
-    assert.equal(p.after?.generation, p.before?.generation, 'I7: a refusal moves nothing')
+    assert.equal(p.after?.generation, p.before?.generation, 'I7: a refusal changes nothing')
     return
   }
   assert.notEqual(expected, 'refused', `I4: what is over or was replaced is answered with ${outcome}`)
-  assert.ok(p.before !== null && p.after !== null, 'I4: a session without a row is served')
+  assert.ok(p.before !== null && p.after !== null, 'I4: a session without a row is accepted')
 
   const meeting: Meeting = { token: p.token, before: p.before, after: p.after, now: p.now }
   assert.ok(MEANINGS[outcome as RefreshOutcome](meeting), `I1: ${outcome} means something else than ${JSON.stringify(meeting)}`) // a refusal issues nothing
@@ -92,15 +92,15 @@ function checkIssued ({ outcome, issued }: Answer, { token, after, now }: Meetin
   assert.ok(issued !== null)
   assert.ok(issued.expiresIn > 0 && issued.claims.exp <= after.expiresAt, 'I6: an access token lives within its session')
   if (issued.refreshToken === null) {
-    assert.equal(outcome, 'hold', 'I2: a cookie with everything but a hold')
-    assert.equal(token.gen, after.generation, 'I2: what is held is current')
+    assert.equal(outcome, 'hold', 'I2: every outcome but a hold sends a cookie')
+    assert.equal(token.gen, after.generation, 'I2: a held token is the current one')
     return
   }
   const { value, maxAge } = issued.refreshToken
   assert.notEqual(outcome, 'hold', 'I2: no cookie with a hold')
   assert.deepEqual(tokens.verifyRefresh(value)?.claims, refreshClaims(after, true), 'I2: the cookie is the current token')
   assert.equal(maxAge, Math.min(after.idleExpiresAt, after.expiresAt) - now, 'I6: the cookie ends with its token')
-  assert.ok(maxAge > 0, 'I6: no cookie deletes itself')
+  assert.ok(maxAge > 0, 'I6: no cookie is expired when set')
 }
 
 /** The permitted effects of a step on a session. */
@@ -117,13 +117,13 @@ export interface Licence {
 
 /** Checks the effect of one step on a row; null if it is gone. */
 export function checkRow (before: Session, after: Session | null, { touches, ends, forgets, purges }: Licence): void {
-  if (after === null) return assert.ok(Math.min(before.idleExpiresAt, before.expiresAt) < purges, 'I10: only what is long over is purged')
+  if (after === null) return assert.ok(Math.min(before.idleExpiresAt, before.expiresAt) < purges, 'I10: only long-expired sessions are purged')
   const ended = ends && isRevoked(after) && !isRevoked(before)
-  if (!touches) assert.deepEqual(after, ended ? { ...before, revokedAt: after.revokedAt, reason: after.reason } : before, 'I9: other sessions are left alone')
-  if (isRevoked(before)) assert.deepEqual(after, before, 'I4: what has ended stays as it ended')
+  if (!touches) assert.deepEqual(after, ended ? { ...before, revokedAt: after.revokedAt, reason: after.reason } : before, 'I9: other sessions are unchanged')
+  if (isRevoked(before)) assert.deepEqual(after, before, 'I4: an ended session does not change')
   if (!forgets) assert.ok(after.generation >= before.generation, 'I1: generations only grow')
-  assert.equal(after.expiresAt, before.expiresAt, 'I6: the absolute end never moves')
-  assert.ok(after.idleExpiresAt <= Math.min(after.rotatedAt + IDLE, after.expiresAt), 'I6: the idle end moves with a rotation only')
+  assert.equal(after.expiresAt, before.expiresAt, 'I6: the absolute expiry never changes')
+  assert.ok(after.idleExpiresAt <= Math.min(after.rotatedAt + IDLE, after.expiresAt), 'I6: the idle expiry changes only with a rotation')
 }
 
 function isYoung ({ rotatedAt }: Session, now: EpochSeconds): boolean {

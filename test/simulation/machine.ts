@@ -160,7 +160,7 @@ function createMachine (makeStore: MakeStore, run: string) {
         c.wait(GRACE + 1)
         served.push(!(await refresh(browser)).startsWith('FST_AUTH_'))
       }
-      if (shared) assert.ok(served.slice(2).includes(false), 'I5: a thief and the owner both go on')
+      if (shared) assert.ok(served.slice(2).includes(false), 'I5: attacker and owner both continue')
     }
   }
 
@@ -201,8 +201,8 @@ function createMachine (makeStore: MakeStore, run: string) {
     signedOut.delete(owner)
     families.set(sidOf(owner) ?? '', { subject, row: null, rows: [], since: new Map(), stolen: false, ended: false, forgotten: false, disturbed: false })
     const live = (await liveOf(subject)).filter(({ id }) => id !== claimsOf(owner)?.replaces)
-    assert.ok(live.length <= limit.max, 'I12: nobody has more sessions than allowed')
-    assert.equal(live.at(-1)?.id, sidOf(owner), 'I12: the newest session is none that makes room')
+    assert.ok(live.length <= limit.max, 'I12: no user has more sessions than allowed')
+    assert.equal(live.at(-1)?.id, sidOf(owner), 'I12: the newest session is never evicted')
   }
 
   async function refresh (browser: Browser): Promise<string> {
@@ -234,8 +234,8 @@ function createMachine (makeStore: MakeStore, run: string) {
     const answers = await Promise.all(Array.from({ length: count }, () => browser.send()))
     const cookies = new Set(answers.map(({ issued }) => issued?.refreshToken?.value ?? browser.cookie))
     const served = answers.filter(({ issued }) => issued !== null).length
-    assert.equal(cookies.size, 1, 'I2: tabs that refresh at once come to one cookie')
-    assert.ok(served === 0 || served === count, 'I2: tabs that refresh at once are all served or all refused')
+    assert.equal(cookies.size, 1, 'I2: concurrent tabs get one cookie')
+    assert.ok(served === 0 || served === count, 'I2: concurrent tabs are all accepted or all refused')
     for (const answer of answers) browser.receive(answer)
     return served > 0 ? 'served' : told(browser, answers[0] ?? assert.fail())
   }

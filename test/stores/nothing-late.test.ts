@@ -13,8 +13,8 @@ import { tcpProxy, type TcpProxy } from '../support/tcp-proxy.js'
 
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
-/** An app with two logged-in users whose next requests change their sessions. */
-async function twoUsers (t: Test, newStore: (clock: Clock) => SessionStore): Promise<TestServer & Record<'ada' | 'bob', Browser>> {
+/** An app with two people whose next requests would change their sessions. */
+async function twoPeople (t: Test, newStore: (clock: Clock) => SessionStore): Promise<TestServer & Record<'ada' | 'bob', Browser>> {
   const clock = testClock()
   const s = await server(t, { clock, store: newStore(clock) })
   const [ada, bob] = [s.browser(), s.browser()]
@@ -24,15 +24,15 @@ async function twoUsers (t: Test, newStore: (clock: Clock) => SessionStore): Pro
   return { ...s, ada, bob }
 }
 
-type Users = Awaited<ReturnType<typeof twoUsers>>
+type People = Awaited<ReturnType<typeof twoPeople>>
 
-/** A refresh, a logout and a login that all time out. */
-async function timeOut (t: Test, { ada, bob, browser }: Users): Promise<void> {
+/** A rotation, a logout and a login whose callers all give up. */
+async function giveUp (t: Test, { ada, bob, browser }: People): Promise<void> {
   for (const answer of await Promise.all([ada.refresh(), bob.logout(), browser().login('ada')])) t.match(answer.json(), UNAVAILABLE)
 }
 
-/** The calls that took effect after they had timed out. */
-async function lateEffects ({ store, ada, bob, app }: Users): Promise<string[]> {
+/** The commands that took effect although their callers had given up. */
+async function tookEffect ({ store, ada, bob, app }: People): Promise<string[]> {
   const [adas, bobs] = await Promise.all([ada, bob].map(browser => store.get(sessionOf(browser))))
   const effects = {
     rotation: adas?.generation !== 0,
@@ -42,30 +42,30 @@ async function lateEffects ({ store, ada, bob, app }: Users): Promise<string[]> 
   return Object.entries(effects).filter(([, effect]) => effect).map(([name]) => name)
 }
 
-async function untilSuccess (call: () => Promise<unknown>): Promise<void> {
-  const succeeded = await call().then(() => true, () => false)
-  if (succeeded) return
+async function untilAnswered (call: () => Promise<unknown>): Promise<void> {
+  const answered = await call().then(() => true, () => false)
+  if (answered) return
   await new Promise(resolve => setTimeout(resolve, 50))
-  await untilSuccess(call)
+  await untilAnswered(call)
 }
 
-/** Losses of a connection with calls on it; the server is back at the end. */
-const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, timeOut: () => Promise<void>) => Promise<void>>> = {
-  async 'while its server was away' (proxy, client, timeOut) {
+/** What can become of a connection with calls on it, which are over at the end. */
+const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giveUp: () => Promise<void>) => Promise<void>>> = {
+  async 'while its server was away' (proxy, client, giveUp) {
     await proxy.refuse()
     while ('status' in client ? client.status === 'ready' : client.isReady) await new Promise(setImmediate)
-    await timeOut()
+    await giveUp()
     await proxy.pass()
   },
-  async 'and did not arrive before its connection was lost' (proxy, _client, timeOut) {
+  async 'and did not arrive before its connection was lost' (proxy, _client, giveUp) {
     await proxy.hold()
-    await timeOut()
+    await giveUp()
     await proxy.refuse()
     await proxy.pass()
   }
 }
 
-t.jobs = 4 // the tests mostly wait
+t.jobs = 4 // they mostly wait
 
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
   for (const [loss, lose] of Object.entries(LOSSES)) {
@@ -91,32 +91,32 @@ function runsLate (t: Test, late: string[] | null): void {
   if (late !== null) t.ok(late.length > 0) // null: there is no server
 }
 
-/** The late effects on a client with these options, which `show` may hide from the store; null without a server. */
+/** What runs late on a client with some other options, which is shown to the store as another one; null without a server. */
 async function lateOn (t: Test, connect: typeof REDIS_CLIENTS[string], lose: typeof LOSSES[string], options: object, show: (client: RedisClient) => RedisClient): Promise<string[] | null> {
   const redis = await ownRedisServer(t)
   if (redis === null) return null
   const proxy = await tcpProxy(t, { path: redis.path })
   const client = await connect(t, proxy.port, options)
-  const users = await twoUsers(t, clock => redisStore(show(client), { clock }))
-  await lose(proxy, client, () => timeOut(t, users))
-  await untilSuccess(() => users.store.get('any')) // after every earlier command of its connection
-  return await lateEffects(users)
+  const people = await twoPeople(t, clock => redisStore(show(client), { clock }))
+  await lose(proxy, client, () => giveUp(t, people))
+  await untilAnswered(() => people.store.get('any')) // after all that was sent on its connection before
+  return await tookEffect(people)
 }
 
-/** The client with the options that the store accepts, whatever its own are. */
+/** A client that says of itself what the store wants to hear. */
 function disguised (client: RedisClient): RedisClient {
-  const accepted = { enableOfflineQueue: false, maxRetriesPerRequest: 0, disableOfflineQueue: true }
+  const wanted = { enableOfflineQueue: false, maxRetriesPerRequest: 0, disableOfflineQueue: true }
   const members = ['evalsha', 'eval', 'evalSha', 'info'].filter(name => name in client)
   const call = (name: string) => (...args: unknown[]) => (client as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args) // as it would be
   return {
     status: (client as Redis).status,
     isReady: true,
-    options: { ...(client as Redis).options, ...accepted },
+    options: { ...(client as Redis).options, ...wanted },
     ...Object.fromEntries(members.map(name => [name, call(name)]))
   } as unknown as RedisClient // those are the members that this test's store uses
 }
 
-/** Blocks a pool until the returned function is called. */
+/** What keeps a pool from answering, until the returned function is called. */
 const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) => Promise<() => Promise<void>>>> = {
   async 'another transaction holds the table' (_pool, connectionString) {
     const other = new pg.Client({ connectionString })
@@ -124,9 +124,9 @@ const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) 
     await other.query('BEGIN; LOCK TABLE auth_sessions')
     return () => other.end()
   },
-  async 'every connection is checked out' (pool) {
-    const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()))
-    return async () => { for (const client of clients) client.release() }
+  async 'every connection is lent' (pool) {
+    const lent = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()))
+    return async () => { for (const client of lent) client.release() }
   }
 }
 
@@ -144,17 +144,17 @@ async function lateOnPostgres (t: Test, delay: typeof DELAYS[string], timeouts: 
   const connectionString = await postgres(t)
   if (connectionString === null) return null
   const pool = poolOn(t, { connectionString, ...timeouts })
-  const users = await twoUsers(t, clock => postgresStore(pool, { clock }))
+  const people = await twoPeople(t, clock => postgresStore(pool, { clock }))
   const mend = await delay(pool, connectionString)
-  await timeOut(t, users)
+  await giveUp(t, people)
   if (timeouts.statement_timeout !== 0) await untilNothingWaits(pool, connectionString)
   await mend()
-  // After every statement that waits for the table.
-  await untilSuccess(() => pool.query('BEGIN; LOCK TABLE auth_sessions; COMMIT'))
-  return await lateEffects(users)
+  // Behind whatever waits for the table.
+  await untilAnswered(() => pool.query('BEGIN; LOCK TABLE auth_sessions; COMMIT'))
+  return await tookEffect(people)
 }
 
-/** Waits until no call waits for a connection of the pool, and no statement for a lock. */
+/** Until the pool lends no connection to anybody who waits, and no backend waits for a lock. */
 async function untilNothingWaits (pool: pg.Pool, connectionString: string): Promise<void> {
   const admin = new pg.Client({ connectionString })
   await admin.connect()

@@ -2,7 +2,7 @@ import t from 'tap'
 import { subscribeWithReconnect, whenAborted, type Connect, type Pause } from '../../lib/stores/reconnecting-subscription.js'
 import { notifications } from '../support/notifications.js'
 
-/** A subscription whose pauses are ended by the test. */
+/** A subscription whose pauses end when the test says so. */
 function subscription (connect: Connect) {
   const connections = notifications<boolean>()
   const pauses = notifications<{ ms: number, end: () => void }>()
@@ -63,12 +63,12 @@ t.test('the back-off begins anew after a connection that was up', async t => {
 t.test('a half-open connection is detected by a periodic ping', async t => {
   const pings = notifications<number>()
   const signals: AbortSignal[] = []
-  let pingCount = 0
+  let asked = 0
   const { connections, pauses, stop } = subscription(async closing => {
     signals.push(closing.signal)
     return async () => {
-      pings.notify(++pingCount)
-      if (pingCount === 3) throw new Error('no answer')
+      pings.notify(++asked)
+      if (asked === 3) throw new Error('no answer')
     }
   })
   t.equal(await connections.next(), true)
@@ -102,7 +102,7 @@ t.test('a stopped subscription notifies nobody and does not reconnect', async t 
 })
 
 t.test('the default pause lasts its time, or until the signal is aborted', async t => {
-  const alive = setInterval(() => {}, 60_000) // a pause keeps no process alive by itself
+  const alive = setInterval(() => {}, 60_000) // which a pause does not keep the process
   t.teardown(() => clearInterval(alive))
   const connections = notifications<boolean>()
   let attempts = 0

@@ -6,7 +6,7 @@ import { redisStore } from '../../lib/stores/redis/index.js'
 const db = { query: async () => ({ rows: [], rowCount: 0 }) }
 const client = { eval: async () => null, duplicate () { return client } }
 
-/** Creates each store without its types, as JavaScript may. */
+/** How somebody without TypeScript would make each store. */
 const STORES: Readonly<Record<string, (options: object) => unknown>> = {
   memoryStore: options => memoryStore(options),
   postgresStore: options => postgresStore(db as never, options),

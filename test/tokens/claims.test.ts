@@ -141,7 +141,7 @@ t.test('a lifetime beyond the configured one is refused', async t => {
   for (const [seconds, verdict] of [[3600, 'ok'], [3601, INVALID], [0, INVALID], [-1, INVALID]] as const) {
     t.equal(judged(lasting(seconds)), verdict, `${seconds} seconds`)
   }
-  t.equal(judged(lasting(7200), { expiresIn: 7200 }), 'ok', 'as long as ours')
+  t.equal(judged(lasting(7200), { expiresIn: 7200 }), 'ok', 'exactly as long as configured')
   t.equal(judged(lasting(7201), { expiresIn: 7200 }), INVALID)
 })
 
@@ -167,7 +167,7 @@ t.test('an expired token of another service is invalid rather than expired', asy
 t.test('a refresh token has session, generation and expiry', async t => {
   t.strictSame(refreshClaims(session, true), refresh)
   t.strictSame(refreshClaims(session, true), refreshClaims({ ...session, userAgent: null, ip: null }, true), 'the same state, the same claims')
-  t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two ends')
+  t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two expiries')
   t.strictSame(refreshClaims(session, false), { ...refresh, remember: false })
   t.strictSame(refreshClaims(session, true, 'another'), { ...refresh, replaces: 'another' })
 })
@@ -190,12 +190,12 @@ t.test('a refresh token with a missing claim, or one of a wrong type, is refused
   for (const replaces of [true, null, 0, '', 'x'.repeat(65)]) t.notOk(isRefreshClaims({ ...refresh, replaces }), `replaces ${String(replaces)}`)
   for (const remember of [true, null, 0, 'false']) t.notOk(isRefreshClaims({ ...refresh, remember }), `remember ${String(remember)}`)
   t.notOk(isRefreshClaims(access), 'an access token')
-  t.equal(judged(refresh), INVALID, 'and the other way round')
+  t.equal(judged(refresh), INVALID, 'and vice versa')
 })
 
 t.test('a refresh token states its session for the stateless store', async t => {
   const claimed = claimedSession(refresh)
-  t.strictSame(refreshClaims(claimed, true), refresh, 'which signs to the same token again')
+  t.strictSame(refreshClaims(claimed, true), refresh, 'which gives the same token again')
   t.match(claimed, { id: 'sid-1', subject: 'ada', generation: 7, previous: 6, rotatedAt: NOW - 100, userAgent: null, ip: null })
   t.equal(claimedSession({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
 })

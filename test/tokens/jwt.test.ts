@@ -50,10 +50,10 @@ function testHostile (what: string, tokensOf: (kind: TokenKind) => Hostile): voi
     t.test(`${kind === 'access' ? 'an' : 'a'} ${kind} token ${what} is refused as invalid`, async t => {
       // The session exists, so that only the fault can be the reason.
       const { doors: { [kind]: send }, store } = await doorsWithSession(t)
-      t.equal(await send(forged(kind)), 'ok', 'the good one passes')
+      t.equal(await send(forged(kind)), 'ok', 'the valid one is accepted')
       store.calls.length = 0
       for (const [wrong, token] of tokensOf(kind)) t.equal(await send(token), INVALID[kind], wrong)
-      t.strictSame(store.calls, [], 'and nobody asks the store')
+      t.strictSame(store.calls, [], 'and the store is not asked')
     })
   }
 }
@@ -242,7 +242,7 @@ t.test('times are checked against the clock option only', async t => {
     const { doors: { access, refresh } } = await doors(t, { clock: () => now })
     const claims = { iat: now, nbf: now, exp: now + 600, auth_time: now, end: now + 700 }
     t.equal(await access(forged('access', { claims })), 'ok', String(now))
-    t.equal(await refresh(forged('refresh', { claims })), 'FST_AUTH_SESSION_ENDED', 'as there is no such session')
+    t.equal(await refresh(forged('refresh', { claims })), 'FST_AUTH_SESSION_ENDED', 'the session does not exist')
     t.equal(await access(forged('access', { claims: { ...claims, nbf: now + 6 } })), INVALID.access)
   }
 })
@@ -251,7 +251,7 @@ t.test('a refresh token expires exactly at its exp', async t => {
   const { doors: { refresh }, store, wait } = await doors(t)
   const token = forged('refresh', { claims: { exp: START + 10 } })
   wait(9)
-  t.equal(await refresh(token), 'FST_AUTH_SESSION_ENDED', 'as there is no such session')
+  t.equal(await refresh(token), 'FST_AUTH_SESSION_ENDED', 'the session does not exist')
   wait(1)
   store.calls.length = 0
   t.equal(await refresh(token), 'FST_AUTH_REFRESH_TOKEN_EXPIRED')

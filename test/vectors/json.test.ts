@@ -68,7 +68,7 @@ t.test('fuzzing: any JSON or invalid JSON in header or payload gets a 401', asyn
   }
   t.strictSame(doors.loud, [])
   t.equal(doors.tally.get('ok'), good.length)
-  t.equal((await doors.app.inject({ url: '/me' })).statusCode, 401, 'and nobody\'s prototype has changed')
+  t.equal((await doors.app.inject({ url: '/me' })).statusCode, 401, 'and no prototype has changed')
   t.notOk('admin' in {})
   t.comment(`JSON, ${inWords(doors.tally)} (${[...new Set(good.map(([what]) => what))].join('; ')})`)
 })

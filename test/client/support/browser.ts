@@ -10,10 +10,10 @@ export interface Claims extends AccessClaims {
   readonly name: string
 }
 
-/** The client of a page. */
+/** What a page holds. */
 export type Tab = AuthClient<Claims>
 
-/** A browser whose tabs share locks, messages, storage, cookies and a server. */
+/** A browser whose tabs share locks, messages, storage and cookies, and the server that they all talk to. */
 export interface Browser {
   readonly server: FakeServer
   readonly time: FakeTime
@@ -22,23 +22,23 @@ export interface Browser {
   readonly storage: Record<string, string>
   /** Opens a page. */
   tab (options?: AuthClientOptions): Tab
-  /** Opens a page and logs in. */
+  /** Opens a page in which somebody has logged in. */
   signedIn (options?: AuthClientOptions): Promise<Tab>
   /** Puts a page into the back/forward cache. */
   freeze (tab: Tab): void
-  /** Shows a page for the first time, or restores it from the back/forward cache. */
+  /** Shows a page: again if it comes out of the cache, else for the first time. */
   show (tab: Tab, persisted?: boolean): void
-  /** The number of listeners on the window of a page. */
+  /** How many listeners a page has on its window. */
   listeners (tab: Tab): number
 }
 
 type PageShow = (event: { persisted: boolean }) => void
 
-/** Options of a browser. */
+/** What may be otherwise in a browser. */
 export interface Differences {
   /** False: an insecure context or an old browser. */
   readonly locks?: boolean
-  /** False: the user has blocked storage. */
+  /** False: the person lets no site store anything. */
   readonly storage?: boolean
   readonly baseURI?: string
 }
@@ -102,7 +102,7 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   return self
 }
 
-/** The error of Firefox for storage, messages and locks if the user has blocked storage. */
+/** What Firefox throws for storage, messages and locks where the person lets no site store anything. */
 function insecure (): DOMException {
   return new DOMException('The operation is insecure', 'SecurityError')
 }

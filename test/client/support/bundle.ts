@@ -1,6 +1,6 @@
 import { build } from 'esbuild'
 
-/** Bundles the source of a module, as if it stood in lib/client. */
+/** What a bundler makes of a module that stands in lib/client. */
 export async function bundle (module: string, minify = false): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: module, resolveDir: 'lib/client' },

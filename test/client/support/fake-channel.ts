@@ -1,10 +1,10 @@
-/** The messages between tabs, under control of the test. */
+/** What tabs tell each other, and what a test does to it. */
 export interface FakeChannels {
-  /** Replaces BroadcastChannel. */
+  /** The class that stands in for BroadcastChannel. */
   readonly Channel: new (name: string) => FakeChannel
   /** Every message so far. */
   readonly messages: unknown[]
-  /** The delay of a message in milliseconds. */
+  /** Milliseconds that a message takes. */
   delay: number
 }
 

@@ -1,22 +1,22 @@
 type Options = Pick<LockOptions, 'ifAvailable' | 'signal' | 'steal'>
 type Work = (lock: object | null) => unknown
 
-/** The parts of Web Locks that the client uses, shared by all tabs of a browser. */
+/** Web Locks as far as the client needs them, shared by all tabs of a browser. */
 export interface FakeLocks {
   request (name: string, options: Options, work: Work): Promise<unknown>
   /** The options of all requests so far. */
-  readonly requests: Options[]
+  readonly asked: Options[]
 }
 
-/** Grants locks in the order of the requests, each in a task of its own. */
+/** Locks that are given in the order in which they were asked for, each after a task of its own. */
 export function fakeLocks (): FakeLocks {
   const queues = new Map<string, Array<() => void>>()
-  const requests: Options[] = []
+  const asked: Options[] = []
 
   return {
-    requests,
+    asked,
     async request (name, options, work) {
-      requests.push(options)
+      asked.push(options)
       const queue = queues.get(name)
       if (queue === undefined) queues.set(name, [])
       else if (options.ifAvailable) return work(null)

@@ -7,47 +7,47 @@ export interface Arrival {
   readonly path: string
   readonly headers: Headers
   readonly body: string
-  /** The second argument of fetch. */
+  /** What fetch was called with beside the URL. */
   readonly init: RequestInit | undefined
   /** The subject of a valid access token, null without one. */
   readonly sub: string | null
 }
 
-/** A response, or 'offline' for none. */
+/** An answer, or 'offline': none comes. */
 export type Reply = Response | 'offline'
 
-/** The origin of the pages and the API. */
+/** Where the pages and the API are. */
 export const ORIGIN = 'https://app.test'
 
 /** A claim whose bytes need every character of base64url. */
 export const NAME = 'Zoë ✓ ~~~~ ????'
 
-/** The lifetime of an access token in seconds. */
+/** Seconds that an access token lives. */
 export const LIFETIME = 600
 
-/** A server, and the cookie jar of the one browser that uses it. */
+/** One server, and the one cookie jar of the browser that talks to it. */
 export interface FakeServer {
-  /** Replaces the platform's fetch. */
+  /** Stands in for the platform's fetch. */
   readonly fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
-  /** All requests, in order. */
+  /** Everything that arrived, in order. */
   readonly arrivals: Arrival[]
-  /** The number of requests for a path. */
+  /** How often a path was asked for. */
   count (path: string): number
-  /** Replaces the next responses for a path. */
+  /** The next requests for a path get these answers; then the server is itself again. */
   script (path: string, ...replies: Array<Reply | (() => Reply)>): void
-  /** Delays the next response for a path until the returned function is called. */
+  /** The next request for a path is answered once the function that this gives is called. */
   hold (path: string): () => void
-  /** The refresh cookie: the subject of its session. */
+  /** The refresh cookie: whose session it is. */
   cookie: string | null
-  /** The code of the refusal if the session has ended. */
+  /** The code with which the session ended, where it did. */
   ended: string | null
-  /** Invalidates all access tokens, as a change of keys does. */
+  /** No access token is valid any more, as after a change of keys. */
   forgetTokens (): void
 }
 
 /**
- * A server with the plugin at /auth, and routes under /api that respond with the subject of the token and the body. Access
- * tokens are real JWTs with an app's claim outside of ASCII; they expire by the given time.
+ * A server with the plugin at /auth, and below /api routes that answer with whose token came and what was sent. Access
+ * tokens are real JWTs with an app's claim outside of ASCII; their end is judged by the given time.
  */
 export function fakeServer (time: FakeTime): FakeServer {
   const scripts = new Map<string, Array<Reply | (() => Reply)>>()
@@ -80,7 +80,7 @@ export function fakeServer (time: FakeTime): FakeServer {
   return server
 
   async function arrive (input: RequestInfo | URL, init: RequestInit | undefined): Promise<Arrival> {
-    const request = new Request(input instanceof Request ? input : new URL(String(input), ORIGIN), { ...init, duplex: 'half' } as RequestInit) // Node requires it for streams
+    const request = new Request(input instanceof Request ? input : new URL(String(input), ORIGIN), { ...init, duplex: 'half' } as RequestInit) // Node wants it for streams
     const token = tokens.get(request.headers.get('authorization')?.replace('Bearer ', '') ?? '')
     return {
       method: request.method,
@@ -131,7 +131,7 @@ export function fakeServer (time: FakeTime): FakeServer {
   }
 }
 
-/** An error response as the plugin sends it. */
+/** The body of a refusal, as the plugin sends it. */
 export function refusal (status: number, code: string, headers: Record<string, string> = {}): Response {
   return Response.json({ statusCode: status, code, error: 'Error', message: `This is ${code}` }, { status, headers })
 }
@@ -142,7 +142,7 @@ function gate (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve }
 }
 
-/** Rejects once the request is aborted. */
+/** Rejects when the caller does not want the answer any more. */
 function aborted (input: RequestInfo | URL, init: RequestInit | undefined): Promise<never> {
   const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
   signal?.throwIfAborted()

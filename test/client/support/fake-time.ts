@@ -5,17 +5,17 @@ interface Timer { readonly at: number, readonly run: () => void }
 /** 2030-01-01T00:00:00Z, in milliseconds as Date.now() counts. */
 export const START = 1_893_456_000_000
 
-/** The platform's time, which only moves by `advance`. */
+/** The platform's time, which stands still until told. */
 export interface FakeTime {
   /** As Date.now(). */
   now (): number
-  /** Moves the time and runs the timers that are due, in order. */
+  /** Moves the time, and lets happen what was waiting for it, in order. */
   advance (milliseconds: number): Promise<void>
-  /** Moves Date.now() only, as sleep or a change of the system clock does: no timer is due. */
+  /** Moves the clock on the wall alone: no timer comes due. Sleep, or somebody sets it. */
   set (milliseconds: number): void
 }
 
-/** Waits until all tasks and microtasks that need no timer have run. */
+/** Lets everything happen that needs no time: a page's tasks and microtasks. */
 export async function idle (): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
 }
@@ -58,7 +58,7 @@ export function fakeTime (t: Test): FakeTime {
   }
 }
 
-/** Replaces a property of an object until `t` ends. */
+/** Gives an object another value, until `t` ends. */
 export function replace (t: Test, object: object, key: string, value: unknown): void {
   const before = Object.getOwnPropertyDescriptor(object, key)
   Object.defineProperty(object, key, { value, configurable: true, writable: true, enumerable: true })

@@ -17,7 +17,7 @@ t.test('a logout ends the session and clears the cookie', async t => {
   t.strictSame(setCookies(answer), [CLEARED])
   t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
   t.match((await copy.refresh()).json(), ENDED)
-  t.match(await phone.refresh(), { statusCode: 200 }, 'and other sessions go on')
+  t.match(await phone.refresh(), { statusCode: 200 }, 'and other sessions stay')
   t.match(events.filter(({ type }) => type !== 'refresh_refused'), exactly({ type: 'logout', subject: '1' }, { type: 'refresh' }))
 })
 
@@ -118,7 +118,7 @@ t.test('reuse detection: the session that reuse ended can still log out', async 
   await thief.refresh()
   const kept = ada.copy()
   t.match(await ada.logout(), { statusCode: 204 })
-  t.match((await kept.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and the owner is still told')
+  t.match((await kept.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and the owner still gets the reason')
 })
 
 t.test('a logout with two different cookies ends both sessions', async t => {

@@ -20,13 +20,13 @@ t.test('step-up: a route that needs a fresh login refuses an old one until the p
   await ada.signup('ada')
   t.equal((await ada.get('/transfer')).statusCode, 200)
   wait('5m')
-  t.equal((await ada.get('/transfer')).statusCode, 200, 'five minutes are not too long')
+  t.equal((await ada.get('/transfer')).statusCode, 200, 'exactly five minutes are accepted')
   wait('1s')
   t.match((await ada.get('/transfer')).json(), { statusCode: 403, code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
 
   const answer = await ada.send(proof())
   t.equal(answer.statusCode, 200)
-  t.notOk(answer.headers['set-cookie'], 'the session and its cookie stay as they are')
+  t.notOk(answer.headers['set-cookie'], 'the session and its cookie are unchanged')
   ada.accessToken = answer.json().access_token
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })

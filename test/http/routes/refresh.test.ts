@@ -68,7 +68,7 @@ for (const { outcome, generation, sendsCookie, prepare } of OUTCOMES) {
     t.match(s.events.at(-1), { type: 'refresh', outcome, generation })
     t.equal(setCookies(answer).length, sendsCookie ? 1 : 0)
     t.equal(payloadOf(s.ada.cookie())['gen'], generation)
-    t.strictSame(setCookies(await s.ada.refresh()), [], 'and the browser then holds the live one')
+    t.strictSame(setCookies(await s.ada.refresh()), [], 'and the browser then has the current one')
     t.same((await s.ada.get('/me')).json(), { id: '1' })
   })
 }
@@ -136,13 +136,13 @@ t.test('lost reply', async t => {
     const s = await loggedIn(t)
     for (let i = 0; i < 3; i++) {
       s.wait('1h')
-      t.match(await s.ada.copy().refresh(), { statusCode: 200 }, 'which never arrives')
+      t.match(await s.ada.copy().refresh(), { statusCode: 200 }, 'which is lost')
     }
     s.wait('1h')
     t.match(await s.ada.refresh(), { statusCode: 200 })
     t.match(s.events.at(-1), { outcome: 'recover', generation: 4 })
     s.wait('1h')
-    t.match(await s.ada.refresh(), { statusCode: 200 }, 'and is forgotten by then')
+    t.match(await s.ada.refresh(), { statusCode: 200 }, 'and is deleted by then')
     t.match(s.events.at(-1), { outcome: 'rotate', generation: 5 })
   })
 
@@ -158,7 +158,7 @@ t.test('lost reply', async t => {
     t.match(outcomes, exactly(
       [200, { outcome: 'rotate' }], [200, { outcome: 'recover' }], [200, { outcome: 'recover' }], [200, { outcome: 'recover' }], [401, { type: 'reuse', presented: 0, current: 4 }]
     ))
-    t.match((await s.ada.refresh()).json(), REUSED, 'the owner is told')
+    t.match((await s.ada.refresh()).json(), REUSED, 'the owner gets the reason')
   })
 
   t.test('reuse detection: a reply that an attacker intercepted is detected when they use it', async t => {
@@ -176,7 +176,7 @@ t.test('lost reply', async t => {
   t.test('logs out with recoverLostReply: false', async t => {
     const s = await loggedIn(t, { refreshToken: { recoverLostReply: false } })
     await loseReply(s)
-    t.match(await s.ada.copy().refresh(), { statusCode: 200 }, 'but not within the grace window')
+    t.match(await s.ada.copy().refresh(), { statusCode: 200 }, 'but not within the grace period')
     s.wait('30s')
     t.match((await s.ada.refresh()).json(), REUSED)
   })
@@ -471,7 +471,7 @@ t.test('refresh cookie', async t => {
       t.strictSame(setCookies(answer), [])
     }
     t.strictSame([...store.calls, ...users.calls], [])
-    t.match(await ada.refresh(), { statusCode: 200 }, 'and the session lives')
+    t.match(await ada.refresh(), { statusCode: 200 }, 'and the session is live')
   })
 
   t.test('cookie tossing: cookies with an invalid signature are ignored', async t => {
@@ -516,7 +516,7 @@ t.test('refresh cookie', async t => {
     forget(store.calls, users.calls)
     for (const value of forged) t.match((await withCookies(ada, value)).json(), INVALID, value.slice(0, 20))
     t.strictSame([...store.calls, ...users.calls], [])
-    t.match(await ada.refresh(), { statusCode: 200 }, 'and the session lives')
+    t.match(await ada.refresh(), { statusCode: 200 }, 'and the session is live')
   })
 
   t.test('token confusion: is never accepted as an access token', async t => {
@@ -524,7 +524,7 @@ t.test('refresh cookie', async t => {
     const authorization = `Bearer ${String(ada.cookie())}`
     t.match((await app.inject({ url: '/me', headers: { authorization } })).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
     ada.accessToken = null
-    t.match((await ada.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'nor does having it')
+    t.match((await ada.get('/me')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'nor does its value')
   })
 
   t.test('of another secret is invalid', async t => {
@@ -549,7 +549,7 @@ t.test('a deleted or disabled user is refused, and the session ends', async t =>
     t.match((await s.ada.refresh()).json(), REFUSED)
     t.match(s.events.filter(({ type }) => type === 'revoked'), exactly({ subject: '1', reason: 'user_refused' }))
     if (row !== undefined) s.users.byName.set('ada', row)
-    t.match((await s.ada.refresh()).json(), ENDED, 'and stays ended when they are back')
+    t.match((await s.ada.refresh()).json(), ENDED, 'and stays ended when the user returns')
   }
 })
 

@@ -160,7 +160,7 @@ for (const [how, build] of Object.entries(PROTECTED)) {
     wait('11m')
     t.match((await ada.get('/orders')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
     t.match((await ada.get('/auth/sessions')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
-    t.match(await ada.refresh(), { statusCode: 200 }, 'though the page still sends its expired access token')
+    t.match(await ada.refresh(), { statusCode: 200 }, 'although the page still sends its expired access token')
     t.match(await ada.logout(), { statusCode: 204, headers: { 'www-authenticate': undefined } })
     ada.accessToken = 'x.y.z'
     t.match(await ada.login('ada'), { statusCode: 200 })

@@ -113,7 +113,7 @@ t.test('broken access control: only the caller\'s own live sessions are listed',
   await ada.refresh()
   wait('1d')
   await ada.refresh()
-  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }), 'not one that was idle too long')
+  t.match(await listOf(ada), exactly({ id: sessionOf(ada) }), 'but not one that is idle-expired')
 })
 
 t.test('information leak: the list holds no secret and is not cached', async t => {
@@ -163,10 +163,10 @@ t.test('broken access control: sessions of others, and ended ones, are unknown a
   for (const id of [phones, 'x', 'x'.repeat(100), '%00', '..%2F1', '%F0%9F%94%91', '%20', '']) {
     const answer = await end(ada, id)
     t.match(answer.json(), UNKNOWN, id)
-    t.equal(answer.body, bobs.body, 'and tells no more than that')
+    t.equal(answer.body, bobs.body, 'and the response contains nothing else')
   }
   await end(ada, sessionOf(ada))
-  t.match((await end(ada, sessionOf(ada))).json(), ENDED, 'nor does the token of an ended session end any')
+  t.match((await end(ada, sessionOf(ada))).json(), ENDED, 'nor can the token of an ended session end any')
 })
 
 t.test('an impossible session id is unknown without a call to the store', async t => {
@@ -174,7 +174,7 @@ t.test('an impossible session id is unknown without a call to the store', async 
   forget(store.calls)
   for (const id of ['x'.repeat(65), '%00', '..%2F1', '']) t.match((await end(ada, id)).json(), UNKNOWN)
   t.equal(await app.sessions.revoke('a\u0000'), false)
-  t.strictSame(store.calls, Array(4).fill('get'), 'but for the session that asks')
+  t.strictSame(store.calls, Array(4).fill('get'), 'except the check of the current session')
 })
 
 t.test('a user ends all other sessions', async t => {
@@ -185,7 +185,7 @@ t.test('a user ends all other sessions', async t => {
   t.match((await phone.refresh()).json(), ENDED)
   for (const browser of [ada, bob]) t.match(await browser.refresh(), { statusCode: 200 })
   t.match(await listOf(ada), exactly({ current: true }))
-  t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204 }, 'which may be none')
+  t.match(await ada.send({ method: 'DELETE', url: '/auth/sessions' }), { statusCode: 204 }, 'of which there may be none')
 })
 
 t.test('anonymous requests cannot manage sessions', async t => {
@@ -195,7 +195,7 @@ t.test('anonymous requests cannot manage sessions', async t => {
   forget(store.calls)
   for (const [method, url] of requests) {
     const ask = async (headers: Record<string, string>) => (await app.inject({ method, url, headers })).json()
-    t.match(await ask({ cookie }), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'the cookie is no login here')
+    t.match(await ask({ cookie }), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'the cookie does not authenticate here')
     t.match(await ask({ authorization: 'Bearer garbage' }), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
   }
   wait('10m')
@@ -214,12 +214,12 @@ t.test('denial of service: a flood of sessions is listed in pages', async t => {
 
   const [first, second, third] = [await ada.get('/auth/sessions'), await followed('?limit=100'), await followed('?limit=100', 2)]
   t.strictSame([first, second, third].map(answer => answer?.json().length), [100, 100, 50])
-  t.equal(third?.headers.link, undefined, 'the last part says that it is')
+  t.equal(third?.headers.link, undefined, 'the last page has no Link')
   const listed: Listed[] = [first, second, third].flatMap(answer => answer?.json())
   t.equal(new Set(listed.map(({ id }) => id)).size, 250)
   t.match(listed.filter(({ current }) => current), exactly({ id: sessionOf(ada) }))
   t.strictSame((await ada.get('/auth/sessions?limit=250')).headers.link, undefined)
-  t.strictSame((await ada.get('/auth/sessions?limit=250&other=1')).json(), listed, 'one order, whatever the parts')
+  t.strictSame((await ada.get('/auth/sessions?limit=250&other=1')).json(), listed, 'the same order for every page size')
 
   t.strictSame((await ada.get('/devices')).json(), [listed.slice(0, 2), listed.slice(2, 4)])
   const part = await app.sessions.list('1')
@@ -262,7 +262,7 @@ t.test('request.auth has the same methods in routes of the app', async t => {
   await phone.login('ada')
   await browser().login('ada')
   t.same((await ada.send({ method: 'POST', url: '/elsewhere' })).json(), { ended: 2 })
-  t.match((await ada.get('/nobody')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'and only for who was authenticated')
+  t.match((await ada.get('/nobody')).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }, 'and only for authenticated requests')
 })
 
 t.test('app.sessions', async t => {

@@ -15,13 +15,13 @@ import { newSession } from '../../support/session.js'
 const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
 const MONTH = 30 * 86_400
 
-function testContract (t: Test, client: RedisClient, newPrefix: (t: Test) => string): void {
+function keepsTheContract (t: Test, client: RedisClient, newPrefix: (t: Test) => string): void {
   for (const { name, run } of storeContract(redisStore(client))) {
     t.test(name, t => run(({ clock }) => redisStore(client, { clock, prefix: newPrefix(t) })))
   }
 }
 
-/** Also with options that change the replies of a client, or its keys. */
+/** Also with options that change what a client answers, or where a command goes. */
 const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient>> = {
   ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),
   'ioredis with other answers and a prefix of its own': (t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, stringNumbers: true, keyPrefix: 'test:' }),
@@ -34,7 +34,7 @@ for (const [name, connect] of Object.entries(clients)) {
   t.test(`${name} keeps the contract`, async t => {
     const server = await redisServer(t)
     if (server === null) return
-    testContract(t, await connect(t, server), t => newPrefix(t, server))
+    keepsTheContract(t, await connect(t, server), t => newPrefix(t, server))
   })
 }
 
@@ -44,8 +44,8 @@ t.test('clusters keep the contract', async t => {
   const { ports } = cluster
   const ioredis = await ioredisClusterOn(t, ports)
   const nodeRedis = await nodeRedisClusterOn(t, ports)
-  t.test('ioredis', async t => testContract(t, ioredis, () => randomUUID()))
-  t.test('node-redis', async t => testContract(t, nodeRedis, () => randomUUID()))
+  t.test('ioredis', async t => keepsTheContract(t, ioredis, () => randomUUID()))
+  t.test('node-redis', async t => keepsTheContract(t, nodeRedis, () => randomUUID()))
 
   t.test('one server of a cluster that may evict sessions causes a warning', async t => {
     const [port = 0] = ports
@@ -75,7 +75,7 @@ t.test('on a server', async t => {
   const admin = await ioredisOn(t, server.ioredis)
   const client = await ioredisOn(t, server.ioredis)
   const clock = fakeClock()
-  /** Without a prefix, so that tests can read the keys. */
+  /** What the store leaves in Redis is read under keys without a prefix. */
   const newStore = (options: RedisStoreOptions = {}) => redisStore(client, { prefix: '', clock: clock.now, ...options })
   t.beforeEach(async () => { await admin.flushall() })
 
@@ -107,7 +107,7 @@ t.test('on a server', async t => {
       await store.list('ada')
     }
     await everything()
-    await admin.flushall() // keeps the scripts
+    await admin.flushall() // which leaves the scripts
 
     const { sent, run } = await commandsOf(everything)
     t.same(new Set(sent), new Set(['EVALSHA']))
@@ -146,7 +146,7 @@ t.test('on a server', async t => {
     const session = newSession({ id: 'a', userAgent: 'Firefox', ip: '2001:db8::7' })
     await store.create(session)
     t.equal(await admin.get('s:a'), `[0,null,${START},${session.idleExpiresAt},${START},"ada",${START},${session.expiresAt},"Firefox","2001:db8::7"]`)
-    await assertTimeToLive(t, 's:a', MONTH + 3600)
+    await livesFor(t, 's:a', MONTH + 3600)
   })
 
   t.test('no command changes the time to live of a key', async t => {
@@ -154,9 +154,9 @@ t.test('on a server', async t => {
     await store.create(newSession({ id: 'a' }))
     await admin.expire('s:a', 1000)
     await store.advance('a', 0, ROTATION)
-    await assertTimeToLive(t, 's:a', 1000)
+    await livesFor(t, 's:a', 1000)
     await store.revoke('a', 'reuse')
-    await assertTimeToLive(t, 's:a', 1000)
+    await livesFor(t, 's:a', 1000)
     t.equal((await store.get('a'))?.reason, 'reuse')
   })
 
@@ -164,9 +164,9 @@ t.test('on a server', async t => {
     clock.wait('10d')
     const store = newStore({ retainFor: '10m' })
     await store.create(newSession({ id: 'a' }))
-    await assertTimeToLive(t, 's:a', MONTH - 10 * 86_400 + 600)
+    await livesFor(t, 's:a', MONTH - 10 * 86_400 + 600)
     await newStore({ retainFor: 0 }).create(newSession({ id: 'b' }))
-    await assertTimeToLive(t, 's:b', MONTH - 10 * 86_400)
+    await livesFor(t, 's:b', MONTH - 10 * 86_400)
     clock.wait(-10 * 86_400)
   })
 
@@ -180,9 +180,9 @@ t.test('on a server', async t => {
     const store = newStore()
     await store.create(newSession({ expiresAt: START + MONTH }))
     await store.create(newSession({ expiresAt: START + 60 }))
-    await assertTimeToLive(t, 'u:ada', MONTH + 3600)
+    await livesFor(t, 'u:ada', MONTH + 3600)
     await store.create(newSession({ expiresAt: START + 2 * MONTH }))
-    await assertTimeToLive(t, 'u:ada', 2 * MONTH + 3600)
+    await livesFor(t, 'u:ada', 2 * MONTH + 3600)
   })
 
   t.test('the index drops revoked sessions when it is read', async t => {
@@ -228,16 +228,16 @@ t.test('on a server', async t => {
 
   t.test('a flood of sessions is revoked in batches, and leaves the index', async t => {
     const store = newStore()
-    const excepted = newSession({ id: '0' })
-    await store.create(excepted)
+    const spared = newSession({ id: '0' })
+    await store.create(spared)
     await Promise.all(Array.from({ length: 2100 }, () => store.create(newSession())))
     let calls = 0
     let ended = 0
-    for (let count = Infinity; count > 0; ended += count, calls++) count = await store.revokeAll('ada', 'revoked', excepted.id)
+    for (let count = Infinity; count > 0; ended += count, calls++) count = await store.revokeAll('ada', 'revoked', spared.id)
     t.equal(ended, 2100)
     t.ok(calls > 2, 'in several calls')
-    t.same(await indexOfAda(), [excepted.id])
-    t.match(await store.list('ada'), exactly({ id: excepted.id }))
+    t.same(await indexOfAda(), [spared.id])
+    t.match(await store.list('ada'), exactly({ id: spared.id }))
   })
 
   t.test('revoked sessions hide no live session after them', async t => {
@@ -329,7 +329,7 @@ t.test('on a server', async t => {
     await admin.call('ACL', ['SETUSER', name, 'on', 'nopass', ...rules.split(' ')])
   }
 
-  async function assertSufficient (t: Test, client: RedisClient, prefix = 'auth:'): Promise<void> {
+  async function isEnough (t: Test, client: RedisClient, prefix = 'auth:'): Promise<void> {
     const store = redisStore(client, { clock: clock.now, prefix })
     await store.open()
     await store.claim({ name: 'shop', keyIds: ['a'] })
@@ -349,7 +349,7 @@ t.test('on a server', async t => {
   t.test('least privilege: a user with only the documented rights suffices', async t => {
     const warnings = warningsIn(t)
     await setUser('app', FEW_RIGHTS)
-    for (const app of await asUser(t, 'app')) await assertSufficient(t, app)
+    for (const app of await asUser(t, 'app')) await isEnough(t, app)
     t.same(warnings, [])
   })
 
@@ -377,8 +377,8 @@ t.test('on a server', async t => {
       for (const nth of [0, 1]) {
         await setUser('granted', rights)
         const client = (await asUser(t, 'granted'))[nth] as RedisClient // there are two
-        await grantMissing(t, redisStore(client))
-        await assertSufficient(t, client)
+        await granting(t, redisStore(client))
+        await isEnough(t, client)
       }
     }
   })
@@ -387,8 +387,8 @@ t.test('on a server', async t => {
     await setUser('app', '+@connection')
     const options = { ...server.ioredis, username: 'app', password: 'any', enableReadyCheck: false }
     const client = await ioredisOn(t, { ...options, keyPrefix: 'a?[1]*:', db: 0 })
-    await grantMissing(t, redisStore(client))
-    await assertSufficient(t, client)
+    await granting(t, redisStore(client))
+    await isEnough(t, client)
     const plain = await ioredisOn(t, options)
     await t.rejects(plain.get('a?[1]*:other'), { message: /key/ })
     await t.rejects(plain.get('ab1cc:auth:s:a'), { message: /key/ })
@@ -398,7 +398,7 @@ t.test('on a server', async t => {
   t.test('a client without a username is Redis’s user default', async t => {
     for (const client of [await ioredisOn(t, server.ioredis), await nodeRedisOn(t, server.nodeRedis)]) {
       await admin.call('ACL', 'SETUSER', 'default', '-zadd')
-      await grantMissing(t, redisStore(client))
+      await granting(t, redisStore(client))
       await t.resolves(redisStore(client).open())
     }
   })
@@ -415,8 +415,8 @@ t.test('on a server', async t => {
     t.equal(await admin.dbsize(), 0)
   })
 
-  /** Runs the ACL commands of the error that `open` rejects with. */
-  async function grantMissing (t: Test, store: { open (): Promise<void> }): Promise<void> {
+  /** Runs the commands of the error of a start, as whoever looks after the server would. */
+  async function granting (t: Test, store: { open (): Promise<void> }): Promise<void> {
     const error = await t.rejects(store.open(), { name: 'TypeError' }) as Error
     const commands = /run: (.*?)\. Redis/.exec(error.message)?.[1]?.split('; ') ?? []
     for (const command of commands) {
@@ -432,8 +432,8 @@ t.test('on a server', async t => {
 
   t.test('immediate revocation without delivery is down, with a warning', async t => {
     const warnings = warningsIn(t)
-    const silent = Object.create(client, { duplicate: { value: (options: RedisOptions) => Object.create(client.duplicate(options), { subscribe: { value: async () => {} } }) } }) as RedisClient // receives nothing
-    const up = await new Promise(resolve => t.teardown(redisStore(silent).subscribe(() => {}, resolve)))
+    const deaf = Object.create(client, { duplicate: { value: (options: RedisOptions) => Object.create(client.duplicate(options), { subscribe: { value: async () => {} } }) } }) as RedisClient // never listens
+    const up = await new Promise(resolve => t.teardown(redisStore(deaf).subscribe(() => {}, resolve)))
     t.equal(up, false)
     await warned(warnings, 1)
     t.match(warnings, exactly({ code: 'FST_AUTH_REDIS_SUBSCRIBE', message: /are not delivered/ }))
@@ -469,14 +469,14 @@ t.test('on a server', async t => {
     return members.filter(id => id !== '') // which holds no session
   }
 
-  /** With a tolerance of a minute, for slow machines. */
-  async function assertTimeToLive (t: Test, key: string, seconds: number): Promise<void> {
+  /** Within the minute that a slow test may take. */
+  async function livesFor (t: Test, key: string, seconds: number): Promise<void> {
     const rest = await admin.pttl(key)
-    t.ok(rest <= seconds * 1000 && rest > (seconds - 60) * 1000, `${key} has a time to live of ${rest} ms`)
+    t.ok(rest <= seconds * 1000 && rest > (seconds - 60) * 1000, `${key} lives for ${rest} ms`)
   }
 })
 
-/** Calls `before` before each script; the script fails if it throws. */
+/** A client that does something before each script, which fails where that throws. */
 function hooked (client: Redis, before: (sha: string, key: string) => Promise<void>): RedisClient {
   return Object.create(client, {
     evalsha: {
@@ -503,7 +503,7 @@ async function warned (warnings: readonly Error[], count: number): Promise<void>
   while (warnings.length < count) await new Promise(setImmediate)
 }
 
-const FIX = /\{ enableOfflineQueue: false, (redisOptions: \{ )?maxRetriesPerRequest: 0 \}/
+const WAY_OUT = /\{ enableOfflineQueue: false, (redisOptions: \{ )?maxRetriesPerRequest: 0 \}/
 
 t.test('replay: a client that could send a command late is refused, with the option to set', async t => {
   const options = { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 }
@@ -511,13 +511,13 @@ t.test('replay: a client that could send a command late is refused, with the opt
   const cluster = { lazyConnect: true, enableOfflineQueue: false }
   const clusterNodeRetryStrategy = () => 100
   const refused: ReadonlyArray<readonly [RedisClient, RegExp]> = [
-    [new Redis({ lazyConnect: true }), FIX],
-    [new Redis({ ...options, enableOfflineQueue: true }), FIX],
-    [new Redis({ ...options, maxRetriesPerRequest: 20 }), FIX],
-    [new Redis({ ...options, maxRetriesPerRequest: null }), FIX],
-    [new Cluster(nodes, { lazyConnect: true }), FIX],
-    [new Cluster(nodes, { ...cluster, clusterNodeRetryStrategy }), FIX],
-    [new Cluster(nodes, { ...cluster, clusterNodeRetryStrategy, redisOptions: { maxRetriesPerRequest: 1 } }), FIX],
+    [new Redis({ lazyConnect: true }), WAY_OUT],
+    [new Redis({ ...options, enableOfflineQueue: true }), WAY_OUT],
+    [new Redis({ ...options, maxRetriesPerRequest: 20 }), WAY_OUT],
+    [new Redis({ ...options, maxRetriesPerRequest: null }), WAY_OUT],
+    [new Cluster(nodes, { lazyConnect: true }), WAY_OUT],
+    [new Cluster(nodes, { ...cluster, clusterNodeRetryStrategy }), WAY_OUT],
+    [new Cluster(nodes, { ...cluster, clusterNodeRetryStrategy, redisOptions: { maxRetriesPerRequest: 1 } }), WAY_OUT],
     [createClient(), /\{ disableOfflineQueue: true \}/],
     [createClient({ disableOfflineQueue: false }), /\{ disableOfflineQueue: true \}/]
   ]
@@ -538,7 +538,7 @@ t.test('a logged store shows no password of its client', async t => {
 
 t.test('anything but a client is refused', async t => {
   for (const client of [undefined, null, {}, 'redis://localhost', { eval () {} }]) {
-    // @ts-expect-error: a wrong type, as JavaScript may pass it
+    // @ts-expect-error: for those who write JavaScript
     t.throws(() => redisStore(client), { name: 'TypeError', message: /ioredis/ })
   }
 })
@@ -551,11 +551,11 @@ t.test('a pool of node-redis is refused, with what to pass instead', async t => 
 t.test('an unknown or wrong option is refused by its name', async t => {
   const client = createClient({ disableOfflineQueue: true })
   for (const prefix of [null, 1, {}]) {
-    // @ts-expect-error: a wrong type, as JavaScript may pass it
+    // @ts-expect-error: for those who write JavaScript
     t.throws(() => redisStore(client, { prefix }), { name: 'TypeError', message: /"prefix"/ })
   }
   for (const retainFor of [null, -1, 1.5, '1 hour', '', {}]) {
-    // @ts-expect-error: a wrong type, as JavaScript may pass it
+    // @ts-expect-error: for those who write JavaScript
     t.throws(() => redisStore(client, { retainFor }), { name: 'TypeError', message: /"retainFor"/ })
   }
 })

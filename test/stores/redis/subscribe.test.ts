@@ -13,7 +13,7 @@ import { notifications } from '../../support/notifications.js'
 
 type Connect = (t: Test, server: RedisServer) => Promise<RedisClient>
 
-/** Each with the prefix that the client's options add to the channel. */
+/** With what the client's options put before the name of a channel. */
 const clients: Record<string, readonly [Connect, string]> = {
   ioredis: [(t, { ioredis }) => ioredisOn(t, ioredis), ''],
   'ioredis with the older protocol and a prefix of its own': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }), 'app:'],
@@ -132,7 +132,7 @@ for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
 t.test('apps with the same prefix do not receive each other’s revocations', async t => {
   const server = await ownRedisServer(t)
   if (server === null) return
-  /** Two instances per app, one with each package if both support its options. */
+  /** Each app has two instances, one with each package where both can. */
   const apps: Record<string, readonly [Connect, Connect]> = {
     'in the first database': [(t, { ioredis }) => ioredisOn(t, ioredis), (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis)],
     'in another database': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, db: 1 }), (t, { nodeRedis }) => nodeRedisOn(t, { ...nodeRedis, database: 1 })],
@@ -147,7 +147,7 @@ t.test('apps with the same prefix do not receive each other’s revocations', as
     t.equal(await there.connections.next(), true)
   }
 
-  // Messages of a channel keep their order, so a message of another app would arrive between the two of its own.
+  // Messages of a channel keep their order, so what an app received from another one would be between its own two.
   for (const { name, here } of instances) await here.store.revokeAll(name, 'logout')
   for (const { here } of instances) await here.store.revokeAll('last', 'logout')
   for (const { name, here, there } of instances) {
@@ -190,5 +190,5 @@ t.test('a revocation reaches every server of a cluster', async t => {
   const lost = await ioredisClusterOn(t, cluster.ports)
   lost.disconnect()
   const { connections } = listening(t, lost)
-  t.equal(await connections.next(), false, 'a client without a server')
+  t.equal(await connections.next(), false, 'a client that knows of no server')
 })
