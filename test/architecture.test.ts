@@ -58,6 +58,7 @@ const FILE_LINES = 240
 const LONG_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'accounts/hashing-queue.ts': ['createPasswordQueue'],
   'accounts/hashing.ts': ['createPasswords'],
+  // Split into parts it has over 2,080 bytes, and its budget is 2,000.
   'client/auth-client.ts': ['createAuthClient']
 }
 /** Files that are long because they are lists. */
