@@ -10,11 +10,11 @@ const OLD = SECRET
 const NEW = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
 
 /** A server, and the entry points of a token. Each returns 'ok' or the code of the refusal. */
-interface Doors extends TestServer {
-  readonly doors: Record<TokenKind, (token: string) => Promise<string>>
+interface EntryPoints extends TestServer {
+  readonly entryPoints: Record<TokenKind, (token: string) => Promise<string>>
 }
 
-async function doors (t: Test, options: RefreshCookieOptions = {}): Promise<Doors> {
+async function entryPoints (t: Test, options: RefreshCookieOptions = {}): Promise<EntryPoints> {
   const s = await server(t, options)
   await s.users.create({ username: 'ada', passwordHash: 'x' })
 
@@ -28,12 +28,12 @@ async function doors (t: Test, options: RefreshCookieOptions = {}): Promise<Door
     const challenged = String(answer.headers['www-authenticate']).includes('invalid_token')
     return statusCode === 401 && challenged === (kind === 'access' || code === 'FST_AUTH_SESSION_ENDED') ? code : `${statusCode} ${code}`
   }
-  return { ...s, doors: { access: token => send('access', token), refresh: token => send('refresh', token) } }
+  return { ...s, entryPoints: { access: token => send('access', token), refresh: token => send('refresh', token) } }
 }
 
 /** With the session of the forged tokens. */
-async function doorsWithSession (t: Test, options?: RefreshCookieOptions): Promise<Doors> {
-  const s = await doors(t, options)
+async function entryPointsWithSession (t: Test, options?: RefreshCookieOptions): Promise<EntryPoints> {
+  const s = await entryPoints(t, options)
   await s.store.create(newSession({ id: 'session-1', subject: '1' }))
   return s
 }
@@ -49,7 +49,7 @@ function testHostile (what: string, tokensOf: (kind: TokenKind) => Hostile): voi
   for (const kind of KINDS) {
     t.test(`${kind === 'access' ? 'an' : 'a'} ${kind} token ${what} is refused as invalid`, async t => {
       // The session exists, so that only the fault can be the reason.
-      const { doors: { [kind]: send }, store } = await doorsWithSession(t)
+      const { entryPoints: { [kind]: send }, store } = await entryPointsWithSession(t)
       t.equal(await send(forged(kind)), 'ok', 'the valid one is accepted')
       store.calls.length = 0
       for (const [wrong, token] of tokensOf(kind)) t.equal(await send(token), INVALID[kind], wrong)
@@ -180,18 +180,18 @@ function padded (kind: TokenKind, length: number): string {
 }
 
 t.test('a token of exactly the maximum size is accepted', async t => {
-  const { doors } = await doorsWithSession(t)
-  for (const kind of KINDS) t.equal(await doors[kind](padded(kind, 8192)), 'ok', kind)
+  const { entryPoints } = await entryPointsWithSession(t)
+  for (const kind of KINDS) t.equal(await entryPoints[kind](padded(kind, 8192)), 'ok', kind)
 })
 
 t.test('a token with additional claims is accepted', async t => {
-  const { doors } = await doorsWithSession(t)
+  const { entryPoints } = await entryPointsWithSession(t)
   for (const kind of KINDS) {
     const typ = String(headerOf(kind)['typ'])
     for (const header of [{ typ: typ.toUpperCase() }, { typ: `application/${typ}` }, { typ: `Application/${typ.toUpperCase()}` }, { cty: 'x', jku: 'https://evil.example', jwk: {}, x5c: [] }]) {
-      t.equal(await doors[kind](forged(kind, { header })), 'ok', JSON.stringify(header))
+      t.equal(await entryPoints[kind](forged(kind, { header })), 'ok', JSON.stringify(header))
     }
-    t.equal(await doors[kind](forged(kind, { claims: { role: 'admin', nested: { a: [1, null] } } })), 'ok', 'claims of the app')
+    t.equal(await entryPoints[kind](forged(kind, { claims: { role: 'admin', nested: { a: [1, null] } } })), 'ok', 'claims of the app')
   }
 })
 
@@ -213,23 +213,23 @@ testHostile('in which a claim is missing or of a wrong type', kind => Object.ent
 }))
 
 t.test('an access token with an invalid nbf is refused', async t => {
-  const { doors: { access } } = await doors(t)
+  const { entryPoints: { access } } = await entryPoints(t)
   const rest = JSON.stringify(claimsOf('access')).slice(0, -1)
   for (const wrong of WRONG_TIMES) t.equal(await access(forged('access', { payload: `${rest},"nbf":${wrong}}` })), INVALID.access, wrong)
 })
 
 t.test('an access token may be issued in the future by the leeway', async t => {
-  const { doors: { access } } = await doors(t)
+  const { entryPoints: { access } } = await entryPoints(t)
   for (const [ahead, verdict] of [[0, 'ok'], [5, 'ok'], [6, INVALID.access], [3600, INVALID.access]] as const) {
     t.equal(await access(forged('access', { claims: { nbf: START + ahead } })), verdict, `nbf +${ahead}`)
     t.equal(await access(forged('access', { claims: { iat: START + ahead, exp: START + ahead + 600 } })), verdict, `iat +${ahead}`)
   }
-  const { doors: exact } = await doors(t, { accessToken: { leeway: 0 } })
+  const { entryPoints: exact } = await entryPoints(t, { accessToken: { leeway: 0 } })
   t.equal(await exact.access(forged('access', { claims: { nbf: START + 1 } })), INVALID.access)
 })
 
 t.test('an access token expires exactly at its exp, without leeway', async t => {
-  const { doors: { access }, wait } = await doors(t, { accessToken: { leeway: '60s' } })
+  const { entryPoints: { access }, wait } = await entryPoints(t, { accessToken: { leeway: '60s' } })
   const token = forged('access')
   wait(599)
   t.equal(await access(token), 'ok')
@@ -239,7 +239,7 @@ t.test('an access token expires exactly at its exp, without leeway', async t => 
 
 t.test('times are checked against the clock option only', async t => {
   for (const now of [1_000_000_000, 4_102_444_800]) {
-    const { doors: { access, refresh } } = await doors(t, { clock: () => now })
+    const { entryPoints: { access, refresh } } = await entryPoints(t, { clock: () => now })
     const claims = { iat: now, nbf: now, exp: now + 600, auth_time: now, end: now + 700 }
     t.equal(await access(forged('access', { claims })), 'ok', String(now))
     t.equal(await refresh(forged('refresh', { claims })), 'FST_AUTH_SESSION_ENDED', 'the session does not exist')
@@ -248,7 +248,7 @@ t.test('times are checked against the clock option only', async t => {
 })
 
 t.test('a refresh token expires exactly at its exp', async t => {
-  const { doors: { refresh }, store, wait } = await doors(t)
+  const { entryPoints: { refresh }, store, wait } = await entryPoints(t)
   const token = forged('refresh', { claims: { exp: START + 10 } })
   wait(9)
   t.equal(await refresh(token), 'FST_AUTH_SESSION_ENDED', 'the session does not exist')
@@ -259,13 +259,13 @@ t.test('a refresh token expires exactly at its exp', async t => {
 })
 
 t.test('an access token with a lifetime beyond the configured one is refused', async t => {
-  const { doors: { access } } = await doors(t)
+  const { entryPoints: { access } } = await entryPoints(t)
   for (const seconds of [3601, 86_400, 1e10]) t.equal(await access(forged('access', { claims: { exp: START + seconds } })), INVALID.access, `${seconds} s`)
   for (const exp of [START, START - 1, 0]) t.equal(await access(forged('access', { claims: { exp } })), INVALID.access, 'nor no time')
 })
 
 t.test('issuer and audience must match exactly', async t => {
-  const { doors: { access } } = await doors(t, { issuer: 'https://us.example', audience: ['api', 'web'] })
+  const { entryPoints: { access } } = await entryPoints(t, { issuer: 'https://us.example', audience: ['api', 'web'] })
   const send = async (claims: object): Promise<string> => await access(forged('access', { claims: { iss: 'https://us.example', aud: 'api', ...claims } }))
   for (const aud of ['api', 'web', ['web'], ['x', 'api']]) t.equal(await send({ aud }), 'ok', JSON.stringify(aud))
   for (const aud of [undefined, null, '', 'ap', 'API', [], ['x'], [['api']], { api: 1 }, 'api web']) t.equal(await send({ aud }), INVALID.access, JSON.stringify(aud))
@@ -273,7 +273,7 @@ t.test('issuer and audience must match exactly', async t => {
 })
 
 t.test('without a configured audience a token for another service is refused', async t => {
-  const { doors: { access } } = await doors(t)
+  const { entryPoints: { access } } = await entryPoints(t)
   for (const aud of ['api', ['api', 'web'], null]) t.equal(await access(forged('access', { claims: { aud } })), INVALID.access, JSON.stringify(aud))
   t.equal(await access(forged('access')), 'ok')
 })
@@ -290,7 +290,7 @@ t.test('issued tokens have the documented header and claims, and their own jti',
 
 t.test('algorithm confusion: every algorithm signs and verifies, and accepts no token of another', async t => {
   for (const algorithm of ['HS256', 'HS384', 'HS512'] as const) {
-    const { browser, doors: { access } } = await doors(t, { accessToken: { algorithm } })
+    const { browser, entryPoints: { access } } = await entryPoints(t, { accessToken: { algorithm } })
     const bob = browser()
     await bob.signup('bob')
     t.equal(await access(String(bob.accessToken)), 'ok', algorithm)
@@ -303,18 +303,18 @@ t.test('algorithm confusion: every algorithm signs and verifies, and accepts no 
 
 t.test('key rotation: with a new secret before the old one', async t => {
   /** Ada logged in with the old secret only; then the same sessions with other secrets. */
-  async function afterChange (t: Test, secret: string[]): Promise<Doors & { old: Record<TokenKind, string> }> {
-    const before = await doors(t, { secret: OLD })
+  async function afterChange (t: Test, secret: string[]): Promise<EntryPoints & { old: Record<TokenKind, string> }> {
+    const before = await entryPoints(t, { secret: OLD })
     const ada = before.browser()
     await ada.signup('eve')
     const { clock, users, store, wait } = before
-    const after = await doors(t, { secret, clock, users, store })
+    const after = await entryPoints(t, { secret, clock, users, store })
     return { ...after, wait, store, old: { access: String(ada.accessToken), refresh: String(ada.cookie()) } }
   }
 
   t.test('tokens of the old one verify', async t => {
-    const { doors, old } = await afterChange(t, [NEW, OLD])
-    for (const kind of KINDS) t.equal(await doors[kind](old[kind]), 'ok', kind)
+    const { entryPoints, old } = await afterChange(t, [NEW, OLD])
+    for (const kind of KINDS) t.equal(await entryPoints[kind](old[kind]), 'ok', kind)
   })
 
   t.test('the new one signs', async t => {
@@ -326,24 +326,24 @@ t.test('key rotation: with a new secret before the old one', async t => {
   })
 
   t.test('a token of one with the kid of the other is refused', async t => {
-    const { doors } = await afterChange(t, [NEW, OLD])
+    const { entryPoints } = await afterChange(t, [NEW, OLD])
     for (const kind of KINDS) {
       for (const [named, used] of [[NEW, OLD], [OLD, NEW]] as const) {
-        t.equal(await doors[kind](jws(headerOf(kind, keyOf(kind, named)), claimsOf(kind), keyOf(kind, used).secret)), INVALID[kind])
+        t.equal(await entryPoints[kind](jws(headerOf(kind, keyOf(kind, named)), claimsOf(kind), keyOf(kind, used).secret)), INVALID[kind])
       }
     }
   })
 
   t.test('removing the old one invalidates its tokens', async t => {
-    const { doors, old, store } = await afterChange(t, [NEW])
+    const { entryPoints, old, store } = await afterChange(t, [NEW])
     store.calls.length = 0
-    for (const kind of KINDS) t.equal(await doors[kind](old[kind]), INVALID[kind], kind)
+    for (const kind of KINDS) t.equal(await entryPoints[kind](old[kind]), INVALID[kind], kind)
     t.strictSame(store.calls, [])
   })
 
   t.test('only tokens of the new one can heal a session', async t => {
     for (const [secret, verdict] of [[NEW, 'ok'], [OLD, 'FST_AUTH_REFRESH_TOKEN_REUSED']] as const) {
-      const { doors: { refresh }, browser, clock } = await doors(t, { secret: [NEW, OLD] })
+      const { entryPoints: { refresh }, browser, clock } = await entryPoints(t, { secret: [NEW, OLD] })
       const ada = browser()
       await ada.signup('eve')
       const claims = { ...payloadOf(ada.cookie()), gen: 1, iat: clock() }
@@ -354,8 +354,8 @@ t.test('key rotation: with a new secret before the old one', async t => {
 })
 
 t.test('a separate secret of refresh tokens does not affect access tokens', async t => {
-  const { doors } = await doorsWithSession(t, { secret: OLD, refreshToken: { secret: NEW } })
-  t.equal(await doors.access(forged('access')), 'ok')
-  t.equal(await doors.refresh(forged('refresh')), INVALID.refresh)
-  t.equal(await doors.refresh(jws(headerOf('refresh', keyOf('refresh', NEW)), claimsOf('refresh'), keyOf('refresh', NEW).secret)), 'ok')
+  const { entryPoints } = await entryPointsWithSession(t, { secret: OLD, refreshToken: { secret: NEW } })
+  t.equal(await entryPoints.access(forged('access')), 'ok')
+  t.equal(await entryPoints.refresh(forged('refresh')), INVALID.refresh)
+  t.equal(await entryPoints.refresh(jws(headerOf('refresh', keyOf('refresh', NEW)), claimsOf('refresh'), keyOf('refresh', NEW).secret)), 'ok')
 })

@@ -3,7 +3,7 @@ import t from 'tap'
 import refreshCookie, { type KeyOptions } from '../../lib/index.js'
 import { generateKey } from '../support/keys.js'
 import { SECRET } from '../support/server.js'
-import { DOORS, inWords, openDoors } from './doors.js'
+import { ENTRY_POINTS, summaryOf, openEntryPoints } from './entry-points.js'
 import { withoutVectors, wycheproof, type WycheproofGroup, type WycheproofKey } from './shared.js'
 
 const SIGNER = generateKey('EdDSA', 'signer').signs
@@ -41,12 +41,12 @@ t.test('Wycheproof keys: bad ones are refused at start, and no token of any is a
       refused.push(...group.tests.map(({ tcId }) => tcId))
       continue
     }
-    const doors = await openDoors(t, keys)
+    const entryPoints = await openEntryPoints(t, keys)
     for (const { tcId, comment, jws } of group.tests) {
-      for (const door of DOORS) t.equal(await doors.send(door, String(jws)), 'refused', `${tcId} ${group.comment}: ${comment}`)
+      for (const entryPoint of ENTRY_POINTS) t.equal(await entryPoints.send(entryPoint, String(jws)), 'refused', `${tcId} ${group.comment}: ${comment}`)
     }
-    t.strictSame(doors.loud, [])
-    for (const [verdict, count] of doors.tally) total.set(verdict, (total.get(verdict) ?? 0) + count)
+    t.strictSame(entryPoints.errorLines, [])
+    for (const [verdict, count] of entryPoints.counts) total.set(verdict, (total.get(verdict) ?? 0) + count)
   }
-  t.comment(`26 tests: the keys of ${refused.length} refused at the start; tokens of the others, ${inWords(total)} (their payload is "foo")`)
+  t.comment(`26 tests: the keys of ${refused.length} refused at the start; tokens of the others, ${summaryOf(total)} (their payload is "foo")`)
 })

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { importKey, type KeyOptions } from '../../lib/keys/import.js'
 import { claimsOf, headerOf, keyOf } from '../tokens/forge.js'
 import { generateKey } from '../support/keys.js'
-import { addUp, DOORS, inWords, openDoors, type Door, type Doors } from './doors.js'
+import { addUp, ENTRY_POINTS, summaryOf, openEntryPoints, type EntryPoint, type EntryPoints } from './entry-points.js'
 import { encodedIn, encodePss, segment, signatureOf, signEncoded, type PssTweaks } from './sign.js'
 import { withoutVectors, wycheproof, type WycheproofGroup, type WycheproofKey } from './shared.js'
 
@@ -23,9 +23,9 @@ function keysOf ({ private: secret, public: half }: WycheproofGroup): KeyOptions
 }
 
 /** A server with the key of a group. */
-async function doorsFor (t: Test, group: WycheproofGroup): Promise<Doors> {
+async function doorsFor (t: Test, group: WycheproofGroup): Promise<EntryPoints> {
   const known = keysOf(group).filter(({ algorithm }) => ['HS256', 'HS384', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'].includes(algorithm))
-  return await openDoors(t, [SIGNER, ...known])
+  return await openEntryPoints(t, [SIGNER, ...known])
 }
 
 t.test('Wycheproof signatures unchanged', { skip: withoutVectors }, async t => {
@@ -33,22 +33,22 @@ t.test('Wycheproof signatures unchanged', { skip: withoutVectors }, async t => {
   let tests = 0
   let valid = 0
   for (const group of groups) {
-    const doors = await doorsFor(t, group)
+    const entryPoints = await doorsFor(t, group)
     for (const { tcId, comment, jws, result } of group.tests) {
       tests++
       if (result === 'valid') valid++
       const token = typeof jws === 'string' ? jws : JSON.stringify(jws)
-      for (const door of DOORS) {
-        const verdict = await doors.send(door, token)
-        if (verdict !== 'refused') t.fail(`${tcId} ${comment} at ${door}: ${verdict}`)
+      for (const entryPoint of ENTRY_POINTS) {
+        const verdict = await entryPoints.send(entryPoint, token)
+        if (verdict !== 'refused') t.fail(`${tcId} ${comment} at ${entryPoint}: ${verdict}`)
       }
     }
-    t.strictSame(doors.loud, [], `${group.comment}: nothing was logged as an error`)
-    addUp(total, doors)
+    t.strictSame(entryPoints.errorLines, [], `${group.comment}: nothing was logged as an error`)
+    addUp(total, entryPoints)
   }
   t.equal(tests, 401)
   t.equal(total.get('refused'), 802)
-  t.comment(`as they are, ${inWords(total)}; ${valid} of the ${tests} are valid signatures, of payloads that are no claims and headers without typ`)
+  t.comment(`as they are, ${summaryOf(total)}; ${valid} of the ${tests} are valid signatures, of payloads that are no claims and headers without typ`)
 })
 
 /** The fault of a Wycheproof test, in an otherwise valid token. */
@@ -230,34 +230,34 @@ function refreshForger (): Forger {
 t.test('Wycheproof faults in tokens that are valid otherwise', { skip: withoutVectors }, async t => {
   const total = new Map<string, number>()
   let good = 0
-  const send = async (doors: Doors, door: Door, mutations: readonly Mutation[], expected = 'refused'): Promise<void> => {
+  const send = async (entryPoints: EntryPoints, entryPoint: EntryPoint, mutations: readonly Mutation[], expected = 'refused'): Promise<void> => {
     if (expected === 'ok') good += mutations.length
     for (const [what, text] of mutations) {
-      const verdict = await doors.send(door, text)
-      if (verdict !== expected) t.fail(`${what} at ${door}: ${verdict}`)
+      const verdict = await entryPoints.send(entryPoint, text)
+      if (verdict !== expected) t.fail(`${what} at ${entryPoint}: ${verdict}`)
     }
   }
   const chosen = groups.filter(group => keysOf(group).length > 0 && ['HS256', 'ES256', 'RS256', 'PS256'].includes(String(group.private.alg)) && group.tests.length > 1)
   for (const group of chosen) {
-    const doors = await doorsFor(t, group)
+    const entryPoints = await doorsFor(t, group)
     const forger = forgerFor(group.private)
-    await send(doors, 'bearer', controls(group, forger), 'ok')
+    await send(entryPoints, 'bearer', controls(group, forger), 'ok')
     const mutations = mutationsOf(group, forger)
-    for (const door of DOORS) await send(doors, door, mutations)
-    t.strictSame(doors.loud, [])
+    for (const entryPoint of ENTRY_POINTS) await send(entryPoints, entryPoint, mutations)
+    t.strictSame(entryPoints.errorLines, [])
     t.comment(`${group.comment} (${group.private.alg}): ${mutations.length} mutations`)
-    addUp(total, doors)
+    addUp(total, entryPoints)
   }
 
-  const doors = await openDoors(t)
+  const entryPoints = await openEntryPoints(t)
   const forger = refreshForger()
   // White space around a cookie's value is not part of it (RFC 6265 section 5.2).
   const isGood = ([, text]: Mutation): boolean => text.trim() === token(forger)
   const mutations = [...structural(forger), ...respelled(forger)]
-  await send(doors, 'cookie', [['the good one', token(forger)], ...mutations.filter(isGood)], 'ok')
-  await send(doors, 'cookie', mutations.filter(mutation => !isGood(mutation)))
-  t.strictSame(doors.loud, [])
-  addUp(total, doors)
+  await send(entryPoints, 'cookie', [['the good one', token(forger)], ...mutations.filter(isGood)], 'ok')
+  await send(entryPoints, 'cookie', mutations.filter(mutation => !isGood(mutation)))
+  t.strictSame(entryPoints.errorLines, [])
+  addUp(total, entryPoints)
   t.equal(total.get('ok'), good)
-  t.comment(`re-signed around our claims, ${inWords(total)} (the good ones, two of them with white space around a cookie)`)
+  t.comment(`re-signed around our claims, ${summaryOf(total)} (the good ones, two of them with white space around a cookie)`)
 })

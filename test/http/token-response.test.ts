@@ -23,8 +23,8 @@ function calls ({ ada }: LoggedIn): ReadonlyArray<readonly [route: TokenResponse
 
 /** A logged-in user of a server with this `formatTokenResponse`. */
 async function shaped (t: Test, formatTokenResponse: FormatTokenResponse): Promise<LoggedIn> {
-  let format: FormatTokenResponse = grant => grant
-  const s = await loggedIn(t, { formatTokenResponse: (grant, context) => format(grant, context) })
+  let format: FormatTokenResponse = response => response
+  const s = await loggedIn(t, { formatTokenResponse: (response, context) => format(response, context) })
   format = formatTokenResponse
   return s
 }
@@ -76,7 +76,7 @@ for (const [what, formatTokenResponse] of Object.entries(FAULTS)) {
 
 t.test('the client can go on after formatTokenResponse works again', async t => {
   let broken = false
-  const { ada, wait } = await loggedIn(t, { formatTokenResponse (grant) { if (broken) throw new Error('broken'); return grant } })
+  const { ada, wait } = await loggedIn(t, { formatTokenResponse (response) { if (broken) throw new Error('broken'); return response } })
   broken = true
   for (let i = 0; i < 3; i++) {
     wait('30s')
@@ -87,6 +87,6 @@ t.test('the client can go on after formatTokenResponse works again', async t => 
 })
 
 t.test('a formatTokenResponse that hangs is 503', async t => {
-  const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatTokenResponse: (grant, { route }) => route === 'signup' ? grant : new Promise<object>(() => {}) })
+  const { ada } = await loggedIn(t, { timeouts: { call: 1 }, formatTokenResponse: (response, { route }) => route === 'signup' ? response : new Promise<object>(() => {}) })
   t.match((await ada.refresh()).json(), FAILED)
 })
