@@ -1,6 +1,7 @@
 import { AuthError } from '../errors.js'
 import { type RefreshClaims } from '../tokens/claims.js'
 import { type EpochSeconds } from '../time.js'
+import { type Tokens, type VerifiedRefreshToken } from '../tokens/jwt.js'
 
 /** The claims of a refresh token with a valid signature, expired or not; null for any other text. */
 export type ReadToken = (token: string) => RefreshClaims | null
@@ -24,6 +25,19 @@ export function chooseToken (tokens: readonly string[], read: ReadToken, now: Ep
   const candidates = unexpired.length > 0 ? unexpired : ours
   if (new Set(candidates.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
   return newestOf(candidates)?.token ?? first
+}
+
+/**
+ * Chooses and verifies a refresh token, without I/O: invalid tokens cause no load on the store and end no session.
+ * Throws FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED.
+ */
+export function verifyChosen (presented: readonly string[], read: ReadToken, { verifyRefresh }: Pick<Tokens, 'verifyRefresh'>, now: EpochSeconds): VerifiedRefreshToken {
+  const token = chooseToken(presented, read, now)
+  if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
+  const verified = verifyRefresh(token)
+  if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+  if (now >= verified.claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+  return verified
 }
 
 /** The claims of the chosen token; null if it is invalid or expired, or for tokens of several subjects. */

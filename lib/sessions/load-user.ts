@@ -17,3 +17,10 @@ export async function findUser (findById: NonNullable<Users['findById']>, subjec
 export async function makeAppClaims (make: MakeAppClaims, user: User, { bounded }: RequestContext): Promise<AppClaims> {
   return await bounded(async () => toAppClaims(await make(user)))
 }
+
+/** The app's own claims of a subject, from its user; empty without a user table. Throws FST_AUTH_USER_REFUSED. */
+export async function loadAppClaims (subject: string, findById: Users['findById'] | undefined, make: MakeAppClaims | undefined, context: RequestContext): Promise<AppClaims> {
+  if (findById === undefined) return {}
+  const user = await findUser(findById, subject, context)
+  return make === undefined ? {} : await makeAppClaims(make, user, context)
+}

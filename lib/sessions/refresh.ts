@@ -3,6 +3,7 @@ import { type RequestContext } from '../audit/events.js'
 import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
 import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
 import { type EpochSeconds } from '../time.js'
+import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 
 export interface Refreshed {
   readonly session: Session
@@ -17,6 +18,11 @@ const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
   endedByReuse: 'FST_AUTH_REFRESH_TOKEN_REUSED',
   expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
   reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
+}
+
+/** A verified refresh token as the rotation policy sees it. */
+export function presentedBy ({ claims, signedByCurrentKey }: VerifiedRefreshToken, { bindUserAgent }: RotationPolicy, context: RequestContext): Presented {
+  return { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: bindUserAgent ? context.userAgent : null }
 }
 
 /**
@@ -38,7 +44,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
-    if ('refuse' in decision) throw await refuse(store, decision.refuse, session, presented, context)
+    if ('refuse' in decision) throw await endIfReused(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
     const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
@@ -83,8 +89,8 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
   throw busy()
 }
 
-/** On reuse it ends the session first (RFC 9700 section 4.14.2). */
-async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<AuthError> {
+/** The error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
+export async function endIfReused (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<AuthError> {
   if (refusal === 'reuse') {
     await context.bounded(() => store.revoke(session.id, 'reuse'))
     context.emit({

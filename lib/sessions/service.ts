@@ -3,16 +3,17 @@ import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, 
 import { claimedSession, createIssuer, type Issued, type Issuer } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
-import { chooseToken, sessionRefOf } from './choose-token.js'
+import { chooseToken, sessionRefOf, verifyChosen } from './choose-token.js'
 import { type RequestContext } from '../audit/events.js'
+import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
 import { assertBelowLimit, sessionsOverLimit, type SessionLimit, writeSession } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
-import { findUser, makeAppClaims, type MakeAppClaims } from './load-user.js'
-import { isMissingOrExpired, refreshSession, renewSession, updateAuthTime } from './refresh.js'
+import { findUser, loadAppClaims, makeAppClaims, type MakeAppClaims } from './load-user.js'
+import { isMissingOrExpired, presentedBy, refreshSession, renewSession, updateAuthTime } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User, type Users } from '../accounts/user.js'
@@ -101,23 +102,24 @@ export class SessionService {
     if (this.#tokens.seekKey !== undefined) await this.#seekKeys(presented, context)
     // The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it.
     const at = this.#now()
-    const token = chooseToken(presented, this.#readToken, at)
-    if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-    // Signature, type and expiry first, without I/O: invalid tokens cause no load on the store and end no session.
-    const verified = this.#tokens.verifyRefresh(token)
-    if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-    const { claims, signedByCurrentKey } = verified
-    if (at >= claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    const verified = verifyChosen(presented, this.#readToken, this.#tokens, at)
+    const { claims } = verified
 
     const app = await this.#loadAppClaims(claims, context)
     if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
 
     const { rotation } = this.#options
-    const presentedToken = { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: rotation.bindUserAgent ? context.userAgent : null }
-    const { session, outcome } = await refreshSession(this.#store, rotation, presentedToken, claimedSession(claims), context, at)
+    const { session, outcome } = await refreshSession(this.#store, rotation, presentedBy(verified, rotation, context), claimedSession(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
     return { ...this.#issuer.access(session, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
+  }
+
+  /** The user of a refresh token, without a rotation: see `identify`. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE. */
+  async identify (presented: readonly string[], context: RequestContext, options?: IdentifyOptions): Promise<Identity> {
+    await this.#seekKeys(presented, context)
+    const at = this.#now()
+    return await identify(verifyChosen(presented, this.#readToken, this.#tokens, at), this.#options, context, at, options)
   }
 
   /** As `refresh`. If the refresh token is missing or expired, a valid access token renews its session. */
@@ -304,10 +306,8 @@ export class SessionService {
   async #loadAppClaims (claims: SessionRef, context: RequestContext): Promise<AppClaims> {
     const { limitRefresh, findById, appClaims } = this.#options
     if (limitRefresh !== undefined) await limitRefresh(claims, context)
-    if (findById === undefined) return {}
     try {
-      const user = await findUser(findById, claims.sub, context)
-      return appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
+      return await loadAppClaims(claims.sub, findById, appClaims, context)
     } catch (error) {
       if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
         await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', context)

@@ -3,6 +3,7 @@ import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { startDeadline, type Timeouts } from '../../lib/deadline.js'
 import { type AuthEvent, type RequestContext } from '../../lib/audit/events.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
+import { type Identity, type IdentifyOptions } from '../../lib/sessions/identify.js'
 import { type Session, type SessionStore } from '../../lib/sessions/session.js'
 import { type Issued } from '../../lib/sessions/issue.js'
 import { type LoginOptions, SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
@@ -47,6 +48,8 @@ export interface Browser {
   /** Sends the cookie; the reply is pending until `receive`. */
   send (): Promise<Answer>
   receive (answer: Answer): void
+  /** Sends the cookie with a page request; resolves to the identity or the code of the refusal. */
+  identify (options?: IdentifyOptions): Promise<Identity | AuthErrorCode>
   /** Resolves to 'ok' and clears the cookie, or to the code of the refusal and keeps it. */
   logout (): Promise<'ok' | AuthErrorCode>
   /** An attacker: another browser with a copy of this cookie. */
@@ -142,6 +145,8 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
       self.issued = issued ?? self.issued
       self.cookie = issued?.refreshToken?.value ?? self.cookie
     },
+
+    identify: options => sessions.identify(self.cookie === null ? [] : [self.cookie], context(), options).catch(codeOf),
 
     async logout () {
       try {
