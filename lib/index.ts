@@ -2,7 +2,7 @@ import { refreshCookie } from './plugin.js'
 
 export default refreshCookie
 export { refreshCookie }
-export { allowWeakHashing } from './accounts/hashing-strength.js'
+export { allowWeakHashing } from './accounts/hashing-parameters.js'
 export { normaliseUsername } from './accounts/username.js'
 export { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'

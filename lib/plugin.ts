@@ -1,9 +1,8 @@
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { loadArgon2 } from './accounts/argon2.js'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
-import { createPasswords, type Passwords } from './accounts/hashing.js'
+import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
 import { Login } from './accounts/login.js'
 import { PasswordChange } from './accounts/password-change.js'
 import { Signup } from './accounts/signup.js'
@@ -51,7 +50,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)
-  const passwords = createPasswords({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
+  const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const urls = servedRoutes(settings, store)
   await loadPackagesOf(urls)
 

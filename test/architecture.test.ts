@@ -56,8 +56,6 @@ const FUNCTION_LINES = 60
 const FILE_LINES = 240
 /** Longer functions: tables, and those that are still to be split. Only shrinks. */
 const LONG_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
-  'accounts/hashing-queue.ts': ['createPasswordQueue'],
-  'accounts/hashing.ts': ['createPasswords'],
   // Split into parts it has over 2,080 bytes, and its budget is 2,000.
   'client/auth-client.ts': ['createAuthClient']
 }

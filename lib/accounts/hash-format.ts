@@ -1,14 +1,5 @@
 import { randomBytes } from 'node:crypto'
-
-/** The cost of one argon2 computation. */
-export interface HashingParameters {
-  /** Memory, in KiB. */
-  readonly memoryCost: number
-  /** Passes over the memory. */
-  readonly timeCost: number
-  /** Lanes. */
-  readonly parallelism: number
-}
+import { MAX_COST, type HashingParameters } from './hashing-parameters.js'
 
 /** A parsed hash. */
 export interface StoredHash extends HashingParameters {
@@ -21,12 +12,6 @@ export interface StoredHash extends HashingParameters {
   readonly keyId: string | null
 }
 
-/**
- * The maximum cost of a stored hash: 1 GiB, 16 passes, 16 lanes. Without it, an attacker who can write a row could stall the
- * server.
- */
-export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
-
 // In base64 without padding: a key id of 1 to 8 bytes, a salt of 8 to 64 bytes and a hash of 16 to 64 bytes.
 const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6}),([mtp]=[1-9]\d{0,6})(?:,keyid=([A-Za-z0-9+/]{2,11}))?\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
 
@@ -37,7 +22,8 @@ const PHC = /^\$(argon2(?:id|i|d))(?:\$v=(16|19))?\$([mtp]=[1-9]\d{0,6}),([mtp]=
 export function parsePasswordHash (value: unknown): StoredHash | null {
   const [encoded, type, version, one = '', two = '', three = '', keyId] = PHC.exec(typeof value === 'string' ? value : '') ?? []
   if (encoded === undefined) return null
-  const { m = 0, t = 0, p = 0 } = readParameters([one, two, three])
+  const cost: { m?: number, t?: number, p?: number } = Object.fromEntries([one, two, three].map(pair => [pair.charAt(0), Number(pair.slice(2))]))
+  const { m = 0, t = 0, p = 0 } = cost
   const stored = {
     encoded,
     type: type as StoredHash['type'], // PHC matches no other
@@ -67,10 +53,6 @@ export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParamet
   return `$${type}$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
 }
 
-function readParameters (pairs: readonly string[]): { m?: number, t?: number, p?: number } {
-  return Object.fromEntries(pairs.map(pair => [pair.charAt(0), Number(pair.slice(2))]))
-}
-
 /** RFC 9106 section 3.1: at least 8 KiB for each lane. A missing parameter is 0 here. */
 function isAffordable ({ memoryCost, timeCost, parallelism }: HashingParameters): boolean {
   return parallelism >= 1 && parallelism <= MAX_COST.parallelism &&
@@ -83,39 +65,36 @@ function unpadded (bytes: number): string {
 }
 
 /**
- * The kinds of stored argon2 hashes that this process has seen. After the cost was raised, hashes of the former cost stay
- * until their owners log in. A failed verification costs one computation of each kind, whatever is stored for the name, so
- * that its time does not reveal which names exist (user enumeration).
- */
-export interface HashKinds {
-  add (stored: StoredHash): void
-  /** One decoy of each kind but that of `stored`. */
-  decoysBeside (stored: StoredHash | null): string[]
-}
-
-/**
  * The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow
  * down every login.
  */
 const MOST_WORK = 8
 
-/** The kind of new hashes is always known. */
-export function createHashKinds (today: HashingParameters): HashKinds {
-  const decoys = new Map([[kindOf({ ...today, type: 'argon2id' }), decoyHash(today)]])
-  let left = (MOST_WORK - 1) * workOf(today)
+/**
+ * The kinds of stored argon2 hashes that this process has seen; that of new hashes is always known. After the cost was raised,
+ * hashes of the former cost stay until their owners log in. A failed verification costs one computation of each kind, whatever
+ * is stored for the name, so that its time does not reveal which names exist (user enumeration).
+ */
+export class HashKinds {
+  readonly #decoys: Map<string, string>
+  #left: number
 
-  return {
-    add (stored) {
-      const kind = kindOf(stored)
-      if (decoys.has(kind) || workOf(stored) > left) return
-      left -= workOf(stored)
-      decoys.set(kind, decoyHash(stored, stored.type))
-    },
+  constructor (today: HashingParameters) {
+    this.#decoys = new Map([[kindOf({ ...today, type: 'argon2id' }), decoyHash(today)]])
+    this.#left = (MOST_WORK - 1) * workOf(today)
+  }
 
-    decoysBeside (stored) {
-      const verified = stored === null ? null : kindOf(stored)
-      return [...decoys].filter(([kind]) => kind !== verified).map(([, decoy]) => decoy)
-    }
+  add (stored: StoredHash): void {
+    const kind = kindOf(stored)
+    if (this.#decoys.has(kind) || workOf(stored) > this.#left) return
+    this.#left -= workOf(stored)
+    this.#decoys.set(kind, decoyHash(stored, stored.type))
+  }
+
+  /** One decoy of each kind but that of `stored`. */
+  decoysBeside (stored: StoredHash | null): string[] {
+    const verified = stored === null ? null : kindOf(stored)
+    return [...this.#decoys].filter(([kind]) => kind !== verified).map(([, decoy]) => decoy)
   }
 }
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 
-export interface PasswordQueueOptions {
+export interface HashingQueueOptions {
   /** Jobs that run at once. libuv has 4 threads by default, and files and DNS need some of them. */
   readonly concurrency: number
   /** Jobs that may wait. */
@@ -11,88 +11,91 @@ export interface PasswordQueueOptions {
   readonly maxWait: Seconds
 }
 
-/** A concurrency-limited FIFO queue, fair between clients. */
-export interface PasswordQueue {
+interface Waiter {
+  readonly client: string
+  readonly round: number
+  readonly timer: NodeJS.Timeout
+  resolve (): void
+  reject (error: AuthError): void
+}
+
+/**
+ * A concurrency-limited FIFO queue, fair between clients. It is bounded, so that a flood of logins neither fills the memory nor
+ * stalls everything else that uses libuv's threads (measured: 60 unqueued hashes delayed an unrelated file read by 5 s).
+ */
+export class HashingQueue {
+  readonly #options: HashingQueueOptions
+  /** In the order of their start: by round, then by arrival. */
+  readonly #waiters: Waiter[] = []
+  #running = 0
+  /** The round of the job that started last. */
+  #round = 0
+
+  constructor (options: HashingQueueOptions) {
+    this.#options = options
+  }
+
   /**
    * Runs a job and settles as it does. Waiting jobs start in rounds, with one job of each client per round, so that nobody
    * waits for all the jobs of another client. Throws FST_AUTH_BUSY if the job waits longer than `maxWait`, or if the queue
    * is full: then the job that would start last is refused. A job that was refused never runs.
    */
-  run<T> (client: string, job: () => Promise<T> | T): Promise<T>
-}
-
-interface Waiter {
-  readonly client: string
-  readonly round: number
-  start (): void
-  refuse (): void
-}
-
-/**
- * The queue is bounded, so that a flood of logins neither fills the memory nor stalls everything else that
- * uses libuv's threads (measured: 60 unqueued hashes delayed an unrelated file read by 5 s).
- */
-export function createPasswordQueue ({ concurrency, waiting, maxWait }: PasswordQueueOptions): PasswordQueue {
-  /** In the order of their start: by round, then by arrival. */
-  const waiters: Waiter[] = []
-  let running = 0
-  /** The round of the job that started last. */
-  let round = 0
-
-  return {
-    async run (client, job) {
-      if (running < concurrency) running++
-      else await turn(client)
-      try {
-        return await job()
-      } finally {
-        startNext()
-      }
+  async run<T> (client: string, job: () => Promise<T> | T): Promise<T> {
+    if (this.#running < this.#options.concurrency) this.#running++
+    else await this.#wait(client)
+    try {
+      return await job()
+    } finally {
+      this.#startNext()
     }
   }
 
   /** Resolves once a job that ended leaves its slot to this one. */
-  async function turn (client: string): Promise<void> {
-    const mine = roundFor(client)
-    const later = waiters.findIndex(waiter => waiter.round > mine)
-    if (waiters.length >= waiting) {
-      if (later < 0) throw busy(new Error('the password queue is full'))
-      waiters.slice(-1).forEach(last => last.refuse())
+  async #wait (client: string): Promise<void> {
+    const { waiting, maxWait } = this.#options
+    const round = this.#roundFor(client)
+    const later = this.#waiters.findIndex(waiter => waiter.round > round)
+    if (this.#waiters.length >= waiting) {
+      if (later < 0) throw busy(new Error(FULL))
+      for (const last of this.#waiters.slice(-1)) this.#refuse(last, FULL)
     }
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => refuse(`no turn for password work within ${maxWait} s`), maxWait * 1000)
+      const timer = setTimeout(() => this.#refuse(waiter, `no turn for password work within ${maxWait} s`), maxWait * 1000)
       timer.unref()
-      const waiter: Waiter = { client, round: mine, start: () => leave(resolve), refuse: () => refuse('the password queue is full') }
-      waiters.splice(later < 0 ? waiters.length : later, 0, waiter)
-
-      function refuse (cause: string): void {
-        leave(() => reject(busy(new Error(cause))))
-      }
-
-      function leave (settle: () => void): void {
-        clearTimeout(timer)
-        waiters.splice(waiters.indexOf(waiter), 1)
-        settle()
-      }
+      const waiter = { client, round, timer, resolve, reject }
+      this.#waiters.splice(later < 0 ? this.#waiters.length : later, 0, waiter)
     })
   }
 
   /** The first round without a job of the client. */
-  function roundFor (client: string): number {
-    return waiters.reduce((next, waiter) => waiter.client === client ? waiter.round + 1 : next, round)
+  #roundFor (client: string): number {
+    return this.#waiters.reduce((next, waiter) => waiter.client === client ? waiter.round + 1 : next, this.#round)
   }
 
   /** The slot goes straight to the next waiter, so that a new job cannot take it. */
-  function startNext (): void {
-    const [next] = waiters
+  #startNext (): void {
+    const [next] = this.#waiters
     if (next === undefined) {
-      running--
+      this.#running--
       return
     }
-    round = next.round
-    next.start()
+    this.#round = next.round
+    this.#remove(next)
+    next.resolve()
+  }
+
+  #refuse (waiter: Waiter, cause: string): void {
+    this.#remove(waiter)
+    waiter.reject(busy(new Error(cause)))
+  }
+
+  #remove (waiter: Waiter): void {
+    clearTimeout(waiter.timer)
+    this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
   }
 }
+
+const FULL = 'the password queue is full'
 
 /** FST_AUTH_BUSY with a Retry-After spread over 1 to 5 seconds, so that clients do not all retry at once. */
 export function busy (cause: unknown): AuthError {

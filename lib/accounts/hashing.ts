@@ -1,11 +1,14 @@
 import { networkOf, readAddress } from '../client-address.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
+import { type Secret } from '../keys/ring.js'
 import { withholding } from '../redaction.js'
-import { loadArgon2, type Argon2 } from './argon2.js'
-import { createHashKinds, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
-import { judgePassword, passwordRefused, readPassword, type PasswordOwner, type PasswordRules } from './password-policy.js'
-import { busy, createPasswordQueue, type PasswordQueueOptions } from './hashing-queue.js'
-import { createPepper, type PepperOptions } from './pepper.js'
+import { HashKinds, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
+import { type HashingParameters } from './hashing-parameters.js'
+import { busy, HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
+import { judgePassword, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
+
+/** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
+export const MAX_PASSWORD_BYTES = 1024
 
 /** Password policy, hashing with argon2id, and verification. All hashing goes through one concurrency-limited queue. */
 export interface Passwords {
@@ -45,92 +48,140 @@ export interface WorkSource {
  */
 export type VerifyLegacy = (passwordHash: string, password: string) => Promise<boolean> | boolean
 
-export interface PasswordsOptions extends HashingParameters, PasswordRules {
+/**
+ * Secrets that are hashed with every password (argon2's `secret`), so that a stolen user table alone is of no use.
+ * Each hash names its key; new hashes use the current one. Passwords whose key was removed can no longer be verified.
+ */
+export interface PepperOptions {
+  /** The id of the key for new hashes. */
+  readonly current: string
+  /** At least 32 random bytes each, by ids of 1 to 8 letters, digits, "-" and "_". */
+  readonly keys: Readonly<Record<string, Secret>>
+}
+
+export interface PasswordHasherOptions extends HashingParameters, PasswordRules {
   readonly verifyLegacy: VerifyLegacy | undefined
   readonly pepper: PepperOptions | undefined
-  readonly queue: PasswordQueueOptions
+  readonly queue: HashingQueueOptions
   /** For `check` and `verifyLegacy`. */
   readonly timeouts: Timeouts
   /** Called at each use. */
   readonly loadArgon2?: (() => Promise<Argon2>) | undefined
 }
 
+/** The part of the package argon2 that is used. */
+export interface Argon2 {
+  hash (password: string, options: HashingParameters & { readonly type: 2, readonly secret: Buffer }): Promise<string>
+  verify (encoded: string, password: string, options: { readonly secret: Buffer }): Promise<boolean>
+}
+
 // The type of argon2id (RFC 9106 section 3.1).
 const ARGON2ID = 2
 
-/** Throws a TypeError for a pepper whose current key is missing. */
-export function createPasswords (options: PasswordsOptions): Passwords {
-  const { memoryCost, timeCost, parallelism, verifyLegacy, timeouts } = options
-  const load = options.loadArgon2 ?? loadArgon2
-  const parameters = { memoryCost, timeCost, parallelism }
-  const pepper = createPepper(options.pepper ?? { current: null, keys: {} })
-  const queue = createPasswordQueue(options.queue)
-  const kinds = createHashKinds(parameters)
+export class PasswordHasher implements Passwords {
+  readonly #options: PasswordHasherOptions
+  readonly #loadArgon2: () => Promise<Argon2>
+  readonly #queue: HashingQueue
+  readonly #kinds: HashKinds
+  /** The peppers by their id. That of hashes without one is empty. */
+  readonly #peppers = new Map<string | null, Buffer>([[null, Buffer.alloc(0)]])
+  /** The id of the pepper of new hashes; null without one. */
+  readonly #pepperId: string | null
   /** A hash that `verifyLegacy` has answered for: the decoy of users without one. */
-  let legacyExample: string | null = null
+  #legacyExample: string | null = null
 
-  return {
-    async hash (password, from) {
-      const text = accept(password)
-      const encoded = await queue.run(clientOf(from), () => compute(argon2 => argon2.hash(text, { ...parameters, type: ARGON2ID, secret: pepper.current })))
-      return pepper.currentId === null ? encoded : withKeyId(encoded, pepper.currentId)
-    },
+  /** Throws a TypeError for a pepper whose current key is missing. */
+  constructor (options: PasswordHasherOptions) {
+    this.#options = options
+    this.#loadArgon2 = options.loadArgon2 ?? loadArgon2
+    this.#queue = new HashingQueue(options.queue)
+    this.#kinds = new HashKinds(options)
+    const { current, keys } = options.pepper ?? { current: null, keys: {} }
+    for (const [id, key] of Object.entries(keys)) this.#peppers.set(id, Buffer.from(key))
+    if (!this.#peppers.has(current)) throw new TypeError('option "passwords.pepper.current" is not an id in "passwords.pepper.keys": add this key, or set another id')
+    this.#pepperId = current
+  }
 
-    async verify (passwordHash, password, from) {
-      const { text } = readPassword(password)
-      const stored = text === null ? null : readHash(passwordHash)
-      return await queue.run(clientOf(from), async () => {
-        if (stored !== null && text !== null && await matches(stored, text)) return true
-        // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
-        const typed = text === null ? null : password as string
-        if (typed !== null && await matchesLegacy(stored === null ? passwordHash : null, typed)) return true
-        for (const encoded of kinds.decoysBeside(stored)) await compute(argon2 => argon2.verify(encoded, text ?? '', { secret: pepper.current }))
-        return false
-      })
-    },
+  async hash (password: unknown, from?: WorkSource): Promise<string> {
+    const text = accept(password)
+    const { memoryCost, timeCost, parallelism } = this.#options
+    const encoded = await this.#queue.run(clientOf(from), async () => {
+      const argon2 = await this.#loadArgon2()
+      return await argon2.hash(text, { memoryCost, timeCost, parallelism, type: ARGON2ID, secret: this.#secretOf(this.#pepperId) }).catch(outOfMemory)
+    })
+    return this.#pepperId === null ? encoded : withKeyId(encoded, this.#pepperId)
+  }
 
-    async check (password, owner = {}) {
-      await judgePassword(accept(password), owner, options, timeouts)
-    },
+  async verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean> {
+    const { text } = readPassword(password)
+    const stored = text === null ? null : this.#readHash(passwordHash)
+    return await this.#queue.run(clientOf(from), async () => {
+      if (stored !== null && text !== null) {
+        this.#kinds.add(stored)
+        if (await this.#matches(stored.encoded, text, stored.keyId)) return true
+      }
+      // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
+      const typed = text === null ? null : password as string
+      if (typed !== null && await this.#matchesLegacy(stored === null ? passwordHash : null, typed)) return true
+      for (const decoy of this.#kinds.decoysBeside(stored)) await this.#matches(decoy, text ?? '', this.#pepperId)
+      return false
+    })
+  }
 
-    needsRehash (passwordHash) {
-      const stored = parsePasswordHash(passwordHash)
-      return stored === null || needsRehash(stored, parameters, pepper.currentId)
-    },
+  async check (password: unknown, owner: PasswordOwner = {}): Promise<void> {
+    await judgePassword(accept(password), owner, this.#options, this.#options.timeouts)
+  }
 
-    canVerify: passwordHash => verifyLegacy !== undefined || readHash(passwordHash) !== null
+  needsRehash (passwordHash: string): boolean {
+    const stored = parsePasswordHash(passwordHash)
+    return stored === null || needsRehash(stored, this.#options, this.#pepperId)
+  }
+
+  canVerify (passwordHash: string): boolean {
+    return this.#options.verifyLegacy !== undefined || this.#readHash(passwordHash) !== null
   }
 
   /** An argon2 hash whose pepper is known; null for any other. */
-  function readHash (passwordHash: string | null): StoredHash | null {
+  #readHash (passwordHash: string | null): StoredHash | null {
     const stored = parsePasswordHash(passwordHash)
-    return stored === null || pepper.keyOf(stored.keyId) === undefined ? null : stored
+    return stored !== null && this.#peppers.has(stored.keyId) ? stored : null
   }
 
-  async function matches (stored: StoredHash, text: string): Promise<boolean> {
-    kinds.add(stored)
-    const secret = pepper.keyOf(stored.keyId) as Buffer // `readHash` has checked that it is known
-    return await compute(argon2 => argon2.verify(stored.encoded, text, { secret }))
+  async #matches (encoded: string, text: string, pepperId: string | null): Promise<boolean> {
+    const argon2 = await this.#loadArgon2()
+    return await argon2.verify(encoded, text, { secret: this.#secretOf(pepperId) }).catch(outOfMemory)
+  }
+
+  #secretOf (pepperId: string | null): Buffer {
+    return this.#peppers.get(pepperId) as Buffer // the constructor and `#readHash` have checked that it is known
   }
 
   /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */
-  async function matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
-    const known = passwordHash || legacyExample
+  async #matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
+    const { verifyLegacy, timeouts } = this.#options
+    const known = passwordHash || this.#legacyExample
     if (verifyLegacy === undefined || !known) return false
     const answer = await startDeadline(timeouts)(() => withholding([known, password], () => verifyLegacy(known, password)))
-    legacyExample ??= known
+    this.#legacyExample ??= known
     return answer === true && known === passwordHash
   }
+}
 
-  async function compute<T> (work: (argon2: Argon2) => Promise<T>): Promise<T> {
-    const argon2 = await load()
-    try {
-      return await work(argon2)
-    } catch (cause) {
-      // Its arguments are valid, so it is out of memory.
-      throw busy(cause)
-    }
+/**
+ * Loads argon2, a native module. The import is dynamic, for apps whose users log in another way. Throws an Error with the
+ * way out if there is no build for this machine: a retry would not help.
+ */
+export async function loadArgon2 (): Promise<Argon2> {
+  try {
+    return await import('argon2')
+  } catch (cause) {
+    throw new Error('argon2 cannot be loaded, so no password can be hashed or verified: install it on the machine that it runs on ("npm rebuild argon2", with its install script allowed), or leave out "users.findByUsername", "users.create" and "users.updatePasswordHash", with routes: { reauthenticate: false }', { cause })
   }
+}
+
+/** The arguments of argon2 are valid here, so a failure is a lack of memory. */
+function outOfMemory (cause: unknown): never {
+  throw busy(cause)
 }
 
 /** IPv6 addresses count by /48, since one customer of a provider may have 256 or 65,536 networks of 64 bits. */
@@ -142,4 +193,26 @@ function accept (password: unknown): string {
   const { text, refusal } = readPassword(password)
   if (refusal !== null) throw passwordRefused(refusal)
   return text
+}
+
+/** A password as it is hashed, or the message that says why it is invalid. */
+export type ReadPassword =
+  | { readonly text: string, readonly refusal: null }
+  | { readonly text: null, readonly refusal: string }
+
+/**
+ * Normalises a password to Unicode NFC, so that keyboards that compose characters and those that do not give the same
+ * (NIST SP 800-63B section 3.1.1.2). Ill-formed text is refused, since every lone surrogate would be hashed as the same U+FFFD.
+ */
+export function readPassword (value: unknown): ReadPassword {
+  if (typeof value !== 'string' || !value.isWellFormed()) return refusal('The password must be text in well-formed Unicode')
+  const tooLong = `The password must not be longer than ${MAX_PASSWORD_BYTES} bytes in UTF-8`
+  // Checked before NFC, which takes seconds to sort 100,000 accents on one letter. NFC makes at most 3 characters into 2 bytes.
+  if (value.length > 2 * MAX_PASSWORD_BYTES) return refusal(tooLong)
+  const text = value.normalize('NFC')
+  return Buffer.byteLength(text) > MAX_PASSWORD_BYTES ? refusal(tooLong) : { text, refusal: null }
+}
+
+function refusal (message: string): ReadPassword {
+  return { text: null, refusal: message }
 }

@@ -4,9 +4,6 @@ import { AuthError } from '../errors.js'
 import { loadCommonPasswords } from './common-passwords.js'
 import { isGuessable } from './guessable.js'
 
-/** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
-export const MAX_PASSWORD_BYTES = 1024
-
 /** The owner of a password, as far as known. */
 export interface PasswordOwner {
   /** The normalised username. */
@@ -27,24 +24,6 @@ export interface PasswordRules {
   readonly contextWords: readonly string[]
 }
 
-/** A password as it is hashed, or the message that says why it is invalid. */
-export type ReadPassword =
-  | { readonly text: string, readonly refusal: null }
-  | { readonly text: null, readonly refusal: string }
-
-/**
- * Normalises a password to Unicode NFC, so that keyboards that compose characters and those that do not give the same
- * (NIST SP 800-63B section 3.1.1.2). Ill-formed text is refused, since every lone surrogate would be hashed as the same U+FFFD.
- */
-export function readPassword (value: unknown): ReadPassword {
-  if (typeof value !== 'string' || !value.isWellFormed()) return refusal('The password must be text in well-formed Unicode')
-  const tooLong = `The password must not be longer than ${MAX_PASSWORD_BYTES} bytes in UTF-8`
-  // Checked before NFC, which takes seconds to sort 100,000 accents on one letter. NFC makes at most 3 characters into 2 bytes.
-  if (value.length > 2 * MAX_PASSWORD_BYTES) return refusal(tooLong)
-  const text = value.normalize('NFC')
-  return Buffer.byteLength(text) > MAX_PASSWORD_BYTES ? refusal(tooLong) : { text, refusal: null }
-}
-
 /**
  * Checks a new password: its length in code points, the guesses that attackers try first, then the app's own rule. There
  * are no composition rules (NIST SP 800-63B section 3.1.1.2). Throws FST_AUTH_PASSWORD_REFUSED with the message of the rule,
@@ -61,8 +40,4 @@ export async function judgePassword (text: string, owner: PasswordOwner, rules: 
 
 export function passwordRefused (message: string): AuthError {
   return new AuthError('FST_AUTH_PASSWORD_REFUSED', { message })
-}
-
-function refusal (message: string): ReadPassword {
-  return { text: null, refusal: message }
 }

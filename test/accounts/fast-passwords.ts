@@ -1,6 +1,5 @@
 import argon2 from 'argon2'
-import { type Argon2 } from '../../lib/accounts/argon2.js'
-import { createPasswords, type Passwords, type PasswordsOptions } from '../../lib/accounts/hashing.js'
+import { PasswordHasher, type Argon2, type PasswordHasherOptions, type Passwords } from '../../lib/accounts/hashing.js'
 
 /** A log of the calls of argon2. */
 export interface Work {
@@ -11,7 +10,7 @@ export interface Work {
 }
 
 /** The default options, with parameters for tests with many logins: a millisecond per hash. */
-export const FAST: PasswordsOptions = {
+export const FAST: PasswordHasherOptions = {
   memoryCost: 1024,
   timeCost: 2,
   parallelism: 1,
@@ -25,7 +24,7 @@ export const FAST: PasswordsOptions = {
 }
 
 /** Real password hashing with fast parameters, and a log of the calls of argon2. `argon2` replaces parts of it. */
-export function fastPasswords (options: Partial<PasswordsOptions> = {}, replaced: Partial<Argon2> = {}): { passwords: Passwords, work: Work } {
+export function fastPasswords (options: Partial<PasswordHasherOptions> = {}, replaced: Partial<Argon2> = {}): { passwords: Passwords, work: Work } {
   const work: Work = { loads: 0, hashes: 0, verified: [] }
   const engine: Argon2 = { hash: argon2.hash, verify: argon2.verify, ...replaced }
   const loadArgon2 = async (): Promise<Argon2> => {
@@ -41,6 +40,6 @@ export function fastPasswords (options: Partial<PasswordsOptions> = {}, replaced
       }
     }
   }
-  const passwords = createPasswords({ ...FAST, loadArgon2, ...options })
+  const passwords = new PasswordHasher({ ...FAST, loadArgon2, ...options })
   return { passwords, work }
 }

@@ -1,6 +1,7 @@
 import argon2 from 'argon2'
 import t from 'tap'
-import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type HashingParameters, type StoredHash } from '../../lib/accounts/hash-format.js'
+import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type StoredHash } from '../../lib/accounts/hash-format.js'
+import { type HashingParameters } from '../../lib/accounts/hashing-parameters.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'

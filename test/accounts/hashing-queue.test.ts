@@ -1,12 +1,12 @@
 import { mock } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { createPasswordQueue, type PasswordQueueOptions } from '../../lib/accounts/hashing-queue.js'
+import { HashingQueue, type HashingQueueOptions } from '../../lib/accounts/hashing-queue.js'
 import { AuthError } from '../../lib/errors.js'
 
 /** A queue with default limits, and jobs that end when the test ends them, by name. */
-function queueOfJobs (options: Pick<PasswordQueueOptions, 'concurrency'> & Partial<PasswordQueueOptions>) {
-  const queue = createPasswordQueue({ waiting: 10, maxWait: 5, ...options })
+function queueOfJobs (options: Pick<HashingQueueOptions, 'concurrency'> & Partial<HashingQueueOptions>) {
+  const queue = new HashingQueue({ waiting: 10, maxWait: 5, ...options })
   const started: string[] = []
   const ends = new Map<string, () => void>()
 
@@ -103,7 +103,7 @@ t.test('a rejected job has a Retry-After of 1 to 5 seconds', async t => {
 })
 
 t.test('a failed job frees its slot', async t => {
-  const queue = createPasswordQueue({ concurrency: 1, waiting: 1, maxWait: 5 })
+  const queue = new HashingQueue({ concurrency: 1, waiting: 1, maxWait: 5 })
   const rejected = queue.run('somebody', async () => { throw new Error('rejected') })
   const thrown = queue.run('somebody', () => { throw new Error('thrown') })
 

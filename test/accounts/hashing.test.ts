@@ -1,7 +1,8 @@
 import argon2 from 'argon2'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { createPasswords } from '../../lib/accounts/hashing.js'
+import { withKeyId } from '../../lib/accounts/hash-format.js'
+import { PasswordHasher, readPassword } from '../../lib/accounts/hashing.js'
 import { FAST, fastPasswords } from './fast-passwords.js'
 
 const COST = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
@@ -17,7 +18,7 @@ t.test('a password is verified by its own hash only', async t => {
 })
 
 t.test('real parameters are hashed by argon2 itself', async t => {
-  const passwords = createPasswords({ ...FAST, memoryCost: 19456 })
+  const passwords = new PasswordHasher({ ...FAST, memoryCost: 19456 })
   const hash = await passwords.hash('correct horse')
 
   t.match(hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
@@ -191,7 +192,16 @@ t.test('a pepper', async t => {
   })
 
   t.test('is refused without its current key', async t => {
-    t.throws(() => passwordsWith('k2', { k1: K1 }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
+    for (const current of ['k2', 'toString', '']) {
+      t.throws(() => passwordsWith(current, { k1: K1 }), { name: 'TypeError', message: /passwords\.pepper\.current/ })
+    }
+  })
+
+  t.test('has no key of an unknown id, whatever its name', async t => {
+    const plain = await fastPasswords().passwords.hash('correct horse')
+    const passwords = passwordsWith('k2', { k2: K2 })
+    for (const id of ['k1', 'toString', 'null']) t.equal(passwords.canVerify(withKeyId(plain, id)), false, id)
+    t.equal(passwords.canVerify(withKeyId(plain, 'k2')), true)
   })
 })
 
@@ -308,7 +318,43 @@ t.test('argon2 that cannot run is a 503 with its cause, and the next attempt may
 
 t.test('a missing argon2 is a 500, since retrying does not help', async t => {
   const cause = new Error('argon2 cannot be loaded')
-  const missing = createPasswords({ ...FAST, loadArgon2: async () => { throw cause } })
+  const missing = new PasswordHasher({ ...FAST, loadArgon2: async () => { throw cause } })
   await t.rejects(missing.hash('correct horse'), cause)
   await t.rejects(missing.verify(null, 'correct horse'), cause)
+})
+
+t.test('passwords that can be read', async t => {
+  const cases: Array<[value: string, text: string]> = [
+    ['correct horse', 'correct horse'],
+    ['', ''],
+    ['  spaces stay  ', '  spaces stay  '],
+    ['abc\0def', 'abc\0def'],
+    ['cafe\u0301', 'caf\u00e9'],
+    ['caf\u00e9', 'caf\u00e9'],
+    ['\uff41', '\uff41'],
+    ['🔑'.repeat(256), '🔑'.repeat(256)],
+    ['x'.repeat(1024), 'x'.repeat(1024)],
+    ['e\u0301'.repeat(512), '\u00e9'.repeat(512)]
+  ]
+  for (const [value, text] of cases) t.strictSame(readPassword(value), { text, refusal: null })
+})
+
+t.test('impossible passwords', async t => {
+  const cases: Array<[value: unknown, rule: RegExp]> = [
+    [undefined, /Unicode/], [null, /Unicode/], [12345678, /Unicode/], [['correct horse'], /Unicode/], [{}, /Unicode/],
+    ['correct horse\ud800', /Unicode/], ['\udc00correct horse', /Unicode/],
+    ['x'.repeat(1025), /1024 bytes/], ['🔑'.repeat(257), /1024 bytes/], ['\u00e9'.repeat(513), /1024 bytes/],
+    ['x'.repeat(1_000_000), /1024 bytes/], [`a${'\u0301\u0316'.repeat(500_000)}`, /1024 bytes/]
+  ]
+  for (const [value, refusal] of cases) t.match(readPassword(value), { text: null, refusal })
+})
+
+t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes after normalisation', async t => {
+  let most = 0
+  for (let point = 0; point <= 0x10ffff; point++) {
+    const character = String.fromCodePoint(point)
+    if (!character.isWellFormed()) continue
+    most = Math.max(most, character.normalize('NFD').length / Buffer.byteLength(character.normalize('NFC')))
+  }
+  t.ok(most < 2, `at most ${most} units for a byte`)
 })

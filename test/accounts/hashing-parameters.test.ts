@@ -1,5 +1,5 @@
 import t from 'tap'
-import { allowWeakHashing, assertStrong } from '../../lib/accounts/hashing-strength.js'
+import { allowWeakHashing, assertStrong } from '../../lib/accounts/hashing-parameters.js'
 
 const WEAK = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
 

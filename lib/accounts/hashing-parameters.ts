@@ -1,4 +1,12 @@
-import { type HashingParameters } from './hash-format.js'
+/** The cost of one argon2 computation. */
+export interface HashingParameters {
+  /** Memory, in KiB. */
+  readonly memoryCost: number
+  /** Passes over the memory. */
+  readonly timeCost: number
+  /** Lanes. */
+  readonly parallelism: number
+}
 
 /**
  * Allows password hashing below the minimum, for tests that log in a thousand times:
@@ -15,6 +23,12 @@ export const MINIMA = [
   { memoryCost: 9216, timeCost: 4 },
   { memoryCost: 7168, timeCost: 5 }
 ] as const
+
+/**
+ * The maximum cost of a stored hash: 1 GiB, 16 passes, 16 lanes. Without it, an attacker who can write a row could stall the
+ * server.
+ */
+export const MAX_COST: HashingParameters = { memoryCost: 2 ** 20, timeCost: 16, parallelism: 16 }
 
 /** Throws a TypeError for parameters that are weaker than each of the minima. */
 export function assertStrong ({ memoryCost, timeCost }: HashingParameters, weakAllowed: boolean): void {
