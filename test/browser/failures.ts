@@ -9,11 +9,11 @@ const OK = [200, { id: '1' }]
 const FAILURES: ReadonlyArray<readonly [name: string, answer: readonly [status: number, body: string, headers?: Record<string, string>] | null, told: object]> = [
   ['no network', null, { status: undefined }],
   ['a server error', [500, '{"statusCode":500,"code":"FST_ERR","error":"","message":""}'], { status: 500, code: 'FST_ERR' }],
-  ['a store that is away', [503, '{"code":"FST_AUTH_STORE_UNAVAILABLE"}', { 'retry-after': '1' }], { status: 503, code: 'FST_AUTH_STORE_UNAVAILABLE', retryAfter: 1 }],
+  ['a store outage', [503, '{"code":"FST_AUTH_STORE_UNAVAILABLE"}', { 'retry-after': '1' }], { status: 503, code: 'FST_AUTH_STORE_UNAVAILABLE', retryAfter: 1 }],
   ['too many requests', [429, '{"code":"FST_AUTH_TOO_MANY_ATTEMPTS"}', { 'retry-after': '1' }], { status: 429, retryAfter: 1 }],
-  ['a request that is taken for cross-site', [403, '{"code":"FST_AUTH_CROSS_SITE"}'], { status: 403, code: 'FST_AUTH_CROSS_SITE' }],
-  ['a page of a proxy', [502, '<h1>Bad gateway</h1>', { 'content-type': 'text/html' }], { status: 502 }],
-  ['the login of a proxy', [401, '<h1>Who are you?</h1>', { 'www-authenticate': 'Negotiate' }], { status: 401 }],
+  ['a cross-site refusal', [403, '{"code":"FST_AUTH_CROSS_SITE"}'], { status: 403, code: 'FST_AUTH_CROSS_SITE' }],
+  ['an error page of a proxy', [502, '<h1>Bad gateway</h1>', { 'content-type': 'text/html' }], { status: 502 }],
+  ['a login page of a proxy', [401, '<h1>Who are you?</h1>', { 'www-authenticate': 'Negotiate' }], { status: 401 }],
   ['a captive portal', [200, '<h1>Free WiFi</h1>', { 'content-type': 'text/html' }], { status: undefined }],
   ['a redirect to a captive portal', [302, '', { location: '/page' }], { status: undefined }]
 ]

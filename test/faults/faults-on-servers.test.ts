@@ -9,11 +9,11 @@ const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
 /** Faults of every server and its connection. */
 const FAULTS: Readonly<Record<string, (engine: Engine) => Fault>> = {
-  'nobody listens': ({ proxy }) => ({ strike: async () => { await proxy.refuse(); return proxy.pass } }),
+  'connections are refused': ({ proxy }) => ({ strike: async () => { await proxy.refuse(); return proxy.pass } }),
   'connections are reset': ({ proxy }) => ({ strike: async () => { await proxy.reset(); return proxy.pass } }),
-  'nothing arrives any more': ({ proxy }) => ({ strike: async () => { await proxy.hold(); return proxy.pass } }),
-  'everything takes seconds': ({ proxy }) => ({ strike: async () => { await proxy.delay(1500); return proxy.pass } }),
-  'the answer is lost after the commit': ({ proxy }) => ({ strike: async () => { await proxy.dropReplies(); return proxy.pass } }),
+  'connections are half-open': ({ proxy }) => ({ strike: async () => { await proxy.hold(); return proxy.pass } }),
+  'every call takes seconds': ({ proxy }) => ({ strike: async () => { await proxy.delay(1500); return proxy.pass } }),
+  'the reply is lost after the commit': ({ proxy }) => ({ strike: async () => { await proxy.dropReplies(); return proxy.pass } }),
   'the server is killed and started again': ({ stop, start }) => ({ strike: async () => { await stop(); return start } })
 }
 

@@ -329,7 +329,7 @@ const IMPORTED: Readonly<Record<string, AuthenticateHook>> = { authenticate, aut
 const COVERED: Readonly<Record<string, (app: FastifyInstance, hook: AuthenticateHook, plugin: () => void) => void>> = {
   'before the plugin': (app, onRequest, plugin) => { app.get('/', { onRequest }, whoAsks); plugin() },
   'after the plugin': (app, onRequest, plugin) => { plugin(); app.get('/', { onRequest }, whoAsks) },
-  'in a context that was there before the plugin': (app, preHandler, plugin) => { app.register(async scope => { scope.get('/', { preHandler }, whoAsks) }); plugin() },
+  'in a context that was registered before the plugin': (app, preHandler, plugin) => { app.register(async scope => { scope.get('/', { preHandler }, whoAsks) }); plugin() },
   'in a context below the plugin': (app, onRequest, plugin) => { plugin(); app.register(async scope => { scope.get('/', { onRequest }, whoAsks) }) },
   'by a hook of the whole app': (app, hook, plugin) => { app.addHook('onRequest', hook); plugin(); app.get('/', whoAsks) },
   'by a hook of a context': (app, hook, plugin) => { plugin(); app.register(async scope => { scope.addHook('preHandler', hook).get('/', whoAsks) }) }

@@ -45,7 +45,7 @@ const zodLike = (app: FastifyInstance): void => {
 }
 
 const HOSTS: Readonly<Record<string, Host>> = {
-  'that has nothing else': host(() => {}),
+  'without other plugins': host(() => {}),
   'with its own @fastify/jwt before us': host(app => app.register(fastifyJwt, { secret: HOST_SECRET }), ownTokens),
   'with its own @fastify/jwt after us': host(() => {}, async app => { await app.register(fastifyJwt, { secret: HOST_SECRET }); ownTokens(app) }),
   'with its own @fastify/jwt in an inner context': host(() => {}, app => app.register(async scope => { await scope.register(fastifyJwt, { secret: HOST_SECRET }); ownTokens(scope) })),
@@ -60,8 +60,8 @@ const HOSTS: Readonly<Record<string, Host>> = {
   'that decorates request.user after us': host(() => {}, app => app.decorateRequest('user', null as never)),
   'with its own @fastify/cookie before us': host(app => app.register(fastifyCookie, { secret: HOST_SECRET })),
   'with its own @fastify/cookie after us': host(() => {}, app => app.register(fastifyCookie)),
-  'with its own @fastify/cookie that is not waited for': host(app => { app.register(fastifyCookie) }),
-  'whose @fastify/cookie has options that would break ours': host(app => app.register(fastifyCookie, {
+  'with its own @fastify/cookie that is not awaited': host(app => { app.register(fastifyCookie) }),
+  'whose @fastify/cookie has options that would break the refresh cookie': host(app => app.register(fastifyCookie, {
     secret: HOST_SECRET,
     parseOptions: { domain: 'evil.example', path: '/elsewhere', httpOnly: false, secure: false, sameSite: 'none', signed: true, expires: new Date(0), maxAge: 1, partitioned: true, priority: 'low', encode: value => value.toUpperCase() }
   })),
@@ -102,24 +102,24 @@ const HOSTS: Readonly<Record<string, Host>> = {
     await join(app, options)
     return { app }
   },
-  'that registers us under a prefix of its own': async options => {
+  'that registers the plugin under a prefix': async options => {
     const app = Fastify()
     await app.register(async api => { await api.register(async v1 => { await join(v1, options) }, { prefix: '/v1' }) }, { prefix: '/api' })
     return { app, base: '/api/v1' }
   },
-  'that does not wait for us': async options => {
+  'that does not await the registration': async options => {
     const app = Fastify()
     app.register(refreshCookie, options)
     app.after(() => { app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub })) })
     return { app }
   },
-  'that imports us when it registers us': async options => {
+  'with a dynamic import of the plugin': async options => {
     const app = Fastify()
     await app.register(import('../../lib/index.js'), options)
     app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))
     return { app }
   },
-  'whose options for us are a function': async options => {
+  'with the options as a function': async options => {
     const app = Fastify()
     await app.register(refreshCookie, () => options)
     app.get('/me', { onRequest: app.authenticate }, async ({ auth }) => ({ id: auth.claims.sub }))

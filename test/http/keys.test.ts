@@ -245,8 +245,8 @@ t.test('key compromise: removing a leaked access key costs each client one refre
 t.test('key rotation: a token of a key that another instance has loaded waits until the key is loaded here', async t => {
   const WAYS: Record<string, (token: string) => InjectOptions> = {
     'a protected route': token => ({ url: '/me', headers: { authorization: `Bearer ${token}` } }),
-    'one that asks the store': token => ({ url: '/strict', headers: { authorization: `Bearer ${token}` } }),
-    'another server that asks': token => ({ method: 'POST', url: '/auth/verify', payload: { token } }),
+    'a strict route': token => ({ url: '/strict', headers: { authorization: `Bearer ${token}` } }),
+    'the verify route': token => ({ method: 'POST', url: '/auth/verify', payload: { token } }),
     'a refresh without a cookie': token => ({ method: 'POST', url: '/auth/refresh', headers: { authorization: `Bearer ${token}` } })
   }
   for (const [way, request] of Object.entries(WAYS)) {

@@ -40,10 +40,10 @@ t.test('native app: signup, refresh and authenticate with a stored refresh token
 const CARRIERS: Readonly<Record<string, (token: string) => { payload?: string | object, headers?: Record<string, string> }>> = {
   'in JSON': token => ({ payload: { refresh_token: token } }),
   'in an OAuth2 form': token => ({ payload: `grant_type=refresh_token&refresh_token=${token}`, headers: FORM }),
-  'in a form without a grant_type, with things that mean nothing here': token => ({ payload: `refresh_token=${token}&scope=a+b&client_id=app&client_secret=&grant_type=`, headers: { ...FORM, authorization: 'Basic YXBwOg==' } }),
+  'in a form without a grant_type, with unknown fields': token => ({ payload: `refresh_token=${token}&scope=a+b&client_id=app&client_secret=&grant_type=`, headers: { ...FORM, authorization: 'Basic YXBwOg==' } }),
   'as a Bearer': token => ({ headers: { authorization: `Bearer ${token}` } }),
-  'as a Bearer, beside a body that holds none': token => ({ payload: '{"refresh_token":""}', headers: { 'content-type': 'application/json', authorization: `bearer ${token}` } }),
-  'in JSON, beside the access token that the app sends with everything': token => ({ payload: { refresh_token: token }, headers: { authorization: 'Bearer x.y.z' } })
+  'as a Bearer token, with an empty one in the body': token => ({ payload: '{"refresh_token":""}', headers: { 'content-type': 'application/json', authorization: `bearer ${token}` } }),
+  'in JSON, with an access token in the Authorization header': token => ({ payload: { refresh_token: token }, headers: { authorization: 'Bearer x.y.z' } })
 }
 
 for (const [how, request] of Object.entries(CARRIERS)) {

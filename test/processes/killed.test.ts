@@ -62,7 +62,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     }
   },
 
-  'a login in place of another': {
+  'a login that replaces a session': {
     prepare: enter,
     request: (process, subject, cookie) => process.enter(subject, cookie),
     repliesEarly: true,

@@ -22,14 +22,14 @@ t.test('a single token is chosen without a check, and undefined without tokens',
 
 /** The chosen one of two tokens, in either order. */
 const PAIRS: Array<[title: string, counts: string, other: string]> = [
-  ['one that we did not sign does not count', tokenOf(), 'garbage'],
-  ['an expired one does not count beside a good one', tokenOf(), tokenOf({ sid: 'two', auth_time: NOW, exp: NOW })],
-  ['an expired one of somebody else does not count either', tokenOf(), tokenOf({ sub: 'bob', sid: 'two', exp: NOW })],
-  ['of one session the newer generation', tokenOf({ gen: 2, iat: NOW - 200 }), tokenOf({ gen: 1 })],
-  ['of two sessions the newer login', tokenOf({ sid: 'two', auth_time: NOW - 50 }), tokenOf({ gen: 5, iat: NOW })],
-  ['of two in one second the one that replaces the other', tokenOf({ sid: 'two', replaces: 'one' }), tokenOf({ iat: NOW })],
-  ['of two in one second the one that was issued later', tokenOf({ sid: 'two', iat: NOW - 99 }), tokenOf()],
-  ['of two expired ones the newer', tokenOf({ sid: 'two', auth_time: NOW - 50, exp: NOW - 1 }), tokenOf({ exp: NOW - 2 })]
+  ['a token with an invalid signature is ignored', tokenOf(), 'garbage'],
+  ['an expired token is ignored beside a valid one', tokenOf(), tokenOf({ sid: 'two', auth_time: NOW, exp: NOW })],
+  ['an expired token of another user is ignored', tokenOf(), tokenOf({ sub: 'bob', sid: 'two', exp: NOW })],
+  ['the newer generation of one session', tokenOf({ gen: 2, iat: NOW - 200 }), tokenOf({ gen: 1 })],
+  ['the newer login of two sessions', tokenOf({ sid: 'two', auth_time: NOW - 50 }), tokenOf({ gen: 5, iat: NOW })],
+  ['of two logins in one second the one that replaces the other', tokenOf({ sid: 'two', replaces: 'one' }), tokenOf({ iat: NOW })],
+  ['of two logins in one second the one issued later', tokenOf({ sid: 'two', iat: NOW - 99 }), tokenOf()],
+  ['the newer of two expired tokens', tokenOf({ sid: 'two', auth_time: NOW - 50, exp: NOW - 1 }), tokenOf({ exp: NOW - 2 })]
 ]
 
 for (const [title, counts, other] of PAIRS) {

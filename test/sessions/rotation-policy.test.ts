@@ -69,7 +69,7 @@ const CURRENT: Array<[title: string, row: Row, decision: Decision]> = [
   ['signed by a retired key, old: rotated', { age: GRACE, token: { signedByCurrentKey: false } }, rotate],
   ['signed by a retired key, young: held', { age: 0, token: { signedByCurrentKey: false } }, hold],
   ['its first generation: rotated', { age: GRACE, row: { generation: 5, previous: null } }, rotate],
-  ['near the absolute end: rotated, idle no further', {
+  ['near the absolute expiry: rotated, idle expiry limited by it', {
     age: GRACE,
     row: { expiresAt: NOW + 60 }
   }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 60 } }]
@@ -90,7 +90,7 @@ const PREVIOUS: Array<[title: string, row: Row, decision: Decision]> = [
   ['rotation never, old: recovered', { age: GRACE, policy: never }, recover],
   ['signed by a retired key, young: replayed', { age: 0, token: { signedByCurrentKey: false } }, replay],
   ['signed by a retired key, old: recovered', { age: GRACE, token: { signedByCurrentKey: false } }, recover],
-  ['near the absolute end: recovered, idle no further', {
+  ['near the absolute expiry: recovered, idle expiry limited by it', {
     age: GRACE,
     row: { expiresAt: NOW + 60 }
   }, { write: 'recover', change: { ...next, previous: 4, idleExpiresAt: NOW + 60 } }]
@@ -113,10 +113,10 @@ const AHEAD: Array<[title: string, generation: number, row: Row, decision: Decis
   ['issued when the row was written: healed', 6, { age: 10 }, heal(6)],
   ['issued a second before the row was written: reuse', 6, { age: 9 }, reuse],
   ['signed by a retired key: reuse', 6, { age: 100, token: { signedByCurrentKey: false } }, reuse],
-  ['whatever the policy', 6, { age: 100, policy: strict }, heal(6)],
+  ['with any policy: healed', 6, { age: 100, policy: strict }, heal(6)],
   ['rotation never: healed', 6, { age: 100, policy: never }, heal(6)],
-  ['its idle end before the absolute end: no further than the token says', 6, { age: 100, token: { expiresAt: NOW + 77 } }, heal(6, NOW - 10, NOW + 77)],
-  ['its idle end beyond the absolute end: no further than that', 6, { age: 100, row: { expiresAt: NOW + 60 } }, heal(6, NOW - 10, NOW + 60)]
+  ['idle expiry of the token before the absolute one: kept', 6, { age: 100, token: { expiresAt: NOW + 77 } }, heal(6, NOW - 10, NOW + 77)],
+  ['idle expiry of the token beyond the absolute one: limited', 6, { age: 100, row: { expiresAt: NOW + 60 } }, heal(6, NOW - 10, NOW + 60)]
 ]
 
 const bound: Partial<RotationPolicy> = { bindUserAgent: true }
@@ -126,7 +126,7 @@ const BOUND: Array<[title: string, generation: number, row: Row, decision: Decis
   ['the previous one from the same browser, old: recovered', 4, { age: GRACE, token: { userAgent: 'Firefox/131' } }, recover],
   ['the previous one from another, young: reuse', 4, { age: 0, token: { userAgent: 'curl/8' } }, reuse],
   ['the previous one from another, old: reuse', 4, { age: GRACE, token: { userAgent: 'curl/8' } }, reuse],
-  ['the previous one from nobody knows where: reuse', 4, { age: 0 }, reuse],
+  ['the previous one from an unknown browser: reuse', 4, { age: 0 }, reuse],
   ['the current one from another, young: held', 5, { age: 0, token: { userAgent: 'curl/8' } }, hold],
   ['the current one from another, old: rotated', 5, { age: GRACE, token: { userAgent: 'curl/8' } }, rotate],
   ['one ahead from another: healed', 6, { age: 100, token: { userAgent: 'curl/8' } }, heal(6)]
@@ -136,9 +136,9 @@ const OLDER: Array<[title: string, generation: number, row: Row]> = [
   ['one older than the previous, young', 3, { age: 0 }],
   ['one older than the previous, old', 3, { age: GRACE }],
   ['the first', 0, { age: 0 }],
-  ['the successor that recovery made dead, young', 5, { age: 0, row: { generation: 6, previous: 4 } }],
-  ['the successor that recovery made dead, old', 5, { age: GRACE, row: { generation: 6, previous: 4 } }],
-  ['below a first generation, where nothing is previous', 0, { age: 0, row: { generation: 1, previous: null } }],
+  ['the successor that a recovery invalidated, young', 5, { age: 0, row: { generation: 6, previous: 4 } }],
+  ['the successor that a recovery invalidated, old', 5, { age: GRACE, row: { generation: 6, previous: 4 } }],
+  ['below a first generation, without a previous one', 0, { age: 0, row: { generation: 1, previous: null } }],
   ['with rotation never', 3, { age: 0, policy: never }],
   ['with grace 0', 3, { age: 0, policy: strict }]
 ]
@@ -212,16 +212,16 @@ t.test('rotation table: renewal by an access token', async t => {
     ['of a young generation: replayed, so that tabs converge', { age: 0 }, replay],
     ['a second before the end of grace: replayed', { age: GRACE - 1 }, replay],
     ['at the end of grace: rotated', { age: GRACE }, rotate],
-    ['after the idle end: rotated', { age: IDLE }, rotate],
-    ['of a young generation after its idle end: rotated', { age: 0, row: { idleExpiresAt: NOW } }, rotate],
-    ['where nothing rotates: rotated all the same, since the refresh token is gone', { age: GRACE, policy: never }, rotate],
-    ['without a grace window: rotated at once', { age: 0, policy: strict }, rotate],
-    ['near the absolute end: no further than that', { age: GRACE, row: { expiresAt: NOW + 1 } }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 1 } }],
-    ['at the absolute end: refused', { age: GRACE, row: { expiresAt: NOW } }, { refuse: 'expired' }],
+    ['after the idle expiry: rotated', { age: IDLE }, rotate],
+    ['of a young generation after its idle expiry: rotated', { age: 0, row: { idleExpiresAt: NOW } }, rotate],
+    ['rotation never: rotated too, since the refresh token is gone', { age: GRACE, policy: never }, rotate],
+    ['without a grace period: rotated at once', { age: 0, policy: strict }, rotate],
+    ['near the absolute expiry: limited by it', { age: GRACE, row: { expiresAt: NOW + 1 } }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 1 } }],
+    ['at the absolute expiry: refused', { age: GRACE, row: { expiresAt: NOW } }, { refuse: 'expired' }],
     ['of a session that ended: refused', { age: 0, row: { revokedAt: NOW, reason: 'logout' } }, { refuse: 'ended' }],
     ['of one that ended by reuse: refused', { age: 0, row: { revokedAt: NOW, reason: 'reuse' } }, { refuse: 'endedByReuse' }],
-    ['by another browser, where that matters: refused', { age: 0, row: { userAgent: 'Firefox' }, policy: { bindUserAgent: true } }, { refuse: 'expired' }],
-    ['by another browser, where it does not: as any', { age: 0, row: { userAgent: 'Firefox' } }, replay]
+    ['by another browser, with bindUserAgent: refused', { age: 0, row: { userAgent: 'Firefox' }, policy: { bindUserAgent: true } }, { refuse: 'expired' }],
+    ['by another browser, without it: as by any', { age: 0, row: { userAgent: 'Firefox' } }, replay]
   ]
   for (const [title, { age = 0, row, policy: over }, decision] of RENEWALS) {
     t.strictSame(decideRenewal(sessionOf(age, row), null, { ...policy, ...over }, NOW), decision, title)

@@ -18,12 +18,12 @@ const session: Session = {
 }
 
 const LIVES: Array<[when: string, row: Partial<Session>, now: number, live: boolean]> = [
-  ['before both ends', {}, 1999, true],
-  ['at its idle end', {}, 2000, false],
-  ['after its idle end', {}, 2001, false],
-  ['before its absolute end, where that comes first', { expiresAt: 1500 }, 1499, true],
-  ['at its absolute end', { expiresAt: 1500 }, 1500, false],
-  ['after its absolute end', { expiresAt: 1500 }, 1501, false],
+  ['before both expiries', {}, 1999, true],
+  ['at its idle expiry', {}, 2000, false],
+  ['after its idle expiry', {}, 2001, false],
+  ['before its absolute expiry, if that is earlier', { expiresAt: 1500 }, 1499, true],
+  ['at its absolute expiry', { expiresAt: 1500 }, 1500, false],
+  ['after its absolute expiry', { expiresAt: 1500 }, 1501, false],
   ['revoked', { revokedAt: 1200, reason: 'logout' }, 1300, false],
   ['revoked at the beginning of time', { revokedAt: 0, reason: 'logout' }, 1300, false]
 ]

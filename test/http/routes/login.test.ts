@@ -273,17 +273,17 @@ t.test('a new login', async t => {
 
 t.test('race: the user changes during a login', async t => {
   const MEANWHILE: Readonly<Record<string, readonly [change: (s: LoggedIn) => Promise<unknown>, status: number]>> = {
-    'the password, which ends every session that is there': [async ({ app, users }) => {
+    'a changed password, which ended every session: refused': [async ({ app, users }) => {
       users.change('ada', { passwordHash: await app.passwords.hash('another good password') })
       await app.sessions.revokeAll('1')
     }, 401],
-    'the hash alone, by another login that made it stronger': [async ({ app, users }) => {
+    'a hash that another login has replaced: logged in': [async ({ app, users }) => {
       users.change('ada', { passwordHash: await app.passwords.hash(PASSWORD) })
     }, 200],
-    'whether the user may log in': [async ({ users }) => users.change('ada', { disabled: true }), 401],
-    'whether there is such a user': [async ({ users }) => users.byName.delete('ada'), 401],
-    'whose name it is': [async ({ users }) => users.change('ada', { id: 2 }), 401],
-    'whether users can be asked': [async ({ users }) => { users.byName.get = () => { throw new Error('away') } }, 503]
+    'a disabled user: refused': [async ({ users }) => users.change('ada', { disabled: true }), 401],
+    'a deleted user: refused': [async ({ users }) => users.byName.delete('ada'), 401],
+    'a name that belongs to another user now: refused': [async ({ users }) => users.change('ada', { id: 2 }), 401],
+    'a user table that fails: 503': [async ({ users }) => { users.byName.get = () => { throw new Error('away') } }, 503]
   }
   for (const [what, [change, status]] of Object.entries(MEANWHILE)) {
     t.test(what, async t => {

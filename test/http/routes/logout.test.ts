@@ -23,7 +23,7 @@ t.test('a logout ends the session and clears the cookie', async t => {
 
 /** The cookie of a logout, and whether it ends the session. */
 const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise<string | undefined> | string | undefined }> = {
-  'the current one': { ends: true, prepare: ({ ada }) => ada.cookie() },
+  'the current cookie': { ends: true, prepare: ({ ada }) => ada.cookie() },
   'the previous generation': {
     ends: true,
     async prepare ({ ada, wait }) {
@@ -33,7 +33,7 @@ const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise
       return before
     }
   },
-  'a generation of long ago': {
+  'an old generation': {
     ends: true,
     async prepare ({ ada, wait }) {
       const before = ada.cookie()
@@ -44,7 +44,7 @@ const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise
       return before
     }
   },
-  'an expired one': {
+  'an expired cookie': {
     ends: true,
     async prepare ({ ada, wait }) {
       const before = ada.cookie()
@@ -60,7 +60,7 @@ const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise
   garbage: { ends: false, prepare: () => 'garbage' },
   'a forged one': { ends: false, prepare: ({ ada }) => `${String(ada.cookie()).slice(0, -2)}AA` },
   'an access token': { ends: false, prepare: ({ ada }) => String(ada.accessToken) },
-  'one of another server': {
+  'a cookie of another server': {
     ends: false,
     async prepare () {
       const other = await loggedIn(t, { secret: 'another secret of 32 bytes or a few more' })
