@@ -133,11 +133,12 @@ export const clock: Check<Clock> = (value, option) => {
   return refuse(option, value, 'it must return the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
-/** Validates the options of a store: their names and the clock. Throws a TypeError that begins with the store's name. */
-export function checkedOptions<T extends { readonly clock?: unknown }> (store: string, options: T, known: readonly (keyof T & string)[]): T {
+/** Validates the options of a store: their names, the clock and those with a check. Throws a TypeError that begins with the store's name. */
+export function checkedOptions<T extends { readonly clock?: unknown }> (store: string, options: T, known: readonly (keyof T & string)[], checks: { readonly [K in keyof T]?: Check<unknown> } = {}): T {
   try {
     assertKnown(options, known, name => name)
     if (options.clock !== undefined) clock(options.clock, 'clock')
+    for (const name of known) if (options[name] !== undefined) checks[name]?.(options[name], name)
     return options
   } catch (error) {
     throw new TypeError(`${store}: ${(error as TypeError).message}`) // the validators throw nothing else

@@ -2,12 +2,16 @@ import t, { type Test } from 'tap'
 import { type SessionStore } from '../../lib/sessions/session.js'
 import { type Clock, type Seconds } from '../../lib/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
+import { mysqlStore } from '../../lib/stores/mysql/index.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'
 import { redisStore } from '../../lib/stores/redis/index.js'
+import { sqliteStore } from '../../lib/stores/sqlite/index.js'
 import { cookieJar, type CookieJar } from '../support/cookie-jar.js'
+import { mysqlPool } from '../support/mysql.js'
 import { postgresPool } from '../support/postgres.js'
 import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
 import { seededRandom } from '../support/seeded-random.js'
+import { sqliteDatabase } from '../support/sqlite.js'
 import { openBrowser, server, sessionOf, testClock, userTable, type Browser, type TestServer } from '../support/server.js'
 
 /** A third of grace. */
@@ -19,6 +23,11 @@ const STORES: Readonly<Record<string, (t: Test, clock: Clock) => Promise<Session
     const pool = await postgresPool(t)
     return pool && postgresStore(pool, { clock })
   },
+  async MariaDB (t, clock) {
+    const pool = await mysqlPool(t)
+    return pool && mysqlStore(pool, { clock })
+  },
+  SQLite: async (t, clock) => sqliteStore(sqliteDatabase(t), { clock }),
   async Redis (t, clock) {
     const redis = await redisServer(t)
     return redis && redisStore(await ioredisOn(t, redis.ioredis), { clock, prefix: newPrefix(t, redis) })

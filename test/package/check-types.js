@@ -19,6 +19,8 @@ const APP = `
 import Fastify from 'fastify'
 import { authenticate, refreshCookie, memoryStore, type RefreshCookieOptions } from 'fastify-refresh-cookie'
 import { postgresStore, postgresSchema } from 'fastify-refresh-cookie/postgres'
+import { mysqlStore, mysqlSchema } from 'fastify-refresh-cookie/mysql'
+import { sqliteStore, sqliteSchema } from 'fastify-refresh-cookie/sqlite'
 import { redisStore } from 'fastify-refresh-cookie/redis'
 import { storeContract } from 'fastify-refresh-cookie/testing'
 import { createAuthClient } from 'fastify-refresh-cookie/client'
@@ -29,7 +31,7 @@ export async function build () {
   await app.register(refreshCookie, options)
   app.get('/me', { onRequest: [app.authenticate] }, async request => ({ id: request.auth.claims.sub.toUpperCase() }))
   app.get('/mine', { onRequest: authenticate }, async request => await request.auth.sessions())
-  return [app, postgresStore, postgresSchema, redisStore, storeContract, createAuthClient]
+  return [app, postgresStore, postgresSchema, mysqlStore, mysqlSchema, sqliteStore, sqliteSchema, redisStore, storeContract, createAuthClient]
 }
 `
 

@@ -8,14 +8,16 @@ import { type Test } from 'tap'
 import { type EpochSeconds } from '../../lib/time.js'
 import { COOKIE, payloadOf, SECRET, START } from '../support/server.js'
 import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
+import { mysqlDatabase, type MysqlPlace } from '../support/mysql.js'
 import { postgres } from '../support/postgres.js'
 import { newPrefix, redisServer } from '../support/redis.js'
+import { sqliteFile } from '../support/sqlite.js'
 
 const PROGRAM = fileURLToPath(new URL('app.js', import.meta.url))
 
 /** The shared store of all processes of a test, as an argument of `app.js`. */
 export interface SharedStore {
-  readonly engine: 'ioredis' | 'postgres'
+  readonly engine: 'ioredis' | 'mysql' | 'postgres' | 'sqlite'
   readonly connection: object
   readonly prefix?: string
 }
@@ -27,8 +29,8 @@ export interface SharedServer extends SharedStore {
   by (port: number): SharedStore
 }
 
-/** The stores that processes can share, by name: null if the server is not available, which skips the test. */
-export const SHARED_STORES = {
+/** The servers that processes can share, by name: null if the server is not available, which skips the test. */
+export const SHARED_SERVERS = {
   async ioredis (t) {
     const server = await redisServer(t)
     if (server === null) return null
@@ -51,8 +53,20 @@ export const SHARED_STORES = {
       server: { host: url.hostname, port: Number(url.port || 5432) },
       by: port => at(Object.assign(new URL(url), { host: `127.0.0.1:${port}` }))
     }
+  },
+  async MariaDB (t) {
+    const place = await mysqlDatabase(t)
+    if (place === null) return null
+    const at = (place: MysqlPlace): SharedStore => ({ engine: 'mysql', connection: place })
+    return { ...at(place), server: { host: place.host, port: place.port }, by: port => at({ ...place, host: '127.0.0.1', port }) }
   }
 } satisfies Record<string, (t: Test) => Promise<SharedServer | null>>
+
+/** The places that processes can share, with or without a server. */
+export const SHARED_STORES = {
+  ...SHARED_SERVERS,
+  SQLite: async t => ({ engine: 'sqlite', connection: { file: await sqliteFile(t) } })
+} satisfies Record<string, (t: Test) => Promise<SharedStore | null>>
 
 /** The parts of a request. */
 export interface Carries {

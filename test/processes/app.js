@@ -2,8 +2,10 @@
 // The first argument is the database. It sends its port to its parent, and then executes commands.
 import Fastify from 'fastify'
 import refreshCookie from 'fastify-refresh-cookie'
+import { mysqlStore } from 'fastify-refresh-cookie/mysql'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
+import { sqliteStore } from 'fastify-refresh-cookie/sqlite'
 
 const { engine, connection, options } = JSON.parse(process.argv[2])
 let now = options.now
@@ -15,10 +17,15 @@ let commands = 0
 
 /** A command to the session store, at which this process may die. */
 async function mortal (command) {
-  const isLast = ++commands === last.nth
-  if (isLast && last.moment === 'before') return await die()
+  const isLast = await begin()
   const answer = await command()
   return isLast ? await die() : answer
+}
+
+/** Counts a command; whether it is the last one. */
+async function begin () {
+  const isLast = ++commands === last.nth
+  return isLast && last.moment === 'before' ? await die() : isLast
 }
 
 function die () {
@@ -34,6 +41,28 @@ const ENGINES = {
     client.on('error', () => {})
     const watched = Object.create(client, { evalsha: { value: (...args) => mortal(() => client.evalsha(...args)) } })
     return { store: redisStore(watched, { clock, prefix: options.prefix }), close: () => client.disconnect() }
+  },
+
+  async mysql () {
+    const { default: mysql } = await import('mysql2/promise')
+    const pool = mysql.createPool(connection)
+    // A command begins with a connection of the pool.
+    const getConnection = async () => {
+      const isLast = await begin()
+      const lent = await pool.getConnection()
+      const query = async (...args) => {
+        const answer = await lent.query(...args)
+        return isLast ? await die() : answer
+      }
+      return Object.create(lent, { query: { value: query } })
+    }
+    return { store: mysqlStore(Object.create(pool, { getConnection: { value: getConnection } }), { clock, timeoutMs: 60_000 }), close: () => pool.end() }
+  },
+
+  async sqlite () {
+    const { default: Database } = await import('better-sqlite3')
+    const db = new Database(connection.file, { timeout: 60_000 })
+    return { store: sqliteStore(db, { clock }), close: () => db.close() }
   },
 
   async postgres () {

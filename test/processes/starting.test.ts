@@ -1,8 +1,8 @@
 import t from 'tap'
 import { tcpProxy } from '../support/tcp-proxy.js'
-import { SHARED_STORES, startProcess } from './app-process.js'
+import { SHARED_SERVERS, startProcess } from './app-process.js'
 
-for (const [name, newStore] of Object.entries(SHARED_STORES)) {
+for (const [name, newStore] of Object.entries(SHARED_SERVERS)) {
   t.test(`revocation: a starting process on ${name} refuses ended sessions from its first request, even with a slow server`, async t => {
     const store = await newStore(t)
     if (store === null) return

@@ -2,11 +2,11 @@ import t from 'tap'
 import { GRACE } from '../support/core.js'
 import { START } from '../support/server.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
-import { generationOf, SHARED_STORES, startProcess } from './app-process.js'
+import { generationOf, SHARED_SERVERS, startProcess } from './app-process.js'
 
 const COUNT = 50
 
-for (const [name, newStore] of Object.entries(SHARED_STORES)) {
+for (const [name, newStore] of Object.entries(SHARED_SERVERS)) {
   t.test(`graceful shutdown: a process on ${name} finishes running requests, starts nothing and leaves nothing open`, async t => {
     const store = await newStore(t)
     if (store === null) return

@@ -1,7 +1,9 @@
 import t from 'tap'
 import { memoryStore } from '../../lib/stores/memory.js'
+import { mysqlStore } from '../../lib/stores/mysql/index.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'
 import { redisStore } from '../../lib/stores/redis/index.js'
+import { sqliteStore } from '../../lib/stores/sqlite/index.js'
 
 const db = { query: async () => ({ rows: [], rowCount: 0 }) }
 const client = { eval: async () => null, duplicate () { return client } }
@@ -9,8 +11,10 @@ const client = { eval: async () => null, duplicate () { return client } }
 /** How somebody without TypeScript would make each store. */
 const STORES: Readonly<Record<string, (options: object) => unknown>> = {
   memoryStore: options => memoryStore(options),
+  mysqlStore: options => mysqlStore({ query: async () => [], connection: {} } as never, options),
   postgresStore: options => postgresStore(db as never, options),
-  redisStore: options => redisStore(client as never, options)
+  redisStore: options => redisStore(client as never, options),
+  sqliteStore: options => sqliteStore({ prepare () {}, exec () {} } as never, options)
 }
 
 for (const [name, make] of Object.entries(STORES)) {

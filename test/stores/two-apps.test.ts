@@ -2,10 +2,14 @@ import { randomBytes } from 'node:crypto'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { type RefreshCookieOptions, type SessionStore } from '../../lib/index.js'
+import { mysqlStore } from '../../lib/stores/mysql/index.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'
 import { redisStore } from '../../lib/stores/redis/index.js'
+import { sqliteStore } from '../../lib/stores/sqlite/index.js'
+import { mysqlPool } from '../support/mysql.js'
 import { postgresPool } from '../support/postgres.js'
 import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
+import { sqliteDatabase } from '../support/sqlite.js'
 
 const newSecret = (): string => randomBytes(48).toString('base64')
 
@@ -101,6 +105,20 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
   })
 }
 
+/** Rows of the store's own, which no method may take for a session. */
+const OWN_ROWS = [':app', ':revocations']
+
+async function hasNoSessions (t: Test, store: Required<Pick<SessionStore, 'list' | 'purgeExpired'>> & SessionStore): Promise<void> {
+  await starts(t, store, { secret: newSecret() })
+  for (const id of OWN_ROWS) {
+    t.same(await store.list(id), [])
+    t.equal(await store.revoke(id, 'revoked'), false)
+    t.equal(await store.revokeAll(id, 'revoked'), 0)
+    t.equal(await store.advance(id, 0, { generation: 1, previous: 0, rotatedAt: 0, idleExpiresAt: 0 }), null)
+  }
+  t.equal(await store.purgeExpired(10_000_000_000), 0)
+}
+
 t.test('on one PostgreSQL', async t => {
   const pool = await postgresPool(t)
   if (pool === null) return
@@ -110,14 +128,28 @@ t.test('on one PostgreSQL', async t => {
     return () => postgresStore(pool, { table })
   }, async sql => await pool.query(sql))
 
-  t.test('the record of the owner is not a session', async t => {
-    const store = postgresStore(pool, { table: 'noted' })
-    await starts(t, store, { secret: newSecret() })
-    t.same(await store.list(':app'), [])
-    t.equal(await store.revoke(':app', 'revoked'), false)
-    t.equal(await store.revokeAll(':app', 'revoked'), 0)
-    t.equal(await store.purgeExpired(10_000_000_000), 0)
-  })
+  t.test('the record of the owner is no session', async t => await hasNoSessions(t, postgresStore(pool, { table: 'noted' })))
+})
+
+t.test('on one MariaDB', async t => {
+  const pool = await mysqlPool(t)
+  if (pool === null) return
+  let tables = 0
+  twoApps(t, () => {
+    const table = `sessions_${++tables}`
+    return () => mysqlStore(pool, { table })
+  }, async sql => await pool.query(sql))
+  t.test('the records of the owner and of revocations are no sessions', async t => await hasNoSessions(t, mysqlStore(pool, { table: 'noted' })))
+})
+
+t.test('on one SQLite', async t => {
+  const db = sqliteDatabase(t)
+  let tables = 0
+  twoApps(t, () => {
+    const table = `sessions_${++tables}`
+    return () => sqliteStore(db, { table })
+  }, async sql => { db.exec(sql) })
+  t.test('the records of the owner and of revocations are no sessions', async t => await hasNoSessions(t, sqliteStore(db, { table: 'noted' })))
 })
 
 t.test('on one Redis', async t => {

@@ -1,0 +1,58 @@
+import { checkedOptions, integer } from '../../options/validators.js'
+import { type SessionStore } from '../../sessions/session.js'
+import { systemClock, type Clock } from '../../time.js'
+import { DEFAULT_TABLE } from '../sql/columns.js'
+import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
+import { sqlStore, tableName } from '../sql/store.js'
+import { promisesOf, type MysqlDatabase } from './database.js'
+import { MysqlTable } from './session-table.js'
+import { type MysqlTableOptions } from './table.js'
+
+export { type MysqlDatabase, type MysqlPromises, type MysqlQuery } from './database.js'
+export { mysqlSchema, type MysqlTableOptions } from './table.js'
+
+/** Every method of a store. */
+export type MysqlStore = Required<SessionStore>
+
+/** The options of `mysqlStore`. */
+export interface MysqlStoreOptions extends MysqlTableOptions {
+  /** How often, in milliseconds, other processes' revocations are looked up for `revocation: 'immediate'`; 1000 by default. */
+  readonly pollEveryMs?: number
+  /** How long, in milliseconds, a statement may wait for a connection of the pool, and for its answer; 5000 by default. */
+  readonly timeoutMs?: number
+  /** Dates revocations; the system's clock by default. */
+  readonly clock?: Clock
+}
+
+const TIMEOUT_MS = 5000
+
+/**
+ * Sessions in MySQL 8 or MariaDB 10.6 or later: they survive restarts, and any number of processes share them. `db` is a pool of
+ * mysql2 or of mysql2/promise, or a connection for scripts and tests.
+ *
+ * `open`, or else the first call of another method, creates the table or checks it. It rejects with a TypeError if the
+ * table does not fit, cannot be created, or if the user lacks a right on it; every other error is the database's own, or
+ * says that it did not answer in time. A deadlock is retried. The pool stays yours: end it. Throws a TypeError for wrong
+ * arguments.
+ */
+export function mysqlStore (db: MysqlDatabase, options: MysqlStoreOptions = {}): MysqlStore {
+  const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS, timeoutMs = TIMEOUT_MS } = checkedOptions('mysqlStore', options, ['table', 'clock', 'pollEveryMs', 'timeoutMs'], { pollEveryMs: integer(10, 60_000), timeoutMs: integer(100, 600_000) })
+  const promises = promisesOf(db)
+  if (promises === undefined) throw new TypeError('mysqlStore: its first argument is no pool of mysql2: pass mysql.createPool(…) of the package mysql2 or mysql2/promise')
+  tableName(table, 'mysqlStore')
+
+  const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
+    await store.open()
+    return await sessions.readRevocations(after, limit)
+  })
+  const sessions = new MysqlTable(promises, table, timeoutMs, write => poll.countOwn(write))
+  const store = sqlStore({
+    table: sessions,
+    clock,
+    notify: poll.notify,
+    place: `mysqlStore: the table "${table}"`,
+    option: 'the option "table" of mysqlStore',
+    removal: sessions.sql.removeOwner
+  })
+  return { ...store, subscribe: poll.subscribe }
+}

@@ -1,0 +1,120 @@
+import { type RevokeReason, type Session, type SessionChange } from '../../sessions/session.js'
+import { type EpochSeconds } from '../../time.js'
+import { type Revocation } from '../revocation-feed.js'
+import { FIELDS, sessionOf, valuesOf, type Row } from '../sql/columns.js'
+import { type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
+import { type SessionPage, type SessionTable } from '../sql/session-table.js'
+import { retried } from '../sql/store.js'
+import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
+import { statementsOn, TYPES, type Statements } from './statements.js'
+import { prepareTable } from './table.js'
+
+/** Deadlocks come in waves, each of which lets one transaction through. */
+const MAX_ATTEMPTS = 5
+
+/** Sessions in a table of MySQL or MariaDB. */
+export class MysqlTable implements SessionTable {
+  readonly sql: Statements
+  readonly #table: string
+  readonly #db: MysqlRunner
+  readonly #countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>
+  #canReturn = false
+
+  /** `countOwn` notes the numbers of revocations that this process makes. */
+  constructor (db: MysqlPromises, table: string, timeoutMs: number, countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>) {
+    this.sql = statementsOn(table)
+    this.#table = table
+    this.#db = new MysqlRunner(db, timeoutMs)
+    this.#countOwn = countOwn
+  }
+
+  async prepare (): Promise<void> {
+    const { isMariaDB } = await prepareTable(this.#table, this.sql, this.#db)
+    this.#canReturn = isMariaDB
+  }
+
+  async insert (session: Session): Promise<void> {
+    assertFits(session)
+    await this.#write(this.sql.create, ...valuesOf(session))
+  }
+
+  async find (id: string): Promise<Session | null> {
+    const [row] = await this.#rows(this.sql.get, id)
+    return row === undefined ? null : sessionOf(row)
+  }
+
+  async advance (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> {
+    const { generation, previous, rotatedAt, idleExpiresAt, authTime } = change
+    const values = [id, fromGeneration, generation, previous, rotatedAt, idleExpiresAt, authTime ?? null]
+    if (this.#canReturn) {
+      const [row] = await this.#rows(this.sql.advanceReturning, ...values)
+      return row === undefined ? null : sessionOf(row)
+    }
+    const { lastId } = await this.#write(this.sql.advance, ...values)
+    if (lastId === 0) return null
+    const session = await this.find(id)
+    // Others may have changed it since: all that can change is as this call wrote it.
+    return session && { ...session, generation, previous, rotatedAt, idleExpiresAt, authTime: lastId - 1, revokedAt: null, reason: null }
+  }
+
+  async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
+    return await this.#countOwn(async () => {
+      const { count, lastId } = 'id' in revocation
+        ? await this.#write(this.sql.revoke, revocation.id, at, reason)
+        : await this.#write(this.sql.revokeAll, revocation.subject, at, reason, revocation.exceptId ?? null, limit)
+      return { count: lastId > 0 ? count - 1 : count, number: lastId } // the counter is a row too
+    })
+  }
+
+  async list (subject: string, { limit, after, liveAt }: SessionPage): Promise<Session[]> {
+    const rows = await this.#rows(this.sql.list, subject, after.createdAt, after.id, liveAt, limit)
+    return rows.map(sessionOf)
+  }
+
+  async deleteExpired (before: EpochSeconds, limit: number): Promise<number> {
+    return (await this.#write(this.sql.purge, before, limit)).count
+  }
+
+  async now (): Promise<EpochSeconds> {
+    const [row] = await this.#rows(this.sql.now)
+    return Number(row?.['now'])
+  }
+
+  async readOwner (): Promise<string | null> {
+    const [row] = await this.#rows(this.sql.readOwner)
+    return row === undefined ? null : String(row['owner'])
+  }
+
+  async replaceOwner (found: string | null, next: string): Promise<boolean> {
+    const { count } = found === null ? await this.#write(this.sql.addOwner, next) : await this.#write(this.sql.replaceOwner, next, found)
+    return count > 0
+  }
+
+  /** Rejects if the counter was deleted, and makes a new one. */
+  async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations> {
+    const rows = await this.#rows(this.sql.readRevoked, number, id, limit)
+    const [first] = rows
+    if (first === undefined) {
+      await this.#write(this.sql.addCounter)
+      throw new Error('the counter of revocations was deleted')
+    }
+    const revoked = first['id'] === null ? [] : rows.map(row => ({ id: String(row['id']), number: Number(row['number']) }))
+    return { newest: Number(first['newest']), revoked }
+  }
+
+  async #rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+    return await retried(() => this.#db.rows(statement, ...values), isRolledBack, MAX_ATTEMPTS)
+  }
+
+  async #write (statement: string, ...values: unknown[]): Promise<Written> {
+    return await retried(() => this.#db.write(statement, ...values), isRolledBack, MAX_ATTEMPTS)
+  }
+}
+
+/** Without the strict mode, the server would cut a text and give several subjects one name. */
+function assertFits (session: Session): void {
+  for (const field of FIELDS) {
+    const [value, { length = Infinity }] = [session[field], TYPES[field]]
+    if (typeof value === 'string' && Buffer.byteLength(value) > length) throw new RangeError(`mysqlStore: the field ${field} of a session is longer than its column, which holds ${length} bytes`)
+  }
+}

@@ -1,0 +1,55 @@
+import { checkedOptions, integer } from '../../options/validators.js'
+import { type SessionStore } from '../../sessions/session.js'
+import { systemClock, type Clock } from '../../time.js'
+import { DEFAULT_TABLE } from '../sql/columns.js'
+import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
+import { sqlStore, tableName } from '../sql/store.js'
+import { type SqliteDatabase } from './database.js'
+import { SqliteTable } from './session-table.js'
+import { type SqliteTableOptions } from './table.js'
+
+export { type SqliteDatabase, type SqliteStatement } from './database.js'
+export { sqliteSchema, type SqliteTableOptions } from './table.js'
+
+/** Every method of a store. */
+export type SqliteStore = Required<SessionStore>
+
+/** The options of `sqliteStore`. */
+export interface SqliteStoreOptions extends SqliteTableOptions {
+  /** How often, in milliseconds, other processes' revocations are looked up for `revocation: 'immediate'`; 1000 by default. */
+  readonly pollEveryMs?: number
+  /** Dates revocations; the system's clock by default. */
+  readonly clock?: Clock
+}
+
+/**
+ * Sessions in SQLite: they survive restarts, and all processes of one machine share them. `db` is a database of
+ * better-sqlite3 or a `DatabaseSync` of node:sqlite.
+ *
+ * `open`, or else the first call of another method, sets the journal mode WAL, and creates the table or checks it. It rejects
+ * with a TypeError if the table does not fit or the database is read-only; every other error is SQLite's own. Each call
+ * runs synchronously on this thread, usually for less than 0.1 ms. Where another process writes, it waits as long as the
+ * connection's `busy_timeout` says, on this thread; without one it waits about a second, while other requests run.
+ * A call rejects while the app has a transaction open on `db`. The database stays yours: close it. Throws a TypeError for
+ * wrong arguments.
+ */
+export function sqliteStore (db: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
+  const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS } = checkedOptions('sqliteStore', options, ['table', 'clock', 'pollEveryMs'], { pollEveryMs: integer(10, 60_000) })
+  if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') throw new TypeError('sqliteStore: its first argument has no methods "prepare" and "exec": pass a database of better-sqlite3 or a DatabaseSync of node:sqlite')
+  tableName(table, 'sqliteStore', 'without schema')
+
+  const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
+    await store.open()
+    return await sessions.readRevocations(after, limit)
+  })
+  const sessions = new SqliteTable(db, table, write => poll.countOwn(write))
+  const store = sqlStore({
+    table: sessions,
+    clock,
+    notify: poll.notify,
+    place: `sqliteStore: the table "${table}"`,
+    option: 'the option "table" of sqliteStore',
+    removal: sessions.sql.removeOwner
+  })
+  return { ...store, subscribe: poll.subscribe }
+}

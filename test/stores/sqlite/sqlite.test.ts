@@ -1,0 +1,325 @@
+import type Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { sqliteSchema, sqliteStore, type SqliteDatabase } from '../../../lib/stores/sqlite/index.js'
+import { storeContract } from '../../../lib/testing/index.js'
+import { START } from '../../support/fake-clock.js'
+import { notifications } from '../../support/notifications.js'
+import { newSession } from '../../support/session.js'
+import { sqliteDatabase, sqliteFile } from '../../support/sqlite.js'
+
+const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
+
+let tables = 0
+const newTable = () => `sessions_${++tables}`
+
+function keepsTheContract (t: Test, db: SqliteDatabase): void {
+  for (const { name, run } of storeContract(sqliteStore(db))) {
+    t.test(name, () => run(({ clock }) => sqliteStore(db, { clock, table: newTable(), pollEveryMs: 10 })))
+  }
+}
+
+/** A database that fails as node:sqlite does, and that returns rows as arrays unless it is told otherwise. */
+function likeNodeSqlite (db: Database.Database) {
+  const codes: Record<string, number> = { SQLITE_BUSY: 5, SQLITE_READONLY: 8, SQLITE_FULL: 13 }
+  const failing = <T>(call: () => T): T => {
+    try {
+      return call()
+    } catch (error) {
+      const { code = '', message } = error as { code?: string, message: string }
+      throw Object.assign(new Error(message), { code: 'ERR_SQLITE_ERROR', errcode: (codes[code] ?? 1) + 256 })
+    }
+  }
+  return {
+    get isTransaction () { return db.inTransaction },
+    exec: (sql: string) => failing(() => db.exec(sql)),
+    prepare (sql: string) {
+      const statement = failing(() => db.prepare(sql))
+      let asArrays = true
+      return {
+        setReturnArrays (enabled: boolean) { asArrays = enabled },
+        all: (...values: unknown[]) => failing(() => statement.all(...values)).map(row => asArrays ? Object.values(Object(row)) : row)
+      }
+    }
+  }
+}
+
+t.test('SQLite in memory keeps the contract', async t => keepsTheContract(t, sqliteDatabase(t)))
+
+t.test('SQLite in a file keeps the contract, with integers as bigints too', async t => {
+  const db = sqliteDatabase(t, await sqliteFile(t))
+  db.defaultSafeIntegers(true)
+  keepsTheContract(t, db)
+})
+
+t.test('a database like that of node:sqlite keeps the contract', async t => keepsTheContract(t, likeNodeSqlite(sqliteDatabase(t))))
+
+t.test('subjects and ids that differ in a single byte are different', async t => {
+  const store = sqliteStore(sqliteDatabase(t))
+  const subjects = ['a', 'A', 'a ', ' a', 'ä', 'a\u0308', '7', '07', '7.0', '🦉', '🦊', 'x'.repeat(255), 'X'.repeat(255), `${'x'.repeat(254)} `]
+  for (const [nth, subject] of subjects.entries()) await store.create(newSession({ id: String(nth), subject }))
+  for (const [nth, subject] of subjects.entries()) t.same((await store.list(subject)).map(({ id }) => id), [String(nth)], subject)
+})
+
+t.test('WAL is on, so a reader does not wait for a writer', async t => {
+  const file = await sqliteFile(t)
+  const [here, there] = [sqliteDatabase(t, file), sqliteDatabase(t, file, { timeout: 0 })]
+  const store = sqliteStore(there)
+  await store.create(newSession({ id: 'a' }))
+  here.exec('BEGIN IMMEDIATE')
+  t.equal((await store.get('a'))?.id, 'a')
+  here.exec('ROLLBACK')
+})
+
+t.test('a write waits for another process, while other requests run', async t => {
+  const file = await sqliteFile(t)
+  for (const driver of [(db: Database.Database) => db, likeNodeSqlite]) {
+    const [here, there] = [sqliteDatabase(t, file), sqliteDatabase(t, file, { timeout: 0 })]
+    const store = sqliteStore(driver(there), { table: newTable() })
+    for (const id of ['a', 'b']) await store.create(newSession({ id }))
+    here.exec('BEGIN IMMEDIATE')
+    const waiting = Promise.all([store.advance('a', 0, ROTATION), store.revoke('b', 'logout')])
+    await new Promise(setImmediate) // other work of this process
+    here.exec('ROLLBACK')
+    const [advanced, revoked] = await waiting
+    t.same([advanced?.generation, revoked], [1, true])
+  }
+})
+
+t.test('a write that waited in vain rejects, as a failure', async t => {
+  const file = await sqliteFile(t)
+  for (const timeout of [0, 20]) {
+    const [here, there] = [sqliteDatabase(t, file), sqliteDatabase(t, file, { timeout })]
+    const store = sqliteStore(there, { table: newTable() })
+    await store.create(newSession({ id: 'a' }))
+    here.exec('BEGIN IMMEDIATE')
+    const calls = [store.advance('a', 0, ROTATION), store.revoke('a', 'logout'), store.revokeAll('ada', 'logout'), store.purgeExpired(START), store.create(newSession())]
+    for (const { reason } of await Promise.allSettled(calls) as PromiseRejectedResult[]) t.match(reason, { code: 'SQLITE_BUSY' })
+    here.exec('ROLLBACK')
+    t.match(await store.get('a'), { generation: 0, revokedAt: null })
+  }
+})
+
+t.test('a transaction of the app on the connection refuses calls, since its rollback would undo them', async t => {
+  for (const driver of [(db: Database.Database) => db, likeNodeSqlite]) {
+    const db = sqliteDatabase(t)
+    const store = sqliteStore(driver(db))
+    await store.create(newSession({ id: 'a' }))
+    db.exec('BEGIN')
+    await t.rejects(store.advance('a', 0, ROTATION), { message: /open transaction.*a connection of its own/ })
+    await t.rejects(store.revoke('a', 'logout'), { message: /open transaction/ })
+    db.exec('ROLLBACK')
+    t.match(await store.get('a'), { generation: 0, revokedAt: null })
+  }
+})
+
+t.test('a revocation that cannot take its number changes nothing', async t => {
+  for (const action of ['ABORT', 'ROLLBACK']) {
+    const db = sqliteDatabase(t)
+    const store = sqliteStore(db)
+    await store.create(newSession({ id: 'a' }))
+    db.exec(`CREATE TRIGGER fails BEFORE UPDATE ON auth_sessions WHEN new.id = ':revocations' BEGIN SELECT raise(${action}, 'not this time'); END`)
+    await t.rejects(store.revoke('a', 'logout'), { message: 'not this time' })
+    t.match(await store.get('a'), { revokedAt: null })
+    t.equal(db.inTransaction, false)
+    db.exec('DROP TRIGGER fails')
+    t.equal(await store.revoke('a', 'logout'), true)
+  }
+})
+
+t.test('a full disk rejects new sessions, and reads and rotations go on', async t => {
+  const db = sqliteDatabase(t, await sqliteFile(t))
+  const store = sqliteStore(db)
+  await store.create(newSession({ id: 'a' }))
+  db.pragma(`max_page_count = ${Number(db.pragma('page_count', { simple: true })) + 1}`)
+  const large = () => newSession({ userAgent: 'x'.repeat(2000) })
+  await t.rejects(async () => { for (let nth = 0; nth < 20; nth++) await store.create(large()) }, { code: 'SQLITE_FULL' })
+  t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+  t.equal(await store.revoke('a', 'logout'), true)
+  db.pragma('max_page_count = 1000000')
+  await t.resolves(store.create(large()))
+})
+
+t.test('a read-only database is refused', async t => {
+  const file = await sqliteFile(t)
+  await sqliteStore(sqliteDatabase(t, file)).open()
+  const db = sqliteDatabase(t, file, { readonly: true })
+  for (const driver of [db, likeNodeSqlite(db)]) await t.rejects(sqliteStore(driver).open(), { name: 'TypeError', message: /read-only/ })
+})
+
+t.test('a closed database is an error, never an unknown session', async t => {
+  const db = sqliteDatabase(t)
+  const store = sqliteStore(db)
+  await store.open()
+  db.close()
+  await t.rejects(store.get('a'))
+  await t.rejects(store.advance('a', 0, ROTATION))
+  await t.rejects(store.revoke('a', 'logout'))
+  await t.rejects(store.list('ada'))
+})
+
+/** The timers of a poll keep no process alive, and there is no connection that would. */
+const alive = setInterval(() => {}, 1000)
+t.teardown(() => clearInterval(alive))
+
+t.test('revocations reach the listeners of every connection, of sessions and of subjects', async t => {
+  const file = await sqliteFile(t)
+  const [here, there] = [1, 2].map(() => sqliteStore(sqliteDatabase(t, file), { pollEveryMs: 10 })) as [ReturnType<typeof sqliteStore>, ReturnType<typeof sqliteStore>]
+  const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
+  t.teardown(there.subscribe(revoked.notify, connections.notify))
+  t.equal(await connections.next(), true)
+  for (const id of ['a', 'b', 'c', 'd']) await here.create(newSession({ id }))
+  await here.revoke('d', 'logout')
+  t.equal(await here.revokeAll('ada', 'revoked', 'b'), 2)
+  for (const id of ['d', 'a', 'c']) t.same(await revoked.next(), { id })
+})
+
+t.test('a lost counter of revocations interrupts a subscription, and is made again', async t => {
+  const db = sqliteDatabase(t)
+  const store = sqliteStore(db, { pollEveryMs: 10 })
+  const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
+  t.teardown(store.subscribe(revoked.notify, connections.notify))
+  t.equal(await connections.next(), true)
+  for (const id of ['a', 'b']) await store.create(newSession({ id }))
+  db.exec("DELETE FROM auth_sessions WHERE id = ':revocations'")
+  t.equal(await store.revoke('a', 'logout'), true, 'a session ends all the same')
+  t.equal(await connections.next(), false)
+  t.equal(await connections.next(), true)
+  t.equal(await store.revoke('b', 'logout'), true)
+  t.same(await revoked.next(), { id: 'a' })
+  t.same(await revoked.next(), { id: 'b' })
+})
+
+t.test('no statement scans or sorts the whole table', async t => {
+  const db = sqliteDatabase(t)
+  const texts = new Map<string, number>()
+  const store = sqliteStore({
+    exec: sql => db.exec(sql),
+    prepare (sql) {
+      if (/^(SELECT|UPDATE|DELETE)/.test(sql)) texts.set(sql, sql.split('?').length - 1)
+      return db.prepare(sql)
+    }
+  })
+  await store.create(newSession({ id: 'a' }))
+  await store.open()
+  texts.clear()
+  await store.get('a')
+  await store.advance('a', 0, ROTATION)
+  await store.list('ada')
+  await store.revoke('a', 'logout')
+  await store.revokeAll('ada', 'logout')
+  await store.purgeExpired(START)
+  const connected = notifications<boolean>()
+  t.teardown(store.subscribe(() => {}, connected.notify))
+  await connected.next()
+  t.ok(texts.size >= 9)
+  for (const [text, count] of texts) {
+    const plan = db.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...Array.from({ length: count }, () => null)) as Array<{ detail: string }>
+    t.notMatch(plan.map(({ detail }) => detail).join('; '), /SCAN (?!\(|CONSTANT)|TEMP B-TREE/, text)
+  }
+})
+
+t.test('a purge deletes in batches and leaves live sessions', async t => {
+  const store = sqliteStore(sqliteDatabase(t))
+  for (let nth = 0; nth < 2500; nth++) await store.create(newSession({ expiresAt: START - 1 - nth }))
+  const live = newSession()
+  await store.create(live)
+  t.equal(await store.purgeExpired(START), 2500)
+  t.equal((await store.get(live.id))?.id, live.id)
+})
+
+t.test('a flood of sessions is revoked in batches', async t => {
+  const store = sqliteStore(sqliteDatabase(t))
+  for (let nth = 0; nth < 1500; nth++) await store.create(newSession())
+  t.same([await store.revokeAll('ada', 'revoked'), await store.revokeAll('ada', 'revoked'), await store.revokeAll('ada', 'revoked')], [1000, 500, 0])
+})
+
+t.test('each statement is prepared once', async t => {
+  const db = sqliteDatabase(t)
+  const prepared: string[] = []
+  const store = sqliteStore({ exec: sql => db.exec(sql), prepare (sql) { prepared.push(sql); return db.prepare(sql) } })
+  for (const id of ['a', 'b']) {
+    await store.create(newSession({ id }))
+    await store.advance(id, 0, ROTATION)
+    await store.revoke(id, 'logout')
+  }
+  t.same(prepared.length, new Set(prepared).size)
+})
+
+t.test('a table that does not fit is refused with the wrong column', async t => {
+  const changes = [
+    ['subject', sql => sql.replace('subject TEXT', 'subject INTEGER')],
+    ['generation', sql => sql.replace('generation INTEGER', 'generation TEXT')],
+    ['ip', sql => sql.replace('  ip TEXT,\n', '')],
+    ['reason', sql => sql.replace('reason TEXT', 'reason TEXT NOT NULL')],
+    ['id', sql => sql.replace(' PRIMARY KEY', '')],
+    ['revocation', sql => sql.replace(',\n  revocation INTEGER', '').replace(/CREATE INDEX[^;]*revocation[^;]*;/, '')]
+  ] satisfies Array<[string, (sql: string) => string]>
+  for (const [column, change] of changes) {
+    const [db, table] = [sqliteDatabase(t), newTable()]
+    db.exec(change(sqliteSchema({ table })))
+    await t.rejects(sqliteStore(db, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}" of the table "${table}" is .*, but must be`) }, column)
+  }
+})
+
+t.test('a foreign table is refused', async t => {
+  const db = sqliteDatabase(t)
+  db.exec('CREATE TABLE auth_sessions (subject TEXT, expires_at INTEGER)')
+  await t.rejects(sqliteStore(db).get('a'), { name: 'TypeError', message: /"id" .* is missing/ })
+})
+
+t.test('a collation that would mix accounts is refused', async t => {
+  const db = sqliteDatabase(t)
+  db.exec(sqliteSchema().replace('subject TEXT', 'subject TEXT COLLATE NOCASE'))
+  await t.rejects(sqliteStore(db).open(), { name: 'TypeError', message: /collation.*COLLATE/ })
+})
+
+t.test('another failure at the start is the error of SQLite, and the next call tries again', async t => {
+  const db = sqliteDatabase(t)
+  const errors = [Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' }), { name: 'Odd' }]
+  const store = sqliteStore({
+    exec: sql => db.exec(sql),
+    prepare (sql) {
+      if (errors.length > 0 && sql.startsWith('INSERT')) throw errors.shift()
+      return db.prepare(sql)
+    }
+  })
+  await t.rejects(store.open(), { code: 'SQLITE_IOERR' })
+  await t.rejects(store.open(), { name: 'Odd' })
+  await t.resolves(store.open())
+})
+
+t.test('sqliteSchema creates the same table as the store', async t => {
+  const [own, migrated] = [sqliteDatabase(t), sqliteDatabase(t)]
+  await sqliteStore(own).open()
+  migrated.exec(sqliteSchema())
+  const schema = (db: Database.Database) => db.prepare('SELECT name, sql FROM sqlite_master ORDER BY name').all()
+  t.same(schema(migrated), schema(own))
+  t.throws(() => sqliteSchema({ table: 'a b' }), { name: 'TypeError', message: /^sqliteSchema: the option "table"/ })
+})
+
+t.test('every allowed name creates a table', async t => {
+  const db = sqliteDatabase(t)
+  for (const table of ['a', '_', 'order', 'select', 't'.repeat(63)]) {
+    await sqliteStore(db, { table }).create(newSession({ id: 'a' }))
+    t.equal((await sqliteStore(db, { table }).get('a'))?.id, 'a', table)
+  }
+})
+
+t.test('SQL injection: an invalid table name is refused', async t => {
+  const db = sqliteDatabase(t)
+  for (const table of ['', 'Sessions', 'a b', 'a"b', "a'b", 'main.a', 't'.repeat(64)]) t.throws(() => sqliteStore(db, { table }), { name: 'TypeError', message: /"table"/ }, table)
+})
+
+t.test('anything but a database is refused', async t => {
+  for (const db of [undefined, null, {}, 'app.db', { prepare () {} }]) {
+    // @ts-expect-error: a path is no database
+    t.throws(() => sqliteStore(db), { name: 'TypeError', message: /better-sqlite3/ })
+  }
+})
+
+t.test('a revocation is dated by the system clock by default', async t => {
+  const store = sqliteStore(sqliteDatabase(t))
+  await store.create(newSession({ id: 'a' }))
+  await store.revoke('a', 'logout')
+  t.ok(Number.isSafeInteger((await store.get('a'))?.revokedAt))
+})
