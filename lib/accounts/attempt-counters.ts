@@ -91,10 +91,11 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
 
   #windowsOf (key: string, now: number): readonly Window[] {
     const known = this.#windows.get(key) ?? []
-    const windows = this.#limits.map((limit, index) => {
+    const windows: Window[] = []
+    for (const [index, limit] of this.#limits.entries()) {
       const window = known[index]
-      return window !== undefined && window.endsAt > now ? window : { limit, endsAt: now + limit.per * 1000, attempts: 0, failures: new Map<string, number>() }
-    })
+      windows.push(window !== undefined && window.endsAt > now ? window : { limit, endsAt: now + limit.per * 1000, attempts: 0, failures: new Map() })
+    }
     this.#windows.delete(key) // so that it is inserted again, at the end
     this.#windows.set(key, windows)
     for (const [oldest, windows] of this.#windows) {

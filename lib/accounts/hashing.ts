@@ -105,9 +105,10 @@ export class PasswordHasher implements Passwords {
   async hash (password: unknown, from?: WorkSource): Promise<string> {
     const text = accept(password)
     const { memoryCost, timeCost, parallelism } = this.#options
+    const secret = this.#peppers.get(this.#pepperId) as Buffer // checked by the constructor
     const encoded = await this.#queue.run(clientOf(from), async () => {
       const argon2 = await this.#loadArgon2()
-      return await argon2.hash(text, { memoryCost, timeCost, parallelism, type: ARGON2ID, secret: this.#secretOf(this.#pepperId) }).catch(outOfMemory)
+      return await argon2.hash(text, { memoryCost, timeCost, parallelism, type: ARGON2ID, secret }).catch(outOfMemory)
     })
     return this.#pepperId === null ? encoded : withKeyId(encoded, this.#pepperId)
   }
@@ -149,11 +150,8 @@ export class PasswordHasher implements Passwords {
 
   async #matches (encoded: string, text: string, pepperId: string | null): Promise<boolean> {
     const argon2 = await this.#loadArgon2()
-    return await argon2.verify(encoded, text, { secret: this.#secretOf(pepperId) }).catch(outOfMemory)
-  }
-
-  #secretOf (pepperId: string | null): Buffer {
-    return this.#peppers.get(pepperId) as Buffer // the constructor and `#readHash` have checked that it is known
+    const secret = this.#peppers.get(pepperId) as Buffer // checked by the constructor and `#readHash`
+    return await argon2.verify(encoded, text, { secret }).catch(outOfMemory)
   }
 
   /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */

@@ -99,9 +99,11 @@ export class Login {
       await this.#throttle.fail(attempt, subject)
       throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
     }
-    const verified = await this.#rehash({ user, subject, passwordHash }, password, caller)
+    const verified = { user, subject, passwordHash }
+    const isWeak = this.#users.updatePasswordHash !== undefined && this.#passwords.needsRehash(passwordHash)
+    const current = isWeak ? await this.#rehash(verified, password, caller) : verified
     await this.#throttle.succeed(attempt, subject)
-    return verified
+    return current
   }
 
   #warnIfUnreadable (subject: string, passwordHash: string): void {
@@ -111,7 +113,6 @@ export class Login {
 
   /** Replaces a hash that is weaker than a new one: only a login knows the password. */
   async #rehash (verified: VerifiedUser, password: unknown, context: RequestContext): Promise<VerifiedUser> {
-    if (this.#users.updatePasswordHash === undefined || !this.#passwords.needsRehash(verified.passwordHash)) return verified
     try {
       const newHash = await this.#passwords.hash(password, context)
       const answer = await context.bounded(() => updateHash(this.#users, verified, newHash))
