@@ -21,7 +21,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   fastify.addHook('onClose', async () => audit.close(fastify.log))
 
   const keys = await openKeys({ ...settings, accessToken: undefined }, app.emit, fastify.log)
-  if (keys.rings().access.signing !== null) throw new TypeError('option "keys" holds a key with use: \'sign\': a verifier has none; give its public half with use: \'verify\'')
+  if (keys.rings().access.signing !== null) throw new TypeError('option "keys" has a key with use: \'sign\', which a verifier must not have: give its public half with use: \'verify\'')
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
 
   const access = { ...accessToken, issuer, audience }
@@ -41,7 +41,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   })
 
   const authenticationOf = decorateRequest(fastify, replyOf => {
-    const dependencies = { authenticate, clock, timeouts, audit, exempt: Symbol('no route of its own'), replyOf }
+    const dependencies = { authenticate, clock, timeouts, audit, exempt: Symbol('a verifier has no routes'), replyOf }
     return request => new Authentication(dependencies, request)
   })
   decorateHooks(fastify, authenticationOf, STRICT_REFUSAL)

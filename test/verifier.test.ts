@@ -164,7 +164,7 @@ t.test('options for sessions are unknown', async t => {
 
 t.test('privilege: a signing key is refused, since a verifier must not be able to make tokens', async t => {
   for (const keys of [[ONE.signs], [ONE.verifies, TWO.signs], () => [ONE.signs]]) {
-    await t.rejects(async () => await Fastify().register(verifier, { keys }), { name: 'TypeError', message: /^option "keys" holds a key with use: 'sign'.*use: 'verify'/ })
+    await t.rejects(async () => await Fastify().register(verifier, { keys }), { name: 'TypeError', message: /^option "keys" has a key with use: 'sign'.*use: 'verify'/ })
   }
   let keys: readonly KeyOptions[] = [ONE.verifies]
   const { app } = await verifying(t, { keys: () => keys })

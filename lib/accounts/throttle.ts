@@ -49,7 +49,7 @@ export interface Attempt {
   ofSession: boolean
 }
 
-/** What one counter has counted. */
+/** An attempt in one counter. */
 interface Consumed {
   readonly counter: AttemptCounter
   readonly counted: object

@@ -16,7 +16,7 @@ export interface AuthClientOptions {
   readonly lockTimeout?: number | undefined
   /** Milliseconds until a function rejects without a response, 15000 by default; the request itself is never aborted. */
   readonly timeout?: number | undefined
-  /** Whether tabs share their access token, true by default; if false, each tab gets its own. */
+  /** True, the default, shares the access token between tabs; with false each tab gets its own. */
   readonly share?: boolean | undefined
   /** Additional headers for the requests to the plugin's routes. */
   readonly headers?: Readonly<Record<string, string>> | undefined

@@ -17,7 +17,7 @@ export interface AuthProblem {
 
 /**
  * A route of the server returned an error, or no usable response. After `login` and `signup` show it to the user. From
- * every other function it means a temporary failure: whoever is logged in stays logged in.
+ * every other function it means a temporary failure: the user stays logged in.
  */
 export class AuthError extends Error implements AuthProblem {
   override readonly name = 'AuthError'
@@ -38,7 +38,7 @@ export interface TokenResponse {
 }
 
 /**
- * A function that sends a POST to one of the plugin's routes. It gives undefined for 204, and throws an AuthError for an
+ * A function that sends a POST to one of the plugin's routes. It returns undefined for 204, and throws an AuthError for an
  * error response.
  *
  * With keepalive the browser stores the cookie even if the page is closed meanwhile. Nothing aborts the request, since

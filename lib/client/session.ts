@@ -13,7 +13,7 @@ export interface AccessClaims {
   readonly aud?: string | readonly string[]
 }
 
-/** Who is logged in, as far as the client knows. Each change creates a new object. */
+/** The login state, as far as the client knows it. Each change creates a new object. */
 export interface AuthState<Claims> {
   /** 'unknown' until the server has answered, and always outside of browsers. */
   readonly status: 'in' | 'out' | 'unknown'

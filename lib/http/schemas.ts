@@ -126,7 +126,7 @@ export const refusedByFastify: Record<number, JsonSchema> = {
   500: errorSchema('Unexpected error.')
 }
 
-/** Without an enum of codes where Fastify has codes of its own for the status. */
+/** Has no enum of codes if Fastify has its own codes for the status. */
 function refusal (status: number, codes: readonly AuthErrorCode[]): JsonSchema {
   const meanings = codes.map(code => `- \`${code}\`: ${messageOf(code)}`).join('\n')
   const others = refusedByFastify[status]

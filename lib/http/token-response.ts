@@ -54,7 +54,7 @@ export interface TokenResponseBody {
   readonly schema: JsonSchema
   /** True for RFC 6749 section 5.1, from which Swagger UI can read the access token. */
   readonly standard: boolean
-  /** Throws FST_AUTH_STORE_UNAVAILABLE if the app's `formatTokenResponse` fails; the refresh cookie is set all the same. */
+  /** Throws FST_AUTH_STORE_UNAVAILABLE if the app's `formatTokenResponse` fails; the refresh cookie is still set. */
   format (route: TokenResponseRoute, response: TokenResponse, caller: TokenResponseCaller): Promise<object> | object
 }
 

@@ -24,7 +24,7 @@ export interface KeyOptions {
   readonly privateKey?: KeyMaterial | undefined
   /** For the algorithms of `privateKey`; verifies only. */
   readonly publicKey?: KeyMaterial | undefined
-  /** Whether it also verifies tokens without a `kid`, as of other issuers. At most one key; false by default. */
+  /** True if it also verifies tokens without a `kid`, as of other issuers. At most one key; false by default. */
   readonly withoutKid?: boolean | undefined
 }
 

@@ -14,7 +14,7 @@ export function toJwks (ring: KeyRing): Jwks {
 
 export interface PublicKeys {
   ring (): KeyRing
-  /** How long verifiers may cache them. */
+  /** The time for which verifiers may cache them. */
   readonly maxAge: Seconds
 }
 

@@ -95,7 +95,7 @@ interface KeySourceOptions {
   /** Reads the rings. After an error the old ones stay in use. */
   load (): Promise<KeyRings>
   readonly clock: Clock
-  /** How often each instance reloads, and so how long a change takes to reach all of them. */
+  /** The reload interval of each instance, and so the time until a change has reached all of them. */
   readonly period: Seconds
   /** Must not throw. */
   emit (event: KeyEvent, cause?: unknown): void

@@ -19,7 +19,7 @@ export interface Key {
   readonly signs: KeyObject | null
   /** The same secret, or the public key. */
   readonly verifies: KeyObject
-  /** Whether it also verifies tokens without a kid. */
+  /** True if it also verifies tokens without a kid. */
   readonly withoutKid: boolean
 }
 
@@ -94,7 +94,7 @@ export function changeKeyRing (current: KeyRing, next: KeyRing, isPropagated: (k
   return isKept && !isPropagated(next.signing.kid) ? { ...next, signing: current.signing } : next
 }
 
-/** Whether two rings have the same keys in the same roles. */
+/** True if two rings have the same keys in the same roles. */
 export function isSameRing (one: KeyRing, other: KeyRing): boolean {
   return one.signing?.kid === other.signing?.kid && one.unnamed?.kid === other.unnamed?.kid &&
     one.byKid.size === other.byKid.size && [...one.byKid.keys()].every(kid => other.byKid.has(kid))

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 const PREFIX_BYTES = 4
 
 /**
- * Whether a secret is published, in documentation, templates or the lists that attackers try first.
+ * True if a secret is published, in documentation, templates or the lists that attackers try first.
  * One in two million other secrets is a false positive.
  */
 export function isWellKnown (secret: string): boolean {

@@ -221,7 +221,7 @@ export interface RefreshCookieOptions<U extends User = User> {
   } | undefined
   /**
    * Returns the response bodies of signup, login, refresh, password and reauthenticate. If it fails, the reply is 503 and
-   * the cookie is set all the same.
+   * the cookie is still set.
    */
   formatTokenResponse? (response: TokenResponse, context: TokenResponseContext): Promise<object> | object
   /** Called for every audit event: login, refresh, logout, reuse, refusal and others. Its errors are logged and change nothing. */

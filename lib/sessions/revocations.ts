@@ -7,7 +7,7 @@ export type Verdict = 'live' | 'ended' | 'unknown'
 
 export interface RevocationsOptions {
   readonly clock: Clock
-  /** How long an entry is kept: the longest time that an access token of an ended session can stay valid. */
+  /** The time for which an entry is kept: the longest time that an access token of an ended session can stay valid. */
   readonly retain: Seconds
   /** The tolerated clock difference of instances. */
   readonly skew: Seconds

@@ -126,7 +126,7 @@ function createDeliveryProbe (send: Channel['send'], onSilence: () => void, paus
 /** The time limit in milliseconds, for sending and for delivery each. */
 const TIMEOUT_MS = 5000
 
-/** Whether a promise resolves within the time limit and before the connection closes. */
+/** True if a promise resolves within the time limit and before the connection closes. */
 async function succeedsInTime (promise: Promise<unknown>, closing: AbortSignal, pause: Pause): Promise<boolean> {
   const done = new AbortController()
   whenAborted(closing, () => done.abort(), done.signal)

@@ -88,7 +88,7 @@ export function toAppClaims (value: unknown): AppClaims {
  * means that the verification failed. Throws FST_AUTH_ACCESS_TOKEN_INVALID. `assertCurrent` checks the times.
  */
 export function readAccessClaims (payload: unknown, policy: AccessPolicy): AccessClaims {
-  if (payload === undefined) throw invalid('its signature, key, "typ" or spelling is none of ours')
+  if (payload === undefined) throw invalid('its signature, key, "typ" or encoding is invalid')
   if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
   if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
   const lifetime = payload.exp - payload.iat

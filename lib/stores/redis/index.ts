@@ -18,7 +18,7 @@ export interface RedisStoreOptions {
   readonly prefix?: string
   /** Dates revocations, and counts how long a session's key lives. The system's clock by default. */
   readonly clock?: Clock
-  /** How long a session's key outlives its absolute end, `'1h'` by default. At least the lifetime of an access token. */
+  /** The time by which a session's key outlives its absolute expiry, `'1h'` by default. At least the lifetime of an access token. */
   readonly retainFor?: Duration
 }
 

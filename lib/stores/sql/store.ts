@@ -4,7 +4,7 @@ import { ownership, type Marker } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'
 import { type SessionTable } from './session-table.js'
 
-/** What differs between the stores of several databases. */
+/** The parts that differ between databases. */
 export interface SqlStoreParts extends Omit<Marker, 'read' | 'replace'> {
   readonly table: SessionTable
   readonly clock: Clock
