@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, createSecretKey, KeyObject, sign, ve
 import { HMAC_KEY_LENGTHS, isHmac, type Algorithm, type Key, type KeyPairAlgorithm } from './ring.js'
 import { isRoca, secretWeakness } from './strength.js'
 
-/** A JSON Web Key (RFC 7517). Not the type of @types/node, whose place differs between its versions. */
+/** A JSON Web Key (RFC 7517). Not the type of @types/node, which moved between its versions. */
 export interface JsonWebKey {
   readonly kty?: string | undefined
   readonly [member: string]: unknown

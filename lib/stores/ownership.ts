@@ -1,20 +1,20 @@
 import { type StoreOwner } from '../sessions/session.js'
 
-/** The place where a store records its owner, and the words for its error. */
+/** Reads and writes the record of a store's owner. The strings are for the error message. */
 export interface Marker {
   /** The recorded owner as JSON; null if there is none yet. */
   read (): Promise<string | null>
-  /** Compare-and-set: writes `next` if the record is still `found`, else gives false. */
+  /** Compare-and-set: writes `next` if the record is still `found`. Resolves to false if not. */
   replace (found: string | null, next: string): Promise<boolean>
   /** Such as 'postgresStore: the table "auth_sessions"'. */
   readonly place: string
-  /** The option that chooses another place. */
+  /** The option that sets the place. */
   readonly option: string
   /** The command that deletes the record. */
   readonly removal: string
 }
 
-/** Which app a store belongs to: two apps that share a place would list and revoke each other's sessions. */
+/** Records which app owns a store: two apps that share one would list and revoke each other's sessions. */
 export interface Ownership {
   /** Records that the store belongs to this app. Rejects with a TypeError if it belongs to another. */
   readonly claim: (owner: StoreOwner) => Promise<void>
@@ -24,7 +24,7 @@ export interface Ownership {
 
 const MAX_ATTEMPTS = 5
 
-/** Before the first claim nothing is known of the app, so nothing is refused. */
+/** Before the first claim no call is refused: scripts use a store without an app. */
 export function ownership (marker: Marker): Ownership {
   const unresolved = new Set<StoreOwner>()
   let resolving: Promise<void> | undefined

@@ -21,7 +21,7 @@ export async function assertRights (commands: RedisCommands, prefix: string, cha
   ].filter(rule => rule !== '')
   if (rules.length === 0) return
   const user = await commands.user()
-  throw new TypeError(`redisStore: the Redis user "${user}" may not run all commands of the store on its keys and its channel: as a user who may, run: ${rules.map(rule => `ACL SETUSER ${user} ${rule}`).join('; ')}. Redis refuses one of these that adds nothing, for a user with all keys or all channels.`)
+  throw new TypeError(`redisStore: the Redis user "${user}" may not run all commands of the store on its keys and its channel. As an administrator, run: ${rules.map(rule => `ACL SETUSER ${user} ${rule}`).join('; ')}. Redis rejects a rule that adds nothing, for a user with all keys or all channels.`)
 }
 
 async function findMissing (commands: RedisCommands, key: string, channel: string): Promise<MissingRights> {

@@ -366,7 +366,7 @@ t.test('on a server', async t => {
       for (const client of await asUser(t, 'lacking')) {
         const error = await t.rejects(redisStore(client).open(), { name: 'TypeError' }, rights) as Error
         const commands = granted.split('; ').map(rule => `ACL SETUSER lacking ${rule}`).join('; ')
-        t.match(error.message, `a user who may, run: ${commands}. Redis`, rights)
+        t.match(error.message, `As an administrator, run: ${commands}. Redis`, rights)
       }
     }
   })
