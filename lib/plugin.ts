@@ -51,6 +51,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const throttle = buildThrottle(settings, keys, fastify.log)
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
+  const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
   const urls = servedRoutes(settings, store)
   await loadPackagesOf(urls)
 
@@ -61,7 +62,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const afterReply = createAfterReply(fastify)
   const { authenticate } = sessions
   const authenticationOf = decorateRequest(fastify, replyOf => {
-    const dependencies = { sessions, authenticate, transport, renewWithAccessToken, clock, timeouts, audit, strictRefusal, exempt, replyOf, afterReply }
+    const passwordLogin = settings.users?.findByUsername === undefined ? undefined : accounts.login
+    const dependencies = { sessions, passwordLogin, authenticate, transport, renewWithAccessToken, clock, timeouts, audit, strictRefusal, exempt, replyOf, afterReply }
     return request => new HttpRequestAuth(dependencies, request)
   })
   decorateHooks(fastify, authenticationOf, strictRefusal)
@@ -71,7 +73,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
   registerRoutesBelow(fastify, options, settings, {
     urls,
-    ...buildAccounts(settings, passwords, throttle, fastify.log),
+    ...accounts,
     authOf: authenticationOf,
     authenticate: createOwnHook(authenticationOf),
     exempt,

@@ -8,7 +8,7 @@ import { type Attempt, type Caller, type Throttle } from './throttle.js'
 import { type User, type Users, type VerifiedUser } from './user.js'
 import { normaliseUsername } from './username.js'
 
-/** A username and a password as a request sent them, not validated yet. */
+/** A username and a password as a request sent them; they need not be validated. */
 export interface Credentials {
   readonly username: unknown
   readonly password: unknown

@@ -18,6 +18,12 @@ export interface User {
   readonly disabled?: boolean | null | undefined
 }
 
+/**
+ * The columns of the app's users beyond `User`, for the type of `request.auth.verifyPassword`. The app declares them:
+ * `declare module 'fastify-refresh-cookie' { interface CustomUser { totpSecret: string | null } }`.
+ */
+export interface CustomUser {}
+
 /** A user whose password has just been verified. */
 export interface VerifiedUser {
   /** The app's own object. The app may change it at any time, so the values that were verified are kept beside it. */

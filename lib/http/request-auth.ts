@@ -1,5 +1,6 @@
 import { type FastifyReply } from 'fastify'
-import { type User, type UserId } from '../accounts/user.js'
+import { type Credentials, type Login } from '../accounts/login.js'
+import { type CustomUser, type User, type UserId, type VerifiedUser } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
@@ -16,6 +17,8 @@ import { toTokenResponse, type TokenResponse } from './token-response.js'
 
 export interface RequestAuthDependencies extends AuthenticationDependencies {
   readonly sessions: SessionService
+  /** Undefined without `users.findByUsername`. */
+  readonly passwordLogin: Pick<Login, 'login' | 'isStillValid'> | undefined
   readonly transport: Pick<RefreshTokenTransport, 'read' | 'send' | 'clear'>
   /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean
@@ -24,6 +27,9 @@ export interface RequestAuthDependencies extends AuthenticationDependencies {
 
 /** `request.auth` of an app with sessions. */
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
+  /** The user whose password this request has verified. */
+  #verified: (Pick<VerifiedUser, 'user' | 'subject'> & { isStillValid (): Promise<boolean> }) | undefined
+
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
     return this.plugin.sessions.sessionOf(this.plugin.transport.read(this.request))
@@ -50,9 +56,23 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return claims
   }
 
+  async verifyPassword ({ username, password }: Credentials): Promise<User & CustomUser> {
+    const { passwordLogin } = this.plugin
+    if (passwordLogin === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
+    try {
+      const credentials = { username, password }
+      const verified = await passwordLogin.login(credentials, this)
+      this.#verified = { ...verified, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
+      return verified.user as User & CustomUser // the app's own object, with the columns that it declares
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
   async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
     try {
-      return await this.#start(subjectOf(subject, 'request.auth.login()'), { claims, remember })
+      const text = subjectOf(subject, 'request.auth.login()')
+      return await this.#start(text, { claims, remember, ...this.#ofVerified(text) })
     } catch (error) {
       throw this.refused(error)
     }
@@ -126,6 +146,11 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     } catch (error) {
       throw this.refused(error)
     }
+  }
+
+  /** The options of a login of the user whose password was verified; none for anybody else. */
+  #ofVerified (subject: string): Pick<LoginOptions, 'user' | 'isStillValid'> {
+    return this.#verified?.subject === subject ? this.#verified : {}
   }
 
   async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {

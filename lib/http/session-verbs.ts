@@ -1,10 +1,24 @@
-import { type UserId } from '../accounts/user.js'
+import { type Credentials } from '../accounts/login.js'
+import { type CustomUser, type User, type UserId } from '../accounts/user.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type SessionView, type SessionViewListOptions } from './session-view.js'
 import { type TokenResponse } from './token-response.js'
 
 /** The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions fail. */
 export interface SessionVerbs {
+  /**
+   * The user with this username and password, for a login of more than one step. It does all that `POST /login` does before it
+   * starts the session: the rate limits, the same work and refusal for every wrong username or password, the stronger hash, the
+   * disabled user. Resolves to the object that `users.findByUsername` returned. It starts no session: call `login(user.id)`,
+   * here or in a later request.
+   *
+   * A `login` of this user in the same request checks the password again once the session is stored, as `POST /login` does:
+   * a concurrent password change, also one by this route, ends that session and refuses the login.
+   *
+   * Rejects with FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY; with a TypeError without
+   * `users.findByUsername`.
+   */
+  verifyPassword (credentials: Credentials): Promise<User & CustomUser>
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
    * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access

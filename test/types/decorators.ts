@@ -62,6 +62,14 @@ export function imported (app: FastifyInstance): void {
 }
 
 export async function verbs (auth: RequestAuth): Promise<void> {
+  const user = await auth.verifyPassword({ username: 'ada', password: 'x' })
+  assertType<Same<typeof user.passwordHash, string | null>>()
+  await auth.verifyPassword({ username: {}, password: null })
+  await auth.login(user.id)
+  // @ts-expect-error without a password
+  await auth.verifyPassword({ username: 'ada' })
+  // @ts-expect-error a user is read only
+  user.passwordHash = null
   assertType<Same<Awaited<ReturnType<typeof auth.login>>, TokenResponse>>()
   assertType<Same<keyof TokenResponse, 'access_token' | 'token_type' | 'expires_in' | 'refresh_token'>>()
   assertType<Same<TokenResponse['refresh_token'], string | undefined>>()
