@@ -69,8 +69,8 @@ inEveryBrowser('cookie tossing: a sibling sub-domain cannot set a cookie with ou
     .header('set-cookie', '__Host-Http-refresh=evil; Domain=shop.localhost; Path=/auth; Secure; HttpOnly')
     .type('text/html').send('<!doctype html><link rel="icon" href="data:,">')))
   const tab = await s.signedUp(browser, s.url('/page', 'app.shop.localhost'))
-  const tosser = await browser.open(evil.url('/toss', 'evil.shop.localhost'))
-  await tosser.run(() => {
+  const attacker = await browser.open(evil.url('/toss', 'evil.shop.localhost'))
+  await attacker.run(() => {
     document.cookie = '__Host-Http-refresh=evil; Domain=shop.localhost; Path=/auth; Secure'
     document.cookie = 'harmless=1; Domain=shop.localhost; Path=/auth'
   })
@@ -130,8 +130,8 @@ inEveryBrowser('cookie tossing: a tossed cookie without a prefix signs out, and 
   await mallory.signup('mallory')
   const evil = await otherSite(t)
   const tab = await s.signedUp(browser, s.url('/page', 'app.shop.localhost'))
-  const tosser = await browser.open(evil.url('/', 'evil.shop.localhost'))
-  await tosser.run(value => { document.cookie = `refresh=${value}; Domain=shop.localhost; Path=/auth` }, mallory.jar.value('refresh'))
+  const attacker = await browser.open(evil.url('/', 'evil.shop.localhost'))
+  await attacker.run(value => { document.cookie = `refresh=${value}; Domain=shop.localhost; Path=/auth` }, mallory.jar.value('refresh'))
   await s.sleep('20m', tab)
   t.match(await tab.run(() => ask('/me')), exactly(401, Object))
   t.match(await states(tab), exactly({ status: 'out', error: { code: 'FST_AUTH_REFRESH_TOKEN_INVALID' } }))

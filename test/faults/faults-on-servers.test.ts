@@ -9,12 +9,12 @@ const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
 /** Faults of every server and its connection. */
 const FAULTS: Readonly<Record<string, (engine: Engine) => Fault>> = {
-  'connections are refused': ({ proxy }) => ({ strike: async () => { await proxy.refuse(); return proxy.pass } }),
-  'connections are reset': ({ proxy }) => ({ strike: async () => { await proxy.reset(); return proxy.pass } }),
-  'connections are half-open': ({ proxy }) => ({ strike: async () => { await proxy.hold(); return proxy.pass } }),
-  'every call takes seconds': ({ proxy }) => ({ strike: async () => { await proxy.delay(1500); return proxy.pass } }),
-  'the reply is lost after the commit': ({ proxy }) => ({ strike: async () => { await proxy.dropReplies(); return proxy.pass } }),
-  'the server is killed and started again': ({ stop, start }) => ({ strike: async () => { await stop(); return start } })
+  'connections are refused': ({ proxy }) => ({ inject: async () => { await proxy.refuse(); return proxy.pass } }),
+  'connections are reset': ({ proxy }) => ({ inject: async () => { await proxy.reset(); return proxy.pass } }),
+  'connections are half-open': ({ proxy }) => ({ inject: async () => { await proxy.hold(); return proxy.pass } }),
+  'every call takes seconds': ({ proxy }) => ({ inject: async () => { await proxy.delay(1500); return proxy.pass } }),
+  'the reply is lost after the commit': ({ proxy }) => ({ inject: async () => { await proxy.dropReplies(); return proxy.pass } }),
+  'the server is killed and started again': ({ stop, start }) => ({ inject: async () => { await stop(); return start } })
 }
 
 t.jobs = 3 // they mostly wait
@@ -28,13 +28,13 @@ for (const [name, start] of Object.entries(ENGINES)) {
       app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({}))
     })
     const faults = { ...Object.fromEntries(Object.entries(FAULTS).map(([fault, of]) => [fault, of(engine)])), ...engine.own }
-    for (const [fault, { strike, reads = false }] of Object.entries(faults)) {
+    for (const [fault, { inject, reads = false }] of Object.entries(faults)) {
       t.test(`${fault}: 503, nobody is logged out, and everything works afterwards`, async t => {
         const [ada, bob, carol] = [await signedUp(s, fault), await signedUp(s, `${fault}, too`), await signedUp(s, `${fault}, not at all`)]
         const [before, copy] = [ada.copy(), bob.copy()]
         clock.wait('30s')
 
-        const mend = await strike()
+        const repair = await inject()
         const stranger = s.browser()
         const [strict, ...failed] = await Promise.all([ada.get('/strict'), ada.refresh(), bob.logout(), stranger.login(fault)])
         if (!reads) t.match(strict.json(), UNAVAILABLE)
@@ -44,7 +44,7 @@ for (const [name, start] of Object.entries(ENGINES)) {
         t.equal(stranger.cookie(), undefined)
         t.match(await ada.get('/me'), { statusCode: 200 }, 'access tokens stay valid')
         if (reads) t.match(await served(() => ada.get('/strict')), { statusCode: 200 })
-        await mend()
+        await repair()
 
         t.match(await served(() => ada.refresh()), { statusCode: 200 })
         t.match(await s.store.get(sessionOf(ada)), { generation: 1 }, 'no rotation was lost or repeated')

@@ -74,8 +74,8 @@ for (const [which, { status, prepare, request, late = 0 }] of Object.entries(SIT
 
         const again = await request(s)
         // A session that ended while the subscription was down is unknown the second time.
-        const endedUnheard = which === 'ending another session' && call === 'revoke' && fault.moment === 'after'
-        t.equal(again.statusCode, endedUnheard ? 404 : status, `${title}, again`)
+        const endedBefore = which === 'ending another session' && call === 'revoke' && fault.moment === 'after'
+        t.equal(again.statusCode, endedBefore ? 404 : status, `${title}, again`)
       }
     }
   })

@@ -214,7 +214,7 @@ function complaint ({ operations }: World, { route: [route] }: Request, { status
 t.test('every response of every route matches the OpenAPI document', async t => {
   const documented = new Set<string>()
   const seen = new Set<string>()
-  const surprises = new Set<string>()
+  const unexpected = new Set<string>()
 
   for (const [nth, options] of APPS.entries()) {
     for (const requests of fc.sample(fc.array(request, { minLength: REQUESTS, maxLength: REQUESTS }), { seed: SEED + nth, numRuns: WORLDS })) {
@@ -224,12 +224,12 @@ t.test('every response of every route matches the OpenAPI document', async t => 
         const answer = await send(here, request)
         seen.add(`${request.route[0]} ${answer.statusCode}`)
         const wrong = complaint(here, request, answer)
-        if (wrong !== null) surprises.add(`${request.route[0]}: ${wrong}: ${answer.body}`)
+        if (wrong !== null) unexpected.add(`${request.route[0]}: ${wrong}: ${answer.body}`)
       }
     }
   }
 
-  t.strictSame([...surprises], [])
+  t.strictSame([...unexpected], [])
   // Not covered here: an unexpected error, and more than 100,000 revocations during a store outage.
   const expected = [...documented].filter(answer => !answer.endsWith(' 500') && answer !== 'POST /auth/verify 503')
   t.strictSame([...seen].sort(), expected.sort(), 'every documented reply occurs')

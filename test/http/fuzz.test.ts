@@ -69,20 +69,20 @@ t.test('fuzzing: any Authorization or Cookie header gets a 401 of the plugin', a
   const store = memoryStore({ clock: () => START })
   const { app } = await server(t, { secret: SECRET, store }, { logger: { level: 'trace', stream } })
   const outcomes = new Map<string, number>()
-  const surprises: unknown[] = []
+  const unexpected: unknown[] = []
 
   async function send (url: string, headers: Record<string, string>): Promise<void> {
     const answer = await app.inject({ method: url === '/me' ? 'GET' : 'POST', url, headers: { host: HOST, ...headers } })
     const { code } = answer.json()
     outcomes.set(code, (outcomes.get(code) ?? 0) + 1)
     const fine = answer.statusCode === 401 && CODES.has(code) && /^Bearer realm="api"/.test(String(answer.headers['www-authenticate'])) && answer.headers['set-cookie'] === undefined
-    if (!fine) surprises.push({ url, headers, answer: answer.body })
+    if (!fine) unexpected.push({ url, headers, answer: answer.body })
   }
 
   for (const value of fc.sample(authorization, { seed: SEED, numRuns: RUNS })) await send('/me', { authorization: value })
   for (const value of fc.sample(cookie, { seed: SEED, numRuns: RUNS })) await send('/auth/refresh', { cookie: value })
 
-  t.strictSame(surprises, [])
+  t.strictSame(unexpected, [])
   t.strictSame(loud, [], 'nothing was logged as an error')
   t.comment(`${2 * RUNS} headers: ${[...outcomes].map(([code, count]) => `${count} ${code}`).join(', ')}`)
   for (const kind of ['ACCESS', 'REFRESH']) {
@@ -95,10 +95,10 @@ t.test('fuzzing: any Authorization or Cookie header gets a 401 of the plugin', a
 
 t.test('fuzzing: a logout with any cookie succeeds', async t => {
   const { app } = await server(t)
-  const surprises: unknown[] = []
+  const unexpected: unknown[] = []
   for (const value of fc.sample(cookie, { seed: SEED + 1, numRuns: 300 })) {
     const answer = await app.inject({ method: 'POST', url: '/auth/logout', headers: { host: HOST, cookie: value } })
-    if (answer.statusCode !== 204 || answer.headers['set-cookie'] === undefined) surprises.push({ value, answer: answer.body })
+    if (answer.statusCode !== 204 || answer.headers['set-cookie'] === undefined) unexpected.push({ value, answer: answer.body })
   }
-  t.strictSame(surprises, [])
+  t.strictSame(unexpected, [])
 })

@@ -77,7 +77,7 @@ async function ours (t: Test, key: TestKey): Promise<{ ada: Browser, token: stri
   }
 }
 
-async function meets (t: Test, foreigner: Foreigner): Promise<void> {
+async function exchangesTokens (t: Test, foreigner: Foreigner): Promise<void> {
   for (const algorithm of ALGORITHMS) {
     const key = generateKey(algorithm, 'k1')
     const stranger = generateKey(algorithm, 'k1')
@@ -93,9 +93,9 @@ async function meets (t: Test, foreigner: Foreigner): Promise<void> {
   }
 }
 
-t.test('interoperability: jose and the plugin accept each other\'s tokens, for every algorithm', async t => await meets(t, jose))
+t.test('interoperability: jose and the plugin accept each other\'s tokens, for every algorithm', async t => await exchangesTokens(t, jose))
 
-t.test('interoperability: PyJWT and the plugin accept each other\'s tokens, for every algorithm', { skip: python === undefined && 'no Python here has PyJWT: apt install python3-jwt python3-cryptography' }, async t => await meets(t, pyjwt(String(python))))
+t.test('interoperability: PyJWT and the plugin accept each other\'s tokens, for every algorithm', { skip: python === undefined && 'no Python here has PyJWT: apt install python3-jwt python3-cryptography' }, async t => await exchangesTokens(t, pyjwt(String(python))))
 
 t.test('interoperability: jose verifies tokens with the published JWK Set', async t => {
   for (const algorithm of ALGORITHMS.filter(name => !isHmac(name))) {

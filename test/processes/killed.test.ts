@@ -4,7 +4,7 @@ import { START } from '../support/server.js'
 import { generationOf, NO_REPLY, SHARED_STORES, startProcess, type AppProcess, type Reply, type SharedStore } from './app-process.js'
 
 /** A process that stays alive: it prepares the session, and checks the state after another one was killed. */
-interface Witness extends AppProcess {
+interface Survivor extends AppProcess {
   readonly now: () => number
   /** Moves the time for all processes to the next step of a session. */
   wait (): Promise<void>
@@ -12,12 +12,12 @@ interface Witness extends AppProcess {
 
 interface Situation {
   /** Prepares the session for the request; returns its cookie. */
-  prepare (witness: Witness, subject: string): Promise<string | undefined>
+  prepare (survivor: Survivor, subject: string): Promise<string | undefined>
   request (process: AppProcess, subject: string, cookie: string | undefined): Promise<Reply>
   /** True if its last command comes after the reply. */
   readonly repliesEarly?: true
   /** Expectations after a process was killed during or after the request. */
-  afterwards (t: Test, witness: Witness, found: Found): Promise<void>
+  afterwards (t: Test, survivor: Survivor, found: Found): Promise<void>
 }
 
 interface Found {
@@ -28,7 +28,7 @@ interface Found {
   readonly done: boolean
 }
 
-const enter = async (witness: Witness, subject: string): Promise<string | undefined> => (await witness.enter(subject)).cookie
+const enter = async (survivor: Survivor, subject: string): Promise<string | undefined> => (await survivor.enter(subject)).cookie
 const refresh = async (process: AppProcess, _subject: string, cookie: string | undefined): Promise<Reply> => await process.refresh(cookie)
 
 /** A refresh whose repetition leaves the session at a generation. */
@@ -36,19 +36,19 @@ function refreshTo (generation: number, prepare: Situation['prepare']): Situatio
   return {
     prepare,
     request: refresh,
-    async afterwards (t, witness, { cookie }) {
-      const [one, other] = [await witness.refresh(cookie), await witness.refresh(cookie)]
+    async afterwards (t, survivor, { cookie }) {
+      const [one, other] = [await survivor.refresh(cookie), await survivor.refresh(cookie)]
       t.same([one.status, other.status], [200, 200], 'the previous cookie is accepted')
       const next = one.cookie ?? cookie
       t.equal(other.cookie ?? cookie, next, 'every tab gets the same cookie')
       t.equal(generationOf(next), generation, 'no rotation was lost or repeated')
       let current = next
       for (let i = 0; i < 2; i++) {
-        await witness.wait()
-        current = (await witness.refresh(current)).cookie
+        await survivor.wait()
+        current = (await survivor.refresh(current)).cookie
       }
       t.equal(generationOf(current), generation + 2)
-      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and there is no other line')
+      t.match(await survivor.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and there is no other line')
     }
   }
 }
@@ -57,8 +57,8 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   'a first login': {
     prepare: async () => undefined,
     request: (process, subject) => process.enter(subject),
-    async afterwards (t, witness, { subject }) {
-      t.match(await witness.refresh((await witness.enter(subject)).cookie), { status: 200 })
+    async afterwards (t, survivor, { subject }) {
+      t.match(await survivor.refresh((await survivor.enter(subject)).cookie), { status: 200 })
     }
   },
 
@@ -66,61 +66,61 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     prepare: enter,
     request: (process, subject, cookie) => process.enter(subject, cookie),
     repliesEarly: true,
-    async afterwards (t, witness, { subject, cookie, reply }) {
+    async afterwards (t, survivor, { subject, cookie, reply }) {
       const held = reply.cookie ?? cookie
-      t.match(await witness.refresh(held), { status: 200 }, 'the browser\'s cookie is accepted')
-      if (reply.cookie !== undefined) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'and its previous one is not')
-      t.match(await witness.refresh((await witness.enter(subject, held)).cookie), { status: 200 })
-      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+      t.match(await survivor.refresh(held), { status: 200 }, 'the browser\'s cookie is accepted')
+      if (reply.cookie !== undefined) t.match(await survivor.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' }, 'and its previous one is not')
+      t.match(await survivor.refresh((await survivor.enter(subject, held)).cookie), { status: 200 })
+      t.match(await survivor.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
     }
   },
 
   'a refresh that holds': refreshTo(0, enter),
 
-  'a refresh that rotates': refreshTo(1, async (witness, subject) => {
-    const cookie = await enter(witness, subject)
-    await witness.wait()
+  'a refresh that rotates': refreshTo(1, async (survivor, subject) => {
+    const cookie = await enter(survivor, subject)
+    await survivor.wait()
     return cookie
   }),
 
-  'a refresh that replays': refreshTo(1, async (witness, subject) => {
-    const cookie = await enter(witness, subject)
-    await witness.wait()
-    await witness.refresh(cookie)
+  'a refresh that replays': refreshTo(1, async (survivor, subject) => {
+    const cookie = await enter(survivor, subject)
+    await survivor.wait()
+    await survivor.refresh(cookie)
     return cookie
   }),
 
-  'a refresh that recovers': refreshTo(2, async (witness, subject) => {
-    const cookie = await enter(witness, subject)
-    await witness.wait()
-    await witness.refresh(cookie)
-    await witness.wait()
+  'a refresh that recovers': refreshTo(2, async (survivor, subject) => {
+    const cookie = await enter(survivor, subject)
+    await survivor.wait()
+    await survivor.refresh(cookie)
+    await survivor.wait()
     return cookie
   }),
 
   'a second use': {
-    async prepare (witness, subject) {
-      const cookie = await enter(witness, subject)
+    async prepare (survivor, subject) {
+      const cookie = await enter(survivor, subject)
       let current = cookie
       for (let i = 0; i < 2; i++) {
-        await witness.wait()
-        current = (await witness.refresh(current)).cookie
+        await survivor.wait()
+        current = (await survivor.refresh(current)).cookie
       }
       return cookie
     },
     request: refresh,
-    async afterwards (t, witness, { cookie }) {
-      for (let i = 0; i < 2; i++) t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+    async afterwards (t, survivor, { cookie }) {
+      for (let i = 0; i < 2; i++) t.match(await survivor.refresh(cookie), { status: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
     }
   },
 
   'a logout': {
     prepare: enter,
     request: (process, _subject, cookie) => process.logout(cookie),
-    async afterwards (t, witness, { cookie, done }) {
-      t.match(await witness.refresh(cookie), done ? { status: 401, code: 'FST_AUTH_SESSION_ENDED' } : { status: 200 })
-      t.match(await witness.logout(cookie), { status: 204 })
-      t.match(await witness.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
+    async afterwards (t, survivor, { cookie, done }) {
+      t.match(await survivor.refresh(cookie), done ? { status: 401, code: 'FST_AUTH_SESSION_ENDED' } : { status: 200 })
+      t.match(await survivor.logout(cookie), { status: 204 })
+      t.match(await survivor.refresh(cookie), { status: 401, code: 'FST_AUTH_SESSION_ENDED' })
     }
   }
 }
@@ -132,28 +132,28 @@ for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL })) {
   t.test(`a process on ${name} that is killed`, { buffered: true }, async t => {
     const store = await newStore(t)
     if (store === null) return
-    const witness = await startWitness(t, store)
+    const survivor = await startWitness(t, store)
     for (const [which, situation] of Object.entries(SITUATIONS)) {
-      const count = await commandsOf(witness, situation, which)
+      const count = await commandsOf(survivor, situation, which)
       t.ok(count > 0)
       for (const [nth, moment] of momentsOf(situation, count)) {
         const title = `${which}, whose process was killed ${moment} command ${nth} of ${count}`
         t.test(title, async t => {
           const victim = await startProcess(t, store)
-          const cookie = await situation.prepare(witness, title)
-          await victim.setTime(witness.now())
+          const cookie = await situation.prepare(survivor, title)
+          await victim.setTime(survivor.now())
           await victim.dieAt(nth, moment)
           const reply = await situation.request(victim, title, cookie)
           t.equal(reply.status, situation.repliesEarly && nth === count ? 200 : NO_REPLY.status)
           t.equal(await victim.ended, 'SIGKILL')
-          await situation.afterwards(t, witness, { subject: title, cookie, reply, done: nth === count && moment === 'after' })
+          await situation.afterwards(t, survivor, { subject: title, cookie, reply, done: nth === count && moment === 'after' })
         })
       }
     }
   })
 }
 
-async function startWitness (t: Test, store: SharedStore): Promise<Witness> {
+async function startWitness (t: Test, store: SharedStore): Promise<Survivor> {
   const process = await startProcess(t, store)
   let now = START
   return {
@@ -173,12 +173,12 @@ function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: num
 }
 
 /** The number of commands to the store of a request. */
-async function commandsOf (witness: Witness, { prepare, request }: Situation, subject: string): Promise<number> {
+async function commandsOf (survivor: Survivor, { prepare, request }: Situation, subject: string): Promise<number> {
   for (let i = 0; i < 2; i++) { // the first time a server may not know the scripts
     const fresh = `${subject} ${i}` // who has no sessions yet, as whoever meets a process that is killed
-    const cookie = await prepare(witness, fresh)
-    await witness.dieAt(0, 'after')
-    await request(witness, fresh, cookie)
+    const cookie = await prepare(survivor, fresh)
+    await survivor.dieAt(0, 'after')
+    await request(survivor, fresh, cookie)
   }
-  return await witness.commands()
+  return await survivor.commands()
 }

@@ -9,11 +9,11 @@ import { ioredisOn, nodeRedisOn, ownRedisServer } from './redis.js'
 import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
 
 /** Breaks something; the returned function repairs it. */
-export type Strike = () => Promise<() => Promise<unknown>>
+export type Inject = () => Promise<() => Promise<unknown>>
 
 /** The fault, and whether read-only calls still work. */
 export interface Fault {
-  readonly strike: Strike
+  readonly inject: Inject
   readonly reads?: boolean
 }
 
@@ -56,7 +56,7 @@ async function connectNodeRedis (t: Test, port: number, options: object = {}): P
 /** A half-open connection: node-redis has no option to detect it while it sends. */
 const lostWithoutAWord = (proxy: TcpProxy): Readonly<Record<string, Fault>> => ({
   'connections are lost without a word': {
-    async strike () {
+    async inject () {
       await proxy.hold()
       return proxy.abandon
     }
@@ -79,21 +79,21 @@ async function redisEngine (t: Test, connect: typeof connectIoredis, faultsOf: (
     own: {
       ...faultsOf(proxy),
       'commands are paused': {
-        async strike () {
+        async inject () {
           await admin.call('CLIENT', ['PAUSE', '1000000', 'WRITE'])
           return () => admin.call('CLIENT', ['UNPAUSE'])
         }
       },
       'its memory is full': {
         reads: true,
-        async strike () {
+        async inject () {
           await admin.config('SET', 'maxmemory', '1')
           return () => admin.config('SET', 'maxmemory', '0')
         }
       },
       'it became a replica': {
         reads: true,
-        async strike () {
+        async inject () {
           await admin.replicaof('127.0.0.1', '1')
           return () => admin.replicaof('NO', 'ONE')
         }
@@ -144,7 +144,7 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
     own: {
       ...lostWithoutAWord(proxy),
       'its backends are terminated at work': {
-        async strike () {
+        async inject () {
           const admin = await holdTable()
           const over = new AbortController()
           const terminating = terminateWaiting(admin, over.signal)
@@ -156,20 +156,20 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
         }
       },
       'another transaction holds the table': {
-        async strike () {
+        async inject () {
           const admin = await holdTable()
           return () => admin.end()
         }
       },
       'every connection of the pool is lent': {
-        async strike () {
+        async inject () {
           const lent = await Promise.all(pools.flatMap(pool => Array.from({ length: pool.options.max }, () => pool.connect())))
           return async () => { for (const client of lent) client.release() }
         }
       },
       'it may only read, as a standby': {
         reads: true,
-        async strike () {
+        async inject () {
           const readOnly = async (value: string) => {
             const admin = await connectAdmin()
             try {
