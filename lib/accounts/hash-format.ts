@@ -68,7 +68,7 @@ function unpadded (bytes: number): string {
  * The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow
  * down every login.
  */
-const MOST_WORK = 8
+const MAX_DECOY_WORK = 8
 
 /**
  * The kinds of stored argon2 hashes that this process has seen; that of new hashes is always known. After the cost was raised,
@@ -81,7 +81,7 @@ export class HashKinds {
 
   constructor (today: HashingParameters) {
     this.#decoys = new Map([[kindOf({ ...today, type: 'argon2id' }), decoyHash(today)]])
-    this.#left = (MOST_WORK - 1) * workOf(today)
+    this.#left = (MAX_DECOY_WORK - 1) * workOf(today)
   }
 
   add (stored: StoredHash): void {

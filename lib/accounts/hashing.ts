@@ -5,7 +5,7 @@ import { withholding } from '../redaction.js'
 import { HashKinds, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
 import { type HashingParameters } from './hashing-parameters.js'
 import { busy, HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
-import { judgePassword, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
+import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
 
 /** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
 export const MAX_PASSWORD_BYTES = 1024
@@ -103,7 +103,7 @@ export class PasswordHasher implements Passwords {
   }
 
   async hash (password: unknown, from?: WorkSource): Promise<string> {
-    const text = accept(password)
+    const text = normalise(password)
     const { memoryCost, timeCost, parallelism } = this.#options
     const secret = this.#peppers.get(this.#pepperId) as Buffer // checked by the constructor
     const encoded = await this.#queue.run(clientOf(from), async () => {
@@ -130,7 +130,7 @@ export class PasswordHasher implements Passwords {
   }
 
   async check (password: unknown, owner: PasswordOwner = {}): Promise<void> {
-    await judgePassword(accept(password), owner, this.#options, this.#options.timeouts)
+    await assertPolicy(normalise(password), owner, this.#options, this.#options.timeouts)
   }
 
   needsRehash (passwordHash: string): boolean {
@@ -187,7 +187,7 @@ function clientOf (from: WorkSource = {}): string {
   return networkOf(readAddress(from.ip), 48)
 }
 
-function accept (password: unknown): string {
+function normalise (password: unknown): string {
   const { text, refusal } = readPassword(password)
   if (refusal !== null) throw passwordRefused(refusal)
   return text

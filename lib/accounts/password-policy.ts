@@ -29,7 +29,7 @@ export interface PasswordRules {
  * are no composition rules (NIST SP 800-63B section 3.1.1.2). Throws FST_AUTH_PASSWORD_REFUSED with the message of the rule,
  * FST_AUTH_STORE_UNAVAILABLE if the app's rule fails.
  */
-export async function judgePassword (text: string, owner: PasswordOwner, rules: PasswordRules, timeouts: Timeouts): Promise<void> {
+export async function assertPolicy (text: string, owner: PasswordOwner, rules: PasswordRules, timeouts: Timeouts): Promise<void> {
   const { minLength, check, contextWords } = rules
   if ([...text].length < minLength) throw passwordRefused(`The password must have at least ${minLength} characters`)
   if (isGuessable(text, [owner.username ?? '', ...contextWords], await loadCommonPasswords())) throw passwordRefused('The password is too easy to guess: choose another')

@@ -75,7 +75,7 @@ export class Signup {
     const { answer, violation } = await context.bounded(() => createUser(users, { username: name, passwordHash })).catch((error: unknown) => {
       throw restated(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
     })
-    const user = createdUser(answer)
+    const user = checkCreated(answer)
     if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })
     // The id is known only now. An account with an invalid id exists all the same, and works once the app returns a valid one.
     context.emit({ type: 'signup', subject: subjectOf(user.id, '"users.create"') })
@@ -97,7 +97,7 @@ async function createUser (users: Users, row: { username: string, passwordHash: 
  * Checks the result of `users.create`: the new user, or null for a taken username. Throws a TypeError for anything else: a
  * function without `return` gives undefined, which does not say whether the account was created.
  */
-function createdUser (answer: User | null | undefined): User | null {
+function checkCreated (answer: User | null | undefined): User | null {
   if (typeof answer === 'object') return answer
   throw new TypeError(`"users.create" gave ${kindOf(answer)}: it must return the new user, or null where the name is taken`)
 }

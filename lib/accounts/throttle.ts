@@ -106,7 +106,10 @@ export class Throttle {
   async consumeName (attempt: Attempt, name: string | null): Promise<void> {
     attempt.name = nameKey(name)
     const wait = await this.#consume(attempt, this.#perAccount, attempt.name)
-    if (wait > 0) await this.#consumeOwnSession(attempt, await this.#sessionOfName(name, attempt.caller), attempt.name, null, wait)
+    if (wait === 0) return
+    const session = await this.#sessionOfName(name, attempt.caller)
+    if (session === null) throw this.#refusal('account', attempt.name, null, wait, attempt.caller)
+    await this.consumeSession(attempt, session)
   }
 
   /**
@@ -117,7 +120,10 @@ export class Throttle {
     if (attempt.ofSession) return
     const key = subject === null ? keyOf('nobody', attempt.name) : keyOf('user', subject)
     const wait = await this.#consume(attempt, this.#perUser, key, subject === null ? 'unknown user' : 'account')
-    if (wait > 0) await this.#consumeOwnSession(attempt, await ownSession(subject, attempt.caller), key, subject, wait)
+    if (wait === 0) return
+    const session = await ownSession(subject, attempt.caller)
+    if (session === null) throw this.#refusal('account', key, subject, wait, attempt.caller)
+    await this.consumeSession(attempt, session)
   }
 
   /** Consumes from the limit of a session, before the password of its user is verified. */
@@ -171,12 +177,6 @@ export class Throttle {
     this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1)
     consumed.push({ counter, counted, key, of })
     return 0
-  }
-
-  /** If the limit of an account is reached: consumes from that of the caller's own session, or throws the refusal. */
-  async #consumeOwnSession (attempt: Attempt, session: SessionRef | null, key: string, subject: string | null, wait: Seconds): Promise<void> {
-    if (session === null) throw this.#refusal('account', key, subject, wait, attempt.caller)
-    await this.consumeSession(attempt, session)
   }
 
   /** As `ownSession`, for the user of a name. */

@@ -180,7 +180,7 @@ t.test('attempts beyond those in progress are busy with a short Retry-After, and
   t.strictSame(events, [], 'which is no outage')
 })
 
-t.test('while one of several attempts is undecided, a refusal is no alarm', async t => {
+t.test('as long as a pending attempt may be refunded, a refusal is busy and no alarm', async t => {
   const { login, from, events } = attempts()
   const decisions: Array<() => void> = []
   const undecided = async (): Promise<never> => {
