@@ -57,16 +57,18 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 
   const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
   const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
+  const cookieRefusal = refreshToken.transport === 'body' ? COOKIE_REFUSAL : undefined
+  const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
   const exempt = Symbol('a route of this registration')
   const { renewWithAccessToken } = refreshToken
   const afterReply = createAfterReply(fastify)
   const { authenticate } = sessions
   const authenticationOf = decorateRequest(fastify, replyOf => {
     const passwordLogin = settings.users?.findByUsername === undefined ? undefined : accounts.login
-    const dependencies = { sessions, passwordLogin, authenticate, transport, renewWithAccessToken, clock, timeouts, audit, strictRefusal, exempt, replyOf, afterReply }
+    const dependencies = { sessions, passwordLogin, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
     return request => new HttpRequestAuth(dependencies, request)
   })
-  decorateHooks(fastify, authenticationOf, strictRefusal)
+  decorateHooks(fastify, authenticationOf, { strictRefusal, cookieRefusal })
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords })
 
   openOnReady(fastify, store, identity, timeouts, clock)
@@ -77,6 +79,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     authOf: authenticationOf,
     authenticate: createOwnHook(authenticationOf),
     exempt,
+    origins,
     transport: transport.description,
     isAnonymous: createIsAnonymous(transport, renewWithAccessToken),
     tokenResponse: createTokenResponseBody(transport.description.tokenResponse, settings.formatTokenResponse),
@@ -94,6 +97,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 
 const STRICT_REFUSAL = 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate'
+
+const COOKIE_REFUSAL = "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"
 
 async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: Parameters<typeof openKeys>[1]): Promise<{ keys: OpenedKeys, identity: ReturnType<typeof createAppIdentity> }> {
   const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
@@ -184,13 +189,12 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 }
 
 /** Registers our routes in a child context. */
-function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'origins' | 'usernameField' | 'renewWithAccessToken'>): void {
+function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'usernameField' | 'renewWithAccessToken'>): void {
   fastify.register(async scope => {
     const documented = registerRoutes(scope, {
       ...dependencies,
       usernameField: settings.accounts.usernameField,
-      renewWithAccessToken: settings.refreshToken.renewWithAccessToken,
-      origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
+      renewWithAccessToken: settings.refreshToken.renewWithAccessToken
     })
     // Our routes declare the security schemes. Without them a reference would make the host's OpenAPI document invalid.
     if (documented) fastify.addHook('onRoute', markProtected)

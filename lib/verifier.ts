@@ -12,6 +12,8 @@ import { createAccessVerifier } from './tokens/jwt.js'
 
 const STRICT_REFUSAL = 'authenticateStrict needs the session store, which a service that only verifies does not have: use authenticate'
 
+const COOKIE_REFUSAL = 'authenticateByCookie needs the sessions, which a service that only verifies does not have: use authenticate'
+
 const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => {
   claimContext(fastify)
   const settings = readVerifierOptions(options)
@@ -41,10 +43,10 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   })
 
   const authenticationOf = decorateRequest(fastify, replyOf => {
-    const dependencies = { authenticate, clock, timeouts, audit, exempt: Symbol('a verifier has no routes'), replyOf }
+    const dependencies = { authenticate, clock, timeouts, audit, cookieRefusal: COOKIE_REFUSAL, exempt: Symbol('a verifier has no routes'), replyOf }
     return request => new Authentication(dependencies, request)
   })
-  decorateHooks(fastify, authenticationOf, STRICT_REFUSAL)
+  decorateHooks(fastify, authenticationOf, { strictRefusal: STRICT_REFUSAL, cookieRefusal: COOKIE_REFUSAL })
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload })
 }
 

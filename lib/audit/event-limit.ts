@@ -7,7 +7,7 @@ export const MAX_EVENTS_PER_SECOND = 20
 
 /** Types that every request of a flood can cause. `throttled` is not limited: a tool that blocks addresses needs each one. */
 const LIMITED: ReadonlySet<AuthEvent['type']> = new Set<AuthEvent['type']>([
-  'access_token_refused', 'refresh_refused', 'refused', 'logout_failed', 'cross_site_refused', 'store_unavailable', 'busy'
+  'access_token_refused', 'refresh_refused', 'identify_refused', 'refused', 'logout_failed', 'cross_site_refused', 'store_unavailable', 'busy'
 ])
 
 /** The count of events of one kind that were dropped. */

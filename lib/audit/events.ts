@@ -41,6 +41,8 @@ export type AuthEvent =
   | { readonly type: 'access_token_refused', readonly code: AuthErrorCode }
   /** A refresh was answered 401. The session is that of a token with a valid signature that has not expired; else null. */
   | { readonly type: 'refresh_refused', readonly code: AuthErrorCode, readonly subject: string | null, readonly sessionId: string | null }
+  /** A page request was refused 401 (`identify`, `authenticateByCookie`, `GET /session`). The session as for `refresh_refused`. */
+  | { readonly type: 'identify_refused', readonly code: AuthErrorCode, readonly subject: string | null, readonly sessionId: string | null }
   /** Any other refusal: a taken username, a password against the policy, a login that is not recent enough. */
   | { readonly type: 'refused', readonly code: AuthErrorCode }
   /** The store, or a function of the app, failed or took too long. The log line has the cause. */

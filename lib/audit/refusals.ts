@@ -3,7 +3,10 @@ import { type SessionRef } from '../tokens/claims.js'
 import { type AuthEvent, type RequestContext } from './events.js'
 
 /** The events that refusals cause. */
-export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'refused' | 'store_unavailable' | 'busy'
+export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'store_unavailable' | 'busy'
+
+/** The verbs that take a refresh token and answer 401. */
+export type RefreshTokenVerb = 'refresh' | 'identify'
 
 /** The event of each code. Null: another event was emitted where the request was refused. */
 const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
@@ -28,9 +31,9 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_NOT_REGISTERED: null // there is no listener
 }
 
-/** The type of the event for a refusal; `refreshing` is true for a refresh. Null if another event was emitted. */
-export function refusalTypeOf ({ code, statusCode }: AuthError, refreshing = false): RefusalType | null {
-  return refreshing && statusCode === 401 ? 'refresh_refused' : TYPES[code]
+/** The type of the event for a refusal; `verb` is that of a refresh token. Null if another event was emitted. */
+export function refusalTypeOf ({ code, statusCode }: AuthError, verb?: RefreshTokenVerb): RefusalType | null {
+  return verb !== undefined && statusCode === 401 ? `${verb}_refused` : TYPES[code]
 }
 
 /** The event for a refusal; `session` is that of the refused refresh token, if it is known. */
@@ -38,6 +41,7 @@ export function refusalEvent (type: RefusalType, { code }: AuthError, session: S
   switch (type) {
     case 'access_token_refused': return { type, code }
     case 'refresh_refused': return { type, code, subject: session?.sub ?? null, sessionId: session?.sid ?? null }
+    case 'identify_refused': return { type, code, subject: session?.sub ?? null, sessionId: session?.sid ?? null }
     case 'refused': return { type, code }
     default: return { type }
   }

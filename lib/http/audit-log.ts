@@ -34,6 +34,7 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
   throttled: 'warn',
   access_token_refused: 'debug',
   refresh_refused: 'debug',
+  identify_refused: 'debug',
   refused: 'debug',
   store_unavailable: 'warn',
   busy: 'warn',

@@ -1,6 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type AuthEvent, type RequestContext } from '../audit/events.js'
-import { refusalEvent, refusalTypeOf } from '../audit/refusals.js'
+import { refusalEvent, refusalTypeOf, type RefreshTokenVerb } from '../audit/refusals.js'
 import { readAddress } from '../client-address.js'
 import { startDeadline, type Bounded, type Timeouts } from '../deadline.js'
 import { AuthError } from '../errors.js'
@@ -18,6 +18,8 @@ export interface AuthenticationDependencies {
   readonly audit: Audit
   /** The error message of `authenticateStrict` where no store can be asked; undefined where it works. */
   readonly strictRefusal?: string | undefined
+  /** The error message of `authenticateByCookie` where there is no cookie; undefined where it works. */
+  readonly cookieRefusal?: string | undefined
   /** Marks the plugin's own routes in their config; the hooks of a whole app exempt them. */
   readonly exempt: symbol
   /** The reply of a request; null in hooks that run before ours. */
@@ -100,6 +102,11 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     return this.authenticateRequest({ strict: true })
   }
 
+  /** Only an app with sessions overrides it. */
+  async authenticateByCookie (): Promise<void> {
+    throw new TypeError(this.plugin.cookieRefusal)
+  }
+
   /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago. */
   assertFresh (maxAge: number): void {
     if (this.plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
@@ -115,13 +122,13 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
    * Records a refusal of a hook, a method of `request.auth` or a route, and returns it. Sets its headers on the reply, since the
    * host's own error handler may ignore those of the error, and emits an event. Several callers may pass the same error.
    */
-  refused<E> (error: E, refreshing?: boolean): E {
+  refused<E> (error: E, verb?: RefreshTokenVerb): E {
     if (!(error instanceof AuthError) || error === this.#refusal) return error
     this.#refusal = error
     this.plugin.replyOf(this.request)?.headers(error.headers)
-    const type = refusalTypeOf(error, refreshing)
+    const type = refusalTypeOf(error, verb)
     if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return error
-    this.emit(refusalEvent(type, error, type === 'refresh_refused' ? this.presented : null), error.cause)
+    this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.presented : null), error.cause)
     return error
   }
 

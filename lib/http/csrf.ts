@@ -37,6 +37,33 @@ export function isTrustedSource (source: RequestSource, policy: OriginPolicy): b
   return policy.trustedOrigins.has(source.origin) || (source.site !== 'cross-site' && isOwnOrigin(source.origin, source.host))
 }
 
+/** The request headers that show the origin and the purpose of a request. */
+export interface PageSource extends RequestSource {
+  /** `Sec-Fetch-Mode`. */
+  readonly mode: string | undefined
+  /** `Sec-Fetch-Dest`. */
+  readonly dest: string | undefined
+}
+
+/**
+ * Accepts a GET or HEAD request that the refresh cookie authenticates: a page, an image, a download, a WebSocket upgrade.
+ *
+ * - A navigation of a whole tab is accepted from anywhere, as a link on another site must be able to show the page. (Browsers
+ *   send no SameSite=Strict cookie with it.) No page of the other site can read the response.
+ * - A request that the user made without any page, such as a typed address, is accepted.
+ * - Any other request follows the CSRF policy: images, scripts, fetch, EventSource and frames only from own and trusted origins.
+ *   A frame of another site would allow clickjacking; an image or a script reveals by its load event who is logged in (XS-Leaks).
+ *   WebSocket upgrades are not subject to the same-origin policy, so that a foreign page could read the messages (cross-site
+ *   WebSocket hijacking).
+ *
+ * A client other than a browser sends none of these headers and is accepted, unless the cookie is SameSite=None.
+ */
+export function mayReadByCookie (source: PageSource, policy: OriginPolicy): boolean {
+  if (source.mode === 'navigate' && source.dest === 'document') return true
+  if (source.site === 'none' && source.origin === undefined) return true
+  return isTrustedSource(source, policy)
+}
+
 /** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
 export function isOrigin (text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
@@ -62,8 +89,12 @@ function isOwnOrigin (origin: string, host: string | undefined): boolean {
   return URL.canParse(own) && new URL(own).origin === origin
 }
 
-/** Safe methods (RFC 9110 section 9.2.1). The same-origin policy keeps other sites from reading the response. */
 const SAFE = new Set(['GET', 'HEAD'])
+
+/** True for the safe methods that Fastify routes by itself (RFC 9110 section 9.2.1). The same-origin policy keeps other sites from reading the response. */
+export function isSafe (method: string): boolean {
+  return SAFE.has(method)
+}
 
 /** Only clients other than browsers, such as tests, omit Origin. */
 const ORIGIN_MISSING = 'This request has no Origin header, which is required where the cookie is SameSite=None'
@@ -71,9 +102,25 @@ const ORIGIN_MISSING = 'This request has no Origin header, which is required whe
 /** The hook that enforces the CSRF policy. It leaves the cookie unchanged. */
 export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => Authentication): onRequestHookHandler {
   return (request, _reply, done) => {
-    const { 'sec-fetch-site': site, origin } = request.headers
-    if (SAFE.has(request.method) || isTrustedSource({ site, origin, host: request.host }, policy)) return done()
-    authOf(request).emit({ type: 'cross_site_refused' })
-    done(new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {}))
+    const source = sourceOf(request)
+    if (isSafe(request.method) || isTrustedSource(source, policy)) return done()
+    done(refuseSource(source, authOf(request)))
   }
+}
+
+/** Throws FST_AUTH_CROSS_SITE if the refresh cookie must not authenticate the request: a page request by `mayReadByCookie`, any other by the CSRF policy. */
+export function assertMayUseCookie (request: FastifyRequest, policy: OriginPolicy, auth: Pick<Authentication, 'emit'>): void {
+  const source = sourceOf(request)
+  const accepts = isSafe(request.method) ? mayReadByCookie : isTrustedSource
+  if (!accepts(source, policy)) throw refuseSource(source, auth)
+}
+
+function sourceOf ({ headers, host }: FastifyRequest): PageSource {
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest, origin } = headers
+  return { site, mode, dest, origin, host }
+}
+
+function refuseSource ({ site, origin }: RequestSource, auth: Pick<Authentication, 'emit'>): AuthError {
+  auth.emit({ type: 'cross_site_refused' })
+  return new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {})
 }

@@ -1,11 +1,12 @@
-import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import { type RequestContext } from '../audit/events.js'
 import { emitRefusal } from '../audit/refusals.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { type Authentication } from './authentication.js'
-import { isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
+import { isSafe } from './csrf.js'
+import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
 
 import './request-verbs.js'
 
@@ -42,18 +43,29 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Readonly
 
 /**
  * Decorates an instance with its hooks, `app.authenticate` and the others. Skips a name that the app or another plugin
- * has, with a warning, since the hooks can be imported.
+ * has, with a warning, since the hooks can be imported. Routes registered from now on must fit their hooks.
  */
-export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, strictRefusal: string | undefined): void {
+export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => Authentication, refusals: HookRefusals): void {
   const hooks = createHooks(authenticationOf)
   for (const [name, hook] of Object.entries(hooks)) {
     if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is already decorated by the app or another plugin and left unchanged: import ${name} instead`)
     else fastify.decorate(name, hook)
   }
-  if (strictRefusal === undefined) return
-  fastify.addHook('onRoute', ({ onRequest, preParsing, preValidation, preHandler }) => {
-    if ([onRequest, preParsing, preValidation, preHandler].flat().some(hook => hook !== undefined && isStrict(hook))) throw new TypeError(strictRefusal)
-  })
+  fastify.addHook('onRoute', route => assertHooksFit(route, refusals))
+}
+
+/** The error messages of hooks that cannot work in an app. */
+export interface HookRefusals {
+  readonly strictRefusal?: string | undefined
+  readonly cookieRefusal?: string | undefined
+}
+
+function assertHooksFit ({ method, onRequest, preParsing, preValidation, preHandler }: RouteOptions, { strictRefusal, cookieRefusal }: HookRefusals): void {
+  const hooks = [onRequest, preParsing, preValidation, preHandler].flat().filter(hook => hook !== undefined)
+  if (strictRefusal !== undefined && hooks.some(isStrict)) throw new TypeError(strictRefusal)
+  if (!hooks.some(isByCookie)) return
+  if (cookieRefusal !== undefined) throw new TypeError(cookieRefusal)
+  if (![method].flat().every(isSafe)) throw new TypeError('authenticateByCookie protects GET and HEAD only, since a browser sends the cookie with requests of other sites too: use authenticate')
 }
 
 export function verifyAccessTokenWith (authenticate: Authenticate, context: RequestContext): AuthenticationDecorators['verifyAccessToken'] {

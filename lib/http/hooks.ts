@@ -22,6 +22,13 @@ export interface AuthenticateHooks {
   readonly authenticate: AuthenticateHook
   /** Accepts a request without a token too; `request.auth.claimsOrNull` is then null. An invalid token is refused. */
   readonly authenticateOptional: AuthenticateHook
+  /**
+   * Authenticates a page, a download or a WebSocket upgrade by the refresh cookie, and sets `request.auth.identity`: see
+   * `request.auth.identify`. It rotates nothing and sets no cookie. For GET and HEAD only: a route of another method is refused at
+   * registration with a TypeError, and below a hook of a whole app with 401 FST_AUTH_ACCESS_TOKEN_MISSING. Requests of other
+   * sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab.
+   */
+  readonly authenticateByCookie: AuthenticateHook
   /** As `authenticate`, and asks the store on every request whether the session has ended. Needs a store that keeps sessions. */
   readonly authenticateStrict: AuthenticateHook
   /**
@@ -36,6 +43,7 @@ export interface AuthenticateHooks {
 export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication')
 const REQUIRES_TOKEN = Symbol.for('fastify-refresh-cookie.requiresToken')
 const STRICT = Symbol.for('fastify-refresh-cookie.strict')
+const BY_COOKIE = Symbol.for('fastify-refresh-cookie.byCookie')
 
 export function requiresAccessToken (hook: object): boolean {
   return REQUIRES_TOKEN in hook
@@ -43,6 +51,10 @@ export function requiresAccessToken (hook: object): boolean {
 
 export function isStrict (hook: object): boolean {
   return STRICT in hook
+}
+
+export function isByCookie (hook: object): boolean {
+  return BY_COOKIE in hook
 }
 
 const NO_CALLBACK = 'this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()'
@@ -53,6 +65,7 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
   return {
     authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), REQUIRES_TOKEN),
     authenticateOptional: hook(auth => auth.hasAccessToken ? auth.authenticateRequest() : undefined, authenticationOf),
+    authenticateByCookie: marked(hook(auth => auth.authenticateByCookie(), authenticationOf), BY_COOKIE),
     authenticateStrict: marked(hook(auth => auth.authenticateStrict(), authenticationOf), REQUIRES_TOKEN, STRICT),
 
     requireFreshLogin (age) {
@@ -70,7 +83,7 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
  * The hooks that an app imports. The nearest registration that covers the route authenticates the request. Without one the
  * request is refused with 500 FST_AUTH_NOT_REGISTERED.
  */
-export const { authenticate, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
+export const { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
 
 function registeredAuthentication (request: FastifyRequest): Authentication {
   const registered: unknown = Reflect.get(request, AUTHENTICATION)

@@ -1,6 +1,6 @@
 import { type FastifySchema, type RouteOptions } from 'fastify'
-import { requiresAccessToken } from './hooks.js'
-import { ACCESS_TOKEN_SCHEME, type JsonSchema, type SecurityScheme } from './schemas.js'
+import { isByCookie, requiresAccessToken } from './hooks.js'
+import { ACCESS_TOKEN_SCHEME, REFRESH_COOKIE_SCHEME, type JsonSchema, type SecurityScheme } from './schemas.js'
 
 type Paths = Readonly<Record<string, Readonly<Record<string, { readonly operationId?: string }>>>>
 
@@ -57,10 +57,16 @@ function hasFields (body: unknown): boolean {
   return Object.keys(properties).length > 0
 }
 
-/** Adds the access token's security requirement to a route of the host that one of our hooks protects. */
+/** Adds the security requirement of the access token or the refresh cookie to a route of the host that one of our hooks protects. */
 export function markProtected (route: RouteOptions): void {
   const hooks = [route.onRequest, route.preParsing, route.preValidation, route.preHandler].flat()
-  if (!hooks.some(hook => hook !== undefined && requiresAccessToken(hook))) return
+  const scheme = schemeOf(hooks.filter(hook => hook !== undefined))
+  if (scheme === undefined) return
   const schema: FastifySchema & { security?: unknown } = route.schema ?? {}
-  route.schema = { security: [{ [ACCESS_TOKEN_SCHEME]: [] }], ...schema } as FastifySchema // `security` is a property of @fastify/swagger
+  route.schema = { security: [{ [scheme]: [] }], ...schema } as FastifySchema // `security` is a property of @fastify/swagger
+}
+
+function schemeOf (hooks: readonly object[]): string | undefined {
+  if (hooks.some(requiresAccessToken)) return ACCESS_TOKEN_SCHEME
+  return hooks.some(isByCookie) ? REFRESH_COOKIE_SCHEME : undefined
 }

@@ -2,6 +2,7 @@ import { type FastifyReply } from 'fastify'
 import { type Credentials, type Login } from '../accounts/login.js'
 import { type CustomUser, type User, type UserId, type VerifiedUser } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
+import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { type LoginOptions, type SessionService } from '../sessions/service.js'
@@ -9,6 +10,7 @@ import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens
 import { subjectOf } from '../tokens/subject.js'
 import { type AfterReply } from './lifecycle.js'
 import { Authentication, type AuthenticationDependencies } from './authentication.js'
+import { assertMayUseCookie, isSafe, type OriginPolicy } from './csrf.js'
 import { bearerToken } from './headers.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
@@ -22,13 +24,19 @@ export interface RequestAuthDependencies extends AuthenticationDependencies {
   readonly transport: Pick<RefreshTokenTransport, 'read' | 'send' | 'clear'>
   /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean
+  /** The CSRF policy. */
+  readonly origins: OriginPolicy
   readonly afterReply: AfterReply
 }
+
+/** A request that changes something must come from a page that holds an access token: a cookie is sent without the page's help. */
+const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: protect this route with authenticate, and send an access token'
 
 /** `request.auth` of an app with sessions. */
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
   /** The user whose password this request has verified. */
   #verified: (Pick<VerifiedUser, 'user' | 'subject'> & { isStillValid (): Promise<boolean> }) | undefined
+  #identity: Identity | null = null
 
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
@@ -101,8 +109,39 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
       const accessToken = renewWithAccessToken ? bearerToken(this.request.headers) : null
       return this.#respond(await (accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)))
     } catch (error) {
-      throw this.refused(error, true)
+      throw this.refused(error, 'refresh')
     }
+  }
+
+  get identity (): Identity {
+    return this.#identity as Identity // null only where the types of `SessionVerbs` say so
+  }
+
+  get identityOrNull (): Identity | null {
+    return this.#identity
+  }
+
+  async identify (options?: IdentifyOptions): Promise<Identity> {
+    try {
+      return await this.#identify(options)
+    } catch (error) {
+      throw this.refused(error, 'identify')
+    }
+  }
+
+  async identifyOrNull (options?: IdentifyOptions): Promise<Identity | null> {
+    try {
+      return await this.#identify(options)
+    } catch (error) {
+      if (error instanceof AuthError && error.statusCode === 401) return null
+      throw this.refused(error, 'identify')
+    }
+  }
+
+  override async authenticateByCookie (): Promise<void> {
+    if (this.plugin.cookieRefusal !== undefined) return await super.authenticateByCookie()
+    if (!isSafe(this.request.method)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING', { message: COOKIE_READS_ONLY })
+    await this.identify()
   }
 
   async logout (): Promise<void> {
@@ -114,6 +153,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
       else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
       transport.clear(this.#reply())
       this.claims = null
+      this.#identity = null
     } catch (error) {
       throw this.refused(error)
     }
@@ -151,6 +191,16 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   /** The options of a login of the user whose password was verified; none for anybody else. */
   #ofVerified (subject: string): Pick<LoginOptions, 'user' | 'isStillValid'> {
     return this.#verified?.subject === subject ? this.#verified : {}
+  }
+
+  async #identify (options?: IdentifyOptions): Promise<Identity> {
+    const { sessions, transport, origins, replyOf } = this.plugin
+    assertMayUseCookie(this.request, origins, this)
+    const reply = replyOf(this.request)
+    // A page of one user must not reach another through a cache. The route may set its own header later.
+    if (reply?.hasHeader('cache-control') === false) reply.header('cache-control', 'no-store')
+    this.#identity = await sessions.identify(transport.read(this.request), this, options)
+    return this.#identity
   }
 
   async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {

@@ -176,9 +176,11 @@ function joinUrl (server: string, path: string): string {
   return path.startsWith(base) ? server.slice(0, server.length - base.length) + path : server + path
 }
 
+export const REFRESH_COOKIE_SCHEME = 'refreshCookie'
+
 export function refreshCookieScheme (cookieName: string): SecurityScheme {
   const cookie = { type: 'apiKey', description: 'The browser sends it after a login: leave it empty.' }
-  return { name: 'refreshCookie', openapi: () => ({ ...cookie, in: 'cookie', name: cookieName }), swagger: { ...cookie, in: 'header', name: 'Cookie' } }
+  return { name: REFRESH_COOKIE_SCHEME, openapi: () => ({ ...cookie, in: 'cookie', name: cookieName }), swagger: { ...cookie, in: 'header', name: 'Cookie' } }
 }
 
 /** The refresh token with the transport 'body'. */

@@ -1,5 +1,6 @@
 import { type Credentials } from '../accounts/login.js'
 import { type CustomUser, type User, type UserId } from '../accounts/user.js'
+import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type SessionView, type SessionViewListOptions } from './session-view.js'
 import { type TokenResponse } from './token-response.js'
@@ -32,6 +33,23 @@ export interface SessionVerbs {
    * FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY.
    */
   refresh (): Promise<TokenResponse>
+  /**
+   * The user of the refresh cookie, for pages that a server renders. It rotates nothing, sets no cookie, issues no access token and
+   * consumes no rate limit; it reads the session once, and the user by `users.findById` unless `user` is false. The session is
+   * not extended: refresh now and then (docs/pages.md). A token that was replaced earlier is reuse and ends the session, as for a
+   * refresh; the answer never shows when the last refresh was. The response gets `Cache-Control: no-store` unless it has one.
+   *
+   * GET and HEAD requests of other sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab; requests of other
+   * methods follow the CSRF policy. Rejects with FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED,
+   * FST_AUTH_SESSION_ENDED, and with FST_AUTH_USER_REFUSED for an unknown or disabled user, whose session only a refresh ends.
+   */
+  identify (options?: IdentifyOptions): Promise<Identity>
+  /** As `identify`, but resolves to null where that rejects with a 401: for pages that everybody may see. */
+  identifyOrNull (options?: IdentifyOptions): Promise<Identity | null>
+  /** The result of `identify`. Never null behind `authenticateByCookie`; elsewhere it may be null despite its type: use `identityOrNull` there. */
+  readonly identity: Identity
+  /** The result of `identify`; null if the cookie has not identified the user. */
+  readonly identityOrNull: Identity | null
   /** Ends the session of the refresh token, else that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
   logout (): Promise<void>
   /**

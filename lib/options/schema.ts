@@ -259,6 +259,7 @@ export const optionTable = group({
     login: defaultTo('/login', route),
     refresh: defaultTo('/refresh', route),
     logout: defaultTo('/logout', route),
+    session: defaultTo(false, route),
     sessions: defaultTo('/sessions', route),
     password: defaultTo('/password', route),
     reauthenticate: defaultTo('/reauthenticate', route),

@@ -30,6 +30,7 @@ const LEVELS: { readonly [Type in AuthEvent['type']]: ReadonlyArray<readonly [ev
   throttled: [[{ type: 'throttled', what: 'account', subject: 'ada' }, 'warn']],
   access_token_refused: [[{ type: 'access_token_refused', code: 'FST_AUTH_ACCESS_TOKEN_INVALID' }, 'debug']],
   refresh_refused: [[{ type: 'refresh_refused', code: 'FST_AUTH_SESSION_ENDED', ...SESSION }, 'debug']],
+  identify_refused: [[{ type: 'identify_refused', code: 'FST_AUTH_SESSION_ENDED', ...SESSION }, 'debug']],
   refused: [[{ type: 'refused', code: 'FST_AUTH_USERNAME_TAKEN' }, 'debug']],
   store_unavailable: [[{ type: 'store_unavailable' }, 'warn']],
   busy: [[{ type: 'busy' }, 'warn']],

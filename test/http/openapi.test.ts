@@ -2,7 +2,7 @@ import ajvCompiler from '@fastify/ajv-compiler'
 import fastifySwagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { authenticate, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, SECRET, userTable } from '../support/server.js'
 
@@ -80,6 +80,12 @@ t.test('a route that is off by default is described if it is on', async t => {
   const { paths } = await documentOf(t, { options: { routes: { verify: '/verify' } } })
   const { post: { operationId, security, responses } = { responses: {} } } = paths['/auth/verify'] ?? {}
   t.strictSame([operationId, security, Object.keys(responses)], ['verify', [], ['200', '400', '401', '403', '413', '415', '500', '503']])
+})
+
+t.test('GET /auth/session is described if it is on', async t => {
+  const { paths } = await documentOf(t, { options: { routes: { session: '/session' } } })
+  const { get: { operationId, security, responses } = { responses: {} } } = paths['/auth/session'] ?? {}
+  t.strictSame([operationId, security, Object.keys(responses)], ['session', [{ refreshCookie: [] }], ['200', '401', '403', '500', '503']])
 })
 
 t.test('the document is valid OpenAPI', async t => {
@@ -238,6 +244,9 @@ t.test("a host's route is documented as protected if its hook requires an access
       app.get('/imported-strict', { preHandler: [authenticateStrict] }, handler)
       app.get('/imported-fresh', { onRequest: requireFreshLogin('5m') }, handler)
       app.get('/imported-optional', { onRequest: authenticateOptional }, handler)
+      app.get('/page', { onRequest: app.authenticateByCookie }, handler)
+      app.get('/imported-page', { preHandler: authenticateByCookie }, handler)
+      app.get('/either', { onRequest: [app.authenticateByCookie, app.authenticate] }, handler)
       app.get('/schema', { onRequest: app.authenticate, schema: { summary: 'As it was' } }, handler)
       app.get('/its-own', { onRequest: app.authenticate, schema: { security: mine } }, handler)
       app.get('/optional', { onRequest: app.authenticateOptional }, handler)
@@ -246,7 +255,7 @@ t.test("a host's route is documented as protected if its hook requires an access
   })
   const marks = Object.fromEntries(Object.entries(paths).filter(([path]) => !path.startsWith('/auth')).map(([path, { get }]) => [path, get?.security]))
   const marked = [{ accessToken: [] }]
-  t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/imported': marked, '/imported-strict': marked, '/imported-fresh': marked, '/imported-optional': undefined, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
+  t.strictSame(marks, { '/health': undefined, '/onRequest': marked, '/preHandler': marked, '/preParsing': marked, '/strict': marked, '/fresh': marked, '/imported': marked, '/imported-strict': marked, '/imported-fresh': marked, '/imported-optional': undefined, '/page': [{ refreshCookie: [] }], '/imported-page': [{ refreshCookie: [] }], '/either': marked, '/schema': marked, '/its-own': mine, '/optional': undefined, '/open': undefined })
   t.equal(paths['/schema']?.['get']?.summary, 'As it was')
 })
 

@@ -46,7 +46,7 @@ t.test('every option has its documented default', async t => {
     audience: undefined,
     appName: undefined,
     prefix: '/auth',
-    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate', verify: false, jwks: '/jwks' },
+    routes: { signup: '/signup', login: '/login', refresh: '/refresh', logout: '/logout', session: false, sessions: '/sessions', password: '/password', reauthenticate: '/reauthenticate', verify: false, jwks: '/jwks' },
     store: undefined,
     users: undefined,
     accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
@@ -137,7 +137,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   appName: { takes: WORDS },
   audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
   prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
-  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
+  ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'session', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
   store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
   users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
   'accounts.signup': { takes: [], and: ['Silent', 'closed'] },
@@ -305,7 +305,7 @@ t.test('a misspelled option is refused with the nearest name', async t => {
     ['secrets', 'secret'], ['Issuer', 'issuer'], ['audiance', 'audience'], ['acessToken', 'accessToken'], ['refreshtoken', 'refreshToken'],
     ['trustedOrigin', 'trustedOrigins'], ['user', 'users'], ['onevent', 'onEvent'], ['password', 'passwords'], ['cookies', 'cookie'],
     ['cookie.samesite', 'sameSite'], ['cookie.Path', 'path'], ['accessToken.expireIn', 'expiresIn'], ['accessToken.algoritm', 'algorithm'],
-    ['refreshToken.gracePeriod', 'known are'], ['routes.signUp', 'signup'], ['routes.session', 'sessions'], ['accounts.userNameField', 'usernameField'],
+    ['refreshToken.gracePeriod', 'known are'], ['routes.signUp', 'signup'], ['routes.sesions', 'sessions'], ['accounts.userNameField', 'usernameField'],
     ['passwords.minlength', 'minLength'], ['passwords.memorycost', 'memoryCost'], ['timeouts.calls', 'call'], ['key', 'keys'], ['maxAge', 'known are']
   ]
   for (const [path, meant] of TYPOS) {

@@ -13,6 +13,7 @@ import { passwordRoute } from './password.js'
 import { reauthenticateRoute } from './reauthenticate.js'
 import { refreshRoute } from './refresh.js'
 import { type RegisterRoute, type RouteDependencies, type RouteName } from './route.js'
+import { sessionRoute } from './session.js'
 import { sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
@@ -30,6 +31,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
   login: loginRoute,
   refresh: refreshRoute,
   logout: logoutRoute,
+  session: sessionRoute,
   sessions: sessionsRoutes,
   password: passwordRoute,
   reauthenticate: reauthenticateRoute,

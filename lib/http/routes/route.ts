@@ -8,7 +8,7 @@ import { type TransportDescription } from '../refresh-token-transport.js'
 import { type TokenResponseBody } from '../token-response.js'
 import { type HttpRequestAuth } from '../request-auth.js'
 
-export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
+export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'session' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
 
 /** Registers a route, or several of one name. Registers none if a dependency is missing. */
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
