@@ -10,7 +10,7 @@ import { faultyStore, type FaultyStore } from '../support/faulty-store.js'
 import { generateKey } from '../support/keys.js'
 import { COOKIE, FAST_HASHING, openBrowser, PASSWORD, SECRET, sessionOf, testClock, userTable, type Answer, type Browser, type TestClock, type UserTable } from '../support/server.js'
 
-const SEED = 20_400_101
+const SEED = 20_400_102
 /** The number of lives of each app, and of requests in each. */
 const WORLDS = 10
 const REQUESTS = 120
@@ -42,7 +42,7 @@ const APPS: readonly RefreshCookieOptions[] = [
   { revocation: 'immediate', sessions: { maxPerUser: 3 } },
   { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' }, accounts: { signup: 'silent', onSignup () {} } },
   { rateLimit: { perAddress: { max: 12, per: '1h' }, perAccount: { max: 3, per: '1h' }, perSession: { max: 1, per: '1h' } } },
-  { revocation: 'immediate', routes: { verify: '/verify' }, keys: [generateKey('EdDSA', '1').signs] }
+  { revocation: 'immediate', routes: { verify: '/verify', session: '/session' }, keys: [generateKey('EdDSA', '1').signs] }
 ]
 
 /** Routes of the plugin, each with suitable bodies. */
@@ -55,6 +55,7 @@ const ROUTES: ReadonlyArray<readonly [route: string, body?: Readonly<Record<stri
   ['POST /auth/refresh'],
   ['POST /auth/refresh', undefined, '?optional=true'],
   ['POST /auth/logout'],
+  ['GET /auth/session'],
   ['GET /auth/sessions'],
   ['GET /auth/sessions', undefined, '?limit=0'],
   ['DELETE /auth/sessions'],
