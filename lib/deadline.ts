@@ -29,7 +29,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
   function bounded<T> (call: () => Promise<T> | T): Promise<T> {
     if (left <= 0) return Promise.reject(failed(new Error('the deadline of the request has passed'))) // the client would not wait for the result of a new call
     const ms = Math.min(timeouts.call * 1000, left)
-    const begun = performance.now()
+    const startedAt = performance.now()
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
       let ended = false
@@ -47,7 +47,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
         if (ended) return
         ended = true
         clearTimeout(timer)
-        left -= performance.now() - begun
+        left -= performance.now() - startedAt
         settle(value)
       }
     })

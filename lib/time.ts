@@ -14,7 +14,7 @@ export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
 export const systemClock: Clock = () => Math.floor(Date.now() / 1000)
 
 /** The machine's clock in milliseconds, for timing that a test clock must not affect. */
-export const machineTime = (): number => Date.now()
+export const systemMilliseconds = (): number => Date.now()
 
 const UNITS: Record<string, Seconds> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 

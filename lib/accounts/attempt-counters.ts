@@ -1,5 +1,5 @@
 import { randomId } from '../random.js'
-import { machineTime, type Seconds } from '../time.js'
+import { systemMilliseconds, type Seconds } from '../time.js'
 
 /** At most `max` attempts in a window of `per`, which starts with the first attempt. */
 export interface Limit {
@@ -60,7 +60,7 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
   }
 
   async consume (key: string): Promise<MemoryAttempt | Seconds> {
-    const now = machineTime()
+    const now = systemMilliseconds()
     const windows = this.#windowsOf(key, now)
     let wait = 0
     for (const { attempts, limit, endsAt } of windows) {

@@ -1,7 +1,7 @@
 import { networkOf, readAddress } from '../client-address.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { type Secret } from '../keys/ring.js'
-import { withholding } from '../redaction.js'
+import { redactErrors } from '../redaction.js'
 import { HashKinds, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
 import { type HashingParameters } from './hashing-parameters.js'
 import { busy, HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
@@ -159,7 +159,7 @@ export class PasswordHasher implements Passwords {
     const { verifyLegacy, timeouts } = this.#options
     const known = passwordHash || this.#legacyExample
     if (verifyLegacy === undefined || !known) return false
-    const answer = await startDeadline(timeouts)(() => withholding([known, password], () => verifyLegacy(known, password)))
+    const answer = await startDeadline(timeouts)(() => redactErrors([known, password], () => verifyLegacy(known, password)))
     this.#legacyExample ??= known
     return answer === true && known === passwordHash
   }

@@ -1,7 +1,7 @@
 import { type RequestContext } from '../audit/events.js'
 import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
-import { withholding } from '../redaction.js'
+import { redactErrors } from '../redaction.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { kindOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
@@ -61,7 +61,7 @@ export class PasswordChange {
 
 /** Calls `users.updatePasswordHash`, and keeps the hashes out of its errors. */
 export async function updateHash (users: Users, { user, passwordHash }: VerifiedUser, newHash: string): Promise<boolean | undefined> {
-  return await withholding([newHash, passwordHash], () => users.updatePasswordHash?.(user.id, newHash, passwordHash))
+  return await redactErrors([newHash, passwordHash], () => users.updatePasswordHash?.(user.id, newHash, passwordHash))
 }
 
 /** Checks the result of `users.updatePasswordHash`. Throws a TypeError for anything but true and false. */

@@ -1,5 +1,5 @@
 import { startDeadline, type Timeouts } from '../deadline.js'
-import { withholding } from '../redaction.js'
+import { redactErrors } from '../redaction.js'
 import { AuthError } from '../errors.js'
 import { loadCommonPasswords } from './common-passwords.js'
 import { isGuessable } from './guessable.js'
@@ -34,7 +34,7 @@ export async function assertPolicy (text: string, owner: PasswordOwner, rules: P
   if ([...text].length < minLength) throw passwordRefused(`The password must have at least ${minLength} characters`)
   if (isGuessable(text, [owner.username ?? '', ...contextWords], await loadCommonPasswords())) throw passwordRefused('The password is too easy to guess: choose another')
   if (check === undefined) return
-  const verdict = await startDeadline(timeouts)(() => withholding([text], () => check(text, owner)))
+  const verdict = await startDeadline(timeouts)(() => redactErrors([text], () => check(text, owner)))
   if (verdict !== true && verdict !== undefined) throw passwordRefused('The password is not accepted here: choose another')
 }
 
