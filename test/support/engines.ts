@@ -1,9 +1,12 @@
+import mysql, { type Pool } from 'mysql2/promise'
 import pg from 'pg'
 import { type Test } from 'tap'
 import { type SessionStore } from '../../lib/sessions/session.js'
 import { type Clock } from '../../lib/time.js'
+import { mysqlStore } from '../../lib/stores/mysql/index.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'
 import { redisStore, type RedisClient } from '../../lib/stores/redis/index.js'
+import { ownMysqlServer, poolAt } from './mysql.js'
 import { ownPostgresServer, poolOn } from './postgres.js'
 import { ioredisOn, nodeRedisOn, ownRedisServer } from './redis.js'
 import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
@@ -39,7 +42,8 @@ export const REDIS_CLIENTS: Readonly<Record<string, (t: Test, port: number, opti
 export const ENGINES: Readonly<Record<string, (t: Test) => Promise<Engine | null>>> = {
   'Redis with ioredis': async t => await redisEngine(t, connectIoredis, lostWithoutAWord),
   'Redis with node-redis': async t => await redisEngine(t, connectNodeRedis, () => ({})),
-  PostgreSQL: postgresEngine
+  PostgreSQL: postgresEngine,
+  MariaDB: mysqlEngine
 }
 
 /** True if a lost connection is detected within seconds without an error. */
@@ -201,5 +205,88 @@ async function untilShown (pool: pg.Pool, setting: string, value: string): Promi
     let shown: unknown
     while (shown !== value) shown = (await connection.query(`SHOW ${setting}`)).rows[0]?.[setting]
     connection.release()
+  }
+}
+
+async function mysqlEngine (t: Test): Promise<Engine | null> {
+  const server = await ownMysqlServer(t)
+  if (server === null) return null
+  const { place, stop, start, snapshot } = server
+  const proxy = await tcpProxy(t, { port: place.port, host: place.host })
+  const pools: Pool[] = []
+
+  /** A connection that does not use the proxy, after some statements. */
+  async function connectAdmin (...statements: string[]): Promise<mysql.Connection> {
+    const admin = await mysql.createConnection({ ...place })
+    for (const statement of statements) await admin.query(statement)
+    return admin
+  }
+
+  // A server that became a replica lets an administrator write.
+  await (await connectAdmin("CREATE USER app@'%'", "GRANT ALL ON test.* TO app@'%'")).end()
+
+  return {
+    proxy,
+    stop,
+    start,
+    snapshot,
+    async store (clock, options = {}) {
+      const pool = poolAt(t, { ...place, host: '127.0.0.1', port: proxy.port, user: 'app', connectTimeout: SILENCE_MS, ...options })
+      pools.push(pool)
+      const store = mysqlStore(pool, { clock, timeoutMs: SILENCE_MS })
+      await store.open()
+      return store
+    },
+    own: {
+      ...lostWithoutAWord(proxy),
+      'its connections are killed at work': {
+        async strike () {
+          const [lock, admin] = [await connectAdmin('LOCK TABLES auth_sessions WRITE'), await connectAdmin()]
+          const over = new AbortController()
+          const killing = killWaiting(admin, over.signal)
+          return async () => {
+            over.abort()
+            await killing
+            await Promise.all([lock.end(), admin.end()])
+          }
+        }
+      },
+      'another transaction locks the table': {
+        async strike () {
+          const admin = await connectAdmin('LOCK TABLES auth_sessions WRITE')
+          return () => admin.end()
+        }
+      },
+      'another transaction locks every session': {
+        reads: true,
+        async strike () {
+          const admin = await connectAdmin('BEGIN', 'SELECT id FROM auth_sessions FOR UPDATE')
+          return () => admin.end()
+        }
+      },
+      'every connection of the pool is in use': {
+        async strike () {
+          const lent = await Promise.all(pools.flatMap(pool => Array.from({ length: 10 }, () => pool.getConnection())))
+          return async () => { for (const connection of lent) connection.release() }
+        }
+      },
+      'it became a replica': {
+        reads: true,
+        async strike () {
+          const admin = await connectAdmin('SET GLOBAL read_only = 1')
+          return async () => {
+            await admin.query('SET GLOBAL read_only = 0')
+            await admin.end()
+          }
+        }
+      }
+    }
+  }
+}
+
+async function killWaiting (admin: mysql.Connection, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    const [rows] = await admin.query("SELECT id FROM information_schema.processlist WHERE user = 'app' AND state LIKE 'Waiting%'") as unknown as [Array<{ id: number }>]
+    for (const { id } of rows) await admin.query(`KILL ${id}`).catch(() => {}) // it has ended meanwhile
   }
 }

@@ -2,7 +2,7 @@ import { type RevokeReason, type Session, type SessionChange } from '../../sessi
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { FIELDS, sessionOf, valuesOf, type Row } from '../sql/columns.js'
-import { type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
+import { COUNTER_ID, type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
 import { type SessionPage, type SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
@@ -29,7 +29,7 @@ export class MysqlTable implements SessionTable {
   }
 
   async prepare (): Promise<void> {
-    const { isMariaDB } = await prepareTable(this.#table, this.sql, this.#db)
+    const { isMariaDB } = await retried(() => prepareTable(this.#table, this.sql, this.#db), isRolledBack, MAX_ATTEMPTS)
     this.#canReturn = isMariaDB
   }
 
@@ -93,13 +93,13 @@ export class MysqlTable implements SessionTable {
   /** Rejects if the counter was deleted, and makes a new one. */
   async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations> {
     const rows = await this.#rows(this.sql.readRevoked, number, id, limit)
-    const [first] = rows
-    if (first === undefined) {
+    const found = rows.map(row => ({ id: String(row['id']), number: Number(row['number']) }))
+    const counter = found.find(({ id }) => id === COUNTER_ID)
+    if (counter === undefined) {
       await this.#write(this.sql.addCounter)
       throw new Error('the counter of revocations was deleted')
     }
-    const revoked = first['id'] === null ? [] : rows.map(row => ({ id: String(row['id']), number: Number(row['number']) }))
-    return { newest: Number(first['newest']), revoked }
+    return { newest: counter.number, revoked: found.filter(({ id }) => id !== COUNTER_ID) }
   }
 
   async #rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {

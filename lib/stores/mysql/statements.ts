@@ -55,12 +55,12 @@ function tableStatements (name: string) {
   const lines = [
     ...fields.map(field => `${NAMES[field]} ${typeOf(field)}`),
     'PRIMARY KEY (id)',
-    ...INDEXES.map(columns => `KEY ${columns[0]} (${columns.join(', ')})`)
+    ...INDEXES.map(columns => `KEY by_${columns[0]} (${columns.join(', ')})`)
   ]
   const updated = Object.values(NAMES).filter(column => !UNCHANGED.includes(column)).map(column => `${column} = ${column}`).join(', ')
   return {
     createTable: `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,
-    createIndex: INDEXES.map(columns => `CREATE INDEX ${columns[0]} ON ${name} (${columns.join(', ')})`),
+    createIndex: INDEXES.map(columns => `CREATE INDEX by_${columns[0]} ON ${name} (${columns.join(', ')})`),
     // Of no session: they show which rights are missing.
     rights: {
       SELECT: `SELECT ${SESSION} FROM ${name} WHERE id = ''`,
@@ -111,9 +111,10 @@ function revocationStatements (name: string) {
       ) AS batch JOIN ${name} AS s ON s.id = batch.id ${end(`if(s.id IS NULL, NULL, ${id})`)} WHERE s.revoked_at IS NULL`,
     addCounter: `INSERT IGNORE INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, revocation)
       SELECT ${id}, ${id}, 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, coalesce(max(revocation), 0) FROM ${name}`,
-    readRevoked: `SELECT counter.revocation AS newest, s.id AS id, s.revocation AS number
-      FROM ${name} AS counter LEFT JOIN ${name} AS s ON s.revocation >= $1 AND (s.revocation > $1 OR s.id > $2) AND s.id <> ${id}
-      WHERE counter.id = ${id} ORDER BY s.revocation, s.id LIMIT $3`
+    // The counter and what is new, in one snapshot.
+    readRevoked: `(SELECT id, revocation AS number FROM ${name} WHERE id = ${id}) UNION ALL (
+        SELECT id, revocation FROM ${name} WHERE revocation >= $1 AND (revocation > $1 OR id > $2) AND id <> ${id} ORDER BY revocation, id LIMIT $3
+      )`
   }
 }
 

@@ -16,9 +16,22 @@ export function mysqlSchema ({ table = DEFAULT_TABLE }: MysqlTableOptions = {}):
 
 /** Creates the table if it is missing, and checks the server, the table and the user's rights. Rejects with a TypeError if they do not fit. */
 export async function prepareTable (table: string, sql: Statements, db: MysqlRunner): Promise<{ readonly isMariaDB: boolean }> {
+  try {
+    return await prepare(table, sql, db)
+  } catch (cause) {
+    throw hasNumber(cause, READ_ONLY) ? readOnly(cause) : cause
+  }
+}
+
+/** No TypeError: a server that is read-only during a failover should not stop the start of an app. */
+function readOnly (cause?: Error): Error {
+  return new Error('mysqlStore: the server is read-only, as a replica is: the store needs the primary', { cause })
+}
+
+async function prepare (table: string, sql: Statements, db: MysqlRunner): Promise<{ readonly isMariaDB: boolean }> {
   const [server = {}] = await db.rows(sql.server)
   if (server['autocommit'] !== '1') throw new TypeError('mysqlStore: autocommit is off, so nothing that the store writes would be committed: switch it on for its connections')
-  if (server['readonly'] !== '0') throw new Error('mysqlStore: the server is read-only, as a replica is: the store needs the primary')
+  if (server['readonly'] !== '0') throw readOnly()
   const [name = '', schema = null] = table.split('.').reverse()
   if (schema === null && server['current'] === null) throw new TypeError('mysqlStore: its connections have no database: set "database" in their options, or the option "table" to "database.name"')
   await createTable(table, sql, db, server)
@@ -87,7 +100,6 @@ async function assertRights (sql: Statements, db: MysqlRunner, server: Row): Pro
     try {
       await db.write(statement)
     } catch (cause) {
-      if (hasNumber(cause, READ_ONLY)) throw new Error('mysqlStore: the server is read-only, as a replica is: the store needs the primary', { cause })
       if (!hasNumber(cause, NOT_ALLOWED)) throw cause
       missing.push(right)
     }

@@ -1,13 +1,568 @@
-import t from 'tap'
-import { mysqlStore } from '../../../lib/stores/mysql/index.js'
+import { randomBytes } from 'node:crypto'
+import callbacks from 'mysql2'
+import mysql, { type Pool, type PoolOptions } from 'mysql2/promise'
+import t, { type Test } from 'tap'
+import { mysqlSchema, mysqlStore, type MysqlDatabase } from '../../../lib/stores/mysql/index.js'
 import { storeContract } from '../../../lib/testing/index.js'
-import { mysqlPool } from '../../support/mysql.js'
+import { START } from '../../support/fake-clock.js'
+import { mysqlDatabase, poolAt } from '../../support/mysql.js'
+import { notifications } from '../../support/notifications.js'
+import { newSession } from '../../support/session.js'
+
+const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
+
+let tables = 0
+const newTable = () => `sessions_${++tables}`
+
+function keepsTheContract (t: Test, db: MysqlDatabase): void {
+  for (const { name, run } of storeContract(mysqlStore(db))) {
+    t.test(name, () => run(({ clock }) => mysqlStore(db, { clock, table: newTable(), pollEveryMs: 20, timeoutMs: 60_000 })))
+  }
+}
+
+/** A pool whose statements are recorded, and replaced where `change` returns a result or throws. */
+function watch (pool: Pool, change: (sql: string, nth: number) => unknown = () => undefined) {
+  const statements: string[] = []
+  const getConnection = async () => {
+    const connection = await pool.getConnection()
+    const query = async (options: { readonly sql: string }) => change(options.sql, statements.push(options.sql)) ?? await connection.query(options as never)
+    return Object.create(connection, { query: { value: query } })
+  }
+  return { pool: Object.create(pool, { getConnection: { value: getConnection } }) as Pool, statements }
+}
+
+const failure = (errno: number): Error => Object.assign(new Error('not this time'), numbered(errno))
+
+/** A pattern of the errors with a number. */
+const numbered = (errno: number) => ({ errno }) as unknown as Error // the type of patterns has no numbers
+
+/** A server that says it is MySQL, which has no RETURNING. */
+const asMysql8 = (pool: Pool): Pool => watch(pool, sql => {
+  return sql.startsWith('SELECT version()') ? [[{ version: '8.0.36', autocommit: '1', readonly: '0', current: 'test', user: 'root@localhost' }]] : undefined
+}).pool
+
+/** Options of an app that change how values are written and read. */
+const UNUSUAL: PoolOptions = {
+  supportBigNumbers: true,
+  bigNumberStrings: true,
+  dateStrings: true,
+  timezone: '-11:00',
+  rowsAsArray: true,
+  namedPlaceholders: true,
+  charset: 'latin1_swedish_ci',
+  flags: ['-FOUND_ROWS'],
+  typeCast: (field, next) => field.type === 'LONGLONG' ? field.string() === '1' : next()
+}
 
 t.test('on a server', async t => {
-  const pool = await mysqlPool(t)
-  if (pool === null) return
-  let tables = 0
-  for (const { name, run } of storeContract(mysqlStore(pool))) {
-    t.test(name, () => run(({ clock }) => mysqlStore(pool, { clock, table: `sessions_${++tables}`, pollEveryMs: 20 })))
+  const place = await mysqlDatabase(t)
+  if (place === null) return
+  const pool = poolAt(t, { ...place })
+
+  /** A pool whose connections run a statement first. */
+  const poolWith = (t: Test, first: string, options: PoolOptions = {}): Pool => {
+    const other = poolAt(t, { ...place, ...options })
+    other.on('connection', connection => { connection.query(first) })
+    return other
   }
+
+  /** Locks a session until the returned function is called. */
+  const lock = async (table: string, id: string): Promise<() => Promise<void>> => {
+    const connection = await mysql.createConnection({ ...place })
+    await connection.query('BEGIN')
+    await connection.query(`SELECT * FROM ${table} WHERE id = '${id}' FOR UPDATE`)
+    return async () => {
+      await connection.query('ROLLBACK')
+      await connection.end()
+    }
+  }
+
+  /** Until so many transactions wait for a lock. */
+  const untilWaiting = async (count = 1): Promise<void> => {
+    let waiting = -1
+    while (waiting !== count) {
+      const [rows] = await pool.query("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'") as unknown as [[{ Value: string }]]
+      waiting = Number(rows[0].Value)
+    }
+  }
+
+  t.test('a promise pool keeps the contract', async t => keepsTheContract(t, pool))
+
+  t.test('MySQL 8, without RETURNING, keeps the contract', async t => keepsTheContract(t, asMysql8(pool)))
+
+  t.test('a callback pool with every unusual option keeps the contract, in an unusual sql_mode without strictness', async t => {
+    const other = callbacks.createPool({ ...place, ...UNUSUAL } as callbacks.PoolOptions)
+    other.on('connection', connection => { connection.query("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT', time_zone = '-11:00'") })
+    t.teardown(() => other.promise().end())
+    keepsTheContract(t, other)
+  })
+
+  t.test('the same options work without RETURNING', async t => {
+    const store = mysqlStore(asMysql8(poolAt(t, { ...place, ...UNUSUAL })), { table: newTable() })
+    const session = newSession()
+    await store.create(session)
+    const change = { generation: 0, previous: null, rotatedAt: session.rotatedAt, idleExpiresAt: session.idleExpiresAt }
+    for (let call = 0; call < 2; call++) t.match(await store.advance(session.id, 0, change), { ...session, ...change }, 'an advance that changes nothing')
+    t.equal((await store.advance(session.id, 0, { ...change, authTime: START + 9 }))?.authTime, START + 9)
+    t.equal(await store.advance(session.id, 1, change), null)
+    await pool.query(`DELETE FROM sessions_${tables} WHERE id = '${session.id}'`)
+    t.equal(await store.advance(session.id, 0, change), null)
+  })
+
+  t.test('single connections work, of both interfaces', async t => {
+    const promises = await mysql.createConnection({ ...place })
+    const callback = callbacks.createConnection({ ...place })
+    t.teardown(() => Promise.all([promises.end(), callback.promise().end()]))
+    for (const connection of [promises, callback]) {
+      const store = mysqlStore(connection, { table: newTable() })
+      await store.create(newSession({ id: 'a' }))
+      t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+      t.equal(await store.revoke('a', 'logout'), true)
+    }
+  })
+
+  t.test('subjects and ids that differ in a single byte are different', async t => {
+    const store = mysqlStore(pool, { table: newTable() })
+    const subjects = ['a', 'A', 'a ', ' a', 'ä', 'a\u0308', '7', '07', '7.0', '🦉', '🦊', 'x'.repeat(255), 'X'.repeat(255), `${'x'.repeat(254)} `, '李'.repeat(255)]
+    for (const [nth, subject] of subjects.entries()) await store.create(newSession({ id: String(nth), subject }))
+    for (const id of ['a', 'A', 'a ']) await store.create(newSession({ id, subject: `id ${id}` }))
+    for (const [nth, subject] of subjects.entries()) t.same((await store.list(subject)).map(({ id }) => id), [String(nth)], subject)
+    for (const id of ['a', 'A', 'a ']) t.equal((await store.get(id))?.subject, `id ${id}`)
+  })
+
+  t.test('a text that its column would cut off is an error, even without the strict mode', async t => {
+    const store = mysqlStore(poolWith(t, "SET sql_mode = ''"), { table: newTable() })
+    for (const over of [{ id: 'x'.repeat(65) }, { subject: 'x'.repeat(1021) }, { userAgent: 'é'.repeat(32_768) }, { ip: 'x'.repeat(256) }]) {
+      await t.rejects(store.create(newSession(over)), { name: 'RangeError', message: /longer than its column/ })
+    }
+    await t.rejects(store.create(newSession({ createdAt: 0.5 })), { name: 'TypeError' })
+  })
+
+  t.test('round trips: one for each method, and two for a rotation without RETURNING', async t => {
+    for (const [rotation, open] of [[1, (pool: Pool) => pool], [2, asMysql8]] as const) {
+      const watched = watch(open(pool))
+      const store = mysqlStore(watched.pool, { table: newTable() })
+      await store.open()
+      const count = async (call: () => Promise<unknown>): Promise<number> => {
+        watched.statements.length = 0
+        await call()
+        return watched.statements.length
+      }
+      t.equal(await count(() => store.create(newSession({ id: 'a' }))), 1)
+      t.equal(await count(() => store.get('a')), 1)
+      t.equal(await count(() => store.advance('a', 0, ROTATION)), rotation)
+      t.equal(await count(() => store.advance('a', 0, ROTATION)), 1)
+      t.equal(await count(() => store.list('ada')), 1)
+      t.equal(await count(() => store.revoke('a', 'logout')), 1)
+      t.equal(await count(() => store.revokeAll('ada', 'logout')), 1)
+      t.equal(await count(() => store.purgeExpired(START)), 1)
+    }
+  })
+
+  t.test('no statement scans the whole table', async t => {
+    const table = newTable()
+    const watched = watch(pool)
+    const store = mysqlStore(watched.pool, { table })
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT seq, seq % 5000, 0, 0, 0, ${START} + seq, ${START} + seq, 0 FROM seq_1_to_10000`)
+    await pool.query(`ANALYZE TABLE ${table}`)
+    watched.statements.length = 0
+    await store.get('1')
+    await store.list('1', { limit: 10, after: { createdAt: 0, id: '1' }, liveAt: 0 })
+    await store.revoke('1', 'logout')
+    await store.revokeAll('1', 'logout')
+    await store.purgeExpired(START + 10)
+    const connected = notifications<boolean>()
+    const stop = store.subscribe(() => {}, connected.notify)
+    t.equal(await connected.next(), true)
+    await stop()
+    t.ok(watched.statements.length >= 6)
+    for (const statement of watched.statements) {
+      const [rows] = await pool.query(`EXPLAIN ${statement}`) as unknown as [Array<{ type: string | null, table: string, key: string | null, Extra: string | null }>]
+      for (const { type, table, Extra } of rows) {
+        if (!table?.startsWith('<derived')) t.notMatch(`${type} ${Extra}`, /^ALL|^index |filesort/, `${table} in ${statement}`)
+      }
+    }
+  })
+
+  t.test('a list stays in the index after many logouts', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table })
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at)
+      SELECT seq, 'ada', 0, 0, 0, ${START + 99}, ${START + 99}, 0, 1 FROM seq_1_to_2000`)
+    await store.create(newSession({ id: 'live' }))
+    await pool.query('FLUSH STATUS')
+    t.same((await store.list('ada')).map(({ id }) => id), ['live'])
+  })
+
+  t.test('a flood of sessions is revoked in batches, each committed', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table, clock: () => START })
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT concat('flood-', seq), 'ada', 0, ${START}, ${START}, ${START + 600}, ${START + 600}, ${START} FROM seq_1_to_2500`)
+    await store.create(newSession({ id: 'spared' }))
+    const counts = []
+    for (let call = 0; call < 4; call++) counts.push(await store.revokeAll('ada', 'revoked', 'spared'))
+    t.same(counts, [1000, 1000, 500, 0])
+    t.same((await store.list('ada')).map(({ id }) => id), ['spared'])
+  })
+
+  t.test('a purge deletes in batches and leaves live sessions', async t => {
+    const table = newTable()
+    const watched = watch(pool)
+    const store = mysqlStore(watched.pool, { table })
+    await store.open()
+    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
+      SELECT seq, seq, 0, 0, 0, ${START} - seq, 0, 0 FROM seq_1_to_2500`)
+    await store.create(newSession({ id: 'live' }))
+    watched.statements.length = 0
+    t.equal(await store.purgeExpired(START), 2500)
+    t.equal(watched.statements.length, 3)
+    t.equal((await store.get('live'))?.id, 'live')
+  })
+
+  t.test('a deadlock with another transaction is retried', async t => {
+    const table = newTable()
+    const watched = watch(pool)
+    const store = mysqlStore(watched.pool, { table })
+    for (const id of ['a', 'b']) await store.create(newSession({ id }))
+    const others = Array.from({ length: 20 }, (_, nth) => `bob-${nth}`)
+    for (const id of others) await store.create(newSession({ id, subject: 'bob' }))
+    const other = await mysql.createConnection({ ...place })
+    t.teardown(() => other.end())
+    await other.query('BEGIN')
+    for (const id of ['b', ...others]) await other.query(`UPDATE ${table} SET user_agent = 'x' WHERE id = '${id}'`) // so much that the store's is rolled back
+    const before = watched.statements.length
+    const ended = store.revokeAll('ada', 'revoked') // locks a, and waits for b
+    await untilWaiting()
+    await other.query(`UPDATE ${table} SET user_agent = 'x' WHERE id = 'a'`)
+    await other.query('COMMIT')
+    t.equal(await ended, 2)
+    t.ok(watched.statements.length > before + 1, 'it ran again')
+    t.match(await store.get('a'), { userAgent: 'x', reason: 'revoked' })
+  })
+
+  t.test('logouts and revocations of one user at once all succeed', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table, timeoutMs: 60_000 })
+    const ids = Array.from({ length: 60 }, (_, nth) => `s${nth}`)
+    await Promise.all(ids.map(id => store.create(newSession({ id }))))
+    const ended = await Promise.all([...ids.map(async id => Number(await store.revoke(id, 'logout'))), ...ids.slice(0, 5).map(() => store.revokeAll('ada', 'revoked'))])
+    t.equal(ended.reduce((sum, count) => sum + count, 0), 60)
+    t.same(await store.list('ada'), [])
+  })
+
+  t.test('deadlocks are retried, at most four times, and nothing else is', async t => {
+    for (const errno of [1213, 1020]) {
+      const once = watch(pool, (sql, nth) => { if (sql.includes("id = X'61'") && nth % 2 === 0) throw failure(errno) })
+      t.equal(await mysqlStore(once.pool, { table: 'retried' }).get('a'), null)
+    }
+    for (const [errno, attempts] of [[1213, 5], [1205, 1], [1317, 1]] as const) {
+      const always = watch(pool, sql => { if (sql.includes("id = X'61'")) throw failure(errno) })
+      await t.rejects(mysqlStore(always.pool, { table: 'retried' }).revoke('a', 'logout'), numbered(errno))
+      t.equal(always.statements.filter(sql => sql.includes("id = X'61'")).length, attempts)
+    }
+  })
+
+  t.test('a lock wait timeout is a failure, never an unknown session', async t => {
+    const table = newTable()
+    const store = mysqlStore(poolWith(t, 'SET innodb_lock_wait_timeout = 1'), { table })
+    await store.create(newSession({ id: 'a' }))
+    const unlock = await lock(table, 'a')
+    await Promise.all([
+      t.rejects(store.advance('a', 0, ROTATION), numbered(1205)),
+      t.rejects(store.revoke('a', 'logout'), numbered(1205)),
+      t.rejects(store.revokeAll('ada', 'logout'), numbered(1205))
+    ])
+    await unlock()
+    t.match(await store.get('a'), { generation: 0, revokedAt: null })
+  })
+
+  t.test('replay: a statement whose caller gave up does not run later', async t => {
+    const table = newTable()
+    const store = mysqlStore(poolAt(t, { ...place, connectionLimit: 2 }), { table, timeoutMs: 300 })
+    await store.create(newSession({ id: 'a' }))
+    const unlock = await lock(table, 'a')
+    await Promise.all([
+      t.rejects(store.advance('a', 0, ROTATION), { message: /did not answer within 300 ms/ }),
+      t.rejects(store.revoke('a', 'logout'), { message: /did not answer/ }),
+      t.rejects(store.revokeAll('ada', 'logout'), { message: /did not answer/ }) // has waited for a connection
+    ])
+    await untilWaiting(0)
+    await unlock()
+    t.match(await store.get('a'), { generation: 0, revokedAt: null })
+  })
+
+  t.test('replay: a call that waited in vain for a connection of the pool does not run later', async t => {
+    const small = poolAt(t, { ...place, connectionLimit: 1 })
+    const table = newTable()
+    const store = mysqlStore(small, { table, timeoutMs: 200 })
+    await store.create(newSession({ id: 'a' }))
+    const lent = await small.getConnection()
+    await t.rejects(store.revoke('a', 'logout'), { message: /did not answer/ })
+    lent.release()
+    t.match(await store.get('a'), { revokedAt: null })
+  })
+
+  t.test('a connection without a thread id is closed all the same', async t => {
+    const { pool: silent } = watch(pool, sql => sql.includes("X'61'") ? new Promise(() => {}) : undefined)
+    const anonymous = Object.create(silent, {
+      getConnection: { value: async () => Object.create(await silent.getConnection(), { threadId: { value: null } }) }
+    })
+    await t.rejects(mysqlStore(anonymous, { table: newTable(), timeoutMs: 200 }).get('a'), { message: /did not answer/ })
+  })
+
+  t.test('a server that does not answer to KILL either is an error in time', async t => {
+    const { pool: silent } = watch(pool, sql => /X'61'|^KILL/.test(sql) ? new Promise(() => {}) : undefined)
+    const store = mysqlStore(silent, { table: newTable(), timeoutMs: 200 })
+    await t.rejects(store.get('a'), { message: /did not answer/ })
+    await t.rejects(store.get('a'), { message: /did not answer/ })
+  })
+
+  t.test('failover: a lost connection rejects, and the next call gets a new one', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table })
+    await store.create(newSession({ id: 'a' }))
+    const unlock = await lock(table, 'a')
+    const waiting = t.rejects(store.advance('a', 0, ROTATION), { code: 'PROTOCOL_CONNECTION_LOST' })
+    await untilWaiting()
+    const [[row]] = await pool.query("SELECT id FROM information_schema.processlist WHERE command = 'Query' AND info LIKE 'INSERT%FOR UPDATE%'") as unknown as [[{ id: number }]]
+    await pool.query(`KILL ${row.id}`)
+    await waiting
+    await unlock()
+    t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
+  })
+
+  t.test('an ended pool is an error, never an unknown session', async t => {
+    const gone = mysql.createPool({ ...place })
+    const store = mysqlStore(gone, { table: newTable() })
+    await store.open()
+    await gone.end()
+    await t.rejects(store.get('a'))
+    await t.rejects(store.advance('a', 0, ROTATION))
+    await t.rejects(store.revoke('a', 'logout'))
+    await t.rejects(store.purgeExpired(START))
+  })
+
+  t.test('a read-only server is refused, and so are writes once it became one', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table })
+    await store.create(newSession({ id: 'a' }))
+    await pool.query('SET GLOBAL read_only = 1')
+    await t.rejects(mysqlStore(pool, { table }).open(), { name: 'Error', message: /read-only.*primary/ })
+    await pool.query('SET GLOBAL read_only = 0')
+    await t.resolves(mysqlStore(pool, { table }).open())
+    const readers = poolWith(t, 'SET SESSION TRANSACTION READ ONLY')
+    await t.rejects(mysqlStore(readers, { table }).open(), { name: 'Error', message: /read-only.*primary/, cause: { errno: 1792 } })
+    const later = watch(pool, sql => { if (sql.includes("id = X'61'")) throw failure(1290) })
+    await t.rejects(mysqlStore(later.pool, { table }).revoke('a', 'logout'), numbered(1290))
+  })
+
+  t.test('autocommit that is off is refused', async t => {
+    await t.rejects(mysqlStore(poolWith(t, 'SET autocommit = 0')).open(), { name: 'TypeError', message: /autocommit is off/ })
+  })
+
+  t.test('connections without a database need the full name of the table', async t => {
+    const { database, ...server } = place
+    const nowhere = poolAt(t, server)
+    await t.rejects(mysqlStore(nowhere).open(), { name: 'TypeError', message: /no database.*"database\.name"/ })
+    const table = newTable()
+    const store = mysqlStore(nowhere, { table: `${database}.${table}` })
+    await store.create(newSession({ id: 'a' }))
+    t.equal((await mysqlStore(pool, { table }).get('a'))?.id, 'a')
+  })
+
+  t.test('processes that start at once create the table once', async t => {
+    for (let round = 0; round < 3; round++) {
+      const table = newTable()
+      await t.resolves(Promise.all(Array.from({ length: 6 }, () => mysqlStore(pool, { table, timeoutMs: 60_000 }).open())))
+    }
+  })
+
+  t.test('a revocation reaches the listeners of every process, with little delay', async t => {
+    const table = newTable()
+    const [here, there] = [mysqlStore(pool, { table, pollEveryMs: 20 }), mysqlStore(poolAt(t, { ...place }), { table, pollEveryMs: 20 })]
+    const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
+    t.teardown(there.subscribe(revoked.notify, connections.notify))
+    t.equal(await connections.next(), true)
+    for (const id of ['a', 'b', 'c', 'd']) await here.create(newSession({ id }))
+    await here.revoke('d', 'logout')
+    t.equal(await here.revokeAll('ada', 'revoked', 'b'), 2)
+    for (const id of ['d', 'a', 'c']) t.same(await revoked.next(), { id })
+  })
+
+  t.test('a revocation that commits late is not missed', async t => {
+    const table = newTable()
+    const [here, there] = [mysqlStore(pool, { table }), mysqlStore(poolAt(t, { ...place }), { table, pollEveryMs: 20 })]
+    for (const id of ['a', 'b']) await here.create(newSession({ id }))
+    const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
+    t.teardown(there.subscribe(revoked.notify, connections.notify))
+    t.equal(await connections.next(), true)
+    const late = await mysql.createConnection({ ...place })
+    await late.query('BEGIN')
+    const revocation = watch(pool)
+    await mysqlStore(revocation.pool, { table }).revoke('unknown', 'logout')
+    await late.query(String(revocation.statements.at(-1)).replace(/X'[0-9a-f]*' AND s\.revoked_at/, "'a' AND s.revoked_at")) // takes the next number
+    const later = here.revoke('b', 'logout')
+    await untilWaiting()
+    await late.query('COMMIT')
+    await late.end()
+    t.equal(await later, true)
+    t.same([await revoked.next(), await revoked.next()], [{ id: 'a' }, { id: 'b' }])
+  })
+
+  t.test('a lost counter of revocations interrupts a subscription, and is made again', async t => {
+    const table = newTable()
+    const store = mysqlStore(pool, { table, pollEveryMs: 20 })
+    const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
+    t.teardown(store.subscribe(revoked.notify, connections.notify))
+    t.equal(await connections.next(), true)
+    for (const id of ['a', 'b']) await store.create(newSession({ id }))
+    await pool.query(`DELETE FROM ${table} WHERE id = ':revocations'`)
+    t.equal(await store.revoke('a', 'logout'), true, 'a session ends all the same')
+    t.equal(await connections.next(), false)
+    t.equal(await connections.next(), true)
+    t.equal(await store.revoke('b', 'logout'), true)
+    t.same([await revoked.next(), await revoked.next()], [{ id: 'a' }, { id: 'b' }])
+  })
+
+  t.test('a table that does not fit is refused with the wrong column', async t => {
+    const changes = {
+      ip: 'DROP COLUMN ip',
+      subject: 'MODIFY subject varchar(255) NOT NULL',
+      generation: 'MODIFY generation int NOT NULL',
+      user_agent: 'MODIFY user_agent varbinary(255)',
+      previous: 'MODIFY previous bigint NOT NULL',
+      id: 'DROP PRIMARY KEY, ADD UNIQUE (id, subject)'
+    }
+    for (const [column, change] of Object.entries(changes)) {
+      const table = newTable()
+      await pool.query(mysqlSchema({ table }))
+      await pool.query(`ALTER TABLE ${table} ${change}`)
+      await t.rejects(mysqlStore(pool, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}".*"${table}"`) }, column)
+    }
+  })
+
+  t.test('a table without transactions is refused', async t => {
+    const table = newTable()
+    await pool.query(mysqlSchema({ table }).replace(/ENGINE=.*;/, 'ENGINE=Aria'))
+    await t.rejects(mysqlStore(pool, { table }).open(), { name: 'TypeError', message: /engine Aria/i })
+  })
+
+  t.test('a table made by hand is used, and gets its missing indexes', async t => {
+    const table = newTable()
+    await pool.query(mysqlSchema({ table }))
+    await pool.query(`ALTER TABLE ${table} DROP INDEX by_subject, DROP INDEX by_expires_at, MODIFY user_agent longblob, ADD COLUMN note text, DROP PRIMARY KEY, ADD UNIQUE (id)`)
+    const store = mysqlStore(pool, { table })
+    await store.create(newSession({ id: 'a' }))
+    const [rows] = await pool.query(`SHOW INDEX FROM ${table}`) as unknown as [Array<{ Key_name: string }>]
+    t.same([...new Set(rows.map(row => row.Key_name))].sort(), ['by_expires_at', 'by_revocation', 'by_subject', 'id'])
+  })
+
+  t.test('an index that another process made meanwhile is no error, and any other failure is', async t => {
+    for (const [errno, outcome] of [[1061, 'resolves'], [1030, 'rejects']] as const) {
+      const table = newTable()
+      await pool.query(mysqlSchema({ table }).replace(/,\n {2}KEY by_subject[^\n]*\)(?=,)/, ''))
+      const watched = watch(pool, sql => { if (sql.startsWith('CREATE INDEX')) throw failure(errno) })
+      await t[outcome](mysqlStore(watched.pool, { table }).open())
+      t.equal(watched.statements.filter(sql => sql.startsWith('CREATE INDEX')).length, 1)
+    }
+  })
+
+  t.test('mysqlSchema creates the same table as the store', async t => {
+    const [own, migrated] = [newTable(), newTable()]
+    await mysqlStore(pool, { table: own }).open()
+    await pool.query(mysqlSchema({ table: migrated }))
+    const describe = async (table: string) => Object.values(((await pool.query(`SHOW CREATE TABLE ${table}`))[0] as object[])[0] ?? {})[1].replace(table, '')
+    t.equal(await describe(migrated), await describe(own))
+    t.match(mysqlSchema(), /^CREATE TABLE IF NOT EXISTS `auth_sessions` \(/)
+    t.throws(() => mysqlSchema({ table: 'a b' }), { name: 'TypeError', message: /^mysqlSchema: the option "table"/ })
+  })
+
+  t.test('every allowed name creates a table', async t => {
+    for (const table of ['a', '_', 'order', 'select', 't'.repeat(63)]) {
+      await mysqlStore(pool, { table }).create(newSession({ id: 'a' }))
+      t.equal((await mysqlStore(pool, { table }).get('a'))?.id, 'a', table)
+    }
+  })
+
+  /** A user without any right, who goes with `t`, and a pool of theirs. */
+  const limitedUser = async (t: Test) => {
+    const user = `limited_${randomBytes(6).toString('hex')}`
+    await pool.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'secret'`)
+    t.teardown(() => pool.query(`DROP USER ${user}@'%'`))
+    return { user, grant: (rights: string, table: string) => pool.query(`GRANT ${rights} ON ${place.database}.${table} TO ${user}@'%'`), limited: poolAt(t, { ...place, user, password: 'secret' }) }
+  }
+
+  t.test('least privilege: a user without CREATE is refused only if the table is missing', async t => {
+    const { user, grant, limited } = await limitedUser(t)
+    const table = newTable()
+    await grant('SELECT', 'retried')
+    const error = await t.rejects(mysqlStore(limited, { table }).open(), { name: 'TypeError', cause: { errno: 1142 } })
+    await pool.query(mysqlSchema({ table }))
+    const sql = /GRANT .*;$/.exec((error as Error).message)?.[0] ?? ''
+    t.equal(sql, `GRANT SELECT, INSERT, UPDATE, DELETE ON \`${place.database}\`.\`${table}\` TO '${user}'@'%';`)
+    await pool.query(sql)
+    const store = mysqlStore(limited, { table })
+    const session = newSession()
+    await store.create(session)
+    t.equal((await store.advance(session.id, 0, ROTATION))?.generation, 1)
+    t.equal(await store.revoke(session.id, 'logout'), true)
+    t.equal(await store.revokeAll('ada', 'logout'), 0)
+    t.equal(await store.purgeExpired(START + 10 ** 9), 1)
+  })
+
+  t.test('least privilege: a missing right is an error at start, with the SQL that grants it', async t => {
+    const { user, grant, limited } = await limitedUser(t)
+    const table = newTable()
+    await pool.query(mysqlSchema({ table }))
+    for (const [granted, missing] of [['SELECT', 'INSERT, UPDATE, DELETE'], ['SELECT, INSERT, UPDATE (generation)', 'UPDATE, DELETE'], ['UPDATE', 'DELETE']] as const) {
+      await grant(granted, table)
+      await t.rejects(mysqlStore(limited, { table: `${place.database}.${table}` }).open(), { name: 'TypeError', message: new RegExp(`GRANT ${missing} ON .* TO '${user}'`) })
+    }
+    await grant('DELETE', table)
+    await t.resolves(mysqlStore(limited, { table }).open())
+  })
+
+  t.test('least privilege: an index that the user cannot create is an error with its SQL', async t => {
+    const { grant, limited } = await limitedUser(t)
+    const table = newTable()
+    await pool.query(mysqlSchema({ table }))
+    await pool.query(`DROP INDEX by_expires_at ON ${table}`)
+    await grant('SELECT, INSERT, UPDATE, DELETE', table)
+    const error = await t.rejects(mysqlStore(limited, { table }).open(), { name: 'TypeError', cause: { errno: 1142 } })
+    await pool.query(/CREATE INDEX.*;$/.exec((error as Error).message)?.[0] ?? '')
+    await t.resolves(mysqlStore(limited, { table }).open())
+  })
+
+  t.test('another failure of a right’s check is passed on', async t => {
+    const failing = watch(pool, sql => { if (sql.startsWith('DELETE')) throw failure(1030) })
+    await t.rejects(mysqlStore(failing.pool, { table: newTable() }).open(), numbered(1030))
+    const noTable = watch(pool, sql => { if (sql.startsWith('CREATE TABLE')) throw failure(1030) })
+    await t.rejects(mysqlStore(noTable.pool, { table: newTable() }).open(), numbered(1030))
+  })
+})
+
+t.test('SQL injection: an invalid table name is refused', async t => {
+  const pool = poolAt(t, { host: '127.0.0.1', port: 1 })
+  for (const table of ['', 'Sessions', 'a b', 'a`b', "a'b", 'a.b.c', 't'.repeat(64)]) t.throws(() => mysqlStore(pool, { table }), { name: 'TypeError', message: /"table"/ }, table)
+})
+
+t.test('anything but a database of mysql2 is refused', async t => {
+  for (const db of [undefined, null, {}, 'mysql://localhost/test', { query () {} }, { getConnection () {}, query () {} }]) {
+    // @ts-expect-error: for those who write JavaScript
+    t.throws(() => mysqlStore(db), { name: 'TypeError', message: /mysql2/ })
+  }
+})
+
+t.test('an unreachable server is an error', async t => {
+  await t.rejects(mysqlStore(poolAt(t, { host: '127.0.0.1', port: 1 })).get('a'), { code: 'ECONNREFUSED' })
+})
+
+t.test('the types accept pools and connections of both interfaces', async t => {
+  const compiled = (a: Pool, b: mysql.Connection, c: callbacks.Pool, d: callbacks.Connection) => [mysqlStore(a), mysqlStore(b), mysqlStore(c), mysqlStore(d)]
+  t.type(compiled, 'function')
 })
