@@ -240,7 +240,7 @@ async function mysqlEngine (t: Test): Promise<Engine | null> {
     own: {
       ...lostWithoutAWord(proxy),
       'its connections are killed at work': {
-        async strike () {
+        async inject () {
           const [lock, admin] = [await connectAdmin('LOCK TABLES auth_sessions WRITE'), await connectAdmin()]
           const over = new AbortController()
           const killing = killWaiting(admin, over.signal)
@@ -252,27 +252,27 @@ async function mysqlEngine (t: Test): Promise<Engine | null> {
         }
       },
       'another transaction locks the table': {
-        async strike () {
+        async inject () {
           const admin = await connectAdmin('LOCK TABLES auth_sessions WRITE')
           return () => admin.end()
         }
       },
       'another transaction locks every session': {
         reads: true,
-        async strike () {
+        async inject () {
           const admin = await connectAdmin('BEGIN', 'SELECT id FROM auth_sessions FOR UPDATE')
           return () => admin.end()
         }
       },
       'every connection of the pool is in use': {
-        async strike () {
+        async inject () {
           const lent = await Promise.all(pools.flatMap(pool => Array.from({ length: 10 }, () => pool.getConnection())))
           return async () => { for (const connection of lent) connection.release() }
         }
       },
       'it became a replica': {
         reads: true,
-        async strike () {
+        async inject () {
           const admin = await connectAdmin('SET GLOBAL read_only = 1')
           return async () => {
             await admin.query('SET GLOBAL read_only = 0')
