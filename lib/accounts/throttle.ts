@@ -188,6 +188,7 @@ export class Throttle {
 
   /** A consume that timed out may have succeeded: it is refunded when it settles. */
   async #count (counter: AttemptCounter, key: string, { bounded }: RequestContext): Promise<object | Seconds> {
+    if (counter instanceof MemoryCounter) return await counter.consume(key) // it neither fails nor takes time
     let counted: Promise<object | Seconds> | undefined
     try {
       return await bounded(() => this.#callCounters(bounded, () => (counted = counter.consume(key))))
