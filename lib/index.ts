@@ -4,7 +4,7 @@ export default refreshCookie
 export { refreshCookie }
 export { allowWeakHashing } from './accounts/hashing-parameters.js'
 export { normaliseUsername } from './accounts/username.js'
-export { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
+export { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, refuseCrossSite, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
 export { refreshCookieOptions } from './options/read-options.js'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory.js'

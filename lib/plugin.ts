@@ -11,7 +11,7 @@ import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
 import { createAfterReply, createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
 import { claimContext, decorateHooks, decorateInstance, decorateRequest, noteRegistration, verifyAccessTokenWith } from './http/decorators.js'
-import { createOwnHook } from './http/hooks.js'
+import { createOwnHooks } from './http/hooks.js'
 import { registerJwtAndCookie } from './http/jwt-and-cookie.js'
 import { markProtected } from './http/openapi.js'
 import { createIsAnonymous, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
@@ -58,11 +58,11 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
   const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
   const cookieRefusal = refreshToken.transport === 'body' ? COOKIE_REFUSAL : undefined
-  const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
   const exempt = Symbol('a route of this registration')
   const { renewWithAccessToken } = refreshToken
   const afterReply = createAfterReply(fastify)
   const { authenticate } = sessions
+  const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
   const authenticationOf = decorateRequest(fastify, replyOf => {
     const passwordLogin = settings.users?.findByUsername === undefined ? undefined : accounts.login
     const dependencies = { sessions, passwordLogin, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
@@ -77,9 +77,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     urls,
     ...accounts,
     authOf: authenticationOf,
-    authenticate: createOwnHook(authenticationOf),
+    ...createOwnHooks(authenticationOf),
     exempt,
-    origins,
     transport: transport.description,
     isAnonymous: createIsAnonymous(transport, renewWithAccessToken),
     tokenResponse: createTokenResponseBody(transport.description.tokenResponse, settings.formatTokenResponse),

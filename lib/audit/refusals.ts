@@ -3,7 +3,7 @@ import { type SessionRef } from '../tokens/claims.js'
 import { type AuthEvent, type RequestContext } from './events.js'
 
 /** The events that refusals cause. */
-export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'store_unavailable' | 'busy'
+export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'cross_site_refused' | 'store_unavailable' | 'busy'
 
 /** The verbs that take a refresh token and answer 401. */
 export type RefreshTokenVerb = 'refresh' | 'identify'
@@ -20,7 +20,7 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_SESSION_ENDED: 'access_token_refused',
   FST_AUTH_USER_REFUSED: 'refused',
   FST_AUTH_CREDENTIALS_INVALID: null, // login_failed
-  FST_AUTH_CROSS_SITE: null, // cross_site_refused
+  FST_AUTH_CROSS_SITE: 'cross_site_refused',
   FST_AUTH_FRESH_LOGIN_REQUIRED: 'refused',
   FST_AUTH_SESSION_UNKNOWN: 'refused',
   FST_AUTH_USERNAME_TAKEN: 'refused',

@@ -107,6 +107,11 @@ export class Authentication<Dependencies extends AuthenticationDependencies = Au
     throw new TypeError(this.plugin.cookieRefusal)
   }
 
+  /** As in `HttpRequestAuth`. A service that only verifies has no cookie to protect, and no trusted origins. */
+  refuseCrossSite (_methods: 'all methods' | 'unless safe'): void {
+    throw new TypeError('refuseCrossSite needs fastify-refresh-cookie itself: a service that only verifies has no cookie that another site could use')
+  }
+
   /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago. */
   assertFresh (maxAge: number): void {
     if (this.plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')

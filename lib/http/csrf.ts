@@ -1,6 +1,16 @@
-import { type FastifyRequest, type onRequestHookHandler } from 'fastify'
+import { type FastifyRequest } from 'fastify'
 import { AuthError } from '../errors.js'
-import { type Authentication } from './authentication.js'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * True: this route of the app may be called from pages of any site, although it logs in, refreshes or logs out. Only for a
+     * route that proves by other means that the user started the request, such as the `state` of OAuth 2.0 (RFC 6749
+     * section 10.12): otherwise another site can log its visitors in to the account of an attacker (login CSRF).
+     */
+    crossSite?: boolean | undefined
+  }
+}
 
 /** The request headers that show the origin of a request. */
 export interface RequestSource {
@@ -60,8 +70,7 @@ export interface PageSource extends RequestSource {
  */
 export function mayReadByCookie (source: PageSource, policy: OriginPolicy): boolean {
   if (source.mode === 'navigate' && source.dest === 'document') return true
-  if (source.site === 'none' && source.origin === undefined) return true
-  return isTrustedSource(source, policy)
+  return isTyped(source) || isTrustedSource(source, policy)
 }
 
 /** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
@@ -89,6 +98,11 @@ function isOwnOrigin (origin: string, host: string | undefined): boolean {
   return URL.canParse(own) && new URL(own).origin === origin
 }
 
+/** A navigation that no page started: the address bar, a bookmark, a mail program. */
+export function isTyped ({ site, origin }: RequestSource): boolean {
+  return site === 'none' && origin === undefined
+}
+
 const SAFE = new Set(['GET', 'HEAD'])
 
 /** True for the safe methods that Fastify routes by itself (RFC 9110 section 9.2.1). The same-origin policy keeps other sites from reading the response. */
@@ -99,28 +113,18 @@ export function isSafe (method: string): boolean {
 /** Only clients other than browsers, such as tests, omit Origin. */
 const ORIGIN_MISSING = 'This request has no Origin header, which is required where the cookie is SameSite=None'
 
-/** The hook that enforces the CSRF policy. It leaves the cookie unchanged. */
-export function refuseCrossSite (policy: OriginPolicy, authOf: (request: FastifyRequest) => Authentication): onRequestHookHandler {
-  return (request, _reply, done) => {
-    const source = sourceOf(request)
-    if (isSafe(request.method) || isTrustedSource(source, policy)) return done()
-    done(refuseSource(source, authOf(request)))
-  }
+export function crossSiteRefusal ({ site, origin }: RequestSource): AuthError {
+  return new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {})
 }
 
 /** Throws FST_AUTH_CROSS_SITE if the refresh cookie must not authenticate the request: a page request by `mayReadByCookie`, any other by the CSRF policy. */
-export function assertMayUseCookie (request: FastifyRequest, policy: OriginPolicy, auth: Pick<Authentication, 'emit'>): void {
+export function assertMayUseCookie (request: FastifyRequest, policy: OriginPolicy): void {
   const source = sourceOf(request)
   const accepts = isSafe(request.method) ? mayReadByCookie : isTrustedSource
-  if (!accepts(source, policy)) throw refuseSource(source, auth)
+  if (!accepts(source, policy)) throw crossSiteRefusal(source)
 }
 
-function sourceOf ({ headers, host }: FastifyRequest): PageSource {
+export function sourceOf ({ headers, host }: FastifyRequest): PageSource {
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest, origin } = headers
   return { site, mode, dest, origin, host }
-}
-
-function refuseSource ({ site, origin }: RequestSource, auth: Pick<Authentication, 'emit'>): AuthError {
-  auth.emit({ type: 'cross_site_refused' })
-  return new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {})
 }

@@ -85,15 +85,26 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
  */
 export const { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, requireFreshLogin } = createHooks(registeredAuthentication)
 
+/**
+ * The CSRF check of the plugin's own routes, for routes of the app that change something: a request of another site's page is
+ * refused with 403 FST_AUTH_CROSS_SITE, by `Sec-Fetch-Site` and `Origin`. GET, HEAD and OPTIONS pass, so it may protect a whole
+ * app; so do routes with `config: { crossSite: true }`. A route that calls `request.auth.login`, `verifyPassword`, `refresh` or
+ * `logout` is checked without it. Without a registration that covers the route it answers 500 FST_AUTH_NOT_REGISTERED.
+ */
+export const refuseCrossSite: AuthenticateHook = hook(auth => { auth.refuseCrossSite('unless safe') }, registeredAuthentication)
+
 function registeredAuthentication (request: FastifyRequest): Authentication {
   const registered: unknown = Reflect.get(request, AUTHENTICATION)
   if (registered === undefined) throw new AuthError('FST_AUTH_NOT_REGISTERED')
   return registered as Authentication // only decorateRequest sets it
 }
 
-/** The hook of the plugin's own routes, without the exemption for them. */
-export function createOwnHook (authenticationOf: AuthenticationOf): AuthenticateHook {
-  return hook(auth => auth.authenticateRequest(), authenticationOf, false)
+/** The hooks of the plugin's own routes, without the exemption for them. */
+export function createOwnHooks (authenticationOf: AuthenticationOf): Record<'authenticate' | 'refuseCrossSite', AuthenticateHook> {
+  return {
+    authenticate: hook(auth => auth.authenticateRequest(), authenticationOf, false),
+    refuseCrossSite: hook(auth => { auth.refuseCrossSite('unless safe') }, authenticationOf, false)
+  }
 }
 
 /** A hook from a check that throws or rejects. With `exempts` the plugin's own routes ignore the refusal. */

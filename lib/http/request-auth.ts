@@ -10,7 +10,7 @@ import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens
 import { subjectOf } from '../tokens/subject.js'
 import { type AfterReply } from './lifecycle.js'
 import { Authentication, type AuthenticationDependencies } from './authentication.js'
-import { assertMayUseCookie, isSafe, type OriginPolicy } from './csrf.js'
+import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isTyped, type OriginPolicy, sourceOf } from './csrf.js'
 import { bearerToken } from './headers.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
@@ -34,9 +34,24 @@ const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: p
 
 /** `request.auth` of an app with sessions. */
 export class HttpRequestAuth extends Authentication<RequestAuthDependencies> implements SessionVerbs {
+  /** The CSRF policy has accepted the request. */
+  #isTrusted = false
   /** The user whose password this request has verified. */
   #verified: (Pick<VerifiedUser, 'user' | 'subject'> & { isStillValid (): Promise<boolean> }) | undefined
   #identity: Identity | null = null
+
+  /**
+   * Enforces the CSRF policy, once per request; leaves the cookie unchanged. Throws FST_AUTH_CROSS_SITE. Our own routes have
+   * been checked before their handlers call this; they have no `crossSite`.
+   */
+  override refuseCrossSite (methods: 'all methods' | 'unless safe' = 'all methods'): void {
+    if (this.#isTrusted) return
+    if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
+    const source = sourceOf(this.request)
+    const isAccepted = isTrustedSource(source, this.plugin.origins) || (!this.isExempt && isTyped(source)) || this.request.routeOptions.config.crossSite === true
+    if (!isAccepted) throw crossSiteRefusal(source)
+    this.#isTrusted = true
+  }
 
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get presented (): RefreshClaims | null {
@@ -68,6 +83,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     const { passwordLogin } = this.plugin
     if (passwordLogin === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
+      this.refuseCrossSite()
       const credentials = { username, password }
       const verified = await passwordLogin.login(credentials, this)
       this.#verified = { ...verified, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
@@ -79,6 +95,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
     try {
+      this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
       return await this.#start(text, { claims, remember, ...this.#ofVerified(text) })
     } catch (error) {
@@ -105,6 +122,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   async refresh (): Promise<TokenResponse> {
     const { sessions, transport, renewWithAccessToken } = this.plugin
     try {
+      this.refuseCrossSite()
       const presented = transport.read(this.request)
       const accessToken = renewWithAccessToken ? bearerToken(this.request.headers) : null
       return this.#respond(await (accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)))
@@ -147,6 +165,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   async logout (): Promise<void> {
     const { sessions, transport } = this.plugin
     try {
+      this.refuseCrossSite()
       const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
       if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
@@ -195,7 +214,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {
     const { sessions, transport, origins, replyOf } = this.plugin
-    assertMayUseCookie(this.request, origins, this)
+    assertMayUseCookie(this.request, origins)
     const reply = replyOf(this.request)
     // A page of one user must not reach another through a cache. The route may set its own header later.
     if (reply?.hasHeader('cache-control') === false) reply.header('cache-control', 'no-store')

@@ -5,7 +5,16 @@ import { type AppClaims } from '../tokens/claims.js'
 import { type SessionView, type SessionViewListOptions } from './session-view.js'
 import { type TokenResponse } from './token-response.js'
 
-/** The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions fail. */
+/**
+ * The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions
+ * fail.
+ *
+ * `verifyPassword`, `login`, `refresh` and `logout` refuse a request of another site's page with FST_AUTH_CROSS_SITE, whatever its
+ * method: its page must not log its visitors in or out (CSRF). A route that is called from other sites, such as the callback
+ * of an OAuth provider, says so: `config: { crossSite: true }`. Trusted origins, the address bar, bookmarks and mail programs are
+ * accepted. Browsers without Fetch Metadata (Safari before 16.4, and any over plain http) do not show where a GET comes from: log
+ * in by POST.
+ */
 export interface SessionVerbs {
   /**
    * The user with this username and password, for a login of more than one step. It does all that `POST /login` does before it

@@ -1,7 +1,7 @@
 /** Compiled by `npm run typecheck`, never run: the decorators of the app and of requests. */
 import fastifyAuth from '@fastify/auth'
 import { type FastifyInstance } from 'fastify'
-import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, refuseCrossSite, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
 import * as verifying from 'fastify-refresh-cookie/verifier'
 import { assertType, type Same } from './same-type.js'
 
@@ -54,6 +54,10 @@ export function imported (app: FastifyInstance): void {
     app.get('/either', { preHandler: app.auth([authenticate, authenticateStrict, authenticateOptional]) }, async () => 'ok')
   })
   app.register(async scope => { scope.addHook('onRequest', authenticate) })
+  app.post('/order', { onRequest: [refuseCrossSite, authenticate] }, async () => 'ok')
+  app.get('/callback', { config: { crossSite: true } }, async () => 'ok')
+  // @ts-expect-error an origin is no answer
+  app.get('/wrong', { config: { crossSite: 'https://accounts.example' } }, async () => 'ok')
   app.register(async scope => { scope.addHook('preHandler', verifying.authenticate) })
   assertType<Same<typeof authenticate, AuthenticateHook>>()
   assertType<Same<ReturnType<typeof requireFreshLogin>, AuthenticateHook>>()

@@ -1,5 +1,4 @@
 import { type FastifyInstance } from 'fastify'
-import { type OriginPolicy, refuseCrossSite } from '../csrf.js'
 import { useOwnCompilers } from '../compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
 import { explainRefusals } from '../development-hints.js'
@@ -21,7 +20,6 @@ import { verifyRoute } from './verify.js'
 export interface RoutesOptions extends RouteDependencies {
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
-  readonly origins: OriginPolicy
   /** Settings of the development hints; undefined in production. */
   readonly explain: { readonly secureCookie: boolean } | undefined
 }
@@ -44,7 +42,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
  * text/plain) do not change their behaviour. Returns false if there is no route.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
-  const { urls, origins, explain } = options
+  const { urls, explain, refuseCrossSite } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
   scope.setErrorHandler(createErrorHandler(options.authOf))
@@ -52,7 +50,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
     done()
   })
-  scope.addHook('onRequest', refuseCrossSite(origins, options.authOf))
+  scope.addHook('onRequest', refuseCrossSite)
   if (explain !== undefined) explainRefusals(scope, explain)
 
   const tokenUrl = urls.login !== false && options.tokenResponse.standard ? scope.prefix + urls.login : null

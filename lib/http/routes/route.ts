@@ -16,6 +16,8 @@ export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: 
 export interface RouteDependencies {
   /** The hook of our routes that need an access token. */
   readonly authenticate: AuthenticateHook
+  /** The hook of all our routes: the CSRF policy. */
+  readonly refuseCrossSite: AuthenticateHook
   /** Marks our routes, which the hooks of a whole app exempt. */
   readonly exempt: symbol
   readonly login: Login
