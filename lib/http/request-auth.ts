@@ -103,9 +103,9 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     }
   }
 
-  /** As `login`, for a user that is already loaded; `stillProven` as in `LoginOptions`. */
-  async loginUser (user: User, remember: boolean | undefined, stillProven?: () => Promise<boolean>): Promise<TokenResponse> {
-    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid: stillProven })
+  /** As `login`, for a user that is already loaded; `isStillValid` as in `LoginOptions`. */
+  async loginUser (user: User, remember: boolean | undefined, isStillValid?: () => Promise<boolean>): Promise<TokenResponse> {
+    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
   }
 
   /** Sets `auth_time` of the session to now. */

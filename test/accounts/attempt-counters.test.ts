@@ -185,16 +185,16 @@ t.test('a Redis outage rejects every call, and ends with the outage', async t =>
 })
 
 /** The methods of each package's client that are used, without a server. */
-const CLIENTS: ReadonlyArray<readonly [name: string, client: (asked: unknown[]) => object]> = [
-  ['ioredis', asked => ({ defineCommand () {}, async eval (_script: string, ...values: unknown[]) { asked.push(values[1]); return [1500] } })],
-  ['node-redis', asked => ({ async eval (_script: string, { keys }: { keys: string[] }) { asked.push(keys[0]); return [1500] } })]
+const CLIENTS: ReadonlyArray<readonly [name: string, client: (calls: unknown[]) => object]> = [
+  ['ioredis', calls => ({ defineCommand () {}, async eval (_script: string, ...values: unknown[]) { calls.push(values[1]); return [1500] } })],
+  ['node-redis', calls => ({ async eval (_script: string, { keys }: { keys: string[] }) { calls.push(keys[0]); return [1500] } })]
 ]
 
 for (const [name, makeClient] of CLIENTS) {
   t.test(`${name} is recognised by its methods`, async t => {
-    const asked: unknown[] = []
-    const counter = new RedisCounter(limits([3, 60]), makeClient(asked) as CounterClient, 'auth:account:')
+    const calls: unknown[] = []
+    const counter = new RedisCounter(limits([3, 60]), makeClient(calls) as CounterClient, 'auth:account:')
     t.equal(await waitOf(counter, 'a'), 2)
-    t.strictSame(asked, ['auth:account:3/60:{a}'])
+    t.strictSame(calls, ['auth:account:3/60:{a}'])
   })
 }

@@ -132,12 +132,12 @@ t.test('an impossible password is neither hashed nor accepted', async t => {
 })
 
 t.test('the password policy checks the normalised password, with its owner', async t => {
-  const asked: unknown[] = []
-  const { passwords } = fastPasswords({ check: (...values) => { asked.push(values) } })
+  const calls: unknown[] = []
+  const { passwords } = fastPasswords({ check: (...values) => { calls.push(values) } })
 
   await passwords.check('cafe\u0301 au lait', { username: 'ada' })
   await passwords.check('correct horse')
-  t.strictSame(asked, [['caf\u00e9 au lait', { username: 'ada' }], ['correct horse', {}]])
+  t.strictSame(calls, [['caf\u00e9 au lait', { username: 'ada' }], ['correct horse', {}]])
   await t.rejects(passwords.check('e\u0301'.repeat(7)), { code: 'FST_AUTH_PASSWORD_REFUSED', message: /at least 8 characters/ })
 })
 
@@ -207,17 +207,17 @@ t.test('a pepper', async t => {
 
 t.test('a hash of another system', async t => {
   const BCRYPT = '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW'
-  const asked: unknown[] = []
+  const calls: unknown[] = []
   const verifyLegacy = (...values: [string, string]): boolean => {
-    asked.push(values)
+    calls.push(values)
     return values[1] === 'cafe\u0301 au lait'
   }
-  t.beforeEach(() => { asked.length = 0 })
+  t.beforeEach(() => { calls.length = 0 })
 
   t.test('is verified by the app with the password as typed', async t => {
     const { passwords, work } = fastPasswords({ verifyLegacy })
     t.equal(await passwords.verify(BCRYPT, 'cafe\u0301 au lait'), true)
-    t.strictSame(asked, [[BCRYPT, 'cafe\u0301 au lait']])
+    t.strictSame(calls, [[BCRYPT, 'cafe\u0301 au lait']])
     t.equal(work.loads, 0)
     t.equal(passwords.needsRehash(BCRYPT), true)
     t.equal(passwords.canVerify(BCRYPT), true)
@@ -234,9 +234,9 @@ t.test('a hash of another system', async t => {
     const hash = await passwords.hash('correct horse')
     await passwords.verify(BCRYPT, 'wrong password')
     for (const other of [null, '', hash, BCRYPT]) {
-      asked.length = work.verified.length = 0
+      calls.length = work.verified.length = 0
       t.equal(await passwords.verify(other, 'wrong password'), false)
-      t.strictSame(asked, [[BCRYPT, 'wrong password']])
+      t.strictSame(calls, [[BCRYPT, 'wrong password']])
       t.equal(work.verified.length, 1)
     }
     t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password is not accepted elsewhere')
@@ -249,7 +249,7 @@ t.test('a hash of another system', async t => {
     t.equal(await passwords.verify(hash, 'wrong password'), false)
     for (const none of [null, '']) t.equal(await passwords.verify(none, 'correct horse'), false)
     for (const password of [undefined, 7, '\ud800', 'x'.repeat(1025)]) t.equal(await passwords.verify(BCRYPT, password), false)
-    t.strictSame(asked, [])
+    t.strictSame(calls, [])
     t.equal(work.verified.length, 7)
   })
 
@@ -274,7 +274,7 @@ t.test('a hash of another system', async t => {
   t.test('waits in the queue like every hash', async t => {
     const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
-    t.strictSame(asked, [])
+    t.strictSame(calls, [])
   })
 
   t.test('fails without verifyLegacy', async t => {

@@ -93,7 +93,7 @@ t.test('login', async t => {
 
   t.test('accepts a password that today\'s policy would refuse', async t => {
     const short = await argon2.hash('abc', COST)
-    const { login } = accountsOver(userTable({ ada: { passwordHash: short } }), { check: () => t.fail('was asked') })
+    const { login } = accountsOver(userTable({ ada: { passwordHash: short } }), { check: () => t.fail('was called') })
     t.equal((await login({ username: 'ada', password: 'abc' })).id, 1)
   })
 

@@ -17,7 +17,7 @@ t.test('the minimum length counts characters, not bytes', async t => {
 })
 
 t.test('a guessable password has its own message', async t => {
-  const rules = { ...RULES, contextWords: ['https://acme.example'], check: () => t.fail('was asked') }
+  const rules = { ...RULES, contextWords: ['https://acme.example'], check: () => t.fail('was called') }
   const refused = { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400, message: /too easy to guess/ }
   for (const text of ['password1', 'aaaaaaaa', 'mzqwkvbn99', 'Acme2026!']) {
     await t.rejects(assertPolicy(text, { username: 'mzqwkvbn' }, rules, TIMEOUTS), refused, text)
@@ -29,9 +29,9 @@ t.test('the check of the app', async t => {
   const checkWith = (check: PasswordCheck) => assertPolicy('correct horse', { username: 'ada' }, { ...RULES, check }, TIMEOUTS)
 
   t.test('receives the password and its owner', async t => {
-    const asked: unknown[] = []
-    await checkWith((...values) => { asked.push(values) })
-    t.strictSame(asked, [['correct horse', { username: 'ada' }]])
+    const calls: unknown[] = []
+    await checkWith((...values) => { calls.push(values) })
+    t.strictSame(calls, [['correct horse', { username: 'ada' }]])
   })
 
   t.test('accepts with true or undefined', async t => {
@@ -50,7 +50,7 @@ t.test('the check of the app', async t => {
   })
 
   t.test('is not called for a password that is too short', async t => {
-    const rules = { ...RULES, check: () => t.fail('was asked') }
+    const rules = { ...RULES, check: () => t.fail('was called') }
     await t.rejects(assertPolicy('short', {}, rules, TIMEOUTS), { message: /at least 8 characters/ })
   })
 

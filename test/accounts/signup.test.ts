@@ -62,14 +62,14 @@ t.test('signup', async t => {
   })
 
   t.test('refuses a password before users.create is called', async t => {
-    const asked: unknown[] = []
+    const calls: unknown[] = []
     const users = userTable()
-    const { signup, work } = accountsOver(users, { check: (...values) => { asked.push(values); return false } })
+    const { signup, work } = accountsOver(users, { check: (...values) => { calls.push(values); return false } })
 
     for (const password of [undefined, 'short', 'x'.repeat(1025), PASSWORD]) {
       await t.rejects(signup({ username: ' ada ', password }), { code: 'FST_AUTH_PASSWORD_REFUSED', statusCode: 400 })
     }
-    t.strictSame(asked, [[PASSWORD, { username: 'ada' }]])
+    t.strictSame(calls, [[PASSWORD, { username: 'ada' }]])
     t.strictSame(users.calls, [])
     t.equal(work.hashes, 0)
   })

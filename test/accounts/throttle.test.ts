@@ -48,7 +48,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
   const three = [{ max: 3, per: 60 }]
   const events: AuthEvent[] = []
   const warnings: unknown[] = []
-  const asked: string[] = []
+  const lookUps: string[] = []
   const names = new Set<string>()
   const throttle = new Throttle({
     limits: { perAddress: three, perAddressTotal: [], perAccount: three, perSession: three, ...limits },
@@ -60,7 +60,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
       return counter(new MemoryCounter(limits))
     },
     users: lookUp
-      ? { findByUsername: name => { asked.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null } }
+      ? { findByUsername: name => { lookUps.push(name); return name === 'ada' ? { id: 1, username: 'ada', passwordHash: null } : null } }
       : {},
     warn: (_message, details) => { warnings.push(details) }
   })
@@ -68,7 +68,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
     ip,
     userAgent: null,
     presented,
-    async holdsLiveSession () { asked.push('store'); return !ended },
+    async holdsLiveSession () { lookUps.push('store'); return !ended },
     bounded: startDeadline({ call: 2, request: 3 }),
     emit: event => { events.push(event) }
   })
@@ -91,7 +91,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
   return {
     events,
     warnings,
-    asked,
+    lookUps,
     names,
     from,
     login: async (username: unknown, caller: Caller, verify: Verify) => await run(caller, attempt => throttle.consumeName(attempt, normaliseUsername(username)), verify),
@@ -357,17 +357,17 @@ t.test('lockout: the holder of a live session', async t => {
   })
 
   t.test('brute force: gives strangers no extra attempts', async t => {
-    const { login, from, asked } = await besieged()
+    const { login, from, lookUps } = await besieged()
     for (const [name, holder] of [['ada', { sub: '2', sid: 's1' }], ['ada', { sub: 'undefined', sid: 's1' }], ['ada', null]] as const) {
       await t.rejects(login(name, from('192.0.2.1', holder), right), TOO_MANY)
     }
-    t.strictSame(asked, ['ada', 'ada'], 'and users are looked up by name only for clients with a session')
+    t.strictSame(lookUps, ['ada', 'ada'], 'and users are looked up by name only for clients with a session')
   })
 
   t.test('token theft: is a stranger after the session has ended', async t => {
-    const { login, from, asked } = await besieged({ ended: true })
+    const { login, from, lookUps } = await besieged({ ended: true })
     await t.rejects(login('ada', from('192.0.2.1', SESSION), right), TOO_MANY)
-    t.strictSame(asked, ['ada', 'store'])
+    t.strictSame(lookUps, ['ada', 'store'])
   })
 
   t.test('of a deleted account is a stranger', async t => {
