@@ -14,6 +14,7 @@ interface Part {
 /** The parts of lib, from the bottom to the top: imports point upwards in this table only. A file named here is no part of its folder. */
 const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
+  'server.ts': {},
   'time.ts': {},
   'random.ts': { packages: ['node:crypto'] },
   'client-address.ts': { packages: ['node:net'] },

@@ -34,6 +34,7 @@ const app = `
     const hash: string = await app.passwords.hash('correct horse')
     const { sub, sid, exp } = await app.verifyAccessToken('…')
     app.log.info({ ended, hash, sub, sid, exp, rules: storeContract(memoryStore()).length })
+    app.get('/page', { onRequest: app.authenticateByCookie }, async ({ auth, headers }) => [auth.identity.sub.toUpperCase(), (await getSession(headers, { url: 'http://127.0.0.1:3000/auth' }))?.sub])
     try {
       await app.verifyAccessToken('…')
     } catch (error) {
@@ -55,6 +56,7 @@ const esm = `
   import refreshCookie, { ${names} } from 'fastify-refresh-cookie'
   import { postgresStore } from 'fastify-refresh-cookie/postgres'
   import { storeContract } from 'fastify-refresh-cookie/testing'
+  import { getSession } from 'fastify-refresh-cookie/server'
   ${app}
 `
 const cjs = `
@@ -63,6 +65,7 @@ const cjs = `
   import { refreshCookie, ${names} } from 'fastify-refresh-cookie'
   import { postgresStore } from 'fastify-refresh-cookie/postgres'
   import { storeContract } from 'fastify-refresh-cookie/testing'
+  import { getSession } from 'fastify-refresh-cookie/server'
   ${app}
 `
 

@@ -1,0 +1,180 @@
+/**
+ * For servers that render pages in another process than the API (Next.js, Nuxt, SvelteKit, Remix). It runs in any runtime with
+ * `fetch`, has no dependencies, and needs `routes: { session: '/session' }` in the options of the plugin.
+ */
+
+/** The headers of a page request: `Headers`, the `headers` of a Node.js request, or its Cookie header alone. */
+export type PageHeaders =
+  | { get (name: string): string | null | undefined }
+  | { readonly [name: string]: string | readonly string[] | undefined }
+  | string | null | undefined
+
+/** The user of a page request: the response of `GET /session`. */
+export interface PageSession {
+  /** The user id. */
+  readonly sub: string
+  /** The id of the session. */
+  readonly sid: string
+  /** The time of the last login or reauthentication, in seconds since the epoch. */
+  readonly auth_time: number
+  /** The absolute end of the session, in seconds since the epoch. */
+  readonly expiresAt: number
+  /** The claims of the app (`accessToken.claims`). */
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export interface PageSessionOptions {
+  /** The URL of the routes, such as 'http://127.0.0.1:3000/auth'. The refresh cookie is sent there: use a private network or https. */
+  readonly url: string | URL
+  /** The option `cookie.name`, if the app sets it. */
+  readonly cookieName?: string | undefined
+  /** Milliseconds until a request to the API fails; 5000 by default. */
+  readonly timeout?: number | undefined
+  /** Forwards the User-Agent. Only `sessions.bindUserAgent` needs it. */
+  readonly forwardUserAgent?: boolean | undefined
+}
+
+/** The API gave no usable response. The user may be logged in: show an error page with status 503, no login page. */
+export class PageSessionError extends Error {
+  override readonly name = 'PageSessionError'
+  /** The HTTP status of the API; undefined if it was unreachable or too slow. */
+  readonly status: number | undefined
+
+  constructor (message: string, status?: number, options?: { readonly cause: unknown }) {
+    super(message, options)
+    this.status = status
+  }
+}
+
+/**
+ * The user of a page request; null if nobody is logged in, or if another site sent the request in a way that pages must not
+ * (see docs/pages.md). It changes nothing, so parallel calls are safe.
+ *
+ * It sends the refresh cookie to the API and no other cookie, and no request at all without that cookie. Pass all headers rather than
+ * the Cookie header alone, so that the API knows whether another site sent the request; with a SameSite=None cookie it needs them.
+ * Rejects with a PageSessionError if the API is unreachable, too slow, or fails.
+ */
+export async function getSession (from: PageHeaders, options: PageSessionOptions): Promise<PageSession | null> {
+  const headers = read(from)
+  const cookie = refreshCookies(headers('cookie'), options)
+  if (cookie === '') return null
+  const site = siteOf(headers)
+  const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
+  if (response.status === 200) return await response.json() as PageSession // the schema of the route
+  await response.body?.cancel()
+  if (response.status === 401 || (response.status === 403 && site !== undefined)) return null
+  throw new PageSessionError(`GET /session returned ${response.status}${HINTS[response.status] ?? ''}`, response.status)
+}
+
+const HINTS: Readonly<Record<number, string>> = {
+  403: ': with a SameSite=None cookie pass all headers of the page request',
+  404: ': turn the route on with routes: { session: \'/session\' }, and check the url'
+}
+
+/** A renewed session. */
+export interface Renewal {
+  /** The Set-Cookie lines to append to the response of the page. */
+  readonly setCookie: readonly string[]
+  /** The Cookie header of the page request with the new refresh cookie, for the renderer. */
+  readonly cookie: string
+}
+
+/**
+ * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
+ * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
+ * tab, for prefetches, without the cookie, within the grace period, and if the refresh is refused or fails. It never rejects,
+ * since the page can be rendered all the same.
+ */
+export async function renewSession (from: PageHeaders, options: PageSessionOptions): Promise<Renewal | null> {
+  const headers = read(from)
+  const cookies = headers('cookie')
+  const cookie = refreshCookies(cookies, options)
+  if (cookie === '' || !isNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
+  const url = routeOf(options, 'refresh')
+  try {
+    const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)
+    await response.body?.cancel()
+    const setCookie = response.status === 200 ? response.headers.getSetCookie() : []
+    return setCookie.length === 0 ? null : { setCookie, cookie: withCookies(String(cookies), setCookie) }
+  } catch {
+    return null
+  }
+}
+
+type ReadHeader = (name: string) => string | undefined
+
+function read (from: PageHeaders): ReadHeader {
+  if (typeof from === 'string') return name => name === 'cookie' ? from : undefined
+  const headers = from ?? {}
+  if (isHeaders(headers)) return name => headers.get(name) ?? undefined
+  return name => {
+    const value = headers[name]
+    return typeof value === 'string' ? value : value?.join('; ')
+  }
+}
+
+function isHeaders (headers: object): headers is { get (name: string): string | null | undefined } {
+  return 'get' in headers && typeof headers.get === 'function'
+}
+
+/** The names that the plugin gives the cookie by default: see the options `cookie.secure`, `path` and `domain`. */
+const DEFAULT_NAMES = ['__Host-Http-refresh', '__Secure-refresh', 'refresh']
+
+/** The pairs of the refresh cookie. A browser may send several of one name; the API chooses. */
+function refreshCookies (cookies: string | undefined, { cookieName }: PageSessionOptions): string {
+  const names = cookieName === undefined ? DEFAULT_NAMES : [cookieName]
+  return pairsOf(cookies).filter(pair => names.includes(nameOf(pair))).join('; ')
+}
+
+function pairsOf (cookies = ''): string[] {
+  return cookies.split(';').map(pair => pair.trim()).filter(pair => pair !== '')
+}
+
+function nameOf (pair: string): string {
+  return pair.split('=', 1).join('')
+}
+
+/** Replaces the cookies that a response sets or clears. */
+function withCookies (cookies: string, setCookie: readonly string[]): string {
+  const set = setCookie.map(line => line.split(';', 1).join(''))
+  const names = new Set(set.map(nameOf))
+  const kept = pairsOf(cookies).filter(pair => !names.has(nameOf(pair)))
+  return [...kept, ...set.filter(pair => !pair.endsWith('='))].join('; ')
+}
+
+/** A navigation of a whole tab (Fetch Metadata); in browsers without these headers a request for HTML. */
+function isNavigation (headers: ReadHeader): boolean {
+  const mode = headers('sec-fetch-mode')
+  if (mode === undefined) return headers('accept')?.includes('text/html') === true
+  return mode === 'navigate' && headers('sec-fetch-dest') === 'document'
+}
+
+/**
+ * The `Sec-Fetch-Site` to send. Node's fetch overwrites `Sec-Fetch-Mode`, so a navigation, which may come from any site, is sent as
+ * one without a page.
+ */
+function siteOf (headers: ReadHeader): string | undefined {
+  const site = headers('sec-fetch-site')
+  return site !== undefined && isNavigation(headers) ? 'none' : site
+}
+
+function forwarded (headers: ReadHeader, cookie: string, { forwardUserAgent = false }: PageSessionOptions, more: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const sent = Object.entries({ cookie, 'user-agent': forwardUserAgent ? headers('user-agent') : undefined, ...more })
+  return Object.fromEntries(sent.filter((header): header is [string, string] => header[1] !== undefined))
+}
+
+function routeOf ({ url }: PageSessionOptions, route: 'session' | 'refresh'): URL {
+  return new URL(`${String(url).replace(/\/$/, '')}/${route}`)
+}
+
+// Next.js would cache the response of one user for all. The types of Node.js 20 lack the property.
+const UNCACHED = { cache: 'no-store' } as const
+
+/** It follows no redirect, which could send the cookie to another server. */
+async function send (url: URL, init: { readonly method: string, readonly headers: Record<string, string> }, { timeout = 5000 }: PageSessionOptions): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, ...UNCACHED, redirect: 'manual', signal: AbortSignal.timeout(timeout) })
+  } catch (cause) {
+    throw new PageSessionError('The API is unreachable or too slow', undefined, { cause })
+  }
+}

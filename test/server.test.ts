@@ -1,0 +1,163 @@
+import Fastify from 'fastify'
+import { createServer } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { type RefreshCookieOptions } from '../lib/index.js'
+import { getSession, PageSessionError, renewSession } from '../lib/server.js'
+import { exactly } from './support/exactly.js'
+import { COOKIE, forget, loggedIn, sessionOf, type LoggedIn } from './support/server.js'
+
+const TYPED = { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+const LINK = { ...TYPED, 'sec-fetch-site': 'cross-site' }
+
+/** An API that listens, the headers that arrived there, and the Cookie header of Ada's browser. */
+async function api (t: Test, options: RefreshCookieOptions = {}): Promise<LoggedIn & { url: string, received: Array<Record<string, unknown>>, cookies: () => string }> {
+  const received: Array<Record<string, unknown>> = []
+  const s = await loggedIn(t, { routes: { session: '/session' }, ...options }, {}, app => {
+    app.addHook('onRequest', async request => { received.push(request.headers) })
+  })
+  received.length = 0
+  const origin = await s.app.listen({ port: 0, host: '127.0.0.1' })
+  return { ...s, received, url: `${origin}/auth`, cookies: () => `theme=dark; ${String(s.ada.jar.header('/'))}; other=1` }
+}
+
+t.test('getSession names the user, from headers of any kind', async t => {
+  const s = await api(t)
+  const cookie = s.cookies()
+  for (const from of [cookie, new Headers({ cookie }), { cookie }, { cookie: ['theme=dark', String(s.ada.jar.header('/'))] }, { ...TYPED, cookie }]) {
+    t.match(await getSession(from, { url: s.url }), { sub: '1', sid: sessionOf(s.ada), claims: {} })
+  }
+  t.match(await getSession(cookie, { url: new URL(`${s.url}/`) }), { sub: '1' })
+})
+
+t.test('getSession forwards the refresh cookie and nothing else that identifies the user', async t => {
+  const s = await api(t)
+  const headers = { ...LINK, cookie: s.cookies(), authorization: 'Bearer secret', 'user-agent': 'Firefox', 'accept-language': 'de' }
+  await getSession(headers, { url: s.url })
+  t.equal(s.received[0]?.['cookie'], s.ada.jar.header('/'))
+  t.strictSame([s.received[0]?.['authorization'], s.received[0]?.['sec-fetch-site']], [undefined, 'none'])
+  t.not(s.received[0]?.['user-agent'], 'Firefox')
+  await getSession(headers, { url: s.url, forwardUserAgent: true })
+  t.equal(s.received[1]?.['user-agent'], 'Firefox')
+})
+
+t.test('without the refresh cookie there is no request', async t => {
+  for (const from of [null, undefined, '', 'theme=dark', `x${COOKIE}=1`, {}, { cookie: undefined }, new Headers()]) {
+    t.equal(await getSession(from, { url: 'http://127.0.0.1:1/auth' }), null)
+    t.equal(await renewSession(from, { url: 'http://127.0.0.1:1/auth' }), null)
+  }
+  t.equal(await getSession('refresh=1', { url: 'http://127.0.0.1:1', cookieName: 'session' }), null)
+})
+
+t.test('nobody is null: an invalid cookie, an ended session', async t => {
+  const s = await api(t)
+  const cookie = s.cookies()
+  t.equal(await getSession(`${COOKIE}=x`, { url: s.url }), null)
+  await s.ada.logout()
+  t.equal(await getSession(cookie, { url: s.url }), null)
+})
+
+t.test('clickjacking: a frame and fetch of another site see nobody', async t => {
+  const s = await api(t)
+  const cookie = s.cookies()
+  t.equal(await getSession({ ...LINK, 'sec-fetch-dest': 'iframe', cookie }, { url: s.url }), null)
+  t.equal(await getSession({ 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', cookie }, { url: s.url }), null)
+  t.match(await getSession({ ...LINK, cookie }, { url: s.url }), { sub: '1' }, 'a link does')
+})
+
+t.test('with a SameSite=None cookie the headers are needed', async t => {
+  const s = await api(t, { cookie: { sameSite: 'none' }, trustedOrigins: ['https://app.example'] })
+  const cookie = s.cookies()
+  await t.rejects(getSession(cookie, { url: s.url }), { name: 'PageSessionError', status: 403, message: /pass all headers/ })
+  t.match(await getSession({ ...TYPED, cookie }, { url: s.url }), { sub: '1' })
+  s.wait('31s')
+  t.match(await renewSession({ ...TYPED, cookie }, { url: s.url }), { cookie: /theme=dark/ })
+})
+
+t.test('a cookie of another name is given as cookieName', async t => {
+  const s = await api(t, { cookie: { name: '__Host-mine' } })
+  const cookie = String(s.ada.jar.header('/'))
+  t.equal(await getSession(cookie, { url: s.url }), null)
+  t.match(await getSession(cookie, { url: s.url, cookieName: '__Host-mine' }), { sub: '1' })
+})
+
+t.test('a failure is never "nobody": 5xx, an unreachable API, a slow one, a redirect, a missing route', async t => {
+  const s = await api(t)
+  s.store.faults.push({ moment: 'before', kind: 'throw' })
+  await t.rejects(getSession(s.cookies(), { url: s.url }), PageSessionError)
+  await t.rejects(getSession(s.cookies(), { url: 'http://127.0.0.1:1/auth' }), { name: 'PageSessionError', status: undefined, message: /unreachable/, cause: Error })
+  await t.rejects(getSession(s.cookies(), { url: `${s.url}/nowhere` }), { status: 404, message: /routes: \{ session/ })
+
+  const slow = createServer((request, response) => {
+    if (request.url === '/away/session') response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()
+  })
+  t.teardown(() => { slow.close().closeAllConnections() })
+  await new Promise<void>(resolve => { slow.listen(0, '127.0.0.1', resolve) })
+  const { port } = slow.address() as AddressInfo // it listens on TCP
+  await t.rejects(getSession(s.cookies(), { url: `http://127.0.0.1:${port}`, timeout: 50 }), { status: undefined, cause: { name: 'TimeoutError' } })
+  await t.rejects(getSession(s.cookies(), { url: `http://127.0.0.1:${port}/away` }), { status: 302, message: /302/ })
+})
+
+t.test('renewSession refreshes on a navigation, once per grace period', async t => {
+  const s = await api(t)
+  s.wait('31s')
+  const cookie = s.cookies()
+  const renewals = await Promise.all(Array.from({ length: 8 }, () => renewSession({ ...TYPED, cookie }, { url: s.url })))
+  t.equal(new Set(renewals.map(renewal => String(renewal?.setCookie))).size, 1, 'parallel navigations get one cookie')
+  t.match(renewals[0]?.setCookie, exactly(/^__Host-Http-refresh=.*HttpOnly/))
+  s.ada.jar.store([...renewals[0]?.setCookie ?? []])
+  t.equal(renewals[0]?.cookie, `theme=dark; other=1; ${String(s.ada.jar.header('/'))}`)
+  t.match(await getSession(cookie, { url: s.url }), { sub: '1' }, 'a render with the old cookie')
+  t.match(await getSession(renewals[0]?.cookie, { url: s.url }), { sub: '1' })
+  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null, 'held')
+  t.equal(s.events.filter(event => event.type === 'refresh' && event.outcome === 'rotate').length, 1)
+})
+
+t.test('renewSession does nothing for other requests', async t => {
+  const s = await api(t)
+  s.wait('31s')
+  const cookie = s.cookies()
+  s.received.length = 0
+  const others = [
+    { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', cookie },
+    { ...LINK, 'sec-fetch-dest': 'iframe', cookie },
+    { ...TYPED, 'sec-purpose': 'prefetch;prerender', cookie },
+    { accept: 'image/*', cookie },
+    { cookie }
+  ]
+  for (const headers of others) t.equal(await renewSession(headers, { url: s.url }), null)
+  t.strictSame(s.received, [])
+  t.match(await renewSession({ accept: 'text/html,*/*', cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) }, 'but in a browser without Fetch Metadata')
+})
+
+t.test('renewSession keeps the session if the refresh is refused or fails', async t => {
+  const s = await api(t)
+  s.wait('31s')
+  const cookie = s.cookies()
+  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=x` }, { url: s.url }), null)
+  t.equal(await renewSession({ ...TYPED, cookie }, { url: 'http://127.0.0.1:1' }), null)
+  s.store.faults.push({ moment: 'before', kind: 'throw' })
+  t.equal(await renewSession({ ...TYPED, cookie }, { url: s.url }), null)
+  t.match(await renewSession({ ...TYPED, cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) })
+})
+
+t.test('renewSession drops a cookie that the response clears', async t => {
+  const app = Fastify()
+  app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`]).send({}))
+  t.teardown(async () => { await app.close() })
+  const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/auth`
+  t.match(await renewSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new` })
+})
+
+t.test('a session that was renewed by pages lasts to its absolute end, one that was only read does not', async t => {
+  const s = await api(t)
+  forget(s.events)
+  for (let day = 0; day < 29; day++) {
+    s.wait('1d')
+    const renewal = await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url })
+    s.ada.jar.store([...renewal?.setCookie ?? []])
+    t.match(await getSession(s.cookies(), { url: s.url }), { sub: '1' })
+  }
+  s.wait('1d')
+  t.equal(await getSession(s.cookies(), { url: s.url }), null)
+})
