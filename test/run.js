@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path'
 const NEEDS = {
   'the Redis store': ['redis-server'],
   'a pooler before PostgreSQL': ['pgbouncer'],
+  'the MySQL store': ['mariadbd', 'mysqld'],
   'the browser client in Chromium': ['chromium', 'chromium-browser', 'google-chrome'],
   'the browser client in Firefox': ['firefox', 'firefox-esr'],
   'pages over https': ['openssl']
@@ -21,7 +22,7 @@ const { status } = spawnSync('tap', [...allowance, ...process.argv.slice(2)], { 
 process.exit(status ?? 1)
 
 function isHere (name) {
-  return (process.env.PATH ?? '').split(delimiter).some(folder => {
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'].some(folder => {
     try {
       accessSync(join(folder, name), constants.X_OK)
       return true
