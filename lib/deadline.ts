@@ -14,7 +14,7 @@ export interface Bounded {
   /** Calls a store or a function of the app. Throws FST_AUTH_STORE_UNAVAILABLE if it throws or takes too long. */
   <T>(call: () => Promise<T> | T): Promise<T>
   /** Starts another full deadline, for work that must be finished however much time the request has used. */
-  anew (): Bounded
+  withNewDeadline (): Bounded
 }
 
 /**
@@ -23,7 +23,7 @@ export interface Bounded {
  */
 export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
-  return Object.assign(bounded, { anew: () => startDeadline(timeouts) })
+  return Object.assign(bounded, { withNewDeadline: () => startDeadline(timeouts) })
 
   // One promise and no async function: a request makes several calls, and each further layer costs as much as a session in memory.
   function bounded<T> (call: () => Promise<T> | T): Promise<T> {

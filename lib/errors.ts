@@ -92,7 +92,7 @@ function withoutStack (message: string): Error {
 }
 
 /** Replaces the message of a 503 where "nothing is lost" would not be true; returns any other error unchanged. */
-export function restated (error: unknown, message: string): unknown {
+export function withMessage (error: unknown, message: string): unknown {
   if (!(error instanceof AuthError) || error.statusCode !== 503) return error
   const { code, cause, retryAfter } = error
   return new AuthError(code, { cause, message, ...(retryAfter !== undefined && { retryAfter }) })

@@ -128,9 +128,9 @@ t.test('work that must finish has its own deadline', async t => {
   await turn()
   t.strictSame([spent.state, late.state], ['refused', 'refused'])
   await t.rejects(bounded(() => 'never asked'), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
-  t.equal(await bounded.anew()(() => 'done'), 'done')
+  t.equal(await bounded.withNewDeadline()(() => 'done'), 'done')
 
-  const fresh = watch(bounded.anew()(forever))
+  const fresh = watch(bounded.withNewDeadline()(forever))
   pass(1999)
   await turn()
   t.equal(fresh.state, 'waiting', 'with the full timeout of a call')

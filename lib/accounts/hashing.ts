@@ -88,7 +88,7 @@ export class PasswordHasher implements Passwords {
   /** The id of the pepper of new hashes; null without one. */
   readonly #pepperId: string | null
   /** A hash that `verifyLegacy` has answered for: the decoy of users without one. */
-  #legacyExample: string | null = null
+  #legacyDecoy: string | null = null
 
   /** Throws a TypeError for a pepper whose current key is missing. */
   constructor (options: PasswordHasherOptions) {
@@ -157,10 +157,10 @@ export class PasswordHasher implements Passwords {
   /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */
   async #matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
     const { verifyLegacy, timeouts } = this.#options
-    const known = passwordHash || this.#legacyExample
+    const known = passwordHash || this.#legacyDecoy
     if (verifyLegacy === undefined || !known) return false
     const answer = await startDeadline(timeouts)(() => redactErrors([known, password], () => verifyLegacy(known, password)))
-    this.#legacyExample ??= known
+    this.#legacyDecoy ??= known
     return answer === true && known === passwordHash
   }
 }

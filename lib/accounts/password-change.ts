@@ -51,7 +51,7 @@ export class PasswordChange {
   /** True if a hash was stored although the reply to the write was lost. */
   async #isStored (subject: string, hash: string, { bounded }: RequestContext): Promise<boolean> {
     try {
-      const user = await bounded.anew()(() => this.#users.findById?.(subject))
+      const user = await bounded.withNewDeadline()(() => this.#users.findById?.(subject))
       return user?.passwordHash === hash
     } catch {
       return false

@@ -1,5 +1,5 @@
 import { type RequestContext } from '../audit/events.js'
-import { AuthError, type AuthErrorCode, restated } from '../errors.js'
+import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
 import { kindOf, subjectOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
@@ -73,7 +73,7 @@ export class Signup {
     const passwordHash = await passwords.hash(password, context)
 
     const { answer, violation } = await context.bounded(() => createUser(users, { username: name, passwordHash })).catch((error: unknown) => {
-      throw restated(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
+      throw withMessage(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
     })
     const user = checkCreated(answer)
     if (user === null) throw new AuthError('FST_AUTH_USERNAME_TAKEN', { cause: redacted(violation) })

@@ -14,7 +14,7 @@ export interface Caller extends RequestContext {
   /** The session of the refresh cookie that the request sent, by its signature alone; null if there is none. */
   readonly presented: SessionRef | null
   /** Asks the store; true if that session is live. */
-  holdsLiveSession (): Promise<boolean>
+  hasLiveSession (): Promise<boolean>
 }
 
 /** All limits of a list apply; an empty list is no limit. */
@@ -230,7 +230,7 @@ export class Throttle {
    */
   async #callCounters<T> (bounded: Bounded, call: () => Promise<T>): Promise<T> {
     try {
-      const answer = await bounded.anew()(call)
+      const answer = await bounded.withNewDeadline()(call)
       this.#reachable = true
       return answer
     } catch (err) {
@@ -244,7 +244,7 @@ export class Throttle {
 /** The session that the caller presented, if it is live and belongs to this user. */
 async function ownSession (subject: string | null, caller: Caller): Promise<SessionRef | null> {
   const { presented } = caller
-  return presented !== null && presented.sub === subject && await caller.holdsLiveSession() ? presented : null
+  return presented !== null && presented.sub === subject && await caller.hasLiveSession() ? presented : null
 }
 
 function named (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {

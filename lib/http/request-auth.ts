@@ -58,7 +58,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return this.plugin.sessions.sessionOf(this.plugin.transport.read(this.request))
   }
 
-  async holdsLiveSession (): Promise<boolean> {
+  async hasLiveSession (): Promise<boolean> {
     const { presented } = this
     return presented !== null && await this.plugin.sessions.isLive(presented, this)
   }

@@ -1,5 +1,5 @@
 import { type RequestContext } from '../audit/events.js'
-import { restated } from '../errors.js'
+import { withMessage } from '../errors.js'
 import { type Issued } from '../sessions/issue.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { type FromSchema, type JsonSchema } from './schemas.js'
@@ -76,7 +76,7 @@ export function createTokenResponseBody (schema: JsonSchema, format: FormatToken
         return await caller.bounded(async () => objectOf(await format(response, { route, claims: caller.assertAuthenticated() })))
       } catch (error) {
         const message = AFTER_WRITE[route]
-        throw message === undefined ? error : restated(error, message)
+        throw message === undefined ? error : withMessage(error, message)
       }
     }
   }

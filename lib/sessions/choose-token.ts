@@ -41,7 +41,7 @@ export function verifyChosen (presented: readonly string[], read: ReadToken, { v
 }
 
 /** The claims of the chosen token; null if it is invalid or expired, or for tokens of several subjects. */
-export function sessionRefOf (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
+export function readChosenToken (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
   try {
     const claims = read(chooseToken(tokens, read, now) ?? '')
     return claims === null || now >= claims.exp ? null : claims

@@ -54,7 +54,7 @@ export async function writeSession (store: SessionStore, session: Session, { bou
 
   /** The revocation has its own deadline, since that of the request may have expired. The reply waits no longer than the request's. */
   async function revoke (): Promise<void> {
-    const ended = bounded.anew()(() => store.revoke(session.id, 'revoked')).catch(() => {})
+    const ended = bounded.withNewDeadline()(() => store.revoke(session.id, 'revoked')).catch(() => {})
     await bounded(() => ended).catch(() => {})
   }
 }

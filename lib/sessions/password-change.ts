@@ -1,4 +1,4 @@
-import { AuthError, restated } from '../errors.js'
+import { AuthError, withMessage } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type RequestContext } from '../audit/events.js'
 import { type Issued } from './issue.js'
@@ -46,7 +46,7 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
     return issued
   } catch (error) {
     if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await retryEndOthers(current).catch(() => {})
-    throw restated(error, state)
+    throw withMessage(error, state)
   }
 
   async function retryEndOthers (keptId: string, attempts = MAX_ATTEMPTS): Promise<void> {
@@ -65,5 +65,5 @@ function isRefusal (error: unknown): boolean {
 
 function withNewDeadline (context: RequestContext): RequestContext {
   const { userAgent, ip, bounded } = context
-  return { userAgent, ip, bounded: bounded.anew(), emit: (event, cause) => context.emit(event, cause) }
+  return { userAgent, ip, bounded: bounded.withNewDeadline(), emit: (event, cause) => context.emit(event, cause) }
 }

@@ -3,7 +3,7 @@ import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, 
 import { claimedSession, createIssuer, type Issued, type Issuer } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
-import { chooseToken, sessionRefOf, verifyChosen } from './choose-token.js'
+import { chooseToken, readChosenToken, verifyChosen } from './choose-token.js'
 import { type RequestContext } from '../audit/events.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
@@ -90,7 +90,7 @@ export class SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
-    const ended = await context.bounded.anew()(() => this.#store.revoke(id, 'superseded'))
+    const ended = await context.bounded.withNewDeadline()(() => this.#store.revoke(id, 'superseded'))
     if (ended) context.emit({ type: 'revoked', subject, sessionId: id, reason: 'superseded' })
   }
 
@@ -173,9 +173,9 @@ export class SessionService {
     return ends.some(end => end.status === 'fulfilled' && end.value)
   }
 
-  /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `sessionRefOf`. */
+  /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
   sessionOf (tokens: readonly string[]): RefreshClaims | null {
-    return sessionRefOf(tokens, this.#readToken, this.#now())
+    return readChosenToken(tokens, this.#readToken, this.#now())
   }
 
   /**
@@ -213,7 +213,7 @@ export class SessionService {
     try {
       // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
       while (ended !== 0) {
-        ended = await context.bounded.anew()(() => this.#store.revokeAll(subject, reason, exceptId))
+        ended = await context.bounded.withNewDeadline()(() => this.#store.revokeAll(subject, reason, exceptId))
         count += ended
       }
     } finally {

@@ -11,7 +11,7 @@ export interface Channel {
   /** Sends a message to every process, over the connections that the store's other commands use. */
   readonly send: (message: string) => Promise<unknown>
   /** Called once, when the connection answers but a message that was sent is not delivered. */
-  readonly onSilence: () => void
+  readonly onUndelivered: () => void
 }
 
 /** Notifies the listeners of a store, here and in other processes, of revoked sessions. */
@@ -30,7 +30,7 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
 
   return {
     subscribeOver (channel) {
-      const warnOnce = once(channel.onSilence)
+      const warnOnce = once(channel.onUndelivered)
 
       return (listener, onConnection = () => {}) => {
         const own: RevocationListener = revocation => listener(revocation) // a listener may subscribe twice
@@ -39,7 +39,7 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
           if (revocation !== null && listeners.has(own)) listener(revocation)
         }
         listeners.add(own)
-        const stop = subscribeWithReconnect(connectWithProbe({ ...channel, onSilence: warnOnce }, onMessage, pause), onConnection, pause)
+        const stop = subscribeWithReconnect(connectWithProbe({ ...channel, onUndelivered: warnOnce }, onMessage, pause), onConnection, pause)
         return () => {
           listeners.delete(own)
           stop()
@@ -74,8 +74,8 @@ function parse (message: string): Readonly<Record<string, unknown>> {
 }
 
 /** A connection that is up once it delivered a probe; its ping is another one. */
-function connectWithProbe ({ connect, send, onSilence }: Channel, onMessage: (message: string) => void, pause: Pause): Connect {
-  const probe = createDeliveryProbe(send, onSilence, pause)
+function connectWithProbe ({ connect, send, onUndelivered }: Channel, onMessage: (message: string) => void, pause: Pause): Connect {
+  const probe = createDeliveryProbe(send, onUndelivered, pause)
 
   return async closing => {
     const ping = await connect(message => { if (!probe.receive(message)) onMessage(message) })(closing)
@@ -97,8 +97,8 @@ interface DeliveryProbe {
   readonly run: (closing: AbortSignal) => Promise<'delivered' | 'unsent'>
 }
 
-/** `onSilence` is called when a message was sent and not delivered, on a connection that is still open. */
-function createDeliveryProbe (send: Channel['send'], onSilence: () => void, pause: Pause): DeliveryProbe {
+/** `onUndelivered` is called when a message was sent and not delivered, on a connection that is still open. */
+function createDeliveryProbe (send: Channel['send'], onUndelivered: () => void, pause: Pause): DeliveryProbe {
   const pending = new Map<string, () => void>()
 
   return {
@@ -114,7 +114,7 @@ function createDeliveryProbe (send: Channel['send'], onSilence: () => void, paus
       try {
         if (!await succeedsInTime(send(message), closing, pause)) return 'unsent'
         if (await succeedsInTime(delivery, closing, pause)) return 'delivered'
-        if (!closing.aborted) onSilence()
+        if (!closing.aborted) onUndelivered()
         throw new Error('a message was sent and not delivered')
       } finally {
         pending.delete(message)

@@ -54,7 +54,7 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
     userAgent: null,
     ip: null,
     presented: null,
-    holdsLiveSession: async () => false,
+    hasLiveSession: async () => false,
     get bounded () { return startDeadline({ call: 2, request: 3 }) },
     emit: event => { events.push(event) }
   }

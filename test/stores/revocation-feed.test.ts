@@ -13,7 +13,7 @@ function feedOf (): RevocationFeed & { readonly subscribe: ReturnType<Revocation
       return async () => async () => {}
     },
     send: async message => deliver(message),
-    onSilence () {}
+    onUndelivered () {}
   }
   const feed = revocationFeed()
   return { ...feed, subscribe: feed.subscribeOver(channel), deliver }
@@ -87,7 +87,7 @@ function probed (t: Test, outcome: 'delivered' | 'lost' | 'not sent' = 'delivere
       if (way.outcome === 'not sent') throw new Error('no connection is free')
       if (way.outcome === 'delivered') receive(message)
     },
-    onSilence () { warnings++ }
+    onUndelivered () { warnings++ }
   })
   t.teardown(subscribe(() => {}, connections.notify))
   return {

@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { credentialsSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
-import { restated } from '../../errors.js'
+import { withMessage } from '../../errors.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
@@ -31,7 +31,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { signup, toke
     }
     const user = await signup.signup(credentials, auth)
     const response = await auth.loginUser(user, true).catch((error: unknown) => {
-      throw restated(error, 'The account was created, but the login failed: log in')
+      throw withMessage(error, 'The account was created, but the login failed: log in')
     })
     reply.code(201)
     return await tokenResponse.format('signup', response, auth)

@@ -63,7 +63,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
           return await listenTo(await sessions.channel(), onMessage, closing)
         },
         send: message => sessions.send(message),
-        onSilence: warnOfSilence
+        onUndelivered: warnOfSilence
       })
     })
   }

@@ -76,7 +76,7 @@ class RedisStore implements Store {
     this.subscribe = this.#feed.subscribeOver({
       connect: onMessage => commands.subscribe(this.#channel, onMessage),
       send: message => this.#run(PUBLISH, this.#markerKey, this.#channel, message),
-      onSilence: warnOfSilence
+      onUndelivered: warnOfSilence
     })
   }
 
