@@ -68,7 +68,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
     ip,
     userAgent: null,
     presented,
-    async holdsLiveSession () { lookUps.push('store'); return !ended },
+    async hasLiveSession () { lookUps.push('store'); return !ended },
     bounded: startDeadline({ call: 2, request: 3 }),
     emit: event => { events.push(event) }
   })
