@@ -100,6 +100,12 @@ export class PasswordHasher implements Passwords {
     for (const [id, key] of Object.entries(keys)) this.#peppers.set(id, Buffer.from(key))
     if (!this.#peppers.has(current)) throw new TypeError('option "passwords.pepper.current" is not an id in "passwords.pepper.keys": add this key, or set another id')
     this.#pepperId = current
+    // An app may take the methods of `app.passwords` apart.
+    this.hash = this.hash.bind(this)
+    this.verify = this.verify.bind(this)
+    this.check = this.check.bind(this)
+    this.needsRehash = this.needsRehash.bind(this)
+    this.canVerify = this.canVerify.bind(this)
   }
 
   async hash (password: unknown, from?: WorkSource): Promise<string> {

@@ -17,6 +17,13 @@ t.test('a password is verified by its own hash only', async t => {
   t.not(await passwords.hash('correct horse'), hash, 'salted')
 })
 
+t.test('an app may take the methods apart', async t => {
+  const { hash, verify, check, needsRehash, canVerify } = fastPasswords().passwords
+  await check('correct horse battery')
+  const stored = await hash('correct horse battery')
+  t.strictSame([await verify(stored, 'correct horse battery'), needsRehash(stored), canVerify(stored)], [true, false, true])
+})
+
 t.test('real parameters are hashed by argon2 itself', async t => {
   const passwords = new PasswordHasher({ ...FAST, memoryCost: 19456 })
   const hash = await passwords.hash('correct horse')
