@@ -13,6 +13,7 @@ const REFUSALS = {
   FST_AUTH_SESSION_ENDED: [401, 'The session has ended: log in'],
   FST_AUTH_USER_REFUSED: [401, 'This account may not log in'],
   FST_AUTH_CREDENTIALS_INVALID: [401, 'The username or the password is wrong'],
+  FST_AUTH_CHALLENGE_INVALID: [401, 'The challenge is not valid, has expired or was used already: start again'],
   FST_AUTH_CROSS_SITE: [403, 'This request comes from another site: add its origin to trustedOrigins if it is yours'],
   FST_AUTH_FRESH_LOGIN_REQUIRED: [403, 'This needs a recent login: reauthenticate'],
   FST_AUTH_SESSION_UNKNOWN: [404, 'There is no such session: it may have ended already'],

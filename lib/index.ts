@@ -11,6 +11,7 @@ export { memoryStore, type MemoryStoreOptions } from './stores/memory.js'
 export { statelessStore } from './stores/stateless.js'
 
 export type { RefreshCookieOptions } from './options/schema.js'
+export type { AcceptChallengeOptions, IssueChallengeOptions } from './accounts/challenges.js'
 export type { Credentials } from './accounts/login.js'
 export type { Passwords } from './accounts/hashing.js'
 export type { AccessClaims, AppClaims, CustomClaims } from './tokens/claims.js'

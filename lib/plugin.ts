@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
 import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
+import { Challenges } from './accounts/challenges.js'
 import { Login } from './accounts/login.js'
 import { PasswordChange } from './accounts/password-change.js'
 import { Signup } from './accounts/signup.js'
@@ -29,6 +30,7 @@ import { toleratedSkew } from './sessions/rotation-policy.js'
 import { SessionService } from './sessions/service.js'
 import { type SessionStore } from './sessions/session.js'
 import { memoryStore } from './stores/memory.js'
+import { ChallengeTokens } from './tokens/challenge.js'
 import { type Tokens } from './tokens/jwt.js'
 
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
@@ -63,9 +65,10 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const afterReply = createAfterReply(fastify)
   const { authenticate } = sessions
   const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
+  const challenges = new Challenges({ store, tokens: new ChallengeTokens(keys), throttle, clock })
   const authenticationOf = decorateRequest(fastify, replyOf => {
     const passwordLogin = settings.users?.findByUsername === undefined ? undefined : accounts.login
-    const dependencies = { sessions, passwordLogin, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
+    const dependencies = { sessions, passwordLogin, challenges, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
     return request => new HttpRequestAuth(dependencies, request)
   })
   decorateHooks(fastify, authenticationOf, { strictRefusal, cookieRefusal })

@@ -23,7 +23,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'deadline.ts': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts'], packages: ['node:crypto'] },
   'options/validators.ts': { uses: ['time.ts'], packages: ['node:util'] },
   'keys/': { uses: ['deadline.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
-  'tokens/': { uses: ['errors.ts', 'keys/'], usesTypesOf: ['time.ts'], packages: ['fastify', '@fastify/jwt', 'fast-jwt'] },
+  'tokens/': { uses: ['errors.ts', 'keys/'], usesTypesOf: ['time.ts'], packages: ['node:crypto', 'fastify', '@fastify/jwt', 'fast-jwt'] },
   'accounts/user.ts': {},
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
@@ -48,7 +48,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
   },
   'options/': { uses: ['time.ts', 'keys/', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts'], usesTypesOf: ['tokens/'], packages: ['fastify', 'fastify-plugin'] },
+  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }

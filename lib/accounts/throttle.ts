@@ -126,6 +126,17 @@ export class Throttle {
     await this.consumeSession(attempt, session)
   }
 
+  /**
+   * Consumes from the limit of a user's second factor for one purpose, before it is verified. Apart from passwords: an attacker
+   * who knows the password could reset the count by logging in with it. The caller's own session has no counter for it either,
+   * since a reauthentication resets that one.
+   */
+  async consumeChallenge (attempt: Attempt, subject: string, purpose: string): Promise<void> {
+    const key = keyOf('challenge', JSON.stringify([purpose, subject]))
+    const wait = await this.#consume(attempt, this.#perUser, key)
+    if (wait > 0) throw this.#refusal('account', key, subject, wait, attempt.caller)
+  }
+
   /** Consumes from the limit of a session, before the password of its user is verified. */
   async consumeSession (attempt: Attempt, session: SessionRef): Promise<void> {
     attempt.ofSession = true

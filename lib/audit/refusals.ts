@@ -20,6 +20,7 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_SESSION_ENDED: 'access_token_refused',
   FST_AUTH_USER_REFUSED: 'refused',
   FST_AUTH_CREDENTIALS_INVALID: null, // login_failed
+  FST_AUTH_CHALLENGE_INVALID: 'refused',
   FST_AUTH_CROSS_SITE: 'cross_site_refused',
   FST_AUTH_FRESH_LOGIN_REQUIRED: 'refused',
   FST_AUTH_SESSION_UNKNOWN: 'refused',

@@ -1,4 +1,5 @@
 import { type FastifyReply } from 'fastify'
+import { type AcceptChallengeOptions, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Credentials, type Login } from '../accounts/login.js'
 import { type CustomUser, type User, type UserId, type VerifiedUser } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
@@ -21,6 +22,7 @@ export interface RequestAuthDependencies extends AuthenticationDependencies {
   readonly sessions: SessionService
   /** Undefined without `users.findByUsername`. */
   readonly passwordLogin: Pick<Login, 'login' | 'isStillValid'> | undefined
+  readonly challenges: Challenges
   readonly transport: Pick<RefreshTokenTransport, 'read' | 'send' | 'clear'>
   /** An access token replaces a refresh token that is expired or missing. */
   readonly renewWithAccessToken: boolean
@@ -88,6 +90,22 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
       const verified = await passwordLogin.login(credentials, this)
       this.#verified = { ...verified, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
       return verified.user as User & CustomUser // the app's own object, with the columns that it declares
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async issueChallenge (subject: UserId, options: IssueChallengeOptions): Promise<string> {
+    try {
+      return await this.plugin.challenges.issue(subjectOf(subject, 'request.auth.issueChallenge()'), options, this)
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string> {
+    try {
+      return await this.plugin.challenges.accept(token, options, this)
     } catch (error) {
       throw this.refused(error)
     }

@@ -1,3 +1,4 @@
+import { type AcceptChallengeOptions, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Credentials } from '../accounts/login.js'
 import { type CustomUser, type User, type UserId } from '../accounts/user.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
@@ -29,6 +30,20 @@ export interface SessionVerbs {
    * `users.findByUsername`.
    */
   verifyPassword (credentials: Credentials): Promise<User & CustomUser>
+  /**
+   * A token for the next step of a login, or for a link that is sent to the user: a JWT (`typ: ct+jwt`) for one purpose. It is
+   * accepted once; with a store that keeps no sessions, such as `statelessStore()`, as often as one likes until it expires or
+   * the value that it is bound to changes. It authenticates nothing by itself: no route accepts it as an access or refresh token.
+   * Rejects with a TypeError for invalid options or an impossible subject.
+   */
+  issueChallenge (subject: UserId, options: IssueChallengeOptions): Promise<string>
+  /**
+   * Uses up a challenge and resolves to its subject. Rejects with FST_AUTH_CHALLENGE_INVALID if it is no challenge for the purpose,
+   * has expired, was used, or is bound to a value that has changed. With `verify` a wrong second factor is
+   * FST_AUTH_CREDENTIALS_INVALID and the challenge stays usable; too many are FST_AUTH_TOO_MANY_ATTEMPTS, also for the right one,
+   * or FST_AUTH_BUSY.
+   */
+  acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
    * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access

@@ -133,11 +133,11 @@ function invalid (reason: string): AuthError {
   return new AuthError('FST_AUTH_ACCESS_TOKEN_INVALID', { reason })
 }
 
-function isRecord (value: unknown): value is Record<string, unknown> {
+export function isRecord (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isTime (value: unknown): value is EpochSeconds {
+export function isTime (value: unknown): value is EpochSeconds {
   return Number.isSafeInteger(value) && Number(value) >= 0
 }
 
@@ -145,6 +145,6 @@ function isGeneration (value: unknown): value is number {
   return isTime(value) && value <= MAX_GENERATION
 }
 
-function isId (value: unknown): value is string {
+export function isId (value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= 64
 }

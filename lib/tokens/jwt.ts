@@ -85,43 +85,49 @@ function kidOf (token: string): string | undefined {
   return typeof kid === 'string' ? kid : undefined
 }
 
-/** Signs and verifies one kind of token. It reads the key ring for every token, so that keys can change at any time. */
-class Codec {
+/** Signs and verifies one type of token with the keys of one kind. It reads the key ring for every token, so that keys can change at any time. */
+export class Codec {
   readonly #kind: TokenKind
   readonly #keys: OpenedKeys
   readonly #engine: Engine
+  readonly #type: string
   // Each key is prepared once, and collected with its ring.
   readonly #signers = new WeakMap<Key, Sign>()
   readonly #verifiers = new WeakMap<Key, Verify>()
   // All tokens of a key have the same header, so the last one that was verified is not parsed again.
   #last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
 
-  constructor (kind: TokenKind, keys: OpenedKeys, engine: Engine) {
+  constructor (kind: TokenKind, keys: OpenedKeys, engine: Engine, type = TYPES[kind]) {
     this.#kind = kind
     this.#keys = keys
     this.#engine = engine
+    this.#type = type
+  }
+
+  get signingKey (): SigningKey {
+    return this.#keys.rings()[this.#kind].signing as SigningKey // a service that only verifies never signs
   }
 
   sign (claims: object): string {
-    const key = this.#keys.rings()[this.#kind].signing as SigningKey // a service that only verifies never signs
-    const sign = this.#signers.get(key) ?? this.#engine.signer(key, TYPES[this.#kind])
+    const key = this.signingKey
+    const sign = this.#signers.get(key) ?? this.#engine.signer(key, this.#type)
     this.#signers.set(key, sign)
     return sign(claims)
   }
 
   /** Null for a token that is not valid: another key, algorithm or `typ`, or a wrong signature. */
-  verify (token: string): { readonly payload: unknown, readonly signedByCurrentKey: boolean } | null {
+  verify (token: string): { readonly payload: unknown, readonly key: Key, readonly signedByCurrentKey: boolean } | null {
     const header = headerOf(token)
     if (header === undefined) return null
     const ring = this.#keys.rings()[this.#kind]
-    const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, TYPES[this.#kind])
+    const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, this.#type)
     if (key === null) return null
     const verify = this.#verifiers.get(key) ?? this.#engine.verifier(key)
     this.#verifiers.set(key, verify)
     try {
       const payload = verify(token)
       this.#last = { header, ring, key }
-      return { payload, signedByCurrentKey: key.kid === ring.signing?.kid }
+      return { payload, key, signedByCurrentKey: key.kid === ring.signing?.kid }
     } catch {
       return null
     }
@@ -132,7 +138,7 @@ class Codec {
  * The engine of access tokens. Every request verifies one, and its key may be a key pair, so a key is parsed once and not for
  * each token. @fastify/jwt uses fast-jwt too.
  */
-const prepared: Engine = {
+export const prepared: Engine = {
   signer: ({ kid, algorithm, signs }, typ) => createSigner({
     algorithm,
     kid,

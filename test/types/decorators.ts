@@ -74,6 +74,16 @@ export async function verbs (auth: RequestAuth): Promise<void> {
   await auth.verifyPassword({ username: 'ada' })
   // @ts-expect-error a user is read only
   user.passwordHash = null
+  const token = await auth.issueChallenge(user.id, { purpose: 'totp', expiresIn: '5m', boundTo: user.passwordHash })
+  assertType<Same<typeof token, string>>()
+  assertType<Same<Awaited<ReturnType<typeof auth.acceptChallenge>>, string>>()
+  await auth.acceptChallenge({}, { purpose: 'totp', boundTo: async sub => sub, verify: sub => sub === '1' })
+  // @ts-expect-error without a purpose
+  await auth.issueChallenge('1', {})
+  // @ts-expect-error a result object is no answer
+  await auth.acceptChallenge(token, { purpose: 'totp', verify: () => ({ valid: false }) })
+  // @ts-expect-error a duration without a unit
+  await auth.issueChallenge('1', { purpose: 'totp', expiresIn: '300' })
   assertType<Same<Awaited<ReturnType<typeof auth.login>>, TokenResponse>>()
   assertType<Same<keyof TokenResponse, 'access_token' | 'token_type' | 'expires_in' | 'refresh_token'>>()
   assertType<Same<TokenResponse['refresh_token'], string | undefined>>()

@@ -1,0 +1,147 @@
+import { AuthError } from '../errors.js'
+import { randomId } from '../random.js'
+import { type Session, type SessionStore } from '../sessions/session.js'
+import { type Clock, type Duration, parseDuration, type Seconds } from '../time.js'
+import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
+import { type Caller, type Throttle } from './throttle.js'
+
+export interface IssueChallengeOptions {
+  /** The step or link that the challenge is for, e.g. 'totp'. 1 to 64 characters; it is accepted for no other purpose. */
+  readonly purpose: string
+  /** Whole seconds, or a text such as '5m', the default. */
+  readonly expiresIn?: Duration | undefined
+  /**
+   * A value of the user that must still be the same at acceptance, such as the password hash: a changed password then invalidates
+   * older links. The token contains no part of it that its holder could read.
+   */
+  readonly boundTo?: string | null | undefined
+}
+
+export interface AcceptChallengeOptions {
+  /** As at `issueChallenge`. */
+  readonly purpose: string
+  /** Returns the current value of what the challenge is bound to; required if and only if it is bound. */
+  readonly boundTo?: ((subject: string) => Promise<string | null> | string | null) | undefined
+  /**
+   * Verifies the second factor of this user: true or false, anything else is a TypeError. Wrong ones are limited per client
+   * address, and per user and purpose by `rateLimit.perAccount`, however many challenges they are spread over. If it throws, the
+   * reply is 503 and nothing is counted.
+   */
+  readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
+}
+
+export interface ChallengesOptions {
+  readonly store: SessionStore
+  readonly tokens: ChallengeTokens
+  readonly throttle: Throttle
+  readonly clock: Clock
+}
+
+const MAX_PURPOSE_LENGTH = 64
+
+/**
+ * Challenges: signed tokens for one purpose, used once. Each is a row of the session store that is no session: no token names
+ * it, and the list of no user has it. To accept a challenge is to revoke its row, which the store does exactly once. A store
+ * that keeps no sessions cannot do it: a challenge is then valid until it expires.
+ */
+export class Challenges {
+  readonly #options: ChallengesOptions
+
+  constructor (options: ChallengesOptions) {
+    this.#options = options
+  }
+
+  /** Throws a TypeError for invalid options, FST_AUTH_STORE_UNAVAILABLE. */
+  async issue (subject: string, { purpose, expiresIn = '5m', boundTo }: IssueChallengeOptions, { bounded }: Pick<Caller, 'bounded'>): Promise<string> {
+    const { store, tokens } = this.#options
+    const lifetime = parseDuration(expiresIn)
+    if (lifetime === null || lifetime < 1) throw new TypeError("\"expiresIn\" of a challenge must be a duration: whole seconds, or a number with a unit such as '5m'")
+    const iat = this.#now()
+    const claims = { jti: randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
+    if (keepsRows(store)) await bounded(() => store.create(rowOf(claims)))
+    return tokens.sign(claims, boundTo)
+  }
+
+  /**
+   * Resolves to the subject. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, what
+   * `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
+   */
+  async accept (token: unknown, { purpose, boundTo, verify }: AcceptChallengeOptions, caller: Caller): Promise<string> {
+    const claims = await this.#read(token, checkedPurpose(purpose), boundTo, caller)
+    if (verify === undefined) await this.#use(claims, caller)
+    else await this.#verifyAndUse(claims, verify, caller)
+    return claims.sub
+  }
+
+  async #read (token: unknown, purpose: string, boundTo: AcceptChallengeOptions['boundTo'], { bounded }: Caller): Promise<ChallengeClaims> {
+    const challenge = typeof token === 'string' ? this.#options.tokens.verify(token) : null
+    if (challenge === null) throw invalid('its signature, key, "typ" or spelling is none of ours')
+    const { claims } = challenge
+    if (claims.purpose !== purpose) throw invalid('it has another purpose')
+    if (this.#now() >= claims.exp) throw invalid('it has expired')
+    const value: BoundValue = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
+    if (!challenge.isBoundTo(value)) throw invalid('the value that it is bound to has changed')
+    return claims
+  }
+
+  /** The attempt is counted before it is verified, so that concurrent guesses cannot exceed the limit. */
+  async #verifyAndUse (claims: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, caller: Caller): Promise<void> {
+    const { throttle } = this.#options
+    const { sub, purpose } = claims
+    const attempt = await throttle.start(caller)
+    try {
+      await throttle.consumeChallenge(attempt, sub, purpose)
+      const isRight: unknown = await caller.bounded(() => verify(sub))
+      if (typeof isRight !== 'boolean') throw new TypeError('"verify" of acceptChallenge must return true or false')
+      if (!isRight) {
+        caller.emit({ type: 'login_failed', subject: sub })
+        await throttle.fail(attempt, sub)
+        throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
+      }
+      await this.#use(claims, caller)
+      await throttle.succeed(attempt, sub)
+    } catch (error) {
+      await throttle.refund(attempt)
+      throw error
+    }
+  }
+
+  async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
+    const { store } = this.#options
+    if (keepsRows(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
+  }
+
+  #now (): Seconds {
+    return Math.floor(this.#options.clock())
+  }
+}
+
+function checkedPurpose (purpose: unknown): string {
+  if (typeof purpose === 'string' && purpose !== '' && purpose.length <= MAX_PURPOSE_LENGTH) return purpose
+  throw new TypeError(`the "purpose" of a challenge must be a text of 1 to ${MAX_PURPOSE_LENGTH} characters`)
+}
+
+function keepsRows (store: SessionStore): boolean {
+  return store.list !== undefined
+}
+
+/** Its subject is unique, so that it is in no user's list, and no user's sessions end with it. */
+function rowOf ({ jti, iat, exp }: ChallengeClaims): Session {
+  return {
+    id: jti,
+    subject: `challenge ${jti}`,
+    generation: 0,
+    previous: null,
+    rotatedAt: iat,
+    createdAt: iat,
+    expiresAt: exp,
+    idleExpiresAt: exp,
+    authTime: iat,
+    userAgent: null,
+    ip: null
+  }
+}
+
+function invalid (reason: string): AuthError {
+  return new AuthError('FST_AUTH_CHALLENGE_INVALID', { reason })
+}
