@@ -123,9 +123,12 @@ t.test('login', async t => {
   t.test('is a 503 if the app hangs', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
-    const login = accountsOver({ findByUsername: () => new Promise<null>(() => {}) }).login(ADA)
+    let login: Promise<unknown> | undefined
+    await new Promise<void>(resolve => {
+      login = accountsOver({ findByUsername () { resolve(); return new Promise<null>(() => {}) } }).login(ADA)
+    })
     mock.timers.tick(2000)
-    await t.rejects(login, UNAVAILABLE)
+    await t.rejects(Promise.resolve(login), UNAVAILABLE)
   })
 
   t.test('information leak: is a plain 503 if too many log in', async t => {
