@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { refreshClaims } from '../../lib/sessions/issue.js'
+import { type Identity } from '../../lib/sessions/identify.js'
 import { type RefreshOutcome } from '../../lib/sessions/rotation-policy.js'
 import { isRevoked, type Session } from '../../lib/sessions/session.js'
 import { type EpochSeconds, type Seconds } from '../../lib/time.js'
@@ -42,6 +43,9 @@ export interface Presentation {
   readonly now: EpochSeconds
 }
 
+/** One page request: the presented token, the row, and the answer. */
+export type PageView = Omit<Presentation, 'signedByCurrentKey' | 'answer'> & { readonly answer: Identity | string }
+
 interface Meeting {
   readonly token: RefreshClaims
   readonly before: Session
@@ -79,8 +83,21 @@ export function checkPresentation (p: Presentation, tokens: FakeTokens): void {
   checkIssued(p.answer, meeting, tokens)
 }
 
+/** Checks one page request: it is answered as a refresh would be, changes nothing but on reuse, and shows nothing that a rotation changes. */
+export function checkPageView (view: PageView): void {
+  const { answer, before, after } = view
+  const expected = expectation(view)
+  if (answer === 'FST_AUTH_STORE_UNAVAILABLE') return assert.ok(view.faulty, 'I7: 503 only while the store fails')
+  if (answer !== 'FST_AUTH_REFRESH_TOKEN_REUSED') assert.deepEqual(after, before, 'I13: a page view changes nothing')
+  if (typeof answer === 'string') return assert.notEqual(expected, 'served', `I3: an honest owner sees ${answer} instead of the page`)
+  assert.notEqual(expected, 'refused', 'I4: an ended session or a replaced token is shown the page')
+  assert.ok(before !== null)
+  const { subject, id, authTime, expiresAt } = before
+  assert.deepEqual(answer, { sub: subject, sid: id, auth_time: authTime, expiresAt, claims: {} }, 'I13: a page shows only what no rotation changes')
+}
+
 /** Whether a refresh must succeed, must be refused, or may do either. */
-function expectation ({ token, family, active, before, now }: Presentation): 'served' | 'refused' | 'either' {
+function expectation ({ token, family, active, before, now }: Omit<Presentation, 'signedByCurrentKey' | 'answer'>): 'served' | 'refused' | 'either' {
   if (family.ended || !active || before === null || isRevoked(before)) return 'refused'
   if (now >= token.exp || now >= before.idleExpiresAt || now >= before.expiresAt) return 'refused'
   if (token.gen === before.previous && !isYoung(before, now) && isUsedUp(before)) return 'refused'

@@ -4,7 +4,7 @@ import { isLive, isRevoked, listOf, type Session, type SessionStore } from '../.
 import { type SessionLimit } from '../../lib/sessions/login.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../../lib/time.js'
 import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
-import { checkPresentation, checkRow, type Family } from './invariants.js'
+import { checkPageView, checkPresentation, checkRow, type Family } from './invariants.js'
 import { ABSOLUTE, IDLE, OWNERS, type Step } from './steps.js'
 
 /** The result of a step. */
@@ -72,6 +72,8 @@ function createMachine (makeStore: MakeStore, run: string) {
     login: ({ browser }) => login(desk(browser)),
     refresh: ({ browser }) => visit(desk(browser)),
     'thief refreshes': ({ browser }) => desk(browser).thief.cookie === null ? steal(desk(browser)) : refresh(desk(browser).thief),
+    'page view': ({ browser }) => view(desk(browser).owner),
+    'thief views': ({ browser }) => view(desk(browser).thief),
     tabs: ({ browser, count }) => refreshTabs(desk(browser).owner, count),
     logout: ({ browser }) => logout(desk(browser).owner),
     steal: ({ browser }) => steal(desk(browser)),
@@ -135,7 +137,7 @@ function createMachine (makeStore: MakeStore, run: string) {
   return { take, finish }
 
   async function take (step: Step): Promise<string> {
-    const browser = 'browser' in step ? desk(step.browser)[step.do === 'thief refreshes' ? 'thief' : 'owner'] : undefined
+    const browser = 'browser' in step ? desk(step.browser)[step.do.startsWith('thief') ? 'thief' : 'owner'] : undefined
     const [touched, replaced] = browser === undefined ? [] : [sidOf(browser), claimsOf(browser)?.replaces]
     const subject = 'browser' in step ? desk(step.browser).subject : 'subject' in step ? step.subject + run : undefined
     const answer = await (acts[step.do] as (step: Step) => Promise<string> | string)(step) // the table has one for each kind
@@ -226,6 +228,19 @@ function createMachine (makeStore: MakeStore, run: string) {
     checkPresentation({ token, signedByCurrentKey, family, active, faulty, before, after, answer, now: c.clock() }, c.tokens)
     family.ended ||= answer.outcome === 'FST_AUTH_USER_REFUSED' || answer.outcome === 'FST_AUTH_REFRESH_TOKEN_REUSED'
     return answer
+  }
+
+  /** Sends a browser's cookie with a page request, and checks the answer. */
+  async function view (browser: Browser): Promise<string> {
+    const [token, family] = [claimsOf(browser), familyOf(browser)]
+    const before = token === null ? null : await rows.get(token.sid)
+    const faulty = c.store.faults.length > 0
+    const answer = await browser.identify()
+    if (token === null || family === undefined) return String(answer)
+    const active = c.people.get(token.sub)?.disabled !== true
+    checkPageView({ token, family, active, faulty, before, after: await rows.get(token.sid), answer, now: c.clock() })
+    family.ended ||= answer === 'FST_AUTH_REFRESH_TOKEN_REUSED'
+    return typeof answer === 'string' ? told(browser, { outcome: answer, issued: null }) : 'identified'
   }
 
   /** Concurrent tabs: the store decides which one rotates, but all must agree. */

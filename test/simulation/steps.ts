@@ -30,6 +30,8 @@ const kinds = [
   [1, fc.record({ do: fc.constant('logout' as const), browser })],
   [3, fc.record({ do: fc.constant('steal' as const), browser })],
   [6, fc.record({ do: fc.constant('thief refreshes' as const), browser })],
+  [6, fc.record({ do: fc.constant('page view' as const), browser })],
+  [8, fc.record({ do: fc.constant('thief views' as const), browser })],
   [1, fc.record({ do: fc.constant('disable' as const), subject })],
   [3, fc.record({ do: fc.constant('enable' as const), subject })],
   [1, fc.record({ do: fc.constant('end all' as const), subject })],
