@@ -2,7 +2,7 @@
  * What a session takes, and whether a refresh costs more among a million of them than among a thousand: both stores in one
  * run, in turns, with a rotation at every refresh.
  *
- *     npm run bench:build && node test/bench/dist/sessions-at-scale.js memory|redis|postgres [sessions]
+ *     npm run bench:build && node test/bench/dist/sessions-at-scale.js memory|redis|postgres|mysql|sqlite [sessions]
  */
 import Fastify, { type FastifyInstance } from 'fastify'
 import refreshCookie from 'fastify-refresh-cookie'

@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { memoryStore, type Session, type SessionStore } from 'fastify-refresh-cookie'
+import { mysqlStore } from 'fastify-refresh-cookie/mysql'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
-import { newPool, newRedis } from './connections.js'
+import { sqliteStore } from 'fastify-refresh-cookie/sqlite'
+import { newMysqlPool, newPool, newRedis } from './connections.js'
 
 /** Where sessions can be kept. */
-export type Engine = 'memory' | 'redis' | 'postgres'
+export type Engine = 'memory' | 'redis' | 'postgres' | 'mysql' | 'sqlite'
 
 /** A store on a server of this machine, and what is measured around it. */
 export interface MeasuredStore {
@@ -27,7 +33,7 @@ const USER_AGENTS = ['152', '153', '154', '155', '156'].map(version => `Mozilla/
 
 /** Opens the store of a name, by default one that nobody else uses. Redis and PostgreSQL are those of REDIS_URL and DATABASE_URL, or of this machine. */
 export async function openStore (engine: Engine, name = `bench_${newName()}`): Promise<MeasuredStore> {
-  return await { memory: openMemory, redis: openRedis, postgres: openPostgres }[engine](name)
+  return await { memory: openMemory, redis: openRedis, postgres: openPostgres, mysql: openMysql, sqlite: openSqlite }[engine](name)
 }
 
 async function openMemory (): Promise<MeasuredStore> {
@@ -93,6 +99,57 @@ async function openPostgres (table: string): Promise<MeasuredStore> {
       await pool.end()
     }
   }
+}
+
+async function openMysql (table: string): Promise<MeasuredStore> {
+  const pool = newMysqlPool()
+  const store = mysqlStore(pool, { table })
+  await store.open()
+  return {
+    store,
+    fill: async count => { await writeTo(store, count, 50) },
+
+    async size () {
+      await pool.query(`ANALYZE TABLE ${table}`)
+      const [rows] = await pool.query('SELECT data_length + index_length AS size FROM information_schema.tables WHERE table_schema = database() AND table_name = ?', [table]) as unknown as [[{ size: number }]]
+      return Number(rows[0].size)
+    },
+
+    hotShare: async () => null,
+
+    async drop () {
+      await pool.query(`DROP TABLE ${table}`)
+      await pool.end()
+    }
+  }
+}
+
+async function openSqlite (name: string): Promise<MeasuredStore> {
+  const file = sqliteFile(name)
+  const db = new Database(file)
+  const store = sqliteStore(db)
+  await store.open()
+  return {
+    store,
+    fill: async count => { await writeTo(store, count, 1) },
+
+    async size () {
+      db.pragma('wal_checkpoint(TRUNCATE)')
+      return (await stat(file)).size
+    },
+
+    hotShare: async () => null,
+
+    async drop () {
+      db.close()
+      for (const suffix of ['', '-wal', '-shm']) await rm(file + suffix, { force: true })
+    }
+  }
+}
+
+/** The file of the database of a name. */
+export function sqliteFile (name: string): string {
+  return join(tmpdir(), `${name}.db`)
 }
 
 async function writeTo (store: SessionStore, count: number, atOnce: number): Promise<void> {

@@ -3,12 +3,17 @@ import fastifyJwt, { type JWT } from '@fastify/jwt'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { type Redis } from 'ioredis'
+import Database from 'better-sqlite3'
+import { rmSync } from 'node:fs'
 import { type Pool } from 'pg'
 import refreshCookie, { memoryStore, type RefreshCookieOptions, type SessionStore } from 'fastify-refresh-cookie'
+import { mysqlStore } from 'fastify-refresh-cookie/mysql'
 import { postgresStore } from 'fastify-refresh-cookie/postgres'
 import { redisStore } from 'fastify-refresh-cookie/redis'
-import { newPool, newRedis } from './connections.js'
+import { sqliteStore } from 'fastify-refresh-cookie/sqlite'
+import { newMysqlPool, newPool, newRedis } from './connections.js'
 import { madeUpSession } from './made-up-session.js'
+import { sqliteFile } from './stores.js'
 
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const COOKIE = '__Host-Http-refresh'
@@ -41,7 +46,9 @@ export const SUBJECTS: Readonly<Record<string, () => Promise<FastifyInstance>>> 
   'refresh: ours, Redis': async () => ours({ refreshToken: ROTATE_ALWAYS, store: redisStore(await ownRedis(), { prefix: `${NAME}:`, retainFor: '1s' }) }),
   'refresh: bare + PostgreSQL': async () => bareRefresh(await oneUpdate()),
   'refresh: @fastify/jwt + PostgreSQL': async () => jwtRefresh(await oneUpdate()),
-  'refresh: ours, PostgreSQL': async () => ours({ refreshToken: ROTATE_ALWAYS, store: postgresStore(ownPool(), { table: NAME }) })
+  'refresh: ours, PostgreSQL': async () => ours({ refreshToken: ROTATE_ALWAYS, store: postgresStore(ownPool(), { table: NAME }) }),
+  'refresh: ours, MariaDB': async () => ours({ refreshToken: ROTATE_ALWAYS, store: ownMysqlStore() }),
+  'refresh: ours, SQLite': async () => ours({ refreshToken: ROTATE_ALWAYS, store: ownSqliteStore() })
 }
 
 async function noAuthentication (tokenLength: number): Promise<FastifyInstance> {
@@ -171,6 +178,27 @@ function ownPool (): Pool {
     await pool.end()
   })
   return pool
+}
+
+function ownMysqlStore (): SessionStore {
+  const pool = newMysqlPool()
+  endings.push(async () => {
+    await pool.query(`DROP TABLE ${NAME}`)
+    await pool.end()
+  })
+  return mysqlStore(pool, { table: NAME })
+}
+
+/** With a flush to the disk at each commit, as the other databases have. */
+function ownSqliteStore (): SessionStore {
+  const file = sqliteFile(NAME)
+  const db = new Database(file)
+  db.pragma('synchronous = FULL')
+  endings.push(async () => {
+    db.close()
+    for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+  })
+  return sqliteStore(db)
 }
 
 async function ownRedis (): Promise<Redis> {

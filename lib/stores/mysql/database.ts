@@ -1,5 +1,4 @@
 import { type Row } from '../sql/columns.js'
-import { waitAtMost } from '../reconnecting-subscription.js'
 
 /** A pool or a connection of mysql2, or of mysql2/promise. */
 export type MysqlDatabase = { promise (): MysqlPromises } | MysqlPromises
@@ -112,13 +111,14 @@ export class MysqlRunner {
   }
 
   async #inTime<T> (promise: PromiseLike<T>): Promise<T> {
-    const done = new AbortController()
-    const timeout = waitAtMost(this.#timeoutMs, done.signal).then(() => { throw new TimeoutError(this.#timeoutMs) })
-    timeout.catch(() => {}) // also when the other promise was first
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new TimeoutError(this.#timeoutMs)), this.#timeoutMs)
+    })
     try {
       return await Promise.race([promise, timeout])
     } finally {
-      done.abort()
+      clearTimeout(timer)
     }
   }
 }
