@@ -71,6 +71,11 @@ const HINTS: Readonly<Record<number, string>> = {
   404: ': turn the route on with routes: { session: \'/session\' }, and check the url'
 }
 
+export interface RenewalOptions extends PageSessionOptions {
+  /** Seconds after a renewal without another one; 60 by default. Without the pause each navigation would count against the rate limit of refreshes. */
+  readonly renewAfter?: number | undefined
+}
+
 /** A renewed session. */
 export interface Renewal {
   /** The Set-Cookie lines to append to the response of the page. */
@@ -82,14 +87,15 @@ export interface Renewal {
 /**
  * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
  * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
- * tab, for prefetches, without the cookie, within the grace period, and if the refresh is refused or fails. It never rejects,
- * since the page can be rendered all the same.
+ * tab, for prefetches, without the cookie, within `renewAfter`, and if the refresh is refused or fails. It never rejects, since the
+ * page can be rendered all the same.
  */
-export async function renewSession (from: PageHeaders, options: PageSessionOptions): Promise<Renewal | null> {
+export async function renewSession (from: PageHeaders, options: RenewalOptions): Promise<Renewal | null> {
   const headers = read(from)
   const cookies = headers('cookie')
   const cookie = refreshCookies(cookies, options)
   if (cookie === '' || !isNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
+  if (isRecent(cookie, options.renewAfter)) return null
   const url = routeOf(options, 'refresh')
   try {
     const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)
@@ -98,6 +104,17 @@ export async function renewSession (from: PageHeaders, options: PageSessionOptio
     return setCookie.length === 0 ? null : { setCookie, cookie: withCookies(String(cookies), setCookie) }
   } catch {
     return null
+  }
+}
+
+/** Reads the unverified `iat`, which only decides about a request to the API. False for several cookies, and for a time in the future. */
+function isRecent (cookie: string, seconds = 60): boolean {
+  try {
+    const payload = cookie.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/')
+    const age = Date.now() / 1000 - JSON.parse(atob(String(payload))).iat
+    return age >= 0 && age < seconds && !cookie.includes(';')
+  } catch {
+    return false
   }
 }
 

@@ -113,6 +113,17 @@ t.test('renewSession refreshes on a navigation, once per grace period', async t 
   t.equal(s.events.filter(event => event.type === 'refresh' && event.outcome === 'rotate').length, 1)
 })
 
+t.test('renewSession pauses after a renewal', async t => {
+  const s = await api(t, { clock: () => Date.now() / 1000, refreshToken: { grace: 0, recoverLostReply: false } })
+  s.received.length = 0
+  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
+  t.strictSame(s.received, [], 'without a request')
+  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=a.%.c` }, { url: s.url }), null)
+  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=a` }, { url: s.url }), null)
+  t.equal(s.received.length, 2, 'an unreadable cookie is left to the API')
+  t.match(await renewSession({ ...TYPED, cookie: `${s.cookies()}; ${COOKIE}=x` }, { url: s.url }), { cookie: /theme/ }, 'and several cookies')
+})
+
 t.test('renewSession does nothing for other requests', async t => {
   const s = await api(t)
   s.wait('31s')
