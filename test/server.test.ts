@@ -124,6 +124,13 @@ t.test('renewSession pauses after a renewal', async t => {
   t.match(await renewSession({ ...TYPED, cookie: `${s.cookies()}; ${COOKIE}=x` }, { url: s.url }), { cookie: /theme/ }, 'and several cookies')
 })
 
+t.test('renewSession trusts no time in the future: the clocks of both servers differ', async t => {
+  const s = await api(t, { clock: () => Date.now() / 1000 + 3600 })
+  s.received.length = 0
+  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
+  t.equal(s.received.length, 1)
+})
+
 t.test('renewSession does nothing for other requests', async t => {
   const s = await api(t)
   s.wait('31s')
