@@ -125,10 +125,10 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   }
 }
 
-const { ioredis, PostgreSQL } = SHARED_STORES
+const { ioredis, PostgreSQL, MariaDB } = SHARED_STORES
 t.jobs = 2
 
-for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL })) {
+for (const [name, newStore] of Object.entries({ ioredis, PostgreSQL, MariaDB })) {
   t.test(`a process on ${name} that is killed`, { buffered: true }, async t => {
     const store = await newStore(t)
     if (store === null) return
