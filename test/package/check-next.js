@@ -5,6 +5,7 @@
 import Fastify from 'fastify'
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -84,12 +85,19 @@ try {
 }
 console.log({ seconds, ...totals, events })
 const rotations = events['refresh rotate'] ?? 0
-process.exitCode = totals.views > 0 && totals.nobody === 0 && totals.errors === 0 && events.throttled === undefined && rotations <= seconds / GRACE + 1 ? 0 : 1
+process.exitCode = totals.views > 0 && rotations > 0 && totals.nobody === 0 && totals.errors === 0 && events.throttled === undefined && rotations <= seconds / GRACE + 1 ? 0 : 1
 
 async function drive () {
-  let cookie = cookieOf(await fetch(`${auth}/enter`, { method: 'POST' }))
+  const entered = await fetch(`${auth}/enter`, { method: 'POST' })
+  let cookie = cookieOf(entered.headers.getSetCookie())
   const headers = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html' }
-  const page = async () => await fetch(`http://127.0.0.1:${PORT}/`, { headers: { ...headers, cookie } })
+  // Not fetch, which sends a Sec-Fetch-Mode of its own.
+  const page = () => new Promise((resolve, reject) => {
+    get(`http://127.0.0.1:${PORT}/`, { headers: { ...headers, cookie } }, async response => {
+      const text = (await response.setEncoding('utf8').toArray()).join('')
+      resolve({ text, status: response.statusCode, lines: response.headers['set-cookie'] ?? [] })
+    }).on('error', reject)
+  })
   for (let attempt = 0; attempt < 50; attempt++) {
     if (await page().then(() => true, () => false)) break
     await setTimeout(200)
@@ -97,18 +105,18 @@ async function drive () {
   const until = Date.now() + seconds * 1000
   await Promise.all(Array.from({ length: 8 }, async () => {
     while (Date.now() < until) {
-      const response = await page()
-      const users = [...(await response.text()).matchAll(/<p>user-(?:<!-- -->)?(\w+)<\/p>/g)].map(([, user]) => user)
+      const { text, status, lines } = await page()
+      const users = [...text.matchAll(/<p>user-(?:<!-- -->)?(\w+)<\/p>/g)].map(([, user]) => user)
       totals.views++
-      if (response.status !== 200 || users.length !== 6) totals.errors++
+      if (status !== 200 || users.length !== 6) totals.errors++
       totals.nobody += users.filter(user => user !== '7').length
       if (Math.random() < 0.1) totals.lost++
-      else cookie = cookieOf(response) || cookie
+      else cookie = cookieOf(lines) || cookie
       await setTimeout(100 + Math.random() * 1500)
     }
   }))
 }
 
-function cookieOf (response) {
-  return response.headers.getSetCookie().map(line => line.split(';', 1)[0]).filter(pair => pair.startsWith('__Host-Http-refresh=')).at(-1) ?? ''
+function cookieOf (lines) {
+  return lines.map(line => line.split(';', 1)[0]).filter(pair => pair.startsWith('__Host-Http-refresh=')).at(-1) ?? ''
 }
