@@ -1,8 +1,9 @@
 import { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { HtmlForm, rememberForm } from './html-forms.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Reads a form body of this route; null refuses it. Routes without it take JSON only. */
+    /** Reads a form body of this route; null refuses the form, undefined its content type. Routes without it take JSON only. */
     readForm?: ((body: string) => unknown) | undefined
   }
 }
@@ -27,8 +28,12 @@ export function registerContentTypes (scope: FastifyInstance): void {
   scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (request: FastifyRequest, body: string, done) => {
     if (body === '') return done(null, undefined)
     const { readForm } = request.routeOptions.config
-    if (readForm === undefined) return done(unsupported())
-    const form = readForm(body)
+    const form = readForm?.(body)
+    if (form === undefined) return done(unsupported())
+    if (form instanceof HtmlForm) {
+      rememberForm(request, form)
+      return done(null, form.fields)
+    }
     done(form === null ? badForm() : null, form)
   })
 
@@ -42,5 +47,5 @@ function unsupported (): Error {
 }
 
 function badForm (): Error {
-  return Object.assign(new Error('body/grant_type must match this route, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  return Object.assign(new Error('body/grant_type must match this route, redirect and failure must be paths of this app, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }

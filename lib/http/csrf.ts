@@ -91,7 +91,7 @@ export function nameHosts (origin: string | undefined, host: string | undefined)
   return URL.canParse(url) && new URL(url).host === host ? { origin, host } : null
 }
 
-function isOwnOrigin (origin: string, host: string | undefined): boolean {
+export function isOwnOrigin (origin: string, host: string | undefined): boolean {
   if (host === undefined || !HOST.test(host) || !isOrigin(origin)) return false
   const own = `${new URL(origin).protocol}//${host}`
   // Parsing ignores case and the default port: "Example.com:443" equals "example.com" for https.

@@ -1,4 +1,4 @@
-import { type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
+import { type FastifyReply, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
 import { createErrorHandler, formatSchemaErrors } from '../../lib/http/error-handler.js'
@@ -8,7 +8,8 @@ function handled (error: object): { thrown: Error & { statusCode?: number }, ref
   const refusals: unknown[] = []
   const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal); return refusal } }))
   try {
-    return handle(error as never, {} as FastifyRequest)
+    handle(error as never, {} as FastifyRequest, {} as FastifyReply)
+    throw new Error('nothing was thrown')
   } catch (thrown) {
     return { thrown: thrown as Error, refusals }
   }

@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { formOf, readHtmlForm } from '../html-forms.js'
+import { loginSchema, readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
@@ -7,7 +8,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { login, transp
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
-    description: 'Accepts JSON or an OAuth 2.0 password form.',
+    description: 'Accepts JSON or an OAuth 2.0 password form. An HTML form with the field `redirect`, a path of this app, is answered with 303.',
     tags: TAGS,
     security: [],
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
@@ -18,14 +19,25 @@ export function loginRoute (scope: FastifyInstance, url: string, { login, transp
       ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: (body: string) => readOAuthForm(body, 'password', { username: usernameField, password: 'password' }) }
+  const oauthNames = { username: usernameField, password: 'password' }
+  const htmlNames = { [usernameField]: usernameField, password: 'password' }
+  const setsCookie = transport.login === loginSchema
+  const readHtml = (body: string) => setsCookie ? readHtmlForm(body, htmlNames, true) : undefined
+  const config = {
+    readForm (body: string) {
+      const form = readHtml(body)
+      return form === undefined ? readOAuthForm(body, 'password', oauthNames) : form
+    }
+  }
 
-  scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async request => {
+  scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
     const credentials = { username, password }
     const verified = await login.login(credentials, auth)
     const response = await auth.loginUser(verified.user, remember, async () => await login.isStillValid(verified, credentials, auth))
+    const form = formOf(request)
+    if (form !== undefined) return reply.redirect(form.redirect, 303)
     return await tokenResponse.format('login', response, auth)
   })
 }

@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { credentialsSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { formOf, readHtmlForm } from '../html-forms.js'
+import { credentialsSchema, loginSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -8,7 +9,7 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * refuses, 401 for an account that was created disabled. With `onSignup` it is an empty 202 for free and taken names alike,
  * against user enumeration.
  */
-export function signupRoute (scope: FastifyInstance, url: string, { signup, tokenResponse, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, { signup, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'signup',
     summary: signup.isSilent ? 'Create an account' : 'Create an account and log in',
@@ -22,17 +23,22 @@ export function signupRoute (scope: FastifyInstance, url: string, { signup, toke
     }
   }
 
-  scope.post<{ Body: Record<string, unknown> }>(url, { schema }, async (request, reply) => {
+  const names = { [usernameField]: usernameField, password: 'password' }
+  const config = { readForm: (body: string) => transport.login === loginSchema ? readHtmlForm(body, names, false) : undefined }
+
+  scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
+    const form = formOf(request)
     const credentials = readCredentials(request.body, usernameField)
     if (signup.isSilent) {
       await signup.signupSilently(credentials, auth)
-      return await reply.code(202).send()
+      return form === undefined ? await reply.code(202).send() : reply.redirect(form.redirect, 303)
     }
     const user = await signup.signup(credentials, auth)
     const response = await auth.loginUser(user, true).catch((error: unknown) => {
       throw withMessage(error, 'The account was created, but the login failed: log in')
     })
+    if (form !== undefined) return reply.redirect(form.redirect, 303)
     reply.code(201)
     return await tokenResponse.format('signup', response, auth)
   })
