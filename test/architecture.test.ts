@@ -26,17 +26,19 @@ const PARTS: Readonly<Record<string, Part>> = {
   'tokens/': { uses: ['errors.ts', 'keys/'], usesTypesOf: ['time.ts'], packages: ['node:crypto', 'fastify', '@fastify/jwt', 'fast-jwt'] },
   'accounts/user.ts': {},
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
+  'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
   'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
   'sessions/': {
-    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'],
+    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
     usesTypesOf: ['time.ts', 'accounts/user.ts', 'audit/']
   },
   'stores/': {
     uses: ['time.ts', 'random.ts', 'options/validators.ts', 'sessions/session.ts'],
+    usesTypesOf: ['sessions/store.ts'],
     packages: ['node:crypto', 'node:events', 'node:timers/promises']
   },
-  'testing/': { uses: ['time.ts', 'random.ts', 'sessions/session.ts'], packages: ['node:assert/strict', 'node:stream'] },
+  'testing/': { uses: ['time.ts', 'random.ts', 'sessions/session.ts'], usesTypesOf: ['sessions/store.ts'], packages: ['node:assert/strict', 'node:stream'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/'],
     usesTypesOf: ['accounts/user.ts', 'audit/', 'keys/', 'sessions/'],

@@ -1,6 +1,7 @@
 import { AuthError } from '../errors.js'
 import { randomId } from '../random.js'
-import { type Session, type SessionStore } from '../sessions/session.js'
+import { type Session } from '../sessions/session.js'
+import { type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, parseDuration, type Seconds } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
 import { type Caller, type Throttle } from './throttle.js'

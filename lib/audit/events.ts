@@ -1,6 +1,6 @@
 import { type AuthErrorCode } from '../errors.js'
 import { type Bounded } from '../deadline.js'
-import { type KeyEvent } from '../keys/reload.js'
+import { type KeyEvent } from '../keys/rotation.js'
 import { type RefreshOutcome } from '../sessions/rotation-policy.js'
 import { type RevokeReason } from '../sessions/session.js'
 import { type EpochSeconds } from '../time.js'

@@ -8,7 +8,7 @@ import { type Authentication } from './authentication.js'
 import { isSafe } from './csrf.js'
 import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
 
-import './request-verbs.js'
+import './request-auth-api.js'
 
 /** The decorators of an app, with or without sessions: the hooks, `verifyAccessToken` and `reloadKeys`. */
 export interface AuthenticationDecorators extends AuthenticateHooks {

@@ -2,7 +2,7 @@ import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { AuthError } from '../errors.js'
 import { parseDuration, type Duration } from '../time.js'
 import { type Authentication } from './authentication.js'
-import { type RequestAuth } from './request-verbs.js'
+import { type RequestAuth } from './request-auth-api.js'
 
 /** The request of a hook. It fits every server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {

@@ -1,10 +1,10 @@
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { type AuthEvent, type RequestContext } from '../audit/events.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
-import { type KeySource } from '../keys/reload.js'
+import { type KeySource } from '../keys/rotation.js'
 import { type KeyRing } from '../keys/ring.js'
 import { type Revocations } from '../sessions/revocations.js'
-import { type SessionStore, type StoreOwner } from '../sessions/session.js'
+import { type SessionStore, type StoreOwner } from '../sessions/store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */

@@ -6,7 +6,8 @@ import { AuthError } from '../errors.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
-import { type LoginOptions, type SessionService } from '../sessions/service.js'
+import { type SessionService } from '../sessions/service.js'
+import { type LoginOptions } from '../sessions/login.js'
 import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { subjectOf } from '../tokens/subject.js'
 import { type AfterReply } from './lifecycle.js'
@@ -15,7 +16,7 @@ import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isTyped,
 import { bearerToken } from './headers.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
-import { type SessionVerbs } from './session-verbs.js'
+import { type SessionVerbs } from './session-auth-api.js'
 import { toTokenResponse, type TokenResponse } from './token-response.js'
 
 export interface RequestAuthDependencies extends AuthenticationDependencies {

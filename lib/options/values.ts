@@ -7,7 +7,7 @@ import { importKey, type KeyMaterial } from '../keys/import.js'
 import { createKeyRing, type KeyRing, type Secret } from '../keys/ring.js'
 import { isOrigin } from '../http/csrf.js'
 import { secretWeakness } from '../keys/strength.js'
-import { type SessionStore } from '../sessions/session.js'
+import { type SessionStore } from '../sessions/store.js'
 import { type Users } from '../accounts/user.js'
 import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './validators.js'
 

@@ -8,7 +8,8 @@ import { claimedSession } from './issue.js'
 import { loadAppClaims, type MakeAppClaims } from './load-user.js'
 import { endIfReused, presentedBy } from './refresh.js'
 import { decide, type RotationPolicy } from './rotation-policy.js'
-import { type Session, type SessionStore } from './session.js'
+import { type Session } from './session.js'
+import { type SessionStore } from './store.js'
 
 /** The user of a refresh token. It is no token: nothing signs it, and it authorises no request. */
 export interface Identity {

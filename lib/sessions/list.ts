@@ -1,4 +1,5 @@
-import { byCreation, isLive, LIST_START, listOf, type Session, type SessionPosition, type SessionStore } from './session.js'
+import { byCreation, isLive, LIST_START, type Session, type SessionPosition } from './session.js'
+import { listOf, type SessionStore } from './store.js'
 import { type RequestContext } from '../audit/events.js'
 import { type EpochSeconds } from '../time.js'
 

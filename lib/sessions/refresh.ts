@@ -1,7 +1,8 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type RequestContext } from '../audit/events.js'
 import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
-import { isLive, type Session, type SessionChange, type SessionStore } from './session.js'
+import { isLive, type Session, type SessionChange } from './session.js'
+import { type SessionStore } from './store.js'
 import { type EpochSeconds } from '../time.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 

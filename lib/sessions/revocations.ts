@@ -1,5 +1,5 @@
 import { type AccessClaims } from '../tokens/claims.js'
-import { type RevocationListener } from './session.js'
+import { type RevocationListener } from './store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** `unknown`: the store must be asked. */

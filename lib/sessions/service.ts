@@ -9,8 +9,10 @@ import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { assertKept, isLive, isRevoked, isSessionId, type RevokeReason, type Session, type SessionStore, startSession } from './session.js'
-import { assertBelowLimit, sessionsOverLimit, type SessionLimit, writeSession } from './login.js'
+import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
+import { assertKept, type SessionStore } from './store.js'
+import { assertBelowLimit, sessionsOverLimit, type SessionLimit } from './limit.js'
+import { type LoggedIn, type LoginOptions, type StartOptions, writeSession } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { findUser, loadAppClaims, makeAppClaims, type MakeAppClaims } from './load-user.js'
 import { isMissingOrExpired, presentedBy, refreshSession, renewSession, updateAuthTime } from './refresh.js'
@@ -38,27 +40,6 @@ export interface SessionServiceOptions {
   readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void>) | undefined
   /** The app's own claims, computed for every access token. */
   readonly appClaims?: MakeAppClaims | undefined
-}
-
-export interface LoginOptions {
-  /** Claims of the first access token only. They override those of `accessToken.claims`. */
-  readonly claims?: AppClaims | undefined
-  /** False: the cookie ends with the browser. */
-  readonly remember?: boolean | undefined
-  /** The user, if the caller has loaded it already. */
-  readonly user?: User | undefined
-  /** Called once the session is stored: false if the password was changed meanwhile. The session is then revoked and the login refused. */
-  readonly isStillValid?: (() => Promise<boolean>) | undefined
-  /** The refresh tokens of the request. The session of the chosen one is replaced if it belongs to the same subject. */
-  readonly replaces?: readonly string[] | undefined
-}
-
-/** `replaced` is the session that the browser had. With `endsOthers` the caller ends all other sessions, so no limit applies. */
-type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly replaced: string | null, readonly endsOthers?: boolean }
-
-export interface LoggedIn extends Issued {
-  /** The id of the replaced session, for `endReplaced`; null if the browser had none. */
-  readonly replaced: string | null
 }
 
 /** The session service, without HTTP. `rotation-policy.ts` decides about refreshes. */

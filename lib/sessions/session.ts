@@ -48,76 +48,6 @@ export interface SessionChange {
 /** The position of a session in a list. */
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
-/** The page that `SessionStore.list` should return. */
-export interface SessionPage {
-  /** The largest number of sessions. */
-  readonly limit: number
-  /** Only sessions after this one, which may have ended since. */
-  readonly after?: SessionPosition | undefined
-  /** A store may omit sessions that are expired at this time. */
-  readonly liveAt?: EpochSeconds | undefined
-}
-
-/** Receives the revocations of this and other instances: of one session, or of all sessions that a subject had at `at`, but for `exceptId`. */
-export type RevocationListener = (revocation:
-  | { readonly id: string }
-  | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void
-
-/** The identity of an app, for stores that several apps can reach. */
-export interface StoreOwner {
-  /** The option `appName`. */
-  readonly name?: string | undefined
-  /** The ids of its refresh keys, and of keys that were replaced since the app started. Not secret: tokens contain them. */
-  readonly keyIds: readonly string[]
-}
-
-/**
- * A session store keeps rows and has one atomic operation, `advance`. It decides nothing. Every failure must reject,
- * and is answered with 503 FST_AUTH_STORE_UNAVAILABLE: a store never reports a failure as "no such session".
- */
-export interface SessionStore {
-  /** Writes a new session. Resolves once it is durable. */
-  create (session: Session): Promise<void>
-  /** The session, revoked or not, or null. `claimed` is the session as a verified refresh token states it, for stores that keep no rows. */
-  get (id: string, claimed?: Session): Promise<Session | null>
-  /**
-   * Compare-and-set: applies `change` if the session exists, is not revoked and has the generation `fromGeneration`. Resolves to
-   * the changed session, else to null. Of concurrent calls from one generation to a later one, exactly one succeeds.
-   */
-  advance (id: string, fromGeneration: number, change: SessionChange, claimed?: Session): Promise<Session | null>
-  /** Revokes a session. Resolves to true if this call revoked it; an earlier reason stays. */
-  revoke (id: string, reason: RevokeReason): Promise<boolean>
-  /**
-   * Revokes all sessions of a subject, or all but one. Resolves to the number that this call revoked. It may revoke only some
-   * of them, but at least one: the plugin calls it until it resolves to 0.
-   */
-  revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
-  /**
-   * The subject's sessions that are not revoked, oldest first; they may be expired. With `part`, which a store may ignore, only
-   * that page, ordered by `createdAt`, then by `id`. A page with fewer than `limit` sessions is the last one. A store without
-   * `list` counts as one that keeps no sessions.
-   */
-  list? (subject: string, part?: SessionPage): Promise<Session[]>
-  /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */
-  purgeExpired? (before: EpochSeconds): Promise<number>
-  /**
-   * Calls `listener` for each revocation of any instance, at once for its own, until the returned function is called.
-   * `onConnection` receives true when the subscription is up, also the first time, which the app's start waits for, and false
-   * when it is down. Revocations while it is down are not delivered later.
-   */
-  subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
-  /** The time of the store's server in seconds, with fractions. It is compared with the app's clock at start, for a warning only. */
-  now? (): Promise<EpochSeconds>
-  /**
-   * Records which app owns the sessions, at start and when the keys change. Rejects with a TypeError if another app owns them:
-   * the names differ, or one of the two has none and they share no key. A store that no other app can reach needs no
-   * `claim`.
-   */
-  claim? (owner: StoreOwner): Promise<void>
-  /** Prepares the store at start, e.g. creates and checks its table. Rejects with a TypeError, which stops the start, if the store cannot work as it is configured. */
-  open? (): Promise<void>
-}
-
 /** Other texts must not reach a store: PostgreSQL, for one, refuses U+0000. */
 export function isSessionId (text: string): boolean {
   return /^[\w-]{1,64}$/.test(text)
@@ -158,15 +88,4 @@ export function startSession (subject: string, from: Pick<Session, 'userAgent' |
     userAgent: from.userAgent,
     ip: from.ip
   }
-}
-
-/** The `list` of a store. A TypeError without it; registration refuses the options that need it. */
-export function listOf (store: SessionStore): NonNullable<SessionStore['list']> {
-  if (store.list === undefined) throw new TypeError('this needs a store with "list", which keeps its sessions')
-  return store.list.bind(store)
-}
-
-/** Throws a TypeError for a store that keeps no sessions: it cannot revoke any, so success would be a false answer. */
-export function assertKept (store: SessionStore): void {
-  listOf(store)
 }

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { checkedOptions } from '../options/validators.js'
-import { byCreation, isLive, isRevoked, LIST_START, type RevocationListener, type RevokeReason, type Session, type SessionChange, type SessionPage, type SessionStore } from '../sessions/session.js'
+import { byCreation, isLive, isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange } from '../sessions/session.js'
+import { type RevocationListener, type SessionPage, type SessionStore } from '../sessions/store.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** The options of `memoryStore`. */

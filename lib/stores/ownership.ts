@@ -1,4 +1,4 @@
-import { type StoreOwner } from '../sessions/session.js'
+import { type StoreOwner } from '../sessions/store.js'
 
 /** Reads and writes the record of a store's owner. The strings are for the error message. */
 export interface Marker {

@@ -1,5 +1,5 @@
 import { randomId } from '../random.js'
-import { type RevocationListener, type SessionStore } from '../sessions/session.js'
+import { type RevocationListener, type SessionStore } from '../sessions/store.js'
 import { subscribeWithReconnect, waitAtMost, whenAborted, type Connect, type Pause } from './reconnecting-subscription.js'
 
 export type Revocation = Parameters<RevocationListener>[0]

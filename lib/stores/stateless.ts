@@ -1,4 +1,5 @@
-import { type Session, type SessionChange, type SessionStore } from '../sessions/session.js'
+import { type Session, type SessionChange } from '../sessions/session.js'
+import { type SessionStore } from '../sessions/store.js'
 
 /**
  * A store that keeps nothing: a session is what its signed refresh token states. Sessions cannot be revoked or listed,

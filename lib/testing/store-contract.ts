@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { randomId } from '../random.js'
-import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition, type SessionStore } from '../sessions/session.js'
+import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../sessions/session.js'
+import { type SessionStore } from '../sessions/store.js'
 import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** Makes an empty store under test. A store that takes a clock must date revocations by `clock`; another can ignore it. */

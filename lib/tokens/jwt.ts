@@ -1,7 +1,7 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import { createSigner, createVerifier } from 'fast-jwt'
 import { type FastifyInstance } from 'fastify'
-import { type OpenedKeys } from '../keys/reload.js'
+import { type OpenedKeys } from '../keys/rotation.js'
 import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
 import { type AccessClaims, type AccessPolicy, isRefreshClaims, MAX_TOKEN_LENGTH, readAccessClaims, type RefreshClaims } from './claims.js'
 import { VerificationCache } from './verification-cache.js'

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Clock, type Seconds } from '../../lib/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { mysqlStore } from '../../lib/stores/mysql/index.js'

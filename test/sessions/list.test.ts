@@ -1,5 +1,6 @@
 import t from 'tap'
-import { byCreation, type Session, type SessionPage, type SessionStore } from '../../lib/sessions/session.js'
+import { byCreation, type Session } from '../../lib/sessions/session.js'
+import { type SessionPage, type SessionStore } from '../../lib/sessions/store.js'
 import { startDeadline } from '../../lib/deadline.js'
 import { checkedPage, listLive, type SessionListOptions } from '../../lib/sessions/list.js'
 import { memoryStore } from '../../lib/stores/memory.js'

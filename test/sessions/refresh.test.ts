@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
 import { core, GRACE, held, IDLE, person, rowOf, type Browser, type Core } from '../support/core.js'

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { isLive, isRevoked, isSessionId, listOf, startSession, type Session } from '../../lib/sessions/session.js'
+import { isLive, isRevoked, isSessionId, startSession, type Session } from '../../lib/sessions/session.js'
+import { listOf } from '../../lib/sessions/store.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import fc, { type Scheduler } from 'fast-check'
 import t from 'tap'
-import { isRevoked, type SessionStore } from '../../lib/sessions/session.js'
+import { isRevoked } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { core, GRACE } from '../support/core.js'
 

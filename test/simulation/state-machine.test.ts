@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Clock } from '../../lib/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { mysqlStore } from '../../lib/stores/mysql/index.js'

@@ -1,7 +1,7 @@
 import { type Redis } from 'ioredis'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Clock } from '../../lib/time.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'
 import { redisStore, type RedisClient } from '../../lib/stores/redis/index.js'

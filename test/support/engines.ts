@@ -1,7 +1,7 @@
 import mysql, { type Pool } from 'mysql2/promise'
 import pg from 'pg'
 import { type Test } from 'tap'
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Clock } from '../../lib/time.js'
 import { mysqlStore } from '../../lib/stores/mysql/index.js'
 import { postgresStore } from '../../lib/stores/postgres/index.js'

@@ -1,4 +1,4 @@
-import { type SessionStore } from '../../lib/sessions/session.js'
+import { type SessionStore } from '../../lib/sessions/store.js'
 
 /** The calls of a store that can fail. */
 export type StoreCall = 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll'

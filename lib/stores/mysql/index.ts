@@ -1,15 +1,15 @@
 import { checkedOptions, integer } from '../../options/validators.js'
-import { type SessionStore } from '../../sessions/session.js'
+import { type SessionStore } from '../../sessions/store.js'
 import { systemClock, type Clock } from '../../time.js'
 import { DEFAULT_TABLE } from '../sql/columns.js'
 import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
 import { sqlStore, tableName } from '../sql/store.js'
 import { promisesOf, type MysqlDatabase } from './database.js'
 import { MysqlTable } from './session-table.js'
-import { type MysqlTableOptions } from './table.js'
+import { type MysqlTableOptions } from './create-table.js'
 
 export { type MysqlDatabase, type MysqlPromises, type MysqlQuery } from './database.js'
-export { mysqlSchema, type MysqlTableOptions } from './table.js'
+export { mysqlSchema, type MysqlTableOptions } from './create-table.js'
 
 /** Every method of a store. */
 export type MysqlStore = Required<SessionStore>

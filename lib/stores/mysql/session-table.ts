@@ -7,7 +7,7 @@ import { type SessionPage, type SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
 import { statementsOn, TYPES, type Statements } from './statements.js'
-import { prepareTable } from './table.js'
+import { prepareTable } from './create-table.js'
 
 /** Deadlocks come in waves, each of which lets one transaction through. */
 const MAX_ATTEMPTS = 5

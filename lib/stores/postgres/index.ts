@@ -1,5 +1,5 @@
 import { checkedOptions } from '../../options/validators.js'
-import { type SessionStore } from '../../sessions/session.js'
+import { type SessionStore } from '../../sessions/store.js'
 import { systemClock, type Clock } from '../../time.js'
 import { revocationFeed } from '../revocation-feed.js'
 import { DEFAULT_TABLE } from '../sql/columns.js'
@@ -7,10 +7,10 @@ import { sqlStore, tableName, type SqlStore } from '../sql/store.js'
 import { listenOn, type PostgresDatabase } from './database.js'
 import { PostgresTable } from './session-table.js'
 import { statementsOn } from './statements.js'
-import { type PostgresTableOptions } from './table.js'
+import { type PostgresTableOptions } from './create-table.js'
 
 export { type PostgresDatabase } from './database.js'
-export { postgresSchema, type PostgresTableOptions } from './table.js'
+export { postgresSchema, type PostgresTableOptions } from './create-table.js'
 
 /** Every method of a store; `subscribe` only for a database that can LISTEN. */
 export type PostgresStore = SqlStore & Pick<SessionStore, 'subscribe'>

@@ -6,7 +6,7 @@ import { type SessionPage, type SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'
 import { sessionOf, type Statements } from './statements.js'
-import { prepareTable } from './table.js'
+import { prepareTable } from './create-table.js'
 
 /** Sessions in a table of PostgreSQL. Each method is one statement. */
 export class PostgresTable implements SessionTable {

@@ -1,5 +1,6 @@
 import { checkedOptions } from '../../options/validators.js'
-import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionPage, type SessionPosition, type SessionStore, type StoreOwner } from '../../sessions/session.js'
+import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../../sessions/session.js'
+import { type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
 import { revocationFeed } from '../revocation-feed.js'

@@ -1,4 +1,4 @@
-import { type RevocationListener, type SessionStore } from '../../sessions/session.js'
+import { type RevocationListener, type SessionStore } from '../../sessions/store.js'
 import { waitAtMost, type Pause } from '../reconnecting-subscription.js'
 import { type Revocation } from '../revocation-feed.js'
 

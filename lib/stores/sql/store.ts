@@ -1,4 +1,5 @@
-import { LIST_START, type SessionPage, type SessionStore } from '../../sessions/session.js'
+import { LIST_START } from '../../sessions/session.js'
+import { type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
 import { ownership, type Marker } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'

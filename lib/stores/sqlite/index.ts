@@ -1,15 +1,15 @@
 import { checkedOptions, integer } from '../../options/validators.js'
-import { type SessionStore } from '../../sessions/session.js'
+import { type SessionStore } from '../../sessions/store.js'
 import { systemClock, type Clock } from '../../time.js'
 import { DEFAULT_TABLE } from '../sql/columns.js'
 import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
 import { sqlStore, tableName } from '../sql/store.js'
 import { type SqliteDatabase } from './database.js'
 import { SqliteTable } from './session-table.js'
-import { type SqliteTableOptions } from './table.js'
+import { type SqliteTableOptions } from './create-table.js'
 
 export { type SqliteDatabase, type SqliteStatement } from './database.js'
-export { sqliteSchema, type SqliteTableOptions } from './table.js'
+export { sqliteSchema, type SqliteTableOptions } from './create-table.js'
 
 /** Every method of a store. */
 export type SqliteStore = Required<SessionStore>

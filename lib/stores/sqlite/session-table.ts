@@ -5,7 +5,7 @@ import { sessionOf, valuesOf } from '../sql/columns.js'
 import { type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
 import { type SessionPage, type SessionTable } from '../sql/session-table.js'
 import { SqliteRunner, type SqliteDatabase } from './database.js'
-import { prepareTable } from './table.js'
+import { prepareTable } from './create-table.js'
 import { statementsOn, type Statements } from './statements.js'
 
 /** Sessions in a table of SQLite. */

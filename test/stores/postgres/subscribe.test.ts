@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { type SessionStore } from '../../../lib/sessions/session.js'
+import { type SessionStore } from '../../../lib/sessions/store.js'
 import { postgresStore, type PostgresDatabase, type PostgresStoreOptions } from '../../../lib/stores/postgres/index.js'
 import { listenOn } from '../../../lib/stores/postgres/database.js'
 import { type Revocation } from '../../../lib/stores/revocation-feed.js'

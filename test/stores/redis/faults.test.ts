@@ -1,6 +1,7 @@
 import { type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { type Session, type SessionStore } from '../../../lib/sessions/session.js'
+import { type Session } from '../../../lib/sessions/session.js'
+import { type SessionStore } from '../../../lib/sessions/store.js'
 import { redisStore, type RedisClient } from '../../../lib/stores/redis/index.js'
 import { fakeClock, START } from '../../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'

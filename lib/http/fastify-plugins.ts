@@ -1,6 +1,6 @@
 import fastifyCookie from '@fastify/cookie'
 import { type FastifyInstance } from 'fastify'
-import { type OpenedKeys } from '../keys/reload.js'
+import { type OpenedKeys } from '../keys/rotation.js'
 import { type AccessPolicy } from '../tokens/claims.js'
 import { createTokens, type Tokens } from '../tokens/jwt.js'
 import { type SerializeCookie } from './cookie.js'

@@ -88,6 +88,6 @@ export interface SessionVerbs {
   revokeOtherSessions (): Promise<number>
 }
 
-declare module './request-verbs.js' {
+declare module './request-auth-api.js' {
   interface RequestAuth extends SessionVerbs {}
 }

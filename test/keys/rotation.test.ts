@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type AuthEvent } from '../../lib/audit/events.js'
 import { importKey, type KeyOptions } from '../../lib/keys/import.js'
-import { createKeySource, type KeySource } from '../../lib/keys/reload.js'
+import { createKeySource, type KeySource } from '../../lib/keys/rotation.js'
 import { createKeyRing, deriveKeyRing, type KeyRings } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
 import { fakeClock, type FakeClock } from '../support/fake-clock.js'
