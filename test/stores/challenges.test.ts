@@ -1,8 +1,19 @@
-import t from 'tap'
-import { ENGINES } from '../support/engines.js'
+import t, { type Test } from 'tap'
+import { sqliteStore } from '../../lib/stores/sqlite/index.js'
+import { ENGINES, type Engine } from '../support/engines.js'
 import { loggedIn, testClock } from '../support/server.js'
+import { sqliteDatabase, sqliteFile } from '../support/sqlite.js'
 
-for (const [name, start] of Object.entries(ENGINES)) {
+/** Each kind of store; SQLite runs in the process, so that it has no server to start. */
+const STORES: Readonly<Record<string, (t: Test) => Promise<Pick<Engine, 'store'> | null>>> = {
+  ...ENGINES,
+  SQLite: async t => {
+    const db = sqliteDatabase(t, await sqliteFile(t))
+    return { store: async clock => sqliteStore(db, { clock }) }
+  }
+}
+
+for (const [name, start] of Object.entries(STORES)) {
   t.test(`challenges in ${name} are accepted once, and are in no list of sessions`, async t => {
     const engine = await start(t)
     if (engine === null) return
