@@ -5,37 +5,103 @@ import { loggedIn, PASSWORD, setCookies, type Answer, type LoggedIn } from '../s
 
 const page = readFileSync('docs/logins.md', 'utf8')
 
+interface RecipeServer extends LoggedIn {
+  /** The modules that the sample imports. */
+  readonly modules: Readonly<Record<string, unknown>>
+  post (url: string, payload: object): Promise<Answer>
+}
+
+/** An import of a sample: all names in braces, or one default. */
+const IMPORT = /^import (\{ .* \}|\w+) from '(.*)'$/gm
+
 /** Runs the sample below `<!-- recipe: name -->`, with these variables besides `app` and `users`. */
-async function recipe (t: Test, name: string, given: Record<string, unknown>): Promise<LoggedIn & { post (url: string, payload: object): Promise<Answer> }> {
-  const [, code = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+async function recipe (t: Test, name: string, given: Record<string, unknown>): Promise<RecipeServer> {
+  const [, printed = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+  const modules: Record<string, unknown> = {}
+  for (const [, , path = ''] of printed.matchAll(IMPORT)) modules[path] = await import(path)
+  const code = printed.replace(IMPORT, (_line, names: string, path: string) => `const ${names.startsWith('{') ? names : `{ default: ${names} }`} = modules['${path}']`)
   let app: FastifyInstance | undefined
   const users = { findById: (sub: string) => s.users.findById(sub), findByUsername: (name: string) => s.users.findByUsername(name), updatePasswordHash: (...row: Parameters<LoggedIn['users']['updatePasswordHash']>) => s.users.updatePasswordHash(...row) }
   const AsyncFunction = Object.getPrototypeOf(recipe).constructor as typeof Function // the only way to it
   const s: LoggedIn = await loggedIn(t, { rateLimit: { perAccount: { max: 3, per: '15m' } } }, {}, made => {
     app = made
-    AsyncFunction('app', 'users', ...Object.keys(given), code)(app, users, ...Object.values(given))
+    AsyncFunction('app', 'users', 'modules', ...Object.keys(given), code)(app, users, modules, ...Object.values(given))
   })
-  return { ...s, post: async (url, payload) => await s.app.inject({ method: 'POST', url, payload }) }
+  return { ...s, modules, post: async (url, payload) => await s.app.inject({ method: 'POST', url, payload }) }
+}
+
+/** The app's table of TOTP secrets, with one row. */
+function authenticatorsOf (subject: string): { secret: string, findById (sub: string): Promise<unknown>, advance (sub: string, step: number): Promise<boolean> } {
+  let lastStep = 0
+  const table = {
+    secret: '',
+    findById: async (sub: string) => sub === subject ? { secret: table.secret } : undefined,
+    async advance (_sub: string, step: number) {
+      const isNew = step > lastStep
+      lastStep = Math.max(step, lastStep)
+      return isNew
+    }
+  }
+  return table
 }
 
 t.test('a second factor: password, then code', async t => {
-  const s = await recipe(t, 'second-factor', { verifyTotp: (sub: string, code: string) => sub === '1' && code === '492039' })
+  const authenticators = authenticatorsOf('1')
+  const s = await recipe(t, 'second-factor', { authenticators })
+  // What the sample imports; the types of its module are not needed for two functions.
+  const otplib = s.modules['otplib'] as { generateSecret (): string, generateSync (options: { secret: string, epoch: number }): string }
+  authenticators.secret = otplib.generateSecret()
+  const codeAt = (seconds: number): string => otplib.generateSync({ secret: authenticators.secret, epoch: seconds })
+  const now = Math.floor(Date.now() / 1000) // otplib uses the machine's clock
   const stepOne = async (password = PASSWORD): Promise<Answer> => await s.post('/login', { username: 'ada', password })
   t.match(await stepOne('wrong password'), { statusCode: 401 })
   const first = await stepOne()
   t.strictSame(setCookies(first), [], 'the password alone logs nobody in')
-  const entered = await s.post('/login/totp', { challenge: first.json().challenge, code: '492039' })
+  const entered = await s.post('/login/totp', { challenge: first.json().challenge, code: codeAt(now) })
   t.match(entered, { statusCode: 200 })
   t.equal(setCookies(entered).length, 1)
+  t.match(await s.post('/login/totp', { challenge: (await stepOne()).json().challenge, code: codeAt(now) }), { statusCode: 401 }, 'a code is accepted once')
+  t.match(await s.post('/login/totp', { challenge: (await stepOne()).json().challenge, code: codeAt(now + 30) }), { statusCode: 200 }, 'a clock that is a step ahead is tolerated')
 
   const { challenge } = (await stepOne()).json()
   s.users.change('ada', { passwordHash: await s.app.passwords.hash('another good password') })
-  t.match((await s.post('/login/totp', { challenge, code: '492039' })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'a changed password ends it')
+  t.match((await s.post('/login/totp', { challenge, code: codeAt(now + 60) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'a changed password ends it')
   const statuses: number[] = []
-  for (let guess = 0; guess < 5; guess++) {
-    statuses.push((await s.post('/login/totp', { challenge: (await stepOne('another good password')).json().challenge, code: String(guess) })).statusCode)
+  for (const code of ['', '12345x', codeAt(now - 3600), codeAt(now - 7200), codeAt(now + 30)]) {
+    statuses.push((await s.post('/login/totp', { challenge: (await stepOne('another good password')).json().challenge, code })).statusCode)
   }
   t.strictSame(statuses, [401, 401, 401, 429, 429])
+})
+
+t.test('a login link: shown by GET, used up by its button', async t => {
+  const sent: string[] = []
+  const s = await recipe(t, 'login-link', { send: (_user: unknown, link: string) => { sent.push(link) } })
+  const replies = [await s.post('/login/mail', { username: 'ada' }), await s.post('/login/mail', { username: 'nobody' })]
+  t.strictSame(replies.map(({ statusCode, body }) => [statusCode, body]), [[202, ''], [202, '']])
+  t.equal(sent.length, 1)
+  const browser = s.browser()
+  const pathOf = (link = ''): string => link.replace('https://app.example', '')
+  const press = async (link: string | undefined, headers: Record<string, string> = {}): Promise<Answer> => {
+    return await browser.send({ method: 'POST', url: pathOf(link), payload: '', headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } })
+  }
+
+  for (let scan = 0; scan < 3; scan++) {
+    const opened = await browser.get(pathOf(sent[0]))
+    t.match(opened, { statusCode: 200, headers: { 'content-type': 'text/html' } })
+    t.match(opened.body, '<form method="post">')
+    t.strictSame(setCookies(opened), [], 'to open the link logs nobody in')
+  }
+  t.match(await press(sent[0]), { statusCode: 303, headers: { location: '/' } })
+  t.match(await browser.refresh(), { statusCode: 200 })
+  t.match((await press(sent[0])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it is used once')
+
+  await s.post('/login/mail', { username: 'ada' })
+  const forged = await press(sent[1], { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })
+  t.match(forged.json(), { code: 'FST_AUTH_CROSS_SITE' }, 'another site cannot log its visitors in')
+  t.strictSame(setCookies(forged), [])
+  await s.post('/login/mail', { username: 'ada' })
+  s.wait('15m')
+  t.match((await press(sent[2])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it expires')
 })
 
 t.test('a password reset: one link, one new password', async t => {
