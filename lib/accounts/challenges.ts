@@ -1,8 +1,9 @@
+import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { randomId } from '../random.js'
 import { type Session } from '../sessions/session.js'
 import { type SessionStore } from '../sessions/store.js'
-import { type Clock, type Duration, parseDuration, type Seconds } from '../time.js'
+import { type Clock, type Duration, type EpochSeconds, parseDuration } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
 import { type Caller, type Throttle } from './throttle.js'
 
@@ -25,8 +26,9 @@ export interface AcceptChallengeOptions {
   readonly boundTo?: ((subject: string) => Promise<string | null> | string | null) | undefined
   /**
    * Verifies the second factor of this user: true or false, anything else is a TypeError. Wrong ones are limited per client
-   * address, and per user and purpose by `rateLimit.perAccount`, however many challenges they are spread over. If it throws, the
-   * reply is 503 and nothing is counted.
+   * address, and per user and purpose by `rateLimit.perAccount`, however many challenges they are spread over. An AuthError that
+   * it throws, such as FST_AUTH_PASSWORD_REFUSED of `app.passwords.check`, is the reply; any other error is a 503. Neither is
+   * counted, and the challenge stays usable.
    */
   readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
 }
@@ -76,12 +78,13 @@ export class Challenges {
 
   async #read (token: unknown, purpose: string, boundTo: AcceptChallengeOptions['boundTo'], { bounded }: Caller): Promise<ChallengeClaims> {
     const challenge = typeof token === 'string' ? this.#options.tokens.verify(token) : null
-    if (challenge === null) throw invalid('its signature, key, "typ" or spelling is none of ours')
+    if (challenge === null) throw invalid('its signature, key, "typ" or spelling is not valid')
     const { claims } = challenge
     if (claims.purpose !== purpose) throw invalid('it has another purpose')
     if (this.#now() >= claims.exp) throw invalid('it has expired')
+    if (boundTo !== undefined && typeof boundTo !== 'function') throw new TypeError('"boundTo" of acceptChallenge must be a function that returns the current value')
     const value: BoundValue = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
-    if (!challenge.isBoundTo(value)) throw invalid('the value that it is bound to has changed')
+    if (!challenge.isBoundTo(value)) throw invalid(boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
     return claims
   }
 
@@ -92,7 +95,8 @@ export class Challenges {
     const attempt = await throttle.start(caller)
     try {
       await throttle.consumeChallenge(attempt, sub, purpose)
-      const isRight: unknown = await caller.bounded(() => verify(sub))
+      const isRight: unknown = await caller.bounded(async () => await verifyOrRefuse(verify, sub))
+      if (isRight instanceof AuthError) throw isRight
       if (typeof isRight !== 'boolean') throw new TypeError('"verify" of acceptChallenge must return true or false')
       if (!isRight) {
         caller.emit({ type: 'login_failed', subject: sub })
@@ -112,8 +116,18 @@ export class Challenges {
     if (keepsRows(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
   }
 
-  #now (): Seconds {
+  #now (): EpochSeconds {
     return Math.floor(this.#options.clock())
+  }
+}
+
+/** An AuthError of the app's own check is its answer, and no failure of it. */
+async function verifyOrRefuse (verify: NonNullable<AcceptChallengeOptions['verify']>, subject: string): Promise<boolean | AuthError> {
+  try {
+    return await verify(subject)
+  } catch (error) {
+    if (error instanceof AuthError && !isUnavailable(error)) return error
+    throw error
   }
 }
 

@@ -23,7 +23,7 @@ export type AuthEvent =
   /** `subject` is null for an unknown user. */
   | { readonly type: 'login_failed', readonly subject: string | null }
   | { readonly type: 'refresh', readonly outcome: RefreshOutcome, readonly generation: number } & OfSession
-  /** A session went on by an access token, since the refresh token was missing or expired (`renewWithAccessToken`). */
+  /** A session was continued with an access token, since the refresh token was missing or expired (`renewWithAccessToken`). */
   | { readonly type: 'renewed', readonly generation: number } & OfSession
   /** Reuse detection ended a session. `presented` and `current` are generations, `loggedInFrom` is the client of the login. */
   | { readonly type: 'reuse', readonly presented: number, readonly current: number, readonly loggedInFrom: ClientInfo } & OfSession

@@ -131,7 +131,7 @@ export function createAppIdentity (name: string | undefined, ring: () => KeyRing
 const MAX_KEY_IDS = 20
 
 /**
- * Runs a task once the reply was handed to the operating system, and never if the client has disconnected before. A rejection
+ * Runs a task once the reply is sent, and never if the client has disconnected before. A rejection
  * is logged with the message `failure`.
  */
 export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>, failure: string) => void

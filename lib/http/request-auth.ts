@@ -82,14 +82,15 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return claims
   }
 
-  async verifyPassword ({ username, password }: Credentials): Promise<User & CustomUser> {
+  async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
+    const { username, password } = Object(sent) as Credentials // a request without a body has undefined
     const { passwordLogin } = this.plugin
     if (passwordLogin === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
       const credentials = { username, password }
       const verified = await passwordLogin.login(credentials, this)
-      this.#verified = { ...verified, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
+      this.#verified = { user: verified.user, subject: verified.subject, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
       return verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {
       throw this.refused(error)
@@ -245,7 +246,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
-      this.plugin.afterReply(this.request, this.#reply(), end, 'auth: the session that a login replaced lives on until the new one is refreshed')
+      this.plugin.afterReply(this.request, this.#reply(), end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
     }
     return this.#respond(issued)
   }

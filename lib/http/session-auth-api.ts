@@ -18,7 +18,7 @@ import { type TokenResponse } from './token-response.js'
  */
 export interface SessionVerbs {
   /**
-   * The user with this username and password, for a login of more than one step. It does all that `POST /login` does before it
+   * The user with this username and password, for a login of more than one step. It makes the same checks as `POST /login` before it
    * starts the session: the rate limits, the same work and refusal for every wrong username or password, the stronger hash, the
    * disabled user. Resolves to the object that `users.findByUsername` returned. It starts no session: call `login(user.id)`,
    * here or in a later request.
@@ -32,7 +32,7 @@ export interface SessionVerbs {
   verifyPassword (credentials: Credentials): Promise<User & CustomUser>
   /**
    * A token for the next step of a login, or for a link that is sent to the user: a JWT (`typ: ct+jwt`) for one purpose. It is
-   * accepted once; with a store that keeps no sessions, such as `statelessStore()`, as often as one likes until it expires or
+   * accepted once; with a store that keeps no sessions, such as `statelessStore()`, any number of times until it expires or
    * the value that it is bound to changes. It authenticates nothing by itself: no route accepts it as an access or refresh token.
    * Rejects with a TypeError for invalid options or an impossible subject.
    */
@@ -60,7 +60,7 @@ export interface SessionVerbs {
   /**
    * The user of the refresh cookie, for pages that a server renders. It rotates nothing, sets no cookie, issues no access token and
    * consumes no rate limit; it reads the session once, and the user by `users.findById` unless `user` is false. The session is
-   * not extended: refresh now and then (docs/pages.md). A token that was replaced earlier is reuse and ends the session, as for a
+   * not extended: refresh at least once within its idle lifetime (docs/pages.md). A token that was replaced earlier is reuse and ends the session, as for a
    * refresh; the answer never shows when the last refresh was. The response gets `Cache-Control: no-store` unless it has one.
    *
    * GET and HEAD requests of other sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab; requests of other

@@ -55,7 +55,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     usernameField?: string | undefined
     /**
      * 'open' answers a signup with 201 and a session, or with 409 for a taken username, which reveals who has an account
-     * (user enumeration). 'silent' answers 202 in both cases; the mail that `onSignup` sends says the rest.
+     * (user enumeration). 'silent' answers 202 in both cases; the mail that `onSignup` sends contains the result.
      */
     signup?: 'open' | 'silent' | undefined
     /**

@@ -25,11 +25,14 @@ export interface StoreOwner {
 }
 
 /**
- * A session store keeps rows and has one atomic operation, `advance`. It decides nothing. Every failure must reject,
+ * A session store keeps rows and has one atomic operation, `advance`. Only `advance` is conditional. Every failure must reject,
  * and is answered with 503 FST_AUTH_STORE_UNAVAILABLE: a store never reports a failure as "no such session".
  */
 export interface SessionStore {
-  /** Writes a new session. Resolves once it is durable. */
+  /**
+   * Writes a new session. Resolves once it is durable. The subject is the id of a user, or `challenge <id>` for the row of a
+   * challenge (`request.auth.issueChallenge`), so no foreign key may refer to the users.
+   */
   create (session: Session): Promise<void>
   /** The session, revoked or not, or null. `claimed` is the session as a verified refresh token states it, for stores that keep no rows. */
   get (id: string, claimed?: Session): Promise<Session | null>
@@ -47,8 +50,10 @@ export interface SessionStore {
   revokeAll (subject: string, reason: RevokeReason, exceptId?: string): Promise<number>
   /**
    * The subject's sessions that are not revoked, oldest first; they may be expired. With `part`, which a store may ignore, only
-   * that page, ordered by `createdAt`, then by `id`. A page with fewer than `limit` sessions is the last one. A store without
-   * `list` counts as one that keeps no sessions.
+   * that page, ordered by `createdAt`, then by `id`. A page with fewer than `limit` sessions is the last one.
+   *
+   * A store without `list` counts as one that keeps no sessions: the app has no routes for sessions, no session limit, no
+   * `authenticateStrict` and no single use of challenges.
    */
   list? (subject: string, part?: SessionPage): Promise<Session[]>
   /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */

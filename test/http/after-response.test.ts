@@ -42,7 +42,7 @@ t.test('login over an existing session of the same browser', async t => {
     const before = ada.copy()
     store.faults.push({ moment: 'before', kind: 'throw', call: 'revoke' })
     t.equal((await ada.login('ada')).statusCode, 200)
-    t.match(lines.map(line => JSON.parse(line)), exactly({ level: 40, msg: 'auth: the session that a login replaced lives on until the new one is refreshed', err: { code: 'FST_AUTH_STORE_UNAVAILABLE' } }))
+    t.match(lines.map(line => JSON.parse(line)), exactly({ level: 40, msg: 'auth: the session that a login replaced stays valid until the new one is refreshed', err: { code: 'FST_AUTH_STORE_UNAVAILABLE' } }))
     t.equal((await before.refresh()).statusCode, 200)
     t.equal((await ada.refresh()).statusCode, 200)
     t.match((await before.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })

@@ -248,6 +248,8 @@ t.test('a verify that gives no boolean, or fails, accepts nobody', async t => {
   t.match((await s.accept(token)).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
   s.options.accept = { purpose: 'totp', boundTo: async () => { throw new Error('away') } }
   t.match((await s.accept(token)).json(), { statusCode: 503 })
+  s.options.accept = { purpose: 'totp', verify: async () => { await s.app.passwords.check('short'); return true } }
+  t.match((await s.accept(token)).json(), { statusCode: 400, code: 'FST_AUTH_PASSWORD_REFUSED' })
   s.options.accept = { purpose: 'totp', verify: () => true }
   t.match(await s.accept(token), { statusCode: 200 }, 'and none of them was counted, or used it up')
 })
@@ -263,6 +265,8 @@ t.test('invalid options are a TypeError', async t => {
   const token = await s.issue()
   s.options.accept = { purpose: '' }
   t.match(await s.accept(token), { statusCode: 500 })
+  s.options.accept = { purpose: 'totp', boundTo: 'a value' as never }
+  t.match(await s.accept(token), { statusCode: 500, body: /must be a function/ })
 })
 
 t.test('challenges are in no list of devices, count against no limit of sessions and end with no session', async t => {

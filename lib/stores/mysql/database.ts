@@ -27,7 +27,7 @@ interface PoolConnection extends MysqlPromises {
   destroy (): void
 }
 
-/** What a statement that wrote resolves to: the rows, and the value of LAST_INSERT_ID(…) in it, else 0. */
+/** The result of a write: the rows, and the value of LAST_INSERT_ID(…) in it, else 0. */
 export interface Written {
   readonly count: number
   readonly lastId: number

@@ -88,7 +88,7 @@ function sessionStatements (name: string) {
     // An UPDATE that returns its row, in one round trip: only MariaDB has RETURNING, and there only INSERT has it.
     advanceReturning: `INSERT INTO ${name} (${SESSION}) SELECT ${SESSION} FROM ${name} AS old WHERE ${current} FOR UPDATE
       ON DUPLICATE KEY UPDATE ${rotation}, auth_time = coalesce($7, old.auth_time) RETURNING ${SESSION}`,
-    // Its LAST_INSERT_ID is auth_time + 1: 0 if no row was found. Whether the row changed, which is what clients may count, does not matter.
+    // Its LAST_INSERT_ID is auth_time + 1: 0 if no row was found. Clients may count changed rows only, so their count does not matter.
     advance: `UPDATE ${name} SET ${rotation}, auth_time = last_insert_id(coalesce($7, auth_time) + 1) - 1 WHERE ${current}`,
     list: `SELECT ${SESSION} FROM ${name}
       WHERE subject = $1 AND revoked_at IS NULL AND created_at >= $2 AND (created_at > $2 OR id > $3) AND least(idle_expires_at, expires_at) > $4

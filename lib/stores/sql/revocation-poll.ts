@@ -11,7 +11,7 @@ export interface NumberedRevocation {
   readonly number: number
 }
 
-/** What a poll read: the counter, and the revocations after a position, ordered by number and id. */
+/** The result of a poll: the counter, and the revocations after a position, ordered by number and id. */
 export interface PolledRevocations {
   readonly newest: number
   readonly revoked: readonly NumberedRevocation[]
@@ -20,7 +20,7 @@ export interface PolledRevocations {
 /** Reads at most `limit` revocations after a position. Rejects within seconds where the database does not answer. */
 export type ReadRevocations = (after: NumberedRevocation, limit: number) => Promise<PolledRevocations>
 
-/** What a revocation wrote: the number of sessions, and the number that it took if there were any. */
+/** The result of a revocation: the number of sessions, and the number that it took if there were any. */
 export interface WrittenRevocation {
   readonly count: number
   readonly number: number

@@ -13,7 +13,7 @@ export interface SqliteStatement {
   all (...values: unknown[]): unknown[]
 }
 
-/** What tells of a transaction: better-sqlite3 has the first, node:sqlite the second. */
+/** The property that shows an open transaction: better-sqlite3 has the first, node:sqlite the second. */
 interface TransactionState {
   readonly inTransaction?: boolean
   readonly isTransaction?: boolean
@@ -102,7 +102,7 @@ function withPlainRows (statement: SqliteStatement & { setReturnArrays?: (enable
 export const BUSY = [5, 'SQLITE_BUSY'] as const
 export const READONLY = [8, 'SQLITE_READONLY'] as const
 
-/** Whether an error has a primary result code, in its `code` (better-sqlite3) or its `errcode` (node:sqlite). Both may be extended. */
+/** True if an error has a primary result code, in its `code` (better-sqlite3) or its `errcode` (node:sqlite). Both may be extended. */
 export function hasResult (error: unknown, [number, name]: readonly [number, string]): error is Error {
   if (!(error instanceof Error)) return false
   const { code, errcode } = error as { code?: unknown, errcode?: unknown }
