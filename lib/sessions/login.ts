@@ -18,8 +18,12 @@ export interface LoginOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-/** `replaced` is the session that the browser had. With `endsOthers` the caller ends all other sessions, so no limit applies. */
-export type StartOptions = Omit<LoginOptions, 'replaces'> & { readonly replaced: string | null, readonly endsOthers?: boolean }
+export interface StartOptions extends Omit<LoginOptions, 'replaces'> {
+  /** The session that the browser had. */
+  readonly replaced: string | null
+  /** Stores a new password, once the session is stored. The caller ends all other sessions, so no limit applies. */
+  readonly write?: () => Promise<void>
+}
 
 export interface LoggedIn extends Issued {
   /** The id of the replaced session, for `endReplaced`; null if the browser had none. */

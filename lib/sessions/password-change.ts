@@ -15,7 +15,7 @@ export interface PasswordChange {
   /** Ends all sessions of the user but one. */
   endOthers (keptId: string, context: RequestContext): Promise<unknown>
   /** Starts a session and calls `write` once it is stored. If `write` throws, it revokes the session and rethrows. */
-  start (write: () => Promise<true>): Promise<Issued>
+  start (write: () => Promise<void>): Promise<Issued>
 }
 
 /** The state of the password when a step fails, as the error message of the reply. */
@@ -40,7 +40,6 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
       state = PASSWORD_STATE.unknown
       await write(() => { retryEndOthers(current).catch(() => {}) })
       state = PASSWORD_STATE.changed
-      return true
     })
     await retryEndOthers(issued.claims.sid)
     return issued

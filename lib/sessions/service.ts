@@ -138,7 +138,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      start: write => this.#start(sub, context, { user, remember, replaced: sid, isStillValid: write, endsOthers: true })
+      start: write => this.#start(sub, context, { user, remember, replaced: sid, write })
     }, write, context)
   }
 
@@ -214,7 +214,7 @@ export class SessionService {
     return Math.floor(this.#options.clock())
   }
 
-  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, endsOthers = false }: StartOptions): Promise<LoggedIn> {
+  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, write }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const at = this.#now()
     const { findById, appClaims, absolute, rotation: { idle } } = this.#options
@@ -222,12 +222,13 @@ export class SessionService {
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
     const app = toAppClaims({ ...ofUser, ...toAppClaims(claims) })
-    const limit = endsOthers ? undefined : this.#options.limit
+    const limit = write === undefined ? this.#options.limit : undefined
     if (limit?.whenFull === 'refuseLogin') await assertBelowLimit(this.#store, subject, replaced, limit, context, at)
 
     const session = startSession(subject, context, { idle, absolute }, at)
     await writeSession(this.#store, session, context, async () => {
       if (isStillValid !== undefined) await this.#assertStillValid(isStillValid, session, context)
+      if (write !== undefined) await write()
       if (limit !== undefined) await this.#endOldest(session, replaced, limit, context, at)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
