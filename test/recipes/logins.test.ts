@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { loggedIn, PASSWORD, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+import { HOST, loggedIn, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 
 const page = readFileSync('docs/logins.md', 'utf8')
 
@@ -73,6 +74,77 @@ t.test('a second factor: password, then code', async t => {
   t.strictSame(statuses, [401, 401, 401, 429, 429])
 })
 
+/** A provider of OpenID Connect on loopback, with one user; each code can be redeemed once, with the verifier of its PKCE challenge. */
+async function openidProvider (t: Test, sub: string): Promise<{ issuer: string, authorize (url: URL): string }> {
+  const provider = Fastify()
+  const challenges = new Map<string, string>()
+  provider.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async (_request: unknown, body: string) => Object.fromEntries(new URLSearchParams(body)))
+  provider.get('/.well-known/openid-configuration', async () => ({
+    issuer,
+    authorization_endpoint: `${issuer}/authorize`,
+    token_endpoint: `${issuer}/token`,
+    userinfo_endpoint: `${issuer}/userinfo`,
+    code_challenge_methods_supported: ['S256']
+  }))
+  provider.post<{ Body: { code: string, code_verifier: string } }>('/token', async ({ body, headers }, reply) => {
+    const challenge = challenges.get(body.code)
+    challenges.delete(body.code)
+    const isClient = headers.authorization === `Basic ${btoa('shop:its-secret')}`
+    const isGranted = isClient && challenge === createHash('sha256').update(body.code_verifier).digest('base64url')
+    return isGranted ? { access_token: 'of the provider', token_type: 'Bearer', expires_in: 60 } : await reply.code(400).send({ error: 'invalid_grant' })
+  })
+  provider.get('/userinfo', async ({ headers }, reply) => headers.authorization === 'Bearer of the provider' ? { sub } : await reply.code(401).send())
+  const issuer = await provider.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(async () => { await provider.close() })
+
+  return {
+    issuer,
+    /** The user agrees: the path of the callback. */
+    authorize ({ searchParams }) {
+      const code = `code ${challenges.size}`
+      challenges.set(code, searchParams.get('code_challenge') ?? '')
+      const callback = new URL(searchParams.get('redirect_uri') ?? '')
+      return `${callback.pathname}?${new URLSearchParams({ code, state: searchParams.get('state') ?? '' }).toString()}`
+    }
+  }
+}
+
+t.test('Google, or another OpenID provider: the state is checked, then the cookie is set', async t => {
+  const provider = await openidProvider(t, 'ada at the provider')
+  const linkedAccounts = { findOrCreate: async (sub: string) => ({ id: sub === 'ada at the provider' ? '1' : '2' }) }
+  const s = await recipe(t, 'openid', { issuer: provider.issuer, clientId: 'shop', clientSecret: 'its-secret', linkedAccounts })
+  const begin = async (browser: Browser): Promise<string> => provider.authorize(new URL(String((await browser.get('/login/google')).headers.location)))
+  const comeBack = async (browser: Browser, url: string): Promise<Answer> => {
+    const answer = await s.app.inject({ url, headers: { host: HOST, cookie: browser.jar.header(url) ?? '', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' } })
+    browser.jar.store(answer.headers['set-cookie'])
+    return answer
+  }
+
+  const browser = s.browser()
+  const callback = await begin(browser)
+  const arrived = await comeBack(browser, callback)
+  t.match(arrived, { statusCode: 303, headers: { location: /^\/$/ } })
+  t.type(browser.cookie(), 'string')
+  t.match(await browser.refresh(), { statusCode: 200 })
+  t.equal(payloadOf(browser.accessToken)['sub'], '1')
+
+  const refused = async (visitor: Browser, url: string, why: string): Promise<void> => {
+    t.match(await comeBack(visitor, url), { statusCode: 303, headers: { location: /^\/login\?failed$/ } }, why)
+    t.equal(visitor.cookie(), undefined)
+  }
+  const withParameters = (url: string, changes: Record<string, string>): string => {
+    const query = new URLSearchParams(url.split('?')[1])
+    for (const [name, value] of Object.entries(changes)) query.set(name, value)
+    return `/login/google/callback?${query.toString()}`
+  }
+  const visitor = s.browser()
+  await refused(visitor, await begin(s.browser()), 'the code of an attacker, in a browser that began no login')
+  await refused(visitor, '/login/google/callback?code=code', 'no state')
+  await refused(visitor, withParameters(await begin(visitor), { state: 'another' }), 'another state')
+  await refused(visitor, withParameters(await begin(visitor), { code: 'another' }), 'a code that the provider did not issue')
+  await refused(visitor, withParameters(await begin(visitor), { error: 'access_denied', code: '' }), 'the user cancelled')
+})
+
 t.test('a login link: shown by GET, used up by its button', async t => {
   const sent: string[] = []
   const s = await recipe(t, 'login-link', { send: (_user: unknown, link: string) => { sent.push(link) } })
@@ -91,7 +163,7 @@ t.test('a login link: shown by GET, used up by its button', async t => {
     t.match(opened.body, '<form method="post">')
     t.strictSame(setCookies(opened), [], 'to open the link logs nobody in')
   }
-  t.match(await press(sent[0]), { statusCode: 303, headers: { location: '/' } })
+  t.match(await press(sent[0]), { statusCode: 303, headers: { location: /^\/$/ } })
   t.match(await browser.refresh(), { statusCode: 200 })
   t.match((await press(sent[0])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it is used once')
 
