@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { HOST, loggedIn, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
+import { HOST, loggedIn, ORIGIN, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
+import { softwareAuthenticator } from '../support/software-authenticator.js'
 
 const page = readFileSync('docs/logins.md', 'utf8')
 
@@ -72,6 +73,53 @@ t.test('a second factor: password, then code', async t => {
     statuses.push((await s.post('/login/totp', { challenge: (await stepOne('another good password')).json().challenge, code })).statusCode)
   }
   t.strictSame(statuses, [401, 401, 401, 429, 429])
+})
+
+t.test('passkeys: one is added after a fresh login, and logs in', async t => {
+  const rows = new Map<string, { id: string, counter: number, userId: string }>()
+  const passkeys = {
+    insert: async (row: { id: string, counter: number, userId: string }) => { rows.set(row.id, row) },
+    findById: async (id: string) => rows.get(id),
+    updateCounter: async (id: string, counter: number) => { Object.assign(rows.get(id) ?? {}, { counter }) }
+  }
+  const s = await recipe(t, 'passkeys', { passkeys })
+  const authenticator = softwareAuthenticator('app.example')
+  const post = async (browser: Browser, url: string, payload: object = {}): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
+  const challengeAt = async (browser: Browser, url: string): Promise<string> => (await post(browser, url)).json().challenge
+  const newChallenge = async (): Promise<string> => await challengeAt(s.ada, '/passkeys/options')
+  const loginChallenge = async (): Promise<string> => await challengeAt(visitor, '/login/passkey/options')
+  const visitor = s.browser()
+
+  t.match(await post(visitor, '/passkeys/options'), { statusCode: 401 }, 'visitors add none')
+  const created = authenticator.create(await newChallenge(), ORIGIN)
+  t.match(await post(visitor, '/login/passkey', authenticator.get(await loginChallenge(), ORIGIN)), { statusCode: 401 }, 'it is unknown yet')
+  t.match(await post(s.ada, '/passkeys', authenticator.create(await loginChallenge(), ORIGIN)), { statusCode: 401 }, 'a challenge has one purpose')
+  const eve = s.browser()
+  await eve.signup('eve')
+  t.match(await post(eve, '/passkeys', authenticator.create(await newChallenge(), ORIGIN)), { statusCode: 401 }, 'a challenge has one user')
+  t.equal(rows.size, 0)
+  t.match(await post(s.ada, '/passkeys', created), { statusCode: 201 })
+
+  const signed = authenticator.get(await loginChallenge(), ORIGIN)
+  const entered = await post(visitor, '/login/passkey', signed)
+  t.match(entered, { statusCode: 200 })
+  t.equal(payloadOf(entered.json().access_token)['sub'], '1')
+  t.match(await visitor.refresh(), { statusCode: 200 })
+  t.match((await post(visitor, '/login/passkey', signed)).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'a signature is accepted once')
+
+  const another = softwareAuthenticator('app.example').get(await loginChallenge(), ORIGIN)
+  const refused = {
+    'the signature of another key': { ...another, id: [...rows.keys()][0], rawId: [...rows.keys()][0] },
+    'the page of another site': authenticator.get(await loginChallenge(), 'https://evil.example'),
+    'a challenge of its own': authenticator.get('bm90IG91cnM', ORIGIN)
+  }
+  for (const [why, response] of Object.entries(refused)) {
+    const answer = await post(s.browser(), '/login/passkey', response)
+    t.match(answer, { statusCode: 401 }, why)
+    t.strictSame(setCookies(answer), [])
+  }
+  s.wait('6m')
+  t.match((await post(s.ada, '/passkeys/options')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
 })
 
 /** A provider of OpenID Connect on loopback, with one user; each code can be redeemed once, with the verifier of its PKCE challenge. */
