@@ -77,15 +77,15 @@ export class MysqlRunner {
 
   async #run (text: string, values: readonly unknown[]): Promise<unknown> {
     const query = queryOf(text, values)
-    if (!isPool(this.#db)) return resultOf(await this.#inTime(this.#db.query(query)))
+    if (!isPool(this.#db)) return assertCommitted(resultOf(await this.#inTime(this.#db.query(query))))
     const connection = await this.#acquire(this.#db)
     try {
-      const result = resultOf(await this.#inTime(connection.query(query)))
+      const result = assertCommitted(resultOf(await this.#inTime(connection.query(query))))
       connection.release()
       return result
     } catch (error) {
       // A server that became a replica keeps its connections: the next one may lead to the new primary.
-      if (error instanceof TimeoutError || hasNumber(error, READ_ONLY)) connection.destroy()
+      if (error instanceof TimeoutError || error instanceof UncommittedError || hasNumber(error, READ_ONLY)) connection.destroy()
       else connection.release()
       if (error instanceof TimeoutError) this.#kill(this.#db, connection.threadId)
       throw error
@@ -127,6 +127,23 @@ class TimeoutError extends Error {
   constructor (ms: number) {
     super(`the database did not answer within ${ms} ms`)
   }
+}
+
+class UncommittedError extends Error {
+  constructor () {
+    super('the connection is inside a transaction of the app, or its autocommit is off: roll back or commit before you release it')
+  }
+}
+
+/** Flags of a server's reply to a write. */
+const SERVER_STATUS_IN_TRANS = 1
+const SERVER_STATUS_AUTOCOMMIT = 2
+
+/** A later rollback of the app would undo a write that was answered as done. Replies with rows have no status. */
+function assertCommitted<T> (result: T): T {
+  const { serverStatus } = result as { readonly serverStatus?: number }
+  if (serverStatus === undefined || (serverStatus & (SERVER_STATUS_IN_TRANS | SERVER_STATUS_AUTOCOMMIT)) === SERVER_STATUS_AUTOCOMMIT) return result
+  throw new UncommittedError()
 }
 
 /** mysql2 resolves to the result and the descriptions of its columns. */

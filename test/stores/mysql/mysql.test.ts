@@ -365,6 +365,28 @@ t.test('on a server', async t => {
     await t.rejects(mysqlStore(poolWith(t, 'SET autocommit = 0')).open(), { name: 'TypeError', message: /autocommit is off/ })
   })
 
+  t.test('a connection that the app released inside a transaction is closed, and what it wrote is an error', async t => {
+    const small = poolAt(t, { ...place, connectionLimit: 1 })
+    const store = mysqlStore(small, { table: newTable() })
+    await store.open()
+    for (const sql of ['START TRANSACTION', 'SET autocommit = 0']) {
+      const released = await small.getConnection()
+      await released.query(sql)
+      released.release()
+      const session = newSession()
+      await t.rejects(store.create(session), { message: /inside a transaction/ }, sql)
+      t.equal(await store.get(session.id), null, 'nothing is left of it')
+      await store.create(session)
+      t.match(await store.get(session.id), { id: session.id })
+    }
+    const single = await mysql.createConnection({ ...place })
+    t.teardown(() => single.end())
+    const onSingle = mysqlStore(single, { table: newTable() })
+    await onSingle.open()
+    await single.beginTransaction()
+    await t.rejects(onSingle.create(newSession()), { message: /inside a transaction/ })
+  })
+
   t.test('connections without a database need the full name of the table', async t => {
     const { database, ...server } = place
     const nowhere = poolAt(t, server)
