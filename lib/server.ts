@@ -60,10 +60,20 @@ export async function getSession (from: PageHeaders, options: PageSessionOptions
   if (cookie === '') return null
   const site = siteOf(headers)
   const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
-  if (response.status === 200) return await response.json() as PageSession // the schema of the route
+  if (response.status === 200) return await readSession(response)
   await response.body?.cancel()
   if (response.status === 401 || (response.status === 403 && site !== undefined)) return null
   throw new PageSessionError(`GET /session returned ${response.status}${HINTS[response.status] ?? ''}`, response.status)
+}
+
+async function readSession (response: Response): Promise<PageSession> {
+  try {
+    const session: unknown = await response.json()
+    if (typeof session === 'object' && session !== null && 'sub' in session && typeof session.sub === 'string') return session as PageSession // the schema of the route
+  } catch (cause) {
+    throw new PageSessionError('The response of GET /session was cut off, or is not JSON: check the url', response.status, { cause })
+  }
+  throw new PageSessionError('The response of GET /session is not a session: check the url', response.status)
 }
 
 const HINTS: Readonly<Record<number, string>> = {
@@ -168,11 +178,18 @@ function isNavigation (headers: ReadHeader): boolean {
 
 /**
  * The `Sec-Fetch-Site` to send. Node's fetch overwrites `Sec-Fetch-Mode`, so a navigation, which may come from any site, is sent as
- * one without a page.
+ * one without a page. Forms and WebSocket upgrades have an Origin; upgrades may have no `Sec-Fetch-Site`, and a sibling origin gets
+ * SameSite=Strict cookies too.
  */
 function siteOf (headers: ReadHeader): string | undefined {
   const site = headers('sec-fetch-site')
+  const origin = headers('origin')
+  if (site !== 'same-origin' && origin !== undefined && !isOwnOrigin(origin, headers('x-forwarded-host') ?? headers('host'))) return 'cross-site'
   return site !== undefined && isNavigation(headers) ? 'none' : site
+}
+
+function isOwnOrigin (origin: string, host: string | undefined): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host
 }
 
 function forwarded (headers: ReadHeader, cookie: string, { forwardUserAgent = false }: PageSessionOptions, more: Readonly<Record<string, string | undefined>>): Record<string, string> {

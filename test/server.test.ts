@@ -65,6 +65,32 @@ t.test('clickjacking: a frame and fetch of another site see nobody', async t => 
   t.match(await getSession({ ...LINK, cookie }, { url: s.url }), { sub: '1' }, 'a link does')
 })
 
+t.test('cross-site WebSocket hijacking, CSRF: a foreign Origin sees nobody', async t => {
+  const s = await api(t)
+  const [cookie, host] = [s.cookies(), 'web.example']
+  const form = { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+  for (const origin of ['https://evil.example', 'https://web.example:8443', 'null', 'web.example']) {
+    t.equal(await getSession({ cookie, host, origin, upgrade: 'websocket' }, { url: s.url }), null, `an upgrade by ${origin}`)
+    t.equal(await getSession({ ...form, cookie, host, origin }, { url: s.url }), null, `a form of ${origin}`)
+  }
+  t.equal(await getSession({ cookie, origin: 'https://web.example' }, { url: s.url }), null, 'without a Host')
+  const own = { cookie, origin: 'https://web.example' }
+  t.match(await getSession({ ...own, host, upgrade: 'websocket' }, { url: s.url }), { sub: '1' })
+  t.match(await getSession({ ...own, host: '10.0.0.7:3000', 'x-forwarded-host': host }, { url: s.url }), { sub: '1' })
+  t.match(await getSession({ ...own, host: '10.0.0.7:3000', 'sec-fetch-site': 'same-origin' }, { url: s.url }), { sub: '1' })
+})
+
+t.test('a response that is no session is a failure, not a user', async t => {
+  const bodies = ['', '<html>', '{}', '"x"', 'null', '[]', '{"sub":1}', '{"sub":']
+  const server = createServer((_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(bodies[0]) })
+  t.teardown(() => { server.close().closeAllConnections() })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo // it listens on TCP
+  for (; bodies.length > 0; bodies.shift()) {
+    await t.rejects(getSession(`${COOKIE}=x`, { url: `http://127.0.0.1:${port}` }), { name: 'PageSessionError', status: 200, message: /check the url/ }, String(bodies[0]))
+  }
+})
+
 t.test('with a SameSite=None cookie the headers are needed', async t => {
   const s = await api(t, { cookie: { sameSite: 'none' }, trustedOrigins: ['https://app.example'] })
   const cookie = s.cookies()

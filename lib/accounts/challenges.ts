@@ -72,7 +72,7 @@ export class Challenges {
   async accept (token: unknown, { purpose, boundTo, verify }: AcceptChallengeOptions, caller: Caller): Promise<string> {
     const claims = await this.#read(token, checkedPurpose(purpose), boundTo, caller)
     if (verify === undefined) await this.#use(claims, caller)
-    else await this.#verifyAndUse(claims, verify, caller)
+    else await this.#verifyAndUse(claims, verify, async () => { await this.#read(token, purpose, boundTo, caller) }, caller)
     return claims.sub
   }
 
@@ -89,7 +89,7 @@ export class Challenges {
   }
 
   /** The attempt is counted before it is verified, so that concurrent guesses cannot exceed the limit. */
-  async #verifyAndUse (claims: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, caller: Caller): Promise<void> {
+  async #verifyAndUse (claims: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, readAgain: () => Promise<void>, caller: Caller): Promise<void> {
     const { throttle } = this.#options
     const { sub, purpose } = claims
     const attempt = await throttle.start(caller)
@@ -103,6 +103,7 @@ export class Challenges {
         await throttle.fail(attempt, sub)
         throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
       }
+      await readAgain() // the bound value may have changed while `verify` ran
       await this.#use(claims, caller)
       await throttle.succeed(attempt, sub)
     } catch (error) {

@@ -139,6 +139,9 @@ t.test('boundTo: a value that has changed invalidates the challenge', async t =>
   s.options.issue = { purpose: 'totp', boundTo: 'hash one' }
   s.options.accept = { purpose: 'totp' }
   t.match((await s.accept(await s.issue())).json(), INVALID, 'a bound one is not accepted without a look at the value')
+  current = 'hash one'
+  s.options.accept = { purpose: 'totp', boundTo: () => current, verify () { current = 'hash two'; return true } }
+  t.match((await s.accept(await s.issue())).json(), INVALID, 'a password reset while the code is verified')
 })
 
 t.test('boundTo: the token does not reveal the value, even a short one', async t => {
