@@ -2,8 +2,8 @@ import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
 import { systemClock, type Clock } from '../../time.js'
 import { DEFAULT_TABLE } from '../sql/columns.js'
-import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
-import { sqlStore, tableName } from '../sql/store.js'
+import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
+import { polledStore, tableName } from '../sql/store.js'
 import { promisesOf, type MysqlDatabase } from './database.js'
 import { MysqlTable } from './session-table.js'
 import { type MysqlTableOptions } from './create-table.js'
@@ -16,9 +16,9 @@ export type MysqlStore = Required<SessionStore>
 
 /** The options of `mysqlStore`. */
 export interface MysqlStoreOptions extends MysqlTableOptions {
-  /** How often, in milliseconds, other processes' revocations are looked up for `revocation: 'immediate'`; 1000 by default. */
+  /** The interval, in milliseconds, of polls for other processes' revocations (`revocation: 'immediate'`); 1000 by default. */
   readonly pollEveryMs?: number
-  /** How long, in milliseconds, a statement may wait for a connection of the pool, and for its answer; 5000 by default. */
+  /** The longest time, in milliseconds, that a statement waits for a connection of the pool, and for its answer; 5000 by default. */
   readonly timeoutMs?: number
   /** Dates revocations; the system's clock by default. */
   readonly clock?: Clock
@@ -38,21 +38,7 @@ const TIMEOUT_MS = 5000
 export function mysqlStore (db: MysqlDatabase, options: MysqlStoreOptions = {}): MysqlStore {
   const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS, timeoutMs = TIMEOUT_MS } = checkedOptions('mysqlStore', options, ['table', 'clock', 'pollEveryMs', 'timeoutMs'], { pollEveryMs: integer(10, 60_000), timeoutMs: integer(100, 600_000) })
   const promises = promisesOf(db)
-  if (promises === undefined) throw new TypeError('mysqlStore: its first argument is no pool of mysql2: pass mysql.createPool(…) of the package mysql2 or mysql2/promise')
+  if (promises === undefined) throw new TypeError('mysqlStore: its first argument is not a pool of mysql2: pass mysql.createPool(…) of the package mysql2 or mysql2/promise')
   tableName(table, 'mysqlStore')
-
-  const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
-    await store.open()
-    return await sessions.readRevocations(after, limit)
-  })
-  const sessions = new MysqlTable(promises, table, timeoutMs, write => poll.countOwn(write))
-  const store = sqlStore({
-    table: sessions,
-    clock,
-    notify: poll.notify,
-    place: `mysqlStore: the table "${table}"`,
-    option: 'the option "table" of mysqlStore',
-    removal: sessions.sql.removeOwner
-  })
-  return { ...store, subscribe: poll.subscribe }
+  return polledStore({ name: 'mysqlStore', table, clock, pollEveryMs }, countOwn => new MysqlTable(promises, table, timeoutMs, countOwn))
 }

@@ -3,6 +3,7 @@ import { type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
 import { ownership, type Marker } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'
+import { type ReadRevocations, RevocationPoll } from './revocation-poll.js'
 import { type SessionTable } from './session-table.js'
 
 /** The parts that differ between databases. */
@@ -11,6 +12,39 @@ export interface SqlStoreParts extends Omit<Marker, 'read' | 'replace'> {
   readonly clock: Clock
   /** Notifies the listeners in this process. */
   readonly notify: (revocation: Revocation) => void
+}
+
+/** A table whose revocations have numbers. */
+export interface PolledTable extends SessionTable {
+  readonly sql: { readonly removeOwner: string }
+  readonly readRevocations: ReadRevocations
+}
+
+export interface PolledStoreOptions {
+  /** The name of the store's function, for errors. */
+  readonly name: string
+  /** The name of the table. */
+  readonly table: string
+  readonly clock: Clock
+  readonly pollEveryMs: number
+}
+
+/** A store for a database without notifications: its subscriptions poll the table. `tableWith` creates the table on `countOwn` of the poll. */
+export function polledStore ({ name, table, clock, pollEveryMs }: PolledStoreOptions, tableWith: (countOwn: RevocationPoll['countOwn']) => PolledTable): Required<SessionStore> {
+  const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
+    await store.open()
+    return await sessions.readRevocations(after, limit)
+  })
+  const sessions = tableWith(write => poll.countOwn(write))
+  const store = sqlStore({
+    table: sessions,
+    clock,
+    notify: poll.notify,
+    place: `${name}: the table "${table}"`,
+    option: `the option "table" of ${name}`,
+    removal: sessions.sql.removeOwner
+  })
+  return { ...store, subscribe: poll.subscribe }
 }
 
 /** Every method of a store but `subscribe`. */

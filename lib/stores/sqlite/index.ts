@@ -2,8 +2,8 @@ import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
 import { systemClock, type Clock } from '../../time.js'
 import { DEFAULT_TABLE } from '../sql/columns.js'
-import { POLL_EVERY_MS, RevocationPoll } from '../sql/revocation-poll.js'
-import { sqlStore, tableName } from '../sql/store.js'
+import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
+import { polledStore, tableName } from '../sql/store.js'
 import { type SqliteDatabase } from './database.js'
 import { SqliteTable } from './session-table.js'
 import { type SqliteTableOptions } from './create-table.js'
@@ -16,7 +16,7 @@ export type SqliteStore = Required<SessionStore>
 
 /** The options of `sqliteStore`. */
 export interface SqliteStoreOptions extends SqliteTableOptions {
-  /** How often, in milliseconds, other processes' revocations are looked up for `revocation: 'immediate'`; 1000 by default. */
+  /** The interval, in milliseconds, of polls for other processes' revocations (`revocation: 'immediate'`); 1000 by default. */
   readonly pollEveryMs?: number
   /** Dates revocations; the system's clock by default. */
   readonly clock?: Clock
@@ -28,8 +28,8 @@ export interface SqliteStoreOptions extends SqliteTableOptions {
  *
  * `open`, or else the first call of another method, sets the journal mode WAL, and creates the table or checks it. It rejects
  * with a TypeError if the table does not fit or the database is read-only; every other error is SQLite's own. Each call
- * runs synchronously on this thread, usually for less than 0.1 ms. Where another process writes, it waits as long as the
- * connection's `busy_timeout` says, on this thread; without one it waits about a second, while other requests run.
+ * runs synchronously on this thread, usually for less than 0.1 ms. While another process writes, a call waits on this
+ * thread for at most the connection's `busy_timeout`; without one it waits about a second, while other requests run.
  * A call rejects while the app has a transaction open on `db`. The database stays yours: close it. Throws a TypeError for
  * wrong arguments.
  */
@@ -37,19 +37,5 @@ export function sqliteStore (db: SqliteDatabase, options: SqliteStoreOptions = {
   const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS } = checkedOptions('sqliteStore', options, ['table', 'clock', 'pollEveryMs'], { pollEveryMs: integer(10, 60_000) })
   if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') throw new TypeError('sqliteStore: its first argument has no methods "prepare" and "exec": pass a database of better-sqlite3 or a DatabaseSync of node:sqlite')
   tableName(table, 'sqliteStore', 'without schema')
-
-  const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
-    await store.open()
-    return await sessions.readRevocations(after, limit)
-  })
-  const sessions = new SqliteTable(db, table, write => poll.countOwn(write))
-  const store = sqlStore({
-    table: sessions,
-    clock,
-    notify: poll.notify,
-    place: `sqliteStore: the table "${table}"`,
-    option: 'the option "table" of sqliteStore',
-    removal: sessions.sql.removeOwner
-  })
-  return { ...store, subscribe: poll.subscribe }
+  return polledStore({ name: 'sqliteStore', table, clock, pollEveryMs }, countOwn => new SqliteTable(db, table, countOwn))
 }
