@@ -5,7 +5,7 @@ import { type Session } from '../sessions/session.js'
 import { type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
-import { type Caller, type Throttle } from './throttle.js'
+import { type Attempt, type Caller, type Throttle } from './throttle.js'
 
 export interface IssueChallengeOptions {
   /** The step or link that the challenge is for, e.g. 'totp'. 1 to 64 characters; it is accepted for no other purpose. */
@@ -69,47 +69,50 @@ export class Challenges {
    * Resolves to the subject. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, what
    * `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
    */
-  async accept (token: unknown, { purpose, boundTo, verify }: AcceptChallengeOptions, caller: Caller): Promise<string> {
-    const claims = await this.#read(token, checkedPurpose(purpose), boundTo, caller)
-    if (verify === undefined) await this.#use(claims, caller)
-    else await this.#verifyAndUse(claims, verify, async () => { await this.#read(token, purpose, boundTo, caller) }, caller)
-    return claims.sub
+  async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<string> {
+    const claims = await this.#read(token, options, caller)
+    if (options.verify === undefined) {
+      await this.#use(claims, caller)
+      return claims.sub
+    }
+    const attempt = await this.#options.throttle.start(caller)
+    try {
+      await this.#verify(claims, options.verify, attempt, caller)
+      await this.#read(token, options, caller) // the bound value may have changed while `verify` ran
+      await this.#use(claims, caller)
+      await this.#options.throttle.succeed(attempt, claims.sub)
+      return claims.sub
+    } catch (error) {
+      await this.#options.throttle.refund(attempt)
+      throw error
+    }
   }
 
-  async #read (token: unknown, purpose: string, boundTo: AcceptChallengeOptions['boundTo'], { bounded }: Caller): Promise<ChallengeClaims> {
+  async #read (token: unknown, options: AcceptChallengeOptions, { bounded }: Caller): Promise<ChallengeClaims> {
+    const { boundTo } = options
+    const purpose = checkedPurpose(options.purpose)
+    if (boundTo !== undefined && typeof boundTo !== 'function') throw new TypeError('"boundTo" of acceptChallenge must be a function that returns the current value')
     const challenge = typeof token === 'string' ? this.#options.tokens.verify(token) : null
     if (challenge === null) throw invalid('its signature, key, "typ" or spelling is not valid')
     const { claims } = challenge
     if (claims.purpose !== purpose) throw invalid('it has another purpose')
     if (this.#now() >= claims.exp) throw invalid('it has expired')
-    if (boundTo !== undefined && typeof boundTo !== 'function') throw new TypeError('"boundTo" of acceptChallenge must be a function that returns the current value')
     const value: BoundValue = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
     if (!challenge.isBoundTo(value)) throw invalid(boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
     return claims
   }
 
   /** The attempt is counted before it is verified, so that concurrent guesses cannot exceed the limit. */
-  async #verifyAndUse (claims: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, readAgain: () => Promise<void>, caller: Caller): Promise<void> {
+  async #verify ({ sub, purpose }: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, attempt: Attempt, caller: Caller): Promise<void> {
     const { throttle } = this.#options
-    const { sub, purpose } = claims
-    const attempt = await throttle.start(caller)
-    try {
-      await throttle.consumeChallenge(attempt, sub, purpose)
-      const isRight: unknown = await caller.bounded(async () => await verifyOrRefuse(verify, sub))
-      if (isRight instanceof AuthError) throw isRight
-      if (typeof isRight !== 'boolean') throw new TypeError('"verify" of acceptChallenge must return true or false')
-      if (!isRight) {
-        caller.emit({ type: 'login_failed', subject: sub })
-        await throttle.fail(attempt, sub)
-        throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
-      }
-      await readAgain() // the bound value may have changed while `verify` ran
-      await this.#use(claims, caller)
-      await throttle.succeed(attempt, sub)
-    } catch (error) {
-      await throttle.refund(attempt)
-      throw error
-    }
+    await throttle.consumeChallenge(attempt, sub, purpose)
+    const isRight: unknown = await caller.bounded(() => verifyOrRefuse(verify, sub))
+    if (isRight instanceof AuthError) throw isRight
+    if (typeof isRight !== 'boolean') throw new TypeError('"verify" of acceptChallenge must return true or false')
+    if (isRight) return
+    caller.emit({ type: 'login_failed', subject: sub })
+    await throttle.fail(attempt, sub)
+    throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
   }
 
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
@@ -122,7 +125,7 @@ export class Challenges {
   }
 }
 
-/** An AuthError of the app's own check is its answer, and no failure of it. */
+/** Resolves to an AuthError that the app's check throws, which is the reply; a deadline would turn it into a 503. */
 async function verifyOrRefuse (verify: NonNullable<AcceptChallengeOptions['verify']>, subject: string): Promise<boolean | AuthError> {
   try {
     return await verify(subject)
