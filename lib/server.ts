@@ -184,12 +184,15 @@ function isNavigation (headers: ReadHeader): boolean {
 function siteOf (headers: ReadHeader): string | undefined {
   const site = headers('sec-fetch-site')
   const origin = headers('origin')
-  if (site !== 'same-origin' && origin !== undefined && !isOwnOrigin(origin, headers('x-forwarded-host') ?? headers('host'))) return 'cross-site'
+  if (site !== 'same-origin' && origin !== undefined && !isOwnOrigin(origin, headers)) return 'cross-site'
   return site !== undefined && isNavigation(headers) ? 'none' : site
 }
 
-function isOwnOrigin (origin: string, host: string | undefined): boolean {
-  return URL.canParse(origin) && new URL(origin).host === host
+/** A page cannot set `X-Forwarded-Host`. Several proxies append to it; the first value is that of the browser. */
+function isOwnOrigin (origin: string, headers: ReadHeader): boolean {
+  const [host = ''] = (headers('x-forwarded-host') ?? headers('host') ?? '').split(',')
+  const own = `${origin.split('//', 1).join('')}//${host.trim()}`
+  return URL.canParse(own) && new URL(own).origin === origin // parsing ignores case and the default port
 }
 
 function forwarded (headers: ReadHeader, cookie: string, { forwardUserAgent = false }: PageSessionOptions, more: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -76,7 +76,9 @@ t.test('cross-site WebSocket hijacking, CSRF: a foreign Origin sees nobody', asy
   t.equal(await getSession({ cookie, origin: 'https://web.example' }, { url: s.url }), null, 'without a Host')
   const own = { cookie, origin: 'https://web.example' }
   t.match(await getSession({ ...own, host, upgrade: 'websocket' }, { url: s.url }), { sub: '1' })
-  t.match(await getSession({ ...own, host: '10.0.0.7:3000', 'x-forwarded-host': host }, { url: s.url }), { sub: '1' })
+  for (const forwarded of [host, `${host}, proxy.internal`, `${host}:443`, 'WEB.example']) {
+    t.match(await getSession({ ...own, host: '10.0.0.7:3000', 'x-forwarded-host': forwarded }, { url: s.url }), { sub: '1' }, forwarded)
+  }
   t.match(await getSession({ ...own, host: '10.0.0.7:3000', 'sec-fetch-site': 'same-origin' }, { url: s.url }), { sub: '1' })
 })
 

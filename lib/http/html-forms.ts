@@ -64,8 +64,8 @@ export function ownPath (text: string): string | null {
 }
 
 /**
- * Sends the browser back to the page of the form, with the code of the refusal. False if the request is no form, or nobody
- * knows the page.
+ * Sends the browser back to the page of the form, with the code of the refusal. False if the request is not a form, or the
+ * page is unknown.
  */
 export function redirectRefusal (request: FastifyRequest, reply: FastifyReply, error: { readonly code?: string, readonly statusCode?: number }): boolean {
   const form = formOf(request)
