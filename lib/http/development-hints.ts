@@ -2,7 +2,7 @@ import { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { nameHosts } from './csrf.js'
 import { type AuthErrorCode } from '../errors.js'
 
-const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: it is Secure, but was sent over plain http. See "Plain http" and "Testing your app" in the README of fastify-refresh-cookie'
+const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: it is Secure, but was sent over plain http. See "Plain http" in docs/cookies.md of fastify-refresh-cookie'
 
 /**
  * Explains two refusals in the reply, outside production. The text is not in the error, which is logged: it may contain hosts

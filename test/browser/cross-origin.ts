@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import cors from '@fastify/cors'
 import t, { type Test } from 'tap'
+import { DOCUMENTATION } from '../support/documentation.js'
 import { exactly } from '../support/exactly.js'
 import { START } from '../support/server.js'
 import { inEveryBrowser, type Browser } from './support/browsers.js'
@@ -16,14 +16,14 @@ interface Places {
   readonly cookie: { readonly sameSite: 'strict' | 'none', readonly partitioned?: boolean }
 }
 
-/** As printed in the README; the origins are those of this machine. */
+/** As printed in docs/cookies.md; the origins are those of this machine. */
 const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after', 'link'] }
 const COOKIE = { sameSite: 'none', partitioned: true } as const
 
 const OTHER_SITE: Places = { api: 'localhost', page: '127.0.0.1', cookie: COOKIE }
 const SIBLING: Places = { api: 'api.shop.localhost', page: 'app.shop.localhost', cookie: { sameSite: 'strict' } }
 
-/** The setup of the README on this machine: the API trusts an open page of another origin. */
+/** The setup of the documentation on this machine: the API trusts an open page of another origin. */
 async function open (t: Test, browser: Browser, { api, page, cookie }: Places) {
   let clock = () => START
   const front = await otherSite(t, app => pages(app, () => (clock() - START) * 1000))
@@ -38,9 +38,8 @@ async function open (t: Test, browser: Browser, { api, page, cookie }: Places) {
   return { s, tab, url, me: s.url('/me', api), devices: s.url('/auth/sessions', api) }
 }
 
-t.test('the settings equal those in the README', async t => {
-  const readme = readFileSync('README.md', 'utf8')
-  for (const [name, value] of Object.entries({ ...CORS, cookie: COOKIE })) t.ok(readme.includes(`  ${name}: ${inspect(value).replace(/(?<=\[) | (?=\])/g, '')}`), name)
+t.test('the settings equal those of the documentation', async t => {
+  for (const [name, value] of Object.entries({ ...CORS, cookie: COOKIE })) t.ok(DOCUMENTATION.includes(`  ${name}: ${inspect(value).replace(/(?<=\[) | (?=\])/g, '')}`), name)
 })
 
 for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-domain', SIBLING]] as const) {

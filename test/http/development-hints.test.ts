@@ -54,7 +54,7 @@ t.test('log injection: hosts from the request are not logged', async t => {
 })
 
 t.test('Secure cookie over plain http: outside production the 401 explains the missing cookie', async t => {
-  t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*rejected the cookie.*plain http.*README/ })
+  t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*rejected the cookie.*plain http.*docs\/cookies\.md/ })
   t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')
   t.equal((await refresh(t, {}, { cookie: { secure: false } })).json().message, MISSING, 'a cookie that is not Secure')
   t.equal((await refresh(t, {}, { refreshToken: { transport: 'body' } })).json().message, MISSING, 'no cookie at all')

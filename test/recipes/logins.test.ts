@@ -18,7 +18,7 @@ const IMPORT = /^import (\{ .* \}|\w+) from '(.*)'$/gm
 
 /** Runs the sample below `<!-- recipe: name -->`, with these variables besides `app` and `users`. */
 async function recipe (t: Test, name: string, given: Record<string, unknown>): Promise<RecipeServer> {
-  const [, printed = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+  const [, printed = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n<!--.*-->\\n\`\`\`js\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
   const modules: Record<string, unknown> = {}
   for (const [, , path = ''] of printed.matchAll(IMPORT)) modules[path] = await import(path)
   const code = printed.replace(IMPORT, (_line, names: string, path: string) => `const ${names.startsWith('{') ? names : `{ default: ${names} }`} = modules['${path}']`)

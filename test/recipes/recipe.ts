@@ -1,5 +1,4 @@
 import crypto from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import * as jose from 'jose'
@@ -9,6 +8,7 @@ import * as library from '../../lib/index.js'
 import * as postgres from '../../lib/stores/postgres/index.js'
 import * as verifying from '../../lib/verifier.js'
 import { cookieJar } from '../support/cookie-jar.js'
+import { DOCUMENTATION } from '../support/documentation.js'
 import { FAST_HASHING, openBrowser, SECRET, testClock, userTable, type Browser, type TestClock, type UserTable } from '../support/server.js'
 
 /** A server of a recipe, with everything around it under the control of the test. */
@@ -24,7 +24,7 @@ export interface Recipe {
 export interface RecipeSurroundings {
   /** Variables of its block, besides `app` and `users`. */
   readonly given?: Readonly<Record<string, unknown>>
-  /** Changed settings, from a table of the README. */
+  /** Changed settings, from a table of the page. */
   readonly options?: library.RefreshCookieOptions
   /** A clock shared with another server. */
   readonly clock?: TestClock
@@ -32,10 +32,7 @@ export interface RecipeSurroundings {
   readonly before?: (app: FastifyInstance) => unknown
 }
 
-/** The README with the recipes. */
-const readme = readFileSync('README.md', 'utf8')
-
-/** Runs the server that the README prints below `<!-- recipe: name -->`. */
+/** Runs the server that a page prints below `<!-- recipe: name -->`. */
 export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
@@ -72,8 +69,8 @@ function verifierUnderTest (options: verifying.VerifierOptions): FastifyPluginAs
 }
 
 function blockOf (name: string): string {
-  const [, code] = new RegExp(`^<!-- recipe: ${name} -->\\n(?:<!--.*-->\\n)?\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(readme) ?? []
-  if (code === undefined) throw new Error(`the README prints no recipe "${name}"`)
+  const [, code] = new RegExp(`^<!-- recipe: ${name} -->\\n(?:<!--.*-->\\n)?\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(DOCUMENTATION) ?? []
+  if (code === undefined) throw new Error(`no page prints the recipe "${name}"`)
   return code
 }
 

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { optionTable } from '../../lib/options/schema.js'
+import { rowsUnder } from '../support/documentation.js'
 
 /** The settings of djangorestframework-simplejwt, as its documentation lists them after release 5.5.1. */
 const SETTINGS = [
@@ -14,8 +14,7 @@ const SETTINGS = [
   'CHECK_REVOKE_TOKEN', 'REVOKE_TOKEN_CLAIM', 'CHECK_USER_IS_ACTIVE'
 ]
 
-const [, table = ''] = /^\| setting \| its default \| here \|.*\n.*\n((?:\|.*\n)+)/m.exec(readFileSync('README.md', 'utf8')) ?? []
-const rows = table.trimEnd().split('\n').map(row => row.split('|').slice(1, -1).map(cell => cell.trim()))
+const rows = rowsUnder('setting', 'its default', 'here')
 
 t.test('the table has a row for every setting', async t => {
   t.strictSame(rows.map(([name]) => name).sort(), SETTINGS.map(name => `\`${name}\``).sort())

@@ -11,7 +11,7 @@ const page = readFileSync('docs/users-with-orms.md', 'utf8')
 
 /** The `users` of a recipe, as the page prints it. */
 function usersOf (recipe: string, db: unknown): Required<Users> {
-  const [, code = ''] = new RegExp(`<!-- runs: ${recipe} -->\n\`\`\`js\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+  const [, code = ''] = new RegExp(`<!-- runs: ${recipe} -->\n<!--.*-->\n\`\`\`js\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
   // eslint-disable-next-line no-new-func -- our own page
   return new Function('db', `${code}; return users`)(db)
 }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
 import { toSessionView } from '../../lib/http/session-view.js'
+import { DOCUMENTATION } from '../support/documentation.js'
 import { exactly } from '../support/exactly.js'
 import { foundAfter, getsIn, HABITS, informedFoundAfter, isFollowerFound, isLoggedOut, USES, type View } from './scenarios.js'
 
@@ -76,13 +76,13 @@ t.test('the table of rotation policies', async t => {
   for (const line of table({ ours, 'recoverLostReply: false': cautious, 'strict (grace: 0)': strict })) t.comment(line)
 })
 
-t.test('the README has the same figures', async t => {
+t.test('the documentation has the same figures', async t => {
   const policies = { default: ours, '`recoverLostReply: false`': cautious, 'strict: `grace: 0, recoverLostReply: false`': strict }
-  const readme = readFileSync('README.md', 'utf8').replaceAll('**', '')
+  const printed = DOCUMENTATION.replaceAll('**', '')
   for (const [policy, { loggedOut, found, getsIn }] of Object.entries(policies)) {
     const thieves = [found['random'], found['informed']].map(times => minutes(medianOf(times)))
     const row = [policy, ...Object.values(loggedOut).map(percent), ...thieves, percent(getsIn)]
-    t.ok(readme.includes(`| ${row.join(' | ')} |`), row.join(' | '))
+    t.ok(printed.includes(`| ${row.join(' | ')} |`), row.join(' | '))
   }
 })
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { storeContract } from '../../lib/testing/index.js'
+import { DOCUMENTATION } from '../support/documentation.js'
 import { fakeClock } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
 import { keyValueStore, type KeyValueService } from './example-store.js'
@@ -50,7 +51,7 @@ t.test('a write that loses each time is an error', async t => {
   t.equal((await store.get(session.id))?.revokedAt ?? null, null)
 })
 
-t.test('the README shows this store as it is', async t => {
+t.test('the documentation shows this store as it is', async t => {
   const source = readFileSync(new URL('example-store.ts', import.meta.url), 'utf8')
-  t.ok(readFileSync('README.md', 'utf8').includes(`\`\`\`ts\n${source}\`\`\`\n`))
+  t.ok(DOCUMENTATION.includes(`\`\`\`ts\n${source}\`\`\`\n`))
 })

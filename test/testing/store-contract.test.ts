@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { type Session } from '../../lib/sessions/session.js'
@@ -7,6 +6,7 @@ import { type Clock } from '../../lib/time.js'
 import { memoryStore, type MemoryStoreOptions } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
 import { storeContract } from '../../lib/testing/index.js'
+import { DOCUMENTATION } from '../support/documentation.js'
 
 type Store = ReturnType<typeof correctStore>
 
@@ -383,8 +383,8 @@ t.test('a store without a clock, without pages or without batches passes', async
   }
 })
 
-t.test('the sample of the README passes', async t => {
-  const [, sample = ''] = /```ts\n(import \{ test \} from 'node:test'\n[^]*?storeContract[^]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? []
+t.test('the sample of the documentation passes', async t => {
+  const [, sample = ''] = /```ts\n(import \{ test \} from 'node:test'\n[^]*?storeContract[^]*?)```/.exec(DOCUMENTATION) ?? []
   const results: Array<Promise<void>> = []
   const body = sample.replace(/^import .*\n/gm, '')
   runInNewContext(body, { test: (_name: string, run: () => Promise<void>) => { results.push(run()) }, memoryStore, storeContract })

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { posix } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
@@ -6,16 +7,18 @@ import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { EVENT_LEVELS } from '../lib/http/audit-log.js'
 import { optionTable } from '../lib/options/schema.js'
 import { verifierTable } from '../lib/options/verifier-schema.js'
-import { SECRET } from './support/server.js'
 import { createConsumer } from './package/consumer.js'
+import { PAGES, read, rowsUnder, type Page } from './support/documentation.js'
 import { exactly } from './support/exactly.js'
+import { SECRET } from './support/server.js'
 import { ANY_PORT, startProgram } from './support/start-program.js'
 
 /**
- * What the blocks of the README may take as given, and its type. A block says so on the line before its fence:
+ * What a block of the documentation may take as given, and its type. A block says so on the line before its fence:
  * `<!-- given: app, pool -->`. Everything else it imports or makes itself.
  */
 const GIVEN: Readonly<Record<string, string>> = {
+  User: 'any', // a model of Mongoose
   $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
@@ -30,25 +33,76 @@ const GIVEN: Readonly<Record<string, string>> = {
   shallowRef: '<T>(value: T) => { value: T }', // Vue's
   store: "import('fastify-refresh-cookie').SessionStore",
   token: 'string',
+  settings: '(name: unknown) => string',
+  send: '(to: unknown, text: string) => void',
+  repository: 'any',
+  prisma: 'any',
+  people: 'any',
+  passkeys: 'any',
+  page: '(sub: string) => string',
+  linkedAccounts: 'any',
+  issuer: 'string',
+  home: '(who: unknown) => string',
+  db: 'any',
+  clientSecret: 'string',
+  clientId: 'string',
+  authenticators: 'any',
   // React's
   useSyncExternalStore: '<T>(subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T) => T',
   users: "Required<import('fastify-refresh-cookie').Users>"
 }
 
+/** The same for blocks in JavaScript: their bodies and queries may be anything. */
+const GIVEN_UNTYPED: Readonly<Record<string, string>> = {
+  ...GIVEN,
+  app: 'UntypedApp'
+}
+
+/** What both declare: packages that the tests do not install, or whose types a sample in JavaScript does not need. */
+const AMBIENT = {
+  ts: `
+    declare module 'next/headers'
+    declare module 'next/server' { export const NextResponse: any; export type NextRequest = Request }
+    declare module 'react'
+  `,
+  js: `
+    declare module 'better-sqlite3'
+    declare module 'drizzle-orm'
+    declare module 'mongoose'
+    declare module 'mysql2/promise'
+    declare module 'otplib'
+    type UntypedHandler = (request: Omit<import('fastify').FastifyRequest, 'body' | 'query' | 'params'> & Record<'body' | 'query' | 'params', any>, reply: import('fastify').FastifyReply) => unknown
+    type UntypedApp = Omit<import('fastify').FastifyInstance, 'get' | 'post'> & { google: any } & Record<'get' | 'post', {
+      (path: string, handler: UntypedHandler): unknown
+      (path: string, options: object, handler: UntypedHandler): unknown
+    }>
+  `
+}
+
+/** A sample in JavaScript need not convince the compiler. */
+const LENIENT: ts.CompilerOptions = { strict: false, exactOptionalPropertyTypes: false, noUncheckedIndexedAccess: false }
+
+/** What a fence may say: the first two are compiled. */
+const LANGUAGES = ['ts', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text']
+
+const README_LINES = 260
+const PAGE_LINES = 200
+
 interface Block {
+  readonly page: string
   readonly language: string
   readonly given: readonly string[]
   readonly code: string
-  /** The line of the README that its code starts on, from 1. */
+  /** The line of the page that its code starts on, from 1. */
   readonly line: number
 }
 
-const readme = readFileSync('README.md', 'utf8')
-const blocks = readBlocks(readme)
-const programs = blocks.filter(({ language }) => language === 'ts' || language === 'js')
+const [readme] = PAGES
+const blocks = PAGES.flatMap(readBlocks)
+const programs = blocks.filter(({ language }) => ['ts', 'js'].includes(language))
 
 t.test('every code block compiles', async t => {
-  t.ok(programs.length > 0)
+  t.strictSame(blocks.filter(({ language }) => !LANGUAGES.includes(language)).map(({ page, line, language }) => `${page}:${line}: ${language}`), [])
   t.strictSame(programs.flatMap(({ given }) => given).filter(name => !Object.hasOwn(GIVEN, name)), [], 'what is given is known')
   t.strictSame(complaints(programs), [])
 })
@@ -80,7 +134,7 @@ t.test('the two commands are in the README', async t => {
 
 for (const [header, table] of [['option', optionTable], ['option of the verifier', verifierTable]] as const) {
   t.test(`the table "${header}" has a row for each, with its default`, async t => {
-    const rows = tableUnder(header, 'default')
+    const rows = rowsUnder(header, 'default')
     const options = leaves(table, '')
     t.strictSame(rows.map(([name]) => name).sort(), options.map(([name]) => `\`${name}\``).sort())
     // Others have a default that is no plain value, such as a store: the README says it in its own words.
@@ -94,7 +148,7 @@ for (const [header, table] of [['option', optionTable], ['option of the verifier
 }
 
 t.test('the table of events has a row for each type, with its level and fields', async t => {
-  const rows = tableUnder('event', 'log', 'fields')
+  const rows = rowsUnder('event', 'log', 'fields')
   t.strictSame(rows.map(([type]) => type), Object.keys(EVENT_LEVELS).map(type => `\`${type}\``))
   // That of dropped events depends on what was dropped.
   const levels = Object.entries(EVENT_LEVELS).map(([type, level]) => type === 'events_dropped' ? 'as `of`' : level)
@@ -107,26 +161,52 @@ t.test('the table of events has a row for each type, with its level and fields',
 })
 
 t.test('the table of errors has a row for each code, with its status', async t => {
-  const rows = tableUnder('code', 'status')
+  const rows = rowsUnder('code', 'status')
   t.strictSame(rows.map(([code, status]) => [code, status]), authErrorCodes.map(code => [`\`${code}\``, String(statusOf(code))]))
   t.strictSame(rows.filter(cells => !cells[2]).map(([code]) => code), [], 'each says what a client does')
 })
 
-function readBlocks (markdown: string): Block[] {
-  return [...markdown.matchAll(/^(?:<!-- given: (?<given>.*) -->\n)?```(?<language>\w+)\n(?<code>[^]*?)^```$/gm)].map(({ groups = {}, index, 0: all }) => ({
+t.test('each page is short, and the README fits on a few screens', async t => {
+  const long = PAGES.filter(page => lines(page.text) > (page === readme ? README_LINES : PAGE_LINES))
+  t.strictSame(long.map(({ path, text }) => `${path}: ${lines(text)} lines`), [])
+})
+
+t.test('every link leads to a file and a heading that exist', async t => {
+  const broken = [...PAGES, ...['CONTRIBUTING.md', 'CHANGELOG.md'].map(read)].flatMap(page => linksOf(page).filter(link => !leadsSomewhere(page, link)).map(link => `${page.path}: ${link}`))
+  t.strictSame(broken, [])
+})
+
+t.test('the README leads to every page', async t => {
+  const linked = new Set(readme === undefined ? [] : linksOf(readme).map(link => link.replace(/#.*/, '')))
+  t.strictSame(PAGES.filter(page => page !== readme && !linked.has(page.path)).map(({ path }) => path), [])
+})
+
+function readBlocks ({ path, text }: Page): Block[] {
+  return [...text.matchAll(/^(?:<!-- given: (?<given>.*) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```$/gm)].map(({ groups = {}, index, 0: all }) => ({
+    page: path,
     language: groups['language'] ?? '',
     given: groups['given']?.split(', ') ?? [],
     code: groups['code'] ?? '',
-    line: lines(markdown.slice(0, index + all.indexOf('\n', all.indexOf('```')))) + 2
+    line: lines(text.slice(0, index + all.indexOf('\n', all.indexOf('```')))) + 2
   }))
 }
 
-/** The rows of the table whose header starts with these cells. */
-function tableUnder (...header: readonly string[]): string[][] {
-  const start = `| ${header.join(' | ')} |`
-  const table = readme.split('\n\n').find(paragraph => paragraph.startsWith(start)) ?? ''
-  const [, , ...rows] = table.trimEnd().split('\n')
-  return rows.map(row => row.split(/(?<!\\)\|/).slice(1, -1).map(cell => cell.trim()))
+/** The targets inside the repository of the links and pictures of a page, outside of code. */
+function linksOf ({ text }: Page): string[] {
+  const prose = text.replace(/^```[^]*?^```$/gm, '').replace(/`[^`\n]*`/g, '')
+  return [...prose.matchAll(/\]\(([^)\s]+)(?: "[^"]*")?\)|\b(?:src|srcset)="([^"]+)"/g)].map(([, link, picture]) => link ?? picture ?? '').filter(link => !/^https?:/.test(link))
+}
+
+function leadsSomewhere (page: Page, link: string): boolean {
+  const [file = '', anchor] = link.split('#')
+  const target = file === '' ? page.path : posix.join(posix.dirname(page.path), file)
+  return existsSync(target) && (anchor === undefined || anchorsOf(read(target)).includes(anchor))
+}
+
+/** The anchors that GitHub gives to headings. */
+function anchorsOf ({ text }: Page): string[] {
+  const headings = text.replace(/^```[^]*?^```$/gm, '').matchAll(/^#+ (.*)$/gm)
+  return [...headings].map(([, heading = '']) => heading.toLowerCase().replace(/\]\([^)]*\)/g, '').replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-'))
 }
 
 /** Every option of the table in the code that is no group, with what it is when left out. */
@@ -151,38 +231,50 @@ function fieldsOfEvents (): Map<string, string[]> {
   return new Map(Object.keys(EVENT_LEVELS).map(type => [type, fields.get(type) ?? []]))
 }
 
-/** What the compiler says of blocks against lib, by the line of the README. Each is a module of its own. */
-function complaints (programs: readonly Block[]): string[] {
-  const modules = new Map(programs.flatMap(block => {
-    const given = block.given.map(name => `declare const ${name}: ${GIVEN[name]};`).join(' ')
-    const module = { block, text: `${given}${block.code}\nexport {}` }
-    const path = `${process.cwd()}/readme-${block.line}`
-    // A block of js is compiled as TypeScript, and parsed as JavaScript too: it holds no types.
-    return block.language === 'js' ? [[`${path}.ts`, module], [`${path}.js`, module]] : [[`${path}.ts`, module]]
+/** What the compiler says of blocks against lib, by the line of the page. */
+function complaints (blocks: readonly Block[]): string[] {
+  const [typed = [], untyped = []] = ['ts', 'js'].map(language => blocks.filter(block => block.language === language))
+  return [...diagnose(typed, GIVEN, AMBIENT.ts), ...diagnose(untyped, GIVEN_UNTYPED, AMBIENT.js, LENIENT), ...untyped.flatMap(typesIn)]
+}
+
+/** Types, which JavaScript has not. */
+function typesIn (block: Block): string[] {
+  const { diagnostics = [] } = ts.transpileModule(block.code, { fileName: 'block.js', reportDiagnostics: true, compilerOptions: { module: ts.ModuleKind.ESNext, allowJs: true } })
+  return diagnostics.map(found => complaint(block, found))
+}
+
+function diagnose (blocks: readonly Block[], given: Readonly<Record<string, string>>, ambient: string, special: ts.CompilerOptions = {}): string[] {
+  const texts = new Map(blocks.map((block, index) => {
+    const declared = block.given.map(name => `declare const ${name}: ${given[name]};`).join(' ') // on one line, so that lines are counted as in the page
+    return [`${process.cwd()}/docs-block-${index}.ts`, `${declared}${block.code}\nexport {}`]
   }))
+  const modules = new Map([...texts, [`${process.cwd()}/docs-ambient.d.ts`, ambient]])
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, process.cwd())
   const settings: ts.CompilerOptions = {
-    ...options, allowJs: true, checkJs: false, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts']
+    ...options, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], ...special
   }
   const host = ts.createCompilerHost(settings)
   const program = ts.createProgram([...modules.keys()], settings, {
     ...host,
     fileExists: path => modules.has(path) || host.fileExists(path),
-    readFile: path => modules.get(path)?.text ?? host.readFile(path),
+    readFile: path => modules.get(path) ?? host.readFile(path),
     getSourceFile: (path, languageVersion, ...more) => {
-      const module = modules.get(path)
-      return module === undefined ? host.getSourceFile(path, languageVersion, ...more) : ts.createSourceFile(path, module.text, languageVersion, true)
+      const text = modules.get(path)
+      return text === undefined ? host.getSourceFile(path, languageVersion, ...more) : ts.createSourceFile(path, text, languageVersion, true)
     }
   })
-  return [...modules].flatMap(([path, { block }]) => {
+  return [...texts.keys()].flatMap((path, index) => {
+    const block = blocks[index]
     const file = program.getSourceFile(path)
-    const found = path.endsWith('.js') ? program.getSyntacticDiagnostics(file) : [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
-    return found.map(({ start = 0, messageText }) => {
-      const line = block.line + (file?.getLineAndCharacterOfPosition(start).line ?? 0)
-      return `README.md:${line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
-    })
+    if (block === undefined) return []
+    return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].map(found => complaint(block, found))
   })
+}
+
+function complaint (block: Block, { file, start = 0, messageText }: ts.Diagnostic): string {
+  const line = block.line + (file?.getLineAndCharacterOfPosition(start).line ?? 0)
+  return `${block.page}:${line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
 }
 
 /** Runs a program against the packed package, as somebody who has installed that does. Gives its address. */
