@@ -22,8 +22,15 @@ declare module 'autocannon' {
     readonly body?: string
     readonly connections: number
     readonly duration: number
+    /** Milliseconds. */
+    readonly sampleInt?: number
     readonly setupClient?: (client: Client) => void
   }
 
-  export default function autocannon (options: Options): Promise<Result>
+  /** A load that runs, and its result. */
+  export interface Cannon extends Promise<Result> {
+    stop (): void
+  }
+
+  export default function autocannon (options: Options): Cannon
 }

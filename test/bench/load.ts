@@ -2,8 +2,11 @@ import autocannon from 'autocannon'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { tokenCountOf, tokenOf } from './many-tokens.js'
+import { type Sample } from './samples.js'
 
 const CONNECTIONS = 32
+const LONGEST_LOAD = 120
 
 /** A subject that runs. */
 export interface Running {
@@ -12,22 +15,17 @@ export interface Running {
   readonly child: ChildProcess
 }
 
-/** What one load came to. */
-export interface Load {
-  /** Requests per second. */
-  readonly rate: number
-  /** Requests per second of processor time of the server: what counts, since the load runs beside it. */
-  readonly perCpuSecond: number
-}
-
 /** Programs of other packages, which do the same work their way. */
 const PEERS: Readonly<Record<string, readonly [program: string, ...args: string[]]>> = {
   'get: express + jsonwebtoken': ['express.js'],
+  'get: hono/jwt': ['hono.js'],
   'get: @fastify/session, memory': ['fastify-session.js', 'memory'],
   'get: @fastify/session, Redis': ['fastify-session.js', 'redis'],
+  'get: @fastify/secure-session': ['fastify-secure-session.js'],
   'get: better-auth': ['better-auth.js'],
   'get: better-auth, cookie cache': ['better-auth.js', 'cookie-cache'],
-  'refresh: express + jsonwebtoken': ['express.js']
+  'refresh: express + jsonwebtoken': ['express.js'],
+  'refresh: hono/jwt': ['hono.js']
 }
 
 /** Starts a subject in a process of its own. */
@@ -46,31 +44,48 @@ export async function stop ({ child }: Running): Promise<void> {
   await ended
 }
 
-/** Loads a subject for a while. `GET /me` with an access token each, or `POST /auth/refresh` with a cookie each that follows every reply. */
-export async function load ({ name, url, child }: Running, seconds: number): Promise<Load> {
+/**
+ * Loads a subject until it has used so many seconds of its processor time, which takes longer beside other work and is as long
+ * for the compiler. `GET /me` with an access token, or `POST /auth/refresh` with a cookie that follows every reply.
+ */
+export async function load ({ name, url, child }: Running, cpuSeconds: number): Promise<Sample> {
   const refreshes = name.startsWith('refresh')
+  const tokens = tokenCountOf(name)
   const entries: Array<Record<string, string>> = []
-  for (let nth = 0; nth < CONNECTIONS; nth++) entries.push(await enter(url, refreshes))
+  for (let nth = 0; nth < CONNECTIONS; nth++) entries.push(tokens === null ? await enter(url, refreshes) : anyOf(tokens))
 
+  let answered = 0
   const before = await cpuOf(child)
+  const start = performance.now()
   const sleep = stayAwake()
-  const { requests, duration, non2xx, errors } = await autocannon({
+  const cannon = autocannon({
     url: `${url}${refreshes ? '/auth/refresh' : '/me'}`,
     method: refreshes ? 'POST' : 'GET',
     connections: CONNECTIONS,
-    duration: seconds,
+    duration: LONGEST_LOAD,
+    sampleInt: 100, // and so often it looks whether to stop
     setupClient (client) {
       client.setHeaders(entries.pop() ?? {})
-      if (!refreshes) return
       client.on('headers', ({ headers }) => {
-        const at = headers.findIndex(header => header.toLowerCase() === 'set-cookie')
+        answered++
+        if (tokens !== null) client.setHeaders(anyOf(tokens))
+        const at = refreshes ? headers.findIndex(header => header.toLowerCase() === 'set-cookie') : -1
         if (at >= 0) client.setHeaders({ cookie: pairOf(headers[at + 1]) })
       })
     }
   })
+  let sample: Sample
+  let cpu = 0
+  do {
+    await new Promise(resolve => setTimeout(resolve, 50))
+    cpu = await cpuOf(child) - before
+    sample = { cpu: 1e6 * cpu / answered, rate: 1000 * answered / (performance.now() - start) }
+  } while (cpu < cpuSeconds)
+  cannon.stop()
+  const { non2xx, errors } = await cannon
   sleep()
   if (non2xx > 0 || errors > 0) throw new Error(`${name}: ${non2xx} refused, ${errors} failed`)
-  return { rate: requests.total / duration, perCpuSecond: requests.total / (await cpuOf(child) - before) }
+  return sample
 }
 
 /** Keeps this process from waiting: to wake it would cost the server up to as much as a request does, where the machine is a virtual one. */
@@ -79,6 +94,11 @@ function stayAwake (): () => void {
   const turn = (): void => { if (awake) setImmediate(turn) }
   turn()
   return () => { awake = false }
+}
+
+/** Any of so many tokens, each as likely as the others. */
+function anyOf (tokens: number): Record<string, string> {
+  return { authorization: `Bearer ${tokenOf(Math.floor(Math.random() * tokens))}` }
 }
 
 async function enter (url: string, refreshes: boolean): Promise<Record<string, string>> {

@@ -1,5 +1,6 @@
 /** Serves one of the subjects in a process of its own: sends its address, then its processor time whenever it is asked. */
-import { cleanUp, SUBJECTS } from './subjects.js'
+import { cleanUp } from './own-databases.js'
+import { SUBJECTS } from './subjects.js'
 
 const [name = ''] = process.argv.slice(2)
 const app = await SUBJECTS[name]?.()
