@@ -22,8 +22,8 @@ export interface CounterLimit extends Limit {
  * within one window, which a success must reset in the same step.
  */
 export interface AttemptCounter<Counted extends object = object> {
-  /** Consumes one attempt of every limit; or of none if one is reached, and resolves to the longest time to wait. */
-  consume (key: string): Promise<Counted | Seconds>
+  /** Consumes one attempt of every limit; or of none if one is reached, and returns the longest time to wait. */
+  consume (key: string): Promise<Counted | Seconds> | Counted | Seconds
   refund (attempt: Counted): Promise<void>
   /** The attempt stays counted, as a failure of this owner. */
   fail (attempt: Counted, owner: string): Promise<void>
@@ -59,7 +59,8 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
     this.#maxKeys = maxKeys
   }
 
-  async consume (key: string): Promise<MemoryAttempt | Seconds> {
+  /** Not async: a refresh waits for nothing else before its first query. */
+  consume (key: string): MemoryAttempt | Seconds {
     const now = systemMilliseconds()
     const windows = this.#windowsOf(key, now)
     let wait = 0

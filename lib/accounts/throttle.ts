@@ -146,15 +146,13 @@ export class Throttle {
   }
 
   /**
-   * Consumes from the limit of refreshes of a session. While the counters cannot be reached, refreshes are allowed, so that
-   * nobody is logged out.
+   * Consumes from the limit of refreshes of a session; returns a promise only if the counters are not in memory. While they
+   * cannot be reached, refreshes are allowed, so that nobody is logged out.
    */
-  async refresh (session: SessionRef, context: RequestContext): Promise<void> {
+  refresh (session: SessionRef, context: RequestContext): Promise<void> | void {
     if (this.#perSession === undefined) return
-    const counted = this.#count(this.#perSession, sessionKey(session), context).catch(() => null)
-    // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
-    const wait = this.#reachable ? await counted : null
-    if (typeof wait === 'number') throw throttled('session', session.sub, wait, context)
+    if (!(this.#perSession instanceof MemoryCounter)) return this.#refreshShared(this.#perSession, session, context)
+    assertRefreshAllowed(this.#perSession.consume(sessionKey(session)), session, context)
   }
 
   /** Refunds the attempt and resets the failures of this user only, since several accounts may share the counter of a name. */
@@ -181,6 +179,12 @@ export class Throttle {
     this.#release(consumed.splice(0))
   }
 
+  async #refreshShared (perSession: AttemptCounter, session: SessionRef, context: RequestContext): Promise<void> {
+    const counted = this.#count(perSession, sessionKey(session), context).catch(() => null)
+    // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
+    assertRefreshAllowed(this.#reachable ? await counted : null, session, context)
+  }
+
   /** Consumes from one counter for an attempt. Resolves to the time to wait if that is impossible, else to 0. */
   async #consume ({ caller, consumed }: Attempt, counter: AttemptCounter, key: string, of: Consumed['of'] = 'account'): Promise<Seconds> {
     const counted = await this.#count(counter, key, caller)
@@ -199,10 +203,10 @@ export class Throttle {
 
   /** A consume that timed out may have succeeded: it is refunded when it settles. */
   async #count (counter: AttemptCounter, key: string, { bounded }: RequestContext): Promise<object | Seconds> {
-    if (counter instanceof MemoryCounter) return await counter.consume(key) // it neither fails nor takes time
+    if (counter instanceof MemoryCounter) return counter.consume(key) // it neither fails nor takes time
     let counted: Promise<object | Seconds> | undefined
     try {
-      return await bounded(() => this.#callCounters(bounded, () => (counted = counter.consume(key))))
+      return await bounded(() => this.#callCounters(bounded, () => (counted = Promise.resolve(counter.consume(key)))))
     } catch (error) {
       counted?.then(late => typeof late === 'number' ? undefined : counter.refund(late)).catch(() => {})
       throw error
@@ -260,6 +264,10 @@ async function ownSession (subject: string | null, caller: Caller): Promise<Sess
 
 function named (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {
   return limits.map(({ max, per }) => ({ name: `${what}:${max}/${per}`, max, per, countsSuccesses }))
+}
+
+function assertRefreshAllowed (counted: object | Seconds | null, session: SessionRef, context: RequestContext): void {
+  if (typeof counted === 'number') throw throttled('session', session.sub, counted, context)
 }
 
 function throttled (what: 'address' | 'account' | 'session', subject: string | null, wait: Seconds, context: RequestContext): AuthError {

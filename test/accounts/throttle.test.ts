@@ -106,14 +106,14 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
       throttle.keep(attempt)
       return created
     },
-    refresh: throttle.refresh.bind(throttle)
+    refresh: async (session: SessionRef, context: Caller) => await throttle.refresh(session, context)
   }
 }
 
 /** A counter whose calls pass through `call`. */
 function around (inner: AttemptCounter, call: <R>(act: () => Promise<R>, name: 'consume' | 'end') => Promise<R>): AttemptCounter {
   return {
-    consume: key => call(() => inner.consume(key), 'consume'),
+    consume: key => call(async () => await inner.consume(key), 'consume'),
     refund: counted => call(() => inner.refund(counted), 'end'),
     fail: (counted, owner) => call(() => inner.fail(counted, owner), 'end'),
     succeed: (counted, owner) => call(() => inner.succeed(counted, owner), 'end')
