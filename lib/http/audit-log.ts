@@ -52,14 +52,18 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
   return {
     record (event, from, requestId, log, cause) {
       for (const dropped of limit.takeDropped()) write(dropped, UNKNOWN_CLIENT, null, log)
-      if (limit.admits(event)) write(event, from, requestId, log, cause)
+      if (isTaken(levelOf(event), log) && limit.admits(event)) write(event, from, requestId, log, cause)
     },
 
-    isRecorded: (type, log) => listener !== undefined || isWritten(EVENT_LEVELS[type], log),
+    isRecorded: (type, log) => isTaken(EVENT_LEVELS[type], log),
 
     close (log) {
       for (const dropped of limit.takeDropped(true)) write(dropped, UNKNOWN_CLIENT, null, log)
     }
+  }
+
+  function isTaken (level: Level, log: FastifyBaseLogger): boolean {
+    return listener !== undefined || isWritten(level, log)
   }
 
   function write (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
