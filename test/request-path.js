@@ -13,7 +13,8 @@ const inspector = new Session()
 inspector.connect()
 
 const people = new Map()
-const app = Fastify()
+// A logger as deployments have it: without one every event is written, to nobody.
+const app = Fastify({ logger: { level: 'info', stream: { write () {} } } })
 await app.register(refreshCookie, {
   secret: '6ZbPq1vVt0mJm3m0m2cQw8yX0n5hVxR7kTqE4sLdGfU',
   users: {

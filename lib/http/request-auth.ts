@@ -139,15 +139,14 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return this.#respond(await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
   }
 
-  async refresh (): Promise<TokenResponse> {
-    const { sessions, transport, renewWithAccessToken } = this.plugin
+  /** Not async: that saves each refresh a promise. */
+  refresh (): Promise<TokenResponse> {
+    const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
     try {
       this.refuseCrossSite()
-      const presented = transport.read(this.request)
-      const accessToken = renewWithAccessToken ? bearerToken(this.request.headers) : null
-      return this.#respond(await (accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)))
+      return this.#issueByRefreshToken().then(issued => this.#respond(issued), refuse)
     } catch (error) {
-      throw this.refused(error, 'refresh')
+      return Promise.reject(this.refused(error, 'refresh'))
     }
   }
 
@@ -240,6 +239,13 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     if (reply?.hasHeader('cache-control') === false) reply.header('cache-control', 'no-store')
     this.#identity = await sessions.identify(transport.read(this.request), this, options)
     return this.#identity
+  }
+
+  #issueByRefreshToken (): Promise<Issued> {
+    const { sessions, transport, renewWithAccessToken } = this.plugin
+    const presented = transport.read(this.request)
+    const accessToken = renewWithAccessToken ? bearerToken(this.request.headers) : null
+    return accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)
   }
 
   async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {

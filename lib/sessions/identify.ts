@@ -1,11 +1,10 @@
-import { type Users } from '../accounts/user.js'
 import { type RequestContext } from '../audit/events.js'
 import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 import { claimedSession } from './issue.js'
-import { loadAppClaims, type MakeAppClaims } from './load-user.js'
+import { loadAppClaims, type UserSource } from './load-user.js'
 import { endIfReused, presentedBy } from './refresh.js'
 import { decide, type RotationPolicy } from './rotation-policy.js'
 import { type Session } from './session.js'
@@ -33,11 +32,9 @@ export interface IdentifyOptions {
   readonly user?: boolean | undefined
 }
 
-interface IdentifyDependencies {
+interface IdentifyDependencies extends UserSource {
   readonly store: SessionStore
   readonly rotation: RotationPolicy
-  readonly findById?: Users['findById'] | undefined
-  readonly appClaims?: MakeAppClaims | undefined
 }
 
 /**
@@ -55,14 +52,15 @@ interface IdentifyDependencies {
  * With a store that keeps no sessions the signature and the expiry decide alone. Throws FST_AUTH_SESSION_ENDED,
  * FST_AUTH_REFRESH_TOKEN_EXPIRED, _REUSED, FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE.
  */
-export async function identify (verified: VerifiedRefreshToken, { store, rotation, findById, appClaims }: IdentifyDependencies, context: RequestContext, at: EpochSeconds, { user = true }: IdentifyOptions = {}): Promise<Identity> {
+export async function identify (verified: VerifiedRefreshToken, dependencies: IdentifyDependencies, context: RequestContext, at: EpochSeconds, { user = true }: IdentifyOptions = {}): Promise<Identity> {
   const { claims } = verified
+  const { store, rotation } = dependencies
   const presented = presentedBy(verified, rotation, context)
   const session = await context.bounded(() => store.get(claims.sid, claimedSession(claims)))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
   const decision = decide(session, presented, rotation, at)
   if ('refuse' in decision) throw await endIfReused(store, decision.refuse, session, presented, context)
-  return toIdentity(session, user ? await loadAppClaims(session.subject, findById, appClaims, context) : {})
+  return toIdentity(session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 
 /** Only fields that a rotation does not change. The idle expiry would show the time of the last one. */

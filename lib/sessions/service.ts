@@ -14,13 +14,13 @@ import { assertKept, type SessionStore } from './store.js'
 import { assertBelowLimit, sessionsOverLimit, type SessionLimit } from './limit.js'
 import { type LoggedIn, type LoginOptions, type StartOptions, writeSession } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
-import { findUser, loadAppClaims, makeAppClaims, type MakeAppClaims } from './load-user.js'
+import { findUser, loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
 import { isMissingOrExpired, presentedBy, refreshSession, renewSession, updateAuthTime } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
-import { type User, type Users } from '../accounts/user.js'
+import { type User } from '../accounts/user.js'
 
-export interface SessionServiceOptions {
+export interface SessionServiceOptions extends UserSource {
   readonly store: SessionStore
   readonly tokens: Tokens
   readonly clock: Clock
@@ -34,12 +34,8 @@ export interface SessionServiceOptions {
   readonly limit?: SessionLimit | undefined
   /** Without it, access tokens of ended sessions stay valid until they expire. */
   readonly revocations?: Revocations | undefined
-  /** Called at every login and refresh. */
-  readonly findById?: Users['findById'] | undefined
   /** Consumes the rate limit of a refresh, after the signature was verified and before the store is called. */
-  readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void>) | undefined
-  /** The app's own claims, computed for every access token. */
-  readonly appClaims?: MakeAppClaims | undefined
+  readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void> | void) | undefined
 }
 
 /** The session service, without HTTP. `rotation-policy.ts` decides about refreshes. */
@@ -86,6 +82,8 @@ export class SessionService {
     const verified = verifyChosen(presented, this.#readToken, this.#tokens, at)
     const { claims } = verified
 
+    const limited = this.#options.limitRefresh?.(claims, context)
+    if (limited !== undefined) await limited
     const app = await this.#loadAppClaims(claims, context)
     if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
 
@@ -254,6 +252,7 @@ export class SessionService {
     // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
     const former = expired === undefined ? null : this.#readToken(expired)
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    await this.#options.limitRefresh?.(claims, context)
     const app = await this.#loadAppClaims(claims, context)
     const session = await renewSession(this.#store, this.#options.rotation, claims.sid, context, at)
     context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
@@ -284,18 +283,9 @@ export class SessionService {
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
 
-  /** The app's claims for a refresh. Consumes the rate limit first, and ends the session of an unknown or disabled user. */
-  async #loadAppClaims (claims: SessionRef, context: RequestContext): Promise<AppClaims> {
-    const { limitRefresh, findById, appClaims } = this.#options
-    if (limitRefresh !== undefined) await limitRefresh(claims, context)
-    try {
-      return await loadAppClaims(claims.sub, findById, appClaims, context)
-    } catch (error) {
-      if (error instanceof AuthError && error.code === 'FST_AUTH_USER_REFUSED') {
-        await this.#end({ id: claims.sid, subject: claims.sub }, 'user_refused', context)
-      }
-      throw error
-    }
+  /** The app's claims for a refresh, which ends the session of an unknown or disabled user. */
+  #loadAppClaims ({ sub, sid }: SessionRef, context: RequestContext): Promise<AppClaims> {
+    return loadAppClaims(sub, this.#options, context, () => this.#end({ id: sid, subject: sub }, 'user_refused', context))
   }
 
   async #end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext): Promise<boolean> {

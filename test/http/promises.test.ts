@@ -31,5 +31,5 @@ t.test('the cost of a request in promises, with the default options, beside a ro
   const get = await promisesOf(async () => await app.inject({ url: '/me', headers: { ...headers, authorization } }))
   const refresh = await promisesOf(async () => await app.inject({ method: 'POST', url: '/auth/refresh', headers: { ...headers, cookie } }))
   t.equal(get - plain, 0, 'the hook of a protected route makes none')
-  t.ok(refresh - plain <= 27, `a refresh makes ${refresh - plain}`)
+  t.ok(refresh - plain <= 12, `a refresh makes ${refresh - plain}`)
 })

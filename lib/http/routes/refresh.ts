@@ -37,9 +37,10 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
   }
   const config = { readForm: transport.readForm }
 
-  scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, async (request, reply) => {
-    if (request.query.optional === 'true' && isAnonymous(request)) return await reply.code(204).send()
+  scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, (request, reply) => {
+    if (request.query.optional === 'true' && isAnonymous(request)) return reply.code(204).send()
     const auth = authOf(request)
-    return tokenResponse.format('refresh', await auth.refresh(), auth)
+    const response = auth.refresh()
+    return tokenResponse.standard ? response : response.then(fields => tokenResponse.format('refresh', fields, auth))
   })
 }
