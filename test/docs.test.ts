@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { posix } from 'node:path'
 import { inspect } from 'node:util'
@@ -127,6 +128,16 @@ t.test('the first example is short, and runs as printed', async t => {
   t.equal((await post('/auth/refresh', { cookie })).status, 401)
 })
 
+t.test('the commands of the quick start run as printed', async t => {
+  const [, , commands] = blocks.filter(({ page, language }) => page === readme?.path && language === 'sh')
+  t.match(commands?.code, /curl.*signup/)
+  const url = await start(t, programs[0]?.code ?? '')
+  const script = commands?.code.replaceAll('localhost:3000', new URL(url).host) ?? ''
+  const { stdout, status } = spawnSync('bash', ['-ec', script], { cwd: t.testdir(), encoding: 'utf8' })
+  t.equal(status, 0)
+  t.match(stdout, /"sub":"ada".*"access_token":/, 'the user, then the next access token')
+})
+
 t.test('the two commands are in the README', async t => {
   const commands = blocks.filter(({ language }) => language === 'sh').flatMap(({ code }) => code.split('\n'))
   for (const command of ['npm ci && npm start', 'npm ci && npm test']) t.ok(commands.includes(command), command)
@@ -146,6 +157,15 @@ for (const [header, table] of [['option', optionTable], ['option of the verifier
     )
   })
 }
+
+t.test('the short table of options names options, with their defaults', async t => {
+  const defaults = new Map<string, unknown>([...Object.keys(optionTable.checks).map(name => [name, undefined] as const), ...leaves(optionTable, '')])
+  const rows = rowsUnder('to', 'set', 'default').map(([, name = '', fallback]) => [name.replaceAll('`', ''), fallback] as const)
+  t.equal(rows.length, 12)
+  t.strictSame(rows.filter(([name]) => !defaults.has(name)), [])
+  const plain = rows.map(([name, printed]) => [name, printed, defaults.get(name)] as const).filter(([, , fallback]) => typeof fallback !== 'function' && fallback !== undefined)
+  t.strictSame(plain.filter(([, printed, fallback]) => printed !== `\`${inspect(fallback)}\``), [])
+})
 
 t.test('the table of events has a row for each type, with its level and fields', async t => {
   const rows = rowsUnder('event', 'log', 'fields')
@@ -172,8 +192,14 @@ t.test('each page is short, and the README fits on a few screens', async t => {
 })
 
 t.test('every link leads to a file and a heading that exist', async t => {
-  const broken = [...PAGES, ...['CONTRIBUTING.md', 'CHANGELOG.md'].map(read)].flatMap(page => linksOf(page).filter(link => !leadsSomewhere(page, link)).map(link => `${page.path}: ${link}`))
+  const broken = [...PAGES, ...['CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'].map(read)].flatMap(page => linksOf(page).filter(link => !leadsSomewhere(page, link)).map(link => `${page.path}: ${link}`))
   t.strictSame(broken, [])
+})
+
+t.test('every test that a page names exists', async t => {
+  const named = PAGES.flatMap(({ path, text }) => [...text.matchAll(/\]\((\S+\.ts) "([^"]+)"\)/g)].map(([, file = '', title = '']) => ({ page: path, file: posix.join(posix.dirname(path), file), title })))
+  t.ok(named.length > 40)
+  t.strictSame(named.filter(({ file, title }) => !existsSync(file) || !read(file).text.includes(`'${title.replaceAll("'", "\\'")}'`)), [])
 })
 
 t.test('the README leads to every page', async t => {

@@ -19,7 +19,7 @@ async function listening (t: Test) {
   return (host: string, path: string) => `http://${host}:${port}${path}`
 }
 
-t.test('Secure cookie over plain http: curl sends it to 127.0.0.1 and localhost, as the README states', async t => {
+t.test('Secure cookie over plain http: curl sends it to 127.0.0.1 and localhost, as the documentation states', async t => {
   const url = await listening(t)
   const folder = t.testdir()
   for (const host of HOSTS) {
@@ -29,7 +29,7 @@ t.test('Secure cookie over plain http: curl sends it to 127.0.0.1 and localhost,
   }
 })
 
-t.test('Secure cookie over plain http: tough-cookie sends it to both, older versions and others to neither, as the README states', async t => {
+t.test('Secure cookie over plain http: tough-cookie sends it to both, older versions and others to neither, as the documentation states', async t => {
   const url = await listening(t)
   for (const [allowSecureOnLocal, status] of [[true, 200], [false, 401]] as const) {
     for (const host of HOSTS) {
