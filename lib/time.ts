@@ -4,8 +4,8 @@ export type Seconds = number
 /** A point in time: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
 export type EpochSeconds = number
 
-/** Returns the time in seconds since the epoch. Callers truncate fractions. */
-export type Clock = () => EpochSeconds
+/** Returns the time in seconds since the epoch, with or without fractions. Callers truncate them. */
+export type Clock = () => number
 
 /** A length of time in options: whole seconds, or a number with its unit. */
 export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`

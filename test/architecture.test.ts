@@ -40,7 +40,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   'testing/': { uses: ['time.ts', 'random.ts', 'sessions/session.ts'], usesTypesOf: ['sessions/store.ts'], packages: ['node:assert/strict', 'node:stream'] },
   'accounts/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'audit/', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },
@@ -49,7 +49,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['accounts/'],
     packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
   },
-  'options/': { uses: ['time.ts', 'keys/', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
+  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
   'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }

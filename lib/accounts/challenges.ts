@@ -2,7 +2,7 @@ import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { randomId } from '../random.js'
 import { type Session } from '../sessions/session.js'
-import { type SessionStore } from '../sessions/store.js'
+import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
@@ -61,7 +61,7 @@ export class Challenges {
     if (lifetime === null || lifetime < 1) throw new TypeError("\"expiresIn\" of a challenge must be a duration: whole seconds, or a number with a unit such as '5m'")
     const iat = this.#now()
     const claims = { jti: randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
-    if (keepsRows(store)) await bounded(() => store.create(rowOf(claims)))
+    if (keepsSessions(store)) await bounded(() => store.create(rowOf(claims)))
     return tokens.sign(claims, boundTo)
   }
 
@@ -117,7 +117,7 @@ export class Challenges {
 
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
     const { store } = this.#options
-    if (keepsRows(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
+    if (keepsSessions(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
   }
 
   #now (): EpochSeconds {
@@ -138,10 +138,6 @@ async function verifyOrRefuse (verify: NonNullable<AcceptChallengeOptions['verif
 function checkedPurpose (purpose: unknown): string {
   if (typeof purpose === 'string' && purpose !== '' && purpose.length <= MAX_PURPOSE_LENGTH) return purpose
   throw new TypeError(`the "purpose" of a challenge must be a text of 1 to ${MAX_PURPOSE_LENGTH} characters`)
-}
-
-function keepsRows (store: SessionStore): boolean {
-  return store.list !== undefined
 }
 
 /** Its subject is unique, so that it is in no user's list, and no user's sessions end with it. */

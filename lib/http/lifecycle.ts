@@ -5,7 +5,7 @@ import { type KeySource } from '../keys/rotation.js'
 import { type KeyRing } from '../keys/ring.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore, type StoreOwner } from '../sessions/store.js'
-import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { type Clock, type Seconds } from '../time.js'
 
 /** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */
 export function openOnReady (fastify: FastifyInstance, store: SessionStore, identity: AppIdentity, timeouts: Timeouts, clock: Clock): void {
@@ -77,7 +77,7 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
 const MAX_CLOCK_DIFFERENCE: Seconds = 2
 
 /** The store's clock is a reference that all instances share. A difference, or a failure to read it, is only logged. */
-async function compareClocks (storeNow: () => Promise<EpochSeconds>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
+async function compareClocks (storeNow: () => Promise<number>, clock: Clock, timeouts: Timeouts, log: FastifyBaseLogger): Promise<void> {
   try {
     const before = clock()
     const there = await atStart(timeouts)(storeNow)

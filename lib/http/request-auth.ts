@@ -7,7 +7,7 @@ import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { type SessionService } from '../sessions/service.js'
-import { type LoginOptions } from '../sessions/login.js'
+import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { subjectOf } from '../tokens/subject.js'
 import { type AfterReply } from './lifecycle.js'
@@ -76,9 +76,9 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
    * could manage the account until it expires. Throws FST_AUTH_ACCESS_TOKEN_MISSING, FST_AUTH_SESSION_ENDED,
    * FST_AUTH_STORE_UNAVAILABLE.
    */
-  async assertLive (): Promise<AccessClaims> {
+  async assertUnrevoked (): Promise<AccessClaims> {
     const claims = this.assertAuthenticated()
-    await this.plugin.sessions.assertLive(claims, this)
+    await this.plugin.sessions.assertUnrevoked(claims, this)
     return claims
   }
 
@@ -123,7 +123,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     }
   }
 
-  /** As `login`, for a user that is already loaded; `isStillValid` as in `LoginOptions`. */
+  /** As `login`, for a user that is already loaded; `isStillValid` as in `NewSessionOptions`. */
   async loginUser (user: User, remember: boolean | undefined, isStillValid?: () => Promise<boolean>): Promise<TokenResponse> {
     return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
   }
@@ -199,7 +199,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
     try {
-      const asking = await this.assertLive()
+      const asking = await this.assertUnrevoked()
       const listed = await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })
       return listed.map(session => toSessionView(session, asking))
     } catch (error) {
@@ -209,7 +209,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   async revokeSession (id: string): Promise<void> {
     try {
-      const { sub } = await this.assertLive()
+      const { sub } = await this.assertUnrevoked()
       const ended = await this.plugin.sessions.revoke(id, 'revoked', this, sub)
       if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
     } catch (error) {
@@ -219,7 +219,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   async revokeOtherSessions (): Promise<number> {
     try {
-      const { sub, sid } = await this.assertLive()
+      const { sub, sid } = await this.assertUnrevoked()
       return await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid)
     } catch (error) {
       throw this.refused(error)
@@ -227,7 +227,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   }
 
   /** The options of a login of the user whose password was verified; none for anybody else. */
-  #ofVerified (subject: string): Pick<LoginOptions, 'user' | 'isStillValid'> {
+  #ofVerified (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
     return this.#verified?.subject === subject ? this.#verified : {}
   }
 
@@ -248,7 +248,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
     return accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)
   }
 
-  async #start (subject: string, options: LoginOptions): Promise<TokenResponse> {
+  async #start (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
     const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)

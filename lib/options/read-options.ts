@@ -1,6 +1,6 @@
 import { type User } from '../accounts/user.js'
 import { defaultCookieName, nameCookies } from './cookie-options.js'
-import { canList, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
+import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 
 /**
  * Validates the options and adds the defaults. An unknown name, a wrong value or a dangerous combination is a TypeError that
@@ -11,7 +11,7 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
   const settings: Settings = Object.freeze({
     ...read,
     cookie: nameCookies(read.cookie),
-    sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (canList(read.store) && MAX_PER_USER) })
+    sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (storeKeepsSessions(read.store) && MAX_PER_USER) })
   })
   for (const [wrong, sentence] of refusedCombinations(settings, options.cookie !== undefined, production)) {
     if (wrong) throw new TypeError(sentence)
@@ -47,7 +47,7 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
       'option "cookie" does nothing while "refreshToken.transport" is \'body\': leave one of the two out'],
     [refreshToken.renewWithAccessToken && refreshToken.transport === 'body',
       'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.transport" is \'body\''],
-    [refreshToken.renewWithAccessToken && settings.store !== undefined && settings.store.list === undefined,
+    [refreshToken.renewWithAccessToken && !storeKeepsSessions(settings.store),
       'option "refreshToken.renewWithAccessToken" needs a store that keeps sessions and can list them: use another store, or leave it out'],
     [accessToken.claims !== undefined && users?.findById === undefined,
       'option "accessToken.claims" needs "users.findById", since claims are computed again at every refresh'],
@@ -57,7 +57,7 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
       'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': set "accounts.signup" to \'silent\', or use onEvent'],
     [settings.timeouts.call > settings.timeouts.request,
       'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together'],
-    [settings.sessions.maxPerUser !== false && !canList(settings.store),
+    [settings.sessions.maxPerUser !== false && !storeKeepsSessions(settings.store),
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
       'option "revocation" is \'immediate\', which needs a store that notifies this instance of revocations by others (subscribe): use another store, or \'refresh\''],

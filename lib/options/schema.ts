@@ -7,7 +7,7 @@ import { type AppClaims } from '../tokens/claims.js'
 import { type AuditEvent, type EventListener } from '../audit/events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { type HmacAlgorithm, type Secret } from '../keys/ring.js'
-import { type SessionStore } from '../sessions/store.js'
+import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { type User, type Users } from '../accounts/user.js'
 import { cookie, type NamedCookie } from './cookie-options.js'
@@ -315,7 +315,7 @@ export type Settings = Omit<Checked<typeof optionTable>, 'cookie'> & {
   readonly sessions: { readonly maxPerUser: number | false }
 }
 
-/** True if the store can list a user's sessions. The default store can. */
-export function canList (store: SessionStore | undefined): boolean {
-  return store === undefined || store.list !== undefined
+/** As `keepsSessions`, of the option: the default store does. */
+export function storeKeepsSessions (store: SessionStore | undefined): boolean {
+  return store === undefined || keepsSessions(store)
 }

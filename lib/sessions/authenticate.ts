@@ -45,10 +45,10 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
   }
 
   function checkSession (claims: AccessClaims, context: RequestContext, strict: boolean): Promise<AccessClaims> | AccessClaims {
-    const verdict = revocations?.judge(claims) ?? 'live'
-    if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
+    const verdict = revocations?.judge(claims) ?? 'unrevoked'
+    if (verdict === 'revoked') throw new AuthError('FST_AUTH_SESSION_ENDED')
     if (strict) return assertUnrevoked(claims, context)
-    return verdict === 'live' ? claims : resolveUnknown(claims, context)
+    return verdict === 'unrevoked' ? claims : resolveUnknown(claims, context)
   }
 
   async function assertUnrevoked (claims: AccessClaims, context: RequestContext): Promise<AccessClaims> {
@@ -60,7 +60,7 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
   async function resolveUnknown (claims: AccessClaims, context: RequestContext): Promise<AccessClaims> {
     try {
       const verdict = await revocations?.ask(claims.sid, () => isUnrevoked(claims.sid, context))
-      if (verdict === 'ended') throw new AuthError('FST_AUTH_SESSION_ENDED')
+      if (verdict === 'revoked') throw new AuthError('FST_AUTH_SESSION_ENDED')
     } catch (error) {
       if (!isUnavailable(error) || revocations?.refusesUnknown()) throw error
       context.emit({ type: 'store_unavailable' }, error.cause) // the request is accepted, so no refusal reports the failure

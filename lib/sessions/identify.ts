@@ -3,7 +3,7 @@ import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
-import { claimedSession } from './issue.js'
+import { sessionFromClaims } from './issue.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
 import { endIfReused, presentedBy } from './refresh.js'
 import { decide, type RotationPolicy } from './rotation-policy.js'
@@ -56,7 +56,7 @@ export async function identify (verified: VerifiedRefreshToken, dependencies: Id
   const { claims } = verified
   const { store, rotation } = dependencies
   const presented = presentedBy(verified, rotation, context)
-  const session = await context.bounded(() => store.get(claims.sid, claimedSession(claims)))
+  const session = await context.bounded(() => store.get(claims.sid, sessionFromClaims(claims)))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
   const decision = decide(session, presented, rotation, at)
   if ('refuse' in decision) throw await endIfReused(store, decision.refuse, session, presented, context)

@@ -77,7 +77,7 @@ export function refreshClaims (session: Session, remember: boolean, replaces: st
 }
 
 /** The session as a verified refresh token states it, for stores that keep no rows. */
-export function claimedSession (claims: RefreshClaims): Session {
+export function sessionFromClaims (claims: RefreshClaims): Session {
   return {
     id: claims.sid,
     subject: claims.sub,

@@ -1,5 +1,5 @@
 import { byCreation, isLive, LIST_START, type Session, type SessionPosition } from './session.js'
-import { listOf, type SessionStore } from './store.js'
+import { assertKept, type SessionStore } from './store.js'
 import { type RequestContext } from '../audit/events.js'
 import { type EpochSeconds } from '../time.js'
 
@@ -33,14 +33,14 @@ const MAX_PER_CALL = 1000
  * have many expired ones. A store may ignore the page and return all sessions.
  */
 export async function listLive (store: SessionStore, subject: string, { limit = LIST_LIMIT, after = LIST_START }: SessionListOptions, { bounded }: Pick<RequestContext, 'bounded'>, at: EpochSeconds, maxRows = Infinity): Promise<Session[]> {
-  const list = listOf(store)
+  assertKept(store)
   const size = Math.min(limit, MAX_PER_CALL)
   const live: Session[] = []
   let last = after
   let read = 0
   let isEnd = false
   while (!isEnd && live.length < limit && read < maxRows) {
-    const given = await bounded(() => list(subject, { limit: size, after: last, liveAt: at }))
+    const given = await bounded(() => store.list(subject, { limit: size, after: last, liveAt: at }))
     const sessions = given.filter(session => byCreation(session, last) > 0).sort(byCreation)
     live.push(...sessions.filter(session => isLive(session, at)))
     read += sessions.length

@@ -5,7 +5,7 @@ import { type Issued } from './issue.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
 
-export interface LoginOptions {
+export interface NewSessionOptions {
   /** Claims of the first access token only. They override those of `accessToken.claims`. */
   readonly claims?: AppClaims | undefined
   /** False: the cookie ends with the browser. */
@@ -18,7 +18,7 @@ export interface LoginOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-export interface StartOptions extends Omit<LoginOptions, 'replaces'> {
+export interface StartOptions extends Omit<NewSessionOptions, 'replaces'> {
   /** The session that the browser had. */
   readonly replaced: string | null
   /** Stores a new password, once the session is stored. The caller ends all other sessions, so no limit applies. */

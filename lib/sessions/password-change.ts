@@ -9,7 +9,7 @@ import { type Issued } from './issue.js'
  */
 export type WritePassword = (onLateSuccess: () => void) => Promise<void>
 
-export interface PasswordChange {
+export interface PasswordChangeSteps {
   /** The id of the session that changes the password. */
   readonly current: string
   /** Ends all sessions of the user but one. */
@@ -33,7 +33,7 @@ const MAX_ATTEMPTS = 3
  * concurrent changes one is refused, and that one must not end the new session of the other. The message of a 503 states the
  * state of the password.
  */
-export async function changePassword ({ current, endOthers, start }: PasswordChange, write: WritePassword, context: RequestContext): Promise<Issued> {
+export async function changePassword ({ current, endOthers, start }: PasswordChangeSteps, write: WritePassword, context: RequestContext): Promise<Issued> {
   let state: string = PASSWORD_STATE.unchanged
   try {
     const issued = await start(async () => {

@@ -69,7 +69,7 @@ export async function updateAuthTime (store: SessionStore, id: string, context: 
 }
 
 /** Refreshes a session with a valid access token. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-export async function renewSession (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
+export async function renewWithAccessToken (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
   return await updateSession(store, id, context, session => {
     const decision = decideRenewal(session, context.userAgent, policy, at)
     if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])

@@ -3,7 +3,7 @@ import { type RevocationListener } from './store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** `unknown`: the store must be asked. */
-export type Verdict = 'live' | 'ended' | 'unknown'
+export type Verdict = 'unrevoked' | 'revoked' | 'unknown'
 
 export interface RevocationsOptions {
   readonly clock: Clock
@@ -13,7 +13,7 @@ export interface RevocationsOptions {
   readonly skew: Seconds
   /** With 'refuse' the store is asked at every request while the subscription is down. */
   readonly unknown?: 'accept' | 'refuse' | undefined
-  /** The largest number of entries. No entry is evicted for another, since its session would count as live again. */
+  /** The largest number of entries. No entry is evicted for another, since its session would count as unrevoked again. */
   readonly capacity?: number | undefined
 }
 
@@ -38,7 +38,7 @@ export class Revocations {
   // Maps keep the order of insertion, and all entries are kept equally long, so the expired ones are at the front.
   readonly #sessions = new Map<string, EpochSeconds>()
   readonly #subjects = new Map<string, SubjectEntry>()
-  /** Sessions that the store confirmed as live. Timestamps have 1 s resolution, so events carry a sequence number. */
+  /** Sessions that the store confirmed as unrevoked. Timestamps have 1 s resolution, so events carry a sequence number. */
   readonly #confirmed = new Map<string, number>()
   #sequence = 0
   /** The last interruption of the subscription. Before the first `connected(true)` it counts as down. */
@@ -53,29 +53,29 @@ export class Revocations {
 
   judge ({ sid, sub, iat }: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict {
     const { skew, unknown } = this.#options
-    if (this.#sessions.has(sid)) return 'ended'
+    if (this.#sessions.has(sid)) return 'revoked'
     if (this.isFull() || (!this.#isUp && unknown === 'refuse')) return 'unknown'
     const entry = this.#subjects.get(sub)
     const isExcepted = entry?.exceptId === sid
-    if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'ended'
+    if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'revoked'
     // Within `skew` of the revocation, `iat` does not show whether a token is older or newer.
     const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= entry.at + skew)
     const revocation = isUnresolved ? entry.sequence : NEVER
     const gap = iat <= this.#gap.end + skew ? this.#gap.sequence : NEVER
-    return (this.#confirmed.get(sid) ?? NEVER) >= Math.max(revocation, gap) ? 'live' : 'unknown'
+    return (this.#confirmed.get(sid) ?? NEVER) >= Math.max(revocation, gap) ? 'unrevoked' : 'unknown'
   }
 
-  /** Asks the store about an unknown session and keeps the answer, since the subscription reports later revocations. Rejects as `isLive` does. */
-  async ask (id: string, isLive: () => Promise<boolean>): Promise<Verdict> {
+  /** Asks the store about an unknown session and keeps the answer, since the subscription reports later revocations. Rejects as `isUnrevoked` does. */
+  async ask (id: string, isUnrevoked: () => Promise<boolean>): Promise<Verdict> {
     const asked = ++this.#sequence // before the call, since a revocation may arrive before its answer
-    if (!await isLive()) {
+    if (!await isUnrevoked()) {
       this.#sessions.delete(id) // so that it is inserted at the end
       if (this.#hasRoom()) this.#sessions.set(id, this.#now() + this.#options.retain)
-      return 'ended'
+      return 'revoked'
     }
     this.#confirmed.delete(id) // so that it is inserted at the end
     if (this.#confirmed.size < this.#capacity) this.#confirmed.set(id, asked)
-    return this.#sessions.has(id) ? 'ended' : 'live'
+    return this.#sessions.has(id) ? 'revoked' : 'unrevoked'
   }
 
   /** The listener for the store's `subscribe`. */

@@ -1,6 +1,6 @@
 import { AuthError } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
-import { claimedSession, createIssuer, type Issued, type Issuer } from './issue.js'
+import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, readChosenToken, verifyChosen } from './choose-token.js'
@@ -10,12 +10,12 @@ import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
-import { assertKept, type SessionStore } from './store.js'
+import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { assertBelowLimit, sessionsOverLimit, type SessionLimit } from './limit.js'
-import { type LoggedIn, type LoginOptions, type StartOptions, writeSession } from './login.js'
+import { type LoggedIn, type NewSessionOptions, type StartOptions, writeSession } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { findUser, loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
-import { isMissingOrExpired, presentedBy, refreshSession, renewSession, updateAuthTime } from './refresh.js'
+import { isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User } from '../accounts/user.js'
@@ -57,7 +57,7 @@ export class SessionService {
   }
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
-  async login (subject: string, context: RequestContext, { replaces = [], ...options }: LoginOptions = {}): Promise<LoggedIn> {
+  async login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
     return await this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
   }
 
@@ -88,7 +88,7 @@ export class SessionService {
     if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
 
     const { rotation } = this.#options
-    const { session, outcome } = await refreshSession(this.#store, rotation, presentedBy(verified, rotation, context), claimedSession(claims), context, at)
+    const { session, outcome } = await refreshSession(this.#store, rotation, presentedBy(verified, rotation, context), sessionFromClaims(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
     return { ...this.#issuer.access(session, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
@@ -114,7 +114,7 @@ export class SessionService {
   }
 
   /** Throws FST_AUTH_SESSION_ENDED if the session was revoked, FST_AUTH_STORE_UNAVAILABLE. Passes if the store keeps no sessions. */
-  async assertLive ({ sid }: AccessClaims, context: RequestContext): Promise<void> {
+  async assertUnrevoked ({ sid }: AccessClaims, context: RequestContext): Promise<void> {
     if (!await this.#isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
   }
 
@@ -162,7 +162,7 @@ export class SessionService {
    * stolen copy. Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async isLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
-    const session = await bounded(() => this.#store.get(claims.sid, claimedSession(claims)))
+    const session = await bounded(() => this.#store.get(claims.sid, sessionFromClaims(claims)))
     return session !== null && isLive(session, this.#now()) && [session.generation, session.previous].includes(claims.gen)
   }
 
@@ -241,7 +241,7 @@ export class SessionService {
 
   /** True if the store keeps no sessions, since it can revoke none. */
   async #isUnrevoked (id: string, { bounded }: RequestContext): Promise<boolean> {
-    if (this.#store.list === undefined) return true
+    if (!keepsSessions(this.#store)) return true
     const session = await bounded(() => this.#store.get(id))
     return session !== null && !isRevoked(session)
   }
@@ -254,7 +254,7 @@ export class SessionService {
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)
     const app = await this.#loadAppClaims(claims, context)
-    const session = await renewSession(this.#store, this.#options.rotation, claims.sid, context, at)
+    const session = await renewWithAccessToken(this.#store, this.#options.rotation, claims.sid, context, at)
     context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
     return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, former?.remember !== false, at) }
   }

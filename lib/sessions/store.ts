@@ -65,7 +65,7 @@ export interface SessionStore {
    */
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
   /** The time of the store's server in seconds, with fractions. It is compared with the app's clock at start, for a warning only. */
-  now? (): Promise<EpochSeconds>
+  now? (): Promise<number>
   /**
    * Records which app owns the sessions, at start and when the keys change. Rejects with a TypeError if another app owns them:
    * the names differ, or one of the two has none and they share no key. A store that no other app can reach needs no
@@ -76,13 +76,15 @@ export interface SessionStore {
   open? (): Promise<void>
 }
 
-/** The `list` of a store. A TypeError without it; registration refuses the options that need it. */
-export function listOf (store: SessionStore): NonNullable<SessionStore['list']> {
-  if (store.list === undefined) throw new TypeError('this needs a store with "list", which keeps its sessions')
-  return store.list.bind(store)
+/** A store that keeps rows, so that it can list and revoke sessions. */
+export type KeepingStore = SessionStore & Required<Pick<SessionStore, 'list'>>
+
+/** False for a store without `list`, such as `statelessStore()`. */
+export function keepsSessions (store: SessionStore): store is KeepingStore {
+  return store.list !== undefined
 }
 
-/** Throws a TypeError for a store that keeps no sessions: it cannot revoke any, so success would be a false answer. */
-export function assertKept (store: SessionStore): void {
-  listOf(store)
+/** Throws a TypeError for a store that keeps no sessions: it cannot list or revoke any, so success would be a false answer. */
+export function assertKept (store: SessionStore): asserts store is KeepingStore {
+  if (!keepsSessions(store)) throw new TypeError('this needs a store with "list", which keeps its sessions')
 }

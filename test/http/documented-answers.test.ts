@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { authErrorCodes, memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
-import { listOf } from '../../lib/sessions/store.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { faultyStore, type FaultyStore } from '../support/faulty-store.js'
 import { generateKey } from '../support/keys.js'
@@ -118,10 +117,9 @@ async function world (t: Test, options: RefreshCookieOptions): Promise<World> {
   const users = userTable()
   const trouble = { users: false, list: false, generations: false }
   const memory = memoryStore({ clock })
-  const list = listOf(memory)
   const store = faultyStore({
     ...memory,
-    list: async (...wanted) => trouble.list ? away() : await list(...wanted),
+    list: async (...wanted) => trouble.list ? away() : await memory.list(...wanted),
     advance: async (...args) => trouble.generations ? null : await memory.advance(...args)
   })
   const findById: UserTable['findById'] = async id => trouble.users ? away() : await users.findById(id)

@@ -24,14 +24,14 @@ const live = async (): Promise<boolean> => true
 const ended = async (): Promise<boolean> => false
 
 t.test('a session without a revocation is live', async t => {
-  t.equal(settled().revocations.judge(token()), 'live')
+  t.equal(settled().revocations.judge(token()), 'unrevoked')
 })
 
 t.test('a revoked session is ended, and others are live', async t => {
   const { revocations } = settled()
   revocations.listener({ id: 's1' })
-  t.equal(revocations.judge(token()), 'ended')
-  t.equal(revocations.judge(token(60, 's2')), 'live')
+  t.equal(revocations.judge(token()), 'revoked')
+  t.equal(revocations.judge(token(60, 's2')), 'unrevoked')
 })
 
 t.test('an entry is kept until the last access token has expired', async t => {
@@ -39,11 +39,11 @@ t.test('an entry is kept until the last access token has expired', async t => {
   revocations.listener({ id: 's1' })
   wait(RETAIN - 1)
   revocations.listener({ id: 's2' })
-  t.equal(revocations.judge(token()), 'ended')
+  t.equal(revocations.judge(token()), 'revoked')
   wait(1)
   revocations.listener({ id: 's3' })
-  t.equal(revocations.judge(token()), 'live', 'every access token of it has expired')
-  t.equal(revocations.judge(token(60, 's2')), 'ended')
+  t.equal(revocations.judge(token()), 'unrevoked', 'every access token of it has expired')
+  t.equal(revocations.judge(token(60, 's2')), 'revoked')
 })
 
 t.test('a repeated entry moves to the end and evicts none', async t => {
@@ -55,25 +55,25 @@ t.test('a repeated entry moves to the end and evicts none', async t => {
     wait(RETAIN / 2)
     t.notOk(revocations.isFull())
   }
-  t.equal(revocations.judge(token(0, 'again')), 'ended')
+  t.equal(revocations.judge(token(0, 'again')), 'revoked')
 })
 
 t.test('one entry revokes all sessions of a subject', async t => {
   const { revocations, wait } = settled()
   revocations.listener({ subject: 'ada', at: START })
-  t.equal(revocations.judge(token(SKEW + 1)), 'ended')
-  t.equal(revocations.judge(token(60, 's9', 'bob')), 'live')
-  t.equal(revocations.judge(token(-SKEW - 1)), 'live', 'a later login')
+  t.equal(revocations.judge(token(SKEW + 1)), 'revoked')
+  t.equal(revocations.judge(token(60, 's9', 'bob')), 'unrevoked')
+  t.equal(revocations.judge(token(-SKEW - 1)), 'unrevoked', 'a later login')
   wait(RETAIN)
   revocations.listener({ subject: 'bob', at: START + RETAIN })
-  t.equal(revocations.judge(token(SKEW + 1)), 'live', 'every access token from then has expired')
+  t.equal(revocations.judge(token(SKEW + 1)), 'unrevoked', 'every access token from then has expired')
 })
 
 t.test('an entry can spare one session of a subject', async t => {
   const { revocations } = settled()
   revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
-  t.equal(revocations.judge(token(60, 's1')), 'live')
-  t.equal(revocations.judge(token(60, 's2')), 'ended')
+  t.equal(revocations.judge(token(60, 's1')), 'unrevoked')
+  t.equal(revocations.judge(token(60, 's2')), 'revoked')
 })
 
 t.test('of two such entries either may have revoked the session that the other spared', async t => {
@@ -81,11 +81,11 @@ t.test('of two such entries either may have revoked the session that the other s
   revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
   for (const time of ['the first', 'the second']) {
     revocations.listener({ subject: 'ada', at: START, exceptId: 's2' })
-    t.equal(revocations.judge(token(60, 's1')), 'ended')
+    t.equal(revocations.judge(token(60, 's1')), 'revoked')
     t.equal(revocations.judge(token(60, 's2')), 'unknown', time)
   }
   await revocations.ask('s2', live)
-  t.equal(revocations.judge(token(60, 's2')), 'live')
+  t.equal(revocations.judge(token(60, 's2')), 'unrevoked')
 })
 
 t.test('within the clock skew of a revocation only the store knows', async t => {
@@ -93,10 +93,10 @@ t.test('within the clock skew of a revocation only the store knows', async t => 
     const { revocations } = settled()
     revocations.listener({ subject: 'ada', at: START })
     t.equal(revocations.judge(token(age)), 'unknown')
-    t.equal(await revocations.ask('s1', live), 'live')
-    t.equal(revocations.judge(token(age)), 'live', 'asked once')
-    t.equal(await revocations.ask('s2', ended), 'ended')
-    t.equal(revocations.judge(token(age, 's2')), 'ended', 'which is kept too')
+    t.equal(await revocations.ask('s1', live), 'unrevoked')
+    t.equal(revocations.judge(token(age)), 'unrevoked', 'asked once')
+    t.equal(await revocations.ask('s2', ended), 'revoked')
+    t.equal(revocations.judge(token(age, 's2')), 'revoked', 'which is kept too')
 
     revocations.listener({ subject: 'ada', at: START })
     t.equal(revocations.judge(token(age)), 'unknown', 'a later revocation invalidates the answer')
@@ -115,26 +115,26 @@ t.test('race: a revocation that arrives while the store is asked counts', async 
   t.equal(await revocations.ask('s1', async () => {
     revocations.listener({ id: 's1' })
     return true
-  }), 'ended')
+  }), 'revoked')
 })
 
 t.test('after an interruption each session is asked once', async t => {
   const { revocations, wait } = settled()
   revocations.connected(false)
-  t.equal(revocations.judge(token()), 'live', 'while it is down the set is used unchanged')
+  t.equal(revocations.judge(token()), 'unrevoked', 'while it is down the set is used unchanged')
   wait(30)
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown')
-  t.equal(revocations.judge(token(-30 - SKEW - 1)), 'live', 'a token from after the gap belongs to a live session')
+  t.equal(revocations.judge(token(-30 - SKEW - 1)), 'unrevoked', 'a token from after the gap belongs to a live session')
   await revocations.ask('s1', live)
-  t.equal(revocations.judge(token()), 'live')
+  t.equal(revocations.judge(token()), 'unrevoked')
   revocations.listener({ id: 's7' })
-  t.equal(revocations.judge(token()), 'live', 'which other revocations leave unchanged')
+  t.equal(revocations.judge(token()), 'unrevoked', 'which other revocations leave unchanged')
 })
 
 t.test('before the first connection no session is unknown', async t => {
   const revocations = new Revocations({ clock: () => START, retain: RETAIN, skew: SKEW })
-  t.equal(revocations.judge(token()), 'live')
+  t.equal(revocations.judge(token()), 'unrevoked')
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown')
 })
@@ -147,7 +147,7 @@ t.test('a full set evicts nothing, and every session is unknown until there is r
   t.notOk(revocations.isFull())
   revocations.listener({ id: 's3' })
   t.ok(revocations.isFull())
-  t.equal(revocations.judge(token()), 'ended')
+  t.equal(revocations.judge(token()), 'revoked')
   t.equal(revocations.judge(token(60, 's3')), 'unknown')
   await revocations.ask('s9', live)
   t.equal(revocations.judge(token(60, 's9')), 'unknown', 'asked at every request')
@@ -155,7 +155,7 @@ t.test('a full set evicts nothing, and every session is unknown until there is r
   wait(RETAIN)
   t.notOk(revocations.isFull())
   revocations.listener({ id: 's4' })
-  t.equal(revocations.judge(token(60, 's4')), 'ended')
+  t.equal(revocations.judge(token(60, 's4')), 'revoked')
 })
 
 t.test('confirmations are bounded too', async t => {
@@ -163,7 +163,7 @@ t.test('confirmations are bounded too', async t => {
   revocations.connected(true)
   await revocations.ask('s1', live)
   await revocations.ask('s2', live)
-  t.equal(revocations.judge(token(60, 's1')), 'live')
+  t.equal(revocations.judge(token(60, 's1')), 'unrevoked')
   t.equal(revocations.judge(token(60, 's2')), 'unknown')
 
   wait(RETAIN + SKEW)
@@ -179,25 +179,25 @@ t.test('confirmations older than every unresolved revocation are dropped', async
     revocations.listener({ subject: sub, at: now() })
     t.equal(revocations.judge({ sid, sub, iat: now() }), 'unknown')
     await revocations.ask(sid, live)
-    t.equal(revocations.judge({ sid, sub, iat: now() }), 'live')
+    t.equal(revocations.judge({ sid, sub, iat: now() }), 'unrevoked')
   }
 })
 
 t.test('fail closed: while the subscription is down every session is unknown', async t => {
   const { revocations } = settled(undefined, 'refuse')
-  t.equal(revocations.judge(token()), 'live')
+  t.equal(revocations.judge(token()), 'unrevoked')
   t.ok(revocations.refusesUnknown())
   revocations.connected(false)
   for (const time of ['the first', 'the second']) {
     t.equal(revocations.judge(token()), 'unknown', time)
-    t.equal(await revocations.ask('s1', live), 'live')
+    t.equal(await revocations.ask('s1', live), 'unrevoked')
   }
   revocations.listener({ id: 's2' })
-  t.equal(revocations.judge(token(60, 's2')), 'ended', 'a known revocation needs no call')
+  t.equal(revocations.judge(token(60, 's2')), 'revoked', 'a known revocation needs no call')
   revocations.connected(true)
   t.equal(revocations.judge(token()), 'unknown', 'an answer from before the connection may be outdated')
   await revocations.ask('s1', live)
-  t.equal(revocations.judge(token()), 'live')
+  t.equal(revocations.judge(token()), 'unrevoked')
 })
 
 t.test('fail closed: before the first connection too', async t => {

@@ -455,9 +455,9 @@ t.test('authenticate', async t => {
     const ada = c.browser()
     const { accessToken, claims } = await ada.login('ada')
     t.same(await c.sessions.authenticate(accessToken, c.context(), { strict: true }), claims)
-    await c.sessions.assertLive(claims, c.context())
+    await c.sessions.assertUnrevoked(claims, c.context())
     await ada.logout()
-    for (const ask of [() => c.sessions.authenticate(accessToken, c.context(), { strict: true }), () => c.sessions.assertLive(claims, c.context())]) await t.rejects(async () => await ask(), { code: ENDED })
+    for (const ask of [() => c.sessions.authenticate(accessToken, c.context(), { strict: true }), () => c.sessions.assertUnrevoked(claims, c.context())]) await t.rejects(async () => await ask(), { code: ENDED })
     t.same(c.sessions.authenticate(accessToken, c.context()), claims, 'which only the store knows')
   })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { isLive, isRevoked, type Session } from '../../lib/sessions/session.js'
-import { listOf, type SessionStore } from '../../lib/sessions/store.js'
+import { keepsSessions, type SessionStore } from '../../lib/sessions/store.js'
 import { type SessionLimit } from '../../lib/sessions/limit.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../../lib/time.js'
 import { ACCESS, codeOf, core, GRACE, person, type Answer, type Browser } from '../support/core.js'
@@ -57,8 +57,8 @@ function createMachine (makeStore: MakeStore, run: string) {
   const limit = { max: Infinity, whenFull: 'endOldest' as SessionLimit['whenFull'] }
   const c = core({ absolute: ABSOLUTE, policy: { idle: IDLE }, limit, store: clock => (made = makeStore(clock)) })
   const rows = made ?? assert.fail() // the same store, beneath its faults
-  const list = listOf(rows)
-  const liveOf = async (subject: string): Promise<Session[]> => (await list(subject)).filter(session => isLive(session, c.clock()))
+  assert(keepsSessions(rows))
+  const liveOf = async (subject: string): Promise<Session[]> => (await rows.list(subject)).filter(session => isLive(session, c.clock()))
   const desks: Desk[] = OWNERS.map(owner => ({ subject: owner + run, owner: c.browser(), thief: c.browser() }))
   const families = new Map<string, Family>()
   const signedOut = new Set<Browser>()

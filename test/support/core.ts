@@ -8,7 +8,7 @@ import { type Session } from '../../lib/sessions/session.js'
 import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Issued } from '../../lib/sessions/issue.js'
 import { SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
-import { type LoginOptions } from '../../lib/sessions/login.js'
+import { type NewSessionOptions } from '../../lib/sessions/login.js'
 import { type Clock, type Duration } from '../../lib/time.js'
 import { type User } from '../../lib/accounts/user.js'
 import { memoryStore } from '../../lib/stores/memory.js'
@@ -44,7 +44,7 @@ export interface Browser {
   cookie: string | null
   /** The reply to the last login or refresh that succeeded. */
   issued: Issued | null
-  login (subject: string, options?: LoginOptions): Promise<Issued>
+  login (subject: string, options?: NewSessionOptions): Promise<Issued>
   /** Sends the cookie and stores that of the reply; resolves to the outcome or the code of the refusal. */
   refresh (): Promise<Answer['outcome']>
   /** Sends the cookie; the reply is pending until `receive`. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type AccessClaims, type AccessPolicy, assertCurrent, isRefreshClaims, MAX_APP_CLAIMS, readAccessClaims, toAppClaims } from '../../lib/tokens/claims.js'
-import { accessClaims, claimedSession, refreshClaims } from '../../lib/sessions/issue.js'
+import { accessClaims, sessionFromClaims, refreshClaims } from '../../lib/sessions/issue.js'
 import { isSubject, MAX_SUBJECT_LENGTH, subjectOf } from '../../lib/tokens/subject.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { type EpochSeconds } from '../../lib/time.js'
@@ -194,10 +194,10 @@ t.test('a refresh token with a missing claim, or one of a wrong type, is refused
 })
 
 t.test('a refresh token states its session for the stateless store', async t => {
-  const claimed = claimedSession(refresh)
+  const claimed = sessionFromClaims(refresh)
   t.strictSame(refreshClaims(claimed, true), refresh, 'which gives the same token again')
   t.match(claimed, { id: 'sid-1', subject: 'ada', generation: 7, previous: 6, rotatedAt: NOW - 100, userAgent: null, ip: null })
-  t.equal(claimedSession({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
+  t.equal(sessionFromClaims({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
 })
 
 t.test('a subject is text that every database stores unchanged', async t => {

@@ -21,7 +21,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { login, pas
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
-    const verified = await login.reauthenticate(await auth.assertLive(), currentPassword, auth)
+    const verified = await login.reauthenticate(await auth.assertUnrevoked(), currentPassword, auth)
     const write = await passwordChange.prepare(verified, newPassword, auth)
     return await tokenResponse.format('password', await auth.changePassword(verified.user, write), auth)
   })

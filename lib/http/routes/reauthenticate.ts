@@ -20,7 +20,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { logi
 
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
-    const { user } = await login.reauthenticate(await auth.assertLive(), request.body.password, auth)
+    const { user } = await login.reauthenticate(await auth.assertUnrevoked(), request.body.password, auth)
     return await tokenResponse.format('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

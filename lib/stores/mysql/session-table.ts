@@ -3,7 +3,7 @@ import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { FIELDS, sessionOf, valuesOf, type Row } from '../sql/columns.js'
 import { COUNTER_ID, type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
-import { type SessionPage, type SessionTable } from '../sql/session-table.js'
+import { type PageQuery, type SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
 import { statementsOn, TYPES, type Statements } from './statements.js'
@@ -66,7 +66,7 @@ export class MysqlTable implements SessionTable {
     })
   }
 
-  async list (subject: string, { limit, after, liveAt }: SessionPage): Promise<Session[]> {
+  async list (subject: string, { limit, after, liveAt }: PageQuery): Promise<Session[]> {
     const rows = await this.#rows(this.sql.list, subject, after.createdAt, after.id, liveAt, limit)
     return rows.map(sessionOf)
   }

@@ -2,7 +2,7 @@ import { type RevokeReason, type Session, type SessionChange } from '../../sessi
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { valuesOf, type Row } from '../sql/columns.js'
-import { type SessionPage, type SessionTable } from '../sql/session-table.js'
+import { type PageQuery, type SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'
 import { sessionOf, type Statements } from './statements.js'
@@ -53,7 +53,7 @@ export class PostgresTable implements SessionTable {
     return Number(ended?.['count'] ?? 0)
   }
 
-  async list (subject: string, { limit, after, liveAt }: SessionPage): Promise<Session[]> {
+  async list (subject: string, { limit, after, liveAt }: PageQuery): Promise<Session[]> {
     const rows = await this.#runWithKey(subject, this.#sql.list, after.createdAt, after.id, liveAt, limit)
     return rows.map(sessionOf)
   }

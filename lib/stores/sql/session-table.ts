@@ -3,7 +3,7 @@ import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 
 /** A part of a list: at most `limit` sessions after a position, those that are not expired at `liveAt`. */
-export interface SessionPage {
+export interface PageQuery {
   readonly limit: number
   readonly after: SessionPosition
   readonly liveAt: EpochSeconds
@@ -20,7 +20,7 @@ export interface SessionTable {
   /** Revokes the session of a revocation, or at most `limit` sessions of its subject. Resolves to the number that this call revoked. */
   revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number>
   /** Unrevoked sessions of a subject, ordered by age. */
-  list (subject: string, page: SessionPage): Promise<Session[]>
+  list (subject: string, page: PageQuery): Promise<Session[]>
   /** Deletes at most `limit` expired rows. Resolves to their number. */
   deleteExpired (before: EpochSeconds, limit: number): Promise<number>
   /** The server's time. */

@@ -3,7 +3,7 @@ import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { sessionOf, valuesOf } from '../sql/columns.js'
 import { type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
-import { type SessionPage, type SessionTable } from '../sql/session-table.js'
+import { type PageQuery, type SessionTable } from '../sql/session-table.js'
 import { SqliteRunner, type SqliteDatabase } from './database.js'
 import { prepareTable } from './create-table.js'
 import { statementsOn, type Statements } from './statements.js'
@@ -52,7 +52,7 @@ export class SqliteTable implements SessionTable {
     })))
   }
 
-  async list (subject: string, { limit, after, liveAt }: SessionPage): Promise<Session[]> {
+  async list (subject: string, { limit, after, liveAt }: PageQuery): Promise<Session[]> {
     const rows = await this.#run(this.sql.list, subject, after.createdAt, after.id, liveAt, limit)
     return rows.map(sessionOf)
   }
