@@ -47,7 +47,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'http/': {
     uses: ['time.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/'],
-    packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'node:http']
+    packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
   'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },

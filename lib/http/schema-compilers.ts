@@ -1,46 +1,53 @@
-import ajvCompiler from '@fastify/ajv-compiler'
-import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
-import { type FastifyInstance, type FastifySchema, type FastifySchemaCompiler, type FastifySerializerCompiler } from 'fastify'
+import { type FastifyInstance, type FastifySchema, type FastifySchemaCompiler } from 'fastify'
 import { formatSchemaErrors } from './error-handler.js'
 
-/** Ajv changes and drops nothing in a body, and stops at the first error. */
-const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false } as const
+/** Ajv changes and drops nothing in a body, and stops at the first error. Tests check our schemas, so it does not. */
+const STRICT = { coerceTypes: false, removeAdditional: false, allErrors: false, meta: false, validateSchema: false } as const
 
 /** All values of a query are text, so numbers are coerced. */
 const QUERY = { ...STRICT, coerceTypes: true } as const
 
-/** Tests check our schemas; a check at runtime takes longer than everything else here. */
-const OWN_SCHEMAS = { meta: false, validateSchema: false } as const
+type Compile = FastifySchemaCompiler<FastifySchema>
+
+interface Compilers {
+  readonly body: Compile
+  readonly query: Compile
+}
 
 /**
- * Replaces the host's compilers in our context. A schema is compiled when a request first needs it: to compile all at start
- * takes several times as long as the rest of an app's start.
+ * Replaces the host's compilers in our context. Ajv takes half as long to load as Fastify, so the first request loads it, and
+ * a schema is compiled when a request first needs it. Replies are our own objects, which need no schema.
  */
 export function useOwnCompilers (scope: FastifyInstance): void {
-  const validatorsWith = (options: typeof STRICT | typeof QUERY) => lazy(() => ajvCompiler()({}, { customOptions: { ...options, ...OWN_SCHEMAS } }) as FastifySchemaCompiler<FastifySchema>)
-  const validators = validatorsWith(STRICT)
-  const queryValidators = validatorsWith(QUERY)
-  const serializers = lazy(() => SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown>) // its types require an httpStatus, which Fastify may omit
+  let compilers: Compilers | undefined
+  scope.addHook('onRequest', (_request, _reply, done) => {
+    if (compilers !== undefined) return done()
+    loadCompilers().then(loaded => {
+      compilers = loaded
+      done()
+    }, done)
+  })
 
   scope.setValidatorCompiler(route => {
-    const validator = lazy(() => (route.httpPart === 'querystring' ? queryValidators : validators)()(route))
+    let compiled: ReturnType<Compile> | undefined
+    const validator = (): ReturnType<Compile> => {
+      const { body, query } = compilers as Compilers // the hook has loaded them
+      return (compiled ??= (route.httpPart === 'querystring' ? query : body)(route))
+    }
     return Object.defineProperty((body: unknown) => validator()(body), 'errors', { get: () => validator().errors })
   })
-  scope.setSerializerCompiler(route => {
-    if (Number(route.httpStatus) >= 400) return serializeRefusal
-    const serializer = lazy(() => serializers()(route))
-    return body => serializer()(body)
-  })
+  scope.setSerializerCompiler(({ httpStatus }) => Number(httpStatus) >= 400 ? serializeRefusal : JSON.stringify)
   scope.setSchemaErrorFormatter(formatSchemaErrors)
+}
+
+async function loadCompilers (): Promise<Compilers> {
+  const { default: ajvCompiler } = await import('@fastify/ajv-compiler')
+  const compile = (customOptions: typeof STRICT | typeof QUERY): Compile => ajvCompiler()({}, { customOptions })
+  return { body: compile(STRICT), query: compile(QUERY) }
 }
 
 /** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler. */
 function serializeRefusal (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
   const { statusCode, code, error, message } = body
   return JSON.stringify({ statusCode, code, error, message, ...body })
-}
-
-function lazy<T extends object> (make: () => T): () => T {
-  let made: T | undefined
-  return () => (made ??= make())
 }
