@@ -39,6 +39,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'node:events', 'node:timers/promises']
   },
   'testing/': { uses: ['time.ts', 'random.ts', 'sessions/session.ts'], usesTypesOf: ['sessions/store.ts'], packages: ['node:assert/strict', 'node:stream'] },
+  'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'audit/', 'keys/', 'sessions/'],

@@ -1,0 +1,101 @@
+import { type Observations } from './observations.js'
+import { checkCookie } from './cookie-check.js'
+import { checkCors, checkFetchMetadata, checkHost, checkOrigin } from './cross-site-checks.js'
+import { checkJwks } from './jwks-check.js'
+import { type Reply } from './connection.js'
+import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
+
+export type Check = (seen: Observations) => Verdict
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  tls: checkTls,
+  clock: checkClock,
+  route: checkRoute
+}
+
+/** These need the plugin's routes. */
+const ROUTE_CHECKS: Readonly<Record<string, Check>> = {
+  protocol: checkProtocol,
+  host: checkHost,
+  origin: checkOrigin,
+  'fetch metadata': checkFetchMetadata,
+  cors: checkCors,
+  cookie: checkCookie,
+  caching: checkCaching,
+  jwks: checkJwks
+}
+
+/** The rows of all checks that need no account. */
+export function judge (seen: Observations): Row[] {
+  const rows = rowsOf(CHECKS, seen)
+  const isReached = rows.every(({ check, result }) => check !== 'route' || result === 'ok')
+  return [...rows, ...(isReached ? rowsOf(ROUTE_CHECKS, seen) : [{ check: 'others', ...skipped('the routes were not reached') }])]
+}
+
+function rowsOf (checks: Readonly<Record<string, Check>>, seen: Observations): Row[] {
+  return Object.entries(checks).map(([check, verdictOf]) => ({ check, ...verdictOf(seen) }))
+}
+
+const DAY_MS = 86_400_000
+const RENEW_WITHIN_DAYS = 14
+
+function checkTls ({ visit: { certificateEnds, isLoopback, endedAt } }: Observations): Verdict {
+  if (certificateEnds === null) {
+    return isLoopback
+      ? skipped('plain http to this machine')
+      : finding('plain http', 'Serve it over https only: on the way anybody reads and changes passwords and tokens')
+  }
+  const days = Math.floor((certificateEnds - endedAt) / DAY_MS)
+  const seen = `https, the certificate ends in ${days} days`
+  return days < RENEW_WITHIN_DAYS ? finding(seen, 'Renew the certificate, and check its automatic renewal') : ok(seen)
+}
+
+/** `Date` has whole seconds, and is written at any moment between request and reply. */
+const MAX_CLOCK_DIFFERENCE_MS = 2000
+
+function checkClock ({ visit: { headers: { date }, sentAt, endedAt } }: Observations): Verdict {
+  const there = Date.parse(String(date))
+  if (Number.isNaN(there)) return skipped('the reply has no Date')
+  const ahead = there > endedAt ? there - endedAt : Math.min(0, there + 999 - sentAt)
+  const seconds = Math.round(Math.abs(ahead) / 1000)
+  if (Math.abs(ahead) <= MAX_CLOCK_DIFFERENCE_MS) return ok('Date agrees with the clock of this machine')
+  return finding(`the server is ${seconds} s ${ahead > 0 ? 'ahead of' : 'behind'} this machine`, 'Synchronise both with NTP: services that verify tokens with another clock refuse them, or accept expired ones')
+}
+
+function checkRoute ({ visit, target: { page, path } }: Observations): Verdict {
+  const { status, headers } = visit
+  const answer = answerOf(visit)
+  const seen = `POST ${path}/refresh answered ${answer}`
+  if (status === 204) return ok(seen)
+  if (status === 404) return checkPrefix(visit, path)
+  if (status >= 300 && status < 400) return finding(`${seen} to ${headers.location}`, 'Give the URL that it redirects to, and use it in the page: browsers repeat a redirected POST as GET')
+  if (answer === '403 FST_AUTH_CROSS_SITE') return finding(seen, `Add ${page} to trustedOrigins, and forward Host and Origin`)
+  if (status >= 500) return finding(seen, 'Check that the app runs and that the proxy reaches it; its log has the cause')
+  return finding(`${seen}, ${headers['content-type'] ?? 'no content'}`, 'Something before the app answers (a page, a firewall, another route): lead this path to the app')
+}
+
+/** Fastify names the path of an unknown route in its reply. */
+function checkPrefix (reply: Reply, path: string): Verdict {
+  const sent = `${path}/refresh`
+  const [, there] = /^Route POST:([^?\s]+)\S* not found$/.exec(String(fieldsOf(reply)['message'])) ?? []
+  if (there === undefined) return finding(`POST ${sent} answered 404`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
+  if (there === sent) return finding(`the app has no route POST ${there}`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
+  return finding(`the app received ${there} instead of ${sent}`, `Keep the path in the proxy (nginx: proxy_pass without a path after the port), or register the plugin with the prefix that arrives and give cookie.path '${path}'`)
+}
+
+/** Outside production a reply says that a Secure cookie was set over what the server takes for plain http. */
+function checkProtocol ({ missing, target: { base } }: Observations): Verdict {
+  if (!base.startsWith('https:')) return skipped('only https is judged')
+  if (!String(fieldsOf(missing)['message']).includes('plain http')) return ok('nothing shows that the app takes the request for http')
+  return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')
+}
+
+function checkCaching ({ visit, missing, logout }: Observations): Verdict {
+  for (const { headers } of [visit, missing, logout]) {
+    const control = headers['cache-control'] ?? 'nothing'
+    const isStored = headers.age !== undefined || /\bhit\b/i.test(String(headers['x-cache'] ?? headers['cf-cache-status']))
+    if (isStored) return finding('a reply came from a cache', 'Exclude the routes from caching: one user receives the token of another')
+    if (!/\bno-store\b/.test(control)) return finding(`Cache-Control: ${control}`, 'Leave Cache-Control: no-store of the app as it is: a cache may give the token of one user to another')
+  }
+  return ok('Cache-Control: no-store')
+}

@@ -1,0 +1,50 @@
+import { type Reply, type Send } from './connection.js'
+import { browserHeaders, type Target } from './target.js'
+
+/** Replies to requests that need no account. None of them can create, change or lock anything. */
+export interface Observations {
+  readonly target: Target
+  /** A first visit of a browser, without a cookie. */
+  readonly visit: Reply
+  /** A first visit of a browser without Fetch Metadata: only Origin shows the page. */
+  readonly byOrigin: Reply
+  /** Requests of pages that are not trusted. */
+  readonly foreignOrigin: Reply
+  readonly nullOrigin: Reply
+  readonly crossSite: Reply
+  /** A refresh and a logout without a cookie. */
+  readonly missing: Reply
+  readonly logout: Reply
+  /** An empty refresh token in the body, which only native apps may send. */
+  readonly logoutByBody: Reply
+  readonly preflight: Reply
+  readonly foreignPreflight: Reply
+  readonly jwks: Reply
+}
+
+/** No browser has a page there (RFC 2606 section 2). */
+export const FOREIGN = 'https://another-site.invalid'
+
+export async function observe (send: Send, target: Target): Promise<Observations> {
+  const browser = browserHeaders(target)
+  const visit = async (headers: Readonly<Record<string, string>>): Promise<Reply> => await send({ method: 'POST', path: '/refresh?optional=true', headers })
+  const preflight = async (origin: string): Promise<Reply> => await send({
+    method: 'OPTIONS',
+    path: '/refresh',
+    headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+  })
+  return {
+    target,
+    visit: await visit(browser),
+    byOrigin: await visit({ origin: target.page }),
+    foreignOrigin: await visit({ origin: FOREIGN }),
+    nullOrigin: await visit({ origin: 'null' }),
+    crossSite: await visit({ 'sec-fetch-site': 'cross-site' }),
+    missing: await send({ method: 'POST', path: '/refresh', headers: browser }),
+    logout: await send({ method: 'POST', path: '/logout', headers: browser }),
+    logoutByBody: await send({ method: 'POST', path: '/logout', headers: browser, json: { refresh_token: '' } }),
+    preflight: await preflight(target.page),
+    foreignPreflight: await preflight(FOREIGN),
+    jwks: await send({ method: 'GET', path: '/jwks' })
+  }
+}

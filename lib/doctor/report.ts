@@ -1,0 +1,33 @@
+import { type Row } from './verdict.js'
+
+/** What a server sends may contain control characters, which a terminal would obey. */
+function printable (text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
+}
+
+const LABELS = { ok: 'ok', skipped: '-', finding: 'FINDING' } as const
+
+/** The result as a table, each finding with the way out below it. */
+export function formatTable (url: string, rows: readonly Row[]): string {
+  const line = (check: string, result: string, text: string): string => `${check.padEnd(16)}${result.padEnd(9)}${text}`
+  const findings = count(rows, 'finding')
+  return [
+    url,
+    '',
+    ...rows.flatMap(row => [
+      line(row.check, LABELS[row.result], printable(row.seen)),
+      ...(row.result === 'finding' ? [line('', '', `→ ${printable(row.wayOut)}`)] : [])
+    ]),
+    '',
+    `${findings} ${findings === 1 ? 'finding' : 'findings'}, ${count(rows, 'ok')} ok, ${count(rows, 'skipped')} not checked`
+  ].join('\n')
+}
+
+/** The result as JSON. */
+export function formatJson (url: string, rows: readonly Row[]): string {
+  return JSON.stringify({ url, findings: count(rows, 'finding'), checks: rows }, null, 2)
+}
+
+function count (rows: readonly Row[], result: Row['result']): number {
+  return rows.filter(row => row.result === result).length
+}

@@ -1,0 +1,86 @@
+import { type Reply, type Send } from './connection.js'
+import { timeFailedLogins } from './failed-logins.js'
+import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type ReceivedCookie } from './set-cookie.js'
+import { browserHeaders, type Account, type Target } from './target.js'
+import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
+
+/** An address of documentation (RFC 5737): the server sees it only if it believes what a client says. */
+const SPOOFED = '192.0.2.123'
+
+const NOT_LOGGED_IN = ['address', 'refresh', 'grace', 'logout', 'session end']
+
+/** Logs in, refreshes and logs out. Its session is ended; failed logins before it are counted, and a login resets that count. */
+export async function walk (send: Send, target: Target, account: Account): Promise<Row[]> {
+  const browser = browserHeaders(target)
+  const post = async (path: string, cookie?: ReceivedCookie): Promise<Reply> =>
+    await send({ method: 'POST', path, headers: { ...browser, ...(cookie && { cookie: `${cookie.name}=${cookie.value}` }) } })
+
+  const timing = await timeFailedLogins(send, browser, account)
+  const login = await send({ method: 'POST', path: '/login', headers: { ...browser, 'x-forwarded-for': SPOOFED }, json: { [account.field]: account.username, password: account.password } })
+  const cookie = refreshCookie(login)
+  const started: Row[] = [{ check: 'timing', ...timing }, { check: 'login', ...judgeLogin(login, cookie) }]
+  if (cookie === undefined) return [...started, ...NOT_LOGGED_IN.map(check => ({ check, ...skipped('the login set no cookie') }))]
+
+  const address = await checkAddress(send, login)
+  const first = await post('/refresh', cookie)
+  const second = await post('/refresh', cookie)
+  const last = refreshCookie(second) ?? refreshCookie(first) ?? cookie
+  const logout = await post('/logout', last)
+  const after = await post('/refresh', last)
+  return [
+    ...started,
+    { check: 'address', ...address },
+    { check: 'refresh', ...judgeRefresh(first) },
+    { check: 'grace', ...judgeSecondRefresh(second, refreshCookie(first) !== undefined) },
+    { check: 'logout', ...judgeLogout(logout, cookie) },
+    { check: 'session end', ...judgeAfterLogout(after) }
+  ]
+}
+
+function judgeLogin (login: Reply, cookie: ReceivedCookie | undefined): Verdict {
+  const seen = `POST /login answered ${answerOf(login)}`
+  if (login.status !== 200) return finding(seen, 'Check DOCTOR_USERNAME and DOCTOR_PASSWORD, and --username-field if the field has another name; an account with a second factor cannot be used')
+  if (cookie !== undefined) return ok(`${seen} with ${describeCookie(cookie)}`)
+  if (typeof fieldsOf(login)['refresh_token'] === 'string') return ok(`${seen} with the refresh token in its body`)
+  return finding(`${seen} without a refresh cookie`, 'Let Set-Cookie pass through the proxy')
+}
+
+/** What the app stores as the address of this client, and counts failed logins by. */
+async function checkAddress (send: Send, login: Reply): Promise<Verdict> {
+  if (login.isLoopback) return skipped('not judged from the machine of the server')
+  const listed = await send({ method: 'GET', path: '/sessions', headers: { authorization: `Bearer ${String(fieldsOf(login)['access_token'])}` } })
+  const { ip } = Object(Object.values(fieldsOf(listed)).find(session => Object(session).current === true))
+  if (typeof ip !== 'string') return skipped('GET /sessions does not show it')
+  if (ip === SPOOFED) return finding('the app believes any X-Forwarded-For', 'Set trustProxy to the address of the proxy instead of true: rate limits count by an address that an attacker chooses')
+  if (PRIVATE_ADDRESS.test(ip)) return finding(`the app sees the address ${ip}`, 'Set trustProxy to the address of the proxy, and let it send X-Forwarded-For: all users share one rate limit')
+  return ok(`the app sees ${ip}`)
+}
+
+/** Loopback, RFC 1918, RFC 6598 (shared by carriers and some load balancers) and RFC 4193. */
+const PRIVATE_ADDRESS = /^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|::1$|f[cd])/
+
+function judgeRefresh (reply: Reply): Verdict {
+  const seen = `POST /refresh answered ${answerOf(reply)}`
+  return reply.status === 200 ? ok(seen) : finding(seen, 'Check that all instances share one store and one secret, and that the proxy forwards Cookie')
+}
+
+/** The same refresh token once more, as another tab or a repeated request sends it. */
+function judgeSecondRefresh (reply: Reply, isReplaced: boolean): Verdict {
+  const seen = `the ${isReplaced ? 'replaced' : 'same'} refresh token again: ${answerOf(reply)}`
+  if (reply.status === 200) return ok(seen)
+  if (answerOf(reply) === '401 FST_AUTH_REFRESH_TOKEN_REUSED') return finding(seen, 'Set refreshToken.grace to 10s or more, unless each token must work only once: two tabs, or one lost reply, log the user out')
+  return finding(seen, 'Check that all instances share one store and one secret')
+}
+
+function judgeLogout (reply: Reply, cookie: ReceivedCookie): Verdict {
+  const seen = `POST /logout answered ${answerOf(reply)}`
+  const cleared = clearedCookie(reply)
+  if (reply.status !== 204) return finding(seen, 'Check that the store is reachable; the log of the app has the cause')
+  if (cleared === undefined || !isSamePlace(cleared, cookie)) return finding(`${seen}, and browsers keep the cookie`, 'Let Set-Cookie pass through the proxy unchanged: name, Path and Domain must be those of the login')
+  return ok(`${seen} and cleared the cookie`)
+}
+
+function judgeAfterLogout (reply: Reply): Verdict {
+  const seen = `a refresh after the logout answered ${answerOf(reply)}`
+  return reply.status === 401 ? ok(seen) : finding(seen, 'Use a store that all instances share: a copied cookie outlives the logout')
+}

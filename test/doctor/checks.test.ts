@@ -1,0 +1,95 @@
+import t from 'tap'
+import { judge } from '../../lib/doctor/checks.js'
+import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
+import { observe } from '../../lib/doctor/observations.js'
+import { formatTable } from '../../lib/doctor/report.js'
+import { type Target } from '../../lib/doctor/target.js'
+import { walk } from '../../lib/doctor/walk.js'
+import { START } from '../support/server.js'
+
+const DAY = 86_400_000
+const TARGET: Target = { base: 'https://app.example/auth', path: '/auth', page: 'https://app.example', isSameOrigin: true }
+const ADA = { username: 'ada', password: 'correct horse battery staple', field: 'username' }
+
+/** A reply from another machine over https. */
+function reply (more: Partial<Reply> = {}): Reply {
+  return { status: 204, headers: {}, body: '', sentAt: START * 1000, endedAt: START * 1000, isLoopback: false, certificateEnds: START * 1000 + 90 * DAY, ...more }
+}
+
+/** The result and what was seen of one check, where every reply is the same. */
+async function judged (check: string, more: Partial<Reply>, target: Target = TARGET): Promise<string> {
+  const row = judge(await observe(async () => reply(more), target)).find(row => row.check === check)
+  return `${row?.result}: ${row?.seen}`
+}
+
+t.test('a certificate that lasts', async t => {
+  t.equal(await judged('tls', {}), 'ok: https, the certificate ends in 90 days')
+})
+
+t.test('a certificate that ends soon', async t => {
+  t.equal(await judged('tls', { certificateEnds: START * 1000 + 13 * DAY }), 'finding: https, the certificate ends in 13 days')
+})
+
+t.test('cleartext transmission: plain http to another machine', async t => {
+  t.equal(await judged('tls', { certificateEnds: null }), 'finding: plain http')
+})
+
+t.test('an app in production does not show what it takes the request for', async t => {
+  t.equal(await judged('protocol', {}), 'ok: nothing shows that the app takes the request for http')
+})
+
+t.test('a reply from an edge without a hit is no cached one', async t => {
+  t.match(await judged('caching', { headers: { 'x-cache': 'MISS', 'cache-control': 'private, no-store' } }), /^ok/)
+})
+
+t.test('a terminal receives no control characters of the server', async t => {
+  t.match(formatTable('https://app.example', [{ check: 'x', result: 'ok', seen: 'a\u001b[2Jb\u009bc' }]), 'a?[2Jb?c')
+})
+
+/** What an app that is reached through a proxy answers in a walk, apart from the list of sessions. */
+function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
+  return async request => {
+    const times = { sentAt: 0, endedAt: timeOf(request) }
+    if (request.path === '/sessions') return reply({ ...sessions, ...times })
+    if (request.path === '/login' && Object(request.json).password !== ADA.password) return reply({ status: 401, ...times })
+    return reply({ status: 200, headers: { 'set-cookie': ['__Host-Http-refresh=eyJ; Path=/; Secure; HttpOnly; SameSite=Strict'] }, body: '{"access_token":"t"}', ...times })
+  }
+}
+
+async function walked (check: string, send: Send): Promise<string> {
+  const row = (await walk(send, TARGET, ADA)).find(row => row.check === check)
+  return `${row?.result}: ${row?.seen}`
+}
+
+const sessionWith = (ip: unknown): Partial<Reply> => ({ status: 200, body: JSON.stringify([{ ip: '198.51.100.1', current: false }, { ip, current: true }]) })
+
+t.test('spoofing: an app that believes a client about its address', async t => {
+  t.equal(await walked('address', answers(sessionWith('192.0.2.123'))), 'finding: the app believes any X-Forwarded-For')
+})
+
+t.test('an app that sees its proxy instead of the client', async t => {
+  for (const ip of ['127.0.0.1', '10.1.2.3', '172.16.0.1', '172.31.0.1', '192.168.1.1', '100.64.0.1', '100.127.0.1', '::1', 'fd00::1', 'fc00::1']) {
+    t.equal(await walked('address', answers(sessionWith(ip))), `finding: the app sees the address ${ip}`)
+  }
+})
+
+t.test('an app that sees the client', async t => {
+  for (const ip of ['198.51.100.7', '172.32.0.1', '100.128.0.1', '2001:db8::1']) t.equal(await walked('address', answers(sessionWith(ip))), `ok: the app sees ${ip}`)
+})
+
+t.test('an app that lists no sessions', async t => {
+  for (const sessions of [{ status: 404, body: '{}' }, { status: 200, body: '[]' }, sessionWith(null)]) {
+    t.equal(await walked('address', answers(sessions)), 'skipped: GET /sessions does not show it')
+  }
+})
+
+t.test('user enumeration: unknown names fail faster, or slower', async t => {
+  const known = (request: DoctorRequest) => Object(request.json).username === 'ada'
+  t.equal(await walked('timing', answers({}, request => known(request) ? 41 : 10)), 'finding: a failed login takes 41 ms for a known name, 10 ms for an unknown one')
+  t.equal(await walked('timing', answers({}, request => known(request) ? 10 : 41)), 'finding: a failed login takes 10 ms for a known name, 41 ms for an unknown one')
+  t.match(await walked('timing', answers({}, request => known(request) ? 40 : 10)), /^ok/)
+})
+
+t.test('a logout that fails', async t => {
+  t.equal(await walked('logout', answers({})), 'finding: POST /logout answered 200')
+})
