@@ -24,6 +24,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
   counter: '{ add (value: number, attributes: object): void }', // OpenTelemetry's
+  oldSessionOf: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
   privateKey: 'string',
