@@ -24,11 +24,11 @@ export interface CounterLimit extends Limit {
 export interface AttemptCounter<Counted extends object = object> {
   /** Consumes one attempt of every limit; or of none if one is reached, and returns the longest time to wait. */
   consume (key: string): Promise<Counted | Seconds> | Counted | Seconds
-  refund (attempt: Counted): Promise<void>
+  refund (attempt: Counted): Promise<void> | void
   /** The attempt stays counted, as a failure of this owner. */
-  fail (attempt: Counted, owner: string): Promise<void>
+  fail (attempt: Counted, owner: string): Promise<void> | void
   /** Refunds the attempt and resets the failures of this owner, except for limits that count successes. */
-  succeed (attempt: Counted, owner: string): Promise<void>
+  succeed (attempt: Counted, owner: string): Promise<void> | void
 }
 
 /** The attempts of one key against one limit, since the first one. */
@@ -46,7 +46,7 @@ interface MemoryAttempt {
 
 /**
  * A counter in the memory of this process. Beyond `maxKeys` keys it evicts the least recently used one: to get a key
- * evicted, an attacker must fail under that many other keys first.
+ * evicted, an attacker must fail under that many other keys first. It needs no promise.
  */
 export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
   readonly #limits: readonly CounterLimit[]
@@ -59,7 +59,6 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
     this.#maxKeys = maxKeys
   }
 
-  /** Not async: a refresh waits for nothing else before its first query. */
   consume (key: string): MemoryAttempt | Seconds {
     const now = systemMilliseconds()
     const windows = this.#windowsOf(key, now)
@@ -72,16 +71,16 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
     return { key, windows }
   }
 
-  async refund ({ key, windows }: MemoryAttempt): Promise<void> {
+  refund ({ key, windows }: MemoryAttempt): void {
     for (const window of windows) window.attempts--
     this.#deleteUnused(key)
   }
 
-  async fail ({ windows }: MemoryAttempt, owner: string): Promise<void> {
+  fail ({ windows }: MemoryAttempt, owner: string): void {
     for (const { failures } of windows) failures.set(owner, (failures.get(owner) ?? 0) + 1)
   }
 
-  async succeed ({ key, windows }: MemoryAttempt, owner: string): Promise<void> {
+  succeed ({ key, windows }: MemoryAttempt, owner: string): void {
     for (const window of windows) {
       if (window.limit.countsSuccesses) continue
       window.attempts -= 1 + (window.failures.get(owner) ?? 0)

@@ -65,7 +65,7 @@ export interface PasswordHasherOptions extends HashingParameters, PasswordRules 
   readonly queue: HashingQueueOptions
   /** For `check` and `verifyLegacy`. */
   readonly timeouts: Timeouts
-  /** Called at each use. */
+  /** Called at the first use, and again if it fails. */
   readonly loadArgon2?: (() => Promise<Argon2>) | undefined
 }
 
@@ -81,6 +81,7 @@ const ARGON2ID = 2
 export class PasswordHasher implements Passwords {
   readonly #options: PasswordHasherOptions
   readonly #loadArgon2: () => Promise<Argon2>
+  #argon2: Argon2 | undefined
   readonly #queue: HashingQueue
   readonly #kinds: HashKinds
   /** The peppers by their id. That of hashes without one is empty. */
@@ -113,8 +114,8 @@ export class PasswordHasher implements Passwords {
     const { memoryCost, timeCost, parallelism } = this.#options
     const secret = this.#peppers.get(this.#pepperId) as Buffer // checked by the constructor
     const encoded = await this.#queue.run(clientOf(from), async () => {
-      const argon2 = await this.#loadArgon2()
-      return await argon2.hash(text, { memoryCost, timeCost, parallelism, type: ARGON2ID, secret }).catch(outOfMemory)
+      this.#argon2 ??= await this.#loadArgon2()
+      return await this.#argon2.hash(text, { memoryCost, timeCost, parallelism, type: ARGON2ID, secret }).catch(outOfMemory)
     })
     return this.#pepperId === null ? encoded : withKeyId(encoded, this.#pepperId)
   }
@@ -155,9 +156,9 @@ export class PasswordHasher implements Passwords {
   }
 
   async #matches (encoded: string, text: string, pepperId: string | null): Promise<boolean> {
-    const argon2 = await this.#loadArgon2()
+    this.#argon2 ??= await this.#loadArgon2()
     const secret = this.#peppers.get(pepperId) as Buffer // checked by the constructor and `#readHash`
-    return await argon2.verify(encoded, text, { secret }).catch(outOfMemory)
+    return await this.#argon2.verify(encoded, text, { secret }).catch(outOfMemory)
   }
 
   /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */

@@ -180,30 +180,22 @@ export class Throttle {
   }
 
   async #refreshShared (perSession: AttemptCounter, session: SessionRef, context: RequestContext): Promise<void> {
-    const counted = this.#count(perSession, sessionKey(session), context).catch(() => null)
+    const counted = this.#consumeShared(perSession, sessionKey(session), context).catch(() => null)
     // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
     assertRefreshAllowed(this.#reachable ? await counted : null, session, context)
   }
 
   /** Consumes from one counter for an attempt. Resolves to the time to wait if that is impossible, else to 0. */
   async #consume ({ caller, consumed }: Attempt, counter: AttemptCounter, key: string, of: Consumed['of'] = 'account'): Promise<Seconds> {
-    const counted = await this.#count(counter, key, caller)
+    const counted = counter instanceof MemoryCounter ? counter.consume(key) : await this.#consumeShared(counter, key, caller)
     if (typeof counted === 'number') return counted
     this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1)
     consumed.push({ counter, counted, key, of })
     return 0
   }
 
-  /** As `ownSession`, for the user of a name. */
-  async #sessionOfName (name: string | null, caller: Caller): Promise<SessionRef | null> {
-    if (name === null || caller.presented === null) return null
-    const user = await caller.bounded(() => this.#users.findByUsername?.(name)) ?? null
-    return user === null ? null : await ownSession(String(user.id), caller)
-  }
-
   /** A consume that timed out may have succeeded: it is refunded when it settles. */
-  async #count (counter: AttemptCounter, key: string, { bounded }: RequestContext): Promise<object | Seconds> {
-    if (counter instanceof MemoryCounter) return counter.consume(key) // it neither fails nor takes time
+  async #consumeShared (counter: AttemptCounter, key: string, { bounded }: RequestContext): Promise<object | Seconds> {
     let counted: Promise<object | Seconds> | undefined
     try {
       return await bounded(() => this.#callCounters(bounded, () => (counted = Promise.resolve(counter.consume(key)))))
@@ -213,17 +205,23 @@ export class Throttle {
     }
   }
 
-  /** Ends an attempt. The reply waits for it only as long as the request has time. */
-  async #end ({ caller, consumed }: Attempt, end: (consumed: Consumed) => Promise<void> | undefined): Promise<void> {
-    if (consumed.length === 0) return
-    const ended = this.#endAll(consumed.splice(0), end, caller)
-    await caller.bounded(() => ended).catch(() => {})
+  /** As `ownSession`, for the user of a name. */
+  async #sessionOfName (name: string | null, caller: Caller): Promise<SessionRef | null> {
+    if (name === null || caller.presented === null) return null
+    const user = await caller.bounded(() => this.#users.findByUsername?.(name)) ?? null
+    return user === null ? null : await ownSession(String(user.id), caller)
   }
 
-  /** If the counters cannot be reached, the attempts stay counted and nothing is thrown. */
-  async #endAll (consumed: readonly Consumed[], end: (consumed: Consumed) => Promise<void> | undefined, { bounded }: RequestContext): Promise<void> {
-    await this.#callCounters(bounded, () => Promise.all(consumed.map(end))).catch(() => {})
-    this.#release(consumed)
+  /**
+   * Ends an attempt. The reply waits for shared counters only as long as the request has time. If they cannot be reached, the
+   * attempt stays counted there and nothing is thrown.
+   */
+  async #end ({ caller: { bounded }, consumed }: Attempt, end: (consumed: Consumed) => Promise<void> | void): Promise<void> {
+    const all = consumed.splice(0)
+    const calls = all.map(end).filter(call => call !== undefined)
+    if (calls.length === 0) return this.#release(all)
+    const ended = this.#callCounters(bounded, () => Promise.all(calls)).catch(() => {}).then(() => this.#release(all))
+    await bounded(() => ended).catch(() => {})
   }
 
   #release (consumed: readonly Consumed[]): void {

@@ -114,9 +114,9 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
 function around (inner: AttemptCounter, call: <R>(act: () => Promise<R>, name: 'consume' | 'end') => Promise<R>): AttemptCounter {
   return {
     consume: key => call(async () => await inner.consume(key), 'consume'),
-    refund: counted => call(() => inner.refund(counted), 'end'),
-    fail: (counted, owner) => call(() => inner.fail(counted, owner), 'end'),
-    succeed: (counted, owner) => call(() => inner.succeed(counted, owner), 'end')
+    refund: counted => call(async () => await inner.refund(counted), 'end'),
+    fail: (counted, owner) => call(async () => await inner.fail(counted, owner), 'end'),
+    succeed: (counted, owner) => call(async () => await inner.succeed(counted, owner), 'end')
   }
 }
 
