@@ -2,7 +2,7 @@ import { refreshCookie } from './plugin.js'
 
 export default refreshCookie
 export { refreshCookie }
-export { allowWeakHashing } from './accounts/hashing-parameters.js'
+export { allowWeakHashing } from './accounts/hash-format.js'
 export { normaliseUsername } from './accounts/username.js'
 export { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, refuseCrossSite, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
@@ -12,7 +12,7 @@ export { statelessStore } from './stores/stateless.js'
 
 export type { RefreshCookieOptions } from './options/schema.js'
 export type { AcceptChallengeOptions, IssueChallengeOptions } from './accounts/challenges.js'
-export type { Credentials } from './accounts/login.js'
+export type { Credentials } from './accounts/password-verifier.js'
 export type { Passwords } from './accounts/hashing.js'
 export type { AccessClaims, AppClaims, CustomClaims } from './tokens/claims.js'
 export type { AuditEvent, AuthEvent } from './audit/events.js'

@@ -1,11 +1,10 @@
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { loadCommonPasswords } from './accounts/common-passwords.js'
 import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
 import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
 import { Challenges } from './accounts/challenges.js'
-import { Login } from './accounts/login.js'
 import { PasswordChange } from './accounts/password-change.js'
+import { PasswordVerifier } from './accounts/password-verifier.js'
 import { Signup } from './accounts/signup.js'
 import { Throttle } from './accounts/throttle.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
@@ -55,7 +54,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
   const urls = servedRoutes(settings, store)
-  await loadPackagesOf(urls)
+  if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
   const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
   const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
@@ -67,8 +66,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
   const challenges = new Challenges({ store, tokens: new ChallengeTokens(keys), throttle, clock })
   const authenticationOf = decorateRequest(fastify, replyOf => {
-    const passwordLogin = settings.users?.findByUsername === undefined ? undefined : accounts.login
-    const dependencies = { sessions, passwordLogin, challenges, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
+    const passwordVerifier = settings.users?.findByUsername === undefined ? undefined : accounts.passwordVerifier
+    const dependencies = { sessions, passwordVerifier, challenges, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
     return request => new HttpRequestAuth(dependencies, request)
   })
   decorateHooks(fastify, authenticationOf, { strictRefusal, cookieRefusal })
@@ -158,10 +157,10 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
   })
 }
 
-function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Pick<RoutesOptions, 'login' | 'signup' | 'passwordChange'> {
+function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Pick<RoutesOptions, 'passwordVerifier' | 'signup' | 'passwordChange'> {
   const onSignupFailed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onSignup failed')
   return {
-    login: new Login({ users, passwords, throttle, warn: warningsIn(log) }),
+    passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(log) }),
     signup: new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed }),
     passwordChange: new PasswordChange(users, passwords)
   }
@@ -179,11 +178,9 @@ function servedRoutes ({ users = {}, routes }: Settings, store: SessionStore): S
   }
 }
 
-/** Loads argon2 and the common passwords at start, so that a missing package shows before the first login. Users without a password are verified against an argon2 decoy. */
-async function loadPackagesOf ({ signup, login, password, reauthenticate }: Settings['routes']): Promise<void> {
-  const setsPasswords = signup !== false || password !== false
-  if (setsPasswords) await loadCommonPasswords()
-  if (setsPasswords || login !== false || reauthenticate !== false) await loadArgon2()
+/** Users without a password are verified against an argon2 decoy. */
+function verifiesPasswords ({ signup, login, password, reauthenticate }: Settings['routes']): boolean {
+  return [signup, login, password, reauthenticate].some(url => url !== false)
 }
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {

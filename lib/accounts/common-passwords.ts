@@ -24,7 +24,7 @@ let loading: Promise<CommonPasswords> | undefined
 
 /**
  * Loads the list of the package @zxcvbn-ts/language-common: 49,233 passwords, 5 MB of heap once it is loaded. The
- * import is dynamic, for apps that never check a password.
+ * first password that is set loads it, for processes that start often.
  */
 export async function loadCommonPasswords (): Promise<CommonPasswords> {
   loading ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => readList(dictionary['passwords-common']))

@@ -33,6 +33,15 @@ export interface VerifiedUser {
   readonly passwordHash: string
 }
 
+/** A user whose username and password have just been verified. */
+export interface VerifiedLogin extends VerifiedUser {
+  /**
+   * False if the user or the password was changed meanwhile. A password change revokes only the sessions that are stored by
+   * then, so a concurrent login checks again once its own session is stored.
+   */
+  isStillValid (): Promise<boolean>
+}
+
 /** The result of a query for one row, in any library. */
 type Found<U extends User> = U | null | undefined
 

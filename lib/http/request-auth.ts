@@ -1,7 +1,7 @@
 import { type FastifyReply } from 'fastify'
 import { type AcceptChallengeOptions, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
-import { type Credentials, type Login } from '../accounts/login.js'
-import { type CustomUser, type User, type UserId, type VerifiedUser } from '../accounts/user.js'
+import { type Credentials, type PasswordVerifier } from '../accounts/password-verifier.js'
+import { type CustomUser, type User, type UserId, type VerifiedLogin } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue.js'
@@ -22,7 +22,7 @@ import { toTokenResponse, type TokenResponse } from './token-response.js'
 export interface RequestAuthDependencies extends AuthenticationDependencies {
   readonly sessions: SessionService
   /** Undefined without `users.findByUsername`. */
-  readonly passwordLogin: Pick<Login, 'login' | 'isStillValid'> | undefined
+  readonly passwordVerifier: Pick<PasswordVerifier, 'verifyLogin'> | undefined
   readonly challenges: Challenges
   readonly transport: Pick<RefreshTokenTransport, 'read' | 'send' | 'clear'>
   /** An access token replaces a refresh token that is expired or missing. */
@@ -40,7 +40,7 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
   /** The user whose password this request has verified. */
-  #verified: (Pick<VerifiedUser, 'user' | 'subject'> & { isStillValid (): Promise<boolean> }) | undefined
+  #verified: VerifiedLogin | undefined
   #identity: Identity | null = null
 
   /**
@@ -83,15 +83,13 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
   }
 
   async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
-    const { username, password } = Object(sent) as Credentials // a request without a body has undefined
-    const { passwordLogin } = this.plugin
-    if (passwordLogin === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
+    const credentials = Object(sent) as Credentials // a request without a body has undefined
+    const { passwordVerifier } = this.plugin
+    if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
-      const credentials = { username, password }
-      const verified = await passwordLogin.login(credentials, this)
-      this.#verified = { user: verified.user, subject: verified.subject, isStillValid: async () => await passwordLogin.isStillValid(verified, credentials, this) }
-      return verified.user as User & CustomUser // the app's own object, with the columns that it declares
+      this.#verified = await passwordVerifier.verifyLogin(credentials, this)
+      return this.#verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {
       throw this.refused(error)
     }
@@ -228,7 +226,9 @@ export class HttpRequestAuth extends Authentication<RequestAuthDependencies> imp
 
   /** The options of a login of the user whose password was verified; none for anybody else. */
   #ofVerified (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
-    return this.#verified?.subject === subject ? this.#verified : {}
+    if (this.#verified?.subject !== subject) return {}
+    const { user, isStillValid } = this.#verified
+    return { user, isStillValid }
   }
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {

@@ -1,5 +1,5 @@
 import { type AcceptChallengeOptions, type IssueChallengeOptions } from '../accounts/challenges.js'
-import { type Credentials } from '../accounts/login.js'
+import { type Credentials } from '../accounts/password-verifier.js'
 import { type CustomUser, type User, type UserId } from '../accounts/user.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type AppClaims } from '../tokens/claims.js'

@@ -1,5 +1,5 @@
 import { type CounterClient } from '../accounts/attempt-counters.js'
-import { type allowWeakHashing } from '../accounts/hashing-parameters.js'
+import { type allowWeakHashing } from '../accounts/hash-format.js'
 import { type PasswordCheck } from '../accounts/password-policy.js'
 import { type PepperOptions, type VerifyLegacy } from '../accounts/hashing.js'
 import { type SignupListener } from '../accounts/signup.js'

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { type Limit, type CounterClient } from '../accounts/attempt-counters.js'
-import { allowWeakHashing, assertStrong, MAX_COST, MINIMA } from '../accounts/hashing-parameters.js'
+import { allowWeakHashing, assertStrong, MAX_COST, MINIMA } from '../accounts/hash-format.js'
 import { type PasswordCheck } from '../accounts/password-policy.js'
 import { type VerifyLegacy } from '../accounts/hashing.js'
 import { importKey, type KeyMaterial } from '../keys/import.js'

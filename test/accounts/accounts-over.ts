@@ -1,8 +1,8 @@
 import { startDeadline } from '../../lib/deadline.js'
 import { MemoryCounter } from '../../lib/accounts/attempt-counters.js'
 import { type Passwords } from '../../lib/accounts/hashing.js'
-import { Login, type Credentials } from '../../lib/accounts/login.js'
 import { PasswordChange } from '../../lib/accounts/password-change.js'
+import { PasswordVerifier, type Credentials } from '../../lib/accounts/password-verifier.js'
 import { Signup, type SignupListener } from '../../lib/accounts/signup.js'
 import { Throttle, type Caller, type ThrottleLimits } from '../../lib/accounts/throttle.js'
 import { type AuthEvent } from '../../lib/audit/events.js'
@@ -48,7 +48,7 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
     warn: () => { throw new Error('the counters cannot be reached') }
   })
   const signup = new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed: err => { failures.push(err) } })
-  const login = new Login({ users, passwords, throttle, warn: (_message, details) => { warnings.push(details) } })
+  const verifier = new PasswordVerifier({ users, passwords, throttle, warn: (_message, details) => { warnings.push(details) } })
   const passwordChange = new PasswordChange(users, passwords)
   const caller: Caller = {
     userAgent: null,
@@ -67,8 +67,8 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
     work,
     signup: async credentials => await signup.signup(credentials, caller),
     signupSilently: async credentials => await signup.signupSilently(credentials, caller),
-    login: async credentials => (await login.login(credentials, caller)).user,
-    reauthenticate: async (sub, password) => await login.reauthenticate({ sub, sid: 's1' }, password, caller),
+    login: async credentials => (await verifier.verifyLogin(credentials, caller)).user,
+    reauthenticate: async (sub, password) => await verifier.verifyAgain({ sub, sid: 's1' }, password, caller),
     changePassword: async (verified, password) => await passwordChange.prepare(verified, password, caller)
   }
 }

@@ -1,7 +1,6 @@
 import argon2 from 'argon2'
 import t from 'tap'
-import { decoyHash, needsRehash, parsePasswordHash, withKeyId, type StoredHash } from '../../lib/accounts/hash-format.js'
-import { type HashingParameters } from '../../lib/accounts/hashing-parameters.js'
+import { allowWeakHashing, assertStrong, decoyHash, type HashingParameters, needsRehash, parsePasswordHash, withKeyId, type StoredHash } from '../../lib/accounts/hash-format.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
@@ -103,4 +102,41 @@ t.test('user enumeration: a decoy parses like a real hash of the same cost, and 
   t.equal(decoy.length, (await argon2.hash('a password', cost)).length)
   t.not(decoyHash(cost), decoy)
   t.equal(await argon2.verify(decoyHash({ ...cost, memoryCost: 64 }), 'a password'), false)
+})
+
+const WEAK = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
+
+t.test('parameters of OWASP\'s recommended sets, or stronger, are accepted', async t => {
+  for (const [memoryCost, timeCost] of [[47104, 1], [19456, 2], [12288, 3], [9216, 4], [7168, 5], [65536, 3], [1048576, 16]] as const) {
+    t.doesNotThrow(() => assertStrong({ memoryCost, timeCost, parallelism: 1 }, false))
+  }
+})
+
+t.test('weaker parameters are refused with the fix', async t => {
+  for (const [memoryCost, timeCost] of [[47103, 1], [19455, 2], [12287, 3], [9215, 4], [7167, 5], [1024, 16]] as const) {
+    const wayOut = /passwords\.memoryCost" is \d+: .*19456 with 2.*\[allowWeakHashing\]/
+    t.throws(() => assertStrong({ memoryCost, timeCost, parallelism: 1 }, false), { name: 'TypeError', message: wayOut })
+  }
+})
+
+t.test('weak hashing', async t => {
+  const environment = process.env['NODE_ENV']
+  t.afterEach(() => {
+    if (environment === undefined) delete process.env['NODE_ENV']
+    else process.env['NODE_ENV'] = environment
+  })
+
+  t.test('is possible with allowWeakHashing', async t => {
+    t.doesNotThrow(() => assertStrong(WEAK, true))
+  })
+
+  t.test('is refused in production', async t => {
+    process.env['NODE_ENV'] = 'production'
+    t.throws(() => assertStrong(WEAK, true), { name: 'TypeError', message: /production/ })
+    t.doesNotThrow(() => assertStrong({ ...WEAK, memoryCost: 19456 }, true))
+  })
+
+  t.test('shares one symbol between both builds of the package', async t => {
+    t.equal(allowWeakHashing, Symbol.for('fastify-refresh-cookie.allowWeakHashing'))
+  })
 })

@@ -73,7 +73,7 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
     emit: event => { events.push(event) }
   })
 
-  /** Consumes, verifies and ends an attempt, as `Login` does. */
+  /** Consumes, verifies and ends an attempt, as `PasswordVerifier` does. */
   async function run (caller: Caller, consume: (attempt: Attempt) => Promise<void>, verify: Verify): Promise<Verified> {
     const attempt = await throttle.start(caller)
     try {

@@ -4,7 +4,7 @@ import { loginSchema, readCredentials, readOAuthForm, refusals, refusedByFastify
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
-export function loginRoute (scope: FastifyInstance, url: string, { login, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, { passwordVerifier, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',
@@ -33,9 +33,8 @@ export function loginRoute (scope: FastifyInstance, url: string, { login, transp
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
-    const credentials = { username, password }
-    const verified = await login.login(credentials, auth)
-    const response = await auth.loginUser(verified.user, remember, async () => await login.isStillValid(verified, credentials, auth))
+    const { user, isStillValid } = await passwordVerifier.verifyLogin({ username, password }, auth)
+    const response = await auth.loginUser(user, remember, isStillValid)
     const form = formOf(request)
     if (form !== undefined) return reply.redirect(form.redirect, 303)
     return await tokenResponse.format('login', response, auth)

@@ -3,7 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusals, r
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a token response and a new refresh token; ends every other session of the user. */
-export function passwordRoute (scope: FastifyInstance, url: string, { login, passwordChange, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { passwordVerifier, passwordChange, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'changePassword',
     summary: 'Change the password and end every other session',
@@ -21,7 +21,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { login, pas
   scope.post<{ Body: FromSchema<typeof passwordChangeSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
-    const verified = await login.reauthenticate(await auth.assertUnrevoked(), currentPassword, auth)
+    const verified = await passwordVerifier.verifyAgain(await auth.assertUnrevoked(), currentPassword, auth)
     const write = await passwordChange.prepare(verified, newPassword, auth)
     return await tokenResponse.format('password', await auth.changePassword(verified.user, write), auth)
   })

@@ -3,7 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refused
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token whose `auth_time` is now; the session stays. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { login, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { passwordVerifier, tokenResponse, authenticate, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
     summary: 'Confirm the password again',
@@ -20,7 +20,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { logi
 
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
-    const { user } = await login.reauthenticate(await auth.assertUnrevoked(), request.body.password, auth)
+    const { user } = await passwordVerifier.verifyAgain(await auth.assertUnrevoked(), request.body.password, auth)
     return await tokenResponse.format('reauthenticate', await auth.reauthenticateUser(user), auth)
   })
 }

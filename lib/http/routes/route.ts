@@ -1,6 +1,6 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
-import { type Login } from '../../accounts/login.js'
 import { type PasswordChange } from '../../accounts/password-change.js'
+import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
 import { type AuthenticateHook } from '../hooks.js'
@@ -20,7 +20,7 @@ export interface RouteDependencies {
   readonly refuseCrossSite: AuthenticateHook
   /** Marks our routes, which the hooks of a whole app exempt. */
   readonly exempt: symbol
-  readonly login: Login
+  readonly passwordVerifier: PasswordVerifier
   readonly signup: Signup
   readonly passwordChange: PasswordChange
   readonly transport: TransportDescription

@@ -1,7 +1,7 @@
 import argon2 from 'argon2'
 import { mock } from 'node:test'
 import t from 'tap'
-import { type Credentials } from '../../lib/accounts/login.js'
+import { type Credentials } from '../../lib/accounts/password-verifier.js'
 import { type User } from '../../lib/accounts/user.js'
 import { AuthError } from '../../lib/errors.js'
 import { exactly } from '../support/exactly.js'

@@ -5,7 +5,7 @@ import { subjectOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
 import { updateHash, wasReplaced } from './password-change.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
-import { type User, type Users, type VerifiedUser } from './user.js'
+import { type User, type Users, type VerifiedLogin, type VerifiedUser } from './user.js'
 import { normaliseUsername } from './username.js'
 
 /** A username and a password as a request sent them; they need not be validated. */
@@ -14,7 +14,7 @@ export interface Credentials {
   readonly password: unknown
 }
 
-export interface LoginOptions {
+export interface PasswordVerifierOptions {
   readonly users: Users
   readonly passwords: Passwords
   readonly throttle: Throttle
@@ -31,13 +31,13 @@ interface FoundUser extends Pick<VerifiedUser, 'user' | 'subject'> {
 const NOBODY = { user: null, subject: null, passwordHash: null } as const
 
 /** Verifies the passwords of users, within the rate limits. */
-export class Login {
+export class PasswordVerifier {
   readonly #users: Users
   readonly #passwords: Passwords
   readonly #throttle: Throttle
-  readonly #warn: LoginOptions['warn']
+  readonly #warn: PasswordVerifierOptions['warn']
 
-  constructor ({ users, passwords, throttle, warn }: LoginOptions) {
+  constructor ({ users, passwords, throttle, warn }: PasswordVerifierOptions) {
     this.#users = users
     this.#passwords = passwords
     this.#throttle = throttle
@@ -49,23 +49,23 @@ export class Login {
    * FST_AUTH_CREDENTIALS_INVALID after the same work (user enumeration). Throws FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY and
    * what `Throttle` throws, whatever the credentials.
    */
-  async login ({ username, password }: Credentials, caller: Caller): Promise<VerifiedUser> {
+  async verifyLogin ({ username, password }: Credentials, caller: Caller): Promise<VerifiedLogin> {
     const name = normaliseUsername(username)
     const attempt = await this.#throttle.start(caller)
     try {
       await this.#throttle.consumeName(attempt, name)
-      const found = name === null ? null : await caller.bounded(() => this.#users.findByUsername?.(name))
-      const user = readUser(found, '"users.findByUsername"')
-      await this.#throttle.consumeUser(attempt, user?.subject ?? null)
-      return await this.#verify(user, password, attempt, caller)
+      const found = await this.#findByName(name, caller)
+      await this.#throttle.consumeUser(attempt, found?.subject ?? null)
+      const verified = await this.#verify(found, password, attempt, caller)
+      return { ...verified, isStillValid: async () => await this.#isStillValid(verified, name, password, caller) }
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
     }
   }
 
-  /** As `login`, for the user of a session; needs `findById`. */
-  async reauthenticate (session: SessionRef, password: unknown, caller: Caller): Promise<VerifiedUser> {
+  /** As `verifyLogin`, for the user of a session; needs `findById`. */
+  async verifyAgain (session: SessionRef, password: unknown, caller: Caller): Promise<VerifiedUser> {
     const attempt = await this.#throttle.start(caller)
     try {
       await this.#throttle.consumeSession(attempt, session)
@@ -77,16 +77,15 @@ export class Login {
     }
   }
 
-  /**
-   * True if the credentials of a login are still valid. A password change revokes only the sessions that are stored by then,
-   * so a concurrent login checks again once its own session is stored.
-   */
-  async isStillValid ({ subject, passwordHash }: VerifiedUser, { username, password }: Credentials, context: RequestContext): Promise<boolean> {
-    const name = normaliseUsername(username) as string // a login has just found the user by it
-    const user = await context.bounded(() => this.#users.findByUsername?.(name)) ?? null
-    if (user === null || user.disabled || String(user.id) !== subject) return false
+  async #findByName (name: string | null, { bounded }: RequestContext): Promise<FoundUser | null> {
+    return name === null ? null : readUser(await bounded(() => this.#users.findByUsername?.(name)), '"users.findByUsername"')
+  }
+
+  async #isStillValid ({ subject, passwordHash }: VerifiedUser, name: string | null, password: unknown, context: RequestContext): Promise<boolean> {
+    const found = await this.#findByName(name, context)
+    if (found?.subject !== subject || found.user.disabled) return false
     // A concurrent login may have replaced the hash by a stronger one of the same password.
-    return user.passwordHash === passwordHash || await this.#passwords.verify(user.passwordHash, password, context)
+    return found.passwordHash === passwordHash || await this.#passwords.verify(found.passwordHash, password, context)
   }
 
   async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller): Promise<VerifiedUser> {
