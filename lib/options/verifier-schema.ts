@@ -2,7 +2,7 @@ import { type AuditEvent, type EventListener } from '../audit/events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
-import { jwksUrl, keyRing } from './values.js'
+import { cacheBytes, jwksUrl, keyRing } from './values.js'
 
 /**
  * The options of `app.register(verifier, options)`: either `keys` or `jwks`, and the claims that access tokens must have.
@@ -26,6 +26,11 @@ export interface VerifierOptions {
     expiresIn?: Duration | undefined
     /** The tolerance for `iat` and `nbf` in the future, '5s' by default; `exp` is exact. */
     leeway?: Duration | undefined
+    /**
+     * The memory of the verification cache in bytes; 100,000,000 by default, for about 140,000 tokens without claims of the
+     * app. A token that is not in it is verified again. 0 verifies every token at every request.
+     */
+    cacheBytes?: number | undefined
   } | undefined
   timeouts?: {
     /** For one call to a function that returns keys, or to `jwks`; '2s' by default. */
@@ -49,7 +54,8 @@ export const verifierTable = group({
   audience: optional(oneOrMore(text)),
   accessToken: group({
     expiresIn: defaultTo('1d', duration(1, DAY)),
-    leeway: defaultTo('5s', duration(0, 60))
+    leeway: defaultTo('5s', duration(0, 60)),
+    cacheBytes
   }),
   timeouts: group({
     call: defaultTo('2s', duration(1, 60)),

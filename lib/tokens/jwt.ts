@@ -37,6 +37,9 @@ const COMPACT = new RegExp(`^${SEGMENT}\\.${SEGMENT}\\.${SEGMENT}$`)
 /** `exp` and `nbf` are validated in `claims.ts` by the injected clock; the libraries would use Date.now. */
 const TIMELESS = { ignoreExpiration: true, ignoreNotBefore: true } as const
 
+/** With the memory of the verification cache in bytes. */
+export type VerificationPolicy = AccessPolicy & { readonly cacheBytes: number }
+
 type Sign = (claims: object) => string
 /** Throws for a token that is not valid. */
 type Verify = (token: string) => unknown
@@ -50,7 +53,7 @@ interface Engine {
 /**
  * `scope` must be an encapsulated context: in the host's own, the decorators of @fastify/jwt could clash with the host's.
  */
-export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, policy: AccessPolicy): Promise<Tokens> {
+export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, policy: VerificationPolicy): Promise<Tokens> {
   const access = new Codec('access', keys, prepared)
   const refresh = new Codec('refresh', keys, await registerJwt(scope, keys.rings().refresh))
   return {
@@ -66,13 +69,13 @@ export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, po
 }
 
 /** Verifies access tokens, each once: the result depends on the policy and the key ring only, so each ring has its own cache. */
-export function createAccessVerifier (keys: OpenedKeys, policy: AccessPolicy, codec = new Codec('access', keys, prepared)): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
+export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPolicy, codec = new Codec('access', keys, prepared)): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
   let ring: KeyRing | undefined
-  let cache = new VerificationCache()
+  let cache = new VerificationCache(policy.cacheBytes)
   return {
     verifyAccess (token) {
       const current = keys.rings().access
-      if (ring !== current) [ring, cache] = [current, new VerificationCache()]
+      if (ring !== current) [ring, cache] = [current, new VerificationCache(policy.cacheBytes)]
       return cache.get(token) ?? cache.set(token, readAccessClaims(codec.verify(token)?.payload, policy))
     },
     seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined

@@ -51,7 +51,7 @@ t.test('every option has its documented default', async t => {
     users: undefined,
     accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
     trustedOrigins: [],
-    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5 },
+    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5, cacheBytes: 100_000_000 },
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true, transport: 'cookie', renewWithAccessToken: false },
     cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false, former: [] },
     passwords: {
@@ -148,6 +148,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'accessToken.algorithm': { takes: [], and: ['none', 'hs256', 'RS256', ['HS256']] },
   'accessToken.claims': { takes: ['function'] },
   'accessToken.leeway': { takes: DURATION_OR_ZERO.filter(kind => kind !== 'duration'), and: ['61s'] },
+  'accessToken.cacheBytes': { takes: ['zero', 'one'], and: ['100mb', 4_000_000_001] },
   'refreshToken.idle': { takes: DURATIONS, and: ['401d', '0s'] },
   'refreshToken.absolute': { takes: DURATIONS, and: ['401d', '0s'] },
   'refreshToken.rotation': { takes: [], and: ['Always', 'sometimes'] },

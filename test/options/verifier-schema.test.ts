@@ -21,7 +21,7 @@ t.test('every option has its documented default', async t => {
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
-    accessToken: { expiresIn: 86_400, leeway: 5 },
+    accessToken: { expiresIn: 86_400, leeway: 5, cacheBytes: 100_000_000 },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
     clock: systemClock
@@ -33,8 +33,8 @@ t.test('every option accepts its documented values, in the units of the code', a
   const clock = () => 1
   const rest = { issuer: 'https://login.example', audience: ['orders'], onEvent, clock }
   t.strictSame(
-    read({ jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: '1h', accessToken: { expiresIn: '2h', leeway: 0 }, timeouts: { call: '10s', request: '10s' }, ...rest }),
-    { keys: undefined, jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: 3600, accessToken: { expiresIn: 7200, leeway: 0 }, timeouts: { call: 10, request: 10 }, ...rest }
+    read({ jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: '1h', accessToken: { expiresIn: '2h', leeway: 0, cacheBytes: 0 }, timeouts: { call: '10s', request: '10s' }, ...rest }),
+    { keys: undefined, jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: 3600, accessToken: { expiresIn: 7200, leeway: 0, cacheBytes: 0 }, timeouts: { call: 10, request: 10 }, ...rest }
   )
   t.equal(read({ keys: KEYS }).keys?.changes, false)
   t.equal(read({ keys: async () => KEYS }).keys?.changes, true)
@@ -62,6 +62,7 @@ const REFUSED: ReadonlyArray<readonly [options: object, sentence: RegExp]> = [
   ...['', 1, ['api', ''], null].map(audience => [{ jwks: JWKS, audience }, /^option "audience(\[1\])?" is /] as const),
   ...['0s', '25h', '600'].map(expiresIn => [{ jwks: JWKS, accessToken: { expiresIn } }, /^option "accessToken\.expiresIn" is /] as const),
   ...['61s', -1].map(leeway => [{ jwks: JWKS, accessToken: { leeway } }, /^option "accessToken\.leeway" is /] as const),
+  ...['100mb', -1, 4_000_000_001].map(cacheBytes => [{ jwks: JWKS, accessToken: { cacheBytes } }, /^option "accessToken\.cacheBytes" is /] as const),
   ...['61s', 0].map(request => [{ jwks: JWKS, timeouts: { request } }, /^option "timeouts\.request" is /] as const),
   [{ jwks: JWKS, onEvent: 'log' }, /^option "onEvent" is /],
   [{ jwks: JWKS, clock: Date.now }, /^option "clock" /],

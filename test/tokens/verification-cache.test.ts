@@ -1,10 +1,16 @@
 import t from 'tap'
 import { VerificationCache } from '../../lib/tokens/verification-cache.js'
 
-const verified = (sub: string) => ({ sub, iat: 0, exp: 600, jti: 'jti', sid: 'sid', auth_time: 0, roles: ['editor'] })
+const ROOMY = 1_000_000
+/** The tokens of the tests about space have this length. */
+const LENGTH = 100
+const BYTES = 2.5 * LENGTH
+
+const verified = (sub: string, { iat = 0 } = {}) => ({ sub, iat, exp: iat + 600, jti: 'jti', sid: 'sid', auth_time: 0, roles: ['editor'] })
+const token = (name: string | number) => String(name).padStart(LENGTH, '-')
 
 t.test('cache confusion: a token is cached by its whole text', async t => {
-  const cache = new VerificationCache()
+  const cache = new VerificationCache(ROOMY)
   const ada = cache.set('a.b.c', verified('ada'))
   t.equal(cache.get('a.b.c'), ada)
   for (const other of ['a.b.d', 'a.b.c ', 'A.b.c', 'a.b', '', '__proto__']) t.equal(cache.get(other), undefined, other)
@@ -12,46 +18,68 @@ t.test('cache confusion: a token is cached by its whole text', async t => {
 
 t.test('cache confusion: a token with the same end is another token', async t => {
   const end = '.' + 's'.repeat(43)
-  for (const capacity of [100, 2]) { // with a capacity of 2 the first one is in the older half
-    const cache = new VerificationCache(capacity)
-    const ada = cache.set(`ada${end}`, verified('ada'))
-    t.equal(cache.get(`bob${end}`), undefined)
-    t.equal(cache.get(`ada${end}`), ada)
-    const bob = cache.set(`bob${end}`, verified('bob'))
-    t.equal(cache.get(`bob${end}`), bob)
-  }
+  const cache = new VerificationCache(ROOMY)
+  const ada = cache.set(`ada${end}`, verified('ada'))
+  t.equal(cache.get(`bob${end}`), undefined)
+  t.equal(cache.get(`ada${end}`), ada)
+  const bob = cache.set(`bob${end}`, verified('bob'))
+  t.equal(cache.get(`bob${end}`), bob)
+  t.equal(cache.get(`ada${end}`), undefined)
 })
 
 t.test('privilege escalation: cached claims are frozen at any depth', async t => {
   const claims = verified('ada')
-  new VerificationCache().set('a.b.c', claims)
+  new VerificationCache(ROOMY).set('a.b.c', claims)
   t.throws(() => { claims.sub = 'bob' }, TypeError)
   t.throws(() => { Object.assign(claims, { admin: true }) }, TypeError)
   t.throws(() => { claims.roles.push('admin') }, TypeError)
 })
 
-t.test('the cache is bounded, and tokens in use stay', async t => {
-  const cache = new VerificationCache(100)
-  cache.set('mine', verified('ada'))
+t.test('the cache is bounded in bytes, and tokens in use stay', async t => {
+  const cache = new VerificationCache(100 * BYTES)
+  cache.set(token('mine'), verified('ada'))
   for (let nth = 0; nth < 10_000; nth++) {
-    cache.set(`flood ${nth}`, verified('eve'))
-    if (nth % 40 === 0) t.ok(cache.get('mine'), `after ${nth}`)
+    cache.set(token(nth), verified('eve'))
+    if (nth % 40 === 0) t.ok(cache.get(token('mine')), `after ${nth}`)
   }
-  const left = Array.from({ length: 10_000 }, (_, nth) => nth).filter(nth => cache.get(`flood ${nth}`) !== undefined)
+  const left = Array.from({ length: 10_000 }, (_, nth) => nth).filter(nth => cache.get(token(nth)) !== undefined)
   t.ok(left.length <= 100, `${left.length} are left`)
 })
 
+t.test('as many tokens as fill half of the cache stay', async t => {
+  const cache = new VerificationCache(100 * BYTES)
+  for (let nth = 0; nth < 50; nth++) cache.set(token(nth), verified('ada'))
+  for (let nth = 0; nth < 200; nth++) t.ok(cache.get(token(nth % 50)))
+})
+
 t.test('unused tokens are evicted', async t => {
-  const cache = new VerificationCache(100)
-  cache.set('mine', verified('ada'))
-  for (let nth = 0; nth < 100; nth++) cache.set(`other ${nth}`, verified('eve'))
-  t.equal(cache.get('mine'), undefined)
+  const cache = new VerificationCache(100 * BYTES)
+  cache.set(token('mine'), verified('ada'))
+  for (let nth = 0; nth < 100; nth++) cache.set(token(nth), verified('eve'))
+  t.equal(cache.get(token('mine')), undefined)
+})
+
+t.test('expired tokens are evicted as new ones are issued', async t => {
+  const cache = new VerificationCache(ROOMY)
+  cache.set(token('first'), verified('ada'))
+  cache.set(token('second'), verified('ada', { iat: 599 }))
+  t.ok(cache.get(token('first')))
+  cache.set(token('third'), verified('ada', { iat: 600 }))
+  cache.set(token('fourth'), verified('ada', { iat: 1200 }))
+  t.equal(cache.get(token('first')), undefined)
+  t.ok(cache.get(token('third')))
+})
+
+t.test('a cache of 0 bytes keeps nothing', async t => {
+  const cache = new VerificationCache(0)
+  t.equal(cache.set(token('mine'), verified('ada')).sub, 'ada')
+  t.equal(cache.get(token('mine')), undefined)
 })
 
 t.test('denial of service: a long token is not cached', async t => {
-  const cache = new VerificationCache()
+  const cache = new VerificationCache(ROOMY)
   cache.set('x'.repeat(2048), verified('ada'))
-  cache.set('x'.repeat(2049), verified('ada'))
+  cache.set('y'.repeat(2049), verified('ada'))
   t.ok(cache.get('x'.repeat(2048)))
-  t.equal(cache.get('x'.repeat(2049)), undefined)
+  t.equal(cache.get('y'.repeat(2049)), undefined)
 })
