@@ -5,7 +5,10 @@
  *     npm run bench -- --quick            a first look, less than five minutes
  *     npm run bench -- --only=refresh     the rows that begin with this
  *     npm run bench -- --add=runs.json    adds the run to those of the file, and prints the table of all
+ *     npm run bench -- --docs             writes the table into docs/benchmarks.md too
  */
+import { readFile, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
 import { load, start, stop } from './load.js'
 import { measureLogins } from './logins.js'
 import { addTo, table, type Row, type Samples } from './samples.js'
@@ -69,7 +72,9 @@ for (let round = 0; round < rounds; round++) {
 const logins = names.some(isLogin) ? await measureLogins() : null
 if (logins !== null) Object.assign(samples, { 'login: ours': logins.logins, 'login: argon2.verify': logins.verifications })
 
-console.log(table(rows, file === undefined ? samples : addTo(file, samples)))
+const measured = file === undefined ? samples : addTo(file, samples)
+console.log(table(rows, measured))
+if (process.argv.includes('--docs')) await writeDocs(table(rows, measured), Math.max(...Object.values(measured).map(({ length }) => length)))
 if (logins !== null) {
   const [alone, beside] = [quantile(logins.idle, 0.99), quantile(logins.busy, 0.99)]
   console.log(`\nAn unrelated GET, 99 % of them: ${alone.toFixed(1)} ms alone, ${beside.toFixed(1)} ms while 200 logins wait.`)
@@ -81,6 +86,14 @@ async function measureLoad (name: string) {
   const sample = await load(subject, seconds)
   await stop(subject)
   return sample
+}
+
+/** Replaces what is between the marks. */
+async function writeDocs (table: string, rounds: number): Promise<void> {
+  const page = new URL('../../../docs/benchmarks.md', import.meta.url)
+  const conditions = `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, ${rounds} rounds:`
+  const text = await readFile(page, 'utf8')
+  await writeFile(page, text.replace(/(<!-- bench -->\n)[^]*(<!-- end of bench -->)/, (_, begin, end) => `${begin}${conditions}\n\n${table}\n\n${end}`))
 }
 
 function argument (name: string): string | undefined {

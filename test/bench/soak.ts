@@ -3,7 +3,7 @@
  * while. Nobody may lose a session, and no answer may be other than expected. The first process is never restarted: its
  * memory has to stay flat.
  *
- *     npm run bench:build && node test/bench/dist/soak.js redis|postgres [minutes]
+ *     npm run bench:build && node test/bench/dist/soak.js redis|postgres [minutes] [longest pause in ms; 0 is full load]
  */
 import { startInstance, type Instance } from './start-instance.js'
 import { openStore } from './stores.js'
@@ -15,6 +15,7 @@ const SETTINGS = { revocation: 'immediate', accessToken: { expiresIn: '20s' }, r
 
 const engine = process.argv[2] === 'redis' ? 'redis' : 'postgres'
 const minutes = Number(process.argv[3] ?? 10)
+const longestPause = Number(process.argv[4] ?? 600)
 const name = `bench_soak_${process.pid}`
 const kept = await openStore(engine, name)
 const start = () => startInstance(engine, name, SETTINGS)
@@ -62,7 +63,7 @@ async function live (person: string): Promise<void> {
   const [one, two]: Browser[] = [{ person, cookie: null, token: null }, { person, cookie: null, token: null }]
   if (one === undefined || two === undefined) return
   while (!isOver()) {
-    await pause(Math.random() * 600)
+    await pause(Math.random() * longestPause)
     const [browser, other] = Math.random() < 0.5 ? [one, two] : [two, one]
     if (browser.cookie === null) await enter(browser)
     else await draw()(browser, other)

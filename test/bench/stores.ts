@@ -181,7 +181,8 @@ function newName (): string {
   return randomBytes(16).toString('hex')
 }
 
-function heapUsed (): number {
+/** Bytes that are used once garbage is collected. */
+export function heapUsed (): number {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
   return process.memoryUsage().heapUsed
