@@ -1,7 +1,14 @@
-/** Runs the tests with tap. Those that need a program which is not on this machine are skipped: said here, and by each of them. */
+/**
+ * Runs the tests with tap: all of them, or the files of its arguments. Tests that need a program which is not installed
+ * are skipped, and reported.
+ */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const TAP = new URL('../node_modules/tap/dist/esm/run.mjs', import.meta.url)
+const LOADER = new URL('support/typescript.js', import.meta.url)
 
 /** What needs a program, and what it may be called. */
 const NEEDS = {
@@ -18,7 +25,10 @@ for (const [what, names] of skipped) console.log(`Skipped: the tests of ${what},
 
 // What nobody could run is no gap of the tests; on a machine that has everything, every line and branch has to be covered.
 const allowance = skipped.length > 0 ? ['--allow-incomplete-coverage'] : []
-const { status } = spawnSync('tap', [...allowance, ...process.argv.slice(2)], { stdio: 'inherit', shell: process.platform === 'win32' })
+const { status } = spawnSync(process.execPath, [fileURLToPath(TAP), ...allowance, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env: { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${LOADER}` }
+})
 process.exit(status ?? 1)
 
 function isHere (name) {
