@@ -8,14 +8,19 @@ import { PasswordVerifier } from './accounts/password-verifier.js'
 import { Signup } from './accounts/signup.js'
 import { Throttle } from './accounts/throttle.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
-import { checkCookiePath, createRefreshCookie } from './http/cookie.js'
-import { createAfterReply, createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
-import { claimContext, decorateHooks, decorateInstance, decorateRequest, noteRegistration, verifyAccessTokenWith } from './http/decorators.js'
+import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './http/cookie.js'
+import { createAfterReply } from './http/after-reply.js'
+import { type OriginPolicy } from './http/csrf.js'
+import { createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
+import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
+import { markContext, noteRegistration } from './http/registrations.js'
+import { type HookRefusals, type RequestAuthParts } from './http/request-auth.js'
 import { createOwnHooks } from './http/hooks.js'
 import { registerJwtAndCookie } from './http/fastify-plugins.js'
 import { markProtected } from './http/openapi.js'
-import { createIsAnonymous, bodyTransport, cookieTransport } from './http/refresh-token-transport.js'
-import { HttpRequestAuth } from './http/request-auth.js'
+import { bodyTransport, cookieTransport, type RefreshTokenTransport } from './http/refresh-token-transport.js'
+import { SessionAuth, type SessionAuthParts } from './http/session-auth.js'
+import { type Accounts } from './http/routes/route.js'
 import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
 import { sessionAdministration } from './http/session-administration.js'
 import { createTokenResponseBody } from './http/token-response.js'
@@ -26,18 +31,18 @@ import { type RefreshCookieOptions, type Settings } from './options/schema.js'
 import { redacted } from './redaction.js'
 import { Revocations } from './sessions/revocations.js'
 import { toleratedSkew } from './sessions/rotation-policy.js'
-import { SessionService } from './sessions/service.js'
-import { type SessionStore } from './sessions/store.js'
+import { SessionService } from './sessions/session-service.js'
+import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { type Tokens } from './tokens/jwt.js'
 
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
-  claimContext(fastify)
+  markContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
-  const { clock, timeouts, routes, refreshToken } = settings
-  const pathWarning = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, routes) ?? []
+  const { clock, timeouts } = settings
+  const pathWarning = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes) ?? []
   for (const sentence of warningsOf(settings, production).concat(pathWarning)) fastify.log.warn(sentence)
 
   const audit = createAudit(clock, settings.onEvent)
@@ -53,41 +58,25 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const sessions = buildSessions(settings, store, tokens, throttle, revocations)
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
+  const challenges = new Challenges({ store, tokens: new ChallengeTokens(keys), throttle, clock })
+  const transport = buildTransport(settings, serializeCookie)
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
-  const transport = refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(settings.cookie, serializeCookie))
-  const strictRefusal = store.list === undefined ? STRICT_REFUSAL : undefined
-  const cookieRefusal = refreshToken.transport === 'body' ? COOKIE_REFUSAL : undefined
   const exempt = Symbol('a route of this registration')
-  const { renewWithAccessToken } = refreshToken
-  const afterReply = createAfterReply(fastify)
-  const { authenticate } = sessions
-  const origins = { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' }
-  const challenges = new Challenges({ store, tokens: new ChallengeTokens(keys), throttle, clock })
-  const authenticationOf = decorateRequest(fastify, replyOf => {
-    const passwordVerifier = settings.users?.findByUsername === undefined ? undefined : accounts.passwordVerifier
-    const dependencies = { sessions, passwordVerifier, challenges, authenticate, transport, renewWithAccessToken, origins, clock, timeouts, audit, strictRefusal, cookieRefusal, exempt, replyOf, afterReply }
-    return request => new HttpRequestAuth(dependencies, request)
-  })
-  decorateHooks(fastify, authenticationOf, { strictRefusal, cookieRefusal })
-  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords })
+  const refusals = hookRefusals(settings, store)
+  const parts: RequestAuthParts = { authenticate: sessions.authenticate, clock, timeouts, audit, refusals, exempt }
+  const passwordVerifier = settings.users?.findByUsername && accounts.passwordVerifier
+  const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins: originPolicy(settings), afterReply: createAfterReply(fastify) }
+  const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
+  decorateHooks(fastify, authOf, refusals)
+  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords })
 
   openOnReady(fastify, store, identity, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
-  registerRoutesBelow(fastify, options, settings, {
-    urls,
-    ...accounts,
-    authOf: authenticationOf,
-    ...createOwnHooks(authenticationOf),
-    exempt,
-    transport: transport.description,
-    isAnonymous: createIsAnonymous(transport, renewWithAccessToken),
-    tokenResponse: createTokenResponseBody(transport.description.tokenResponse, settings.formatTokenResponse),
-    listable: store.list !== undefined,
-    publicKeys: publicKeys(settings, keys),
-    explain: production ? undefined : { secureCookie: refreshToken.transport === 'cookie' && settings.cookie.secure }
-  })
+  const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
+  const explain = production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure }
+  registerRoutesBelow(fastify, options, settings.prefix, { urls, exempt, explain, authOf, hooks: createOwnHooks(authOf), accounts, transport, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 
 /**
@@ -97,9 +86,20 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
  */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 
-const STRICT_REFUSAL = 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate'
+function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRefusals {
+  return {
+    strict: keepsSessions(store) ? undefined : 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate',
+    byCookie: refreshToken.transport === 'cookie' ? undefined : "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"
+  }
+}
 
-const COOKIE_REFUSAL = "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"
+function originPolicy ({ trustedOrigins, cookie }: Settings): OriginPolicy {
+  return { trustedOrigins: new Set(trustedOrigins), crossSiteCookie: cookie.sameSite === 'none' }
+}
+
+function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: SerializeCookie): RefreshTokenTransport {
+  return refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(cookie, serializeCookie), refreshToken.renewWithAccessToken)
+}
 
 async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: Parameters<typeof openKeys>[1]): Promise<{ keys: OpenedKeys, identity: ReturnType<typeof createAppIdentity> }> {
   const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
@@ -157,22 +157,25 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
   })
 }
 
-function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Pick<RoutesOptions, 'passwordVerifier' | 'signup' | 'passwordChange'> {
+function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Accounts {
   const onSignupFailed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onSignup failed')
   return {
     passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(log) }),
     signup: new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed }),
-    passwordChange: new PasswordChange(users, passwords)
+    passwordChange: new PasswordChange(users, passwords),
+    usernameField
   }
 }
 
 /** The URLs of the routes; false for those that need a function which `users` or the store lacks. */
 function servedRoutes ({ users = {}, routes }: Settings, store: SessionStore): Settings['routes'] {
-  const reauthenticates = users.findById !== undefined && store.list !== undefined
+  const keeps = keepsSessions(store)
+  const reauthenticates = users.findById !== undefined && keeps
   return {
     ...routes,
     signup: users.create !== undefined && routes.signup,
     login: users.findByUsername !== undefined && routes.login,
+    sessions: keeps && routes.sessions,
     password: reauthenticates && users.updatePasswordHash !== undefined && routes.password,
     reauthenticate: reauthenticates && routes.reauthenticate
   }
@@ -188,19 +191,14 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 }
 
 /** Registers our routes in a child context. */
-function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, settings: Settings, dependencies: Omit<RoutesOptions, 'usernameField' | 'renewWithAccessToken'>): void {
+function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, prefix: string, routes: RoutesOptions): void {
   fastify.register(async scope => {
-    const documented = registerRoutes(scope, {
-      ...dependencies,
-      usernameField: settings.accounts.usernameField,
-      renewWithAccessToken: settings.refreshToken.renewWithAccessToken
-    })
     // Our routes declare the security schemes. Without them a reference would make the host's OpenAPI document invalid.
-    if (documented) fastify.addHook('onRoute', markProtected)
+    if (registerRoutes(scope, routes)) fastify.addHook('onRoute', markProtected)
   }, {
     // `register` options of Fastify that do not apply to a plugin wrapped in fastify-plugin, so they are passed on here.
     ...(logLevel !== undefined && { logLevel }),
     ...(logSerializers !== undefined && { logSerializers }),
-    prefix: settings.prefix
+    prefix
   })
 }

@@ -2,20 +2,22 @@ import { type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { unavailable } from './deadline.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
-import { Authentication } from './http/authentication.js'
-import { claimContext, decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
+import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { followKeys } from './http/lifecycle.js'
+import { markContext } from './http/registrations.js'
+import { TokenAuth } from './http/request-auth.js'
 import { openKeys } from './keys/rotation.js'
 import { readVerifierOptions, type VerifierOptions } from './options/verifier-schema.js'
 import { createAuthenticate } from './sessions/authenticate.js'
 import { createAccessVerifier } from './tokens/jwt.js'
 
-const STRICT_REFUSAL = 'authenticateStrict needs the session store, which a service that only verifies does not have: use authenticate'
-
-const COOKIE_REFUSAL = 'authenticateByCookie needs the sessions, which a service that only verifies does not have: use authenticate'
+const REFUSALS = {
+  strict: 'authenticateStrict needs the session store, which a service that only verifies does not have: use authenticate',
+  byCookie: 'authenticateByCookie needs the sessions, which a service that only verifies does not have: use authenticate'
+}
 
 const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => {
-  claimContext(fastify)
+  markContext(fastify)
   const settings = readVerifierOptions(options)
   const { clock, timeouts, issuer, audience, accessToken } = settings
   const audit = createAudit(clock, settings.onEvent)
@@ -39,14 +41,11 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
     },
     access,
     clock,
-    isUnrevoked: async () => { throw new TypeError(STRICT_REFUSAL) }
+    isUnrevoked: async () => { throw new TypeError(REFUSALS.strict) }
   })
 
-  const authenticationOf = decorateRequest(fastify, replyOf => {
-    const dependencies = { authenticate, clock, timeouts, audit, cookieRefusal: COOKIE_REFUSAL, exempt: Symbol('a verifier has no routes'), replyOf }
-    return request => new Authentication(dependencies, request)
-  })
-  decorateHooks(fastify, authenticationOf, { strictRefusal: STRICT_REFUSAL, cookieRefusal: COOKIE_REFUSAL })
+  const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie }, exempt: Symbol('a verifier has no routes') }
+  decorateHooks(fastify, decorateRequest(fastify, request => new TokenAuth(parts, request)), REFUSALS)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload })
 }
 
@@ -61,7 +60,7 @@ export default verifier
 export { authenticate, authenticateOptional, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
 export type { AuthenticationDecorators } from './http/decorators.js'
-export type { RequestAuth } from './http/request-auth-api.js'
+export type { RequestAuth } from './http/request-auth.js'
 export type { VerifierOptions } from './options/verifier-schema.js'
 export type { KeyMaterial, KeyOptions } from './keys/import.js'
 export type { AuditEvent, AuthEvent } from './audit/events.js'

@@ -2,14 +2,14 @@ import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifyReply, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import { redacted } from '../redaction.js'
 import { AuthError } from '../errors.js'
-import { type Authentication } from './authentication.js'
+import { type TokenAuth } from './request-auth.js'
 import { redirectRefusal } from './html-forms.js'
 
 /**
  * The error handler of our routes. It records an AuthError and replaces an unexpected error with one that reveals nothing, then
  * rethrows to the host's error handler, or to Fastify's. The refusal of an HTML form is a redirect instead.
  */
-export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<Authentication, 'refused'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
+export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<TokenAuth, 'refused'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
     const shown = error instanceof AuthError ? authOf(request).refused(error) : withoutDetails(error)
     if (!redirectRefusal(request, reply, error)) throw shown

@@ -1,8 +1,7 @@
 import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { AuthError } from '../errors.js'
 import { parseDuration, type Duration } from '../time.js'
-import { type Authentication } from './authentication.js'
-import { type RequestAuth } from './request-auth-api.js'
+import { type RequestAuth, type TokenAuth } from './request-auth.js'
 
 /** The request of a hook. It fits every server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {
@@ -59,7 +58,7 @@ export function isByCookie (hook: object): boolean {
 
 const NO_CALLBACK = 'this hook of fastify-refresh-cookie takes a callback: write { onRequest: authenticate }, or in your own code await request.auth.authenticate()'
 
-type AuthenticationOf = (request: FastifyRequest) => Authentication
+type AuthenticationOf = (request: FastifyRequest) => TokenAuth
 
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
   return {
@@ -93,14 +92,21 @@ export const { authenticate, authenticateByCookie, authenticateOptional, authent
  */
 export const refuseCrossSite: AuthenticateHook = hook(auth => { auth.refuseCrossSite('unless safe') }, registeredAuthentication)
 
-function registeredAuthentication (request: FastifyRequest): Authentication {
+function registeredAuthentication (request: FastifyRequest): TokenAuth {
   const registered: unknown = Reflect.get(request, AUTHENTICATION)
   if (registered === undefined) throw new AuthError('FST_AUTH_NOT_REGISTERED')
-  return registered as Authentication // only decorateRequest sets it
+  return registered as TokenAuth // only decorateRequest sets it
 }
 
-/** The hooks of the plugin's own routes, without the exemption for them. */
-export function createOwnHooks (authenticationOf: AuthenticationOf): Record<'authenticate' | 'refuseCrossSite', AuthenticateHook> {
+/** The hooks of the plugin's own routes. */
+export interface OwnHooks {
+  readonly authenticate: AuthenticateHook
+  /** The CSRF policy, for all of them. */
+  readonly refuseCrossSite: AuthenticateHook
+}
+
+/** Without the exemption for these routes. */
+export function createOwnHooks (authenticationOf: AuthenticationOf): OwnHooks {
   return {
     authenticate: hook(auth => auth.authenticateRequest(), authenticationOf, false),
     refuseCrossSite: hook(auth => { auth.refuseCrossSite('unless safe') }, authenticationOf, false)
@@ -108,11 +114,11 @@ export function createOwnHooks (authenticationOf: AuthenticationOf): Record<'aut
 }
 
 /** A hook from a check that throws or rejects. With `exempts` the plugin's own routes ignore the refusal. */
-function hook (check: (auth: Authentication) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
+function hook (check: (auth: TokenAuth) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
   return (request, _reply, done) => {
     // If another plugin calls the hook without a callback, a refusal would be lost and the request accepted.
     if (typeof done !== 'function') throw new TypeError(NO_CALLBACK)
-    let auth: Authentication | undefined
+    let auth: TokenAuth | undefined
     let pending: Promise<void> | void
     try {
       auth = authenticationOf(request as FastifyRequest) // the hooks use no property that differs between server types
@@ -125,7 +131,7 @@ function hook (check: (auth: Authentication) => Promise<void> | void, authentica
     pending.then(() => done(), error => refuse(error, auth))
 
     /** Checks the exemption only on refusal: the check costs more than the rest of the hook. */
-    function refuse (error: unknown, auth: Authentication | undefined): void {
+    function refuse (error: unknown, auth: TokenAuth | undefined): void {
       if (exempts && auth?.isExempt) return done()
       auth?.refused(error)
       done(error as Error) // the checks throw only errors

@@ -1,26 +1,25 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { bearerToken } from './headers.js'
-import { credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
+import { ACCESS_TOKEN_SCHEME, credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
 import { type RefreshCookie } from './cookie.js'
 import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'
 
-/** Reads refresh tokens from requests and writes them to replies. */
+/** Reads refresh tokens from requests, writes them to replies, and documents both. */
 export interface RefreshTokenTransport {
   /** All distinct refresh tokens, in the order of the request. */
   read (request: FastifyRequest): string[]
+  /** The access token that renews the session if the refresh token is missing or expired; null without one, or where none may. */
+  renewingToken (request: FastifyRequest): string | null
   /** Sends a refresh token. Returns the fields that it adds to the token response. */
   send (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
   /** Clears the refresh cookie, if there is one. */
   clear (reply: FastifyReply): void
-  readonly description: TransportDescription
-}
-
-/** The schemas and security schemes of a transport. */
-export interface TransportDescription {
-  /** The security scheme of refresh and logout. */
+  /** The security scheme of refresh tokens. */
   readonly scheme: SecurityScheme
-  readonly security: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
+  readonly security: Security
+  /** That of refresh, which may accept access tokens too. */
+  readonly refreshSecurity: Security
   /** The body of refresh and logout, its content types, and the parser of its form. */
   readonly body: JsonSchema
   readonly consumes: readonly string[]
@@ -29,19 +28,31 @@ export interface TransportDescription {
   readonly tokenResponse: JsonSchema
 }
 
+type Security = ReadonlyArray<Readonly<Record<string, readonly string[]>>>
+
 /** For browsers: an HttpOnly cookie. */
-export function cookieTransport (cookie: RefreshCookie): RefreshTokenTransport {
+export function cookieTransport (cookie: RefreshCookie, renewWithAccessToken: boolean): RefreshTokenTransport {
   const scheme = refreshCookieScheme(cookie.name)
+  const security = [{ [scheme.name]: [] }]
   return {
     read: cookie.read,
+    renewingToken: ({ headers }) => renewWithAccessToken ? bearerToken(headers) : null,
     send (reply, token) {
       cookie.set(reply, token)
       return {}
     },
     clear (reply) { cookie.clear(reply) },
-    description: { scheme, security: [{ [scheme.name]: [] }], body: emptyBodySchema, consumes: ['application/json'], login: loginSchema, tokenResponse: tokenResponseSchema }
+    scheme,
+    security,
+    refreshSecurity: renewWithAccessToken ? [...security, { [ACCESS_TOKEN_SCHEME]: [] }] : security,
+    body: emptyBodySchema,
+    consumes: ['application/json'],
+    login: loginSchema,
+    tokenResponse: tokenResponseSchema
   }
 }
+
+const BODY_SECURITY: Security = [{}, { [REFRESH_TOKEN_SCHEME.name]: [] }]
 
 /** For native apps: request and response bodies. It neither reads nor sets a cookie. */
 export const bodyTransport: RefreshTokenTransport = {
@@ -52,19 +63,19 @@ export const bodyTransport: RefreshTokenTransport = {
     return [bearerToken(headers) ?? ''].filter(token => token !== '')
   },
   send: (_reply, { value }) => ({ refresh_token: value }),
+  renewingToken: () => null,
   clear () {},
-  description: {
-    scheme: REFRESH_TOKEN_SCHEME,
-    security: [{}, { [REFRESH_TOKEN_SCHEME.name]: [] }],
-    body: refreshTokenSchema,
-    consumes: ['application/json', 'application/x-www-form-urlencoded'],
-    readForm: body => readOAuthForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
-    login: credentialsSchema,
-    tokenResponse: tokenResponseWithRefreshTokenSchema
-  }
+  scheme: REFRESH_TOKEN_SCHEME,
+  security: BODY_SECURITY,
+  refreshSecurity: BODY_SECURITY,
+  body: refreshTokenSchema,
+  consumes: ['application/json', 'application/x-www-form-urlencoded'],
+  readForm: body => readOAuthForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
+  login: credentialsSchema,
+  tokenResponse: tokenResponseWithRefreshTokenSchema
 }
 
-/** Makes a check for requests without any credential that refresh accepts. */
-export function createIsAnonymous ({ read }: Pick<RefreshTokenTransport, 'read'>, renewWithAccessToken: boolean): (request: FastifyRequest) => boolean {
-  return request => read(request).length === 0 && !(renewWithAccessToken && bearerToken(request.headers) !== null)
+/** The request has no credential that refresh accepts. */
+export function isAnonymous (request: FastifyRequest, transport: RefreshTokenTransport): boolean {
+  return transport.read(request).length === 0 && transport.renewingToken(request) === null
 }

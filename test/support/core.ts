@@ -7,7 +7,7 @@ import { type Identity, type IdentifyOptions } from '../../lib/sessions/identify
 import { type Session } from '../../lib/sessions/session.js'
 import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Issued } from '../../lib/sessions/issue.js'
-import { SessionService, type SessionServiceOptions } from '../../lib/sessions/service.js'
+import { SessionService, type SessionServiceOptions } from '../../lib/sessions/session-service.js'
 import { type NewSessionOptions } from '../../lib/sessions/login.js'
 import { type Clock, type Duration } from '../../lib/time.js'
 import { type User } from '../../lib/accounts/user.js'

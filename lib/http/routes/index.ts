@@ -18,6 +18,8 @@ import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
 
 export interface RoutesOptions extends RouteDependencies {
+  /** Marks our routes, which the hooks of a whole app exempt. */
+  readonly exempt: symbol
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
   /** Settings of the development hints; undefined in production. */
@@ -42,7 +44,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
  * text/plain) do not change their behaviour. Returns false if there is no route.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
-  const { urls, explain, refuseCrossSite } = options
+  const { urls, explain, hooks, transport } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
   scope.setErrorHandler(createErrorHandler(options.authOf))
@@ -50,11 +52,11 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
     done()
   })
-  scope.addHook('onRequest', refuseCrossSite)
+  scope.addHook('onRequest', hooks.refuseCrossSite)
   if (explain !== undefined) explainRefusals(scope, explain)
 
   const tokenUrl = urls.login !== false && options.tokenResponse.standard ? scope.prefix + urls.login : null
-  const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), options.transport.scheme])
+  const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), transport.scheme])
   let any = false
   scope.addHook('onRoute', route => {
     any = true

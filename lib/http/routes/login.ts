@@ -4,7 +4,7 @@ import { loginSchema, readCredentials, readOAuthForm, refusals, refusedByFastify
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
-export function loginRoute (scope: FastifyInstance, url: string, { passwordVerifier, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
+export function loginRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier, usernameField }, transport, tokenResponse, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'login',
     summary: 'Log in',

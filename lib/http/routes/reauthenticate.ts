@@ -3,7 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refused
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token whose `auth_time` is now; the session stays. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { passwordVerifier, tokenResponse, authenticate, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier }, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
     summary: 'Confirm the password again',

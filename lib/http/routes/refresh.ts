@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { ACCESS_TOKEN_SCHEME, type FromSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
+import { type FromSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
+import { isAnonymous } from '../refresh-token-transport.js'
 import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `optional` avoids a 401 in the browser's console and in the log for visitors who never logged in. */
@@ -16,13 +17,13 @@ const querySchema = {
 } as const
 
 /** `POST /refresh`: 200 with a token response; 401 only if the user must log in again. It never clears the cookie. */
-export function refreshRoute (scope: FastifyInstance, url: string, { transport, tokenResponse, renewWithAccessToken, isAnonymous, authOf }: RouteDependencies): void {
+export function refreshRoute (scope: FastifyInstance, url: string, { transport, tokenResponse, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'refresh',
     summary: 'Swap the refresh token for a new access token',
     description: 'Only a 401 means that the user is logged out. After 403, 429 and 5xx the session is unchanged.',
     tags: TAGS,
-    security: renewWithAccessToken ? [...transport.security, { [ACCESS_TOKEN_SCHEME]: [] }] : transport.security,
+    security: transport.refreshSecurity,
     consumes: transport.consumes,
     querystring: querySchema,
     body: transport.body,
@@ -38,7 +39,7 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
   const config = { readForm: transport.readForm }
 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, (request, reply) => {
-    if (request.query.optional === 'true' && isAnonymous(request)) return reply.code(204).send()
+    if (request.query.optional === 'true' && isAnonymous(request, transport)) return reply.code(204).send()
     const auth = authOf(request)
     const response = auth.refresh()
     return tokenResponse.standard ? response : response.then(fields => tokenResponse.format('refresh', fields, auth))

@@ -3,10 +3,10 @@ import { type PasswordChange } from '../../accounts/password-change.js'
 import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
-import { type AuthenticateHook } from '../hooks.js'
-import { type TransportDescription } from '../refresh-token-transport.js'
+import { type OwnHooks } from '../hooks.js'
+import { type RefreshTokenTransport } from '../refresh-token-transport.js'
 import { type TokenResponseBody } from '../token-response.js'
-import { type HttpRequestAuth } from '../request-auth.js'
+import { type SessionAuth } from '../session-auth.js'
 
 export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'session' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
 
@@ -14,26 +14,21 @@ export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'session' | 
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
 
 export interface RouteDependencies {
-  /** The hook of our routes that need an access token. */
-  readonly authenticate: AuthenticateHook
-  /** The hook of all our routes: the CSRF policy. */
-  readonly refuseCrossSite: AuthenticateHook
-  /** Marks our routes, which the hooks of a whole app exempt. */
-  readonly exempt: symbol
+  authOf (request: FastifyRequest): SessionAuth
+  readonly hooks: OwnHooks
+  readonly accounts: Accounts
+  readonly transport: RefreshTokenTransport
+  readonly tokenResponse: TokenResponseBody
+  /** Undefined if the keys are secrets. */
+  readonly publicKeys: PublicKeys | undefined
+}
+
+/** The parts of the routes with passwords. */
+export interface Accounts {
   readonly passwordVerifier: PasswordVerifier
   readonly signup: Signup
   readonly passwordChange: PasswordChange
-  readonly transport: TransportDescription
-  /** An access token replaces a refresh token that is expired or missing. */
-  readonly renewWithAccessToken: boolean
-  readonly tokenResponse: TokenResponseBody
   readonly usernameField: string
-  /** The store can list a subject's sessions. */
-  readonly listable: boolean
-  readonly publicKeys: PublicKeys | undefined
-  /** The request has no credential that refresh accepts. */
-  isAnonymous (request: FastifyRequest): boolean
-  authOf (request: FastifyRequest): HttpRequestAuth
 }
 
 /** Fastify's route schema with the properties of @fastify/swagger. */

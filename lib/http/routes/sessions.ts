@@ -53,9 +53,7 @@ const revokeOthersSchema: RouteSchema = {
 }
 
 /** `GET /sessions`, `DELETE /sessions/:id`, and `DELETE /sessions` for all but the current one: the caller's own sessions. */
-export function sessionsRoutes (scope: FastifyInstance, url: string, { listable, authenticate, authOf }: RouteDependencies): void {
-  if (!listable) return
-
+export function sessionsRoutes (scope: FastifyInstance, url: string, { hooks: { authenticate }, authOf }: RouteDependencies): void {
   scope.get<{ Querystring: SessionViewListQuery }>(url, { schema: listSchema, onRequest: authenticate }, async (request, reply) => {
     const { limit = LIST_LIMIT, after } = request.query
     // One more than requested, to know whether there is a next page.

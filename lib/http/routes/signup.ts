@@ -9,7 +9,7 @@ import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
  * refuses, 401 for an account that was created disabled. With `onSignup` it is an empty 202 for free and taken names alike,
  * against user enumeration.
  */
-export function signupRoute (scope: FastifyInstance, url: string, { signup, transport, tokenResponse, usernameField, authOf }: RouteDependencies): void {
+export function signupRoute (scope: FastifyInstance, url: string, { accounts: { signup, usernameField }, transport, tokenResponse, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'signup',
     summary: signup.isSilent ? 'Create an account' : 'Create an account and log in',

@@ -1,0 +1,353 @@
+import { type FastifyReply } from 'fastify'
+import { type AcceptChallengeOptions, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
+import { type Credentials, type PasswordVerifier } from '../accounts/password-verifier.js'
+import { type CustomUser, type User, type UserId, type VerifiedLogin } from '../accounts/user.js'
+import { AuthError } from '../errors.js'
+import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
+import { type Issued } from '../sessions/issue.js'
+import { type WritePassword } from '../sessions/password-change.js'
+import { type SessionService } from '../sessions/session-service.js'
+import { type NewSessionOptions } from '../sessions/login.js'
+import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens/claims.js'
+import { subjectOf } from '../tokens/subject.js'
+import { type AfterReply } from './after-reply.js'
+import { type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isTyped, type OriginPolicy, sourceOf } from './csrf.js'
+import { type RefreshTokenTransport } from './refresh-token-transport.js'
+import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
+import { toTokenResponse, type TokenResponse } from './token-response.js'
+
+/**
+ * The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions
+ * fail.
+ *
+ * `verifyPassword`, `login`, `refresh` and `logout` refuse a request of another site's page with FST_AUTH_CROSS_SITE, whatever its
+ * method: its page must not log its visitors in or out (CSRF). A route that is called from other sites, such as the callback
+ * of an OAuth provider, says so: `config: { crossSite: true }`. Trusted origins, the address bar, bookmarks and mail programs are
+ * accepted. Browsers without Fetch Metadata (Safari before 16.4, and any over plain http) do not show where a GET comes from: log
+ * in by POST.
+ */
+export interface SessionVerbs {
+  /**
+   * The user with this username and password, for a login of more than one step. It makes the same checks as `POST /login` before it
+   * starts the session: the rate limits, the same work and refusal for every wrong username or password, the stronger hash, the
+   * disabled user. Resolves to the object that `users.findByUsername` returned. It starts no session: call `login(user.id)`,
+   * here or in a later request.
+   *
+   * A `login` of this user in the same request checks the password again once the session is stored, as `POST /login` does:
+   * a concurrent password change, also one by this route, ends that session and refuses the login.
+   *
+   * Rejects with FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY; with a TypeError without
+   * `users.findByUsername`.
+   */
+  verifyPassword (credentials: Credentials): Promise<User & CustomUser>
+  /**
+   * A token for the next step of a login, or for a link that is sent to the user: a JWT (`typ: ct+jwt`) for one purpose. It is
+   * accepted once; with a store that keeps no sessions, such as `statelessStore()`, any number of times until it expires or
+   * the value that it is bound to changes. It authenticates nothing by itself: no route accepts it as an access or refresh token.
+   * Rejects with a TypeError for invalid options or an impossible subject.
+   */
+  issueChallenge (subject: UserId, options: IssueChallengeOptions): Promise<string>
+  /**
+   * Uses up a challenge and resolves to its subject. Rejects with FST_AUTH_CHALLENGE_INVALID if it is no challenge for the purpose,
+   * has expired, was used, or is bound to a value that has changed. With `verify` a wrong second factor is
+   * FST_AUTH_CREDENTIALS_INVALID and the challenge stays usable; too many are FST_AUTH_TOO_MANY_ATTEMPTS, also for the right one,
+   * or FST_AUTH_BUSY.
+   */
+  acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
+  /**
+   * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
+   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access
+   * token only. Rejects with FST_AUTH_USER_REFUSED for an unknown or disabled user, and at the
+   * session limit with `whenFull: 'refuseLogin'`; with a TypeError for an impossible subject.
+   */
+  login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<TokenResponse>
+  /**
+   * Exchanges the refresh token for a new access token (RFC 6749 section 6) and sets the cookie where it changed. Rejects with
+   * FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED, FST_AUTH_SESSION_ENDED, FST_AUTH_USER_REFUSED,
+   * FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY.
+   */
+  refresh (): Promise<TokenResponse>
+  /**
+   * The user of the refresh cookie, for pages that a server renders. It rotates nothing, sets no cookie, issues no access token and
+   * consumes no rate limit; it reads the session once, and the user by `users.findById` unless `user` is false. The session is
+   * not extended: refresh at least once within its idle lifetime (docs/pages.md). A token that was replaced earlier is reuse and ends the session, as for a
+   * refresh; the answer never shows when the last refresh was. The response gets `Cache-Control: no-store` unless it has one.
+   *
+   * GET and HEAD requests of other sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab; requests of other
+   * methods follow the CSRF policy. Rejects with FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED,
+   * FST_AUTH_SESSION_ENDED, and with FST_AUTH_USER_REFUSED for an unknown or disabled user, whose session only a refresh ends.
+   */
+  identify (options?: IdentifyOptions): Promise<Identity>
+  /** As `identify`, but resolves to null where that rejects with a 401: for pages that everybody may see. */
+  identifyOrNull (options?: IdentifyOptions): Promise<Identity | null>
+  /** The result of `identify`. Never null behind `authenticateByCookie`; elsewhere it may be null despite its type: use `identityOrNull` there. */
+  readonly identity: Identity
+  /** The result of `identify`; null if the cookie has not identified the user. */
+  readonly identityOrNull: Identity | null
+  /** Ends the session of the refresh token, else that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
+  logout (): Promise<void>
+  /**
+   * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session of this one as `after`. Like the two
+   * methods below it needs an authenticated request, whose session has not ended: it rejects with
+   * FST_AUTH_ACCESS_TOKEN_MISSING or FST_AUTH_SESSION_ENDED.
+   */
+  sessions (part?: SessionViewListOptions): Promise<SessionView[]>
+  /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN where the caller has no such session. */
+  revokeSession (id: string): Promise<void>
+  /** Ends all of the caller's sessions except the current one. Resolves to the number of ended sessions. */
+  revokeOtherSessions (): Promise<number>
+}
+
+declare module './request-auth.js' {
+  interface RequestAuth extends SessionVerbs {}
+}
+
+/** The parts of a registration that `request.auth` needs for sessions. */
+export interface SessionAuthParts extends RequestAuthParts {
+  readonly sessions: SessionService
+  /** Undefined without `users.findByUsername`. */
+  readonly passwordVerifier: Pick<PasswordVerifier, 'verifyLogin'> | undefined
+  readonly challenges: Challenges
+  readonly transport: RefreshTokenTransport
+  readonly origins: OriginPolicy
+  readonly afterReply: AfterReply
+}
+
+/** A request that changes something must come from a page that holds an access token: a cookie is sent without the page's help. */
+const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: protect this route with authenticate, and send an access token'
+
+/** `request.auth` of an app with sessions. */
+export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionVerbs {
+  /** The CSRF policy has accepted the request. */
+  #isTrusted = false
+  /** The user whose password this request has verified. */
+  #verified: VerifiedLogin | undefined
+  #identity: Identity | null = null
+
+  /**
+   * Enforces the CSRF policy, once per request; leaves the cookie unchanged. Throws FST_AUTH_CROSS_SITE. Our own routes have
+   * been checked before their handlers call this; they have no `crossSite`.
+   */
+  override refuseCrossSite (methods: 'all methods' | 'unless safe' = 'all methods'): void {
+    if (this.#isTrusted) return
+    if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
+    const source = sourceOf(this.request)
+    const isAccepted = isTrustedSource(source, this.plugin.origins) || (!this.isExempt && isTyped(source)) || this.request.routeOptions.config.crossSite === true
+    if (!isAccepted) throw crossSiteRefusal(source)
+    this.#isTrusted = true
+  }
+
+  /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
+  override get presented (): RefreshClaims | null {
+    return this.plugin.sessions.sessionOf(this.plugin.transport.read(this.request))
+  }
+
+  async hasLiveSession (): Promise<boolean> {
+    const { presented } = this
+    return presented !== null && await this.plugin.sessions.isLive(presented, this)
+  }
+
+  /** The claims of any access token. The request's own authentication stays as it is. */
+  async verify (token: string): Promise<AccessClaims> {
+    return await this.plugin.sessions.authenticate(token, this)
+  }
+
+  /**
+   * The claims of the request, if the store knows the session as live. Otherwise an access token stolen before a password change
+   * could manage the account until it expires. Throws FST_AUTH_ACCESS_TOKEN_MISSING, FST_AUTH_SESSION_ENDED,
+   * FST_AUTH_STORE_UNAVAILABLE.
+   */
+  async assertUnrevoked (): Promise<AccessClaims> {
+    const claims = this.assertAuthenticated()
+    await this.plugin.sessions.assertUnrevoked(claims, this)
+    return claims
+  }
+
+  async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
+    const credentials = Object(sent) as Credentials // a request without a body has undefined
+    const { passwordVerifier } = this.plugin
+    if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
+    try {
+      this.refuseCrossSite()
+      this.#verified = await passwordVerifier.verifyLogin(credentials, this)
+      return this.#verified.user as User & CustomUser // the app's own object, with the columns that it declares
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async issueChallenge (subject: UserId, options: IssueChallengeOptions): Promise<string> {
+    try {
+      return await this.plugin.challenges.issue(subjectOf(subject, 'request.auth.issueChallenge()'), options, this)
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string> {
+    try {
+      return await this.plugin.challenges.accept(token, options, this)
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
+    try {
+      this.refuseCrossSite()
+      const text = subjectOf(subject, 'request.auth.login()')
+      return await this.#start(text, { claims, remember, ...this.#ofVerified(text) })
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  /** As `login`, for a user that is already loaded; `isStillValid` as in `NewSessionOptions`. */
+  async loginUser (user: User, remember: boolean | undefined, isStillValid?: () => Promise<boolean>): Promise<TokenResponse> {
+    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
+  }
+
+  /** Sets `auth_time` of the session to now. */
+  async reauthenticateUser (user: User): Promise<TokenResponse> {
+    return this.#respond(await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
+  }
+
+  /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
+  async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
+    const remember = this.presented?.remember
+    return this.#respond(await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
+  }
+
+  /** Not async: that saves each refresh a promise. */
+  refresh (): Promise<TokenResponse> {
+    const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
+    try {
+      this.refuseCrossSite()
+      return this.#issueByRefreshToken().then(issued => this.#respond(issued), refuse)
+    } catch (error) {
+      return Promise.reject(this.refused(error, 'refresh'))
+    }
+  }
+
+  get identity (): Identity {
+    return this.#identity as Identity // null only where the types of `SessionVerbs` say so
+  }
+
+  get identityOrNull (): Identity | null {
+    return this.#identity
+  }
+
+  async identify (options?: IdentifyOptions): Promise<Identity> {
+    try {
+      return await this.#identify(options)
+    } catch (error) {
+      throw this.refused(error, 'identify')
+    }
+  }
+
+  async identifyOrNull (options?: IdentifyOptions): Promise<Identity | null> {
+    try {
+      return await this.#identify(options)
+    } catch (error) {
+      if (error instanceof AuthError && error.statusCode === 401) return null
+      throw this.refused(error, 'identify')
+    }
+  }
+
+  override async authenticateByCookie (): Promise<void> {
+    if (this.plugin.refusals.byCookie !== undefined) return await super.authenticateByCookie()
+    if (!isSafe(this.request.method)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING', { message: COOKIE_READS_ONLY })
+    await this.identify()
+  }
+
+  async logout (): Promise<void> {
+    const { sessions, transport } = this.plugin
+    try {
+      this.refuseCrossSite()
+      const tokens = transport.read(this.request)
+      const ended = await sessions.logout(tokens, this)
+      if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
+      else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
+      transport.clear(this.#reply())
+      this.claims = null
+      this.#identity = null
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
+    try {
+      const asking = await this.assertUnrevoked()
+      const listed = await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })
+      return listed.map(session => toSessionView(session, asking))
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async revokeSession (id: string): Promise<void> {
+    try {
+      const { sub } = await this.assertUnrevoked()
+      const ended = await this.plugin.sessions.revoke(id, 'revoked', this, sub)
+      if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  async revokeOtherSessions (): Promise<number> {
+    try {
+      const { sub, sid } = await this.assertUnrevoked()
+      return await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid)
+    } catch (error) {
+      throw this.refused(error)
+    }
+  }
+
+  /** The options of a login of the user whose password was verified; none for anybody else. */
+  #ofVerified (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
+    if (this.#verified?.subject !== subject) return {}
+    const { user, isStillValid } = this.#verified
+    return { user, isStillValid }
+  }
+
+  async #identify (options?: IdentifyOptions): Promise<Identity> {
+    const { sessions, transport, origins } = this.plugin
+    const { reply } = this
+    assertMayUseCookie(this.request, origins)
+    // A page of one user must not reach another through a cache. The route may set its own header later.
+    if (reply?.hasHeader('cache-control') === false) reply.header('cache-control', 'no-store')
+    this.#identity = await sessions.identify(transport.read(this.request), this, options)
+    return this.#identity
+  }
+
+  #issueByRefreshToken (): Promise<Issued> {
+    const { sessions, transport } = this.plugin
+    const presented = transport.read(this.request)
+    const accessToken = transport.renewingToken(this.request)
+    return accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)
+  }
+
+  async #start (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
+    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
+    if (replaced !== null) {
+      const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
+      this.plugin.afterReply(this.request, this.#reply(), end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
+    }
+    return this.#respond(issued)
+  }
+
+  #respond (issued: Issued): TokenResponse {
+    this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
+    const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(this.#reply(), issued.refreshToken)
+    this.claims = issued.claims
+    return { ...toTokenResponse(issued), ...fields }
+  }
+
+  #reply (): FastifyReply {
+    if (this.reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
+    return this.reply
+  }
+}
