@@ -80,7 +80,7 @@ export interface RefreshCookieOptions<U extends User = User> {
     /** The tolerance for `iat` and `nbf` in the future; `exp` is exact. */
     leeway?: Duration | undefined
     /**
-     * The memory of the verification cache in bytes; 100,000,000 by default, for about 140,000 tokens without claims of the
+     * The memory of the verification cache in bytes; 150,000,000 by default, for 100,000 tokens in use without claims of the
      * app. A token that is not in it is verified again. 0 verifies every token at every request.
      */
     cacheBytes?: number | undefined

@@ -29,7 +29,7 @@ export const secrets: Check<readonly Secret[]> = (value, option) => {
 }
 
 /** The memory of the verification cache. A process of Node can hold no more. */
-export const cacheBytes = defaultTo(100_000_000, integer(0, 4_000_000_000))
+export const cacheBytes = defaultTo(150_000_000, integer(0, 4_000_000_000))
 
 // The value is not printed: it may be a key in the wrong place.
 const kid: Check<string> = (value, option) => {

@@ -51,7 +51,7 @@ t.test('every option has its documented default', async t => {
     users: undefined,
     accounts: { usernameField: 'username', signup: 'open', onSignup: undefined },
     trustedOrigins: [],
-    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5, cacheBytes: 100_000_000 },
+    accessToken: { expiresIn: 600, algorithm: 'HS256', claims: undefined, leeway: 5, cacheBytes: 150_000_000 },
     refreshToken: { secret: undefined, idle: 7 * 86_400, absolute: 30 * 86_400, rotation: 'always', grace: 30, recoverLostReply: true, transport: 'cookie', renewWithAccessToken: false },
     cookie: { name: '__Host-Http-refresh', path: '/', domain: undefined, sameSite: 'strict', secure: true, partitioned: false, former: [] },
     passwords: {

@@ -21,7 +21,7 @@ t.test('every option has its documented default', async t => {
     reloadKeysEvery: 300,
     issuer: undefined,
     audience: undefined,
-    accessToken: { expiresIn: 86_400, leeway: 5, cacheBytes: 100_000_000 },
+    accessToken: { expiresIn: 86_400, leeway: 5, cacheBytes: 150_000_000 },
     timeouts: { call: 2, request: 3 },
     onEvent: undefined,
     clock: systemClock
