@@ -11,6 +11,7 @@ import { verifierTable } from '../lib/options/verifier-schema.js'
 import { createConsumer } from './package/consumer.js'
 import { PAGES, read, rowsUnder, type Page } from './support/documentation.js'
 import { exactly } from './support/exactly.js'
+import { mysqlDatabase } from './support/mysql.js'
 import { SECRET } from './support/server.js'
 import { ANY_PORT, startProgram } from './support/start-program.js'
 
@@ -113,20 +114,19 @@ t.test('the first example is short, and runs as printed', async t => {
   const [first] = programs
   t.match(first, { language: 'js', given: exactly() })
   t.ok(lines(first?.code ?? '') <= 20, 'at most 20 lines')
-  const url = await start(t, first?.code ?? '')
-  const post = (path: string, headers: Record<string, string>, body?: object): Promise<Response> =>
-    fetch(url + path, { method: 'POST', headers, ...(body && { body: JSON.stringify(body) }) })
+  await signUp(t, await start(t, first?.code ?? ''))
+})
 
-  const signup = await post('/auth/signup', { 'content-type': 'application/json' }, { username: 'ada', password: 'correct horse' })
-  t.equal(signup.status, 201)
-  const { access_token: token } = await signup.json() as { access_token: string }
-  t.equal((await fetch(`${url}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
-  t.equal((await fetch(`${url}/me`)).status, 401)
+t.test('the sample of docs/sqlite.md runs as printed', async t => {
+  await signUp(t, await start(t, programOf('docs/sqlite.md'), { hosts: ['fastify', 'better-sqlite3'] }))
+})
 
-  const cookie = signup.headers.getSetCookie().map(line => line.split(';', 1)[0]).join('; ')
-  t.equal((await post('/auth/refresh', { cookie })).status, 200)
-  t.equal((await post('/auth/logout', { cookie })).status, 204)
-  t.equal((await post('/auth/refresh', { cookie })).status, 401)
+t.test('the sample of docs/mysql.md runs as printed', async t => {
+  const place = await mysqlDatabase(t)
+  if (place === null) return
+  const { host, port, user, password, database } = place
+  const DATABASE_URL = `mysql://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`
+  await signUp(t, await start(t, programOf('docs/mysql.md'), { hosts: ['fastify', 'mysql2'], environment: { DATABASE_URL } }))
 })
 
 t.test('the commands of the quick start run as printed', async t => {
@@ -304,11 +304,33 @@ function complaint (block: Block, { file, start = 0, messageText }: ts.Diagnosti
   return `${block.page}:${line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
 }
 
-/** Runs a program against the packed package, as somebody who has installed that does. Gives its address. */
-async function start (t: Test, program: string): Promise<string> {
-  const { folder, write } = await createConsumer(t)
+/** The first program of a page. */
+function programOf (page: string): string {
+  return programs.find(block => block.page === page)?.code ?? ''
+}
+
+/** Runs a program against the packed package, as somebody who has installed that and the `hosts` does. Gives its address. */
+async function start (t: Test, program: string, { hosts = ['fastify'], environment = {} }: { readonly hosts?: readonly string[], readonly environment?: Record<string, string> } = {}): Promise<string> {
+  const { folder, write } = await createConsumer(t, hosts)
   await write('server.mjs', program)
-  return await startProgram(t, process.execPath, ['--import', ANY_PORT, 'server.mjs'], { cwd: folder, env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET } })
+  return await startProgram(t, process.execPath, ['--import', ANY_PORT, 'server.mjs'], { cwd: folder, env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET, ...environment } })
+}
+
+/** Signs up, calls a protected route, refreshes and logs out. */
+async function signUp (t: Test, url: string): Promise<void> {
+  const post = (path: string, headers: Record<string, string>, body?: object): Promise<Response> =>
+    fetch(url + path, { method: 'POST', headers, ...(body && { body: JSON.stringify(body) }) })
+
+  const signup = await post('/auth/signup', { 'content-type': 'application/json' }, { username: 'ada', password: 'correct horse' })
+  t.equal(signup.status, 201)
+  const { access_token: token } = await signup.json() as { access_token: string }
+  t.equal((await fetch(`${url}/me`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+  t.equal((await fetch(`${url}/me`)).status, 401)
+
+  const cookie = signup.headers.getSetCookie().map(line => line.split(';', 1)[0]).join('; ')
+  t.equal((await post('/auth/refresh', { cookie })).status, 200)
+  t.equal((await post('/auth/logout', { cookie })).status, 204)
+  t.equal((await post('/auth/refresh', { cookie })).status, 401)
 }
 
 function lines (text: string): number {
