@@ -58,7 +58,8 @@ export async function filesBelow (folder: string): Promise<string[]> {
     .sort()
 }
 
-async function pack (folder: string): Promise<string> {
+/** Packs the build in dist: the path of the tarball. */
+export async function pack (folder: string): Promise<string> {
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { shell: process.platform === 'win32' })
   return join(folder, stdout.trim())
 }
