@@ -1,13 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { access, cp, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { type Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import mysql, { type Pool, type PoolOptions } from 'mysql2/promise'
 import root, { type Test } from 'tap'
+import { startDatabaseServer } from './database-server.js'
 import { freePort } from './free-port.js'
 
 const run = promisify(execFile)
@@ -179,38 +178,15 @@ async function find (name: string): Promise<string | undefined> {
   return undefined
 }
 
-// Whatever becomes of this process, its end closes the keeper's standard input: the server is killed and its data deleted,
-// unless a line said to keep them.
-const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _ && kept=1; kill -KILL $!; wait; [ "$kept" ] || rm -rf "$SERVER_HOME"'
-
-/** Starts a server; the returned function kills it, and says whether the data stay. */
+/** Starts a server; the returned function kills it, and keeps or removes its data. */
 async function launch (home: string, port: number, ...settings: string[]): Promise<(keepData: boolean) => Promise<void>> {
-  const keeper = spawn('sh', ['-c', KEEPER, 'sh', await server(), '--no-defaults', ...USER, ...SMALL,
-    `--datadir=${join(home, 'data')}`, `--socket=${join(home, 'socket')}`, `--port=${port}`, '--bind-address=127.0.0.1',
-    '--skip-log-bin', '--skip-name-resolve', ...settings], { env: { ...process.env, SERVER_HOME: home }, stdio: ['pipe', 'ignore', 'pipe'] })
-
-  const stop = async (keepData: boolean): Promise<void> => {
-    keeper.ref()
-    keeper.stdin.end(keepData ? 'keep its data\n' : '')
-    await once(keeper, 'exit')
-  }
-  try {
-    await untilReady(keeper.stderr)
-  } catch (error) {
-    await stop(true)
-    throw error
-  }
-  keeper.unref()
-  return stop
-}
-
-function untilReady (log: Readable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let failure = 'the server ended at once'
-    log.setEncoding('utf8').on('data', (lines: string) => {
-      failure = /\[ERROR\].*/.exec(lines)?.[0] ?? failure
-      if (lines.includes('ready for connections')) resolve()
-    })
-    log.on('close', () => reject(new Error(failure)))
+  return await startDatabaseServer({
+    command: [await server(), '--no-defaults', ...USER, ...SMALL,
+      `--datadir=${join(home, 'data')}`, `--socket=${join(home, 'socket')}`, `--port=${port}`, '--bind-address=127.0.0.1',
+      '--skip-log-bin', '--skip-name-resolve', ...settings],
+    home,
+    signal: 'KILL',
+    ready: 'ready for connections',
+    failure: /.*(?=\n.*\[ERROR\] Aborting)/
   })
 }

@@ -1,13 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { chown, cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { arch, platform, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { type Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import root, { type Test } from 'tap'
+import { startDatabaseServer } from './database-server.js'
 import { freePort } from './free-port.js'
 
 const run = promisify(execFile)
@@ -198,39 +197,16 @@ async function linkLibraries (native: string): Promise<void> {
   }
 }
 
-// If this process dies, the standard input of the keeper closes: it stops the server and removes its data,
-// unless it has received a line.
-const KEEPER = 'trap "" HUP INT TERM; "$@" & read -r _ && kept=1; kill -QUIT $!; wait; cd /; [ "$kept" ] || rm -rf "$DATA_HOME"'
-
-/** Starts a server without fsync; its stop keeps or removes the data. */
+/** Starts a server without fsync; the returned function stops it, and keeps or removes its data. */
 async function launch ({ program, data, owner, home }: Cluster, port: number, ...settings: string[]): Promise<(keepData: boolean) => Promise<void>> {
-  const keeper = spawn('sh', ['-c', KEEPER, 'sh', program, '-D', data, '-p', String(port), ...[
-    'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', ...settings
-  ].flatMap(setting => ['-c', setting])], { ...owner, cwd: home, env: { ...process.env, DATA_HOME: home }, stdio: ['pipe', 'ignore', 'pipe'] })
-
-  const stop = async (keepData: boolean): Promise<void> => {
-    keeper.ref()
-    keeper.stdin.end(keepData ? 'keep its data\n' : '')
-    await once(keeper, 'exit')
-  }
-  try {
-    await untilReady(keeper.stderr)
-  } catch (error) {
-    await stop(true)
-    throw error
-  }
-  keeper.unref()
-  return stop
-}
-
-function untilReady (log: Readable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    log.setEncoding('utf8').on('data', (lines: string) => {
-      if (lines.includes('ready to accept connections')) resolve()
-      // Except for the message to clients that connect too early.
-      const failure = /FATAL:(?!\s+the database system is).*/.exec(lines)
-      if (failure !== null) reject(new Error(failure[0]))
-    })
-    log.on('close', () => reject(new Error('the server ended at once')))
+  return await startDatabaseServer({
+    command: [program, '-D', data, '-p', String(port), ...[
+      'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', ...settings
+    ].flatMap(setting => ['-c', setting])],
+    user: owner,
+    home,
+    signal: 'QUIT',
+    ready: 'ready to accept connections',
+    failure: /FATAL:(?!\s+the database system is).*/ // except for the message to clients that connect too early
   })
 }
