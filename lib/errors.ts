@@ -25,7 +25,7 @@ const REFUSALS = {
   FST_AUTH_NOT_REGISTERED: [500, 'No registration of fastify-refresh-cookie covers this route: register the plugin in its context, or in one around it']
 } as const satisfies Record<string, readonly [status: number, message: string]>
 
-/** The code of an error, stable across releases. */
+/** The code of an error, stable across releases. docs/errors.md says what a client does at each. */
 export type AuthErrorCode = keyof typeof REFUSALS
 
 /** All codes, in the order of the table. */

@@ -82,7 +82,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 /**
  * The plugin: `app.register(refreshCookie, { secret, users })`. It decorates the context that registers it: `request.auth`, the hooks,
  * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions` and `app.passwords`, and adds the routes below `prefix`. Registration
- * rejects with a TypeError for invalid options.
+ * rejects with a TypeError for invalid options. See docs/options.md and docs/protecting-routes.md.
  */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
 

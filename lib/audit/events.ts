@@ -55,7 +55,7 @@ export type AuthEvent =
   | { readonly type: 'revocation_feed', readonly up: boolean }
   | KeyEvent
 
-/** An event with its time and its client. */
+/** An event with its time and its client. docs/events.md has all of them. */
 export type AuditEvent = AuthEvent & ClientInfo & {
   readonly at: EpochSeconds
   /** Fastify's `request.id`; null for an event without a request. */

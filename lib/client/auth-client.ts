@@ -60,7 +60,7 @@ interface Message<Claims> {
 /**
  * Creates the client of one page. Outside of browsers the state stays 'unknown', nothing is stored, no process is kept
  * alive, and `fetch` is the platform's. Login, signup, refresh and logout reject with an AuthError there, since on a server
- * all visitors would share one login.
+ * all visitors would share one login. See docs/client.md.
  */
 export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
   const { prefix = '/auth', leeway = 10, lockTimeout = 5000, timeout = 15_000, share = true, headers, fetch: send = (...request) => fetch(...request) } = options

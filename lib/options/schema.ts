@@ -18,7 +18,7 @@ import { cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secret
 
 /**
  * The options of `app.register(refreshCookie, options)`. Durations are whole seconds, or a number with a unit: '30s', '15m',
- * '12h', '7d', '2w'.
+ * '12h', '7d', '2w'. All defaults are in docs/options.md.
  */
 export interface RefreshCookieOptions<U extends User = User> {
   /**
