@@ -34,6 +34,7 @@ import { toleratedSkew } from './sessions/rotation-policy.js'
 import { SessionService } from './sessions/session-service.js'
 import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
+import { offerForTests, type TestRegistration } from './testing/registration.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { type Tokens } from './tokens/jwt.js'
 
@@ -72,6 +73,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   decorateHooks(fastify, authOf, refusals)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords })
 
+  if (!production) offerForTests(fastify, testRegistration(settings, fastify.prefix, urls, transport, (subject, options) => sessions.login(subject, app, options)))
   openOnReady(fastify, store, identity, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
@@ -188,6 +190,19 @@ function verifiesPasswords ({ signup, login, password, reauthenticate }: Setting
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {
   return (message, details) => log.warn(details, `auth: ${message}`)
+}
+
+function testRegistration ({ clock, onEvent, prefix, accessToken: { expiresIn } }: Settings, base: string, routes: Settings['routes'], transport: RefreshTokenTransport, login: (...args: Parameters<TestRegistration['login']>) => ReturnType<SessionService['login']>): TestRegistration {
+  return {
+    urlOf: route => routes[route] && base + prefix + routes[route],
+    clock,
+    onEvent,
+    expiresIn,
+    async login (subject, options) {
+      const { accessToken, refreshToken } = await login(subject, options)
+      return { accessToken, refreshToken: refreshToken.value, setCookie: transport.setCookieLine(refreshToken) }
+    }
+  }
 }
 
 /** Registers our routes in a child context. */

@@ -38,7 +38,6 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['sessions/store.ts'],
     packages: ['node:crypto', 'node:events', 'node:timers/promises']
   },
-  'testing/': { uses: ['time.ts', 'random.ts', 'sessions/session.ts'], usesTypesOf: ['sessions/store.ts'], packages: ['node:assert/strict', 'node:stream'] },
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/', 'sessions/store.ts'],
@@ -50,8 +49,13 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['accounts/'],
     packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
+  'testing/': {
+    uses: ['time.ts', 'random.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
+    usesTypesOf: ['sessions/store.ts', 'accounts/user.ts', 'audit/', 'http/'],
+    packages: ['fastify', 'node:assert/strict', 'node:stream']
+  },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
+  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }

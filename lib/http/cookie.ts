@@ -24,6 +24,8 @@ export interface RefreshCookie {
   readonly name: string
   /** All distinct values of the cookie, in the order of the request. */
   readonly read: (request: FastifyRequest) => string[]
+  /** The Set-Cookie line of a token. */
+  line (token: IssuedRefreshToken): string
   /** Sets the cookie and clears the former ones. */
   set (reply: FastifyReply, token: IssuedRefreshToken): void
   /** Clears the cookie and the former ones. A browser deletes a cookie only if path, domain and partition match. */
@@ -44,15 +46,21 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 
     read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
-    set (reply, { value, maxAge, expiresAt }) {
-      // With Max-Age alone Java's cookie jar treats the cookie as one of RFC 2965 and quotes its value.
-      const lasts = maxAge === null ? {} : { maxAge, expires: new Date(expiresAt * 1000) }
-      write(reply, serialize(name, value, { ...attributes, ...lasts }))
+    line,
+
+    set (reply, token) {
+      write(reply, line(token))
     },
 
     clear (reply) {
       write(reply, serialize(name, '', { ...attributes, ...clearing }))
     }
+  }
+
+  function line ({ value, maxAge, expiresAt }: IssuedRefreshToken): string {
+    // With Max-Age alone Java's cookie jar treats the cookie as one of RFC 2965 and quotes its value.
+    const lasts = maxAge === null ? {} : { maxAge, expires: new Date(expiresAt * 1000) }
+    return serialize(name, value, { ...attributes, ...lasts })
   }
 
   /**

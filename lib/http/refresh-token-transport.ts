@@ -13,6 +13,8 @@ export interface RefreshTokenTransport {
   renewingToken (request: FastifyRequest): string | null
   /** Sends a refresh token. Returns the fields that it adds to the token response. */
   send (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
+  /** The Set-Cookie line of a refresh token; null without a cookie. */
+  setCookieLine (token: IssuedRefreshToken): string | null
   /** Clears the refresh cookie, if there is one. */
   clear (reply: FastifyReply): void
   /** The security scheme of refresh tokens. */
@@ -41,6 +43,7 @@ export function cookieTransport (cookie: RefreshCookie, renewWithAccessToken: bo
       cookie.set(reply, token)
       return {}
     },
+    setCookieLine: cookie.line,
     clear (reply) { cookie.clear(reply) },
     scheme,
     security,
@@ -64,6 +67,7 @@ export const bodyTransport: RefreshTokenTransport = {
   },
   send: (_reply, { value }) => ({ refresh_token: value }),
   renewingToken: () => null,
+  setCookieLine: () => null,
   clear () {},
   scheme: REFRESH_TOKEN_SCHEME,
   security: BODY_SECURITY,

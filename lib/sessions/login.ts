@@ -1,7 +1,7 @@
 import { type User } from '../accounts/user.js'
 import { type RequestContext } from '../audit/events.js'
 import { type AppClaims } from '../tokens/claims.js'
-import { type Issued } from './issue.js'
+import { type Issued, type IssuedRefreshToken } from './issue.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
 
@@ -26,6 +26,7 @@ export interface StartOptions extends Omit<NewSessionOptions, 'replaces'> {
 }
 
 export interface LoggedIn extends Issued {
+  readonly refreshToken: IssuedRefreshToken
   /** The id of the replaced session, for `endReplaced`; null if the browser had none. */
   readonly replaced: string | null
 }

@@ -1,0 +1,135 @@
+import { type FastifyInstance } from 'fastify'
+import { type UserId } from '../accounts/user.js'
+import { type AuditEvent } from '../audit/events.js'
+import { type AppClaims } from '../tokens/claims.js'
+import { subjectOf } from '../tokens/subject.js'
+import { CookieJar } from './cookie-jar.js'
+import { registrationsOf, type TestRegistration } from './registration.js'
+import { TestBrowser, type Send, type TestBrowserOptions, type TestResponse } from './test-browser.js'
+import { assertNotProduction, eventsOf, type TestClock } from './test-options.js'
+
+/** The app under test: its root instance, or that of any context. */
+export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>
+
+export interface AuthTestOptions {
+  /** The URL prefix of the registration, such as '/auth', where a server has several. */
+  readonly prefix?: string | undefined
+}
+
+export interface LoginAsOptions extends TestBrowserOptions {
+  /** The user for the first access token, in place of `users.findById`, which needs no such user then. */
+  readonly user?: object | undefined
+  /** Claims of the first access token, as those of `request.auth.login`. */
+  readonly claims?: AppClaims | undefined
+  /** False: the cookie ends with the browser. */
+  readonly remember?: boolean | undefined
+}
+
+/** The test kit of one app. Its functions need no `this`. */
+export interface AuthTest {
+  /** The clock of `testOptions`. */
+  readonly clock: TestClock
+  /** The events since the start, or since the list was emptied: `events.length = 0`. */
+  readonly events: AuditEvent[]
+  /** A new browser without cookies. */
+  readonly browser: (options?: TestBrowserOptions) => TestBrowser
+  /**
+   * A new browser in which the user with this id is logged in, without a password. Rejects as `request.auth.login` does, e.g.
+   * with FST_AUTH_USER_REFUSED for an unknown user.
+   */
+  readonly as: (id: UserId, options?: LoginAsOptions) => Promise<TestBrowser>
+  /** Moves the clock past the lifetime of all access tokens issued so far. */
+  readonly expireAccess: () => void
+  /** The browser of a thief, with a copy of the cookies and tokens. */
+  readonly steal: (browser: TestBrowser) => TestBrowser
+  /** Starts work n times at once and resolves to all results; rejects with the first error. */
+  readonly race: <T>(n: number, work: (index: number) => Promise<T>) => Promise<T[]>
+}
+
+/**
+ * The test kit of an app, for any test runner. Register the plugin with `...testOptions()`. Throws where NODE_ENV is
+ * 'production'.
+ *
+ * ```ts
+ * const app = build({ ...testOptions() })
+ * const auth = authTest(app)
+ * const ada = await auth.as('ada')
+ * const { statusCode } = await ada.inject('/notes') // 200
+ * auth.expireAccess()
+ * ```
+ */
+export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): AuthTest {
+  assertNotProduction('authTest')
+  const registration = (): TestRegistration => findRegistration(app, prefix)
+  const clockOf = (): TestClock => {
+    const { clock } = registration()
+    if (!('advance' in clock)) throw new TypeError('The app has its own clock: register fastify-refresh-cookie with { ...testOptions() }')
+    return clock as TestClock
+  }
+  const browser = (options: TestBrowserOptions = {}): TestBrowser => openBrowser(app, registration, options)
+
+  return {
+    get clock () { return clockOf() },
+    get events () {
+      const events = eventsOf(registration().onEvent)
+      if (events === undefined) throw new TypeError('The app has its own onEvent: register fastify-refresh-cookie with { ...testOptions() }')
+      return events
+    },
+    browser,
+    async as (id, { user, claims, remember, ...options } = {}) {
+      await app.ready()
+      const subject = subjectOf(id, 'as()')
+      const login = await registration().login(subject, { claims, remember, user: user && { id, username: subject, passwordHash: null, ...user } })
+      const page = browser(options)
+      page.accessToken = login.accessToken
+      if (login.setCookie === null) page.refreshToken = login.refreshToken
+      else page.keepCookie(login.setCookie)
+      return page
+    },
+    expireAccess: () => clockOf().advance(registration().expiresIn),
+    steal: browser => browser.copy(),
+    race: async (n, work) => await Promise.all(Array.from({ length: n }, async (_, index) => await work(index)))
+  }
+}
+
+const ORIGIN = 'https://app.example.com'
+const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/150.0'
+
+function openBrowser (app: TestedApp, registration: () => TestRegistration, { url, origin, userAgent = USER_AGENT }: TestBrowserOptions): TestBrowser {
+  return new TestBrowser({
+    send: url === undefined ? async request => await app.inject(request) : sendTo(url),
+    origin: origin ?? (url === undefined ? ORIGIN : new URL(url).origin),
+    userAgent,
+    urlOf: route => registration().urlOf(route),
+    jar: new CookieJar(() => registration().clock())
+  })
+}
+
+/** Sends requests over HTTP to a server that listens. */
+function sendTo (base: string): Send {
+  return async ({ method = 'GET', headers, payload }, { pathname, search }) => {
+    const isText = typeof payload === 'string' || payload === undefined
+    const response = await fetch(new URL(pathname + search, base), {
+      method,
+      headers: { ...(!isText && { 'content-type': 'application/json' }), ...headers as Record<string, string> },
+      redirect: 'manual',
+      ...(payload !== undefined && { body: isText ? payload : JSON.stringify(payload) })
+    })
+    return await toTestResponse(response)
+  }
+}
+
+async function toTestResponse (response: Response): Promise<TestResponse> {
+  const body = await response.text()
+  const headers = { ...Object.fromEntries(response.headers), 'set-cookie': response.headers.getSetCookie() }
+  return { statusCode: response.status, headers, body, json: () => JSON.parse(body) }
+}
+
+/** The registration with the prefix, or the only one. */
+function findRegistration (app: TestedApp, prefix: string | undefined): TestRegistration {
+  const registrations = registrationsOf(app.server).filter(({ urlOf }) => prefix === undefined || String(urlOf('refresh')).startsWith(`${prefix}/`))
+  const [registration, other] = registrations
+  if (registration === undefined) throw new Error('authTest found no registration of fastify-refresh-cookie: await app.ready() first')
+  if (other !== undefined) throw new Error("authTest found several registrations of fastify-refresh-cookie: choose one by its prefix, as in authTest(app, { prefix: '/auth' })")
+  return registration
+}

@@ -1,0 +1,184 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { authenticate, authenticateByCookie, memoryStore, type RefreshCookieOptions, type User } from '../../lib/index.js'
+import { authTest, fastPasswords, testClock, testOptions } from '../../lib/testing/index.js'
+import { SECRET } from '../support/server.js'
+
+const PASSWORD = 'correct horse battery staple'
+
+/** An app as its owner writes it; tests add their options. */
+function build (auth: RefreshCookieOptions): FastifyInstance {
+  const people = new Map<string, User & { role?: string }>([['ada', { id: 'ada', username: 'ada', passwordHash: null }]])
+  const app = Fastify()
+  app.register(refreshCookie, {
+    secret: SECRET,
+    users: {
+      findByUsername: username => people.get(username) ?? null,
+      findById: id => people.get(id) ?? null,
+      create: ({ username, passwordHash }) => {
+        const user = { id: username, username, passwordHash }
+        people.set(username, user)
+        return user
+      }
+    },
+    accessToken: { claims: user => ({ role: (user as { role?: string }).role ?? 'reader' }) },
+    routes: { session: '/session' },
+    ...auth
+  })
+  app.get('/me', { onRequest: authenticate }, async ({ auth }) => auth.claims)
+  app.get('/page', { onRequest: authenticateByCookie }, async ({ auth }) => auth.identity.sub)
+  return app
+}
+
+async function testing (t: Test, options: RefreshCookieOptions = {}) {
+  const app = build({ ...testOptions(), ...options })
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  return { app, auth: authTest(app) }
+}
+
+t.test('as() logs a user in without a password, and the browser refreshes', async t => {
+  const { auth } = await testing(t)
+  const ada = await auth.as('ada')
+  t.match((await ada.inject('/me')).json(), { sub: 'ada', role: 'reader' })
+  auth.expireAccess()
+  t.match((await ada.inject('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+  t.equal((await ada.refresh()).statusCode, 200)
+  t.equal((await ada.inject({ url: '/me' })).statusCode, 200)
+  t.strictSame(auth.events.map(({ type }) => type), ['login', 'access_token_refused', 'refresh'])
+})
+
+t.test('as() takes a user that is not stored, claims, and a login that ends with the browser', async t => {
+  const { auth } = await testing(t)
+  await t.rejects(auth.as('eve'), { code: 'FST_AUTH_USER_REFUSED' })
+  const eve = await auth.as('eve', { user: { role: 'admin' }, claims: { tenant: 'acme' }, remember: false })
+  t.match((await eve.inject('/me')).json(), { sub: 'eve', role: 'admin', tenant: 'acme' })
+  t.match(eve.jar.cookies, [{ name: '__Host-Http-refresh', expiresAt: Infinity }])
+})
+
+t.test('a browser signs up, logs in and logs out', async t => {
+  const { auth } = await testing(t)
+  const bob = auth.browser({ userAgent: 'phone' })
+  t.equal((await bob.signup({ username: 'bob', password: PASSWORD })).statusCode, 201)
+  t.equal((await bob.logout()).statusCode, 204)
+  t.equal(bob.accessToken, null)
+  t.strictSame(bob.jar.cookies, [])
+  t.equal((await bob.login({ username: 'bob', password: 'wrong password' })).statusCode, 401)
+  t.equal(bob.accessToken, null)
+  t.equal((await bob.login({ username: 'bob', password: PASSWORD })).statusCode, 200)
+  t.match(auth.events.at(-1), { type: 'login', userAgent: 'phone' })
+})
+
+t.test('a page of the app is opened by the cookie, and a form logs in', async t => {
+  const { auth } = await testing(t)
+  const bob = auth.browser()
+  await bob.signup({ username: 'bob', password: PASSWORD })
+  const other = auth.browser()
+  t.equal((await other.open('/page')).statusCode, 401)
+  t.match(await other.submit('/auth/login', { username: 'bob', password: PASSWORD, redirect: '/page' }), { statusCode: 303, headers: { location: '/page' } })
+  t.equal((await other.open('/page')).body, 'bob')
+})
+
+t.test('a lost reply, a race of tabs, and theft', async t => {
+  const { auth } = await testing(t)
+  const ada = await auth.as('ada')
+  ada.loseReply()
+  await t.rejects(ada.refresh(), { message: 'The reply was lost, as loseReply() said' })
+  t.strictSame((await auth.race(3, async () => await ada.refresh())).map(({ statusCode }) => statusCode), [200, 200, 200])
+  const thief = auth.steal(ada)
+  auth.clock.advance('2m')
+  await thief.refresh()
+  auth.clock.advance('2m')
+  await thief.refresh()
+  auth.clock.advance('2m')
+  t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+  t.match(auth.events.findLast(({ type }) => type === 'reuse'), { subject: 'ada' })
+})
+
+t.test('a page of another origin has the cookies of the browser that SameSite allows, and is refused (CSRF)', async t => {
+  const { auth } = await testing(t)
+  const ada = await auth.as('ada')
+  const requests = { method: 'POST', url: '/auth/refresh', payload: {} } as const
+  t.match((await ada.pageOf('https://evil.example').inject(requests)).json(), { code: 'FST_AUTH_CROSS_SITE' })
+  t.match((await ada.pageOf('https://blog.example.com').inject(requests)).json(), { code: 'FST_AUTH_CROSS_SITE' })
+  t.equal((await ada.pageOf('https://evil.example').open('/page')).statusCode, 401, 'SameSite=Strict: no cookie')
+  t.equal((await ada.pageOf('https://blog.example.com').open('/page')).statusCode, 200)
+  t.equal((await ada.pageOf('https://evil.example').inject('/page')).statusCode, 403)
+  t.match(await ada.pageOf('https://evil.example').submit('/auth/login', { username: 'ada', password: PASSWORD, redirect: '/' }), { headers: { location: undefined }, statusCode: 403 })
+})
+
+t.test('a native app holds its refresh token itself', async t => {
+  const { auth } = await testing(t, { refreshToken: { transport: 'body' }, routes: {} })
+  const ada = await auth.as('ada')
+  t.strictSame(ada.jar.cookies, [])
+  const first = ada.refreshToken
+  const thief = auth.steal(ada)
+  auth.clock.advance('1m')
+  t.equal((await ada.refresh()).statusCode, 200)
+  t.not(ada.refreshToken, first)
+  t.equal(thief.refreshToken, first)
+  t.equal((await ada.logout()).statusCode, 204)
+  t.equal(ada.refreshToken, null)
+})
+
+t.test('the same requests over HTTP', async t => {
+  const { app, auth } = await testing(t)
+  const url = await app.listen({ port: 0 })
+  const bob = auth.browser({ url })
+  t.equal((await bob.signup({ username: 'bob', password: PASSWORD })).statusCode, 201)
+  t.match((await bob.inject('/me')).json(), { sub: 'bob' })
+  t.equal((await bob.submit('/auth/login', { username: 'bob', password: PASSWORD, redirect: '/page' })).statusCode, 303)
+  t.equal((await bob.open('/page')).body, 'bob')
+  t.equal((await (await auth.as('ada', { url })).refresh()).statusCode, 200)
+})
+
+t.test('a server with several registrations is asked by prefix, in any context', async t => {
+  const [reader, staff] = [testOptions(), testOptions()]
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, ...reader }) }, { prefix: '/readers' })
+  app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET.toLowerCase(), prefix: '/sign-in', routes: { logout: false, signup: false }, ...staff }) })
+  await app.ready()
+  t.throws(() => authTest(app).clock, { message: /several registrations/ })
+  t.equal(authTest(app, { prefix: '/sign-in' }).clock, staff.clock)
+  const ada = await authTest(app, { prefix: '/readers/auth' }).as('ada')
+  t.equal((await ada.refresh()).statusCode, 200)
+  await t.rejects(authTest(app, { prefix: '/sign-in' }).browser().signup({}), { message: 'The app has no route for signup' })
+})
+
+t.test('an app without testOptions, or not ready, gets an explanation', async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.register(refreshCookie, { secret: SECRET, store: memoryStore() })
+  t.throws(() => authTest(app).clock, { message: /await app.ready\(\) first/ })
+  const auth = authTest(app)
+  t.equal((await (await auth.as('ada')).refresh()).statusCode, 200, 'as() waits for the app')
+  t.throws(() => auth.clock, { message: /own clock/ })
+  t.throws(() => auth.events, { message: /own onEvent/ })
+})
+
+t.test('nothing of it works in production', async t => {
+  const { NODE_ENV } = process.env
+  process.env['NODE_ENV'] = 'production'
+  t.teardown(() => {
+    if (NODE_ENV === undefined) delete process.env['NODE_ENV']
+    else process.env['NODE_ENV'] = NODE_ENV
+  })
+  t.throws(testOptions, { message: /production/ })
+  const app = Fastify()
+  t.throws(() => authTest(app), { message: /production/ })
+  await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET, passwords: fastPasswords }) }, { message: /passwords.memoryCost/ })
+  const offered = Fastify()
+  t.teardown(async () => { await offered.close() })
+  await offered.register(refreshCookie, { secret: SECRET })
+  delete process.env['NODE_ENV']
+  t.throws(() => authTest(offered).clock, { message: /no registration/ })
+})
+
+t.test('a test clock moves only forward, by durations', async t => {
+  const clock = testClock(1000)
+  clock.advance('1m')
+  clock.advance(5)
+  t.equal(clock(), 1065)
+  for (const wrong of [-1, 0.5, 'soon']) t.throws(() => clock.advance(wrong as number), { message: /not a duration/ })
+})
