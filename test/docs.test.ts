@@ -74,6 +74,8 @@ const AMBIENT = {
     declare module 'mongoose'
     declare module 'mysql2/promise'
     declare module 'otplib'
+    declare module 'vitest'
+    declare module '*/app.mjs' { export function build (auth?: object): import('fastify').FastifyInstance }
     type UntypedHandler = (request: Omit<import('fastify').FastifyRequest, 'body' | 'query' | 'params'> & Record<'body' | 'query' | 'params', any>, reply: import('fastify').FastifyReply) => unknown
     type UntypedApp = Omit<import('fastify').FastifyInstance, 'get' | 'post'> & { google: any } & Record<'get' | 'post', {
       (path: string, handler: UntypedHandler): unknown

@@ -29,7 +29,6 @@ export interface Initiator {
 const MAX_SIZE = 4096
 const MAX_ATTRIBUTE_SIZE = 1024
 const MAX_AGE = 400 * 86_400
-const CONTROL_CHARACTER = /[\x00-\x08\x0a-\x1f\x7f]/ // eslint-disable-line no-control-regex
 
 /**
  * The cookie jar of a browser by RFC 6265bis: name prefixes, Secure, SameSite, Partitioned, Domain, Path, Max-Age. Two hosts are
@@ -80,7 +79,7 @@ export class CookieJar {
 
 /** RFC 6265bis sections 5.6 and 5.7; null for a line that browsers ignore. */
 function readCookie (line: string, url: URL, initiator: Initiator, now: number): StoredCookie | null {
-  if (CONTROL_CHARACTER.test(line)) return null
+  if ([...line].some(isControl)) return null
   const [pair = '', ...rest] = line.split(';')
   const [name, value] = pair.includes('=') ? splitPair(pair) : ['', pair.trim()]
   if (name + value === '' || name.length + value.length > MAX_SIZE) return null
@@ -109,6 +108,10 @@ function isAcceptable (cookie: StoredCookie, attributes: ReadonlyMap<string, str
   if (cookie.partition !== null && !cookie.secure) return false
   if (cookie.sameSite !== 'none' && !initiator.opensPage && !isSameSite(initiator, url)) return false
   return hasItsPrefix(cookie, attributes)
+}
+
+function isControl (character: string): boolean {
+  return (character < ' ' && character !== '\t') || character === '\x7f'
 }
 
 /** The name prefixes (RFC 6265bis section 4.1.3). A cookie without a name must not look like one with a prefix. */

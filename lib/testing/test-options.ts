@@ -1,6 +1,6 @@
-import { allowWeakHashing } from '../accounts/hashing-parameters.js'
+import { allowWeakHashing } from '../accounts/hash-format.js'
 import { type AuditEvent } from '../audit/events.js'
-import { parseDuration, type Clock, type Duration } from '../time.js'
+import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds } from '../time.js'
 
 /** A clock for the option `clock` of the plugin and of stores. It stands still until `advance` is called. */
 export interface TestClock extends Clock {
@@ -9,7 +9,7 @@ export interface TestClock extends Clock {
 }
 
 /** A clock that stands still at `start`, in seconds since 1970; now by default. */
-export function testClock (start: number = Math.floor(Date.now() / 1000)): TestClock {
+export function testClock (start: EpochSeconds = systemClock()): TestClock {
   let time = start
   return Object.assign(() => time, {
     advance (by: Duration) {

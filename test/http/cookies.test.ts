@@ -51,8 +51,8 @@ const VARIANTS: Array<[cookie: NonNullable<RefreshCookieOptions['cookie']>, name
   [{ sameSite: 'none' }, '__Host-Http-refresh', ['Path=/', 'SameSite=None', 'Secure']],
   [{ sameSite: 'none', partitioned: true }, '__Host-Http-refresh', ['Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
   [{ path: '/auth' }, '__Secure-refresh', ['Path=/auth', 'SameSite=Strict', 'Secure']],
-  [{ domain: 'example.com' }, '__Secure-refresh', ['Domain=example.com', 'Path=/', 'SameSite=Strict', 'Secure']],
-  [{ domain: 'example.com', path: '/auth', sameSite: 'lax' }, '__Secure-refresh', ['Domain=example.com', 'Path=/auth', 'SameSite=Lax', 'Secure']],
+  [{ domain: 'app.example' }, '__Secure-refresh', ['Domain=app.example', 'Path=/', 'SameSite=Strict', 'Secure']],
+  [{ domain: 'app.example', path: '/auth', sameSite: 'lax' }, '__Secure-refresh', ['Domain=app.example', 'Path=/auth', 'SameSite=Lax', 'Secure']],
   [{ secure: false }, 'refresh', ['Path=/', 'SameSite=Strict']],
   [{ secure: false, path: '/auth' }, 'refresh', ['Path=/auth', 'SameSite=Strict']],
   [{ name: 'session' }, 'session', ['Path=/', 'SameSite=Strict', 'Secure']],
@@ -148,7 +148,7 @@ t.test('session fixation: a cookie name that begins with the byte 0xA0 is ignore
 })
 
 /** A browser (RFC 6265), and the app on one host before and after its settings changed. */
-async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: Partial<RefreshCookieOptions>, host = 'api.example.com') {
+async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: Partial<RefreshCookieOptions>, host = 'api.app.example') {
   const clock = testClock()
   const shared = { clock, users: userTable(), store: memoryStore({ clock }) }
   const apps = { before: await server(t, { ...shared, ...before }), after: await server(t, { ...shared, ...after }) }
@@ -165,12 +165,12 @@ async function changed (t: Test, before: Partial<RefreshCookieOptions>, after: P
 
 /** Cookie settings before and after a deployment. */
 const CHANGES: Array<[before: RefreshCookieOptions['cookie'], after: RefreshCookieOptions['cookie']]> = [
-  [{ domain: 'example.com' }, { domain: 'api.example.com' }],
-  [{ domain: 'api.example.com' }, { domain: 'example.com' }],
+  [{ domain: 'app.example' }, { domain: 'api.app.example' }],
+  [{ domain: 'api.app.example' }, { domain: 'app.example' }],
   [{ path: '/auth' }, { path: '/auth/' }],
   [{ name: 'sid', path: '/auth' }, { name: 'sid' }],
   [{ name: 'sid' }, { name: 'sid', path: '/auth' }],
-  [{ name: 'sid' }, { name: 'sid', domain: 'example.com' }]
+  [{ name: 'sid' }, { name: 'sid', domain: 'app.example' }]
 ]
 
 for (const [before, after] of CHANGES) {
@@ -181,7 +181,7 @@ for (const [before, after] of CHANGES) {
       clock.wait('1m')
       t.match(await post('after', path), { statusCode }, path)
     }
-    t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, 2, 'while the browser still sends the former cookie')
+    t.equal((await jar.getCookies('https://api.app.example/auth/refresh')).length, 2, 'while the browser still sends the former cookie')
   })
 
   t.test(`a former cookie ${JSON.stringify(before)} is cleared by refresh, login and logout`, async t => {
@@ -192,23 +192,23 @@ for (const [before, after] of CHANGES) {
       clock.wait('1m')
       t.match(await post('after', path), { statusCode: path === '/logout' ? 204 : 200 })
       // The former cookie may have another name, which is no longer read.
-      t.equal((await jar.getCookies('https://api.example.com/auth/refresh')).length, path === '/logout' ? 0 : 1, path)
+      t.equal((await jar.getCookies('https://api.app.example/auth/refresh')).length, path === '/logout' ? 0 : 1, path)
     }
   })
 }
 
 t.test('a held refresh clears no former cookie, since some cookie jars treat it as the current one', async t => {
-  const { post } = await changed(t, { cookie: { name: 'sid', domain: 'api.example.com' } }, { cookie: { name: 'sid', former: [{ domain: 'api.example.com' }] } })
+  const { post } = await changed(t, { cookie: { name: 'sid', domain: 'api.app.example' } }, { cookie: { name: 'sid', former: [{ domain: 'api.app.example' }] } })
   await post('after', '/signup')
   t.strictSame(setCookies(await post('after', '/refresh')), [])
 })
 
 t.test('cookie tossing: a cookie of a parent domain that another secret signed is ignored', async t => {
-  const { post, clock } = await changed(t, { cookie: { domain: 'example.com' } }, { cookie: { domain: 'staging.example.com' }, secret: 'm'.repeat(3) + SECRET })
+  const { post, clock } = await changed(t, { cookie: { domain: 'app.example' } }, { cookie: { domain: 'staging.app.example' }, secret: 'm'.repeat(3) + SECRET })
   await post('before', '/signup')
   for (const [path, statusCode] of [['/refresh', 401], ['/login', 200], ['/refresh', 200], ['/logout', 204], ['/login', 200], ['/refresh', 200]] as const) {
     clock.wait('1m')
-    t.match(await post('after', path, 'api.staging.example.com'), { statusCode }, path)
+    t.match(await post('after', path, 'api.staging.app.example'), { statusCode }, path)
   }
 })
 
@@ -261,12 +261,12 @@ t.test('former attributes that cannot be cleared, or equal the current ones, sto
     await app.register(refreshCookie, { secret: SECRET, cookie })
     await app.close()
   }
-  for (const cookie of [{ former: [{}] }, { domain: 'example.com', former: [{ path: '/auth' }, { domain: 'example.com' }] }, { name: 'sid', former: [{ name: 'sid' }] }]) {
+  for (const cookie of [{ former: [{}] }, { domain: 'app.example', former: [{ path: '/auth' }, { domain: 'app.example' }] }, { name: 'sid', former: [{ name: 'sid' }] }]) {
     await t.rejects(start(cookie), { name: 'TypeError', message: /option "cookie\.former\[\d\]" equals the current cookie/ })
   }
   await t.rejects(start({ former: [{ name: '__Host-Http-refresh', path: '/auth' }] }), { message: /"cookie\.former\[0\]" has the name '__Host-Http-refresh', which browsers reject/ })
-  await t.rejects(start({ former: [{ name: '__Host-x', domain: 'example.com' }] }), { message: /browsers reject/ })
-  await t.resolves(start({ former: [{ path: '/auth' }, { domain: 'example.com' }, { name: 'refresh' }, { partitioned: true }] }))
+  await t.rejects(start({ former: [{ name: '__Host-x', domain: 'app.example' }] }), { message: /browsers reject/ })
+  await t.resolves(start({ former: [{ path: '/auth' }, { domain: 'app.example' }, { name: 'refresh' }, { partitioned: true }] }))
 })
 
 t.test('one reply sets the cookie once, with the last value', async t => {

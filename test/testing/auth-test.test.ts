@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { authenticate, authenticateByCookie, memoryStore, type RefreshCookieOptions, type User } from '../../lib/index.js'
 import { authTest, fastPasswords, testClock, testOptions } from '../../lib/testing/index.js'
+import { exactly } from '../support/exactly.js'
 import { SECRET } from '../support/server.js'
 
 const PASSWORD = 'correct horse battery staple'
@@ -53,7 +54,7 @@ t.test('as() takes a user that is not stored, claims, and a login that ends with
   await t.rejects(auth.as('eve'), { code: 'FST_AUTH_USER_REFUSED' })
   const eve = await auth.as('eve', { user: { role: 'admin' }, claims: { tenant: 'acme' }, remember: false })
   t.match((await eve.inject('/me')).json(), { sub: 'eve', role: 'admin', tenant: 'acme' })
-  t.match(eve.jar.cookies, [{ name: '__Host-Http-refresh', expiresAt: Infinity }])
+  t.match(eve.jar.cookies, exactly({ name: '__Host-Http-refresh', expiresAt: Infinity }))
 })
 
 t.test('a browser signs up, logs in and logs out', async t => {
