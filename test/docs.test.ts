@@ -97,6 +97,8 @@ interface Block {
   readonly page: string
   readonly language: string
   readonly given: readonly string[]
+  /** Its name, for blocks that import each other: the line before the fence is `<!-- file: auth.ts -->`. */
+  readonly file: string | undefined
   readonly code: string
   /** The line of the page that its code starts on, from 1. */
   readonly line: number
@@ -211,10 +213,11 @@ t.test('the README leads to every page', async t => {
 })
 
 function readBlocks ({ path, text }: Page): Block[] {
-  return [...text.matchAll(/^(?:<!-- given: (?<given>.*) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```$/gm)].map(({ groups = {}, index, 0: all }) => ({
+  return [...text.matchAll(/^(?:<!-- (?:given: (?<given>.*)|file: (?<file>.*)) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```$/gm)].map(({ groups = {}, index, 0: all }) => ({
     page: path,
     language: groups['language'] ?? '',
     given: groups['given']?.split(', ') ?? [],
+    file: groups['file'],
     code: groups['code'] ?? '',
     line: lines(text.slice(0, index + all.indexOf('\n', all.indexOf('```')))) + 2
   }))
@@ -275,13 +278,13 @@ function typesIn (block: Block): string[] {
 function diagnose (blocks: readonly Block[], given: Readonly<Record<string, string>>, ambient: string, special: ts.CompilerOptions = {}): string[] {
   const texts = new Map(blocks.map((block, index) => {
     const declared = block.given.map(name => `declare const ${name}: ${given[name]};`).join(' ') // on one line, so that lines are counted as in the page
-    return [`${process.cwd()}/docs-block-${index}.ts`, `${declared}${block.code}\nexport {}`]
+    return [`${process.cwd()}/${block.file ?? `docs-block-${index}.ts`}`, `${declared}${block.code}\nexport {}`]
   }))
   const modules = new Map([...texts, [`${process.cwd()}/docs-ambient.d.ts`, ambient]])
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, process.cwd())
   const settings: ts.CompilerOptions = {
-    ...options, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], ...special
+    ...options, experimentalDecorators: true, emitDecoratorMetadata: true, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], ...special
   }
   const host = ts.createCompilerHost(settings)
   const program = ts.createProgram([...modules.keys()], settings, {
