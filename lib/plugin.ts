@@ -31,6 +31,7 @@ import { type RefreshCookieOptions, type Settings } from './options/schema.js'
 import { redacted } from './redaction.js'
 import { Revocations } from './sessions/revocations.js'
 import { toleratedSkew } from './sessions/rotation-policy.js'
+import { observedStore } from './sessions/observed-store.js'
 import { SessionService } from './sessions/session-service.js'
 import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
@@ -56,10 +57,11 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys, { ...settings.accessToken, issuer: settings.issuer, audience: settings.audience })
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)
-  const sessions = buildSessions(settings, store, tokens, throttle, revocations)
+  const observed = observedStore(store)
+  const sessions = buildSessions(settings, observed, tokens, throttle, revocations)
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
-  const challenges = new Challenges({ store, tokens: new ChallengeTokens(keys), throttle, clock })
+  const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock })
   const transport = buildTransport(settings, serializeCookie)
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login

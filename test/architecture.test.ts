@@ -29,8 +29,9 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
   'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
+  'diagnostics.ts': { uses: ['errors.ts'], usesTypesOf: ['audit/'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
-    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
+    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
     usesTypesOf: ['time.ts', 'accounts/user.ts', 'audit/']
   },
   'stores/': {
@@ -40,12 +41,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'tokens/', 'sessions/store.ts'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'audit/', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
+    uses: ['time.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/'],
     packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
@@ -57,7 +58,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
   'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
-  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }
 
 const FUNCTION_LINES = 60

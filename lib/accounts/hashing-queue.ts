@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { isObserved, observe } from '../diagnostics.js'
 import { AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 
@@ -42,9 +43,9 @@ export class HashingQueue {
    */
   async run<T> (client: string, job: () => Promise<T> | T): Promise<T> {
     if (this.#running < this.#options.concurrency) this.#running++
-    else await this.#wait(client)
+    else await (isObserved() ? observe('password', 'wait', () => this.#wait(client)) : this.#wait(client))
     try {
-      return await job()
+      return await (isObserved() ? observe('password', 'work', job) : job())
     } finally {
       this.#startNext()
     }

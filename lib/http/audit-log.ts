@@ -2,6 +2,7 @@ import { type FastifyBaseLogger } from 'fastify'
 import { createEventLimit } from '../audit/event-limit.js'
 import { type AuthEvent, type ClientInfo, type EventListener, type RequestContext } from '../audit/events.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
+import { areEventsObserved, publishEvent } from '../diagnostics.js'
 import { redacted } from '../redaction.js'
 import { type Clock } from '../time.js'
 
@@ -9,7 +10,7 @@ import { type Clock } from '../time.js'
 export interface Audit {
   /** Records an event, up to the limit per kind and second. `cause` goes to the log only. */
   record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void
-  /** False if neither the log nor `onEvent` takes events of the type, so that the caller need not build one. */
+  /** False if neither the log, `onEvent` nor a diagnostics channel takes events of the type, so that the caller need not build one. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
   /** Records the number of dropped events; called when the app closes. */
   close (log: FastifyBaseLogger): void
@@ -51,11 +52,12 @@ export function createAudit (clock: Clock, listener: EventListener | undefined):
 
   return {
     record (event, from, requestId, log, cause) {
+      publishEvent(event)
       for (const dropped of limit.takeDropped()) write(dropped, UNKNOWN_CLIENT, null, log)
       if (isTaken(levelOf(event), log) && limit.admits(event)) write(event, from, requestId, log, cause)
     },
 
-    isRecorded: (type, log) => isTaken(EVENT_LEVELS[type], log),
+    isRecorded: (type, log) => areEventsObserved() || isTaken(EVENT_LEVELS[type], log),
 
     close (log) {
       for (const dropped of limit.takeDropped(true)) write(dropped, UNKNOWN_CLIENT, null, log)

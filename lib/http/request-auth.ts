@@ -3,6 +3,7 @@ import { type AuthEvent, type RequestContext } from '../audit/events.js'
 import { refusalEvent, refusalTypeOf, type RefreshTokenVerb } from '../audit/refusals.js'
 import { readAddress } from '../client-address.js'
 import { startDeadline, type Bounded, type Timeouts } from '../deadline.js'
+import { isObserved, observe } from '../diagnostics.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { readUserAgent } from '../sessions/rotation-policy.js'
@@ -131,7 +132,10 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     const token = bearerToken(this.request.headers)
     if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
     const claims = this.plugin.authenticate(token, this, options)
-    if (claims instanceof Promise) return claims.then(known => { this.claims = known })
+    if (claims instanceof Promise) {
+      const asked = isObserved() ? observe('authenticate', 'request', () => claims) : claims
+      return asked.then(known => { this.claims = known })
+    }
     this.claims = claims
   }
 

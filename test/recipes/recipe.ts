@@ -1,7 +1,10 @@
 import crypto from 'node:crypto'
+import diagnostics from 'node:diagnostics_channel'
+import * as opentelemetry from '@opentelemetry/api'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import * as jose from 'jose'
+import * as prometheus from 'prom-client'
 import { type Test } from 'tap'
 import ts from 'typescript'
 import * as library from '../../lib/index.js'
@@ -42,7 +45,10 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
     'fastify-refresh-cookie': { ...library, __esModule: true, default: underTest({ clock, ...options }) },
     'fastify-refresh-cookie/postgres': postgres,
     'fastify-refresh-cookie/verifier': { ...verifying, __esModule: true, default: verifierUnderTest({ clock }) },
+    '@opentelemetry/api': opentelemetry,
     'node:crypto': crypto,
+    'node:diagnostics_channel': diagnostics,
+    'prom-client': prometheus,
     jose
   }
   process.env['AUTH_SECRET'] = SECRET

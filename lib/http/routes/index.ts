@@ -1,8 +1,9 @@
-import { type FastifyInstance } from 'fastify'
+import { type FastifyInstance, type RouteHandlerMethod, type RouteOptions } from 'fastify'
 import { useOwnCompilers } from '../schema-compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
 import { explainRefusals } from '../development-hints.js'
 import { createErrorHandler } from '../error-handler.js'
+import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
@@ -11,7 +12,7 @@ import { logoutRoute } from './logout.js'
 import { passwordRoute } from './password.js'
 import { reauthenticateRoute } from './reauthenticate.js'
 import { refreshRoute } from './refresh.js'
-import { type RegisterRoute, type RouteDependencies, type RouteName } from './route.js'
+import { type RegisterRoute, type RouteDependencies, type RouteName, type RouteSchema } from './route.js'
 import { sessionRoute } from './current-session.js'
 import { sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
@@ -61,6 +62,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRoute', route => {
     any = true
     route.bodyLimit = BODY_LIMIT
+    if (route.method !== 'HEAD') route.handler = observedHandler(route)
     route.config = Object.assign(route.config ?? {}, { swaggerTransform, [options.exempt]: true })
   })
 
@@ -68,4 +70,12 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     if (url !== false) ROUTES[name as RouteName](scope, url, options) // Object.entries is typed string
   }
   return any
+}
+
+/** Publishes the calls of a handler to subscribers of our diagnostics channels. */
+function observedHandler ({ handler, schema }: RouteOptions): RouteHandlerMethod {
+  const { operationId } = schema as RouteSchema // each of our routes has one
+  return function (request, reply) {
+    return isObserved() ? observe('route', operationId, () => handler.call(this, request, reply)) : handler.call(this, request, reply)
+  }
 }
