@@ -39,13 +39,5 @@ export async function buildApp (environment: Environment): Promise<FastifyInstan
   await app.register(page)
   await app.register(me, { users, activity, freshFor: environment.ACCESS_TTL })
   await app.register(health, { database })
-  purgeExpiredSessions(app)
   return app
-}
-
-/** Once an hour deletes the rows of sessions that have ended. */
-function purgeExpiredSessions (app: FastifyInstance): void {
-  const purge = () => app.sessions.purgeExpired().catch(error => app.log.error(error))
-  const timer = setInterval(purge, 3_600_000)
-  app.addHook('onClose', async () => clearInterval(timer))
 }

@@ -5,22 +5,20 @@ const status = { type: 'object', properties: { status: { type: 'string' } }, req
 
 const schema = {
   operationId: 'health',
-  summary: 'Whether the server and its database answer',
+  summary: 'Whether the server, its database and its session store answer',
   tags: ['app'],
   security: [],
-  response: { 200: status, 503: { description: 'The database does not answer.', ...status } }
+  response: { 200: status, 503: { description: 'A part does not answer; the log says which.', ...status } }
 }
 
 /** For load balancers. */
 export async function health (app: FastifyInstance, { database }: { database: Database }): Promise<void> {
   app.get('/health', { schema, logLevel: 'warn' }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
-    try {
-      await database.query('SELECT 1')
-      return { status: 'ok' }
-    } catch (error) {
-      request.log.error(error)
-      return await reply.code(503).send({ status: 'unavailable' })
-    }
+    const auth = await app.authHealth()
+    const users = await database.query('SELECT 1').then(() => true, () => false)
+    if (auth.ok && users) return { status: 'ok' }
+    request.log.error({ auth, users }, 'not ready')
+    return await reply.code(503).send({ status: 'unavailable' })
   })
 }

@@ -25,6 +25,7 @@ export type { RevocationListener, SessionStore, StoreOwner } from './sessions/st
 export type { Clock, Duration, EpochSeconds, Seconds } from './time.js'
 export type { CustomUser, User, UserId, Users } from './accounts/user.js'
 export type { AuthenticationDecorators } from './http/decorators.js'
+export type { AuthHealth } from './http/health.js'
 export type { SessionAdministration, SessionDecorators } from './http/session-administration.js'
 export type { SessionView } from './http/session-view.js'
 export type { TokenResponse, TokenResponseContext } from './http/token-response.js'

@@ -11,10 +11,11 @@ import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './http/cookie.js'
 import { createAfterReply } from './http/after-reply.js'
 import { type OriginPolicy } from './http/csrf.js'
-import { createAppIdentity, followKeys, followRevocations, openOnReady } from './http/lifecycle.js'
+import { createAppIdentity, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { markContext, noteRegistration } from './http/registrations.js'
 import { type HookRefusals, type RequestAuthParts } from './http/request-auth.js'
+import { createHealth } from './http/health.js'
 import { createOwnHooks } from './http/hooks.js'
 import { registerJwtAndCookie } from './http/fastify-plugins.js'
 import { markProtected } from './http/openapi.js'
@@ -73,11 +74,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins: originPolicy(settings), afterReply: createAfterReply(fastify) }
   const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
   decorateHooks(fastify, authOf, refusals)
-  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords })
+  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords }, app) })
 
   if (!production) offerForTests(fastify, testRegistration(settings, fastify.prefix, urls, transport, (subject, options) => sessions.login(subject, app, options)))
   openOnReady(fastify, store, identity, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
+  if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, () => sessions.purgeExpired(), settings.sessions.purgeEvery)
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
   const explain = production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure }
   registerRoutesBelow(fastify, options, settings.prefix, { urls, exempt, explain, authOf, hooks: createOwnHooks(authOf), accounts, transport, tokenResponse, publicKeys: publicKeys(settings, keys) })
@@ -85,7 +87,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 
 /**
  * The plugin: `app.register(refreshCookie, { secret, users })`. It decorates the context that registers it: `request.auth`, the hooks,
- * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions` and `app.passwords`, and adds the routes below `prefix`. Registration
+ * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions`, `app.passwords` and `app.authHealth`, and adds the routes below `prefix`. Registration
  * rejects with a TypeError for invalid options. See docs/options.md and docs/protecting-routes.md.
  */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })

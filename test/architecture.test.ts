@@ -46,9 +46,9 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/'],
-    packages: ['fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
+    packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
     uses: ['time.ts', 'random.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],

@@ -88,7 +88,7 @@ const AMBIENT = {
 const LENIENT: ts.CompilerOptions = { strict: false, exactOptionalPropertyTypes: false, noUncheckedIndexedAccess: false }
 
 /** What a fence may say: the first two are compiled. */
-const LANGUAGES = ['ts', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text']
+const LANGUAGES = ['ts', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text', 'yaml']
 
 const README_LINES = 260
 const PAGE_LINES = 200

@@ -51,6 +51,11 @@ export class HashingQueue {
     }
   }
 
+  /** The next job would be refused, or would displace one that waits. */
+  get isFull (): boolean {
+    return this.#running >= this.#options.concurrency && this.#waiters.length >= this.#options.waiting
+  }
+
   /** Resolves once a job that ended leaves its slot to this one. */
   async #wait (client: string): Promise<void> {
     const { waiting, maxWait } = this.#options

@@ -108,6 +108,11 @@ export class PasswordHasher implements Passwords {
     this.canVerify = this.canVerify.bind(this)
   }
 
+  /** The queue for hashing has no room. */
+  get isFull (): boolean {
+    return this.#queue.isFull
+  }
+
   async hash (password: unknown, from?: WorkSource): Promise<string> {
     const text = normalise(password)
     const { memoryCost, timeCost, parallelism } = this.#options

@@ -1,8 +1,10 @@
+import { randomInt } from 'node:crypto'
 import { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { type AuthEvent, type RequestContext } from '../audit/events.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { type KeySource } from '../keys/rotation.js'
 import { type KeyRing } from '../keys/ring.js'
+import { redacted } from '../redaction.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore, type StoreOwner } from '../sessions/store.js'
 import { type Clock, type Seconds } from '../time.js'
@@ -87,6 +89,27 @@ async function compareClocks (storeNow: () => Promise<number>, clock: Clock, tim
     log.warn(`auth: the clock of this process is ${by} that of the session store: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway`)
   } catch (error) {
     log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // as above
+  }
+}
+
+/**
+ * Deletes expired sessions periodically, from onReady to onClose. Instances begin at random times, so that two rarely purge at
+ * once; if they do, each row is deleted once.
+ */
+export function purgePeriodically (fastify: FastifyInstance, purge: () => Promise<unknown>, period: Seconds): void {
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<unknown> | undefined
+  fastify.addHook('onReady', async () => { runIn(randomInt(period * 1000)) })
+  fastify.addHook('onClose', async () => {
+    clearTimeout(timer)
+    await running
+  })
+
+  function runIn (ms: number): void {
+    timer = setTimeout(() => {
+      runIn(period * 1000)
+      running = purge().catch((err: unknown) => fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them'))
+    }, ms).unref()
   }
 }
 

@@ -6,6 +6,7 @@ import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'
 import { subjectOf } from '../tokens/subject.js'
 import { refusing } from './decorators.js'
+import { type AuthHealth } from './health.js'
 
 /**
  * `app.sessions`: administration of all users' sessions. Every method rejects with FST_AUTH_STORE_UNAVAILABLE if the store
@@ -26,7 +27,7 @@ export interface SessionAdministration {
    */
   revokeAll (subject: UserId): Promise<number>
   /**
-   * Deletes the rows of expired sessions in batches; run it periodically. Resolves to the number of rows; to 0 for stores that
+   * Deletes the rows of expired sessions in batches; `sessions.purgeEvery` runs it periodically. Resolves to the number of rows; to 0 for stores that
    * expire rows themselves, such as Redis.
    */
   purgeExpired (): Promise<number>
@@ -38,6 +39,8 @@ export interface SessionDecorators {
   readonly sessions: SessionAdministration
   /** Hashing and verification of passwords, for apps with their own signup or password reset. */
   readonly passwords: Passwords
+  /** For readiness probes: asks the store, so it takes `timeouts.call` at most. It never rejects. */
+  readonly authHealth: () => Promise<AuthHealth>
 }
 
 declare module 'fastify' {

@@ -104,6 +104,8 @@ interface KeySourceOptions {
 /** The current keys of a service. */
 export interface KeySource {
   rings (): KeyRings
+  /** False if the last reload failed, so that the old keys are in use. */
+  isCurrent (): boolean
   /** Reads the keys again. Rejects on failure; the old keys then stay in use. */
   reload (): Promise<void>
   /**
@@ -127,10 +129,11 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
   let lastSeekAt = -Infinity
+  let isCurrent = true
   /** The last reload for an unknown kid, if it failed. */
   let failed: Promise<void> | undefined
 
-  return { rings: () => rings, reload, seek }
+  return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
 
   function reload (): Promise<void> {
     running ??= loadAndApply().finally(() => { running = undefined })
@@ -154,7 +157,9 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     try {
       apply(await load())
       failed = undefined
+      isCurrent = true
     } catch (error) {
+      isCurrent = false
       emit({ type: 'keys_reload_failed' }, error)
       throw error
     }
@@ -169,7 +174,6 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
       // The same object for the same keys, so that prepared keys and the verification cache stay valid.
       return isSameRing(rings[kind], changed) ? rings[kind] : changed
     }
-
     const before = rings
     rings = { access: change('access'), refresh: change('refresh') }
     loadedAt = known

@@ -216,6 +216,8 @@ export interface RefreshCookieOptions<U extends User = User> {
      * with an access token.
      */
     bindUserAgent?: boolean | undefined
+    /** The interval at which each instance deletes expired rows, from a random time on. False: run `app.sessions.purgeExpired()` yourself. */
+    purgeEvery?: Duration | false | undefined
   } | undefined
   /** Time limits of calls to the store and to the app's functions. Beyond them the reply is 503. */
   timeouts?: {
@@ -304,7 +306,8 @@ export const optionTable = group({
   sessions: group({
     maxPerUser: optional(orFalse(integer(1, 10_000))),
     whenFull: defaultTo('endOldest', oneOf('endOldest', 'refuseLogin')),
-    bindUserAgent: defaultTo(false, flag)
+    bindUserAgent: defaultTo(false, flag),
+    purgeEvery: defaultTo('1h', orFalse(duration(60, DAY)))
   }),
   timeouts: group({
     call: defaultTo('2s', duration(1, 60)),

@@ -105,6 +105,10 @@ export class Revocations {
     this.#gap = up ? { end: this.#now(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
   }
 
+  get isUp (): boolean {
+    return this.#isUp
+  }
+
   /** There were more revocations than `capacity`. Every session that is not revoked is `unknown` until they expire. */
   isFull (): boolean {
     return this.#fullUntil !== 0 && this.#now() < this.#fullUntil

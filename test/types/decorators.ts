@@ -1,7 +1,7 @@
 /** Compiled by `npm run typecheck`, never run: the decorators of the app and of requests. */
 import fastifyAuth from '@fastify/auth'
 import { type FastifyInstance } from 'fastify'
-import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, refuseCrossSite, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
+import { AuthError, authenticate, authenticateOptional, authenticateStrict, authErrorCodes, refuseCrossSite, requireFreshLogin, type AccessClaims, type AuthenticateHook, type AuthErrorCode, type AuthHealth, type SessionView, type TokenResponse, type RequestAuth, type Session } from 'fastify-refresh-cookie'
 import * as verifying from 'fastify-refresh-cookie/verifier'
 import { assertType, type Same } from './same-type.js'
 
@@ -116,6 +116,7 @@ export async function administration (app: FastifyInstance): Promise<void> {
   assertType<Same<Awaited<ReturnType<typeof app.passwords.hash>>, string>>()
   assertType<Same<Awaited<ReturnType<typeof app.passwords.verify>>, boolean>>()
   assertType<Same<ReturnType<typeof app.verifyAccessToken>, Promise<AccessClaims>>>()
+  assertType<Same<Awaited<ReturnType<typeof app.authHealth>>, AuthHealth>>()
   assertType<Same<ReturnType<typeof app.reloadKeys>, Promise<void>>>()
   // @ts-expect-error a token is text
   await app.verifyAccessToken(null)

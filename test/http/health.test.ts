@@ -1,0 +1,57 @@
+import t from 'tap'
+import { HashingQueue } from '../../lib/accounts/hashing-queue.js'
+import { createAppContext } from '../../lib/http/audit-log.js'
+import { createHealth } from '../../lib/http/health.js'
+import { SECRET, server } from '../support/server.js'
+
+const FINE = { ok: true, store: true, revocationFeed: true, keys: true, passwordQueue: true }
+
+t.test('health: an instance whose parts work is ready', async t => {
+  const s = await server(t)
+  t.strictSame(await s.app.authHealth(), FINE)
+  const immediate = await server(t, { revocation: 'immediate' })
+  t.strictSame(await immediate.app.authHealth(), FINE)
+})
+
+t.test('health: a store that fails makes an instance not ready, without a rejection', async t => {
+  const s = await server(t)
+  s.store.faults.push({ moment: 'before', kind: 'throw', call: 'get' })
+  t.strictSame(await s.app.authHealth(), { ...FINE, ok: false, store: false })
+  t.strictSame(await s.app.authHealth(), FINE, 'until it is back')
+})
+
+t.test('health: keys whose reload failed are reported until one succeeds', async t => {
+  let isAway = false
+  const s = await server(t, {
+    async secret () {
+      if (isAway) throw new Error('the vault is away')
+      return SECRET
+    }
+  })
+  isAway = true
+  await t.rejects(s.app.reloadKeys())
+  t.strictSame(await s.app.authHealth(), { ...FINE, ok: false, keys: false })
+  isAway = false
+  await s.app.reloadKeys()
+  t.strictSame(await s.app.authHealth(), FINE)
+})
+
+t.test('health: a revocation feed that is down makes an instance not ready', async t => {
+  const log = { warn () {} }
+  const audit = { record () {}, isRecorded: () => false, close () {} }
+  const context = createAppContext(audit, { call: 1, request: 1 }, log as never) // only a failed event is logged
+  const health = createHealth({ store: { get: async () => null }, revocations: { isUp: false }, keys: { isCurrent: () => true }, passwords: { isFull: false } }, context)
+  t.strictSame(await health(), { ...FINE, ok: false, revocationFeed: false })
+})
+
+t.test('health: the queue for passwords is full once no job can run or wait', async t => {
+  const queue = new HashingQueue({ concurrency: 1, waiting: 1, maxWait: 5 })
+  let finish = (): void => {}
+  const first = queue.run('a', async () => await new Promise<void>(resolve => { finish = resolve }))
+  t.equal(queue.isFull, false)
+  const second = queue.run('b', () => {})
+  t.equal(queue.isFull, true)
+  finish()
+  await Promise.all([first, second])
+  t.equal(queue.isFull, false)
+})
