@@ -7,7 +7,7 @@ import { busy, HashingQueue, type HashingQueueOptions } from './hashing-queue.js
 import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
 
 /** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
-export const MAX_PASSWORD_BYTES = 1024
+const MAX_PASSWORD_BYTES = 1024
 
 /** Password policy, hashing with argon2id, and verification. All hashing goes through one concurrency-limited queue. */
 export interface Passwords {

@@ -3,7 +3,7 @@ import { type AuthEvent } from './events.js'
 import { type Clock, type EpochSeconds } from '../time.js'
 
 /** The most events of one kind that are recorded in a second. */
-export const MAX_EVENTS_PER_SECOND = 20
+const MAX_EVENTS_PER_SECOND = 20
 
 /** Types that every request of a flood can cause. `throttled` is not limited: a tool that blocks addresses needs each one. */
 const LIMITED: ReadonlySet<AuthEvent['type']> = new Set<AuthEvent['type']>([

@@ -119,7 +119,7 @@ export function group<C extends Checks> (checks: C, ignored: readonly string[] =
 }
 
 /** Throws a TypeError for an unknown name, with the nearest known one; names in `ignored` are allowed too. */
-export function assertKnown (options: object, known: readonly string[], path: (name: string) => string, ignored: readonly string[] = []): void {
+function assertKnown (options: object, known: readonly string[], path: (name: string) => string, ignored: readonly string[] = []): void {
   for (const name of Object.keys(options)) {
     if (!known.includes(name) && !ignored.includes(name)) throw new TypeError(`unknown option "${path(name)}"${suggestion(name, known)}`)
   }

@@ -3,7 +3,7 @@ import { type Test } from 'tap'
 interface Timer { readonly at: number, readonly run: () => void }
 
 /** 2030-01-01T00:00:00Z, in milliseconds as Date.now() counts. */
-export const START = 1_893_456_000_000
+const START = 1_893_456_000_000
 
 /** The platform's time, which stands still until told. */
 export interface FakeTime {
