@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
@@ -13,6 +14,7 @@ import { createAfterReply } from './http/after-reply.js'
 import { type OriginPolicy } from './http/csrf.js'
 import { createAppIdentity, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
+import { warnOfLatePlugins } from './http/late-plugins.js'
 import { markContext, noteRegistration } from './http/registrations.js'
 import { type HookRefusals, type RequestAuthParts } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
@@ -39,20 +41,22 @@ import { memoryStore } from './stores/memory.js'
 import { offerForTests, type TestRegistration } from './testing/registration.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { type Tokens } from './tokens/jwt.js'
+import { logWarning } from './warnings.js'
 
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
   markContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
   const { clock, timeouts } = settings
-  const pathWarning = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes) ?? []
-  for (const sentence of warningsOf(settings, production).concat(pathWarning)) fastify.log.warn(sentence)
+  const pathWarnings = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
+  for (const warning of [...warningsOf(settings, { production, worker: cluster.isWorker }), ...pathWarnings]) logWarning(fastify.log, warning)
+  warnOfLatePlugins(fastify)
 
   const audit = createAudit(clock, settings.onEvent)
   const app = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const { keys, identity } = await openAppKeys(fastify, settings, app.emit)
-  warnOfSharedKey(fastify, options, settings, keys)
+  noteRegistration(fastify, { keyIds: [...keys.rings().refresh.byKid.keys()], users: options.users, issuer: settings.issuer, audience: settings.audience })
 
   const store = settings.store ?? memoryStore({ clock })
   const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys, { ...settings.accessToken, issuer: settings.issuer, audience: settings.audience })
@@ -67,11 +71,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
+  const origins = originPolicy(settings)
   const exempt = Symbol('a route of this registration')
   const refusals = hookRefusals(settings, store)
   const parts: RequestAuthParts = { authenticate: sessions.authenticate, clock, timeouts, audit, refusals, exempt }
   const passwordVerifier = settings.users?.findByUsername && accounts.passwordVerifier
-  const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins: originPolicy(settings), afterReply: createAfterReply(fastify) }
+  const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins, afterReply: createAfterReply(fastify) }
   const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
   decorateHooks(fastify, authOf, refusals)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords }, app) })
@@ -82,7 +87,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, () => sessions.purgeExpired(), settings.sessions.purgeEvery)
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
   const explain = production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure }
-  registerRoutesBelow(fastify, options, settings.prefix, { urls, exempt, explain, authOf, hooks: createOwnHooks(authOf), accounts, transport, tokenResponse, publicKeys: publicKeys(settings, keys) })
+  registerRoutesBelow(fastify, options, settings.prefix, { urls, exempt, explain, origins, authOf, hooks: createOwnHooks(authOf), accounts, transport, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 
 /**
@@ -116,11 +121,6 @@ async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: 
   if (keys.rings().access.signing === null) throw new TypeError("option \"keys\" has no key with use: 'sign': give one, or register fastify-refresh-cookie/verifier in a service that only verifies")
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
   return { keys, identity }
-}
-
-function warnOfSharedKey (fastify: FastifyInstance, { users }: RefreshCookieOptions, { issuer, audience }: Settings, { rings }: OpenedKeys): void {
-  const warning = noteRegistration(fastify, { keyIds: [...rings().refresh.byKid.keys()], users, issuer, audience })
-  if (warning !== null) fastify.log.warn(warning)
 }
 
 function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens, throttle: Throttle, revocations: Revocations | undefined): SessionService {

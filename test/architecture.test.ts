@@ -19,10 +19,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   'random.ts': { packages: ['node:crypto'] },
   'client-address.ts': { packages: ['node:net'] },
   'errors.ts': {},
+  'warnings.ts': { packages: ['fastify'] },
   'redaction.ts': { packages: ['node:util'] },
   'deadline.ts': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts'], packages: ['node:crypto'] },
   'options/validators.ts': { uses: ['time.ts'], packages: ['node:util'] },
-  'keys/': { uses: ['deadline.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
+  'keys/': { uses: ['deadline.ts', 'warnings.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
   'tokens/': { uses: ['errors.ts', 'keys/'], usesTypesOf: ['time.ts'], packages: ['node:crypto', 'fastify', '@fastify/jwt', 'fast-jwt'] },
   'accounts/user.ts': {},
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
@@ -46,7 +47,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/'],
     packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
@@ -55,8 +56,8 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['sessions/store.ts', 'accounts/user.ts', 'audit/', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:stream']
   },
-  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'options/validators.ts'], usesTypesOf: ['tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['fastify', 'fastify-plugin'] },
+  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
+  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }

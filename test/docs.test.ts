@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { posix } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
@@ -8,6 +8,7 @@ import { authErrorCodes, statusOf } from '../lib/errors.js'
 import { EVENT_LEVELS } from '../lib/http/audit-log.js'
 import { optionTable } from '../lib/options/schema.js'
 import { verifierTable } from '../lib/options/verifier-schema.js'
+import { warningCodes } from '../lib/warnings.js'
 import { createConsumer } from './package/consumer.js'
 import { PAGES, read, rowsUnder, type Page } from './support/documentation.js'
 import { exactly } from './support/exactly.js'
@@ -189,6 +190,13 @@ t.test('the table of errors has a row for each code, with its status', async t =
   const rows = rowsUnder('code', 'status')
   t.strictSame(rows.map(([code, status]) => [code, status]), authErrorCodes.map(code => [`\`${code}\``, String(statusOf(code))]))
   t.strictSame(rows.filter(cells => !cells[2]).map(([code]) => code), [], 'each says what a client does')
+})
+
+t.test('the tables of warnings have a row for each code', async t => {
+  t.strictSame(rowsUnder('warning', 'way out').map(([code]) => code), warningCodes.map(code => `\`${code}\``))
+  const stores = readdirSync('lib/stores', { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.ts')).map(path => read(`lib/stores/${path}`).text)
+  const emitted = stores.flatMap(text => [...text.matchAll(/emitWarning\(.*code: '(\w+)'/g)].map(([, code]) => `\`${code}\``))
+  t.strictSame(rowsUnder('warning of a store', 'way out').map(([code]) => code), emitted.sort())
 })
 
 t.test('each page is short, and the README fits on a few screens', async t => {

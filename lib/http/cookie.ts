@@ -1,5 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
+import { type Warning } from '../warnings.js'
 import { withoutWhitespace } from './headers.js'
 
 /** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
@@ -77,13 +78,13 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 
 /**
  * Throws a TypeError where browsers send the cookie to refresh but not to logout, which could then end no session. `base` is
- * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so a warning is returned.
+ * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so that is a warning.
  */
-export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): string | null {
+export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): Warning[] {
   const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
-  if (refresh === false) return null
-  if (!isSentTo(refresh)) return `option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${refresh}', which is right only behind a proxy that rewrites paths`
-  if (logout === false || isSentTo(logout)) return null
+  if (refresh === false) return []
+  if (!isSentTo(refresh)) return [{ code: 'FST_AUTH_WARN_COOKIE_PATH', path, refresh: `${base}${refresh}` }]
+  if (logout === false || isSentTo(logout)) return []
   throw new TypeError(`option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${logout}', so a logout would end no session: set it to '${base}', or leave it out`)
 }
 

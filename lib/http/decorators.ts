@@ -4,6 +4,7 @@ import { emitRefusal } from '../audit/refusals.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type AccessClaims } from '../tokens/claims.js'
+import { logWarning } from '../warnings.js'
 import { isSafe } from './csrf.js'
 import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
 import { type HookRefusals, REPLY, type TokenAuth } from './request-auth.js'
@@ -35,7 +36,7 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Readonly
 export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => TokenAuth, refusals: HookRefusals): void {
   const hooks = createHooks(authenticationOf)
   for (const [name, hook] of Object.entries(hooks)) {
-    if (Object.hasOwn(fastify, name)) fastify.log.warn(`auth: app.${name} is already decorated by the app or another plugin and left unchanged: import ${name} instead`)
+    if (Object.hasOwn(fastify, name)) logWarning(fastify.log, { code: 'FST_AUTH_WARN_NAME_TAKEN', decorator: name })
     else fastify.decorate(name, hook)
   }
   fastify.addHook('onRoute', route => assertHooksFit(route, refusals))

@@ -8,6 +8,7 @@ import { redacted } from '../redaction.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore, type StoreOwner } from '../sessions/store.js'
 import { type Clock, type Seconds } from '../time.js'
+import { logWarning } from '../warnings.js'
 
 /** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */
 export function openOnReady (fastify: FastifyInstance, store: SessionStore, identity: AppIdentity, timeouts: Timeouts, clock: Clock): void {
@@ -24,7 +25,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, iden
   /** The store retries a failed claim before its next call. */
   function claimLater (): void {
     claim?.(identity.owner()).catch(err => {
-      fastify.log.warn({ err }, 'auth: the session store could not be claimed for this app')
+      logWarning(fastify.log, { code: 'FST_AUTH_WARN_STORE_CLAIM', err })
     })
   }
 }
@@ -71,7 +72,7 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
   } catch (error) {
     const { cause } = error as Error // a deadline rejects with an AuthError only
     if (cause instanceof TypeError) throw cause
-    log.warn({ err: cause }, 'auth: the session store is unavailable at start: logins and refreshes answer 503 until it is reachable')
+    logWarning(log, { code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', err: cause })
     return false
   }
 }
@@ -84,9 +85,7 @@ async function compareClocks (storeNow: () => Promise<number>, clock: Clock, tim
     const before = clock()
     const there = await atStart(timeouts)(storeNow)
     const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
-    if (!(Math.abs(difference) > MAX_CLOCK_DIFFERENCE)) return
-    const by = `${Math.abs(difference)} s ${difference > 0 ? 'ahead of' : 'behind'}`
-    log.warn(`auth: the clock of this process is ${by} that of the session store: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway`)
+    if (Math.abs(difference) > MAX_CLOCK_DIFFERENCE) logWarning(log, { code: 'FST_AUTH_WARN_CLOCK', seconds: difference })
   } catch (error) {
     log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // as above
   }

@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { logWarning } from '../warnings.js'
 
 /** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */
 const ours = Symbol('fastify-refresh-cookie')
@@ -24,14 +25,11 @@ export interface Registration {
 /** All registrations of a server, across contexts. */
 const registrations = new WeakMap<object, Registration[]>()
 
-const MIXED = 'auth: another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
-  'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path'
-
-/** Returns a warning if another registration of the server shares a refresh key but has other users, another issuer or audience. */
-export function noteRegistration ({ server }: Pick<FastifyInstance, 'server'>, registration: Registration): string | null {
+/** Warns if another registration of the server shares a refresh key but has other users, another issuer or audience. */
+export function noteRegistration ({ server, log }: Pick<FastifyInstance, 'server' | 'log'>, registration: Registration): void {
   const others = registrations.get(server) ?? []
   registrations.set(server, [...others, registration])
-  return others.some(other => sharesKey(other, registration) && !hasSameUsers(other, registration)) ? MIXED : null
+  if (others.some(other => sharesKey(other, registration) && !hasSameUsers(other, registration))) logWarning(log, { code: 'FST_AUTH_WARN_SHARED_KEY' })
 }
 
 function sharesKey (one: Registration, other: Registration): boolean {

@@ -2,6 +2,7 @@ import { type FastifyBaseLogger } from 'fastify'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { type Source } from '../options/validators.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { logWarning } from '../warnings.js'
 import { fetchJwks } from './remote-jwks.js'
 import { changeKeyRing, createKeyRing, deriveKeyRing, isSameRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
 
@@ -35,7 +36,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
   }
   const first = await load().catch((err: unknown): KeyRings => {
     if (settings.jwks === undefined) throw err
-    log.warn({ err }, 'auth: the key set cannot be read at start: requests with access tokens get 503 until it can')
+    logWarning(log, { code: 'FST_AUTH_WARN_KEYS_UNREAD', err })
     return { access: NO_KEYS, refresh: NO_KEYS }
   })
   const source = createKeySource({

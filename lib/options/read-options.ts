@@ -1,6 +1,9 @@
 import { type User } from '../accounts/user.js'
 import { defaultCookieName, nameCookies } from './cookie-options.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
+import { isMemoryStore } from '../stores/memory.js'
+import { type Seconds } from '../time.js'
+import { type Warning } from '../warnings.js'
 
 /**
  * Validates the options and adds the defaults. An unknown name, a wrong value or a dangerous combination is a TypeError that
@@ -78,16 +81,23 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
   ]
 }
 
-/** Warnings at the start about risky options. */
-export function warningsOf (settings: Settings, production: boolean): string[] {
-  const { accessToken, cookie, store } = settings
-  const warnings: ReadonlyArray<readonly [applies: boolean, sentence: string]> = [
+/** The time that the browser client waits for a reply. */
+const CLIENT_TIMEOUT: Seconds = 15
+
+/** Warnings about risky options. `worker` is true in a worker of node:cluster. */
+export function warningsOf (settings: Settings, { production, worker }: { readonly production: boolean, readonly worker: boolean }): Warning[] {
+  const { accessToken, cookie, refreshToken: { grace, rotation }, store } = settings
+  const warnings: ReadonlyArray<readonly [applies: boolean, warning: Warning]> = [
     [accessToken.expiresIn > 3600,
-      'option "accessToken.expiresIn" is over an hour: an access token works until it expires, even after a logout'],
+      { code: 'FST_AUTH_WARN_ACCESS_LIFETIME' }],
     [cookie.secure && !cookie.name.startsWith('__'),
-      `option "cookie.name" has no prefix: "${defaultCookieName(cookie)}" would keep other sub-domains from setting it`],
-    [production && store === undefined,
-      'option "store" is left out: sessions are in the memory of this process, end with it, and no other process sees them']
+      { code: 'FST_AUTH_WARN_COOKIE_NAME', suggestion: defaultCookieName(cookie) }],
+    // Nobody sets a grace of 0 by mistake: it is refused unless recoverLostReply is false too.
+    [rotation === 'always' && grace > 0 && grace < CLIENT_TIMEOUT,
+      { code: 'FST_AUTH_WARN_SHORT_GRACE' }],
+    // An app that chose memory may have one process.
+    [store === undefined ? production || worker : worker && isMemoryStore(store),
+      { code: 'FST_AUTH_WARN_MEMORY_STORE' }]
   ]
-  return warnings.filter(([applies]) => applies).map(([, sentence]) => sentence)
+  return warnings.filter(([applies]) => applies).map(([, warning]) => warning)
 }

@@ -22,6 +22,11 @@ export function memoryStore (options: MemoryStoreOptions = {}): Store {
   return new MemoryStore(clock)
 }
 
+/** False for a copy by spread, which may replace any method. */
+export function isMemoryStore (store: SessionStore): boolean {
+  return store instanceof MemoryStore
+}
+
 const FIRST_PURGE_SIZE = 1000
 
 /** Access tokens live for a day at most, and until then one may renew a session that is past its idle expiry. */

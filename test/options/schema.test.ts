@@ -414,21 +414,29 @@ t.test('production refuses insecure cookies and weak hashing', async t => {
 })
 
 t.test('questionable options cause one warning each', async t => {
-  const WARNINGS: ReadonlyArray<readonly [options: object, production: boolean, names: readonly string[]]> = [
-    [{}, false, []],
-    [{ store: memoryStore() }, true, []],
-    [{}, true, ['store']],
-    [{ accessToken: { expiresIn: '1h' } }, false, []],
-    [{ accessToken: { expiresIn: 3601 } }, false, ['accessToken.expiresIn']],
-    [{ cookie: { name: 'mine' } }, false, ['cookie.name']],
-    [{ cookie: { name: 'mine', secure: false } }, false, []],
-    [{ accessToken: { expiresIn: '2h' }, cookie: { name: 'mine' } }, true, ['accessToken.expiresIn', 'cookie.name', 'store']]
+  const WARNINGS: ReadonlyArray<readonly [options: object, where: { production?: boolean, worker?: boolean }, codes: readonly string[]]> = [
+    [{}, {}, []],
+    [{ store: memoryStore() }, { production: true }, []],
+    [{}, { production: true }, ['MEMORY_STORE']],
+    [{}, { worker: true }, ['MEMORY_STORE']],
+    [{ store: memoryStore() }, { worker: true }, ['MEMORY_STORE']],
+    [{ store: statelessStore() }, { production: true, worker: true }, []],
+    [{ accessToken: { expiresIn: '1h' } }, {}, []],
+    [{ accessToken: { expiresIn: 3601 } }, {}, ['ACCESS_LIFETIME']],
+    [{ cookie: { name: 'mine' } }, {}, ['COOKIE_NAME']],
+    [{ cookie: { name: 'mine', secure: false } }, {}, []],
+    [{ refreshToken: { grace: 14 } }, {}, ['SHORT_GRACE']],
+    [{ refreshToken: { grace: 15 } }, {}, []],
+    [{ refreshToken: { grace: 14, rotation: 'never' } }, {}, []],
+    [{ refreshToken: { grace: 0, recoverLostReply: false } }, {}, []],
+    [{ accessToken: { expiresIn: '2h' }, cookie: { name: 'mine' } }, { production: true }, ['ACCESS_LIFETIME', 'COOKIE_NAME', 'MEMORY_STORE']]
   ]
-  for (const [options, production, names] of WARNINGS) {
-    const warned = warningsOf(read(options, production), production).map(sentence => /^option "([\w.]+)"/.exec(sentence)?.[1])
-    t.strictSame(warned, names, inspect(options))
+  for (const [options, { production = false, worker = false }, codes] of WARNINGS) {
+    const warned = warningsOf(read(options, production), { production, worker }).map(({ code }) => code)
+    t.strictSame(warned, codes.map(code => `FST_AUTH_WARN_${code}`), inspect(options))
   }
-  t.match(warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), false)[0], '__Secure-refresh', 'with the name to use')
+  const [named] = warningsOf(read({ cookie: { name: 'mine', path: '/auth' } }), { production: false, worker: false })
+  t.match(named, { suggestion: '__Secure-refresh' })
 })
 
 t.test('settings are deeply frozen, and the options of the caller are unchanged', async t => {

@@ -5,6 +5,8 @@ import { explainRefusals } from '../development-hints.js'
 import { createErrorHandler } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
+import { warnAtRequests } from '../request-warnings.js'
+import { type OriginPolicy } from '../csrf.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
 import { loginRoute } from './login.js'
@@ -23,6 +25,7 @@ export interface RoutesOptions extends RouteDependencies {
   readonly exempt: symbol
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
+  readonly origins: OriginPolicy
   /** Settings of the development hints; undefined in production. */
   readonly explain: { readonly secureCookie: boolean } | undefined
 }
@@ -53,6 +56,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
     done()
   })
+  warnAtRequests(scope, options.origins)
   scope.addHook('onRequest', hooks.refuseCrossSite)
   if (explain !== undefined) explainRefusals(scope, explain)
 

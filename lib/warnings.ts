@@ -1,0 +1,36 @@
+import { type FastifyBaseLogger } from 'fastify'
+
+/** Settings and surroundings that are legal but cause trouble later: the sentence names the trouble and the way out. */
+const WARNINGS = {
+  FST_AUTH_WARN_ACCESS_LIFETIME: 'option "accessToken.expiresIn" is over an hour: an access token works until it expires, even after a logout; set 10m, the default, or revocation: \'immediate\'',
+  FST_AUTH_WARN_CLOCK: 'the clock of this process differs from that of the session store by `seconds`: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway',
+  FST_AUTH_WARN_COOKIE_NAME: 'option "cookie.name" has no prefix, so other sub-domains can set the cookie: use the name in `suggestion`',
+  FST_AUTH_WARN_COOKIE_PATH: 'option "cookie.path" does not cover the route in `refresh`, so browsers do not send the cookie to it: that is right only behind a proxy that rewrites paths; else leave the option out',
+  FST_AUTH_WARN_CORS: 'the app\'s CORS headers allow credentials for any origin, or for one that is not in trustedOrigins, where this plugin refuses the request: give @fastify/cors a list of exact origins, and trustedOrigins the same list',
+  FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks" and the network',
+  FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
+  FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',
+  FST_AUTH_WARN_PLUGIN_LATE: 'the plugin in `plugin` was registered after this one, so it does not affect the routes of this one: register it before',
+  FST_AUTH_WARN_SHARED_KEY: 'another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
+    'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path',
+  FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',
+  FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
+  FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',
+  FST_AUTH_WARN_TRUST_PROXY: 'a request has the header X-Forwarded-For, but trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy'
+} as const satisfies Record<string, string>
+
+/** The code of a warning, stable across releases. docs/operations.md has the table. */
+export type WarningCode = keyof typeof WARNINGS
+
+/** All codes, in the order of the table. */
+export const warningCodes = Object.keys(WARNINGS) as readonly WarningCode[] // Object.keys is typed string[]
+
+/** A warning as it is logged. The details are values of the app, never of a client. */
+export interface Warning {
+  readonly code: WarningCode
+  readonly [detail: string]: unknown
+}
+
+export function logWarning (log: Pick<FastifyBaseLogger, 'warn'>, warning: Warning): void {
+  log.warn(warning, `auth: ${WARNINGS[warning.code]}`)
+}

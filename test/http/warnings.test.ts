@@ -1,0 +1,83 @@
+import cors, { type FastifyCorsOptions } from '@fastify/cors'
+import swagger from '@fastify/swagger'
+import cluster from 'node:cluster'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
+import { SECRET, userTable } from '../support/server.js'
+
+const HOST = 'app.example'
+const STRANGER = 'https://stranger.example'
+
+/** A server that keeps the codes of its warnings. */
+function logging (t: Test, { trustProxy = false }: { trustProxy?: boolean } = {}): { app: FastifyInstance, codes: () => unknown[], lines: Array<{ code?: unknown }> } {
+  const lines: Array<{ code?: unknown }> = []
+  const app = Fastify({ trustProxy, logger: { level: 'warn', stream: { write (line: string) { lines.push(JSON.parse(line)) } } } })
+  t.teardown(async () => { await app.close() })
+  return { app, lines, codes: () => lines.flatMap(({ code }) => code ?? []) }
+}
+
+const OPTIONS: RefreshCookieOptions = { secret: SECRET, users: userTable() }
+
+t.test('the default options cause no warning', async t => {
+  const { app, lines } = logging(t)
+  await app.register(cors, { origin: false })
+  await app.register(refreshCookie, OPTIONS)
+  await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST } })
+  t.strictSame(lines, [])
+})
+
+t.test('sessions in the memory of a worker of node:cluster cause a warning', async t => {
+  t.intercept(cluster, 'isWorker', { value: true })
+  const { app, codes } = logging(t)
+  await app.register(refreshCookie, OPTIONS)
+  t.strictSame(codes(), ['FST_AUTH_WARN_MEMORY_STORE'])
+})
+
+t.test('a plugin that is registered too late to affect our routes causes a warning', async t => {
+  const { app, lines } = logging(t)
+  app.register(refreshCookie, OPTIONS)
+  app.register(cors, { origin: 'https://page.example' })
+  app.register(swagger)
+  await app.ready()
+  t.match(lines, exactly(
+    { code: 'FST_AUTH_WARN_PLUGIN_LATE', plugin: '@fastify/cors' },
+    { code: 'FST_AUTH_WARN_PLUGIN_LATE', plugin: '@fastify/swagger' }
+  ))
+  const { headers } = await app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: 'https://page.example' } })
+  t.notHas(headers, { 'access-control-allow-origin': String }, 'which our routes lack')
+  t.notHas(app.swagger().paths, { '/auth/refresh': Object })
+})
+
+t.test('X-Forwarded-For while trustProxy is off causes one warning', async t => {
+  for (const trustProxy of [false, true]) {
+    const { app, codes } = logging(t, { trustProxy })
+    await app.register(refreshCookie, OPTIONS)
+    const ask = async (headers: object): Promise<unknown> => await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST, ...headers } })
+    await ask({})
+    t.strictSame(codes(), [])
+    for (let nth = 0; nth < 2; nth++) await ask({ 'x-forwarded-for': '203.0.113.9' })
+    t.strictSame(codes(), trustProxy ? [] : ['FST_AUTH_WARN_TRUST_PROXY'])
+  }
+})
+
+const CORS: ReadonlyArray<readonly [title: string, options: FastifyCorsOptions, origin: string | undefined, warns: boolean]> = [
+  ['"*" with credentials', { origin: '*', credentials: true }, STRANGER, true],
+  ['any origin with credentials', { origin: true, credentials: true }, STRANGER, true],
+  ['any origin with credentials, to a request without Origin', { origin: true, credentials: true }, undefined, false],
+  ['any origin with credentials, to a trusted page', { origin: true, credentials: true }, 'https://page.example', false],
+  ['any origin with credentials, to a page of its own', { origin: true, credentials: true }, `https://${HOST}`, false],
+  ['any origin without credentials', { origin: true }, STRANGER, false],
+  ['one origin with credentials', { origin: 'https://page.example', credentials: true }, STRANGER, false]
+]
+
+for (const [title, options, origin, warns] of CORS) {
+  t.test(`CORS headers for ${title} cause ${warns ? 'one' : 'no'} warning`, async t => {
+    const { app, codes } = logging(t)
+    await app.register(cors, options)
+    await app.register(refreshCookie, { ...OPTIONS, trustedOrigins: ['https://page.example'] })
+    for (let nth = 0; nth < 2; nth++) await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST, ...(origin !== undefined && { origin }) } })
+    t.strictSame(codes(), warns ? ['FST_AUTH_WARN_CORS'] : [])
+  })
+}
