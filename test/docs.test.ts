@@ -25,7 +25,6 @@ const GIVEN: Readonly<Record<string, string>> = {
   $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
-  counter: '{ add (value: number, attributes: object): void }', // OpenTelemetry's
   oldSessionOf: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
@@ -74,6 +73,7 @@ const AMBIENT = {
     declare module 'drizzle-orm'
     declare module 'mongoose'
     declare module 'mysql2/promise'
+    declare module 'node:diagnostics_channel' { export function subscribe (name: string, onMessage: (message: any) => void): void }
     declare module 'otplib'
     declare module 'vitest'
     declare module '*/app.mjs' { export function build (auth?: object): import('fastify').FastifyInstance }

@@ -15,7 +15,7 @@ const builds = ['esm', 'cjs'] as const
 t.test('the package contains the two builds and the documents', async t => {
   const built = builds.flatMap(build => modules.flatMap(path => ['.d.ts', '.js', '.js.map'].map(ending => `dist/${build}/${path}${ending}`)))
   const pages = (await filesBelow('docs')).map(path => `docs/${path}`)
-  const wanted = ['bin/fastify-refresh-cookie.js', 'CHANGELOG.md', 'LICENSE', 'README.md', 'dist/cjs/package.json', 'package.json', ...pages, ...built]
+  const wanted = ['bin/fastify-refresh-cookie.js', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist/cjs/package.json', 'package.json', ...pages, ...built]
   t.strictSame(files, wanted.sort(), 'after npm run build')
 })
 

@@ -78,6 +78,14 @@ t.test('the page for NestJS runs as printed', async t => {
     t.equal((await fetch(`${url}/api/auth/logout`, { method: 'POST', headers: { cookie } })).status, 204)
     t.match(await (await fetch(`${url}/api/auth/refresh`, { method: 'POST', headers: { cookie } })).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   })
+
+  await t.test('a password is changed', async t => {
+    const headers = await tokenOf(await post(`${url}/api/auth/login`, CREDENTIALS))
+    const newPassword = 'battery horse correct'
+    const body = JSON.stringify({ currentPassword: CREDENTIALS.password, newPassword })
+    t.equal((await fetch(`${url}/api/auth/password`, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body })).status, 200)
+    t.equal((await post(`${url}/api/auth/login`, { ...CREDENTIALS, password: newPassword })).status, 200)
+  })
 })
 
 t.test('a global guard protects every controller and no route of the plugin', async t => {

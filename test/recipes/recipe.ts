@@ -75,7 +75,7 @@ function verifierUnderTest (options: verifying.VerifierOptions): FastifyPluginAs
 }
 
 function blockOf (name: string): string {
-  const [, code] = new RegExp(`^<!-- recipe: ${name} -->\\n(?:<!--.*-->\\n)?\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(DOCUMENTATION) ?? []
+  const [, code] = new RegExp(`^<!-- recipe: ${name} -->\\n(?:<!--.*-->\\n)?\`\`\`[jt]s\\n([^]*?)^\`\`\`$`, 'm').exec(DOCUMENTATION) ?? []
   if (code === undefined) throw new Error(`no page prints the recipe "${name}"`)
   return code
 }
