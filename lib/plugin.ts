@@ -38,7 +38,7 @@ import { observedStore } from './sessions/observed-store.js'
 import { SessionService } from './sessions/session-service.js'
 import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
-import { offerForTests, type TestRegistration } from './testing/registration.js'
+import { offerForTests } from './testing/registration.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { type Tokens } from './tokens/jwt.js'
 import { logWarning } from './warnings.js'
@@ -81,7 +81,15 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   decorateHooks(fastify, authOf, refusals)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords }, app) })
 
-  if (!production) offerForTests(fastify, testRegistration(settings, fastify.prefix, urls, transport, (subject, options) => sessions.login(subject, app, options)))
+  offerForTests(fastify, production, {
+    prefix: fastify.prefix + settings.prefix,
+    clock,
+    onEvent: settings.onEvent,
+    expiresIn: settings.accessToken.expiresIn,
+    routes: urls,
+    transport,
+    login: async (subject, options) => await sessions.login(subject, app, options)
+  })
   openOnReady(fastify, store, identity, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, () => sessions.purgeExpired(), settings.sessions.purgeEvery)
@@ -194,19 +202,6 @@ function verifiesPasswords ({ signup, login, password, reauthenticate }: Setting
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {
   return (message, details) => log.warn(details, `auth: ${message}`)
-}
-
-function testRegistration ({ clock, onEvent, prefix, accessToken: { expiresIn } }: Settings, base: string, routes: Settings['routes'], transport: RefreshTokenTransport, login: (...args: Parameters<TestRegistration['login']>) => ReturnType<SessionService['login']>): TestRegistration {
-  return {
-    urlOf: route => routes[route] && base + prefix + routes[route],
-    clock,
-    onEvent,
-    expiresIn,
-    async login (subject, options) {
-      const { accessToken, refreshToken } = await login(subject, options)
-      return { accessToken, refreshToken: refreshToken.value, setCookie: transport.setCookieLine(refreshToken) }
-    }
-  }
 }
 
 /** Registers our routes in a child context. */

@@ -16,6 +16,7 @@ const WARNINGS = {
   FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
   FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',
+  FST_AUTH_WARN_TEST_OPTIONS: 'the clock is that of testOptions(), so tokens never expire and any code of the process can log in as anybody: use it in tests only',
   FST_AUTH_WARN_TRUST_PROXY: 'a request has the header X-Forwarded-For, but trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy'
 } as const satisfies Record<string, string>
 

@@ -52,8 +52,8 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
-    uses: ['time.ts', 'random.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
-    usesTypesOf: ['sessions/store.ts', 'accounts/user.ts', 'audit/', 'http/'],
+    uses: ['time.ts', 'random.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
+    usesTypesOf: ['sessions/', 'accounts/user.ts', 'audit/', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:stream']
   },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },

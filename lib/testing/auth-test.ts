@@ -6,7 +6,8 @@ import { subjectOf } from '../tokens/subject.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration } from './registration.js'
 import { TestBrowser, type Send, type TestBrowserOptions, type TestResponse } from './test-browser.js'
-import { assertNotProduction, eventsOf, type TestClock } from './test-options.js'
+import { type TestClock } from './test-clock.js'
+import { assertNotProduction, eventsOf } from './test-options.js'
 
 /** The app under test: its root instance, or that of any context. */
 export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>
@@ -61,15 +62,10 @@ export interface AuthTest {
 export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): AuthTest {
   assertNotProduction('authTest')
   const registration = (): TestRegistration => findRegistration(app, prefix)
-  const clockOf = (): TestClock => {
-    const { clock } = registration()
-    if (!('advance' in clock)) throw new TypeError('The app has its own clock: register fastify-refresh-cookie with { ...testOptions() }')
-    return clock as TestClock
-  }
   const browser = (options: TestBrowserOptions = {}): TestBrowser => openBrowser(app, registration, options)
 
   return {
-    get clock () { return clockOf() },
+    get clock () { return registration().clock },
     get events () {
       const events = eventsOf(registration().onEvent)
       if (events === undefined) throw new TypeError('The app has its own onEvent: register fastify-refresh-cookie with { ...testOptions() }')
@@ -86,7 +82,10 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
       else page.keepCookie(login.setCookie)
       return page
     },
-    expireAccess: () => clockOf().advance(registration().expiresIn),
+    expireAccess () {
+      const { clock, expiresIn } = registration()
+      clock.advance(expiresIn)
+    },
     steal: browser => browser.copy(),
     race: async (n, work) => await Promise.all(Array.from({ length: n }, async (_, index) => await work(index)))
   }
@@ -127,9 +126,9 @@ async function toTestResponse (response: Response): Promise<TestResponse> {
 
 /** The registration with the prefix, or the only one. */
 function findRegistration (app: TestedApp, prefix: string | undefined): TestRegistration {
-  const registrations = registrationsOf(app.server).filter(({ urlOf }) => prefix === undefined || String(urlOf('refresh')).startsWith(`${prefix}/`))
+  const registrations = registrationsOf(app.server).filter(registration => prefix === undefined || registration.prefix === prefix)
   const [registration, other] = registrations
-  if (registration === undefined) throw new Error('authTest found no registration of fastify-refresh-cookie: await app.ready() first')
+  if (registration === undefined) throw new Error('authTest found no registration of the plugin: register fastify-refresh-cookie with { ...testOptions() }, and await app.ready() first')
   if (other !== undefined) throw new Error("authTest found several registrations of fastify-refresh-cookie: choose one by its prefix, as in authTest(app, { prefix: '/auth' })")
   return registration
 }

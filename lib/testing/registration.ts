@@ -1,15 +1,21 @@
 import { type FastifyInstance } from 'fastify'
 import { type EventListener } from '../audit/events.js'
 import { type User } from '../accounts/user.js'
+import { type RefreshTokenTransport } from '../http/refresh-token-transport.js'
 import { type RouteName } from '../http/routes/route.js'
+import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type Clock, type Seconds } from '../time.js'
+import { logWarning } from '../warnings.js'
+import { isTestClock, type TestClock } from './test-clock.js'
 
 /** The parts of a registration that the test kit uses. */
 export interface TestRegistration {
+  /** The prefix of the routes, with those of the contexts around. */
+  readonly prefix: string
   /** The URL of a route, with all prefixes; false if it is switched off. */
   readonly urlOf: (route: RouteName) => string | false
-  readonly clock: Clock
+  readonly clock: TestClock
   readonly onEvent: EventListener | undefined
   /** The lifetime of an access token. */
   readonly expiresIn: Seconds
@@ -34,12 +40,42 @@ export interface TestLogin {
 /** In the registry of symbols, since a server may use the CommonJS build and its test the ESM build. */
 const REGISTRATIONS = Symbol.for('fastify-refresh-cookie.testing')
 
-/** Offers a registration to the test kit. The plugin calls it outside production only. */
-export function offerForTests ({ server }: Pick<FastifyInstance, 'server'>, registration: TestRegistration): void {
-  Reflect.set(server, REGISTRATIONS, [...registrationsOf(server), registration])
+/** The parts of the plugin that a registration is made of. */
+export interface RegistrationParts {
+  readonly prefix: string
+  readonly clock: Clock
+  readonly onEvent: EventListener | undefined
+  readonly expiresIn: Seconds
+  readonly routes: Readonly<Record<RouteName, string | false>>
+  readonly transport: Pick<RefreshTokenTransport, 'setCookieLine'>
+  readonly login: (subject: string, options: TestLoginOptions) => Promise<{ readonly accessToken: string, readonly refreshToken: IssuedRefreshToken }>
+}
+
+/**
+ * Offers a registration to the test kit if it has the clock of `testOptions`, and not where NODE_ENV is 'production': all code
+ * of the process can then log in as anybody.
+ */
+export function offerForTests ({ server, log }: Pick<FastifyInstance, 'server' | 'log'>, production: boolean, { clock, ...parts }: RegistrationParts): void {
+  if (!isTestClock(clock)) return
+  logWarning(log, { code: 'FST_AUTH_WARN_TEST_OPTIONS' })
+  if (!production) Reflect.set(server, REGISTRATIONS, [...registrationsOf(server), toRegistration(clock, parts)])
 }
 
 /** The registrations of a server, across contexts, in their order. */
 export function registrationsOf (server: object): readonly TestRegistration[] {
   return Reflect.get(server, REGISTRATIONS) as readonly TestRegistration[] | undefined ?? [] // written by offerForTests only
+}
+
+function toRegistration (clock: TestClock, { prefix, onEvent, expiresIn, routes, transport, login }: Omit<RegistrationParts, 'clock'>): TestRegistration {
+  return {
+    prefix,
+    urlOf: route => routes[route] && prefix + routes[route],
+    clock,
+    onEvent,
+    expiresIn,
+    async login (subject, options) {
+      const { accessToken, refreshToken } = await login(subject, options)
+      return { accessToken, refreshToken: refreshToken.value, setCookie: transport.setCookieLine(refreshToken) }
+    }
+  }
 }

@@ -1,24 +1,6 @@
 import { allowWeakHashing } from '../accounts/hash-format.js'
 import { type AuditEvent } from '../audit/events.js'
-import { parseDuration, systemClock, type Clock, type Duration, type EpochSeconds } from '../time.js'
-
-/** A clock for the option `clock` of the plugin and of stores. It stands still until `advance` is called. */
-export interface TestClock extends Clock {
-  /** Moves the time forward by a duration: '15m', or whole seconds. */
-  advance (by: Duration): void
-}
-
-/** A clock that stands still at `start`, in seconds since 1970; now by default. */
-export function testClock (start: EpochSeconds = systemClock()): TestClock {
-  let time = start
-  return Object.assign(() => time, {
-    advance (by: Duration) {
-      const seconds = parseDuration(by)
-      if (seconds === null) throw new TypeError("advance: not a duration: whole seconds, or a number with a unit such as '15m'")
-      time += seconds
-    }
-  })
-}
+import { testClock, type TestClock } from './test-clock.js'
 
 /** The option `passwords` for tests: hashing takes about 1 ms. The plugin refuses it where NODE_ENV is 'production'. */
 export const fastPasswords = { memoryCost: 1024, [allowWeakHashing]: true } as const

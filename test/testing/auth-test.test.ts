@@ -134,11 +134,12 @@ t.test('the same requests over HTTP', async t => {
 })
 
 t.test('a server with several registrations is asked by prefix, in any context', async t => {
-  const [reader, staff] = [testOptions(), testOptions()]
+  const [reader, staff, nested] = [testOptions(), testOptions(), testOptions()]
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, ...reader }) }, { prefix: '/readers' })
-  app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET.toLowerCase(), prefix: '/sign-in', routes: { logout: false, signup: false }, ...staff }) })
+  app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET.toLowerCase(), prefix: '/sign-in', routes: { refresh: false, logout: false, signup: false }, ...staff }) })
+  app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET.toUpperCase(), prefix: '/sign-in/guests', ...nested }) })
   await app.ready()
   t.throws(() => authTest(app).clock, { message: /several registrations/ })
   t.equal(authTest(app, { prefix: '/sign-in' }).clock, staff.clock)
@@ -147,15 +148,37 @@ t.test('a server with several registrations is asked by prefix, in any context',
   await t.rejects(authTest(app, { prefix: '/sign-in' }).browser().signup({}), { message: 'The app has no route for signup' })
 })
 
-t.test('an app without testOptions, or not ready, gets an explanation', async t => {
+t.test('an app that is not ready, or has its own onEvent, gets an explanation', async t => {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
-  app.register(refreshCookie, { secret: SECRET, store: memoryStore() })
+  app.register(refreshCookie, { secret: SECRET, store: memoryStore(), ...testOptions(), onEvent () {} })
   t.throws(() => authTest(app).clock, { message: /await app.ready\(\) first/ })
   const auth = authTest(app)
   t.equal((await (await auth.as('ada')).refresh()).statusCode, 200, 'as() waits for the app')
-  t.throws(() => auth.clock, { message: /own clock/ })
   t.throws(() => auth.events, { message: /own onEvent/ })
+})
+
+/** An app that keeps the codes of its warnings. */
+async function warned (t: Test, options: RefreshCookieOptions) {
+  const codes: unknown[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write (line: string) { codes.push(JSON.parse(line).code) } } } })
+  t.teardown(async () => { await app.close() })
+  await app.register(refreshCookie, { secret: SECRET, store: memoryStore(), ...options })
+  return { app, codes }
+}
+
+t.test('an app without testOptions lets nobody in', async t => {
+  for (const options of [{}, { ...testOptions(), clock: () => 1 }]) {
+    const { app, codes } = await warned(t, options)
+    t.strictSame(Object.getOwnPropertySymbols(app.server).filter(({ description }) => description?.startsWith('fastify-refresh-cookie')), [])
+    await t.rejects(authTest(app).as('ada'), { message: /register fastify-refresh-cookie with \{ \.\.\.testOptions\(\) \}/ })
+    t.strictSame(codes, [])
+  }
+})
+
+t.test('an app with the clock of testOptions warns once at start', async t => {
+  const { codes } = await warned(t, { clock: testClock() })
+  t.strictSame(codes, ['FST_AUTH_WARN_TEST_OPTIONS'])
 })
 
 t.test('nothing of it works in production', async t => {
@@ -169,11 +192,10 @@ t.test('nothing of it works in production', async t => {
   const app = Fastify()
   t.throws(() => authTest(app), { message: /production/ })
   await t.rejects(async () => { await app.register(refreshCookie, { secret: SECRET, passwords: fastPasswords }) }, { message: /passwords.memoryCost/ })
-  const offered = Fastify()
-  t.teardown(async () => { await offered.close() })
-  await offered.register(refreshCookie, { secret: SECRET })
+  const { app: deployed, codes } = await warned(t, { clock: testClock() })
+  t.strictSame(codes, ['FST_AUTH_WARN_TEST_OPTIONS'])
   delete process.env['NODE_ENV']
-  t.throws(() => authTest(offered).clock, { message: /no registration/ })
+  t.throws(() => authTest(deployed).clock, { message: /no registration/ })
 })
 
 t.test('a test clock moves only forward, by durations', async t => {
