@@ -2,7 +2,7 @@ import { type Observations } from './observations.js'
 import { clearedCookie, describeCookie, type ReceivedCookie } from './set-cookie.js'
 import { finding, ok, skipped, type Verdict } from './verdict.js'
 
-type Fault = readonly [isWrong: boolean, seen: string, wayOut: string]
+type Fault = readonly [isWrong: boolean, seen: string, advice: string]
 
 const BY_PROXY = 'Let Set-Cookie pass through the proxy unchanged (nginx: no proxy_cookie_flags, proxy_cookie_path or proxy_cookie_domain)'
 

@@ -16,7 +16,7 @@ export function formatTable (url: string, rows: readonly Row[]): string {
     '',
     ...rows.flatMap(row => [
       line(row.check, LABELS[row.result], printable(row.seen)),
-      ...(row.result === 'finding' ? [line('', '', `→ ${printable(row.wayOut)}`)] : [])
+      ...(row.result === 'finding' ? [line('', '', `→ ${printable(row.advice)}`)] : [])
     ]),
     '',
     `${findings} ${findings === 1 ? 'finding' : 'findings'}, ${count(rows, 'ok')} ok, ${count(rows, 'skipped')} not checked`

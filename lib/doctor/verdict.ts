@@ -3,7 +3,7 @@ import { type Reply } from './connection.js'
 /** The result of one check. */
 export type Verdict =
   | { readonly result: 'ok' | 'skipped', readonly seen: string }
-  | { readonly result: 'finding', readonly seen: string, readonly wayOut: string }
+  | { readonly result: 'finding', readonly seen: string, readonly advice: string }
 
 /** A line of the report. */
 export type Row = Verdict & { readonly check: string }
@@ -16,8 +16,8 @@ export function skipped (seen: string): Verdict {
   return { result: 'skipped', seen }
 }
 
-export function finding (seen: string, wayOut: string): Verdict {
-  return { result: 'finding', seen, wayOut }
+export function finding (seen: string, advice: string): Verdict {
+  return { result: 'finding', seen, advice }
 }
 
 /** The fields of a JSON object; an empty object for any other body. */
