@@ -1,7 +1,7 @@
 import { type Row } from './verdict.js'
 
-/** What a server sends may contain control characters, which a terminal would obey. */
-function printable (text: string): string {
+/** Without control characters, by which a server could write to the terminal at will. */
+export function printable (text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
 }
 
@@ -23,9 +23,13 @@ export function formatTable (url: string, rows: readonly Row[]): string {
   ].join('\n')
 }
 
-/** The result as JSON. */
+/** JSON in ASCII: `JSON.stringify` leaves C1 control and bidirectional characters as they are. */
 export function formatJson (url: string, rows: readonly Row[]): string {
-  return JSON.stringify({ url, findings: count(rows, 'finding'), checks: rows }, null, 2)
+  return JSON.stringify({ url, findings: count(rows, 'finding'), checks: rows }, null, 2).replace(/[^\n\x20-\x7e]/g, escapeUnit)
+}
+
+function escapeUnit (unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function count (rows: readonly Row[], result: Row['result']): number {

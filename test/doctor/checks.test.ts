@@ -2,7 +2,7 @@ import t from 'tap'
 import { judge } from '../../lib/doctor/checks.js'
 import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
 import { observe } from '../../lib/doctor/observations.js'
-import { formatTable } from '../../lib/doctor/report.js'
+import { formatJson, formatTable } from '../../lib/doctor/report.js'
 import { type Target } from '../../lib/doctor/target.js'
 import { walk } from '../../lib/doctor/walk.js'
 import { START } from '../support/server.js'
@@ -64,6 +64,13 @@ async function walked (check: string, send: Send): Promise<string> {
 const sessionWith = (ip: unknown): Partial<Reply> => ({ status: 200, body: JSON.stringify([{ ip: '198.51.100.1', current: false }, { ip, current: true }]) })
 
 t.test('spoofing: an app that believes a client about its address', async t => {
+t.test('JSON has no control or bidirectional characters of the server', async t => {
+  const seen = 'a\u009bb\u202ec\u2066d\u007f\nä'
+  const written = formatJson('https://app.example', [{ check: 'x', result: 'ok', seen }])
+  t.match(written, /^[\n\x20-\x7e]+$/)
+  t.equal(JSON.parse(written).checks[0].seen, seen)
+})
+
   t.equal(await walked('address', answers(sessionWith('192.0.2.123'))), 'finding: the app believes any X-Forwarded-For')
 })
 
