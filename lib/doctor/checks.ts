@@ -77,7 +77,7 @@ function checkRoute ({ visit, target: { page, path } }: Observations): Verdict {
 /** Fastify names the path of an unknown route in its reply. */
 function checkPrefix (reply: Reply, path: string): Verdict {
   const sent = `${path}/refresh`
-  const [, there] = /^Route POST:([^?\s]+)\S* not found$/.exec(String(fieldsOf(reply)['message'])) ?? []
+  const [, there] = /^Route POST:([^?\s]+)(?:\?\S*)? not found$/.exec(String(fieldsOf(reply)['message'])) ?? []
   if (there === undefined) return finding(`POST ${sent} answered 404`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
   if (there === sent) return finding(`the app has no route POST ${there}`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
   return finding(`the app received ${there} instead of ${sent}`, `Keep the path in the proxy (nginx: proxy_pass without a path after the port), or register the plugin with the prefix that arrives and give cookie.path '${path}'`)

@@ -35,7 +35,23 @@ t.test('cleartext transmission: plain http to another machine', async t => {
 })
 
 t.test('an app in production does not show what it takes the request for', async t => {
-  t.equal(await judged('protocol', {}), 'ok: nothing shows that the app takes the request for http')
+  t.equal(await judged('protocol', {}), 'skipped: an app in production does not show it')
+})
+
+t.test('an app outside production shows that it takes the request for https', async t => {
+  const body = JSON.stringify({ message: 'a page of https://a.example, but its Host is app.example. Forward it' })
+  t.equal(await judged('protocol', { body }), 'ok: the app takes the request for https')
+})
+
+t.test('the path that arrives is read up to its query', async t => {
+  const body = (route: string): string => JSON.stringify({ message: `Route POST:${route} not found` })
+  t.equal(await judged('route', { status: 404, body: body('/refresh?optional=true') }), 'finding: the app received /refresh instead of /auth/refresh')
+  t.equal(await judged('route', { status: 404, body: body('/refresh') }), 'finding: the app received /refresh instead of /auth/refresh')
+})
+
+t.test('denial of service: the message of a 404 takes linear time', async t => {
+  const body = JSON.stringify({ message: `Route POST:${'a'.repeat(1_000_000)}` })
+  t.equal(await judged('route', { status: 404, body }), 'finding: POST /auth/refresh answered 404')
 })
 
 t.test('a reply from an edge without a hit is no cached one', async t => {
@@ -48,6 +64,13 @@ t.test('a terminal receives no control characters of the server', async t => {
 
 /** What an app that is reached through a proxy answers in a walk, apart from the list of sessions. */
 function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
+t.test('JSON has no control or bidirectional characters of the server', async t => {
+  const seen = 'a\u009bb\u202ec\u2066d\u007f\nä'
+  const written = formatJson('https://app.example', [{ check: 'x', result: 'ok', seen }])
+  t.match(written, /^[\n\x20-\x7e]+$/)
+  t.equal(JSON.parse(written).checks[0].seen, seen)
+})
+
   return async request => {
     const times = { sentAt: 0, endedAt: timeOf(request) }
     if (request.path === '/sessions') return reply({ ...sessions, ...times })
@@ -64,13 +87,6 @@ async function walked (check: string, send: Send): Promise<string> {
 const sessionWith = (ip: unknown): Partial<Reply> => ({ status: 200, body: JSON.stringify([{ ip: '198.51.100.1', current: false }, { ip, current: true }]) })
 
 t.test('spoofing: an app that believes a client about its address', async t => {
-t.test('JSON has no control or bidirectional characters of the server', async t => {
-  const seen = 'a\u009bb\u202ec\u2066d\u007f\nä'
-  const written = formatJson('https://app.example', [{ check: 'x', result: 'ok', seen }])
-  t.match(written, /^[\n\x20-\x7e]+$/)
-  t.equal(JSON.parse(written).checks[0].seen, seen)
-})
-
   t.equal(await walked('address', answers(sessionWith('192.0.2.123'))), 'finding: the app believes any X-Forwarded-For')
 })
 
