@@ -17,7 +17,7 @@ export interface CommandContext {
   printError (text: string): void
   /** Milliseconds since the epoch. */
   readonly now?: () => number
-  /** For each request. */
+  /** For each request; 30 seconds by default. */
   readonly timeoutMs?: number
 }
 
@@ -40,7 +40,7 @@ interface Settings {
 }
 
 /** Runs the command. Returns its exit code: 0 without a finding, 1 with findings, 2 if it could not run. */
-export async function run (args: readonly string[], { env, print, printError, now = systemMilliseconds, timeoutMs = 10_000 }: CommandContext): Promise<0 | 1 | 2> {
+export async function run (args: readonly string[], { env, print, printError, now = systemMilliseconds, timeoutMs = 30_000 }: CommandContext): Promise<0 | 1 | 2> {
   if (args.includes('--help')) {
     print(USAGE)
     return 0
@@ -61,9 +61,10 @@ export async function run (args: readonly string[], { env, print, printError, no
   }
 }
 
-function explain ({ code }: NodeJS.ErrnoException): string {
-  if (code === 'ABORT_ERR') return 'it does not answer'
-  return /CERT|ISSUER/.test(String(code)) ? `${code}. For a certificate of your own CA set NODE_EXTRA_CA_CERTS` : String(code)
+function explain ({ name, code, message }: NodeJS.ErrnoException): string {
+  if (name === 'TimeoutError') return 'it did not answer in time'
+  if (code === undefined) return printable(message)
+  return /CERT|ISSUER/.test(code) ? `${code}. For a certificate of your own CA set NODE_EXTRA_CA_CERTS` : code
 }
 
 async function examine ({ target, account }: Settings, send: Send): Promise<Row[]> {

@@ -26,7 +26,7 @@ export interface Reply {
   readonly certificateEnds: number | null
 }
 
-/** Sends one request and follows no redirect. Rejects with the error of Node, whose `code` names the cause. */
+/** Sends one request and follows no redirect. Rejects with a `TimeoutError`, or with the error of Node, whose `code` names the cause. */
 export type Send = (request: DoctorRequest) => Promise<Reply>
 
 const MAX_BODY_BYTES = 64 * 1024
@@ -34,12 +34,12 @@ const MAX_BODY_BYTES = 64 * 1024
 /** Sends requests below `base`, a URL without a slash at its end, each on a connection of its own. */
 export function openConnection (base: string, { now, timeoutMs }: { readonly now: () => number, readonly timeoutMs: number }): Send {
   const open = base.startsWith('https:') ? requestHttps : requestHttp
-  return async ({ method, path, headers = {}, json }) => {
+  const exchange = async ({ method, path, headers = {}, json }: DoctorRequest, signal: AbortSignal): Promise<Reply> => {
     const sentAt = now()
     const outgoing = open(base + path, {
       method,
       agent: false,
-      signal: AbortSignal.timeout(timeoutMs),
+      signal,
       headers: { 'user-agent': 'fastify-refresh-cookie doctor', ...(json && { 'content-type': 'application/json' }), ...headers }
     })
     outgoing.end(json && JSON.stringify(json))
@@ -49,6 +49,15 @@ export function openConnection (base: string, { now, timeoutMs }: { readonly now
     const certificateEnds = socket instanceof TLSSocket ? Date.parse(socket.getPeerCertificate().valid_to) : null
     const body = await readBody(response)
     return { status: statusCode, headers: received, body, sentAt, endedAt: now(), isLoopback, certificateEnds }
+  }
+  return async request => {
+    const signal = AbortSignal.timeout(timeoutMs)
+    try {
+      return await exchange(request, signal)
+    } catch (error) {
+      signal.throwIfAborted() // Node reports a body that it stopped to read as ECONNRESET
+      throw error
+    }
   }
 }
 

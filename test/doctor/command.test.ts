@@ -8,6 +8,8 @@ import t from 'tap'
 import { ADA, client } from '../example-server/client.js'
 import { startServer } from '../example-server/server-process.js'
 import { NO_COVERAGE, PLAIN_NODE } from '../support/plain-node.js'
+import { openConnection } from '../../lib/doctor/connection.js'
+import { run } from '../../lib/doctor/command.js'
 import { doctor, listening, proxy } from './deployment.js'
 
 t.test('as a program, against the example server', async t => {
@@ -87,7 +89,26 @@ t.test('a server that never answers', async t => {
   t.teardown(() => { listener.close() })
   await once(listener, 'listening')
   const { port } = listener.address() as { port: number } // it listens on TCP
-  t.match(await doctor([`http://127.0.0.1:${port}`], {}, 1), { code: 2, errors: /it does not answer$/ })
+  t.match(await doctor([`http://127.0.0.1:${port}`], {}, 1), { code: 2, errors: /it did not answer in time$/ })
+})
+
+t.test('a server that stops in the middle of its reply', async t => {
+  const listener = createServer(socket => {
+    t.teardown(() => { socket.destroy() })
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => { listener.close() })
+  await once(listener, 'listening')
+  const { port } = listener.address() as { port: number } // it listens on TCP
+  const send = openConnection(`http://127.0.0.1:${port}`, { now: () => 0, timeoutMs: 300 })
+  await t.rejects(send({ method: 'GET', path: '/' }), { name: 'TimeoutError' })
+})
+
+t.test('an error without a code is named by its message', async t => {
+  const errors: string[] = []
+  const now = (): number => { throw new Error('no \u009bclock') }
+  t.equal(await run(['doctor', 'http://127.0.0.1:1'], { env: {}, print: () => {}, printError: text => { errors.push(text) }, now }), 2)
+  t.same(errors, ['Could not reach http://127.0.0.1:1/auth: no ?clock'])
 })
 
 t.test('https', async t => {
