@@ -1,6 +1,6 @@
 import { type Observations } from './observations.js'
 import { checkCookie } from './cookie-check.js'
-import { checkCors, checkFetchMetadata, checkHost, checkOrigin } from './cross-site-checks.js'
+import { checkCors, checkFetchMetadata, checkHost, checkOrigin, explainedHost } from './cross-site-checks.js'
 import { checkJwks } from './jwks-check.js'
 import { type Reply } from './connection.js'
 import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
@@ -86,8 +86,8 @@ function checkPrefix (reply: Reply, path: string): Verdict {
 /** Outside production a reply says that a Secure cookie was set over what the server takes for plain http. */
 function checkProtocol ({ missing, target: { base } }: Observations): Verdict {
   if (!base.startsWith('https:')) return skipped('only https is judged')
-  if (!String(fieldsOf(missing)['message']).includes('plain http')) return ok('nothing shows that the app takes the request for http')
-  return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')
+  if (String(fieldsOf(missing)['message']).includes('plain http')) return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')
+  return explainedHost(foreignOrigin) === undefined ? skipped('an app in production does not show it') : ok('the app takes the request for https')
 }
 
 function checkCaching ({ visit, missing, logout }: Observations): Verdict {

@@ -5,10 +5,15 @@ import { answerOf, fieldsOf, finding, ok, type Verdict } from './verdict.js'
 /** Browsers without Fetch Metadata, and pages over plain http, show their origin by `Origin` alone, which is compared with Host. */
 export function checkHost ({ byOrigin, foreignOrigin, target: { page } }: Observations): Verdict {
   if (byOrigin.status === 204) return ok(`a page of ${page} is accepted by its Origin`)
-  const [, host] = / its Host is (\S+?)\. /.exec(String(fieldsOf(foreignOrigin)['message'])) ?? []
+  const host = explainedHost(foreignOrigin)
   const received = host === undefined ? '' : `, and the app received Host: ${host}`
   return finding(`a page of ${page} is refused by its Origin (${answerOf(byOrigin)})${received}`,
     'Forward the Host of the browser (nginx: proxy_set_header Host $http_host; Vite: changeOrigin: false), or set trustProxy where X-Forwarded-Host carries it; add the page to trustedOrigins if it has another host')
+}
+
+/** The host that an app outside production names in a refusal. */
+export function explainedHost (refusal: Reply): string | undefined {
+  return / its Host is (\S+?)\. /.exec(String(fieldsOf(refusal)['message']))?.[1]
 }
 
 export function checkOrigin ({ foreignOrigin, nullOrigin }: Observations): Verdict {
@@ -28,8 +33,9 @@ function isRefused (reply: Reply): boolean {
 
 /** Only origins that are named may read replies with credentials (Fetch standard, CORS protocol). */
 export function checkCors ({ foreignPreflight, foreignOrigin, preflight, target: { page, isSameOrigin } }: Observations): Verdict {
-  const open = [foreignPreflight, foreignOrigin].map(grantOf).find(({ origin, credentials }) => credentials && (origin === '*' || origin === FOREIGN))
-  if (open !== undefined) return finding(`any origin may use the cookie (Access-Control-Allow-Origin: ${open.origin} with credentials)`, 'List your origins in @fastify/cors or in the proxy, and do not reflect the Origin of the request')
+  const granted = [foreignPreflight, foreignOrigin].map(grantOf).filter(({ credentials }) => credentials).map(({ origin }) => origin)
+  if (granted.includes(FOREIGN)) return finding(`any origin may use the cookie (Access-Control-Allow-Origin: ${FOREIGN} with credentials)`, 'List your origins in @fastify/cors or in the proxy, and do not reflect the Origin of the request')
+  if (granted.includes('*')) return finding('Access-Control-Allow-Origin: * with credentials, which browsers refuse', 'List your origins in @fastify/cors or in the proxy instead of *')
   if (isSameOrigin) return ok('no other origin may use the cookie')
   const { origin, credentials, headers } = grantOf(preflight)
   if (origin !== page) return finding(`${page} is not allowed (Access-Control-Allow-Origin: ${origin ?? 'nothing'})`, `Register @fastify/cors with origin: ['${page}'] and credentials: true`)
