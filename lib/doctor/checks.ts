@@ -83,8 +83,8 @@ function checkPrefix (reply: Reply, path: string): Verdict {
   return finding(`the app received ${there} instead of ${sent}`, `Keep the path in the proxy (nginx: proxy_pass without a path after the port), or register the plugin with the prefix that arrives and give cookie.path '${path}'`)
 }
 
-/** Outside production a reply says that a Secure cookie was set over what the server takes for plain http. */
-function checkProtocol ({ missing, target: { base } }: Observations): Verdict {
+/** Only an app outside production explains its refusals: of this one if the cookie is Secure and the protocol http. */
+function checkProtocol ({ missing, foreignOrigin, target: { base } }: Observations): Verdict {
   if (!base.startsWith('https:')) return skipped('only https is judged')
   if (String(fieldsOf(missing)['message']).includes('plain http')) return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')
   return explainedHost(foreignOrigin) === undefined ? skipped('an app in production does not show it') : ok('the app takes the request for https')

@@ -67,11 +67,15 @@ function explain ({ name, code, message }: NodeJS.ErrnoException): string {
   return /CERT|ISSUER/.test(code) ? `${code}. For a certificate of your own CA set NODE_EXTRA_CA_CERTS` : code
 }
 
-async function examine ({ target, account }: Settings, send: Send): Promise<Row[]> {
-  const rows = judge(await observe(send, target))
+/** The rows of all checks. A password goes to another machine over https only. */
+export async function examine ({ target, account }: Pick<Settings, 'target' | 'account'>, send: Send): Promise<Row[]> {
+  const seen = await observe(send, target)
+  const rows = judge(seen)
   if (account === null) return [...rows, { check: 'login', ...skipped('needs DOCTOR_USERNAME and DOCTOR_PASSWORD') }]
   if (rows.some(({ check, result }) => check === 'route' && result === 'finding')) return rows
-  return [...rows, ...await walk(send, target, account)]
+  const { certificateEnds, isLoopback } = seen.visit
+  if (certificateEnds === null && !isLoopback) return [...rows, { check: 'login', ...skipped('no password is sent over plain http: give an https URL') }]
+  return [...rows, ...await walk(send, target, account, clearedCookie(seen.logout)?.name)]
 }
 
 /** The settings, or what is wrong with the arguments. */

@@ -7,7 +7,7 @@ export function printable (text: string): string {
 
 const LABELS = { ok: 'ok', skipped: '-', finding: 'FINDING' } as const
 
-/** The result as a table, each finding with the way out below it. */
+/** A table with the advice below each finding. */
 export function formatTable (url: string, rows: readonly Row[]): string {
   const line = (check: string, result: string, text: string): string => `${check.padEnd(16)}${result.padEnd(9)}${text}`
   const findings = count(rows, 'finding')

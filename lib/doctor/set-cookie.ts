@@ -13,9 +13,9 @@ export function clearedCookie (reply: Reply): ReceivedCookie | undefined {
   return cookiesOf(reply).findLast(({ value }) => value === '')
 }
 
-/** The line that sets the refresh cookie, whose value is a JWT. Load balancers set cookies of their own. */
-export function refreshCookie (reply: Reply): ReceivedCookie | undefined {
-  return cookiesOf(reply).findLast(({ value }) => value.startsWith('eyJ'))
+/** The line that sets the refresh cookie. Without its name, the last one whose value is a JWT: load balancers set cookies too. */
+export function refreshCookie (reply: Reply, known: string | undefined): ReceivedCookie | undefined {
+  return cookiesOf(reply).findLast(({ name, value }) => value.startsWith('eyJ') && name === (known ?? name))
 }
 
 /** Name and attributes without the value. */

@@ -4,34 +4,34 @@ import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type Receive
 import { browserHeaders, type Account, type Target } from './target.js'
 import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
 
-/** An address of documentation (RFC 5737): the server sees it only if it believes what a client says. */
+/** An address of documentation (RFC 5737): the app sees it only if it accepts X-Forwarded-For of clients. */
 const SPOOFED = '192.0.2.123'
 
 const NOT_LOGGED_IN = ['address', 'refresh', 'grace', 'logout', 'session end']
 
-/** Logs in, refreshes and logs out. Its session is ended; failed logins before it are counted, and a login resets that count. */
-export async function walk (send: Send, target: Target, account: Account): Promise<Row[]> {
+/** Logs in, refreshes and logs out; `cookieName` is undefined if the app did not show it. Its session is ended; failed logins before it are counted, and a login resets that count. */
+export async function walk (send: Send, target: Target, account: Account, cookieName: string | undefined): Promise<Row[]> {
   const browser = browserHeaders(target)
   const post = async (path: string, cookie?: ReceivedCookie): Promise<Reply> =>
     await send({ method: 'POST', path, headers: { ...browser, ...(cookie && { cookie: `${cookie.name}=${cookie.value}` }) } })
 
   const timing = await timeFailedLogins(send, browser, account)
   const login = await send({ method: 'POST', path: '/login', headers: { ...browser, 'x-forwarded-for': SPOOFED }, json: { [account.field]: account.username, password: account.password } })
-  const cookie = refreshCookie(login)
+  const cookie = refreshCookie(login, cookieName)
   const started: Row[] = [{ check: 'timing', ...timing }, { check: 'login', ...judgeLogin(login, cookie) }]
   if (cookie === undefined) return [...started, ...NOT_LOGGED_IN.map(check => ({ check, ...skipped('the login set no cookie') }))]
 
   const address = await checkAddress(send, login)
   const first = await post('/refresh', cookie)
   const second = await post('/refresh', cookie)
-  const last = refreshCookie(second) ?? refreshCookie(first) ?? cookie
+  const last = refreshCookie(second, cookieName) ?? refreshCookie(first, cookieName) ?? cookie
   const logout = await post('/logout', last)
   const after = await post('/refresh', last)
   return [
     ...started,
     { check: 'address', ...address },
     { check: 'refresh', ...judgeRefresh(first) },
-    { check: 'grace', ...judgeSecondRefresh(second, refreshCookie(first) !== undefined) },
+    { check: 'grace', ...judgeSecondRefresh(second, refreshCookie(first, cookieName) !== undefined) },
     { check: 'logout', ...judgeLogout(logout, cookie) },
     { check: 'session end', ...judgeAfterLogout(after) }
   ]
@@ -40,18 +40,27 @@ export async function walk (send: Send, target: Target, account: Account): Promi
 function judgeLogin (login: Reply, cookie: ReceivedCookie | undefined): Verdict {
   const seen = `POST /login answered ${answerOf(login)}`
   if (login.status !== 200) return finding(seen, 'Check DOCTOR_USERNAME and DOCTOR_PASSWORD, and --username-field if the field has another name; an account with a second factor cannot be used')
+  if (accessTokenOf(login) === null) return finding(`${seen} without a usable access_token`, 'Let the reply pass through the proxy unchanged: no header can carry this token')
   if (cookie !== undefined) return ok(`${seen} with ${describeCookie(cookie)}`)
   if (typeof fieldsOf(login)['refresh_token'] === 'string') return ok(`${seen} with the refresh token in its body`)
   return finding(`${seen} without a refresh cookie`, 'Let Set-Cookie pass through the proxy')
 }
 
+/** The access token of a login; null if it has none that the header Authorization can carry (RFC 6750 section 2.1). */
+function accessTokenOf (login: Reply): string | null {
+  const { access_token: token } = fieldsOf(login)
+  return typeof token === 'string' && /^[\w.~+/-]+=*$/.test(token) ? token : null
+}
+
 /** What the app stores as the address of this client, and counts failed logins by. */
 async function checkAddress (send: Send, login: Reply): Promise<Verdict> {
   if (login.isLoopback) return skipped('not judged from the machine of the server')
-  const listed = await send({ method: 'GET', path: '/sessions', headers: { authorization: `Bearer ${String(fieldsOf(login)['access_token'])}` } })
+  const token = accessTokenOf(login)
+  if (token === null) return skipped('the login gave no usable access_token')
+  const listed = await send({ method: 'GET', path: '/sessions', headers: { authorization: `Bearer ${token}` } })
   const { ip } = Object(Object.values(fieldsOf(listed)).find(session => Object(session).current === true))
   if (typeof ip !== 'string') return skipped('GET /sessions does not show it')
-  if (ip === SPOOFED) return finding('the app believes any X-Forwarded-For', 'Set trustProxy to the address of the proxy instead of true: rate limits count by an address that an attacker chooses')
+  if (ip === SPOOFED) return finding('the app accepts any X-Forwarded-For', 'Set trustProxy to the address of the proxy instead of true: rate limits count by an address that an attacker chooses')
   if (PRIVATE_ADDRESS.test(ip)) return finding(`the app sees the address ${ip}`, 'Set trustProxy to the address of the proxy, and let it send X-Forwarded-For: all users share one rate limit')
   return ok(`the app sees ${ip}`)
 }

@@ -1,5 +1,7 @@
+import { validateHeaderValue } from 'node:http'
 import t from 'tap'
 import { judge } from '../../lib/doctor/checks.js'
+import { examine } from '../../lib/doctor/command.js'
 import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
 import { observe } from '../../lib/doctor/observations.js'
 import { formatJson, formatTable } from '../../lib/doctor/report.js'
@@ -62,8 +64,6 @@ t.test('a terminal receives no control characters of the server', async t => {
   t.match(formatTable('https://app.example', [{ check: 'x', result: 'ok', seen: 'a\u001b[2Jb\u009bc' }]), 'a?[2Jb?c')
 })
 
-/** What an app that is reached through a proxy answers in a walk, apart from the list of sessions. */
-function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
 t.test('JSON has no control or bidirectional characters of the server', async t => {
   const seen = 'a\u009bb\u202ec\u2066d\u007f\nä'
   const written = formatJson('https://app.example', [{ check: 'x', result: 'ok', seen }])
@@ -71,6 +71,8 @@ t.test('JSON has no control or bidirectional characters of the server', async t 
   t.equal(JSON.parse(written).checks[0].seen, seen)
 })
 
+/** What an app that is reached through a proxy answers in a walk, apart from the list of sessions. */
+function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
   return async request => {
     const times = { sentAt: 0, endedAt: timeOf(request) }
     if (request.path === '/sessions') return reply({ ...sessions, ...times })
@@ -80,14 +82,14 @@ t.test('JSON has no control or bidirectional characters of the server', async t 
 }
 
 async function walked (check: string, send: Send): Promise<string> {
-  const row = (await walk(send, TARGET, ADA)).find(row => row.check === check)
+  const row = (await walk(send, TARGET, ADA, '__Host-Http-refresh')).find(row => row.check === check)
   return `${row?.result}: ${row?.seen}`
 }
 
 const sessionWith = (ip: unknown): Partial<Reply> => ({ status: 200, body: JSON.stringify([{ ip: '198.51.100.1', current: false }, { ip, current: true }]) })
 
-t.test('spoofing: an app that believes a client about its address', async t => {
-  t.equal(await walked('address', answers(sessionWith('192.0.2.123'))), 'finding: the app believes any X-Forwarded-For')
+t.test('spoofing: an app that accepts any address that a client sends', async t => {
+  t.equal(await walked('address', answers(sessionWith('192.0.2.123'))), 'finding: the app accepts any X-Forwarded-For')
 })
 
 t.test('an app that sees its proxy instead of the client', async t => {
@@ -111,6 +113,36 @@ t.test('user enumeration: unknown names fail faster, or slower', async t => {
   t.equal(await walked('timing', answers({}, request => known(request) ? 41 : 10)), 'finding: a failed login takes 41 ms for a known name, 10 ms for an unknown one')
   t.equal(await walked('timing', answers({}, request => known(request) ? 10 : 41)), 'finding: a failed login takes 10 ms for a known name, 41 ms for an unknown one')
   t.match(await walked('timing', answers({}, request => known(request) ? 40 : 10)), /^ok/)
+})
+
+t.test('a hostile access token stops neither the report nor the logout', async t => {
+  const paths: string[] = []
+  for (const token of ['a\nb', 'жeton', 'a b', '', 7]) {
+    const send: Send = async request => {
+      for (const [name, value] of Object.entries(request.headers ?? {})) validateHeaderValue(name, value)
+      paths.push(request.path)
+      const answer = await answers({})(request)
+      return request.path === '/login' && answer.status === 200 ? { ...answer, body: JSON.stringify({ access_token: token }) } : answer
+    }
+    t.equal(await walked('login', send), 'finding: POST /login answered 200 without a usable access_token')
+    t.equal(await walked('address', send), 'skipped: the login gave no usable access_token')
+    t.equal(paths.at(-2), '/logout')
+  }
+})
+
+t.test('cleartext transmission: no password goes to another machine over plain http', async t => {
+  const sent: DoctorRequest[] = []
+  const examined = async (more: Partial<Reply>): Promise<string | undefined> => {
+    sent.length = 0
+    const rows = await examine({ target: TARGET, account: ADA }, async request => {
+      sent.push(request)
+      return reply(more)
+    })
+    return rows.find(({ check }) => check === 'login')?.seen
+  }
+  t.equal(await examined({ certificateEnds: null }), 'no password is sent over plain http: give an https URL')
+  t.notOk(sent.some(({ path }) => path === '/login'))
+  t.equal(await examined({ certificateEnds: null, isLoopback: true }), 'POST /login answered 204')
 })
 
 t.test('a logout that fails', async t => {

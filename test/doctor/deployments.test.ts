@@ -60,6 +60,11 @@ const inCookies = (found: string | RegExp, by = '') => (headers: OutgoingHttpHea
   if (lines.length > 0) headers['set-cookie'] = lines.map(line => String(line).replace(found, by))
 }
 
+/** As Cloudflare Access does. */
+function addJwt (headers: OutgoingHttpHeaders): void {
+  headers['set-cookie'] = [...[headers['set-cookie'] ?? []].flat().map(String), 'CF_Authorization=eyJ; Path=/']
+}
+
 /** A fault, the finding it makes, and the proxy that has it. */
 const FAULTS: ReadonlyArray<readonly [fault: string, expected: RegExp, proxying: Proxying, env?: typeof ACCOUNT]> = [
   ['strips the prefix', /^route: the app received \/refresh instead of \/auth\/refresh$/, { path: path => path.replace('/auth', '') }],
@@ -87,6 +92,9 @@ const FAULTS: ReadonlyArray<readonly [fault: string, expected: RegExp, proxying:
   ['drops the Path of any other name', /^$/, { reply: inCookies(/__Host-Http-(.*); Path=\//, '$1') }],
   ['rewrites the Path of any other name', /^cookie: .*: browsers do not send it to \/auth\/refresh$/, { reply: inCookies(/__Host-Http-(.*)Path=\//, '$1Path=/internal') }],
   ['sets another cookie', /^$/, { reply: headers => { headers['set-cookie'] = [...[headers['set-cookie'] ?? []].flat().map(String), 'lb=1; Path=/'] } }],
+  ['sets a JWT of its own', /^$/, { reply: addJwt }, ACCOUNT],
+  ['sets a JWT of its own in place of the refresh cookie', /^login: POST \/login answered 200 without a refresh cookie$/, { reply: (headers, { path }) => { if (path === '/auth/login') headers['set-cookie'] = ['CF_Authorization=eyJ; Path=/'] } }, ACCOUNT],
+  ['keeps Set-Cookie without a cookie', /^cookie: a logout sets no cookie$/, { reply: (headers, { path, headers: { cookie } }) => { if (path === '/auth/logout' && cookie === undefined) delete headers['set-cookie'] } }, ACCOUNT],
   ['adds cache headers', /^caching: Cache-Control: public, max-age=60$/, { reply: headers => { headers['cache-control'] = 'public, max-age=60' } }],
   ['removes cache headers', /^caching: Cache-Control: nothing$/, { reply: headers => { delete headers['cache-control'] } }],
   ['answers from a cache', /^caching: a reply came from a cache$/, { reply: headers => { headers.age = '7' } }],
