@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { MemoryCounter, RedisCounter } from './accounts/attempt-counters.js'
+import { MemoryCounter, pingCounters, RedisCounter } from './accounts/attempt-counters.js'
 import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
 import { Challenges } from './accounts/challenges.js'
 import { PasswordChange } from './accounts/password-change.js'
@@ -79,7 +79,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins, afterReply: createAfterReply(fastify) }
   const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
   decorateHooks(fastify, authOf, refusals)
-  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords }, app) })
+  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: pingOf(settings) }, app) })
 
   offerForTests(fastify, production, {
     prefix: fastify.prefix + settings.prefix,
@@ -169,6 +169,10 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
     users,
     warn: warningsIn(log)
   })
+}
+
+function pingOf ({ rateLimit: { redis } }: Settings): (() => Promise<void>) | undefined {
+  return redis && (() => pingCounters(redis))
 }
 
 function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Accounts {

@@ -88,7 +88,10 @@ export interface RenewalOptions extends PageSessionOptions {
 
 /** A renewed session. */
 export interface Renewal {
-  /** The Set-Cookie lines to append to the response of the page. */
+  /**
+   * The Set-Cookie lines for the response. Send `cache-control: private, no-store` with them: a shared cache that stores the response
+   * would give the cookie to every visitor.
+   */
   readonly setCookie: readonly string[]
   /** The Cookie header of the page request with the new refresh cookie, for the renderer. */
   readonly cookie: string

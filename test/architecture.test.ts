@@ -52,7 +52,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
-    uses: ['time.ts', 'random.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
+    uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
     usesTypesOf: ['sessions/', 'accounts/user.ts', 'audit/', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:stream']
   },

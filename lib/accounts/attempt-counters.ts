@@ -194,6 +194,11 @@ export class RedisCounter implements AttemptCounter<RedisAttempt> {
   }
 }
 
+/** Rejects unless Redis runs scripts. */
+export async function pingCounters (client: CounterClient): Promise<void> {
+  await scriptRunner(client)('return 1', [], [])
+}
+
 function scriptRunner (client: CounterClient): RunScript {
   // ioredis and redis take the same arguments in different shapes, which no common type describes.
   const evaluate = client.eval.bind(client) as (...values: unknown[]) => Promise<unknown>

@@ -3,9 +3,12 @@ import { randomId } from '../random.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore } from '../sessions/store.js'
 
-/** Whether an instance can do its work. A part that is not in use counts as fine. */
+/** The state of an instance. A part that is not in use counts as fine. */
 export interface AuthHealth {
-  /** All of the following. */
+  /**
+   * True if the store, the revocation feed and the rate limits are. The other parts do not count: with old keys an instance
+   * works, and a flood of logins that fills the queue must not take all instances out of the load balancer.
+   */
   readonly ok: boolean
   /** The session store answers within `timeouts.call`. */
   readonly store: boolean
@@ -15,6 +18,8 @@ export interface AuthHealth {
   readonly keys: boolean
   /** The queue for hashing passwords has room. */
   readonly passwordQueue: boolean
+  /** The Redis of the rate limits answers within `timeouts.call` (`rateLimit.redis`). */
+  readonly rateLimits: boolean
 }
 
 export interface HealthDependencies {
@@ -23,17 +28,22 @@ export interface HealthDependencies {
   readonly revocations: Pick<Revocations, 'isUp'> | undefined
   readonly keys: { isCurrent (): boolean }
   readonly passwords: { readonly isFull: boolean }
+  /** Undefined where the rate limits are counted in memory. */
+  readonly pingCounters: (() => Promise<void>) | undefined
 }
 
 /** The function `app.authHealth`. It never rejects. */
-export function createHealth ({ store, revocations, keys, passwords }: HealthDependencies, context: RequestContext): () => Promise<AuthHealth> {
+export function createHealth ({ store, revocations, keys, passwords, pingCounters }: HealthDependencies, context: RequestContext): () => Promise<AuthHealth> {
+  const answers = (call: () => Promise<unknown>): Promise<boolean> => context.bounded(call).then(() => true, () => false)
   return async () => {
+    const [reachable, rateLimits] = await Promise.all([answers(async () => await store.get(randomId())), pingCounters === undefined || answers(pingCounters)])
     const parts = {
-      store: await context.bounded(() => store.get(randomId())).then(() => true, () => false),
+      store: reachable,
       revocationFeed: revocations?.isUp ?? true,
       keys: keys.isCurrent(),
-      passwordQueue: !passwords.isFull
+      passwordQueue: !passwords.isFull,
+      rateLimits
     }
-    return { ok: Object.values(parts).every(isFine => isFine), ...parts }
+    return { ok: parts.store && parts.revocationFeed && parts.rateLimits, ...parts }
   }
 }

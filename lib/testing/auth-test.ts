@@ -2,6 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { type UserId } from '../accounts/user.js'
 import { type AuditEvent } from '../audit/events.js'
 import { type AppClaims } from '../tokens/claims.js'
+import { AuthError } from '../errors.js'
 import { subjectOf } from '../tokens/subject.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration } from './registration.js'
@@ -75,7 +76,7 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
     async as (id, { user, claims, remember, ...options } = {}) {
       await app.ready()
       const subject = subjectOf(id, 'as()')
-      const login = await registration().login(subject, { claims, remember, user: user && { id, username: subject, passwordHash: null, ...user } })
+      const login = await registration().login(subject, { claims, remember, user: user && { id, username: subject, passwordHash: null, ...user } }).catch(explained)
       const page = browser(options)
       page.accessToken = login.accessToken
       if (login.setCookie === null) page.refreshToken = login.refreshToken
@@ -91,6 +92,11 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
   }
 }
 
+function explained (error: unknown): never {
+  if (!(error instanceof AuthError) || error.code !== 'FST_AUTH_USER_REFUSED') throw error
+  throw new AuthError(error.code, { message: 'as(): users.findById returned no user with this id, or one who is disabled: store the user first, or pass { user }' })
+}
+
 const ORIGIN = 'https://app.example.com'
 const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/150.0'
 
@@ -99,6 +105,7 @@ function openBrowser (app: TestedApp, registration: () => TestRegistration, { ur
     send: url === undefined ? async request => await app.inject(request) : sendTo(url),
     origin: origin ?? (url === undefined ? ORIGIN : new URL(url).origin),
     userAgent,
+    ready: () => app.ready(),
     urlOf: route => registration().urlOf(route),
     jar: new CookieJar(() => registration().clock())
   })

@@ -44,6 +44,7 @@ interface Parts {
   readonly send: Send
   readonly origin: string
   readonly userAgent: string
+  readonly ready: () => PromiseLike<unknown>
   readonly urlOf: (route: RouteName) => string | false
   readonly jar: CookieJar
 }
@@ -135,6 +136,7 @@ export class TestBrowser implements TestPage {
   }
 
   async #post (route: 'login' | 'signup' | 'refresh' | 'logout', payload: object): Promise<TestResponse> {
+    await this.#parts.ready()
     const url = this.#parts.urlOf(route)
     if (url === false) throw new TypeError(`The app has no route for ${route}`)
     const response = await this.inject({ method: 'POST', url, payload })

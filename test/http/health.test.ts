@@ -2,9 +2,9 @@ import t from 'tap'
 import { HashingQueue } from '../../lib/accounts/hashing-queue.js'
 import { createAppContext } from '../../lib/http/audit-log.js'
 import { createHealth } from '../../lib/http/health.js'
-import { SECRET, server } from '../support/server.js'
+import { FAST_HASHING, SECRET, server } from '../support/server.js'
 
-const FINE = { ok: true, store: true, revocationFeed: true, keys: true, passwordQueue: true }
+const FINE = { ok: true, store: true, revocationFeed: true, keys: true, passwordQueue: true, rateLimits: true }
 
 t.test('health: an instance whose parts work is ready', async t => {
   const s = await server(t)
@@ -20,7 +20,7 @@ t.test('health: a store that fails makes an instance not ready, without a reject
   t.strictSame(await s.app.authHealth(), FINE, 'until it is back')
 })
 
-t.test('health: keys whose reload failed are reported until one succeeds', async t => {
+t.test('health: keys whose reload failed are reported until one succeeds, and the instance stays ready', async t => {
   let isAway = false
   const s = await server(t, {
     async secret () {
@@ -30,7 +30,7 @@ t.test('health: keys whose reload failed are reported until one succeeds', async
   })
   isAway = true
   await t.rejects(s.app.reloadKeys())
-  t.strictSame(await s.app.authHealth(), { ...FINE, ok: false, keys: false })
+  t.strictSame(await s.app.authHealth(), { ...FINE, keys: false })
   isAway = false
   await s.app.reloadKeys()
   t.strictSame(await s.app.authHealth(), FINE)
@@ -40,8 +40,25 @@ t.test('health: a revocation feed that is down makes an instance not ready', asy
   const log = { warn () {} }
   const audit = { record () {}, isRecorded: () => false, close () {} }
   const context = createAppContext(audit, { call: 1, request: 1 }, log as never) // only a failed event is logged
-  const health = createHealth({ store: { get: async () => null }, revocations: { isUp: false }, keys: { isCurrent: () => true }, passwords: { isFull: false } }, context)
+  const health = createHealth({ store: { get: async () => null }, revocations: { isUp: false }, keys: { isCurrent: () => true }, passwords: { isFull: false }, pingCounters: undefined }, context)
   t.strictSame(await health(), { ...FINE, ok: false, revocationFeed: false })
+})
+
+t.test('health: rate limits whose Redis is away make an instance not ready', async t => {
+  let isAway = true
+  const redis = { defineCommand () {}, async del () {}, eval: async (script: string) => isAway ? await Promise.reject(new Error('away')) : Number(script.replace('return ', '')) }
+  const s = await server(t, { rateLimit: { redis: redis as never } }) // of its methods only eval is called
+  t.strictSame(await s.app.authHealth(), { ...FINE, ok: false, rateLimits: false })
+  isAway = false
+  t.strictSame(await s.app.authHealth(), FINE)
+})
+
+t.test('health: a full queue for passwords is reported, and the instance stays ready', async t => {
+  const s = await server(t, { passwords: { ...FAST_HASHING, queue: { concurrency: 1, waiting: 1 } } })
+  const hashes = [1, 2].map(async () => await s.app.passwords.hash('correct horse battery staple'))
+  t.strictSame(await s.app.authHealth(), { ...FINE, passwordQueue: false })
+  await Promise.all(hashes)
+  t.strictSame(await s.app.authHealth(), FINE)
 })
 
 t.test('health: the queue for passwords is full once no job can run or wait', async t => {

@@ -28,6 +28,7 @@ export async function proxy (request) {
   headers.set('cookie', renewal.cookie)
   const response = NextResponse.next({ request: { headers } })
   for (const line of renewal.setCookie) response.headers.append('set-cookie', line)
+  response.headers.set('cache-control', 'private, no-store')
   return response
 }`,
   'app/layout.js': 'export default function Layout ({ children }) { return <html><body>{children}</body></html> }',

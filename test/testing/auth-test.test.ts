@@ -51,7 +51,8 @@ t.test('as() logs a user in without a password, and the browser refreshes', asyn
 
 t.test('as() takes a user that is not stored, claims, and a login that ends with the browser', async t => {
   const { auth } = await testing(t)
-  await t.rejects(auth.as('eve'), { code: 'FST_AUTH_USER_REFUSED' })
+  await t.rejects(auth.as('eve'), { code: 'FST_AUTH_USER_REFUSED', message: /pass \{ user \}/ })
+  await t.rejects(auth.as(''), TypeError)
   const eve = await auth.as('eve', { user: { role: 'admin' }, claims: { tenant: 'acme' }, remember: false })
   t.match((await eve.inject('/me')).json(), { sub: 'eve', role: 'admin', tenant: 'acme' })
   t.match(eve.jar.cookies, exactly({ name: '__Host-Http-refresh', expiresAt: Infinity }))
@@ -154,6 +155,7 @@ t.test('an app that is not ready, or has its own onEvent, gets an explanation', 
   app.register(refreshCookie, { secret: SECRET, store: memoryStore(), ...testOptions(), onEvent () {} })
   t.throws(() => authTest(app).clock, { message: /await app.ready\(\) first/ })
   const auth = authTest(app)
+  t.equal((await auth.browser().refresh()).statusCode, 401, 'the routes of a browser wait for the app')
   t.equal((await (await auth.as('ada')).refresh()).statusCode, 200, 'as() waits for the app')
   t.throws(() => auth.events, { message: /own onEvent/ })
 })
