@@ -54,7 +54,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'testing/': {
     uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
     usesTypesOf: ['sessions/', 'accounts/user.ts', 'audit/', 'http/'],
-    packages: ['fastify', 'node:assert/strict', 'node:stream']
+    packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
   'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', 'fastify-plugin'] },

@@ -6,7 +6,8 @@ import { AuthError } from '../errors.js'
 import { subjectOf } from '../tokens/subject.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration } from './registration.js'
-import { TestBrowser, type Send, type TestBrowserOptions, type TestResponse } from './test-browser.js'
+import { sendOverHttp } from './send-over-http.js'
+import { TestBrowser, type TestBrowserOptions } from './test-browser.js'
 import { type TestClock } from './test-clock.js'
 import { assertNotProduction, eventsOf } from './test-options.js'
 
@@ -80,7 +81,7 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
       const page = browser(options)
       page.accessToken = login.accessToken
       if (login.setCookie === null) page.refreshToken = login.refreshToken
-      else page.keepCookie(login.setCookie)
+      else keepRefreshCookie(page, login.setCookie)
       return page
     },
     expireAccess () {
@@ -97,38 +98,24 @@ function explained (error: unknown): never {
   throw new AuthError(error.code, { message: 'as(): users.findById returned no user with this id, or one who is disabled: store the user first, or pass { user }' })
 }
 
+function keepRefreshCookie (page: TestBrowser, line: string): void {
+  page.keepCookie(line)
+  if (page.jar.cookies.length > 0) return
+  throw new TypeError('as(): a browser refuses the refresh cookie from this origin: a cookie with Secure needs https or localhost, one with Domain an origin of that domain')
+}
+
 const ORIGIN = 'https://app.example.com'
 const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/150.0'
 
 function openBrowser (app: TestedApp, registration: () => TestRegistration, { url, origin, userAgent = USER_AGENT }: TestBrowserOptions): TestBrowser {
   return new TestBrowser({
-    send: url === undefined ? async request => await app.inject(request) : sendTo(url),
+    send: url === undefined ? async ({ path, ...request }) => await app.inject({ ...request, url: path }) : sendOverHttp(url),
     origin: origin ?? (url === undefined ? ORIGIN : new URL(url).origin),
     userAgent,
     ready: () => app.ready(),
     urlOf: route => registration().urlOf(route),
     jar: new CookieJar(() => registration().clock())
   })
-}
-
-/** Sends requests over HTTP to a server that listens. */
-function sendTo (base: string): Send {
-  return async ({ method = 'GET', headers, payload }, { pathname, search }) => {
-    const isText = typeof payload === 'string' || payload === undefined
-    const response = await fetch(new URL(pathname + search, base), {
-      method,
-      headers: { ...(!isText && { 'content-type': 'application/json' }), ...headers as Record<string, string> },
-      redirect: 'manual',
-      ...(payload !== undefined && { body: isText ? payload : JSON.stringify(payload) })
-    })
-    return await toTestResponse(response)
-  }
-}
-
-async function toTestResponse (response: Response): Promise<TestResponse> {
-  const body = await response.text()
-  const headers = { ...Object.fromEntries(response.headers), 'set-cookie': response.headers.getSetCookie() }
-  return { statusCode: response.status, headers, body, json: () => JSON.parse(body) }
 }
 
 /** The registration with the prefix, or the only one. */

@@ -54,8 +54,9 @@ export class CookieJar {
     for (const line of lines) {
       const cookie = readCookie(line, url, initiator, this.#now())
       if (cookie === null || this.#isProtected(cookie, url)) continue
-      const at = this.#cookies.findIndex(stored => isSame(stored, cookie))
-      this.#cookies = at === -1 ? [...this.#cookies, cookie] : this.#cookies.with(at, cookie) // it keeps its creation time
+      const live = this.cookies
+      const at = live.findIndex(stored => isSame(stored, cookie))
+      this.#cookies = at === -1 ? [...live, cookie] : live.with(at, cookie) // it keeps its creation time
     }
   }
 
@@ -156,7 +157,7 @@ function pathMatches (path: string, requested: string): boolean {
 }
 
 /** Browsers treat the machine's own addresses as secure. */
-function isTrustworthy ({ protocol, hostname }: URL): boolean {
+export function isTrustworthy ({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 

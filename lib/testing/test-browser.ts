@@ -1,6 +1,5 @@
-import { type InjectOptions } from 'fastify'
 import { type RouteName } from '../http/routes/route.js'
-import { siteOf, type CookieJar } from './cookie-jar.js'
+import { isTrustworthy, siteOf, type CookieJar } from './cookie-jar.js'
 
 /** A response, of `app.inject` or over HTTP. */
 export interface TestResponse {
@@ -10,11 +9,32 @@ export interface TestResponse {
   json<T = unknown> (): T
 }
 
-/** A request, as of `app.inject`. */
-export type TestRequest = InjectOptions & { readonly url: string }
+/** A request of a page. */
+export interface TestRequest {
+  /** 'GET' by default. */
+  readonly method?: HttpMethod | undefined
+  /** A path, or a URL of the app's origin. */
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** An object is sent as JSON. */
+  readonly payload?: string | object | undefined
+  /** Added to the query of `url`. */
+  readonly query?: Readonly<Record<string, string>> | undefined
+}
+
+type HttpMethod = 'DELETE' | 'GET' | 'HEAD' | 'OPTIONS' | 'PATCH' | 'POST' | 'PUT'
+
+/** A request with all that a browser adds. */
+interface SentRequest {
+  readonly method: HttpMethod
+  /** With the query. */
+  readonly path: string
+  readonly headers: Record<string, string>
+  readonly payload?: string
+}
 
 /** Sends a request to the app under test. */
-export type Send = (request: TestRequest, url: URL) => Promise<TestResponse>
+export type Send = (request: SentRequest) => Promise<TestResponse>
 
 export interface TestBrowserOptions {
   /** The base URL of a server that listens; without it requests are sent by `app.inject`. */
@@ -40,6 +60,8 @@ interface FetchMode { readonly mode: 'cors' | 'navigate', readonly dest: 'empty'
 const FETCH: FetchMode = { mode: 'cors', dest: 'empty' }
 const NAVIGATION: FetchMode = { mode: 'navigate', dest: 'document' }
 
+const TOKEN_ROUTES: readonly RouteName[] = ['signup', 'login', 'refresh', 'password', 'reauthenticate']
+
 interface Parts {
   readonly send: Send
   readonly origin: string
@@ -55,7 +77,7 @@ interface Parts {
  */
 export class TestBrowser implements TestPage {
   readonly jar: CookieJar
-  /** The access token that the page holds. Login, signup and refresh set it, logout deletes it. */
+  /** The access token that the page holds, from the last reply with one. `logout` deletes it. */
   accessToken: string | null = null
   /** The refresh token that a native app holds (`refreshToken.transport: 'body'`). */
   refreshToken: string | null = null
@@ -67,11 +89,17 @@ export class TestBrowser implements TestPage {
     this.jar = parts.jar
   }
 
-  /** Sends a request of the page, as `fetch` does: with cookies, and with the access token unless `authorization` is given. */
+  /**
+   * Sends a request of the page, as `fetch` does: with cookies, and with the access token unless `authorization` is given. The
+   * page keeps the tokens in a reply of the plugin's own routes. After `formatTokenResponse` they may have other names: then set
+   * `accessToken` yourself.
+   */
   async inject (options: string | TestRequest): Promise<TestResponse> {
     const request = typeof options === 'string' ? { url: options } : options
     const authorization = this.accessToken === null ? {} : { authorization: `Bearer ${this.accessToken}` }
-    return await this.#send({ ...request, headers: { ...authorization, ...request.headers } }, FETCH, this.#parts.origin)
+    const response = await this.#send({ ...request, headers: { ...authorization, ...request.headers } }, FETCH, this.#parts.origin)
+    if (request.method === 'POST' && response.statusCode < 300 && response.body !== '' && this.#issuesTokens(request)) this.#keepTokens(response.json())
+    return response
   }
 
   /** Opens a page of the app in the tab, without the access token. Redirects are not followed. */
@@ -84,17 +112,17 @@ export class TestBrowser implements TestPage {
     return await this.#send(formOf(url, fields), NAVIGATION, this.#parts.origin)
   }
 
-  /** Logs in with the body of the login route. */
+  /** Sends the body to the login route. */
   async login (body: object): Promise<TestResponse> {
     return await this.#post('login', body)
   }
 
-  /** Signs up with the body of the signup route. */
+  /** Sends the body to the signup route. */
   async signup (body: object): Promise<TestResponse> {
     return await this.#post('signup', body)
   }
 
-  /** Refreshes the access token. */
+  /** Sends the cookie, or the refresh token of a native app, to the refresh route. */
   async refresh (): Promise<TestResponse> {
     return await this.#post('refresh', this.#refreshBody())
   }
@@ -139,14 +167,17 @@ export class TestBrowser implements TestPage {
     await this.#parts.ready()
     const url = this.#parts.urlOf(route)
     if (url === false) throw new TypeError(`The app has no route for ${route}`)
-    const response = await this.inject({ method: 'POST', url, payload })
-    if (response.statusCode < 300 && response.body !== '') this.#keepTokens(response.json())
-    return response
+    return await this.inject({ method: 'POST', url, payload })
   }
 
-  #keepTokens ({ access_token: accessToken, refresh_token: refreshToken }: { access_token?: string, refresh_token?: string }): void {
-    this.accessToken = accessToken ?? this.accessToken
-    this.refreshToken = refreshToken ?? this.refreshToken
+  #issuesTokens (request: TestRequest): boolean {
+    const { origin, urlOf: routeUrl } = this.#parts
+    return TOKEN_ROUTES.some(route => routeUrl(route) === urlOf(request, origin).pathname)
+  }
+
+  #keepTokens ({ access_token: accessToken, refresh_token: refreshToken }: { access_token?: unknown, refresh_token?: unknown }): void {
+    if (typeof accessToken === 'string') this.accessToken = accessToken
+    if (typeof refreshToken === 'string') this.refreshToken = refreshToken
   }
 
   #refreshBody (): object {
@@ -155,28 +186,40 @@ export class TestBrowser implements TestPage {
 
   async #send (request: TestRequest, { mode, dest }: FetchMode, page: string): Promise<TestResponse> {
     const { send, origin, userAgent } = this.#parts
-    const url = new URL(request.url, origin)
-    const isSafe = /^(?:GET|HEAD)$/i.test(request.method ?? 'GET')
+    const { method = 'GET' } = request
+    const url = urlOf(request, origin)
+    const isSafe = method === 'GET' || method === 'HEAD'
     const initiator = { origin: page, tab: siteOf(new URL(mode === 'navigate' ? url : page)), opensPage: mode === 'navigate' && isSafe }
     const cookie = this.jar.header(url, initiator)
     const sendsOrigin = !isSafe || (mode === 'cors' && page !== url.origin)
+    const { type, ...content } = contentOf(request)
     const headers = {
       host: url.host,
       'user-agent': userAgent,
-      'sec-fetch-site': relationOf(page, url),
-      'sec-fetch-mode': mode,
-      'sec-fetch-dest': dest,
+      ...(isTrustworthy(url) && { 'sec-fetch-site': relationOf(page, url), 'sec-fetch-mode': mode, 'sec-fetch-dest': dest }),
       ...(sendsOrigin && { origin: page }),
       ...(cookie !== undefined && { cookie }),
+      ...(type !== undefined && { 'content-type': type }),
       ...request.headers
     }
     const losesReply = this.#losesReply
     this.#losesReply = false
-    const response = await send({ ...request, headers }, url)
-    if (losesReply) throw new TypeError('The reply was lost, as loseReply() said')
+    const response = await send({ method, path: url.pathname + url.search, headers, ...content })
+    if (losesReply) throw new TypeError('The reply was lost (loseReply)')
     this.jar.store([response.headers['set-cookie'] ?? []].flat().map(String), url, initiator)
     return response
   }
+}
+
+function urlOf ({ url, query = {} }: TestRequest, origin: string): URL {
+  const full = new URL(url, origin)
+  for (const [name, value] of Object.entries(query)) full.searchParams.append(name, value)
+  return full
+}
+
+function contentOf ({ payload }: TestRequest): { readonly type?: string, readonly payload?: string } {
+  if (payload === undefined) return {}
+  return typeof payload === 'string' ? { payload } : { type: 'application/json', payload: JSON.stringify(payload) }
 }
 
 function formOf (url: string, fields: Readonly<Record<string, string>>): TestRequest {

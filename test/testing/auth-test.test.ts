@@ -85,7 +85,7 @@ t.test('a lost reply, a race of tabs, and theft', async t => {
   const { auth } = await testing(t)
   const ada = await auth.as('ada')
   ada.loseReply()
-  await t.rejects(ada.refresh(), { message: 'The reply was lost, as loseReply() said' })
+  await t.rejects(ada.refresh(), { message: 'The reply was lost (loseReply)' })
   t.strictSame((await auth.race(3, async () => await ada.refresh())).map(({ statusCode }) => statusCode), [200, 200, 200])
   const thief = auth.steal(ada)
   auth.clock.advance('2m')
@@ -132,6 +132,62 @@ t.test('the same requests over HTTP', async t => {
   t.equal((await bob.submit('/auth/login', { username: 'bob', password: PASSWORD, redirect: '/page' })).statusCode, 303)
   t.equal((await bob.open('/page')).body, 'bob')
   t.equal((await (await auth.as('ada', { url })).refresh()).statusCode, 200)
+})
+
+t.test('each request has the same answer over HTTP: headers, query and body', async t => {
+  const app = build({ ...testOptions(), cookie: { sameSite: 'lax' } })
+  t.teardown(async () => { await app.close() })
+  app.all('/echo', async ({ method, query, body, headers }) => ({ method, query, body, headers: [headers['content-type'], headers['sec-fetch-mode'], headers['sec-fetch-site'], headers.host] }))
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const auth = authTest(app)
+  const { origin, host } = new URL(url)
+  for (const options of [{ origin }, { url }]) {
+    const ada = await auth.as('ada', options)
+    t.equal((await ada.pageOf('https://evil.example').open('/page')).body, 'ada', 'a link from another site')
+    t.equal((await ada.pageOf('https://evil.example').submit('/page', {})).statusCode, 404)
+    t.strictSame((await ada.inject({ method: 'PUT', url: '/echo?a=1', query: { b: '2 3' }, payload: { text: 'é' } })).json(),
+      { method: 'PUT', query: { a: '1', b: '2 3' }, body: { text: 'é' }, headers: ['application/json', 'cors', 'same-origin', host] })
+    t.match((await ada.inject({ method: 'POST', url: '/echo', headers: { 'content-type': 'text/plain' }, payload: 'plain' })).json(), { body: 'plain' })
+  }
+  await t.rejects(auth.browser({ url: 'https://127.0.0.1:' + new URL(url).port }).open('/page'), 'TLS to a server without it')
+})
+
+t.test('Fetch Metadata goes to trustworthy origins only', async t => {
+  const app = build(testOptions())
+  t.teardown(async () => { await app.close() })
+  app.get('/fetch-metadata', async ({ headers }) => Object.keys(headers).filter(name => name.startsWith('sec-fetch-')))
+  const sentFrom = async (origin: string): Promise<unknown> => (await authTest(app).browser({ origin }).inject('/fetch-metadata')).json()
+  t.strictSame(await sentFrom('http://app.example.com'), [])
+  for (const origin of ['https://app.example.com', 'http://localhost:3000']) t.strictSame(await sentFrom(origin), ['sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'])
+})
+
+t.test('as() rejects where the browser refuses the cookie', async t => {
+  const { auth } = await testing(t)
+  await t.rejects(auth.as('ada', { origin: 'http://app.example.com' }), { message: /Secure needs https/ })
+})
+
+t.test('a page keeps the tokens in replies of the plugin, and of them only', async t => {
+  const { auth } = await testing(t)
+  const bob = auth.browser()
+  await bob.signup({ username: 'bob', password: PASSWORD })
+  for (const url of ['/auth/reauthenticate', '/auth/login']) {
+    const before = bob.accessToken
+    const { access_token: token } = (await bob.inject({ method: 'POST', url, payload: url.endsWith('login') ? { username: 'bob', password: PASSWORD } : { password: PASSWORD } })).json<{ access_token: string }>()
+    t.equal(bob.accessToken, token, url)
+    t.not(token, before)
+  }
+  t.equal((await auth.browser().inject({ method: 'POST', url: '/auth/refresh', query: { optional: 'true' } })).body, '')
+})
+
+t.test('after formatTokenResponse a page sets its token itself', async t => {
+  const { auth } = await testing(t, { formatTokenResponse: ({ access_token: token }) => ({ data: { token } }) })
+  const ada = await auth.as('ada')
+  const first = ada.accessToken
+  auth.clock.advance('1m')
+  const { data } = (await ada.refresh()).json<{ data: { token: string } }>()
+  t.equal(ada.accessToken, first)
+  ada.accessToken = data.token
+  t.equal((await ada.inject('/me')).statusCode, 200)
 })
 
 t.test('a server with several registrations is asked by prefix, in any context', async t => {

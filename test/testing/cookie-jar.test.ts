@@ -98,6 +98,8 @@ t.test('a cookie is replaced where name, domain, path and partition are equal, a
   t.equal(sent(jar), 'c=1; a=2; b=1; a=3')
   jar.store(['a=; Path=/; Max-Age=0'], new URL(SITE), own)
   t.equal(sent(jar), 'c=1; b=1; a=3')
+  jar.store(['a=4; Path=/'], new URL(SITE), own)
+  t.equal(sent(jar), 'c=1; b=1; a=3; a=4', 'a deleted cookie that is set again is a new one')
 })
 
 t.test('plain http does not replace a secure cookie (cookie tossing)', async t => {
