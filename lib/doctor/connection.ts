@@ -43,7 +43,7 @@ export function openConnection (base: string, { now, timeoutMs }: { readonly now
       headers: { 'user-agent': 'fastify-refresh-cookie doctor', ...(json && { 'content-type': 'application/json' }), ...headers }
     })
     outgoing.end(json && JSON.stringify(json))
-    const [response] = await once(outgoing, 'response') as [IncomingMessage] // as documented
+    const [response] = await once(outgoing, 'response', { signal }) as [IncomingMessage] // as documented; a 101 has no response
     const { statusCode = 0, headers: received, socket } = response
     const isLoopback = /^(?:::ffff:)?127\.|^::1$/.test(String(socket.remoteAddress))
     const certificateEnds = socket instanceof TLSSocket ? Date.parse(socket.getPeerCertificate().valid_to) : null

@@ -177,6 +177,8 @@ t.test('public keys', async t => {
 t.test('two public keys are counted', async t => {
   const { port } = await listening(t, {}, app => { app.get('/auth/jwks', async () => ({ keys: [{ kid: 'a', alg: 'ES256' }, { kid: 'b', alg: 'ES256' }] })) })
   t.match((await examined([await proxy(t, port)])).rows, { jwks: 'ok: 2 public keys' })
+  const closed = await listening(t, {}, app => { app.get('/auth/jwks', async (_request, reply) => await reply.code(401).send({})) })
+  t.match((await examined([await proxy(t, closed.port)])).rows, { jwks: 'skipped: GET /jwks is not served' }, 'an app whose hook covers unknown paths')
 })
 
 t.test('native apps', async t => {
