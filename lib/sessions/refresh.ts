@@ -92,18 +92,30 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
 
 /** The error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
 export async function endIfReused (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<AuthError> {
-  if (refusal === 'reuse') {
-    await context.bounded(() => store.revoke(session.id, 'reuse'))
-    context.emit({
-      type: 'reuse',
-      subject: session.subject,
-      sessionId: session.id,
-      presented: presented.generation,
-      current: session.generation,
-      loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
-    })
-  }
+  if (refusal === 'reuse') await endByReuse(store, session, presented, context)
   return new AuthError(REFUSALS[refusal])
+}
+
+/**
+ * Emits `reuse` unless another request has ended the session. A revoke that fails may still have been written, and no later
+ * request would then report the theft: so it is reported too.
+ */
+async function endByReuse (store: SessionStore, session: Session, presented: Presented, context: RequestContext): Promise<void> {
+  let ended = true
+  try {
+    ended = await context.bounded(() => store.revoke(session.id, 'reuse'))
+  } finally {
+    if (ended) {
+      context.emit({
+        type: 'reuse',
+        subject: session.subject,
+        sessionId: session.id,
+        presented: presented.generation,
+        current: session.generation,
+        loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
+      })
+    }
+  }
 }
 
 function busy (): AuthError {

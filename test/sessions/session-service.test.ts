@@ -2,7 +2,7 @@ import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
 import { Revocations } from '../../lib/sessions/revocations.js'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Core } from '../support/core.js'
+import { ABSOLUTE, ACCESS, codeOf, core, GRACE, held, IDLE, person, rowOf, type Browser, type Core } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
 
 const ENDED = 'FST_AUTH_SESSION_ENDED'
@@ -10,6 +10,19 @@ const EXPIRED = 'FST_AUTH_REFRESH_TOKEN_EXPIRED'
 const INVALID = 'FST_AUTH_REFRESH_TOKEN_INVALID'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
 const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
+
+/** A thief with a token that Ada has replaced twice. */
+async function robbed (): Promise<{ c: Core, thief: Browser }> {
+  const c = core()
+  const ada = c.browser()
+  await ada.login('ada')
+  const thief = ada.copy()
+  for (let i = 0; i < 2; i++) {
+    c.wait(GRACE)
+    await ada.refresh()
+  }
+  return { c, thief }
+}
 
 t.test('login', async t => {
   t.test('starts a session at generation 0 and issues both tokens', async t => {
@@ -220,6 +233,22 @@ t.test('refresh', async t => {
     t.strictSame(c.events.filter(event => event.type === 'reuse'), [{
       type: 'reuse', subject: 'ada', sessionId: sid, presented: 0, current: 3, loggedInFrom: { userAgent: 'Firefox', ip: '192.0.2.1' }
     }])
+  })
+
+  t.test('reports reuse once for parallel refreshes with one stolen token', async t => {
+    const { c, thief } = await robbed()
+    t.strictSame(await Promise.all(Array.from({ length: 5 }, () => thief.copy().refresh())), Array(5).fill(REUSED))
+    t.equal(c.events.filter(event => event.type === 'reuse').length, 1)
+  })
+
+  t.test('reports reuse if the store fails, also after it has ended the session', async t => {
+    for (const [moment, reports] of [['after', 1], ['before', 2]] as const) {
+      const { c, thief } = await robbed()
+      c.store.faults.push({ moment, kind: 'throw', call: 'revoke' })
+      t.equal(await thief.refresh(), 'FST_AUTH_STORE_UNAVAILABLE')
+      for (let i = 0; i < 2; i++) t.equal(await thief.refresh(), REUSED)
+      t.equal(c.events.filter(event => event.type === 'reuse').length, reports, moment)
+    }
   })
 
   t.test('reports its outcome', async t => {
