@@ -154,7 +154,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   /**
-   * The claims of the request, if the store knows the session as live. Otherwise an access token stolen before a password change
+   * The claims of the request, if the store knows the session as unrevoked. Otherwise an access token stolen before a password change
    * could manage the account until it expires. Throws FST_AUTH_ACCESS_TOKEN_MISSING, FST_AUTH_SESSION_ENDED,
    * FST_AUTH_STORE_UNAVAILABLE.
    */
@@ -210,13 +210,15 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
-    return this.#respond(await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
+    const reply = this.#reply()
+    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
   }
 
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
   async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
+    const reply = this.#reply()
     const remember = this.presented?.remember
-    return this.#respond(await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
+    return this.#respond(reply, await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
   }
 
   /** Not async: that saves each refresh a promise. */
@@ -224,7 +226,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
     try {
       this.refuseCrossSite()
-      return this.#issueByRefreshToken().then(issued => this.#respond(issued), refuse)
+      const reply = this.#reply()
+      return this.#issueByRefreshToken().then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
       return Promise.reject(this.refused(error, 'refresh'))
     }
@@ -265,11 +268,12 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     const { sessions, transport } = this.plugin
     try {
       this.refuseCrossSite()
+      const reply = this.#reply()
       const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
       if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
       else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
-      transport.clear(this.#reply())
+      transport.clear(reply)
       this.claims = null
       this.#identity = null
     } catch (error) {
@@ -331,21 +335,23 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async #start (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
+    const reply = this.#reply()
     const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
-      this.plugin.afterReply(this.request, this.#reply(), end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
+      this.plugin.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
     }
-    return this.#respond(issued)
+    return this.#respond(reply, issued)
   }
 
-  #respond (issued: Issued): TokenResponse {
-    this.#reply().header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(this.#reply(), issued.refreshToken)
+  #respond (reply: FastifyReply, issued: Issued): TokenResponse {
+    reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
+    const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(reply, issued.refreshToken)
     this.claims = issued.claims
     return { ...toTokenResponse(issued), ...fields }
   }
 
+  /** Called before a session changes: a hook that runs too early must not rotate a token whose successor it cannot send. */
   #reply (): FastifyReply {
     if (this.reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
     return this.reply

@@ -1,0 +1,28 @@
+import Fastify, { type FastifyRequest } from 'fastify'
+import t from 'tap'
+import refreshCookie, { memoryStore } from '../../lib/index.js'
+import { faultyStore } from '../support/faulty-store.js'
+import { COOKIE, SECRET } from '../support/server.js'
+
+t.test('a hook that runs before ours gets a TypeError, and no session changes: its cookie could not be sent', async t => {
+  let now = 1_800_000_000
+  const store = faultyStore(memoryStore())
+  const verbs: Record<string, (request: FastifyRequest) => Promise<unknown>> = {
+    refresh: async ({ auth }) => await auth.refresh(),
+    login: async ({ auth }) => await auth.login('ada'),
+    logout: async ({ auth }) => { await auth.logout() }
+  }
+  const app = Fastify()
+  app.addHook('onRequest', async request => { await verbs[request.url.slice(1)]?.(request) })
+  await app.register(refreshCookie, { secret: SECRET, store, clock: () => now })
+  app.post('/enter', async ({ auth }) => await auth.login('ada'))
+  app.post('/:verb', async () => ({}))
+  t.teardown(() => app.close())
+  const cookie = `${COOKIE}=${(await app.inject({ method: 'POST', url: '/enter' })).cookies[0]?.value}`
+  now += 60
+  store.calls.length = 0
+  for (const verb of Object.keys(verbs)) {
+    t.match(await app.inject({ method: 'POST', url: `/${verb}`, headers: { cookie } }), { statusCode: 500, body: /register fastify-refresh-cookie before the hooks/ }, verb)
+    t.strictSame(store.calls, [], verb)
+  }
+})
