@@ -27,8 +27,8 @@ export interface AcceptChallengeOptions {
   /**
    * Verifies the second factor of this user: true or false, anything else is a TypeError. Wrong ones are limited per client
    * address, and per user and purpose by `rateLimit.perAccount`, however many challenges they are spread over. An AuthError that
-   * it throws, such as FST_AUTH_PASSWORD_REFUSED of `app.passwords.check`, is the reply; any other error is a 503. Neither is
-   * counted, and the challenge stays usable.
+   * it throws is the reply; any other error, and no answer in time, is a 503. All but true counts as a wrong one: otherwise an
+   * attacker whose guesses make it throw could guess without limit. The challenge stays usable.
    */
   readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
 }
@@ -66,8 +66,8 @@ export class Challenges {
   }
 
   /**
-   * Resolves to the subject. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, what
-   * `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
+   * Resolves to the subject. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, an AuthError
+   * that it throws, what `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
    */
   async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<string> {
     const claims = await this.#read(token, options, caller)
@@ -106,13 +106,12 @@ export class Challenges {
   async #verify ({ sub, purpose }: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, attempt: Attempt, caller: Caller): Promise<void> {
     const { throttle } = this.#options
     await throttle.consumeChallenge(attempt, sub, purpose)
-    const isRight: unknown = await caller.bounded(() => verifyOrRefuse(verify, sub))
-    if (isRight instanceof AuthError) throw isRight
-    if (typeof isRight !== 'boolean') throw new TypeError('"verify" of acceptChallenge must return true or false')
-    if (isRight) return
-    caller.emit({ type: 'login_failed', subject: sub })
+    const answer: unknown = await caller.bounded(() => verifyOrRefuse(verify, sub)).catch((error: unknown) => error)
+    if (answer === true) return
     await throttle.fail(attempt, sub)
-    throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
+    const error = failureOf(answer)
+    if (error instanceof AuthError && error.code === 'FST_AUTH_CREDENTIALS_INVALID') caller.emit({ type: 'login_failed', subject: sub })
+    throw error
   }
 
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
@@ -133,6 +132,14 @@ async function verifyOrRefuse (verify: NonNullable<AcceptChallengeOptions['verif
     if (error instanceof AuthError && !isUnavailable(error)) return error
     throw error
   }
+}
+
+/** The error of any answer of `verify` but true. */
+function failureOf (answer: unknown): Error {
+  if (answer instanceof AuthError) return answer
+  return answer === false
+    ? new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
+    : new TypeError('"verify" of acceptChallenge must return true or false')
 }
 
 function checkedPurpose (purpose: unknown): string {

@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { memoryStore, statelessStore, type AcceptChallengeOptions, type IssueChallengeOptions, type RefreshCookieOptions } from '../../lib/index.js'
+import { AuthError, memoryStore, statelessStore, type AcceptChallengeOptions, type IssueChallengeOptions, type RefreshCookieOptions } from '../../lib/index.js'
 import { deriveKeyRing } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
 import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, START, type Answer, type LoggedIn } from '../support/server.js'
@@ -241,7 +241,7 @@ t.test('a right code for a used challenge resets nothing and counts nothing', as
 })
 
 t.test('a verify that gives no boolean, or fails, accepts nobody', async t => {
-  const s = await challenged(t, { rateLimit: { perAccount: { max: 2, per: '15m' } } })
+  const s = await challenged(t)
   const token = await s.issue()
   for (const answer of [{ valid: false }, { valid: true }, 1, 'true', undefined, null]) {
     s.options.accept = { purpose: 'totp', verify: () => answer as unknown as boolean }
@@ -254,7 +254,34 @@ t.test('a verify that gives no boolean, or fails, accepts nobody', async t => {
   s.options.accept = { purpose: 'totp', verify: async () => { await s.app.passwords.check('short'); return true } }
   t.match((await s.accept(token)).json(), { statusCode: 400, code: 'FST_AUTH_PASSWORD_REFUSED' })
   s.options.accept = { purpose: 'totp', verify: () => true }
-  t.match(await s.accept(token), { statusCode: 200 }, 'and none of them was counted, or used it up')
+  t.match(await s.accept(token), { statusCode: 200 }, 'and none of them used it up')
+})
+
+/** Answers of a `verify` to a wrong code, other than false. */
+const FAILURES: Readonly<Record<string, readonly [answer: () => unknown, status: number]>> = {
+  'throws the error of a wrong code': [() => { throw new AuthError('FST_AUTH_CREDENTIALS_INVALID') }, 401],
+  'throws another AuthError': [() => { throw new AuthError('FST_AUTH_PASSWORD_REFUSED') }, 400],
+  'throws any other error': [() => { throw new Error('wrong') }, 503],
+  'returns nothing': [() => undefined, 500]
+}
+
+for (const [what, [answer, status]] of Object.entries(FAILURES)) {
+  t.test(`brute force: a verify that ${what} at a wrong code gives no unlimited guesses`, async t => {
+    const s = await challenged(t, { rateLimit: { perAccount: { max: 2, per: '15m' } } })
+    const token = await s.issue()
+    s.options.accept = { purpose: 'totp', verify: answer as () => boolean } // what an app without types may give
+    const guess = async (): Promise<number> => (await s.accept(token)).statusCode
+    t.strictSame([await guess(), await guess(), await guess()], [status, status, 429])
+    s.options.accept = { purpose: 'totp', verify: () => true }
+    t.match((await s.accept(token)).json(), THROTTLED, 'the right code too')
+  })
+}
+
+t.test('a wrong code that verify throws is recorded as one that it returns', async t => {
+  const s = await challenged(t)
+  s.options.accept = { purpose: 'totp', verify () { throw new AuthError('FST_AUTH_CREDENTIALS_INVALID') } }
+  t.match((await s.accept(await s.issue())).json(), WRONG)
+  t.match(s.events, exactly({ type: 'login_failed', subject: '1' }))
 })
 
 t.test('invalid options are a TypeError', async t => {
