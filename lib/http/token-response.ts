@@ -84,5 +84,6 @@ export function createTokenResponseBody (schema: JsonSchema, format: FormatToken
 
 function objectOf (body: unknown): object {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new TypeError('formatTokenResponse must return an object')
+  JSON.stringify(body) // throws here, where the reply can say that the cookie works, not when Fastify serialises the body
   return body
 }

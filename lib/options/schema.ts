@@ -227,8 +227,8 @@ export interface RefreshCookieOptions<U extends User = User> {
     request?: Duration | undefined
   } | undefined
   /**
-   * Returns the response bodies of signup, login, refresh, password and reauthenticate. If it fails, the reply is 503 and
-   * the cookie is still set.
+   * Returns the response bodies of signup, login, refresh, password and reauthenticate. If it fails, or JSON cannot hold the
+   * body, the reply is 503 and the cookie is still set.
    */
   formatTokenResponse? (response: TokenResponse, context: TokenResponseContext): Promise<object> | object
   /** Called for every audit event: login, refresh, logout, reuse, refusal and others. Its errors are logged and change nothing. */

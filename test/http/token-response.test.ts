@@ -51,13 +51,18 @@ t.test('routes of the app receive the standard token response and format it them
   t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { access_token: String, expires_in: 600 })
 })
 
+const circular: Record<string, unknown> = {}
+circular['self'] = circular
+
 /** Faults of formatTokenResponse. */
 const FAULTS: Readonly<Record<string, () => never>> = {
   throws: () => { throw new Error('hunter2') },
   'returns a string': () => 'text' as never,
   'returns nothing': () => undefined as never,
   'returns an array': () => [] as never,
-  'returns null': () => null as never
+  'returns null': () => null as never,
+  'returns a BigInt in the body': () => ({ id: 1n }) as never,
+  'returns a circular body': () => circular as never
 }
 
 for (const [what, formatTokenResponse] of Object.entries(FAULTS)) {
