@@ -92,22 +92,24 @@ async function compareClocks (storeNow: () => Promise<number>, clock: Clock, tim
 }
 
 /**
- * Deletes expired sessions periodically, from onReady to onClose. Instances begin at random times, so that two rarely purge at
+ * Deletes expired sessions periodically, from onReady to onClose. Each run begins a period after the last has ended. Instances begin at random times, so that two rarely purge at
  * once; if they do, each row is deleted once.
  */
 export function purgePeriodically (fastify: FastifyInstance, purge: () => Promise<unknown>, period: Seconds): void {
   let timer: NodeJS.Timeout | undefined
-  let running: Promise<unknown> | undefined
+  let running: Promise<void> | undefined
   fastify.addHook('onReady', async () => { runIn(randomInt(period * 1000)) })
   fastify.addHook('onClose', async () => {
     clearTimeout(timer)
-    await running
+    await running // which sets the timer again
+    clearTimeout(timer)
   })
 
   function runIn (ms: number): void {
     timer = setTimeout(() => {
-      runIn(period * 1000)
-      running = purge().catch((err: unknown) => fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them'))
+      running = purge().then(() => {}, (err: unknown) => {
+        fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them')
+      }).then(() => runIn(period * 1000))
     }, ms).unref()
   }
 }

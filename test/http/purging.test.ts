@@ -61,6 +61,21 @@ t.test('purging: the app waits for the run that is under way when it closes', as
   t.equal(isClosed, true)
 })
 
+t.test('purging: a run that takes longer than the interval does not overlap the next', async t => {
+  let finish = (_count: number): void => {}
+  const { app, after } = await purging(t, {}, async () => await new Promise(resolve => { finish = resolve }))
+  t.equal(await after(HOUR), 1)
+  t.equal(await after(3 * HOUR), 1)
+  finish(1)
+  t.equal(await after(0), 1)
+  t.equal(await after(HOUR), 2, 'which begins an interval after it has ended')
+  const closing = app.close()
+  await nextTurn()
+  finish(1)
+  await closing
+  t.equal(await after(HOUR), 2)
+})
+
 t.test('purging: an app that does it itself has none', async t => {
   const { app, after } = await purging(t, { sessions: { purgeEvery: false } })
   t.equal(await after(HOUR), 0)
