@@ -9,12 +9,16 @@ export function observedStore (store: SessionStore): ObservedStore {
   const list = store.list?.bind(store)
   const purgeExpired = store.purgeExpired?.bind(store)
   return {
-    create: session => isObserved() ? observe('store', 'create', () => store.create(session)) : store.create(session),
-    get: (id, claimed) => isObserved() ? observe('store', 'get', () => store.get(id, claimed)) : store.get(id, claimed),
-    advance: (id, from, change, claimed) => isObserved() ? observe('store', 'advance', () => store.advance(id, from, change, claimed)) : store.advance(id, from, change, claimed),
-    revoke: (id, reason) => isObserved() ? observe('store', 'revoke', () => store.revoke(id, reason)) : store.revoke(id, reason),
-    revokeAll: (subject, reason, exceptId) => isObserved() ? observe('store', 'revokeAll', () => store.revokeAll(subject, reason, exceptId)) : store.revokeAll(subject, reason, exceptId),
-    ...(list !== undefined && { list: (subject, part) => isObserved() ? observe('store', 'list', () => list(subject, part)) : list(subject, part) }),
-    ...(purgeExpired !== undefined && { purgeExpired: before => isObserved() ? observe('store', 'purgeExpired', () => purgeExpired(before)) : purgeExpired(before) })
+    create: observed('create', session => store.create(session)),
+    get: observed('get', (id, claimed) => store.get(id, claimed)),
+    advance: observed('advance', (id, from, change, claimed) => store.advance(id, from, change, claimed)),
+    revoke: observed('revoke', (id, reason) => store.revoke(id, reason)),
+    revokeAll: observed('revokeAll', (subject, reason, exceptId) => store.revokeAll(subject, reason, exceptId)),
+    ...(list !== undefined && { list: observed('list', list) }),
+    ...(purgeExpired !== undefined && { purgeExpired: observed('purgeExpired', purgeExpired) })
   }
+}
+
+function observed<Args extends unknown[], Answer> (name: keyof ObservedStore, call: (...args: Args) => Answer): (...args: Args) => Answer {
+  return (...args) => isObserved() ? observe('store', name, () => call(...args)) : call(...args)
 }
