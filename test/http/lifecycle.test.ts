@@ -36,20 +36,33 @@ t.test('the store is opened once, before the first request', async t => {
 })
 
 t.test('methods of the store keep their `this`', async t => {
-  class Store {
+  /** Every method reads a private field, which throws without its `this`. */
+  class Store implements SessionStore {
     opened = false
     readonly #sessions = memoryStore()
-    create = this.#sessions.create
-    get = this.#sessions.get
-    advance = this.#sessions.advance
-    revoke = this.#sessions.revoke
-    revokeAll = this.#sessions.revokeAll
-    async open (): Promise<void> { this.opened = true }
+    async create (...args: Parameters<SessionStore['create']>) { await this.#sessions.create(...args) }
+    async get (...args: Parameters<SessionStore['get']>) { return await this.#sessions.get(...args) }
+    async advance (...args: Parameters<SessionStore['advance']>) { return await this.#sessions.advance(...args) }
+    async revoke (...args: Parameters<SessionStore['revoke']>) { return await this.#sessions.revoke(...args) }
+    async revokeAll (...args: Parameters<SessionStore['revokeAll']>) { return await this.#sessions.revokeAll(...args) }
+    async list (subject: string) { return await this.#sessions.list?.(subject) ?? [] }
+    async purgeExpired (before: number) { return await this.#sessions.purgeExpired?.(before) ?? 0 }
+    async open (): Promise<void> { this.opened ||= this.#sessions !== undefined }
   }
   const store = new Store()
-  const app = await appOver(store)
+  let now = 1_800_000_000
+  const app = await appOver(store, undefined, { clock: () => now })
   t.teardown(async () => { await app.close() })
-  await app.ready()
+  const enter = await app.inject({ method: 'POST', url: '/enter' })
+  t.match(enter, { statusCode: 200 })
+  now += 60
+  const cookie = enter.cookies.map(({ name, value }) => `${name}=${value}`).join()
+  t.match(await app.inject({ method: 'POST', url: '/auth/refresh', headers: { cookie } }), { statusCode: 200 })
+  const [session] = await app.sessions.list('ada')
+  t.match(session, { subject: 'ada', generation: 1 })
+  t.equal(await app.sessions.revoke(String(session?.id)), true)
+  t.equal(await app.sessions.revokeAll('ada'), 0)
+  t.equal(await app.sessions.purgeExpired(), 0)
   t.equal(store.opened, true)
 })
 
