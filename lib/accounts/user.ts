@@ -48,7 +48,7 @@ type Found<U extends User> = U | null | undefined
 /**
  * The app's user table. Its functions may be asynchronous or not; they are declared as methods so that an app's own, richer
  * user type fits. Each may be left out: a route exists only if the functions that it needs do.
- * If one throws or takes too long, the reply is 503 and nothing is written.
+ * If one throws or takes too long, the reply is 503; what it or the store began may be written.
  */
 export interface Users<U extends User = User> {
   /** Returns the user with exactly this (normalised) username; null or undefined if there is none. */
