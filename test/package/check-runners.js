@@ -19,7 +19,7 @@ test('notes are for their owner', async () => {
   app.register(refreshCookie, { secret: 'only for tests: aGVsbG8gd29ybGQh+yB3ZWxjb21l', ...testOptions() })
   app.get('/notes', { onRequest: authenticate }, async request => [request.auth.claims.sub])
   const auth = authTest(app)
-  const ada = await auth.as('ada')
+  const ada = await auth.as('ada', { url: await app.listen({ port: 0 }) })
   expect((await ada.inject('/notes')).json()).toEqual(['ada'])
   auth.expireAccess()
   expect((await ada.inject('/notes')).statusCode).toBe(401)
@@ -29,7 +29,9 @@ test('notes are for their owner', async () => {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'runners-'))
-const run = (command, ...words) => execFileSync(command, words, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] })
+// @fastify/cookie imports an ES module, which Jest allows with this option only. app.inject requires one, which needs Node 24.9.
+const env = { ...process.env, NODE_OPTIONS: '--experimental-vm-modules' }
+const run = (command, ...words) => execFileSync(command, words, { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] })
 try {
   const tarball = execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { encoding: 'utf8' }).trim()
   const documented = [...readFileSync('docs/testing.md', 'utf8').matchAll(/Save as `([^`]+)`:\n+```js\n([^]*?)^```$/gm)].map(([, name, code]) => [name, code])
