@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { memoryStore, statelessStore, type AuthEventMessage, type AuthOperation } from '../lib/index.js'
 import { HashingQueue } from '../lib/accounts/hashing-queue.js'
-import { isObserved } from '../lib/diagnostics.js'
+import { isObserved, observe } from '../lib/diagnostics.js'
 import { observedStore } from '../lib/sessions/observed-store.js'
 import { forged } from './tokens/forge.js'
 import { loggedIn, PASSWORD, server, sessionOf, START } from './support/server.js'
@@ -168,4 +168,12 @@ t.test('secrecy: no message has a token, a password or anything else of a user',
 
 t.test('metrics: nothing is observed without a subscriber', async t => {
   t.equal(isObserved(), false)
+})
+
+t.test('an operation without a promise ends at once, with its outcome', t => {
+  const seen = watch(t)
+  t.equal(observe('password', 'work', () => 7), 7)
+  t.throws(() => observe('password', 'work', () => { throw new Error('broken') }), { message: 'broken' })
+  t.strictSame(seen.ended, ['password work ok', 'password work failed'])
+  t.end()
 })
