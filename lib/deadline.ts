@@ -54,8 +54,8 @@ export function startDeadline (timeouts: Timeouts): Bounded {
   }
 }
 
-function isThenable<T> (answer: Promise<T> | T): answer is Promise<T> {
-  return typeof (answer as Promise<T> | null | undefined)?.then === 'function'
+export function isThenable (answer: unknown): answer is PromiseLike<unknown> {
+  return typeof (answer as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
 
 function failed (cause: unknown): AuthError {

@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { type AuthEvent } from './audit/events.js'
+import { isThenable } from './deadline.js'
 import { AuthError, type AuthErrorCode } from './errors.js'
 
 /**
@@ -52,9 +53,13 @@ export function observe<T> (kind: AuthOperation['kind'], name: string, work: () 
   const startedAt = performance.now()
   try {
     const result = work()
-    if (result instanceof Promise) result.then(() => finish('ok'), error => finish(outcomeOf(error)))
-    else finish('ok')
-    return result
+    if (!isThenable(result)) {
+      finish('ok')
+      return result
+    }
+    const answer = Promise.resolve(result) // a promise itself; a query builder would run its query again at each `then`
+    answer.then(() => finish('ok'), error => finish(outcomeOf(error)))
+    return answer as T // a promise in place of another thenable of the same value
   } catch (error) {
     finish(outcomeOf(error))
     throw error

@@ -30,7 +30,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
   'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
-  'diagnostics.ts': { uses: ['errors.ts'], usesTypesOf: ['audit/'], packages: ['node:diagnostics_channel'] },
+  'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['audit/'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
     uses: ['errors.ts', 'random.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
     usesTypesOf: ['time.ts', 'accounts/user.ts', 'audit/']

@@ -177,3 +177,17 @@ t.test('an operation without a promise ends at once, with its outcome', t => {
   t.strictSame(seen.ended, ['password work ok', 'password work failed'])
   t.end()
 })
+
+t.test('a query builder runs its query once, and its failure is the outcome', async t => {
+  const seen = watch(t)
+  let runs = 0
+  const query = {
+    then (_resolve: (row: null) => void, reject: (error: Error) => void) {
+      runs++
+      reject(new Error('the table is gone'))
+    }
+  }
+  await t.rejects(async () => await observe('store', 'get', () => query as unknown as Promise<null>), { message: 'the table is gone' })
+  t.equal(runs, 1)
+  t.strictSame(seen.ended, ['store get failed'])
+})
