@@ -1,7 +1,6 @@
 import t from 'tap'
 import { HashingQueue } from '../../lib/accounts/hashing-queue.js'
-import { createAppContext } from '../../lib/http/audit-log.js'
-import { createHealth } from '../../lib/http/health.js'
+import { memoryStore } from '../../lib/index.js'
 import { FAST_HASHING, SECRET, server } from '../support/server.js'
 
 const FINE = { ok: true, store: true, revocationFeed: true, keys: true, passwordQueue: true, rateLimits: true }
@@ -37,11 +36,23 @@ t.test('health: keys whose reload failed are reported until one succeeds, and th
 })
 
 t.test('health: a revocation feed that is down makes an instance not ready', async t => {
-  const log = { warn () {} }
-  const audit = { record () {}, isRecorded: () => false, close () {} }
-  const context = createAppContext(audit, { call: 1, request: 1 }, log as never) // only a failed event is logged
-  const health = createHealth({ store: { get: async () => null }, revocations: { isUp: false }, keys: { isCurrent: () => true }, passwords: { isFull: false }, pingCounters: undefined }, context)
-  t.strictSame(await health(), { ...FINE, ok: false, revocationFeed: false })
+  const store = memoryStore()
+  let connection = (_up: boolean): void => {}
+  const s = await server(t, {
+    revocation: 'immediate',
+    store: Object.assign(store, {
+      subscribe (_listener: unknown, onConnection: (up: boolean) => void) {
+        connection = onConnection
+        onConnection(true)
+        return () => {}
+      }
+    })
+  })
+  t.strictSame(await s.app.authHealth(), FINE)
+  connection(false)
+  t.strictSame(await s.app.authHealth(), { ...FINE, ok: false, revocationFeed: false })
+  connection(true)
+  t.strictSame(await s.app.authHealth(), FINE)
 })
 
 t.test('health: rate limits whose Redis is away make an instance not ready', async t => {
