@@ -131,9 +131,12 @@ export const domain: Check<string> = (value, option) =>
     ? value
     : refuse(option, value, "it must be a domain such as 'example.com', without a leading dot")
 
+/** Fields of our routes and of their forms. */
+const RESERVED_FIELDS = ['password', 'remember', 'redirect', 'failure', 'grant_type']
+
 /** The name of a field in a body. */
 export const field: Check<string> = (value, option) =>
-  typeof value === 'string' && /^[a-z]\w{0,31}$/i.test(value) && !['password', 'remember'].includes(value)
+  typeof value === 'string' && /^[a-z]\w{0,31}$/i.test(value) && !RESERVED_FIELDS.includes(value)
     ? value
     : refuse(option, value, "it must be the name of a field such as 'email'")
 

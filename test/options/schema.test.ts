@@ -142,7 +142,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   users: { takes: ['object', 'emptyList', 'words', 'mixed', 'date', 'buffer'], and: [{ findById: 1 }, { create: null }, { findByUsername: 'x', findById () {} }, { updatePasswordHash: {} }] },
   'accounts.signup': { takes: [], and: ['Silent', 'closed'] },
   'accounts.onSignup': { takes: ['function'] },
-  'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
+  'accounts.usernameField': { takes: ['word'], and: ['password', 'remember', 'redirect', 'failure', 'grant_type', '__proto__', 'e-mail', '1st', 'x'.repeat(33)] },
   trustedOrigins: { takes: ['emptyList'], and: ['*', ['*'], ['https://app.example/'], ['https://*.example'], ['app.example'], ['https://App.example'], ['https://app.example:443'], ['null'], ['https://a b'], [/example/], ['https://app.example/path'], 'https://app.example'] },
   'accessToken.expiresIn': { takes: DURATIONS, and: ['0s', '25h', '15 minutes', '1.5h', '900'] },
   'accessToken.algorithm': { takes: [], and: ['none', 'hs256', 'RS256', ['HS256']] },
