@@ -15,7 +15,9 @@ inspector.connect()
 const people = new Map()
 // A logger as deployments have it: without one every event is written, to nobody.
 const app = Fastify({ logger: { level: 'info', stream: { write () {} } } })
+let now = Math.floor(Date.now() / 1000)
 await app.register(refreshCookie, {
+  clock: () => now,
   secret: '6ZbPq1vVt0mJm3m0m2cQw8yX0n5hVxR7kTqE4sLdGfU',
   users: {
     findByUsername: name => people.get(name) ?? null,
@@ -35,7 +37,13 @@ const cookieOf = ({ cookies: [{ name, value }] }) => `${name}=${value}`
 await post('/auth/signup', credentials)
 const login = async () => await post('/auth/login', credentials)
 const session = await login()
-const refresh = async () => await post('/auth/refresh', undefined, cookieOf(session))
+let cookie = cookieOf(session)
+const refresh = async () => {
+  now += 60 // after the grace period, so that each refresh rotates
+  const answer = await post('/auth/refresh', undefined, cookie)
+  cookie = cookieOf(answer)
+  return answer
+}
 const get = async () => await app.inject({ url: '/me', headers: { authorization: `Bearer ${session.json().access_token}` } })
 
 // Each once before, so that nothing is counted that only a first request does.
