@@ -25,10 +25,11 @@ for (const [what, names] of skipped) console.log(`Skipped: the tests of ${what},
 
 // What nobody could run is no gap of the tests; on a machine that has everything, every line and branch has to be covered.
 const allowance = skipped.length > 0 ? ['--allow-incomplete-coverage'] : []
-const { status } = spawnSync(process.execPath, [fileURLToPath(TAP), ...allowance, ...process.argv.slice(2)], {
+const { status, signal } = spawnSync(process.execPath, [fileURLToPath(TAP), ...allowance, ...process.argv.slice(2)], {
   stdio: 'inherit',
   env: { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${LOADER}` }
 })
+if (signal !== null) console.error(`tap was ended by ${signal}`)
 process.exit(status ?? 1)
 
 function isHere (name) {

@@ -118,7 +118,8 @@ async function findServer (): Promise<MysqlPlace | { missing: string }> {
 }
 
 function notStarted (error: unknown): string {
-  return `a server does not start here (${String(error).split('\n', 1)[0]})`
+  const lines = String(error).split('\n')
+  return `a server does not start here (${lines.filter((line, nth) => nth === 0 || /error|fail/i.test(line)).join('; ')})`
 }
 
 /** Starts a throw-away server: no data survives it. */
