@@ -142,7 +142,7 @@ async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: stri
   const ada = openBrowser(app, cookieJar(clock), `${base}/auth`)
   const signup = await ada.signup('ada')
   t.match(signup, { statusCode: 201 })
-  t.match(setCookies(signup), exactly(new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=${WEEK}; Path=/; Expires=[^;]+; HttpOnly; Secure; SameSite=Strict$`)))
+  t.match(setCookies(signup), exactly(new RegExp(`^${COOKIE}=[\\w.-]+; Max-Age=${WEEK}; Expires=[^;]+; Path=/; HttpOnly; Secure; SameSite=Strict$`)))
   t.strictSame((await ada.get(`${base}/me`)).json(), { id: '1' })
   clock.wait('1m')
   t.match(await ada.refresh(), { statusCode: 200 })
