@@ -1,9 +1,9 @@
 import { type RevokeReason, type Session, type SessionChange } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
-import { FIELDS, sessionOf, valuesOf, type Row } from '../sql/columns.js'
+import { FIELDS, type Row } from '../sql/columns.js'
 import { COUNTER_ID, type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
-import { type PageQuery, type SessionTable } from '../sql/session-table.js'
+import { SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
 import { statementsOn, TYPES, type Statements } from './statements.js'
@@ -13,8 +13,7 @@ import { prepareTable } from './create-table.js'
 const MAX_ATTEMPTS = 5
 
 /** Sessions in a table of MySQL or MariaDB. */
-export class MysqlTable implements SessionTable {
-  readonly sql: Statements
+export class MysqlTable extends SessionTable<Statements> {
   readonly #table: string
   readonly #db: MysqlRunner
   readonly #countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>
@@ -22,7 +21,7 @@ export class MysqlTable implements SessionTable {
 
   /** `countOwn` notes the numbers of revocations that this process makes. */
   constructor (db: MysqlPromises, table: string, timeoutMs: number, countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>) {
-    this.sql = statementsOn(table)
+    super(statementsOn(table))
     this.#table = table
     this.#db = new MysqlRunner(db, timeoutMs)
     this.#countOwn = countOwn
@@ -33,24 +32,15 @@ export class MysqlTable implements SessionTable {
     this.#canReturn = isMariaDB
   }
 
-  async insert (session: Session): Promise<void> {
+  override async insert (session: Session): Promise<void> {
     assertFits(session)
-    await this.#write(this.sql.create, ...valuesOf(session))
+    await super.insert(session)
   }
 
-  async find (id: string): Promise<Session | null> {
-    const [row] = await this.#rows(this.sql.get, id)
-    return row === undefined ? null : sessionOf(row)
-  }
-
-  async advance (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> {
+  override async advance (id: string, fromGeneration: number, change: SessionChange): Promise<Session | null> {
+    if (this.#canReturn) return await super.advance(id, fromGeneration, change)
     const { generation, previous, rotatedAt, idleExpiresAt, authTime } = change
-    const values = [id, fromGeneration, generation, previous, rotatedAt, idleExpiresAt, authTime ?? null]
-    if (this.#canReturn) {
-      const [row] = await this.#rows(this.sql.advanceReturning, ...values)
-      return row === undefined ? null : sessionOf(row)
-    }
-    const { lastId } = await this.#write(this.sql.advance, ...values)
+    const { lastId } = await this.#write(this.sql.advanceWithoutReturning, id, fromGeneration, generation, previous, rotatedAt, idleExpiresAt, authTime ?? null)
     if (lastId === 0) return null
     const session = await this.find(id)
     // Others may have changed it since: all that can change is as this call wrote it.
@@ -66,44 +56,24 @@ export class MysqlTable implements SessionTable {
     })
   }
 
-  async list (subject: string, { limit, after, liveAt }: PageQuery): Promise<Session[]> {
-    const rows = await this.#rows(this.sql.list, subject, after.createdAt, after.id, liveAt, limit)
-    return rows.map(sessionOf)
-  }
-
-  async deleteExpired (before: EpochSeconds, limit: number): Promise<number> {
-    return (await this.#write(this.sql.purge, before, limit)).count
-  }
-
-  async now (): Promise<EpochSeconds> {
-    const [row] = await this.#rows(this.sql.now)
-    return Number(row?.['now'])
-  }
-
-  async readOwner (): Promise<string | null> {
-    const [row] = await this.#rows(this.sql.readOwner)
-    return row === undefined ? null : String(row['owner'])
-  }
-
-  async replaceOwner (found: string | null, next: string): Promise<boolean> {
-    const { count } = found === null ? await this.#write(this.sql.addOwner, next) : await this.#write(this.sql.replaceOwner, next, found)
-    return count > 0
-  }
-
   /** Rejects if the counter was deleted, and makes a new one. */
   async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations> {
-    const rows = await this.#rows(this.sql.readRevoked, number, id, limit)
+    const rows = await this.rows(this.sql.readRevoked, number, id, limit)
     const found = rows.map(row => ({ id: String(row['id']), number: Number(row['number']) }))
     const counter = found.find(({ id }) => id === COUNTER_ID)
     if (counter === undefined) {
-      await this.#write(this.sql.addCounter)
+      await this.write(this.sql.addCounter)
       throw new Error('the counter of revocations was deleted')
     }
     return { newest: counter.number, revoked: found.filter(({ id }) => id !== COUNTER_ID) }
   }
 
-  async #rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+  protected async rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
     return await retried(() => this.#db.rows(statement, ...values), isRolledBack, MAX_ATTEMPTS)
+  }
+
+  protected async write (statement: string, ...values: unknown[]): Promise<number> {
+    return (await this.#write(statement, ...values)).count
   }
 
   async #write (statement: string, ...values: unknown[]): Promise<Written> {

@@ -1,6 +1,7 @@
 import { type Session } from '../../sessions/session.js'
-import { COLUMNS, FIELDS, NEVER, OWNER_ID } from '../sql/columns.js'
+import { COLUMNS } from '../sql/columns.js'
 import { COUNTER_ID } from '../sql/revocation-poll.js'
+import { createSession, OWN_COLUMNS, OWNER_ID, ownRow, SESSION } from '../sql/statements.js'
 import { hex } from './database.js'
 
 interface Column {
@@ -35,8 +36,6 @@ export const NAMES = { ...COLUMNS, revocation: 'revocation' } as const
 
 /** NULLs are equal in an index, so the sessions of a subject that are not revoked stand together, by age. */
 export const INDEXES = [['subject', 'revoked_at', 'created_at', 'id'], ['expires_at'], ['revocation', 'id']] as const
-
-const SESSION = Object.values(COLUMNS).join(', ')
 
 export function typeOf (field: keyof typeof TYPES): string {
   const { type, length, required } = TYPES[field]
@@ -83,13 +82,13 @@ function sessionStatements (name: string) {
   const rotation = 'generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6'
   const current = 'id = $1 AND generation = $2 AND revoked_at IS NULL'
   return {
-    create: `INSERT INTO ${name} (${SESSION}) VALUES (${FIELDS.map((_, index) => `$${index + 1}`).join(', ')})`,
+    create: createSession(name),
     get: `SELECT ${SESSION} FROM ${name} WHERE id = $1`,
     // An UPDATE that returns its row, in one round trip: only MariaDB has RETURNING, and there only INSERT has it.
-    advanceReturning: `INSERT INTO ${name} (${SESSION}) SELECT ${SESSION} FROM ${name} AS old WHERE ${current} FOR UPDATE
+    advance: `INSERT INTO ${name} (${SESSION}) SELECT ${SESSION} FROM ${name} AS old WHERE ${current} FOR UPDATE
       ON DUPLICATE KEY UPDATE ${rotation}, auth_time = coalesce($7, old.auth_time) RETURNING ${SESSION}`,
     // Its LAST_INSERT_ID is auth_time + 1: 0 if no row was found. Clients may count changed rows only, so their count does not matter.
-    advance: `UPDATE ${name} SET ${rotation}, auth_time = last_insert_id(coalesce($7, auth_time) + 1) - 1 WHERE ${current}`,
+    advanceWithoutReturning: `UPDATE ${name} SET ${rotation}, auth_time = last_insert_id(coalesce($7, auth_time) + 1) - 1 WHERE ${current}`,
     list: `SELECT ${SESSION} FROM ${name}
       WHERE subject = $1 AND revoked_at IS NULL AND created_at >= $2 AND (created_at > $2 OR id > $3) AND least(idle_expires_at, expires_at) > $4
       ORDER BY created_at, id LIMIT $5`,
@@ -109,8 +108,8 @@ function revocationStatements (name: string) {
     revokeAll: `UPDATE (
         SELECT id FROM ${name} WHERE subject = $1 AND revoked_at IS NULL AND NOT (id <=> $4) ORDER BY created_at, id LIMIT $5 FOR UPDATE
       ) AS batch JOIN ${name} AS s ON s.id = batch.id ${end(`if(s.id IS NULL, NULL, ${id})`)} WHERE s.revoked_at IS NULL`,
-    addCounter: `INSERT IGNORE INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, revocation)
-      SELECT ${id}, ${id}, 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, coalesce(max(revocation), 0) FROM ${name}`,
+    addCounter: `INSERT IGNORE INTO ${name} (${OWN_COLUMNS}, revocation)
+      SELECT ${ownRow(id)}, coalesce(max(revocation), 0) FROM ${name}`,
     // The counter and what is new, in one snapshot.
     readRevoked: `(SELECT id, revocation AS number FROM ${name} WHERE id = ${id}) UNION ALL (
         SELECT id, revocation FROM ${name} WHERE revocation >= $1 AND (revocation > $1 OR id > $2) AND id <> ${id} ORDER BY revocation, id LIMIT $3
@@ -118,13 +117,12 @@ function revocationStatements (name: string) {
   }
 }
 
-/** Revoked and never purged, so that no statement for sessions selects the row. */
 function ownerStatements (name: string) {
   const id = hex(OWNER_ID)
   return {
     readOwner: `SELECT user_agent AS owner FROM ${name} WHERE id = ${id}`,
-    addOwner: `INSERT IGNORE INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
-      VALUES (${id}, ${id}, 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, $1)`,
+    addOwner: `INSERT IGNORE INTO ${name} (${OWN_COLUMNS}, user_agent)
+      VALUES (${ownRow(id)}, $1)`,
     replaceOwner: `UPDATE ${name} SET user_agent = $1 WHERE id = ${id} AND user_agent = $2`,
     removeOwner: `DELETE FROM ${name} WHERE id = '${OWNER_ID}';`
   }

@@ -6,7 +6,6 @@ import { DEFAULT_TABLE } from '../sql/columns.js'
 import { sqlStore, tableName, type SqlStore } from '../sql/store.js'
 import { listenOn, type PostgresDatabase } from './database.js'
 import { PostgresTable } from './session-table.js'
-import { statementsOn } from './statements.js'
 import { type PostgresTableOptions } from './create-table.js'
 
 export { type PostgresDatabase } from './database.js'
@@ -42,17 +41,9 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
   if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" cannot LISTEN: pass a Pool of pg or a PGlite instance, or leave it out')
   tableName(table, 'postgresStore')
 
-  const sql = statementsOn(table)
   const feed = revocationFeed()
-  const sessions = new PostgresTable(db, table, sql, feed.messageOf)
-  const store = sqlStore({
-    table: sessions,
-    clock,
-    notify: feed.notify,
-    place: `postgresStore: the table "${table}"`,
-    option: 'the option "table" of postgresStore',
-    removal: sql.removeOwner
-  })
+  const sessions = new PostgresTable(db, table, feed.messageOf)
+  const store = sqlStore({ name: 'postgresStore', table, sessions, clock, notify: feed.notify })
   const listenTo = listenOn(listen)
   return {
     ...store,

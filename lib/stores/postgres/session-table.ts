@@ -1,96 +1,66 @@
-import { type RevokeReason, type Session, type SessionChange } from '../../sessions/session.js'
+import { type RevokeReason, type Session } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
-import { valuesOf, type Row } from '../sql/columns.js'
-import { type PageQuery, type SessionTable } from '../sql/session-table.js'
+import { type Row } from '../sql/columns.js'
+import { SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'
-import { sessionOf, type Statements } from './statements.js'
+import { sessionOf, statementsOn, type Statements } from './statements.js'
 import { prepareTable } from './create-table.js'
 
 /** Sessions in a table of PostgreSQL. Each method is one statement. */
-export class PostgresTable implements SessionTable {
+export class PostgresTable extends SessionTable<Statements> {
   readonly #db: PostgresDatabase
   readonly #table: string
-  readonly #sql: Statements
   readonly #query: RunStatement
   readonly #messageOf: (revocation: Revocation) => string
 
   /** `messageOf` is the message that notifies other processes. */
-  constructor (db: PostgresDatabase, table: string, sql: Statements, messageOf: (revocation: Revocation) => string) {
+  constructor (db: PostgresDatabase, table: string, messageOf: (revocation: Revocation) => string) {
+    super(statementsOn(table))
     this.#db = db
     this.#table = table
-    this.#sql = sql
-    this.#query = statementRunner(db, [sql.get, sql.advance])
+    this.#query = statementRunner(db, [this.sql.get, this.sql.advance])
     this.#messageOf = messageOf
   }
 
   async prepare (): Promise<void> {
-    await prepareTable(this.#table, this.#sql, (statement, values) => this.#run(statement, ...values))
+    await prepareTable(this.#table, this.sql, (statement, values) => this.#run(statement, ...values))
     const missing = await missingTimeouts(this.#db, this.#query)
     if (missing.length > 0) warnOfMissing(missing)
-  }
-
-  async insert (session: Session): Promise<void> {
-    await this.#run(this.#sql.create, ...valuesOf(session))
-  }
-
-  async find (id: string): Promise<Session | null> {
-    const [row] = await this.#runWithKey(id, this.#sql.get)
-    return row === undefined ? null : sessionOf(row)
-  }
-
-  async advance (id: string, fromGeneration: number, { generation, previous, rotatedAt, idleExpiresAt, authTime }: SessionChange): Promise<Session | null> {
-    const [row] = await this.#runWithKey(id, this.#sql.advance, fromGeneration, generation, previous, rotatedAt, idleExpiresAt, authTime ?? null)
-    return row === undefined ? null : sessionOf(row)
   }
 
   async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
     const message = this.#messageOf(revocation)
     const [ended] = 'id' in revocation
-      ? await this.#runWithKey(revocation.id, this.#sql.revoke, at, reason, message)
-      : await this.#runWithKey(revocation.subject, this.#sql.revokeAll, at, reason, message, revocation.exceptId ?? null, limit)
+      ? await this.rows(this.sql.revoke, revocation.id, at, reason, message)
+      : await this.rows(this.sql.revokeAll, revocation.subject, at, reason, message, revocation.exceptId ?? null, limit)
     return Number(ended?.['count'] ?? 0)
-  }
-
-  async list (subject: string, { limit, after, liveAt }: PageQuery): Promise<Session[]> {
-    const rows = await this.#runWithKey(subject, this.#sql.list, after.createdAt, after.id, liveAt, limit)
-    return rows.map(sessionOf)
-  }
-
-  async deleteExpired (before: EpochSeconds, limit: number): Promise<number> {
-    return (await this.#run(this.#sql.purge, before, limit)).length
-  }
-
-  async now (): Promise<EpochSeconds> {
-    const [row] = await this.#run(this.#sql.now)
-    return Number(row?.['now'])
-  }
-
-  async readOwner (): Promise<string | null> {
-    const [row] = await this.#run(this.#sql.readOwner)
-    return row === undefined ? null : String(row['owner'])
-  }
-
-  async replaceOwner (found: string | null, next: string): Promise<boolean> {
-    const rows = found === null ? await this.#run(this.#sql.addOwner, next) : await this.#run(this.#sql.replaceOwner, next, found)
-    return rows.length > 0
   }
 
   /** The channel of NOTIFY. */
   async channel (): Promise<string> {
-    const [row] = await this.#run(this.#sql.channel)
+    const [row] = await this.rows(this.sql.channel)
     return String(row?.['channel'])
   }
 
   async send (message: string): Promise<void> {
-    await this.#run(this.#sql.send, message)
+    await this.write(this.sql.send, message)
   }
 
-  /** The rows of one session or one subject. */
-  async #runWithKey (key: string, statement: string, ...values: unknown[]): Promise<readonly Row[]> {
-    // PostgreSQL's text cannot hold NUL: no row has such a key, and a query with it would be an error.
-    return key.includes('\0') ? [] : await this.#run(statement, key, ...values)
+  /** PostgreSQL's text cannot hold NUL: no row has such an id or subject, and a query with it would be an error. */
+  protected async rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+    const [key] = values
+    return typeof key === 'string' && key.includes('\0') ? [] : await this.#run(statement, ...values)
+  }
+
+  /** Each statement that is to count its rows returns them. */
+  protected async write (statement: string, ...values: unknown[]): Promise<number> {
+    return (await this.#run(statement, ...values)).length
+  }
+
+  protected override sessionOf (row: Row): Session {
+    return sessionOf(row)
   }
 
   async #run (statement: string, ...values: unknown[]): Promise<readonly Row[]> {

@@ -1,5 +1,6 @@
 import { type Session } from '../../sessions/session.js'
-import { COLUMNS, FIELDS, NEVER, OWNER_ID, type Row } from '../sql/columns.js'
+import { COLUMNS, FIELDS, type Row } from '../sql/columns.js'
+import { advanceReturning, createSession, ownerStatements } from '../sql/statements.js'
 
 interface Column {
   readonly type: 'text' | 'bigint'
@@ -71,17 +72,6 @@ function fits ({ type, required, unique }: FoundColumn, column: Column): boolean
   return column.constraint === 'NOT NULL' || !required
 }
 
-/** Revoked and never purged, so that no statement for sessions selects the row. */
-function ownerStatements (name: string) {
-  return {
-    readOwner: `SELECT user_agent AS owner FROM ${name} WHERE id = '${OWNER_ID}'`,
-    addOwner: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
-      VALUES ('${OWNER_ID}', '${OWNER_ID}', 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
-    replaceOwner: `UPDATE ${name} SET user_agent = $1 WHERE id = '${OWNER_ID}' AND user_agent = $2 RETURNING id`,
-    removeOwner: `DELETE FROM ${name} WHERE id = '${OWNER_ID}';`
-  }
-}
-
 export function schemaOf (table: string): string {
   const { createBare, indexes } = statementsOn(table)
   return `${createBare};\n${indexes.join('\n')}\n`
@@ -122,12 +112,9 @@ export function statementsOn (table: string) {
  */
 function sessionStatements (name: string) {
   return {
-    create: `INSERT INTO ${name} (${Object.values(COLUMNS).join(', ')}) VALUES (${FIELDS.map((_, index) => `$${index + 1}`).join(', ')})`,
+    create: createSession(name),
     get: `SELECT ${SESSION} FROM ${name} WHERE id = $1`,
-    advance: `UPDATE ${name}
-      SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
-      WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
-      RETURNING ${SESSION}`,
+    advance: advanceReturning(name, SESSION),
     list: `SELECT ${SESSION} FROM ${name}
       WHERE subject = ${unplanned('$1')} AND revoked_at IS NULL AND (${AGE}) > ($2, $3) AND least(idle_expires_at, expires_at) > $4
       ORDER BY ${AGE} LIMIT ${unplanned('$5::bigint')}`,

@@ -39,9 +39,3 @@ export function sessionOf (row: Row): Session {
 }
 
 export const DEFAULT_TABLE = 'auth_sessions'
-
-/** The id of the row that records the owner of the table, as JSON in `user_agent`. No session has such an id. */
-export const OWNER_ID = ':app'
-
-/** A time that no purge reaches: the end of the year 9999. */
-export const NEVER = 253_402_300_799

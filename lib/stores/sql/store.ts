@@ -1,49 +1,40 @@
 import { LIST_START } from '../../sessions/session.js'
 import { type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
-import { ownership, type Marker } from '../ownership.js'
+import { ownership } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'
 import { type ReadRevocations, RevocationPoll } from './revocation-poll.js'
 import { type SessionTable } from './session-table.js'
 
 /** The parts that differ between databases. */
-export interface SqlStoreParts extends Omit<Marker, 'read' | 'replace'> {
-  readonly table: SessionTable
+export interface SqlStoreParts {
+  /** The name of the store's function, for errors. */
+  readonly name: string
+  /** The name of the table. */
+  readonly table: string
+  readonly sessions: SessionTable
   readonly clock: Clock
   /** Notifies the listeners in this process. */
   readonly notify: (revocation: Revocation) => void
 }
 
 /** A table whose revocations have numbers. */
-export interface PolledTable extends SessionTable {
-  readonly sql: { readonly removeOwner: string }
+export type PolledTable = SessionTable & {
   readonly readRevocations: ReadRevocations
 }
 
-export interface PolledStoreOptions {
-  /** The name of the store's function, for errors. */
-  readonly name: string
-  /** The name of the table. */
-  readonly table: string
-  readonly clock: Clock
+export interface PolledStoreOptions extends Omit<SqlStoreParts, 'sessions' | 'notify'> {
   readonly pollEveryMs: number
 }
 
 /** A store for a database without notifications: its subscriptions poll the table. `tableWith` creates the table on `countOwn` of the poll. */
-export function polledStore ({ name, table, clock, pollEveryMs }: PolledStoreOptions, tableWith: (countOwn: RevocationPoll['countOwn']) => PolledTable): Required<SessionStore> {
+export function polledStore ({ pollEveryMs, ...parts }: PolledStoreOptions, tableWith: (countOwn: RevocationPoll['countOwn']) => PolledTable): Required<SessionStore> {
   const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
     await store.open()
     return await sessions.readRevocations(after, limit)
   })
   const sessions = tableWith(write => poll.countOwn(write))
-  const store = sqlStore({
-    table: sessions,
-    clock,
-    notify: poll.notify,
-    place: `${name}: the table "${table}"`,
-    option: `the option "table" of ${name}`,
-    removal: sessions.sql.removeOwner
-  })
+  const store = sqlStore({ ...parts, sessions, notify: poll.notify })
   return { ...store, subscribe: poll.subscribe }
 }
 
@@ -55,9 +46,9 @@ const REVOKE_BATCH = 1000
 const PURGE_BATCH = 1000
 
 /** A store on a table, which is prepared at the first call. */
-export function sqlStore ({ table, clock, notify, ...place }: SqlStoreParts): SqlStore {
+export function sqlStore ({ name, table, sessions, clock, notify }: SqlStoreParts): SqlStore {
   const now = () => Math.floor(clock())
-  const { prepared, open, claim } = opening(table, place)
+  const { prepared, open, claim } = opening(name, table, sessions)
 
   return {
     open: prepared,
@@ -65,22 +56,22 @@ export function sqlStore ({ table, clock, notify, ...place }: SqlStoreParts): Sq
 
     async create (session) {
       await open()
-      await table.insert(session)
+      await sessions.insert(session)
     },
 
     async get (id) {
       await open()
-      return await table.find(id)
+      return await sessions.find(id)
     },
 
     async advance (id, fromGeneration, change) {
       await open()
-      return await table.advance(id, fromGeneration, change)
+      return await sessions.advance(id, fromGeneration, change)
     },
 
     async revoke (id, reason) {
       await open()
-      const count = await table.revoke({ id }, now(), reason, 1)
+      const count = await sessions.revoke({ id }, now(), reason, 1)
       notify({ id }) // also if it was revoked before: the reply to that call may have been lost
       return count > 0
     },
@@ -88,54 +79,56 @@ export function sqlStore ({ table, clock, notify, ...place }: SqlStoreParts): Sq
     async revokeAll (subject, reason, exceptId) {
       await open()
       const revocation = { subject, at: now(), ...(exceptId !== undefined && { exceptId }) }
-      const count = await table.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
+      const count = await sessions.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
       notify(revocation)
       return count
     },
 
     async list (subject, { limit = Number.MAX_SAFE_INTEGER, after = LIST_START, liveAt = -1 }: Partial<SessionPage> = {}) {
       await open()
-      return await table.list(subject, { limit, after, liveAt })
+      return await sessions.list(subject, { limit, after, liveAt })
     },
 
     async purgeExpired (before) {
       await open()
-      return await purge(table, before)
+      return await purge(sessions, before)
     },
 
     async now () {
       await open()
-      return await table.now()
+      return await sessions.now()
     }
   }
 }
 
-async function purge (table: SessionTable, before: number): Promise<number> {
+async function purge (sessions: SessionTable, before: number): Promise<number> {
   let count = 0
   let deleted
   do {
-    deleted = await table.deleteExpired(before, PURGE_BATCH)
+    deleted = await sessions.deleteExpired(before, PURGE_BATCH)
     count += deleted
   } while (deleted === PURGE_BATCH)
   return count
 }
 
 /** Prepares a table once, and resolves the claims on it. */
-function opening (table: SessionTable, place: Omit<Marker, 'read' | 'replace'>) {
+function opening (name: string, table: string, sessions: SessionTable) {
   let preparing: Promise<void> | undefined
   const owned = ownership({
-    ...place,
+    place: `${name}: the table "${table}"`,
+    option: `the option "table" of ${name}`,
+    removal: sessions.sql.removeOwner,
     async read () {
       await prepared()
-      return await table.readOwner()
+      return await sessions.readOwner()
     },
-    replace: (found, next) => table.replaceOwner(found, next)
+    replace: (found, next) => sessions.replaceOwner(found, next)
   })
   return { prepared, open, claim: owned.claim }
 
   /** Concurrent calls share one attempt; the next call after a failed one tries again. */
   function prepared (): Promise<void> {
-    preparing ??= table.prepare().catch(error => {
+    preparing ??= sessions.prepare().catch(error => {
       preparing = undefined
       throw error
     })

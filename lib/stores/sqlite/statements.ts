@@ -1,6 +1,7 @@
 import { type Session } from '../../sessions/session.js'
-import { COLUMNS, FIELDS, NEVER, OWNER_ID } from '../sql/columns.js'
+import { COLUMNS, FIELDS } from '../sql/columns.js'
 import { COUNTER_ID } from '../sql/revocation-poll.js'
+import { advanceReturning, createSession, OWN_COLUMNS, ownerStatements, ownRow, SESSION } from '../sql/statements.js'
 
 /** The types of the columns. SQLite compares text byte by byte, unless a column has another collation. */
 export const TYPES: Readonly<Record<keyof Session, string>> = {
@@ -18,8 +19,6 @@ export const TYPES: Readonly<Record<keyof Session, string>> = {
   revokedAt: 'INTEGER',
   reason: 'TEXT'
 }
-
-const SESSION = Object.values(COLUMNS).join(', ')
 
 export type Statements = ReturnType<typeof statementsOn>
 
@@ -42,15 +41,11 @@ function tableStatements (table: string, name: string) {
   }
 }
 
-/** A rotation writes to no indexed column. */
 function sessionStatements (name: string) {
   return {
-    create: `INSERT INTO ${name} (${SESSION}) VALUES (${FIELDS.map((_, index) => `$${index + 1}`).join(', ')}) RETURNING id`,
+    create: `${createSession(name)} RETURNING id`,
     get: `SELECT ${SESSION} FROM ${name} WHERE id = $1`,
-    advance: `UPDATE ${name}
-      SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)
-      WHERE id = $1 AND generation = $2 AND revoked_at IS NULL
-      RETURNING ${SESSION}`,
+    advance: advanceReturning(name, SESSION),
     list: `SELECT ${SESSION} FROM ${name}
       WHERE subject = $1 AND revoked_at IS NULL AND (created_at, id) > ($2, $3) AND min(idle_expires_at, expires_at) > $4
       ORDER BY created_at, id LIMIT $5`,
@@ -69,22 +64,11 @@ function revocationStatements (name: string) {
       ) RETURNING id`,
     // Writers take turns, so the numbers become visible in their order.
     count: `UPDATE ${name} SET revocation = revocation + 1 WHERE id = '${COUNTER_ID}' RETURNING revocation AS number`,
-    addCounter: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, revocation)
-      VALUES ('${COUNTER_ID}', '${COUNTER_ID}', 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, (SELECT coalesce(max(revocation), 0) FROM ${name}))
+    addCounter: `INSERT INTO ${name} (${OWN_COLUMNS}, revocation)
+      VALUES (${ownRow(`'${COUNTER_ID}'`)}, (SELECT coalesce(max(revocation), 0) FROM ${name}))
       ON CONFLICT DO NOTHING RETURNING id`,
     readCounter: `SELECT revocation AS newest FROM ${name} WHERE id = '${COUNTER_ID}'`,
     readRevoked: `SELECT id, revocation AS number FROM ${name}
       WHERE revocation IS NOT NULL AND (revocation, id) > ($1, $2) AND id <> '${COUNTER_ID}' ORDER BY revocation, id LIMIT $3`
-  }
-}
-
-/** Revoked and never purged, so that no statement for sessions selects the row. */
-function ownerStatements (name: string) {
-  return {
-    readOwner: `SELECT user_agent AS owner FROM ${name} WHERE id = '${OWNER_ID}'`,
-    addOwner: `INSERT INTO ${name} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time, revoked_at, user_agent)
-      VALUES ('${OWNER_ID}', '${OWNER_ID}', 0, 0, 0, ${NEVER}, ${NEVER}, 0, 0, $1) ON CONFLICT DO NOTHING RETURNING id`,
-    replaceOwner: `UPDATE ${name} SET user_agent = $1 WHERE id = '${OWNER_ID}' AND user_agent = $2 RETURNING id`,
-    removeOwner: `DELETE FROM ${name} WHERE id = '${OWNER_ID}';`
   }
 }
