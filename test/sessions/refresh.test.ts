@@ -2,7 +2,7 @@ import t from 'tap'
 import { type SessionStore } from '../../lib/sessions/store.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
-import { core, GRACE, held, IDLE, person, rowOf, type Browser, type Core } from '../support/core.js'
+import { core, GRACE, held, IDLE, loggedIn, person, restore, rotate, rowOf, type Browser, type Core } from '../support/core.js'
 
 const BUSY = 'FST_AUTH_BUSY'
 const ENDED = 'FST_AUTH_SESSION_ENDED'
@@ -11,9 +11,7 @@ const REUSED = 'FST_AUTH_REFRESH_TOKEN_REUSED'
 
 t.test('race: concurrent refreshes', async t => {
   t.test('of one token advance one generation and get the same cookie', async t => {
-    const c = core()
-    const ada = c.browser()
-    await ada.login('ada')
+    const { c, ada } = await loggedIn()
     c.wait(GRACE)
     const answers = await Promise.all(Array.from({ length: 100 }, () => ada.send()))
     t.equal(answers.filter(({ outcome }) => outcome === 'rotate').length, 1)
@@ -24,9 +22,7 @@ t.test('race: concurrent refreshes', async t => {
 
   t.test('retry a lost compare-and-set three times, then are busy', async t => {
     for (const [losses, outcome] of [[0, 'rotate'], [3, 'rotate'], [4, BUSY]] as const) {
-      const c = core({ store: clock => losing(memoryStore({ clock }), losses) })
-      const ada = c.browser()
-      await ada.login('ada')
+      const { c, ada } = await loggedIn({ store: clock => losing(memoryStore({ clock }), losses) })
       c.wait(GRACE)
       t.equal(await ada.refresh(), outcome, `${losses} losses`)
       t.equal(await ada.refresh(), losses < 4 ? 'hold' : 'rotate', 'and nothing is lost')
@@ -35,8 +31,7 @@ t.test('race: concurrent refreshes', async t => {
 
   t.test('count a heal among the three retries', async t => {
     for (const [losses, outcome] of [[2, 'heal'], [3, BUSY]] as const) {
-      const c = core()
-      const ada = await ahead(c)
+      const { c, ada } = await ahead()
       c.store.advance = losing({ ...c.store }, losses).advance
       t.equal(await ada.refresh(), outcome, `${losses} losses`)
       t.equal(await ada.refresh(), 'hold')
@@ -44,9 +39,7 @@ t.test('race: concurrent refreshes', async t => {
   })
 
   t.test('race: a logout wins against a refresh in progress', async t => {
-    const c = core()
-    const ada = c.browser()
-    await ada.login('ada')
+    const { c, ada } = await loggedIn()
     c.wait(GRACE)
     const [, answer] = await Promise.all([c.sessions.logout([ada.cookie ?? ''], c.context()), ada.send()])
     ada.receive(answer)
@@ -56,8 +49,7 @@ t.test('race: concurrent refreshes', async t => {
 
 t.test('heal after lost writes', async t => {
   t.test('with a young token: held and sent again', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     const { cookie } = ada
     t.equal(await ada.refresh(), 'heal')
     t.equal(ada.issued?.refreshToken?.value, cookie)
@@ -66,8 +58,7 @@ t.test('heal after lost writes', async t => {
   })
 
   t.test('with an old token: rotated', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     c.wait(GRACE)
     t.equal(await ada.refresh(), 'heal')
     t.match(held(c, ada), { gen: 3, iat: c.clock() })
@@ -75,8 +66,7 @@ t.test('heal after lost writes', async t => {
   })
 
   t.test('other tabs get the same token again', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     const tab = c.browser()
     tab.cookie = c.tokens.seal('refresh', { ...held(c, ada), gen: 1, iat: held(c, ada).iat - GRACE })
     await ada.refresh()
@@ -84,9 +74,24 @@ t.test('heal after lost writes', async t => {
     t.equal(tab.cookie, ada.cookie)
   })
 
+  t.test('token theft: after a restored backup a replaced token heals once, and the owner\'s next refresh detects it', async t => {
+    for (const first of ['thief', 'owner'] as const) {
+      const { c, ada } = await loggedIn()
+      const backup = await rowOf(c, ada)
+      await rotate(c, ada)
+      const thief = ada.copy()
+      await rotate(c, ada, 2)
+      await restore(c, ada, backup)
+      c.wait(GRACE)
+      const [one, two] = first === 'thief' ? [thief, ada] : [ada, thief]
+      t.equal(await one.refresh(), 'heal', `the ${first} first`)
+      t.equal(await two.refresh(), REUSED)
+      t.equal(await one.refresh(), REUSED)
+    }
+  })
+
   t.test('never extends the expiry beyond that of the token', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     const { exp, end } = held(c, ada)
     c.wait(10)
     await ada.refresh()
@@ -94,22 +99,19 @@ t.test('heal after lost writes', async t => {
   })
 
   t.test('is refused for a retired key', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     c.tokens.changeKey()
     t.equal(await ada.refresh(), REUSED)
   })
 
   t.test('is refused for a token that is older than the row', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     ada.cookie = c.tokens.seal('refresh', { ...held(c, ada), iat: held(c, ada).iat - 2 * GRACE - 1 })
     t.equal(await ada.refresh(), REUSED)
   })
 
   t.test('with a store that never settles is busy', async t => {
-    const c = core()
-    const ada = await ahead(c)
+    const { c, ada } = await ahead()
     const { get, advance } = c.store
     const lost = await rowOf(c, ada)
     c.store.get = c.store.advance = async () => lost
@@ -123,10 +125,7 @@ t.test('rotation never', async t => {
   const never = { policy: { rotation: 'never' } } as const
 
   t.test('answers hold, and the expiry stays as the login set it', async t => {
-    const c = core(never)
-    const ada = c.browser()
-    await ada.login('ada')
-    c.store.calls.splice(0)
+    const { c, ada } = await loggedIn(never)
     for (let i = 0; i < 6; i++) {
       c.wait('1d')
       t.equal(await ada.refresh(), 'hold')
@@ -137,9 +136,7 @@ t.test('rotation never', async t => {
   })
 
   t.test('tokens from before the change still converge', async t => {
-    const c = core(never)
-    const ada = c.browser()
-    await ada.login('ada')
+    const { c, ada } = await loggedIn(never)
     const { sid } = held(c, ada)
     c.wait(GRACE)
     await c.store.advance(sid, 0, { generation: 1, previous: 0, rotatedAt: c.clock(), idleExpiresAt: c.clock() + IDLE })
@@ -156,9 +153,7 @@ t.test('strict rotation', async t => {
   const strict = { policy: { grace: 0, recoverLostReply: false } }
 
   t.test('issues a different token each time, even within a second', async t => {
-    const c = core(strict)
-    const ada = c.browser()
-    await ada.login('ada')
+    const { ada } = await loggedIn(strict)
     const cookies = new Set([ada.cookie])
     for (let i = 0; i < 5; i++) {
       t.equal(await ada.refresh(), 'rotate')
@@ -168,9 +163,7 @@ t.test('strict rotation', async t => {
   })
 
   t.test('reuse detection: ends the session at the first second use', async t => {
-    const c = core(strict)
-    const ada = c.browser()
-    await ada.login('ada')
+    const { ada } = await loggedIn(strict)
     const tab = ada.copy()
     t.equal(await ada.refresh(), 'rotate')
     t.equal(await tab.refresh(), REUSED)
@@ -182,9 +175,7 @@ t.test('the stateless store', async t => {
   const stateless = { store: () => statelessStore() }
 
   t.test('rotates old tokens and holds young ones', async t => {
-    const c = core(stateless)
-    const ada = c.browser()
-    await ada.login('ada')
+    const { c, ada } = await loggedIn(stateless)
     const old = ada.copy()
     t.equal(await ada.refresh(), 'hold')
     c.wait(GRACE)
@@ -193,9 +184,7 @@ t.test('the stateless store', async t => {
   })
 
   t.test('applies the absolute expiry', async t => {
-    const c = core({ ...stateless, absolute: 1000, policy: { idle: 500 } })
-    const ada = c.browser()
-    await ada.login('ada')
+    const { c, ada } = await loggedIn({ ...stateless, absolute: 1000, policy: { idle: 500 } })
     for (let time = 0; time < 900; time += 300) {
       c.wait(300)
       t.equal(await ada.refresh(), 'rotate')
@@ -257,17 +246,12 @@ t.test('a reauthentication', async t => {
 })
 
 /** A browser two generations ahead of the store, which has lost both writes. */
-async function ahead (c: Core): Promise<Browser> {
-  const ada = c.browser()
-  await ada.login('ada')
+async function ahead (): Promise<{ c: Core, ada: Browser }> {
+  const { c, ada } = await loggedIn()
   const lost = await rowOf(c, ada)
-  for (let i = 0; i < 2; i++) {
-    c.wait(GRACE)
-    await ada.refresh()
-  }
-  const { sid, gen } = held(c, ada)
-  if (lost !== null) await c.store.advance(sid, gen, lost)
-  return ada
+  await rotate(c, ada, 2)
+  await restore(c, ada, lost)
+  return { c, ada }
 }
 
 /** A store whose first compare-and-sets are lost, as in a race. */

@@ -165,6 +165,39 @@ function browser (sessions: SessionService, context: Core['context'], cookie: st
   return self
 }
 
+/** Ada's browser after a login, with empty lists of calls and events. */
+export async function loggedIn (options: CoreOptions = {}): Promise<{ c: Core, ada: Browser }> {
+  const c = core(options)
+  const ada = c.browser()
+  await ada.login('ada')
+  c.store.calls.length = c.events.length = 0
+  return { c, ada }
+}
+
+/** Refreshes at the end of the grace period, `times` times, and empties the lists of calls and events. */
+export async function rotate (c: Core, browser: Browser, times = 1): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    c.wait(GRACE)
+    const outcome = await browser.refresh()
+    if (outcome.startsWith('FST_')) throw new Error(outcome)
+  }
+  c.store.calls.length = c.events.length = 0
+}
+
+/** A thief whose copy of the cookie the owner has replaced twice. */
+export async function robbed (options: CoreOptions = {}): Promise<{ c: Core, ada: Browser, thief: Browser }> {
+  const { c, ada } = await loggedIn(options)
+  const thief = ada.copy()
+  await rotate(c, ada, 2)
+  return { c, ada, thief }
+}
+
+/** Resets the row of a browser's session to an earlier one, as a failover or a restored backup does. */
+export async function restore (c: Core, browser: Browser, row: Session | null): Promise<void> {
+  const { sid, gen } = held(c, browser)
+  if (row === null || await c.store.advance(sid, gen, row) === null) throw new Error('there is no such row')
+}
+
 /** The claims of the refresh token of a browser. */
 export function held ({ tokens }: Core, browser: Browser): RefreshClaims {
   return tokens.verifyRefresh(browser.cookie ?? '')?.claims as RefreshClaims // the browser holds a token of ours
