@@ -8,7 +8,7 @@ import verifier from '../../lib/verifier.js'
 import { mayReadByCookie } from '../../lib/http/csrf.js'
 import { exactly } from '../support/exactly.js'
 import { generateKey } from '../support/keys.js'
-import { COOKIE, forget, HOST, loggedIn, ORIGIN, SECRET, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+import { COOKIE, forget, HOST, loggedIn, ORIGIN, robbed, SECRET, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const CROSS_SITE = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
 const TRUSTED = 'https://admin.example'
@@ -90,11 +90,7 @@ t.test('a store that fails is 503 for a page, and for a page for everybody', asy
 
 t.test('reuse detection: a thief who only reads pages is found, and the owner is informed', async t => {
   const s = await pages(t)
-  const thief = s.ada.copy()
-  for (let i = 0; i < 2; i++) {
-    s.wait('31s')
-    await s.ada.refresh()
-  }
+  const thief = await robbed(s)
   forget(s.events)
   t.match((await thief.get('/page')).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
   t.match(s.events, exactly({ type: 'reuse', presented: 0, current: 2 }, { type: 'identify_refused', code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }))

@@ -5,7 +5,7 @@ import { type TokenKind } from '../../lib/keys/ring.js'
 import verifier from '../../lib/verifier.js'
 import { forged } from '../tokens/forge.js'
 import { exactly } from '../support/exactly.js'
-import { COOKIE, FAST_HASHING, forget, loggedIn, PASSWORD, SECRET, server, sessionOf, START, type LoggedIn, type TestServer } from '../support/server.js'
+import { COOKIE, FAST_HASHING, forget, loggedIn, PASSWORD, robbed, SECRET, server, sessionOf, START, type LoggedIn, type TestServer } from '../support/server.js'
 
 const REFRESH = { method: 'POST', url: '/auth/refresh' } as const
 
@@ -95,8 +95,7 @@ t.test('token theft: the refresh cookie of an ended session is an event with its
 
 t.test('token theft: reuse is an event of its own, and each refresh that it refuses one more', async t => {
   const s = await loggedIn(t)
-  const thief = s.ada.copy()
-  for (const wait of ['1m', '1m'] as const) { s.wait(wait); await s.ada.refresh() }
+  const thief = await robbed(s)
   forget(s.events)
   await thief.refresh()
   t.strictSame(told(s), ['reuse', 'refresh_refused REFRESH_TOKEN_REUSED'])

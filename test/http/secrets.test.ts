@@ -1,6 +1,6 @@
 import t from 'tap'
 import { memoryStore } from '../../lib/index.js'
-import { COOKIE, forget, loggedIn, SECRET, testClock, type Answer, type Browser, type LoggedIn } from '../support/server.js'
+import { COOKIE, forget, loggedIn, robbed, SECRET, testClock, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 
 /** Passwords with unique beginnings, since a message may quote only the first characters of a body. */
 const CANARIES = { password: 'Canary1-right-password', wrong: 'Canary2-wrong-password', next: 'Canary3-next-password' }
@@ -54,13 +54,9 @@ const REQUESTS: Array<(s: LoggedIn) => Promise<unknown>> = [
   async ({ ada, store }) => { store.faults.push({ moment: 'before', kind: 'throw' }); await ada.refresh() },
   async ({ ada, store }) => { store.faults.push({ moment: 'before', kind: 'throw' }); await ada.logout() },
   async ({ ada, users }) => { users.change('ada', { disabled: true }); await ada.login('ada', { password: CANARIES.password }); users.change('ada', { disabled: false }) },
-  async ({ ada, wait }) => {
-    await ada.login('ada', { password: CANARIES.password })
-    const thief = ada.copy()
-    for (let i = 0; i < 2; i++) {
-      wait('30s')
-      await ada.refresh()
-    }
+  async s => {
+    await s.ada.login('ada', { password: CANARIES.password })
+    const thief = await robbed(s)
     await thief.refresh()
   },
   async ({ ada }) => await ada.login('ada', { password: CANARIES.password }),

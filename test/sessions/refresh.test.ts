@@ -181,6 +181,8 @@ t.test('the stateless store', async t => {
     c.wait(GRACE)
     t.equal(await ada.refresh(), 'rotate')
     t.equal(await old.refresh(), 'rotate', 'reuse is never detected')
+    c.people.delete('ada')
+    t.equal(await ada.refresh(), 'FST_AUTH_USER_REFUSED')
   })
 
   t.test('applies the absolute expiry', async t => {

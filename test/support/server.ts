@@ -144,6 +144,17 @@ export async function loggedIn (t: Test, options: RefreshCookieOptions = {}, fas
   return { ...s, ada }
 }
 
+/** A thief whose copy of Ada's cookie she has replaced twice, so that its next use is reuse. */
+export async function robbed ({ ada, wait }: Pick<LoggedIn, 'ada' | 'wait'>): Promise<Browser> {
+  const thief = ada.copy()
+  for (let i = 0; i < 2; i++) {
+    wait('31s')
+    const { statusCode, body } = await ada.refresh()
+    if (statusCode !== 200) throw new Error(body)
+  }
+  return thief
+}
+
 /** Empties lists. */
 export function forget (...lists: unknown[][]): void {
   for (const list of lists) list.length = 0
