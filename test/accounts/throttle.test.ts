@@ -126,6 +126,9 @@ const refusedWith = (code: AuthErrorCode) => async (): Promise<never> => { throw
 const wrongOf = (subject: string | null) => async (): Promise<never> => { throw new Wrong(subject) }
 const wrong = wrongOf('1')
 
+/** A wrong password of the user whom the app finds by this spelling of the name. */
+const finding = (subject: string | null): Verify => async found => { await found(subject); throw new Wrong(subject) }
+
 /** A unique address. */
 const elsewhere = (nth: number): string => `198.51.100.${nth}`
 
@@ -154,6 +157,7 @@ t.test('brute force: concurrent attempts of one or many addresses do not exceed 
   const refused = 'FST_AUTH_CREDENTIALS_INVALID'
   t.strictSame(await tried(nth => login('ada', from(elsewhere(nth)), wrong)), Array(3).fill(refused))
   t.strictSame(await tried(nth => login(`person ${nth}`, from('192.0.2.1'), wrong)), Array(3).fill(refused))
+  t.strictSame(await tried(nth => login(`spelling ${nth}`, from(elsewhere(40 + nth)), finding('2'))), Array(3).fill(refused), 'of one user, in other spellings')
   t.strictSame(await tried(nth => reauthenticate(SESSION, from(elsewhere(20 + nth)), wrong)), Array(3).fill(refused))
   t.strictSame(await tried(() => signup(from('192.0.2.2'), right)), Array(3).fill(false))
 })
@@ -206,10 +210,19 @@ t.test('lockout: an address at its limit locks no account', async t => {
 })
 
 t.test('user enumeration: all spellings of a name count together, whether it exists or not', async t => {
-  for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
+  for (const names of [['ada', ' ADA', 'Ａｄａ', 'aDa '], ['Straße', 'STRASSE', 'strasse', 'straße'], ['großstraße', 'GROSSSTRASSE', 'groẞstraße', 'GROẞSTRAẞE'], ['alice', 'àlice', 'ÁLICE', 'a\u0301lice'], ['admin.i', 'admın.i', 'ADMIN.I', 'admin.i'], [undefined, 7, '', 'a\0'], ['nobody', 'Nobody', 'NOBODY', 'nobody']]) {
     const { login, from } = attempts()
     for (const [nth, name] of names.slice(1).entries()) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
     await t.rejects(login(names[0], from(elsewhere(9)), right), TOO_MANY, String(names[0]))
+  }
+})
+
+t.test('lockout: names that differ in more than case and accents are counted separately', async t => {
+  for (const [name, other] of [['कल', 'कला'], ['が山', 'か山'], ['ขา', 'ข่า'], ['שָׁלוֹם', 'שלום']] as const) {
+    const { login, from } = attempts()
+    for (let nth = 1; nth <= 3; nth++) await t.rejects(login(name, from(elsewhere(nth)), wrong), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+    await t.rejects(login(name, from(elsewhere(9)), right), TOO_MANY, name)
+    t.equal(await login(other, from(elsewhere(9)), right), ADA, other)
   }
 })
 
@@ -220,7 +233,6 @@ t.test('brute force: all spellings that the app maps to a user count together, a
     return act()
   })
   const { login, from, events } = attempts({ counter })
-  const finding = (subject: string | null) => async (found: (subject: string | null) => Promise<void>): Promise<never> => { await found(subject); throw new Wrong(subject) }
   const costs: string[][] = []
   for (const subject of ['1', null]) {
     for (let nth = 1; nth <= 3; nth++) await t.rejects(login(`${subject} ${nth}`, from(elsewhere(nth)), finding(subject)), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
