@@ -117,12 +117,16 @@ t.test('reuse detection: the session that reuse ended can still log out', async 
   t.match((await kept.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }, 'and the owner still gets the reason')
 })
 
-t.test('a logout with two different cookies ends both sessions', async t => {
-  const s = await loggedIn(t)
-  const other = s.browser()
-  await other.login('ada')
-  t.match(await logout(s, `${COOKIE}=${s.ada.cookie()}; ${COOKIE}=${other.cookie()}`), { statusCode: 204 })
-  for (const browser of [s.ada, other]) t.match((await browser.refresh()).json(), ENDED)
+t.test('cookie tossing: a logout with cookies of two sessions ends both, of one user or of two', async t => {
+  for (const enter of ['login', 'signup'] as const) {
+    const s = await loggedIn(t)
+    const other = s.browser()
+    await other[enter](enter === 'login' ? 'ada' : 'bob')
+    forget(s.events)
+    t.match(await logout(s, `${COOKIE}=${s.ada.cookie()}; ${COOKIE}=${other.cookie()}`), { statusCode: 204 })
+    t.match(s.events, exactly({ type: 'logout', subject: '1' }, { type: 'logout', subject: enter === 'login' ? '1' : '2' }))
+    for (const browser of [s.ada, other]) t.match((await browser.refresh()).json(), ENDED)
+  }
 })
 
 t.test('a logout without a cookie asks no store', async t => {
