@@ -1,7 +1,6 @@
 import t from 'tap'
 import { type RefreshCookieOptions } from '../../lib/index.js'
-import { exactly } from '../support/exactly.js'
-import { FAST_HASHING, forget, HOST, loggedIn, ORIGIN, PASSWORD, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+import { FAST_HASHING, forget, HOST, loggedIn, ORIGIN, PASSWORD, server, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const REFUSED = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
 const TRUSTED = 'https://admin.example'
@@ -18,48 +17,24 @@ const CHANGING: Array<{ method: 'POST' | 'DELETE', path: string, payload?: objec
   { method: 'DELETE', path: '/auth/sessions/:id' }
 ]
 
-const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'Same-Origin', '']
-const HOSTS = [HOST, `${HOST}:8443`, 'APP.example', `${HOST}:443`]
-const ORIGINS = [
-  undefined, ORIGIN, `http://${HOST}`, `${ORIGIN}:8443`, `${ORIGIN}:444`, `${ORIGIN}/`, `${ORIGIN}.evil.example`, 'https://evil.example',
-  'https://evilapp.example', `https://x.${HOST}`, 'https://APP.example', TRUSTED, `${TRUSTED}:8443`, 'http://admin.example', 'null', '', HOST, '*'
+/** Requests without a cookie by site, origin and host: 401 if the CSRF policy lets them pass. */
+const WIRE: ReadonlyArray<readonly [options: RefreshCookieOptions, headers: Record<string, string>, status: number]> = [
+  [{}, { host: HOST }, 401],
+  [{}, { host: `${HOST}:8443`, origin: `${ORIGIN}:8443` }, 401],
+  [{}, { host: HOST, origin: `${ORIGIN}:8443` }, 403],
+  [{}, { host: HOST, origin: ORIGIN, 'sec-fetch-site': 'cross-site' }, 403],
+  [{}, { host: HOST, origin: TRUSTED }, 403],
+  [{ trustedOrigins: [TRUSTED] }, { host: HOST, origin: TRUSTED, 'sec-fetch-site': 'cross-site' }, 401],
+  [{ trustedOrigins: [TRUSTED], cookie: { sameSite: 'none' } }, { host: HOST }, 403],
+  [{ trustedOrigins: [TRUSTED], cookie: { sameSite: 'none' } }, { host: HOST, 'sec-fetch-site': 'same-origin' }, 401]
 ]
 
-/** The policies of the matrix. */
-const POLICIES: Record<string, RefreshCookieOptions> = {
-  'nothing set': {},
-  'a trusted origin': { trustedOrigins: [TRUSTED] },
-  'a cookie for cross-site requests': { trustedOrigins: [TRUSTED], cookie: { sameSite: 'none' } }
-}
-
-/** The origins of a page on a host: http or https, since TLS may end at a proxy; browsers omit the default port. */
-const OWN: Record<string, string[]> = {
-  [HOST]: [ORIGIN, `http://${HOST}`],
-  [`${HOST}:8443`]: [`${ORIGIN}:8443`],
-  'APP.example': [ORIGIN, `http://${HOST}`],
-  [`${HOST}:443`]: [ORIGIN]
-}
-
-for (const [which, options] of Object.entries(POLICIES)) {
-  t.test(`CSRF: every combination of site, origin and host with ${which}`, async t => {
-    const { app } = await loggedIn(t, options)
-    const wrong: string[] = []
-    for (const site of SITES) {
-      for (const origin of ORIGINS) {
-        for (const host of HOSTS) {
-          const passes = site === 'same-origin' ||
-            (origin === undefined
-              ? site === undefined && options.cookie?.sameSite !== 'none'
-              : (site !== 'cross-site' && OWN[host]?.includes(origin)) || options.trustedOrigins?.includes(origin))
-          const headers = { host, ...(site !== undefined && { 'sec-fetch-site': site }), ...(origin !== undefined && { origin }) }
-          const { statusCode } = await app.inject({ method: 'POST', url: '/auth/refresh', headers })
-          if (statusCode !== (passes ? 401 : 403)) wrong.push(JSON.stringify([headers, statusCode]))
-        }
-      }
-    }
-    t.strictSame(wrong, [])
-  })
-}
+t.test('CSRF: the policy gets Sec-Fetch-Site, Origin, Host and the options', async t => {
+  for (const [options, headers, status] of WIRE) {
+    const { app } = await server(t, options)
+    t.match(await app.inject({ method: 'POST', url: '/auth/refresh', headers }), { statusCode: status }, JSON.stringify([options, headers]))
+  }
+})
 
 /** Requests of other sites' pages, as browsers send them. */
 const FOREIGN: Array<Record<string, string>> = [
@@ -126,18 +101,6 @@ t.test('CSRF: the body of a request of another site is not parsed', async t => {
   }
 })
 
-t.test('login CSRF: a first login without a cookie is refused as well', async t => {
-  const { app } = await loggedIn(t)
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/auth/login',
-    headers: { host: HOST, origin: 'https://evil.example' },
-    payload: { username: 'ada', password: PASSWORD }
-  })
-  t.match(answer.json(), REFUSED)
-  t.strictSame(setCookies(answer), [])
-})
-
 t.test('login CSRF: an http page of the same host cannot log in over https', async t => {
   const { app, store } = await loggedIn(t)
   const login = async (site: string): Promise<Answer> => await app.inject({
@@ -176,13 +139,4 @@ t.test('CORS: no route of the plugin sends CORS headers', async t => {
 t.test('CSRF: routes of the app are not checked by the plugin', async t => {
   const { ada } = await loggedIn(t)
   t.match(await ada.send({ method: 'GET', url: '/me', headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' } }), { statusCode: 200 })
-})
-
-t.test('log flooding: of thousands of cross-site requests in a second 20 are recorded, the others counted', async t => {
-  const s = await loggedIn(t)
-  for (let n = 0; n < 100; n++) await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { origin: 'https://evil.example' } })
-  t.strictSame(s.events.splice(0).map(({ type }) => type), Array(20).fill('cross_site_refused'))
-  s.wait('1s')
-  await s.ada.refresh()
-  t.match(s.events, exactly({ type: 'events_dropped', of: 'cross_site_refused', code: null, count: 80 }, { type: 'refresh' }))
 })
