@@ -1,35 +1,18 @@
-import Fastify from 'fastify'
 import t from 'tap'
-import refreshCookie, { statelessStore } from '../../lib/index.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { exactly } from '../support/exactly.js'
-import { FAST_HASHING, openBrowser, PASSWORD, SECRET, server, userTable } from '../support/server.js'
+import { FAST_HASHING, openBrowser, PASSWORD, server, userTable } from '../support/server.js'
 
-t.test('session limit: 25 logins with a limit of 20 keep the 20 newest', async t => {
-  const { app, browser, wait } = await server(t, { sessions: { maxPerUser: 20 } })
-  const first = browser()
-  await first.signup('ada')
-  const devices = [first]
-  for (let count = 1; count < 25; count++) {
+t.test('session limit: a login beyond it ends the oldest session', async t => {
+  const { browser, wait } = await server(t, { sessions: { maxPerUser: 2 } })
+  const devices = [browser(), browser(), browser()]
+  for (const device of devices) {
     wait('1s')
-    const device = browser()
-    await device.login('ada')
-    devices.push(device)
+    await (device === devices[0] ? device.signup('ada') : device.login('ada'))
   }
-
-  t.equal((await app.sessions.list('1')).length, 20)
   const answers = await Promise.all(devices.map(device => device.refresh()))
-  t.same(answers.map(answer => answer.statusCode), [...Array(5).fill(401), ...Array(20).fill(200)])
+  t.same(answers.map(({ statusCode }) => statusCode), [401, 200, 200])
   t.match(answers[0]?.json(), { code: 'FST_AUTH_SESSION_ENDED' })
-})
-
-t.test('session limit: a login that replaces a session does not count twice', async t => {
-  const { app, browser } = await server(t, { sessions: { maxPerUser: 1 } })
-  const ada = browser()
-  await ada.signup('ada')
-  await ada.login('ada')
-  t.equal((await app.sessions.list('1')).length, 1)
-  t.equal((await ada.refresh()).statusCode, 200)
 })
 
 t.test('session limit: parallel logins never exceed the limit', async t => {
@@ -39,24 +22,13 @@ t.test('session limit: parallel logins never exceed the limit', async t => {
   t.equal((await app.sessions.list('1')).length, 3)
 })
 
-t.test('session limit: the option needs a store that can list sessions', async t => {
-  const app = Fastify()
-  app.register(refreshCookie, { secret: SECRET, store: statelessStore(), sessions: { maxPerUser: 3 } })
-  await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /sessions\.maxPerUser/ })
-})
-
 t.test('session limit: with refuseLogin a login needs a free place first', async t => {
-  const { app, browser } = await server(t, { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' } })
+  const { browser } = await server(t, { sessions: { maxPerUser: 1, whenFull: 'refuseLogin' } })
   const laptop = browser()
-  const phone = browser()
   await laptop.signup('ada')
-  await phone.login('ada')
-
   t.match((await browser().login('ada')).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
-  t.equal((await laptop.login('ada')).statusCode, 200, 'the replaced session of this browser does not count')
-  await phone.logout()
+  await laptop.logout()
   t.equal((await browser().login('ada')).statusCode, 200)
-  t.equal((await app.sessions.list('1')).length, 2)
 })
 
 t.test('token theft: with bindUserAgent another browser\'s use of a replaced token ends the session', async t => {
