@@ -110,5 +110,5 @@ function repeatedUnit (text: string): string {
 /** A name and its parts, e.g. those of an e-mail address or a URL. */
 function partsOf (name: string): string[] {
   const whole = name.toLowerCase()
-  return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)].filter(part => part !== '')
+  return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)]
 }
