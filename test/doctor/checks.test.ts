@@ -64,6 +64,10 @@ t.test('a terminal receives no control characters of the server', async t => {
   t.match(formatTable('https://app.example', [{ check: 'x', result: 'ok', seen: 'a\u001b[2Jb\u009bc' }]), 'a?[2Jb?c')
 })
 
+t.test('a terminal receives no more than 300 characters of a reply', async t => {
+  t.match(formatTable('https://app.example', [{ check: 'x', result: 'ok', seen: 'a'.repeat(301) }]), /\ba{300}$/m)
+})
+
 t.test('JSON has no control or bidirectional characters of the server', async t => {
   const seen = 'a\u009bb\u202ec\u2066d\u007f\nä'
   const written = formatJson('https://app.example', [{ check: 'x', result: 'ok', seen }])
