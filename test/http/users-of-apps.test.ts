@@ -151,13 +151,21 @@ const VIOLATIONS: ReadonlyArray<readonly [of: string, error: unknown]> = [
   ['node:sqlite, the name is the primary key', Object.assign(new Error('constraint'), { code: 'ERR_SQLITE_ERROR', errcode: 1555 })],
   ['sqlite3', Object.assign(new Error('SQLITE_CONSTRAINT: UNIQUE constraint failed: people.username'), { code: 'SQLITE_CONSTRAINT', errno: 19 })],
   ['MongoDB', Object.assign(new Error('E11000 duplicate key error'), { code: 11000, keyPattern: { username: 1 } })],
+  ['MongoDB, on an update', Object.assign(new Error('E11001 duplicate key on update'), { code: 11001 })],
   ['Prisma', Object.assign(new Error('Unique constraint failed on the fields: (`username`)'), { code: 'P2002' })],
   ['SQL Server', Object.assign(new Error('Violation of UNIQUE KEY constraint'), { code: 'EREQUEST', number: 2627 })],
+  ['SQL Server, a unique index', Object.assign(new Error('Cannot insert duplicate key row'), { code: 'EREQUEST', number: 2601 })],
+  ['Oracle', Object.assign(new Error('unique constraint (APP.PEOPLE_USERNAME) violated'), { code: 'ORA-00001', errorNum: 1 })],
+  ['MikroORM', Object.assign(new Error('insert into people'), { name: 'UniqueConstraintViolationException' })],
+  ['Objection', Object.assign(new Error('insert into people'), { name: 'UniqueViolationError' })],
   ['Sequelize', Object.assign(new Error('Validation error'), { name: 'SequelizeUniqueConstraintError' })],
   ['Sequelize, by its cause', Object.assign(new Error('Validation error'), { parent: { code: '23505' } })],
+  ['Sequelize, by its original', Object.assign(new Error('Validation error'), { original: { code: '23505' } })],
+  ['an error that keeps the one of the driver as originalError', Object.assign(new Error('x'), { originalError: { code: '23505' } })],
   ['TypeORM', Object.assign(new Error('QueryFailedError'), { driverError: Object.assign(new Error('x'), { code: '23505' }) })],
   ['Drizzle', new Error('Failed query: insert', { cause: Object.assign(new Error('x'), { code: '23505' }) })],
-  ['two libraries above the driver', new Error('a', { cause: new Error('b', { cause: { nativeError: { code: 'ER_DUP_ENTRY' } } }) })]
+  ['two libraries above the driver', new Error('a', { cause: new Error('b', { cause: { nativeError: { code: 'ER_DUP_ENTRY' } } }) })],
+  ['five libraries above the driver', { cause: { cause: { cause: { cause: { cause: { code: '23505' } } } } } }]
 ]
 
 t.test('a unique violation means a taken name, not an outage', async t => {
