@@ -1,8 +1,7 @@
 import { type Observations } from './observations.js'
-import { checkCookie } from './cookie-check.js'
 import { checkCors, checkFetchMetadata, checkHost, checkOrigin, explainedHost } from './cross-site-checks.js'
-import { checkJwks } from './jwks-check.js'
 import { type Reply } from './connection.js'
+import { clearedCookie, describeCookie, type ReceivedCookie } from './set-cookie.js'
 import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
 
 export type Check = (seen: Observations) => Verdict
@@ -98,4 +97,51 @@ function checkCaching ({ visit, missing, logout }: Observations): Verdict {
     if (!/\bno-store\b/.test(control)) return finding(`Cache-Control: ${control}`, 'Leave Cache-Control: no-store of the app as it is: a cache may give the token of one user to another')
   }
   return ok('Cache-Control: no-store')
+}
+
+type Fault = readonly [isWrong: boolean, seen: string, advice: string]
+
+const BY_PROXY = 'Let Set-Cookie pass through the proxy unchanged (nginx: no proxy_cookie_flags, proxy_cookie_path or proxy_cookie_domain)'
+
+/** A logout without a cookie clears it, which shows its attributes. */
+function checkCookie ({ logout, logoutByBody, target: { path } }: Observations): Verdict {
+  const cookie = clearedCookie(logout)
+  if (cookie !== undefined) return judgeCookie(cookie, path)
+  if (logoutByBody.status === 204) return skipped('refresh tokens are sent in bodies')
+  return finding('a logout sets no cookie', BY_PROXY)
+}
+
+function judgeCookie (cookie: ReceivedCookie, path: string): Verdict {
+  const seen = describeCookie(cookie)
+  const [fault] = faultsOf(cookie, path).filter(([isWrong]) => isWrong)
+  return fault === undefined ? ok(seen) : finding(`${seen}: ${fault[1]}`, fault[2])
+}
+
+/** The most serious first. */
+function faultsOf ({ name, attributes }: ReceivedCookie, path: string): Fault[] {
+  const hasAll = (...names: readonly string[]): boolean => names.every(attribute => attributes.has(attribute))
+  const sentBelow = (attributes.get('path') ?? path).replace(/\/?$/, '/') // by default the folder of the request
+  return [
+    [!hasAll('httponly'), 'scripts can read it', `HttpOnly was removed. ${BY_PROXY}`],
+    [!hasAll('secure'), 'it is sent over plain http too', `Set cookie.secure to true. If it is: ${BY_PROXY}`],
+    [!hasAll('samesite'), 'it has no SameSite', `SameSite was removed. ${BY_PROXY}`],
+    [name.startsWith('__Host-') && (hasAll('domain') || attributes.get('path') !== '/'), 'browsers reject this name with a Domain or a Path', BY_PROXY],
+    [!`${path}/`.startsWith(sentBelow), `browsers do not send it to ${path}/refresh`, `Set cookie.path to '${path}', the path that the browser sees, or leave it out`]
+  ]
+}
+
+/** The private members of a JSON Web Key (RFC 7518 section 6). */
+const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+function checkJwks ({ jwks }: Observations): Verdict {
+  if (jwks.status === 401 || jwks.status === 404) return skipped('GET /jwks is not served') // an app may answer 401 to each unknown path
+  const { keys } = fieldsOf(jwks)
+  if (!Array.isArray(keys)) return finding(`GET /jwks answered ${answerOf(jwks)} without keys`, 'Lead this path to the app: services that verify tokens read their keys there')
+  const published = keys.map(key => Object.keys(Object(key)))
+  if (published.some(members => members.some(member => PRIVATE.includes(member)))) {
+    return finding('GET /jwks publishes a private key', 'Take it offline now, and replace this key: anybody can sign tokens')
+  }
+  const complete = published.filter(members => ['kid', 'alg'].every(member => members.includes(member)))
+  if (complete.length === 0) return finding('GET /jwks has no key with kid and alg', 'Lead this path to the app: services that verify tokens read their keys there')
+  return ok(`${complete.length} public ${complete.length === 1 ? 'key' : 'keys'}`)
 }
