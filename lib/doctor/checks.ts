@@ -25,7 +25,7 @@ const ROUTE_CHECKS: Readonly<Record<string, Check>> = {
 }
 
 /** The rows of all checks that need no account. */
-export function judge (seen: Observations): Row[] {
+export function runChecks (seen: Observations): Row[] {
   const rows = rowsOf(CHECKS, seen)
   const isReached = rows.every(({ check, result }) => check !== 'route' || result === 'ok')
   return [...rows, ...(isReached ? rowsOf(ROUTE_CHECKS, seen) : [{ check: 'others', ...skipped('the routes were not reached') }])]

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { systemMilliseconds } from '../time.js'
-import { judge } from './checks.js'
+import { runChecks } from './checks.js'
 import { openConnection, type Send } from './connection.js'
-import { type Account, observe, type Target } from './observations.js'
+import { type Account, probe, type Target } from './observations.js'
 import { formatJson, formatTable, printable } from './report.js'
 import { clearedCookie } from './set-cookie.js'
 import { skipped, type Row } from './verdict.js'
@@ -32,7 +32,7 @@ Checks a running deployment from outside. It changes nothing and needs no accoun
 With the environment variables DOCTOR_USERNAME and DOCTOR_PASSWORD of a test account it also logs in, refreshes and logs out.
 Exit codes: 0 no finding, 1 findings, 2 it could not run.`
 
-interface Settings {
+interface CommandSettings {
   readonly target: Target
   readonly account: Account | null
   readonly json: boolean
@@ -67,9 +67,9 @@ function explain ({ name, code, message }: NodeJS.ErrnoException): string {
 }
 
 /** The rows of all checks. A password goes to another machine over https only. */
-export async function examine ({ target, account }: Pick<Settings, 'target' | 'account'>, send: Send): Promise<Row[]> {
-  const seen = await observe(send, target)
-  const rows = judge(seen)
+export async function examine ({ target, account }: Pick<CommandSettings, 'target' | 'account'>, send: Send): Promise<Row[]> {
+  const seen = await probe(send, target)
+  const rows = runChecks(seen)
   if (account === null) return [...rows, { check: 'login', ...skipped('needs DOCTOR_USERNAME and DOCTOR_PASSWORD') }]
   if (rows.some(({ check, result }) => check === 'route' && result === 'finding')) return rows
   const { certificateEnds, isLoopback } = seen.visit
@@ -78,7 +78,7 @@ export async function examine ({ target, account }: Pick<Settings, 'target' | 'a
 }
 
 /** The settings, or what is wrong with the arguments. */
-function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOCTOR_PASSWORD: password }: CommandContext['env']): Settings | string {
+function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOCTOR_PASSWORD: password }: CommandContext['env']): CommandSettings | string {
   const read = parse(args)
   if (read === null) return USAGE
   const { url, origin, field, json } = read

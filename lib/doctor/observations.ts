@@ -49,7 +49,7 @@ export interface Observations {
 /** No browser has a page there (RFC 2606 section 2). */
 export const FOREIGN = 'https://another-site.invalid'
 
-export async function observe (send: Send, target: Target): Promise<Observations> {
+export async function probe (send: Send, target: Target): Promise<Observations> {
   const browser = browserHeaders(target)
   const visit = async (headers: Readonly<Record<string, string>>): Promise<Reply> => await send({ method: 'POST', path: '/refresh?optional=true', headers })
   const preflight = async (origin: string): Promise<Reply> => await send({

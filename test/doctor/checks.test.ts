@@ -1,9 +1,9 @@
 import { validateHeaderValue } from 'node:http'
 import t from 'tap'
-import { judge } from '../../lib/doctor/checks.js'
+import { runChecks } from '../../lib/doctor/checks.js'
 import { examine } from '../../lib/doctor/command.js'
 import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
-import { observe, type Target } from '../../lib/doctor/observations.js'
+import { probe, type Target } from '../../lib/doctor/observations.js'
 import { formatJson, formatTable } from '../../lib/doctor/report.js'
 import { walk } from '../../lib/doctor/walk.js'
 import { START } from '../support/server.js'
@@ -19,7 +19,7 @@ function reply (more: Partial<Reply> = {}): Reply {
 
 /** The result and what was seen of one check, where every reply is the same. */
 async function judged (check: string, more: Partial<Reply>, target: Target = TARGET): Promise<string> {
-  const row = judge(await observe(async () => reply(more), target)).find(row => row.check === check)
+  const row = runChecks(await probe(async () => reply(more), target)).find(row => row.check === check)
   return `${row?.result}: ${row?.seen}`
 }
 
