@@ -29,11 +29,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
-  'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
+  'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
+  'request-context.ts': { usesTypesOf: ['deadline.ts', 'audit/'] },
   'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['audit/'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
     uses: ['errors.ts', 'random.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
-    usesTypesOf: ['time.ts', 'accounts/user.ts', 'audit/']
+    usesTypesOf: ['time.ts', 'accounts/user.ts', 'request-context.ts']
   },
   'stores/': {
     uses: ['time.ts', 'random.ts', 'options/validators.ts', 'sessions/session.ts'],
@@ -43,12 +44,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/store.ts'],
-    usesTypesOf: ['accounts/user.ts', 'audit/', 'keys/', 'sessions/'],
+    usesTypesOf: ['accounts/user.ts', 'request-context.ts', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
-    usesTypesOf: ['accounts/'],
+    usesTypesOf: ['accounts/', 'request-context.ts'],
     packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {

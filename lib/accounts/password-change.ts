@@ -1,4 +1,4 @@
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { redactErrors } from '../redaction.js'

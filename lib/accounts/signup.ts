@@ -1,4 +1,4 @@
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
 import { kindOf, subjectOf } from '../tokens/subject.js'

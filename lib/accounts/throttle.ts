@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { networkOf } from '../client-address.js'
 import { type Bounded } from '../deadline.js'
 import { AuthError } from '../errors.js'

@@ -1,5 +1,4 @@
 import { type AuthErrorCode } from '../errors.js'
-import { type Bounded } from '../deadline.js'
 import { type KeyEvent } from '../keys/rotation.js'
 import { type RefreshOutcome } from '../sessions/rotation-policy.js'
 import { type RevokeReason } from '../sessions/session.js'
@@ -64,11 +63,3 @@ export type AuditEvent = AuthEvent & ClientInfo & {
 
 /** Called for every event. Its errors are logged, and no reply waits for it. */
 export type EventListener = (event: AuditEvent) => Promise<void> | void
-
-/** The context of a request. */
-export interface RequestContext extends ClientInfo {
-  /** Calls the store and the app's functions within the deadline of the request. */
-  readonly bounded: Bounded
-  /** Records an event. `cause` is for the log only. Must not throw. */
-  emit (event: AuthEvent, cause?: unknown): void
-}

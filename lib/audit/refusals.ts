@@ -1,6 +1,6 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type SessionRef } from '../tokens/claims.js'
-import { type AuthEvent, type RequestContext } from './events.js'
+import { type AuthEvent } from './events.js'
 
 /** The events that refusals cause. */
 export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'cross_site_refused' | 'store_unavailable' | 'busy'
@@ -49,7 +49,7 @@ export function refusalEvent (type: RefusalType, { code }: AuthError, session: S
 }
 
 /** Emits the event for a refusal without a request. */
-export function emitRefusal (error: unknown, context: Pick<RequestContext, 'emit'>): void {
+export function emitRefusal (error: unknown, context: { emit (event: AuthEvent, cause?: unknown): void }): void {
   if (!(error instanceof AuthError)) return
   const type = refusalTypeOf(error)
   if (type !== null) context.emit(refusalEvent(type, error), error.cause)

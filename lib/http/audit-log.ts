@@ -1,6 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { createEventLimit } from '../audit/event-limit.js'
-import { type AuthEvent, type ClientInfo, type EventListener, type RequestContext } from '../audit/events.js'
+import { type AuthEvent, type ClientInfo, type EventListener } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { isThenable, startDeadline, type Timeouts } from '../deadline.js'
 import { areEventsObserved, publishEvent } from '../diagnostics.js'
 import { redacted } from '../redaction.js'

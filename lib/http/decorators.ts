@@ -1,5 +1,5 @@
 import { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { emitRefusal } from '../audit/refusals.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { type AuthEvent, type RequestContext } from '../audit/events.js'
+import { type AuthEvent } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { type KeySource } from '../keys/rotation.js'
 import { type KeyRing } from '../keys/ring.js'

@@ -1,5 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type AuthEvent, type RequestContext } from '../audit/events.js'
+import { type AuthEvent } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { refusalEvent, refusalTypeOf, type RefreshTokenVerb } from '../audit/refusals.js'
 import { readAddress } from '../client-address.js'
 import { startDeadline, type Bounded, type Timeouts } from '../deadline.js'

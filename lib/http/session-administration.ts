@@ -1,6 +1,6 @@
 import { type Passwords } from '../accounts/hashing.js'
 import { type UserId } from '../accounts/user.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type SessionListOptions } from '../sessions/list.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'

@@ -1,4 +1,4 @@
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { withMessage } from '../errors.js'
 import { type Issued } from '../sessions/issue.js'
 import { type AccessClaims } from '../tokens/claims.js'

@@ -1,4 +1,4 @@
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims } from '../tokens/claims.js'

@@ -2,7 +2,7 @@ import { AuthError } from '../errors.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
 import { listLive } from './list.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type EpochSeconds } from '../time.js'
 
 /** The largest number of live sessions of a subject, and the reaction to a login beyond it. */

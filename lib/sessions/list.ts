@@ -1,6 +1,6 @@
 import { byCreation, isLive, LIST_START, type Session, type SessionPosition } from './session.js'
 import { assertKept, type SessionStore } from './store.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type EpochSeconds } from '../time.js'
 
 /** A page of a list of sessions. */

@@ -1,5 +1,5 @@
 import { type User } from '../accounts/user.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type Issued, type IssuedRefreshToken } from './issue.js'
 import { type Session } from './session.js'

@@ -1,6 +1,6 @@
 import { AuthError, withMessage } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { type Issued } from './issue.js'
 
 /**

@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
 import { isLive, type Session, type SessionChange } from './session.js'
 import { type SessionStore } from './store.js'

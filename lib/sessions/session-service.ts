@@ -4,7 +4,7 @@ import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './iss
 import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, readChosenToken, verifyChosen } from './choose-token.js'
-import { type RequestContext } from '../audit/events.js'
+import { type RequestContext } from '../request-context.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
