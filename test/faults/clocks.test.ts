@@ -2,36 +2,22 @@ import t, { type Test } from 'tap'
 import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Clock, type Seconds } from '../../lib/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { mysqlStore } from '../../lib/stores/mysql/index.js'
-import { postgresStore } from '../../lib/stores/postgres/index.js'
-import { redisStore } from '../../lib/stores/redis/index.js'
-import { sqliteStore } from '../../lib/stores/sqlite/index.js'
 import { cookieJar, type CookieJar } from '../support/cookie-jar.js'
-import { mysqlPool } from '../support/mysql.js'
-import { postgresPool } from '../support/postgres.js'
-import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
+import { DATABASES } from '../support/databases.js'
 import { seededRandom } from '../support/seeded-random.js'
-import { sqliteDatabase } from '../support/sqlite.js'
 import { openBrowser, server, sessionOf, testClock, userTable, type Browser, type TestServer } from '../support/server.js'
 
 /** A third of grace. */
 const SKEW: Seconds = 10
 
-const STORES: Readonly<Record<string, (t: Test, clock: Clock) => Promise<SessionStore | null>>> = {
-  memory: async (_t, clock) => memoryStore({ clock }),
-  async PostgreSQL (t, clock) {
-    const pool = await postgresPool(t)
-    return pool && postgresStore(pool, { clock })
-  },
-  async MariaDB (t, clock) {
-    const pool = await mysqlPool(t)
-    return pool && mysqlStore(pool, { clock })
-  },
-  SQLite: async (t, clock) => sqliteStore(sqliteDatabase(t), { clock }),
-  async Redis (t, clock) {
-    const redis = await redisServer(t)
-    return redis && redisStore(await ioredisOn(t, redis.ioredis), { clock, prefix: newPrefix(t, redis) })
-  }
+/** Makes a store; null if its server is not available. */
+type NewStore = (t: Test, clock: Clock) => Promise<SessionStore | null>
+
+const inMemory: NewStore = async (_t, clock) => memoryStore({ clock })
+
+const STORES: Readonly<Record<string, NewStore>> = {
+  memory: inMemory,
+  ...Object.fromEntries(Object.entries(DATABASES).map(([name, open]) => [name, async (t, clock) => (await open(t))?.place(t)({ clock }) ?? null] satisfies [string, NewStore]))
 }
 
 /** Two instances of one app on one store, each with its own clock, and one browser of both. */
@@ -46,7 +32,7 @@ interface Instances {
   set (instance: 0 | 1, off: Seconds): void
 }
 
-async function twoInstances (t: Test, newStore: typeof STORES[string], options: object = {}): Promise<Instances | null> {
+async function twoInstances (t: Test, newStore: NewStore, options: object = {}): Promise<Instances | null> {
   const clock = testClock()
   const store = await newStore(t, clock)
   if (store === null) return null
@@ -73,7 +59,7 @@ const UNDER_WAY: Seconds = 9
 const HOURS: Seconds = 2 * 3600
 
 /** The tabs of a browser refresh for a while, each at either instance, with replies in any order: the statuses. */
-async function refreshed (t: Test, newStore: typeof STORES[string], offs: readonly Seconds[]): Promise<{ statuses: number[], rotations: number } | null> {
+async function refreshed (t: Test, newStore: NewStore, offs: readonly Seconds[]): Promise<{ statuses: number[], rotations: number } | null> {
   const random = seededRandom(20_300_101)
   const found = await twoInstances(t, newStore)
   if (found === null) return null
@@ -131,12 +117,12 @@ for (const [name, newStore] of Object.entries(STORES)) {
 }
 
 t.test('clock skew: a difference over grace logs out, so this test can fail', async t => {
-  const seen = await refreshed(t, async (_t, clock) => memoryStore({ clock }), [45, -45])
+  const seen = await refreshed(t, inMemory, [45, -45])
   t.same(seen?.statuses, [200, 401])
 })
 
 t.test('clock skew: a clock that jumped back causes no rotation, and reuse is still detected', async t => {
-  const { apps, tabs: [ada], wait, set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock })) as Instances // it is in memory
+  const { apps, tabs: [ada], wait, set } = await twoInstances(t, inMemory) as Instances // it is in memory
   const thief = ada.copy()
   wait(30)
   await ada.refresh()
@@ -158,7 +144,7 @@ t.test('clock skew: a clock that jumped back causes no rotation, and reuse is st
 
 t.test('clock skew: an instance that is behind by at most the leeway accepts an access token', async t => {
   for (const [leeway, behind, statusCode] of [['5s', 5, 200], ['5s', 6, 401], ['10s', SKEW, 200]] as const) {
-    const { tabs: [here, there], set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock }), { accessToken: { leeway } }) as Instances // the same
+    const { tabs: [here, there], set } = await twoInstances(t, inMemory, { accessToken: { leeway } }) as Instances // the same
     await here.refresh()
     set(1, -behind)
     there.accessToken = here.accessToken

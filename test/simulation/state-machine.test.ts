@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import t, { type Test } from 'tap'
-import { type SessionStore } from '../../lib/sessions/store.js'
+import t from 'tap'
 import { type Clock } from '../../lib/time.js'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { mysqlStore } from '../../lib/stores/mysql/index.js'
-import { postgresStore } from '../../lib/stores/postgres/index.js'
-import { redisStore, type RedisClient } from '../../lib/stores/redis/index.js'
-import { sqliteStore } from '../../lib/stores/sqlite/index.js'
-import { mysqlPool } from '../support/mysql.js'
-import { postgresPool } from '../support/postgres.js'
-import { ioredisOn, newPrefix, nodeRedisOn, redisServer } from '../support/redis.js'
-import { sqliteDatabase } from '../support/sqlite.js'
+import { DATABASES } from '../support/databases.js'
 import { play, type MakeStore } from './machine.js'
 import { script } from './steps.js'
 
@@ -40,37 +32,14 @@ t.test('invariants of a session hold after any sequence of calls', async t => {
   for (const answer of answers) t.ok((seen.get(answer) ?? 0) > 25, `${answer}: ${seen.get(answer)} times`)
 })
 
-/** Stores in databases, with a new clock for each script: null if the server is not available. */
-const IN_DATABASES: Record<string, (t: Test, clock: Clock) => Promise<SessionStore | null>> = {
-  async PostgreSQL (t, clock) {
-    const pool = await postgresPool(t)
-    return pool && postgresStore(pool, { clock })
-  },
-  async MariaDB (t, clock) {
-    const pool = await mysqlPool(t)
-    return pool && mysqlStore(pool, { clock })
-  },
-  SQLite: async (t, clock) => sqliteStore(sqliteDatabase(t), { clock }),
-  async 'Redis with ioredis' (t, clock) {
-    const server = await redisServer(t)
-    return server && inRedis(await ioredisOn(t, server.ioredis), newPrefix(t, server), clock)
-  },
-  async 'Redis with node-redis' (t, clock) {
-    const server = await redisServer(t)
-    return server && inRedis(await nodeRedisOn(t, server.nodeRedis), newPrefix(t, server), clock)
-  }
-}
-
-/** Keys expire by the time of the server, so a purge of a script finds nothing. */
-function inRedis (client: RedisClient, prefix: string, clock: Clock): SessionStore {
-  return { ...redisStore(client, { prefix, clock }), purgeExpired: async () => 0 }
-}
-
-for (const [name, newStore] of Object.entries(IN_DATABASES)) {
+for (const [name, open] of Object.entries(DATABASES)) {
   t.test(`${name} and memory answer every script alike`, async t => {
+    const database = await open(t)
+    if (database === null) return
     let clock: Clock = () => 0
-    const store = await newStore(t, () => clock())
-    if (store === null) return
+    const store = database.place(t)({ clock: () => clock() })
+    // Keys of Redis expire by the time of the server, so a purge of a script finds nothing.
+    if (name.startsWith('Redis')) store.purgeExpired = async () => 0
     const onServer: MakeStore = own => {
       clock = own
       return store

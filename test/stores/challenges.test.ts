@@ -1,24 +1,13 @@
-import t, { type Test } from 'tap'
-import { sqliteStore } from '../../lib/stores/sqlite/index.js'
-import { ENGINES, type Engine } from '../support/engines.js'
+import t from 'tap'
+import { DATABASES } from '../support/databases.js'
 import { loggedIn, testClock } from '../support/server.js'
-import { sqliteDatabase, sqliteFile } from '../support/sqlite.js'
 
-/** Each kind of store; SQLite runs in the process, so that it has no server to start. */
-const STORES: Readonly<Record<string, (t: Test) => Promise<Pick<Engine, 'store'> | null>>> = {
-  ...ENGINES,
-  SQLite: async t => {
-    const db = sqliteDatabase(t, await sqliteFile(t))
-    return { store: async clock => sqliteStore(db, { clock }) }
-  }
-}
-
-for (const [name, start] of Object.entries(STORES)) {
+for (const [name, open] of Object.entries(DATABASES)) {
   t.test(`challenges in ${name} are accepted once, and are in no list of sessions`, async t => {
-    const engine = await start(t)
-    if (engine === null) return
+    const database = await open(t)
+    if (database === null) return
     const clock = testClock()
-    const { app, ada } = await loggedIn(t, { clock, store: await engine.store(clock), revocation: 'immediate' }, {}, app => {
+    const { app, ada } = await loggedIn(t, { clock, store: database.place(t)({ clock }), revocation: 'immediate' }, {}, app => {
       app.post('/issue', async ({ auth }) => ({ token: await auth.issueChallenge('1', { purpose: 'totp' }) }))
       app.post<{ Body: { token: string } }>('/accept', async ({ auth, body }) => ({ sub: await auth.acceptChallenge(body.token, { purpose: 'totp' }) }))
     })

@@ -2,18 +2,9 @@ import { randomBytes } from 'node:crypto'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { type RefreshCookieOptions, type SessionStore } from '../../lib/index.js'
-import { mysqlStore } from '../../lib/stores/mysql/index.js'
-import { postgresStore } from '../../lib/stores/postgres/index.js'
-import { redisStore } from '../../lib/stores/redis/index.js'
-import { sqliteStore } from '../../lib/stores/sqlite/index.js'
-import { mysqlPool } from '../support/mysql.js'
-import { postgresPool } from '../support/postgres.js'
-import { ioredisOn, newPrefix, redisServer } from '../support/redis.js'
-import { sqliteDatabase } from '../support/sqlite.js'
+import { DATABASES, type Database, type DatabaseStore } from '../support/databases.js'
 
 const newSecret = (): string => randomBytes(48).toString('base64')
-
-type MakeStore = () => SessionStore
 
 /** An app as in the README; `enter` logs user 1 in. */
 async function appOn (t: Test, store: SessionStore, options: RefreshCookieOptions): Promise<FastifyInstance> {
@@ -35,7 +26,7 @@ const refused = async (t: Test, store: SessionStore, options: RefreshCookieOptio
   await t.rejects(async () => { await app.ready() }, { name: 'TypeError', message: /holds the sessions of another app/ })
 }
 
-function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: string) => Promise<unknown>): void {
+function twoApps (t: Test, { place, run }: Database): void {
   t.test('account confusion: two apps with the configuration of the README cannot share sessions: the second does not start', async t => {
     const newStore = place(t)
     const first = await starts(t, newStore(), { secret: newSecret() })
@@ -84,7 +75,7 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
     await starts(t, newStore(), { secret: newSecret() })
     const app = await appOn(t, newStore(), { secret: newSecret(), appName: 'shop' })
     const error = await t.rejects(async () => { await app.ready() }, { name: 'TypeError' })
-    await remove(/run once: (.*)$/.exec((error as Error).message)?.[1] ?? '')
+    await run(/run once: (.*)$/.exec((error as Error).message)?.[1] ?? '')
     await starts(t, newStore(), { secret: newSecret(), appName: 'shop' })
   })
 
@@ -105,10 +96,10 @@ function twoApps (t: Test, place: (t: Test) => MakeStore, remove: (message: stri
   })
 }
 
-/** Rows of the store's own, which no method may take for a session. */
+/** Records of the store's own, which no method may take for a session. */
 const OWN_ROWS = [':app', ':revocations']
 
-async function hasNoSessions (t: Test, store: Required<Pick<SessionStore, 'list' | 'purgeExpired'>> & SessionStore): Promise<void> {
+async function hasNoSessions (t: Test, store: DatabaseStore, purged: number | undefined): Promise<void> {
   await starts(t, store, { secret: newSecret() })
   for (const id of OWN_ROWS) {
     t.same(await store.list(id), [])
@@ -116,48 +107,14 @@ async function hasNoSessions (t: Test, store: Required<Pick<SessionStore, 'list'
     t.equal(await store.revokeAll(id, 'revoked'), 0)
     t.equal(await store.advance(id, 0, { generation: 1, previous: 0, rotatedAt: 0, idleExpiresAt: 0 }), null)
   }
-  t.equal(await store.purgeExpired(10_000_000_000), 0)
+  t.equal(await store.purgeExpired?.(10_000_000_000), purged)
 }
 
-t.test('on one PostgreSQL', async t => {
-  const pool = await postgresPool(t)
-  if (pool === null) return
-  let tables = 0
-  twoApps(t, () => {
-    const table = `sessions_${++tables}`
-    return () => postgresStore(pool, { table })
-  }, async sql => await pool.query(sql))
-
-  t.test('the record of the owner is no session', async t => await hasNoSessions(t, postgresStore(pool, { table: 'noted' })))
-})
-
-t.test('on one MariaDB', async t => {
-  const pool = await mysqlPool(t)
-  if (pool === null) return
-  let tables = 0
-  twoApps(t, () => {
-    const table = `sessions_${++tables}`
-    return () => mysqlStore(pool, { table })
-  }, async sql => await pool.query(sql))
-  t.test('the records of the owner and of revocations are no sessions', async t => await hasNoSessions(t, mysqlStore(pool, { table: 'noted' })))
-})
-
-t.test('on one SQLite', async t => {
-  const db = sqliteDatabase(t)
-  let tables = 0
-  twoApps(t, () => {
-    const table = `sessions_${++tables}`
-    return () => sqliteStore(db, { table })
-  }, async sql => { db.exec(sql) })
-  t.test('the records of the owner and of revocations are no sessions', async t => await hasNoSessions(t, sqliteStore(db, { table: 'noted' })))
-})
-
-t.test('on one Redis', async t => {
-  const server = await redisServer(t)
-  if (server === null) return
-  const client = await ioredisOn(t, server.ioredis)
-  twoApps(t, t => {
-    const prefix = newPrefix(t, server)
-    return () => redisStore(client, { prefix })
-  }, async command => await client.del(command.replace(/^DEL /, '')))
-})
+for (const [name, open] of Object.entries(DATABASES)) {
+  t.test(`on one ${name}`, async t => {
+    const database = await open(t)
+    if (database === null) return
+    twoApps(t, database)
+    t.test('the records of the owner and of revocations are no sessions', async t => await hasNoSessions(t, database.place(t)(), name.startsWith('Redis') ? undefined : 0))
+  })
+}
