@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { storeContract } from '../../lib/testing/index.js'
 import { DOCUMENTATION } from '../support/documentation.js'
 import { fakeClock } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
+import { keepsTheContract } from '../support/store-contract.js'
 import { keyValueStore, type KeyValueService } from './example-store.js'
 
 /** A service in this process: as slow as a network, so that calls overlap. */
@@ -29,9 +29,7 @@ function fakeService (): KeyValueService {
   }
 }
 
-for (const { name, run } of storeContract(keyValueStore(fakeService()))) {
-  t.test(name, () => run(({ clock }) => keyValueStore(fakeService(), clock)))
-}
+keepsTheContract(t, ({ clock }) => keyValueStore(fakeService(), clock))
 
 t.test('stores on one service share their sessions', async t => {
   const service = fakeService()

@@ -1,13 +1,11 @@
 import t from 'tap'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { storeContract } from '../../lib/testing/index.js'
 import { exactly } from '../support/exactly.js'
 import { fakeClock, START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
+import { keepsTheContract } from '../support/store-contract.js'
 
-for (const { name, run } of storeContract(memoryStore())) {
-  t.test(name, () => run(memoryStore))
-}
+keepsTheContract(t, memoryStore)
 
 t.test('expired sessions are purged at a login, without a timer', async t => {
   const clock = fakeClock()

@@ -1,10 +1,8 @@
 import t from 'tap'
 import { statelessStore } from '../../lib/stores/stateless.js'
-import { storeContract } from '../../lib/testing/index.js'
+import { keepsTheContract } from '../support/store-contract.js'
 
-for (const { name, run } of storeContract(statelessStore())) {
-  t.test(name, () => run(statelessStore))
-}
+keepsTheContract(t, statelessStore)
 
 t.test('revocation has no effect, since nothing is stored', async t => {
   const store = statelessStore()

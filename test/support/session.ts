@@ -19,3 +19,6 @@ export function newSession (over: Partial<Session> = {}): Session {
     ...over
   }
 }
+
+/** The first rotation of such a session. */
+export const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }

@@ -2,23 +2,16 @@ import { randomBytes } from 'node:crypto'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolOptions } from 'mysql2/promise'
 import t, { type Test } from 'tap'
-import { mysqlSchema, mysqlStore, type MysqlDatabase } from '../../../lib/stores/mysql/index.js'
-import { storeContract } from '../../../lib/testing/index.js'
+import { mysqlSchema, mysqlStore } from '../../../lib/stores/mysql/index.js'
+import { newTable } from '../../support/databases.js'
 import { START } from '../../support/fake-clock.js'
 import { mysqlDatabase, poolAt } from '../../support/mysql.js'
 import { notifications } from '../../support/notifications.js'
-import { newSession } from '../../support/session.js'
+import { newSession, ROTATION } from '../../support/session.js'
+import { keepsTheContract } from '../../support/store-contract.js'
 
-const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
-
-let tables = 0
-const newTable = () => `sessions_${++tables}`
-
-function keepsTheContract (t: Test, db: MysqlDatabase): void {
-  for (const { name, run } of storeContract(mysqlStore(db))) {
-    t.test(name, () => run(({ clock }) => mysqlStore(db, { clock, table: newTable(), pollEveryMs: 20, timeoutMs: 60_000 })))
-  }
-}
+/** Options of the stores that keep the contract. */
+const whole = () => ({ table: newTable(), pollEveryMs: 20, timeoutMs: 60_000 })
 
 /** A pool whose statements are recorded, and replaced where `change` returns a result or throws. */
 function watch (pool: Pool, change: (sql: string, nth: number) => unknown = () => undefined) {
@@ -86,26 +79,27 @@ t.test('on a server', async t => {
     }
   }
 
-  t.test('a promise pool keeps the contract', async t => keepsTheContract(t, pool))
+  t.test('a promise pool keeps the contract', async t => keepsTheContract(t, options => mysqlStore(pool, { ...options, ...whole() })))
 
-  t.test('MySQL 8, without RETURNING, keeps the contract', async t => keepsTheContract(t, asMysql8(pool)))
+  t.test('MySQL 8, without RETURNING, keeps the contract', async t => keepsTheContract(t, options => mysqlStore(asMysql8(pool), { ...options, ...whole() })))
 
   t.test('a callback pool with every unusual option keeps the contract, in an unusual sql_mode without strictness', async t => {
     const other = callbacks.createPool({ ...place, ...UNUSUAL } as callbacks.PoolOptions)
     other.on('connection', connection => { connection.query("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT', time_zone = '-11:00'") })
     t.teardown(() => other.promise().end())
-    keepsTheContract(t, other)
+    keepsTheContract(t, options => mysqlStore(other, { ...options, ...whole() }))
   })
 
   t.test('the same options work without RETURNING', async t => {
-    const store = mysqlStore(asMysql8(poolAt(t, { ...place, ...UNUSUAL })), { table: newTable() })
+    const table = newTable()
+    const store = mysqlStore(asMysql8(poolAt(t, { ...place, ...UNUSUAL })), { table })
     const session = newSession()
     await store.create(session)
     const change = { generation: 0, previous: null, rotatedAt: session.rotatedAt, idleExpiresAt: session.idleExpiresAt }
     for (let call = 0; call < 2; call++) t.match(await store.advance(session.id, 0, change), { ...session, ...change }, 'an advance that changes nothing')
     t.equal((await store.advance(session.id, 0, { ...change, authTime: START + 9 }))?.authTime, START + 9)
     t.equal(await store.advance(session.id, 1, change), null)
-    await pool.query(`DELETE FROM sessions_${tables} WHERE id = '${session.id}'`)
+    await pool.query(`DELETE FROM ${table} WHERE id = '${session.id}'`)
     t.equal(await store.advance(session.id, 0, change), null)
   })
 
@@ -119,15 +113,6 @@ t.test('on a server', async t => {
       t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
       t.equal(await store.revoke('a', 'logout'), true)
     }
-  })
-
-  t.test('subjects and ids that differ in a single byte are different', async t => {
-    const store = mysqlStore(pool, { table: newTable() })
-    const subjects = ['a', 'A', 'a ', ' a', 'ä', 'a\u0308', '7', '07', '7.0', '🦉', '🦊', 'x'.repeat(255), 'X'.repeat(255), `${'x'.repeat(254)} `, '李'.repeat(255)]
-    for (const [nth, subject] of subjects.entries()) await store.create(newSession({ id: String(nth), subject }))
-    for (const id of ['a', 'A', 'a ']) await store.create(newSession({ id, subject: `id ${id}` }))
-    for (const [nth, subject] of subjects.entries()) t.same((await store.list(subject)).map(({ id }) => id), [String(nth)], subject)
-    for (const id of ['a', 'A', 'a ']) t.equal((await store.get(id))?.subject, `id ${id}`)
   })
 
   t.test('a text that its column would cut off is an error, even without the strict mode', async t => {
@@ -195,33 +180,6 @@ t.test('on a server', async t => {
     await store.create(newSession({ id: 'live' }))
     await pool.query('FLUSH STATUS')
     t.same((await store.list('ada')).map(({ id }) => id), ['live'])
-  })
-
-  t.test('a flood of sessions is revoked in batches, each committed', async t => {
-    const table = newTable()
-    const store = mysqlStore(pool, { table, clock: () => START })
-    await store.open()
-    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
-      SELECT concat('flood-', seq), 'ada', 0, ${START}, ${START}, ${START + 600}, ${START + 600}, ${START} FROM seq_1_to_2500`)
-    await store.create(newSession({ id: 'spared' }))
-    const counts = []
-    for (let call = 0; call < 4; call++) counts.push(await store.revokeAll('ada', 'revoked', 'spared'))
-    t.same(counts, [1000, 1000, 500, 0])
-    t.same((await store.list('ada')).map(({ id }) => id), ['spared'])
-  })
-
-  t.test('a purge deletes in batches and leaves live sessions', async t => {
-    const table = newTable()
-    const watched = watch(pool)
-    const store = mysqlStore(watched.pool, { table })
-    await store.open()
-    await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)
-      SELECT seq, seq, 0, 0, 0, ${START} - seq, 0, 0 FROM seq_1_to_2500`)
-    await store.create(newSession({ id: 'live' }))
-    watched.statements.length = 0
-    t.equal(await store.purgeExpired(START), 2500)
-    t.equal(watched.statements.length, 3)
-    t.equal((await store.get('live'))?.id, 'live')
   })
 
   t.test('a deadlock with another transaction is retried', async t => {
@@ -336,17 +294,6 @@ t.test('on a server', async t => {
     t.equal((await store.advance('a', 0, ROTATION))?.generation, 1)
   })
 
-  t.test('an ended pool is an error, never an unknown session', async t => {
-    const gone = mysql.createPool({ ...place })
-    const store = mysqlStore(gone, { table: newTable() })
-    await store.open()
-    await gone.end()
-    await t.rejects(store.get('a'))
-    await t.rejects(store.advance('a', 0, ROTATION))
-    await t.rejects(store.revoke('a', 'logout'))
-    await t.rejects(store.purgeExpired(START))
-  })
-
   t.test('a read-only server is refused, and so are writes once it became one', async t => {
     const table = newTable()
     const store = mysqlStore(pool, { table })
@@ -404,18 +351,6 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a revocation reaches the listeners of every process, with little delay', async t => {
-    const table = newTable()
-    const [here, there] = [mysqlStore(pool, { table, pollEveryMs: 20 }), mysqlStore(poolAt(t, { ...place }), { table, pollEveryMs: 20 })]
-    const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
-    t.teardown(there.subscribe(revoked.notify, connections.notify))
-    t.equal(await connections.next(), true)
-    for (const id of ['a', 'b', 'c', 'd']) await here.create(newSession({ id }))
-    await here.revoke('d', 'logout')
-    t.equal(await here.revokeAll('ada', 'revoked', 'b'), 2)
-    for (const id of ['d', 'a', 'c']) t.same(await revoked.next(), { id })
-  })
-
   t.test('a revocation that commits late is not missed', async t => {
     const table = newTable()
     const [here, there] = [mysqlStore(pool, { table }), mysqlStore(poolAt(t, { ...place }), { table, pollEveryMs: 20 })]
@@ -436,36 +371,11 @@ t.test('on a server', async t => {
     t.same([await revoked.next(), await revoked.next()], [{ id: 'a' }, { id: 'b' }])
   })
 
-  t.test('a lost counter of revocations interrupts a subscription, and is made again', async t => {
+  t.test('a table whose ids may repeat is refused', async t => {
     const table = newTable()
-    const store = mysqlStore(pool, { table, pollEveryMs: 20 })
-    const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
-    t.teardown(store.subscribe(revoked.notify, connections.notify))
-    t.equal(await connections.next(), true)
-    for (const id of ['a', 'b']) await store.create(newSession({ id }))
-    await pool.query(`DELETE FROM ${table} WHERE id = ':revocations'`)
-    t.equal(await store.revoke('a', 'logout'), true, 'a session ends all the same')
-    t.equal(await connections.next(), false)
-    t.equal(await connections.next(), true)
-    t.equal(await store.revoke('b', 'logout'), true)
-    t.same([await revoked.next(), await revoked.next()], [{ id: 'a' }, { id: 'b' }])
-  })
-
-  t.test('a table that does not fit is refused with the wrong column', async t => {
-    const changes = {
-      ip: 'DROP COLUMN ip',
-      subject: 'MODIFY subject varchar(255) NOT NULL',
-      generation: 'MODIFY generation int NOT NULL',
-      user_agent: 'MODIFY user_agent varbinary(255)',
-      previous: 'MODIFY previous bigint NOT NULL',
-      id: 'DROP PRIMARY KEY, ADD UNIQUE (id, subject)'
-    }
-    for (const [column, change] of Object.entries(changes)) {
-      const table = newTable()
-      await pool.query(mysqlSchema({ table }))
-      await pool.query(`ALTER TABLE ${table} ${change}`)
-      await t.rejects(mysqlStore(pool, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}".*"${table}"`) }, column)
-    }
+    await pool.query(mysqlSchema({ table }))
+    await pool.query(`ALTER TABLE ${table} DROP PRIMARY KEY, ADD UNIQUE (id, subject)`)
+    await t.rejects(mysqlStore(pool, { table }).open(), { name: 'TypeError', message: new RegExp(`"id".*"${table}"`) })
   })
 
   t.test('a table without transactions is refused', async t => {
@@ -491,23 +401,6 @@ t.test('on a server', async t => {
       const watched = watch(pool, sql => { if (sql.startsWith('CREATE INDEX')) throw failure(errno) })
       await t[outcome](mysqlStore(watched.pool, { table }).open())
       t.equal(watched.statements.filter(sql => sql.startsWith('CREATE INDEX')).length, 1)
-    }
-  })
-
-  t.test('mysqlSchema creates the same table as the store', async t => {
-    const [own, migrated] = [newTable(), newTable()]
-    await mysqlStore(pool, { table: own }).open()
-    await pool.query(mysqlSchema({ table: migrated }))
-    const describe = async (table: string) => Object.values(((await pool.query(`SHOW CREATE TABLE ${table}`))[0] as object[])[0] ?? {})[1].replace(table, '')
-    t.equal(await describe(migrated), await describe(own))
-    t.match(mysqlSchema(), /^CREATE TABLE IF NOT EXISTS `auth_sessions` \(/)
-    t.throws(() => mysqlSchema({ table: 'a b' }), { name: 'TypeError', message: /^mysqlSchema: the option "table"/ })
-  })
-
-  t.test('every allowed name creates a table', async t => {
-    for (const table of ['a', '_', 'order', 'select', 't'.repeat(63)]) {
-      await mysqlStore(pool, { table }).create(newSession({ id: 'a' }))
-      t.equal((await mysqlStore(pool, { table }).get('a'))?.id, 'a', table)
     }
   })
 
@@ -566,18 +459,6 @@ t.test('on a server', async t => {
     const noTable = watch(pool, sql => { if (sql.startsWith('CREATE TABLE')) throw failure(1030) })
     await t.rejects(mysqlStore(noTable.pool, { table: newTable() }).open(), numbered(1030))
   })
-})
-
-t.test('SQL injection: an invalid table name is refused', async t => {
-  const pool = poolAt(t, { host: '127.0.0.1', port: 1 })
-  for (const table of ['', 'Sessions', 'a b', 'a`b', "a'b", 'a.b.c', 't'.repeat(64)]) t.throws(() => mysqlStore(pool, { table }), { name: 'TypeError', message: /"table"/ }, table)
-})
-
-t.test('anything but a database of mysql2 is refused', async t => {
-  for (const db of [undefined, null, {}, 'mysql://localhost/test', { query () {} }, { getConnection () {}, query () {} }]) {
-    // @ts-expect-error: for those who write JavaScript
-    t.throws(() => mysqlStore(db), { name: 'TypeError', message: /mysql2/ })
-  }
 })
 
 t.test('an unreachable server is an error', async t => {

@@ -3,24 +3,14 @@ import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { postgresSchema, postgresStore, type PostgresDatabase } from '../../../lib/stores/postgres/index.js'
-import { storeContract } from '../../../lib/testing/index.js'
+import { newTable } from '../../support/databases.js'
 import { START } from '../../support/fake-clock.js'
 import { poolOn, postgres } from '../../support/postgres.js'
-import { newSession } from '../../support/session.js'
+import { newSession, ROTATION } from '../../support/session.js'
+import { keepsTheContract } from '../../support/store-contract.js'
 import { notifications } from '../../support/notifications.js'
 
-const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
-
 const INDEXES = ['expires_at', 'id', 'subject, created_at, id COLLATE "C"']
-
-let tables = 0
-const newTable = () => `sessions_${++tables}`
-
-function keepsTheContract (t: Test, db: PostgresDatabase): void {
-  for (const { name, run } of storeContract(postgresStore(db))) {
-    t.test(name, () => run(({ clock }) => postgresStore(db, { clock, table: newTable() })))
-  }
-}
 
 /** A database that notes each statement, and that fails where `fail` gives an error for the nth. */
 function watch (db: PostgresDatabase, fail: (nth: number) => Error | undefined = () => undefined) {
@@ -42,7 +32,7 @@ const failure = (code: string): Error => Object.assign(new Error('not this time'
 t.test('PGlite keeps the contract', async t => {
   const db = await PGlite.create()
   t.teardown(() => db.close())
-  keepsTheContract(t, db)
+  keepsTheContract(t, options => postgresStore(db, { ...options, table: newTable() }))
 })
 
 t.test('on a server', async t => {
@@ -59,11 +49,12 @@ t.test('on a server', async t => {
   }
 
   t.test('PostgreSQL keeps the contract', async t => {
-    keepsTheContract(t, pool)
+    keepsTheContract(t, options => postgresStore(pool, { ...options, table: newTable() }))
   })
 
   t.test('PostgreSQL keeps the contract in its strictest isolation', async t => {
-    keepsTheContract(t, poolOn(t, { connectionString, options: '-c default_transaction_isolation=serializable' }))
+    const strict = poolOn(t, { connectionString, options: '-c default_transaction_isolation=serializable' })
+    keepsTheContract(t, options => postgresStore(strict, { ...options, table: newTable() }))
   })
 
   t.test('processes that start at once create the table once', async t => {
@@ -126,18 +117,6 @@ t.test('on a server', async t => {
     t.same(await indexesOf(table), INDEXES)
   })
 
-  t.test('a flood of sessions is revoked in batches, each committed', async t => {
-    const table = newTable()
-    const store = postgresStore(pool, { table, clock: () => START })
-    await flood(store, table, 2500)
-    const spared = newSession()
-    await store.create(spared)
-    const counts = []
-    for (let call = 0; call < 4; call++) counts.push(await store.revokeAll('ada', 'revoked', spared.id))
-    t.same(counts, [1000, 1000, 500, 0])
-    t.same((await store.list('ada')).map(({ id }) => id), [spared.id])
-  })
-
   t.test('concurrent revocations of one flood take different batches', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
@@ -196,19 +175,6 @@ t.test('on a server', async t => {
     t.same((await store.list('ada', { limit: 9, after: newSession({ id: 'B' }) })).map(({ id }) => id), ['_', 'a', 'b'])
   })
 
-  t.test('a purge deletes in batches and leaves live sessions', async t => {
-    const table = newTable()
-    const db = watch(pool)
-    const store = postgresStore(db, { table })
-    await fill(store, table, 2500)
-    const live = newSession()
-    await store.create(live)
-    db.statements.length = 0
-    t.equal(await store.purgeExpired(START + 2500), 2500)
-    t.equal(db.statements.length, 3)
-    t.same((await store.get(live.id))?.id, live.id)
-  })
-
   t.test('a purge skips locked rows', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
@@ -236,53 +202,6 @@ t.test('on a server', async t => {
     await admin.query('ROLLBACK')
     await admin.end()
     t.equal((await store.get('a'))?.id, 'a')
-  })
-
-  t.test('an ended pool is an error, never an unknown session', async t => {
-    const gone = new pg.Pool({ connectionString })
-    const store = postgresStore(gone, { table: newTable() })
-    await store.open()
-    await gone.end()
-    await t.rejects(store.get('a'))
-    await t.rejects(store.advance('a', 0, ROTATION))
-    await t.rejects(store.revoke('a', 'logout'))
-    await t.rejects(store.purgeExpired(START))
-  })
-
-  t.test('a revocation is dated by the system clock by default', async t => {
-    const store = postgresStore(pool)
-    const session = newSession()
-    await store.create(session)
-    await store.revoke(session.id, 'logout')
-    t.ok(Number.isSafeInteger((await store.get(session.id))?.revokedAt))
-  })
-
-  t.test('every allowed name creates a table', async t => {
-    await pool.query('CREATE SCHEMA "user"')
-    for (const table of ['a', '_', 'order', 'user.select', 't'.repeat(63)]) {
-      const store = postgresStore(pool, { table })
-      await store.create(newSession({ id: 'a' }))
-      t.equal((await postgresStore(pool, { table }).get('a'))?.id, 'a', table)
-    }
-  })
-
-  t.test('a table that does not fit is refused with the wrong column', async t => {
-    const changes = [
-      ['ip', 'DROP COLUMN ip'],
-      ['subject', 'ALTER subject TYPE uuid USING NULL'],
-      ['generation', 'ALTER generation TYPE integer'],
-      ['expires_at', 'ALTER expires_at TYPE timestamptz USING now()'],
-      ['user_agent', 'ALTER user_agent TYPE varchar(255)'],
-      ['previous', 'ALTER previous SET NOT NULL'],
-      ['id', 'DROP CONSTRAINT sessions_pkey'],
-      ['id', 'DROP CONSTRAINT sessions_pkey, ADD UNIQUE (id, subject)']
-    ] as const
-    for (const [column, change] of changes) {
-      const table = newTable()
-      await postgresStore(pool, { table }).open()
-      await pool.query(`ALTER TABLE ${table} ${change.replace('sessions_pkey', `${table}_pkey`)}`)
-      await t.rejects(postgresStore(pool, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}".*"${table}"`) }, column)
-    }
   })
 
   t.test('a foreign table is refused and not changed', async t => {
@@ -375,18 +294,6 @@ t.test('on a server', async t => {
     t.ok(message.endsWith(indexes.join('; ')), message)
     await pool.query(indexes.join(';'))
     await t.resolves(postgresStore(limited, { table }).open())
-  })
-
-  t.test('postgresSchema creates the same table as the store', async t => {
-    const describe = async (table: string) => (await pool.query(`SELECT attname, format_type(atttypid, atttypmod), attnotnull, reloptions
-      FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE attrelid = to_regclass($1) AND attnum > 0`, [table])).rows
-    const [own, migrated] = [newTable(), newTable()]
-    await postgresStore(pool, { table: own }).open()
-    await pool.query(postgresSchema({ table: migrated }))
-    t.same(await describe(migrated), await describe(own))
-    t.same(await indexesOf(migrated), await indexesOf(own))
-    t.match(postgresSchema(), /^CREATE TABLE "auth_sessions" \(/)
-    t.throws(() => postgresSchema({ table: 'a b' }), { name: 'TypeError', message: /^postgresSchema: the option "table"/ })
   })
 
   t.test('a schema that is missing is refused', async t => {
@@ -522,30 +429,6 @@ t.test('on a server', async t => {
         WHERE datname = current_database() AND wait_event_type = 'Lock'`)
       terminated = rows.length
     }
-  }
-})
-
-t.test('SQL injection: an invalid table name is refused, and no query is sent', async t => {
-  const db = watch({ query: async () => ({ rows: [] }) })
-  const names = ['', 'Sessions', '1a', 'a b', 'a-b', 'a"b', 'a;b', "a'b", 'a.b.c', 'a.', '.a', 'ä', 'a\n', 'a'.repeat(64), '$1', 'a$b']
-  for (const table of names) {
-    t.throws(() => postgresStore(db, { table }), { name: 'TypeError', message: /"table"/ }, JSON.stringify(table))
-  }
-  t.same(db.statements, [])
-})
-
-t.test('a table name that is not a string is refused', async t => {
-  const db = watch({ query: async () => ({ rows: [] }) })
-  for (const table of [null, 1, {}, ['a']]) {
-    // @ts-expect-error: for those who write JavaScript
-    t.throws(() => postgresStore(db, { table }), { name: 'TypeError', message: /"table"/ })
-  }
-})
-
-t.test('anything but a database is refused', async t => {
-  for (const db of [undefined, null, {}, 'postgres://localhost/test']) {
-    // @ts-expect-error: a connection string is no pool
-    t.throws(() => postgresStore(db), { name: 'TypeError', message: /query/ })
   }
 })
 

@@ -3,11 +3,9 @@ import t, { type Test } from 'tap'
 import { type Session } from '../../../lib/sessions/session.js'
 import { type SessionStore } from '../../../lib/sessions/store.js'
 import { redisStore, type RedisClient } from '../../../lib/stores/redis/index.js'
-import { fakeClock, START } from '../../support/fake-clock.js'
+import { fakeClock } from '../../support/fake-clock.js'
 import { ioredisClusterOn, ioredisOn, nodeRedisOn, ownRedisServer, redisCluster, type RedisServer } from '../../support/redis.js'
-import { newSession } from '../../support/session.js'
-
-const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
+import { newSession, ROTATION } from '../../support/session.js'
 
 const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient & NodeJS.EventEmitter>> = {
   ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),

@@ -1,22 +1,14 @@
 import type Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { sqliteSchema, sqliteStore, type SqliteDatabase } from '../../../lib/stores/sqlite/index.js'
-import { storeContract } from '../../../lib/testing/index.js'
+import { newTable } from '../../support/databases.js'
 import { START } from '../../support/fake-clock.js'
 import { notifications } from '../../support/notifications.js'
-import { newSession } from '../../support/session.js'
+import { newSession, ROTATION } from '../../support/session.js'
 import { sqliteDatabase, sqliteFile } from '../../support/sqlite.js'
+import { keepsTheContract } from '../../support/store-contract.js'
 
-const ROTATION = { generation: 1, previous: 0, rotatedAt: START + 60, idleExpiresAt: START + 600 }
-
-let tables = 0
-const newTable = () => `sessions_${++tables}`
-
-function keepsTheContract (t: Test, db: SqliteDatabase): void {
-  for (const { name, run } of storeContract(sqliteStore(db))) {
-    t.test(name, () => run(({ clock }) => sqliteStore(db, { clock, table: newTable(), pollEveryMs: 10 })))
-  }
-}
+const contractOn = (t: Test, db: SqliteDatabase): void => keepsTheContract(t, options => sqliteStore(db, { ...options, table: newTable(), pollEveryMs: 10 }))
 
 /** A database that fails as node:sqlite does, and that returns rows as arrays unless it is told otherwise. */
 function likeNodeSqlite (db: Database.Database) {
@@ -43,22 +35,15 @@ function likeNodeSqlite (db: Database.Database) {
   }
 }
 
-t.test('SQLite in memory keeps the contract', async t => keepsTheContract(t, sqliteDatabase(t)))
+t.test('SQLite in memory keeps the contract', async t => contractOn(t, sqliteDatabase(t)))
 
 t.test('SQLite in a file keeps the contract, with integers as bigints too', async t => {
   const db = sqliteDatabase(t, await sqliteFile(t))
   db.defaultSafeIntegers(true)
-  keepsTheContract(t, db)
+  contractOn(t, db)
 })
 
-t.test('a database like that of node:sqlite keeps the contract', async t => keepsTheContract(t, likeNodeSqlite(sqliteDatabase(t))))
-
-t.test('subjects and ids that differ in a single byte are different', async t => {
-  const store = sqliteStore(sqliteDatabase(t))
-  const subjects = ['a', 'A', 'a ', ' a', 'ä', 'a\u0308', '7', '07', '7.0', '🦉', '🦊', 'x'.repeat(255), 'X'.repeat(255), `${'x'.repeat(254)} `]
-  for (const [nth, subject] of subjects.entries()) await store.create(newSession({ id: String(nth), subject }))
-  for (const [nth, subject] of subjects.entries()) t.same((await store.list(subject)).map(({ id }) => id), [String(nth)], subject)
-})
+t.test('a database like that of node:sqlite keeps the contract', async t => contractOn(t, likeNodeSqlite(sqliteDatabase(t))))
 
 t.test('WAL is on, so a reader does not wait for a writer', async t => {
   const file = await sqliteFile(t)
@@ -146,48 +131,9 @@ t.test('a read-only database is refused', async t => {
   for (const driver of [db, likeNodeSqlite(db)]) await t.rejects(sqliteStore(driver).open(), { name: 'TypeError', message: /read-only/ })
 })
 
-t.test('a closed database is an error, never an unknown session', async t => {
-  const db = sqliteDatabase(t)
-  const store = sqliteStore(db)
-  await store.open()
-  db.close()
-  await t.rejects(store.get('a'))
-  await t.rejects(store.advance('a', 0, ROTATION))
-  await t.rejects(store.revoke('a', 'logout'))
-  await t.rejects(store.list('ada'))
-})
-
 /** The timers of a poll keep no process alive, and there is no connection that would. */
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))
-
-t.test('revocations reach the listeners of every connection, of sessions and of subjects', async t => {
-  const file = await sqliteFile(t)
-  const [here, there] = [1, 2].map(() => sqliteStore(sqliteDatabase(t, file), { pollEveryMs: 10 })) as [ReturnType<typeof sqliteStore>, ReturnType<typeof sqliteStore>]
-  const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
-  t.teardown(there.subscribe(revoked.notify, connections.notify))
-  t.equal(await connections.next(), true)
-  for (const id of ['a', 'b', 'c', 'd']) await here.create(newSession({ id }))
-  await here.revoke('d', 'logout')
-  t.equal(await here.revokeAll('ada', 'revoked', 'b'), 2)
-  for (const id of ['d', 'a', 'c']) t.same(await revoked.next(), { id })
-})
-
-t.test('a lost counter of revocations interrupts a subscription, and is made again', async t => {
-  const db = sqliteDatabase(t)
-  const store = sqliteStore(db, { pollEveryMs: 10 })
-  const [revoked, connections] = [notifications<object>(), notifications<boolean>()]
-  t.teardown(store.subscribe(revoked.notify, connections.notify))
-  t.equal(await connections.next(), true)
-  for (const id of ['a', 'b']) await store.create(newSession({ id }))
-  db.exec("DELETE FROM auth_sessions WHERE id = ':revocations'")
-  t.equal(await store.revoke('a', 'logout'), true, 'a session ends all the same')
-  t.equal(await connections.next(), false)
-  t.equal(await connections.next(), true)
-  t.equal(await store.revoke('b', 'logout'), true)
-  t.same(await revoked.next(), { id: 'a' })
-  t.same(await revoked.next(), { id: 'b' })
-})
 
 t.test('no statement scans or sorts the whole table', async t => {
   const db = sqliteDatabase(t)
@@ -218,21 +164,6 @@ t.test('no statement scans or sorts the whole table', async t => {
   }
 })
 
-t.test('a purge deletes in batches and leaves live sessions', async t => {
-  const store = sqliteStore(sqliteDatabase(t))
-  for (let nth = 0; nth < 2500; nth++) await store.create(newSession({ expiresAt: START - 1 - nth }))
-  const live = newSession()
-  await store.create(live)
-  t.equal(await store.purgeExpired(START), 2500)
-  t.equal((await store.get(live.id))?.id, live.id)
-})
-
-t.test('a flood of sessions is revoked in batches', async t => {
-  const store = sqliteStore(sqliteDatabase(t))
-  for (let nth = 0; nth < 1500; nth++) await store.create(newSession())
-  t.same([await store.revokeAll('ada', 'revoked'), await store.revokeAll('ada', 'revoked'), await store.revokeAll('ada', 'revoked')], [1000, 500, 0])
-})
-
 t.test('each statement is prepared once', async t => {
   const db = sqliteDatabase(t)
   const prepared: string[] = []
@@ -243,22 +174,6 @@ t.test('each statement is prepared once', async t => {
     await store.revoke(id, 'logout')
   }
   t.same(prepared.length, new Set(prepared).size)
-})
-
-t.test('a table that does not fit is refused with the wrong column', async t => {
-  const changes = [
-    ['subject', sql => sql.replace('subject TEXT', 'subject INTEGER')],
-    ['generation', sql => sql.replace('generation INTEGER', 'generation TEXT')],
-    ['ip', sql => sql.replace('  ip TEXT,\n', '')],
-    ['reason', sql => sql.replace('reason TEXT', 'reason TEXT NOT NULL')],
-    ['id', sql => sql.replace(' PRIMARY KEY', '')],
-    ['revocation', sql => sql.replace(',\n  revocation INTEGER', '').replace(/CREATE INDEX[^;]*revocation[^;]*;/, '')]
-  ] satisfies Array<[string, (sql: string) => string]>
-  for (const [column, change] of changes) {
-    const [db, table] = [sqliteDatabase(t), newTable()]
-    db.exec(change(sqliteSchema({ table })))
-    await t.rejects(sqliteStore(db, { table }).open(), { name: 'TypeError', message: new RegExp(`"${column}" of the table "${table}" is .*, but must be`) }, column)
-  }
 })
 
 t.test('a foreign table is refused', async t => {
@@ -286,40 +201,4 @@ t.test('another failure at the start is the error of SQLite, and the next call t
   await t.rejects(store.open(), { code: 'SQLITE_IOERR' })
   await t.rejects(store.open(), { name: 'Odd' })
   await t.resolves(store.open())
-})
-
-t.test('sqliteSchema creates the same table as the store', async t => {
-  const [own, migrated] = [sqliteDatabase(t), sqliteDatabase(t)]
-  await sqliteStore(own).open()
-  migrated.exec(sqliteSchema())
-  const schema = (db: Database.Database) => db.prepare('SELECT name, sql FROM sqlite_master ORDER BY name').all()
-  t.same(schema(migrated), schema(own))
-  t.throws(() => sqliteSchema({ table: 'a b' }), { name: 'TypeError', message: /^sqliteSchema: the option "table"/ })
-})
-
-t.test('every allowed name creates a table', async t => {
-  const db = sqliteDatabase(t)
-  for (const table of ['a', '_', 'order', 'select', 't'.repeat(63)]) {
-    await sqliteStore(db, { table }).create(newSession({ id: 'a' }))
-    t.equal((await sqliteStore(db, { table }).get('a'))?.id, 'a', table)
-  }
-})
-
-t.test('SQL injection: an invalid table name is refused', async t => {
-  const db = sqliteDatabase(t)
-  for (const table of ['', 'Sessions', 'a b', 'a"b', "a'b", 'main.a', 't'.repeat(64)]) t.throws(() => sqliteStore(db, { table }), { name: 'TypeError', message: /"table"/ }, table)
-})
-
-t.test('anything but a database is refused', async t => {
-  for (const db of [undefined, null, {}, 'app.db', { prepare () {} }]) {
-    // @ts-expect-error: a path is no database
-    t.throws(() => sqliteStore(db), { name: 'TypeError', message: /better-sqlite3/ })
-  }
-})
-
-t.test('a revocation is dated by the system clock by default', async t => {
-  const store = sqliteStore(sqliteDatabase(t))
-  await store.create(newSession({ id: 'a' }))
-  await store.revoke('a', 'logout')
-  t.ok(Number.isSafeInteger((await store.get('a'))?.revokedAt))
 })
