@@ -1,9 +1,9 @@
 import { mock } from 'node:test'
-import Fastify, { type FastifyInstance } from 'fastify'
+import { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import refreshCookie, { statelessStore, type AuditEvent, type RefreshCookieOptions } from '../../lib/index.js'
+import { type AuditEvent, type RefreshCookieOptions } from '../../lib/index.js'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { PASSWORD, SECRET, server, testClock, userTable } from '../support/server.js'
+import { PASSWORD, server, testClock, userTable } from '../support/server.js'
 
 /** Two instances of one app with one store, one clock and one user table. */
 async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCookieOptions = {}) {
@@ -131,12 +131,6 @@ t.test('immediate revocation: requireFreshLogin refuses ended sessions', async t
   t.match((await ada.get('/fresh')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
 })
 
-t.test('immediate revocation needs a store with subscribe', async t => {
-  const app = Fastify()
-  app.register(refreshCookie, { secret: SECRET, store: statelessStore(), revocation: 'immediate' })
-  await t.rejects(async () => await app.ready(), { name: 'TypeError', message: /revocation/ })
-})
-
 const UNAVAILABLE = { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' }
 
 t.test('fail closed: while the subscription is down a stolen access token of an ended session is refused', async t => {
@@ -191,10 +185,4 @@ t.test('fail closed: a store that does not answer in time counts as unavailable'
   while (one.store.faults.length > 0) await new Promise(resolve => setImmediate(resolve))
   mock.timers.tick(2000)
   t.match((await answer).json(), UNAVAILABLE)
-})
-
-t.test('fail closed: the option needs immediate revocation', async t => {
-  const app = Fastify()
-  await t.rejects(async () => await app.register(refreshCookie, { secret: SECRET, revocationUnknown: 'refuse' }),
-    { name: 'TypeError', message: /option "revocationUnknown" is 'refuse', .*"revocation"/ })
 })

@@ -9,6 +9,7 @@ import { readOptions, refreshCookieOptions, warningsOf } from '../../lib/options
 import { optionTable, type RefreshCookieOptions, type Settings } from '../../lib/options/schema.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
+import { generateKey } from '../support/keys.js'
 
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 const OTHER = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
@@ -302,6 +303,28 @@ t.test('a secret or a key ring may be a function, which is called at each read, 
   t.equal(read({}).secret?.changes, false)
 })
 
+t.test('an invalid key ring is refused with the reason, also as the result of a function', async t => {
+  const OLD = generateKey('ES256', 'old')
+  const NEW = generateKey('EdDSA', 'new')
+  const REFUSED: ReadonlyArray<readonly [keys: unknown, sentence: RegExp]> = [
+    [[], /^option "keys" must be a list of at least one key$/],
+    [[OLD.signs, NEW.signs], /^option "keys" has more than one key with use: 'sign'/],
+    [[OLD.signs, OLD.verifies], /^option "keys" has two keys with the same kid/],
+    [[OLD.signs, { ...OLD.verifies, kid: 'a', withoutKid: true }, { ...NEW.verifies, withoutKid: true }], /^option "keys" has more than one key with withoutKid/],
+    [[OLD.signs, { ...NEW.verifies, algorithm: 'ES256' }], /^option "keys\[1\]" is of type ed25519, and ES256 needs ec$/],
+    [[{ ...OLD.signs, algorithm: 'RS512' }], /^option "keys\[0\]\.algorithm"/],
+    [[{ ...OLD.signs, use: 'enc' }], /^option "keys\[0\]\.use"/],
+    [[{ ...OLD.signs, kid: '' }], /^option "keys\[0\]\.kid"/],
+    [[{ ...OLD.signs, kid: 'k'.repeat(65) }], /^option "keys\[0\]\.kid"/],
+    [[{ ...OLD.signs, pem: 'x' }], /^unknown option "keys\[0\]\.pem"/],
+    [[{ ...OLD.signs, privateKey: 1 }], /^option "keys\[0\]\.privateKey" must be PEM/]
+  ]
+  for (const [keys, message] of REFUSED) {
+    throwsSentence(t, { keys }, message)
+    await t.rejects(async () => await read({ keys: async () => keys }).keys?.read(), { name: 'TypeError', message })
+  }
+})
+
 t.test('a misspelled option is refused with the nearest name', async t => {
   const TYPOS: ReadonlyArray<readonly [path: string, meant: string]> = [
     ['secrets', 'secret'], ['Issuer', 'issuer'], ['audiance', 'audience'], ['acessToken', 'accessToken'], ['refreshtoken', 'refreshToken'],
@@ -354,6 +377,8 @@ t.test('a dangerous or useless combination is refused with the fix', async t => 
     [{ cookie: { former: [{ name: '__Host-Http-refresh', path: '/auth' }] } }, /"cookie\.former\[0\]" has the name '__Host-Http-refresh', which browsers reject/],
     [{ cookie: { former: [{ name: '__Host-x', domain: 'app.example' }] } }, /browsers reject/],
     [{ sessions: { maxPerUser: 5 }, store: statelessStore() }, /"sessions\.maxPerUser" needs a store that can list/],
+    [{ revocation: 'immediate', store: statelessStore() }, /"revocation" is 'immediate', which needs a store that notifies/],
+    [{ revocationUnknown: 'refuse' }, /"revocationUnknown" is 'refuse', which does nothing while "revocation"/],
     [{ timeouts: { call: '4s' } }, /"timeouts\.call" must not be longer than "timeouts\.request"/],
     [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
     [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
