@@ -1,5 +1,5 @@
 import t from 'tap'
-import { browser } from './support/browser.js'
+import { browser, signedIn } from './support/browser.js'
 import { LIFETIME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
 
@@ -51,8 +51,7 @@ for (const [name, input, prefix = '/auth'] of elsewhere) {
 }
 
 t.test('the caller’s own Authorization header stays, and its 401 is passed on', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   const authorization = 'Basic YTpi'
   await ann.fetch('/api/me', { headers: { authorization } })
   await ann.fetch(new Request('https://app.test/api/me', { headers: { authorization } }))
@@ -86,8 +85,7 @@ t.test('a request before init waits for its result', async t => {
 })
 
 t.test('a late 401 is repeated with the new token, without another refresh', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   const release = server.hold('/api/slow')
   const slow = ann.fetch('/api/slow')
@@ -101,8 +99,7 @@ t.test('a late 401 is repeated with the new token, without another refresh', asy
 })
 
 t.test('a request is repeated at most once', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   const refused = () => refusal(401, 'FST_AUTH_SESSION_ENDED')
   server.script('/api/me', refused, refused, refused)
   t.equal((await ann.fetch('/api/me')).status, 401)
@@ -111,16 +108,14 @@ t.test('a request is repeated at most once', async t => {
 })
 
 t.test('the body of a 401 that is passed on is unread', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   const refused = () => refusal(401, 'FST_AUTH_SESSION_ENDED')
   server.script('/api/me', refused, refused)
   t.match(await (await ann.fetch('/api/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
 })
 
 t.test('rate limits: a wrong password is sent once, and its 401 is passed on', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.script('/auth/password', refusal(401, 'FST_AUTH_CREDENTIALS_INVALID'))
   const answer = await ann.fetch('/auth/password', { method: 'POST', body: '{}' })
   t.match(await answer.json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
@@ -129,8 +124,7 @@ t.test('rate limits: a wrong password is sent once, and its 401 is passed on', a
 })
 
 t.test('a route of the plugin that refuses the token is repeated once', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   t.equal((await ann.fetch('/auth/sessions')).status, 200)
   t.equal(server.count('/auth/sessions'), 2)
@@ -143,8 +137,7 @@ t.test('a 401 without a body is repeated too', async t => {
 })
 
 t.test('a refused token is not used again, even if the refresh fails', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   server.script(REFRESH, 'offline')
   await t.rejects(ann.fetch('/api/me'), { name: 'AuthError' })
@@ -154,8 +147,7 @@ t.test('a refused token is not used again, even if the refresh fails', async t =
 })
 
 t.test('the 401 is passed on if the session turns out to have ended', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   server.ended = 'FST_AUTH_SESSION_ENDED'
   t.equal((await ann.fetch('/api/me')).status, 401)
@@ -164,8 +156,7 @@ t.test('the 401 is passed on if the session turns out to have ended', async t =>
 })
 
 t.test('responses other than a 401 are passed on', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.script('/api/me', refusal(403, 'FST_AUTH_FRESH_LOGIN_REQUIRED'), refusal(500, 'FST_ERR'), 'offline')
   t.equal((await ann.fetch('/api/me')).status, 403)
   t.equal((await ann.fetch('/api/me')).status, 500)
@@ -174,8 +165,7 @@ t.test('responses other than a 401 are passed on', async t => {
 })
 
 t.test('account confusion: no request is repeated as another user who logged in meanwhile', async t => {
-  const { server, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   const other = tab()
   server.forgetTokens()
   const release = server.hold('/api/orders')
@@ -191,8 +181,7 @@ t.test('account confusion: no request is repeated as another user who logged in 
 })
 
 t.test('account confusion: no request is sent as another user who logged in during the refresh', async t => {
-  const { server, time, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, time, tab, ann } = await signedIn(t)
   const other = tab()
   await time.advance(EXPIRED)
   const login = other.login({ username: 'bob', password: 'right' })
@@ -203,8 +192,7 @@ t.test('account confusion: no request is sent as another user who logged in duri
 })
 
 t.test('account confusion: no request is sent without a token after a logout meanwhile', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
   server.ended = 'FST_AUTH_SESSION_ENDED'
   t.equal((await ann.fetch('/api/orders', { method: 'POST' })).status, 401)
@@ -223,31 +211,21 @@ const bodies: ReadonlyArray<readonly [name: string, body: BodyInit, arrives: Reg
 ]
 
 for (const [name, body, arrives] of bodies) {
-  t.test(`a body that is ${name} is sent again`, async t => {
-    const { server, signedIn } = browser(t)
-    const ann = await signedIn()
-    server.forgetTokens()
-    t.equal((await ann.fetch('/api/orders', { method: 'POST', body })).status, 200)
+  t.test(`a body that is ${name} is sent again, in a Request too`, async t => {
+    const { server, ann } = await signedIn(t)
+    const init = { method: 'POST', body, headers: { 'x-own': '1' } }
+    for (const send of [() => ann.fetch('/api/orders', init), () => ann.fetch(new Request('https://app.test/api/orders', init))]) {
+      server.forgetTokens()
+      t.equal((await send()).status, 200)
+    }
     const sent = server.arrivals.filter(({ path }) => path === '/api/orders')
-    t.equal(sent.length, 2)
-    for (const { body } of sent) t.match(body, arrives)
-  })
-
-  t.test(`a Request whose body is ${name} is sent again`, async t => {
-    const { server, signedIn } = browser(t)
-    const ann = await signedIn()
-    server.forgetTokens()
-    const request = new Request('https://app.test/api/orders', { method: 'POST', body, headers: { 'x-own': '1' } })
-    t.equal((await ann.fetch(request)).status, 200)
-    const sent = server.arrivals.filter(({ path }) => path === '/api/orders')
-    t.same(sent.map(({ method, headers }) => [method, headers.get('x-own')]), [['POST', '1'], ['POST', '1']])
+    t.same(sent.map(({ method, headers }) => [method, headers.get('x-own')]), Array(4).fill(['POST', '1']))
     for (const { body } of sent) t.match(body, arrives)
   })
 }
 
 t.test('a stream is never sent again: its 401 is passed on, and the next request succeeds', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   const body = new Blob(['a book']).stream()
   t.equal((await ann.fetch('/api/orders', { method: 'POST', body, duplex: 'half' } as RequestInit)).status, 401) // the DOM's types do not know duplex
@@ -256,8 +234,7 @@ t.test('a stream is never sent again: its 401 is passed on, and the next request
 })
 
 t.test('an abort during the refresh rejects at once, and only its own request', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
   const release = server.hold(REFRESH)
   const caller = new AbortController()
@@ -274,8 +251,7 @@ t.test('an abort during the refresh rejects at once, and only its own request', 
 })
 
 t.test('an abort after a 401 rejects at once, by the signal of a Request, too', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
   server.hold(REFRESH)
   const caller = new AbortController()
@@ -286,16 +262,14 @@ t.test('an abort after a 401 rejects at once, by the signal of a Request, too', 
 })
 
 t.test('an aborted signal rejects at once', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
   server.hold(REFRESH)
   await t.rejects(ann.fetch('/api/me', { signal: AbortSignal.abort() }), { name: 'AbortError' })
 })
 
 t.test('an abort during the response rejects as with the platform’s fetch', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.hold('/api/me')
   const caller = new AbortController()
   const request = ann.fetch('/api/me', { signal: caller.signal })
@@ -305,8 +279,7 @@ t.test('an abort during the response rejects as with the platform’s fetch', as
 })
 
 t.test('memory leak: a signal of many requests keeps no listener', async t => {
-  const { signedIn } = browser(t)
-  const ann = await signedIn()
+  const { ann } = await signedIn(t)
   const { signal } = new AbortController()
   let listeners = 0
   const { addEventListener: add, removeEventListener: remove } = signal
@@ -336,8 +309,7 @@ t.test('the option fetch sends all requests', async t => {
 })
 
 t.test('a later replacement of the platform’s fetch is used', async t => {
-  const { signedIn } = browser(t)
-  const ann = await signedIn()
+  const { ann } = await signedIn(t)
   globalThis.fetch = async () => Response.json('mocked')
   t.equal(await (await ann.fetch('/api/me')).json(), 'mocked')
 })

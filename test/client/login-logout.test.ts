@@ -1,7 +1,7 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
 import { exactly } from '../support/exactly.js'
-import { browser } from './support/browser.js'
+import { browser, signedIn } from './support/browser.js'
 import { LIFETIME, NAME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
 
@@ -30,8 +30,7 @@ for (const route of ['login', 'signup'] as const) {
 }
 
 t.test('a refused login keeps the session of the current user', async t => {
-  const { signedIn } = browser(t)
-  const ann = await signedIn()
+  const { ann } = await signedIn(t)
   const before = ann.state
   await t.rejects(ann.login({ username: 'bob', password: 'wrong' }), AuthError)
   t.equal(ann.state, before)
@@ -144,8 +143,7 @@ t.test('refresh finds a login without the client', async t => {
 })
 
 t.test('a 401 of the plugin logs out every tab, with the reason', async t => {
-  const { server, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   server.ended = 'FST_AUTH_REFRESH_TOKEN_REUSED'
@@ -159,8 +157,7 @@ t.test('a 401 of the plugin logs out every tab, with the reason', async t => {
 })
 
 t.test('a logout takes effect in every tab before the server responds', async t => {
-  const { server, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   const release = server.hold(LOGOUT)
@@ -174,8 +171,7 @@ t.test('a logout takes effect in every tab before the server responds', async t 
 })
 
 t.test('a logout waits for a refresh in another tab, and discards its token', async t => {
-  const { server, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   const release = server.hold(REFRESH)
@@ -192,8 +188,7 @@ t.test('a logout waits for a refresh in another tab, and discards its token', as
 })
 
 t.test('a token that reaches a tab after a logout is discarded', async t => {
-  const { server, channels, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, channels, tab, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   const witness = tab()
@@ -211,8 +206,7 @@ t.test('a token that reaches a tab after a logout is discarded', async t => {
 })
 
 t.test('a logout that does not reach the server is retried by the next init', async t => {
-  const { server, signedIn, tab, storage } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, storage, ann } = await signedIn(t)
   server.script(LOGOUT, 'offline')
   await t.rejects(ann.logout(), { name: 'AuthError', status: undefined })
   t.match(ann.state, { status: 'out' })
@@ -238,8 +232,7 @@ t.test('a logout that fails again logs nobody in, and is retried', async t => {
 })
 
 t.test('a login cancels an unfinished logout', async t => {
-  const { server, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   server.script(LOGOUT, 'offline')
   await t.rejects(ann.logout(), AuthError)
   await ann.login(CREDENTIALS)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
-import { browser } from './support/browser.js'
+import { browser, signedIn } from './support/browser.js'
 import { LIFETIME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
 
@@ -8,8 +8,7 @@ const EXPIRED = LIFETIME * 1000
 const REFRESH = '/auth/refresh'
 
 t.test('20 parallel requests with an expired token cost one refresh', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
 
   const answers = await Promise.all(Array.from({ length: 20 }, () => ann.fetch('/api/me')))
@@ -19,8 +18,7 @@ t.test('20 parallel requests with an expired token cost one refresh', async t =>
 })
 
 t.test('20 parallel requests with a token that the server refuses cost one refresh', async t => {
-  const { server, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, ann } = await signedIn(t)
   server.forgetTokens()
 
   const answers = await Promise.all(Array.from({ length: 20 }, () => ann.fetch('/api/me')))
@@ -76,8 +74,7 @@ t.test('the prefix may be on another origin, with or without a slash at its end'
 })
 
 t.test('a tab that waited for the lock takes the token of the tab that held it', async t => {
-  const { server, time, locks, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, time, locks, tab, ann } = await signedIn(t)
   const late = tab()
   const release = server.hold(REFRESH)
   const first = ann.refresh()
@@ -95,8 +92,7 @@ t.test('a tab that waited for the lock takes the token of the tab that held it',
 })
 
 t.test('a message that arrives shortly after the lock is awaited', async t => {
-  const { server, time, channels, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, time, channels, tab, ann } = await signedIn(t)
   const late = tab()
   channels.delay = 40
   const release = server.hold(REFRESH)
@@ -109,8 +105,7 @@ t.test('a message that arrives shortly after the lock is awaited', async t => {
 })
 
 t.test('a missing message costs one more refresh', async t => {
-  const { server, time, channels, signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { server, time, channels, tab, ann } = await signedIn(t)
   const late = tab()
   channels.delay = 1000
   const release = server.hold(REFRESH)
@@ -204,8 +199,7 @@ t.test('a clock that is wrong by years does no harm', async t => {
 })
 
 t.test('after sleep the token is refreshed on the next use, not before', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   time.set(8 * 3_600_000)
   await idle()
   t.equal(server.count(REFRESH), 0)
@@ -214,8 +208,7 @@ t.test('after sleep the token is refreshed on the next use, not before', async t
 })
 
 t.test('a valid token is used while its refresh fails', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED - 5000)
   server.script(REFRESH, refusal(503, 'FST_AUTH_STORE_UNAVAILABLE'))
   t.equal((await ann.fetch('/api/me')).status, 200)
@@ -242,8 +235,7 @@ const failures = {
 
 for (const [name, failure] of Object.entries(failures)) {
   t.test(`${name} logs nobody out, and the next attempt succeeds`, async t => {
-    const { server, time, signedIn, storage } = browser(t)
-    const ann = await signedIn()
+    const { server, time, storage, ann } = await signedIn(t)
     await time.advance(EXPIRED)
     server.script(REFRESH, failure)
 
@@ -267,8 +259,7 @@ t.test('an AuthError has status, code, retryAfter and cause', async t => {
 })
 
 t.test('Retry-After is honoured', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
   server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '30' }))
   await t.rejects(ann.fetch('/api/me'), { name: 'AuthError', status: 503 })
@@ -280,8 +271,7 @@ t.test('Retry-After is honoured', async t => {
 })
 
 t.test('without Retry-After the back-off is one to two seconds', async t => {
-  const { server, time, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t)
   await time.advance(EXPIRED)
   server.script(REFRESH, refusal(503, 'FST_AUTH_BUSY', { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }))
   await t.rejects(ann.fetch('/api/me'), { name: 'AuthError', status: 503, retryAfter: 0 })
@@ -293,8 +283,7 @@ t.test('without Retry-After the back-off is one to two seconds', async t => {
 })
 
 t.test('the end of a back-off does not disturb a later refresh', async t => {
-  const { server, time, signedIn } = browser(t, { locks: false })
-  const ann = await signedIn()
+  const { server, time, ann } = await signedIn(t, { locks: false })
   server.script(REFRESH, 'offline')
   await t.rejects(ann.refresh(), { name: 'AuthError' })
   await ann.login({ username: 'ann', password: 'right' })
@@ -354,8 +343,7 @@ t.test('a stale response changes nothing', async t => {
 })
 
 t.test('a refresh that was waiting for the lock is not sent after a logout', async t => {
-  const { server, tab, signedIn } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, ann } = await signedIn(t)
   const other = tab()
   const release = server.hold(REFRESH)
   const first = ann.refresh()

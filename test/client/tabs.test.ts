@@ -1,6 +1,6 @@
 import t from 'tap'
 import { exactly } from '../support/exactly.js'
-import { browser } from './support/browser.js'
+import { browser, signedIn } from './support/browser.js'
 import { idle } from './support/fake-time.js'
 
 const REFRESH = '/auth/refresh'
@@ -75,8 +75,7 @@ t.test('share: false still passes a logout to other tabs', async t => {
 })
 
 t.test('back/forward cache: a restored page refreshes', async t => {
-  const { server, signedIn, freeze, show } = browser(t)
-  const ann = await signedIn()
+  const { server, freeze, show, ann } = await signedIn(t)
   const token = await ann.token()
   freeze(ann)
   await idle()
@@ -87,8 +86,7 @@ t.test('back/forward cache: a restored page refreshes', async t => {
 })
 
 t.test('back/forward cache: a restored page is logged out after a logout meanwhile, without a request', async t => {
-  const { server, signedIn, tab, freeze, show } = browser(t)
-  const ann = await signedIn()
+  const { server, tab, freeze, show, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   freeze(ann)
@@ -102,8 +100,7 @@ t.test('back/forward cache: a restored page is logged out after a logout meanwhi
 })
 
 t.test('back/forward cache: a restored page without a connection is in the state unknown', async t => {
-  const { server, signedIn, show } = browser(t)
-  const ann = await signedIn()
+  const { server, show, ann } = await signedIn(t)
   server.script(REFRESH, 'offline')
   show(ann)
   await idle()
@@ -125,16 +122,14 @@ t.test('back/forward cache: a page restored during a refresh refreshes again, an
 })
 
 t.test('the first pageshow keeps the session', async t => {
-  const { signedIn, show } = browser(t)
-  const ann = await signedIn()
+  const { show, ann } = await signedIn(t)
   const before = ann.state
   show(ann, false)
   t.equal(ann.state, before)
 })
 
 t.test('the state is the same object until it changes', async t => {
-  const { signedIn, tab } = browser(t)
-  const ann = await signedIn()
+  const { tab, ann } = await signedIn(t)
   const other = tab()
   const { state } = ann
   await ann.fetch('/api/me')
@@ -153,8 +148,7 @@ t.test('the state is the same object until it changes', async t => {
 })
 
 t.test('a listener is notified of every change until it unsubscribes', async t => {
-  const { signedIn } = browser(t)
-  const ann = await signedIn()
+  const { ann } = await signedIn(t)
   const heard: unknown[] = []
   const off = ann.subscribe(state => { heard.push(state) })
   await ann.refresh()
@@ -167,8 +161,7 @@ t.test('a listener is notified of every change until it unsubscribes', async t =
 })
 
 t.test('an error of a listener is reported and does not stop the others', async t => {
-  const { signedIn } = browser(t)
-  const ann = await signedIn()
+  const { ann } = await signedIn(t)
   const reported = new Promise(resolve => { process.once('unhandledRejection', resolve) })
   let heard = 0
   ann.subscribe(() => { throw new Error('a bug in the page') })
@@ -179,8 +172,7 @@ t.test('an error of a listener is reported and does not stop the others', async 
 })
 
 t.test('a disposed client neither sends nor receives messages', async t => {
-  const { channels, tab, signedIn, listeners } = browser(t)
-  const ann = await signedIn()
+  const { channels, tab, listeners, ann } = await signedIn(t)
   const other = tab()
   await other.init()
   let heard = 0

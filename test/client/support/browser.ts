@@ -102,6 +102,12 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   return self
 }
 
+/** A browser in which Ann is logged in. */
+export async function signedIn (t: Test, differences?: Differences): Promise<Browser & { readonly ann: Tab }> {
+  const opened = browser(t, differences)
+  return { ...opened, ann: await opened.signedIn() }
+}
+
 /** What Firefox throws for storage, messages and locks where the person lets no site store anything. */
 function insecure (): DOMException {
   return new DOMException('The operation is insecure', 'SecurityError')
