@@ -36,7 +36,7 @@ t.test('a logged-in user', async t => {
   t.test('cannot choose a password that the policy refuses', async t => {
     const { reauthenticate, changePassword } = await ada()
     const verified = await reauthenticate('1', PASSWORD)
-    for (const password of ['short', 'password1', 'ada12345']) await t.rejects(changePassword(verified, password), { code: 'FST_AUTH_PASSWORD_REFUSED' }, password)
+    for (const password of ['short', 'password1', 'ada-ada!']) await t.rejects(changePassword(verified, password), { code: 'FST_AUTH_PASSWORD_REFUSED' }, password)
   })
 
   t.test('race: is refused if the password has changed meanwhile', async t => {
