@@ -156,3 +156,14 @@ t.test('clock skew: an instance that is behind by at most the leeway accepts an 
     }
   }
 })
+
+t.test('clock skew: a login after revokeAll is accepted by an instance that is behind by at most a third of grace', async t => {
+  for (const [behind, statusCode] of [[SKEW, 200], [SKEW + 1, 401]] as const) {
+    const { apps, tabs: [ada], wait, set } = await twoInstances(t, async (_t, clock) => memoryStore({ clock }), { revocation: 'immediate' }) as Instances // the same
+    wait(3600)
+    await apps[1].app.sessions.revokeAll('1')
+    set(0, -behind)
+    await ada.login('ada')
+    t.match(await ada.get('/me'), { statusCode }, `${behind} s behind`)
+  }
+})
