@@ -86,9 +86,12 @@ t.test('an error without secrets is logged unchanged, a redacted one keeps name,
   t.equal(redacted(undefined), undefined)
 
   const cause = Object.assign(new TypeError('no table'), { code: '42P01' })
-  const error = redacted(Object.assign(new Error(`insert ${HASH} eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln and $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW`, { cause }), { code: 'E', params: [HASH] }))
+  const thrown = Object.assign(new Error(`insert ${HASH} eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln and $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW`, { cause }), { code: 'E', params: [HASH] })
+  const error = redacted(thrown)
   t.match(error, { name: 'Error', message: 'insert [redacted] [redacted] and [redacted]', code: 'E', params: undefined, cause: { name: 'TypeError', message: 'no table', code: '42P01' } })
   t.match(error, { stack: /^Error: insert \[redacted\].*\n +at / })
+  const frames = (of: unknown): string[] => String(Object(of).stack).split('\n').slice(1)
+  t.strictSame(frames(error), frames(thrown), 'where it was thrown, not where it was redacted')
 
   const circular = new Error(HASH)
   circular.cause = circular
