@@ -1,7 +1,8 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import { type AuthEvent } from '../../lib/audit/events.js'
 import { importKey, type KeyOptions } from '../../lib/keys/import.js'
-import { createKeySource, type KeySource } from '../../lib/keys/rotation.js'
+import { createKeySource, openKeys, type KeySettings, type KeySource } from '../../lib/keys/rotation.js'
 import { createKeyRing, deriveKeyRing, type KeyRings } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
 import { fakeClock, type FakeClock } from '../support/fake-clock.js'
@@ -178,4 +179,24 @@ t.test('key rotation: a service that only verifies follows changes, too', async 
   s.answer = async () => rings([NEW.verifies])
   await s.source.reload()
   t.strictSame(s.events, [{ type: 'keys_changed', kind: 'access', signing: null, kids: ['new'] }])
+})
+
+t.test('keys are read again while the app runs only if a function or a key set gives them', async t => {
+  const of = <T>(changes: boolean, value: T) => ({ changes, read: () => value })
+  const [secret, other, keys] = [of(false, [OLD_SECRET]), of(true, [NEW_SECRET]), of(true, createKeyRing([importKey(OLD.signs)]))]
+  const cases: ReadonlyArray<readonly [sources: Partial<KeySettings>, changing: readonly string[]]> = [
+    [{ secret }, []],
+    [{ secret: other }, ['access', 'refresh']],
+    [{ secret, keys }, ['access']],
+    [{ secret, keys: { ...keys, changes: false } }, []],
+    [{ secret: other, keys: { ...keys, changes: false } }, ['refresh']],
+    [{ secret, refreshToken: { secret: other } }, ['refresh']],
+    [{ secret: other, refreshToken: { secret } }, ['access']],
+    [{ jwks: 'http://127.0.0.1:1/jwks' }, ['access']]
+  ]
+  for (const [sources, changing] of cases) {
+    const settings: KeySettings = { reloadKeysEvery: 60, accessToken: { algorithm: 'HS256' }, timeouts: { call: 2, request: 3 }, clock: fakeClock().now, ...sources }
+    const opened = await openKeys(settings, () => {}, Fastify().log)
+    t.strictSame([...opened.changing], changing, Object.keys(sources).join())
+  }
 })
