@@ -21,6 +21,23 @@ t.test('expired sessions are purged at a login, without a timer', async t => {
   t.match(await store.list('ada'), exactly(young))
 })
 
+t.test('denial of service: a login searches for expired sessions only once there are twice as many', async t => {
+  const clock = fakeClock()
+  const store = memoryStore({ clock: clock.now })
+  const old = newSession()
+  await store.create(old)
+  const logins = async (count: number): Promise<void> => {
+    for (let nth = 0; nth < count; nth++) await store.create(newSession({ idleExpiresAt: START + 90 * 86_400 }))
+  }
+  await logins(1001)
+  clock.wait('8d')
+  clock.wait(1)
+  await logins(900)
+  t.not(await store.get(old.id), null)
+  await logins(200)
+  t.equal(await store.get(old.id), null)
+})
+
 t.test('a session past its idle end stays for as long as an access token may renew it, however many there are', async t => {
   const clock = fakeClock()
   const store = memoryStore({ clock: clock.now })
