@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { MemoryCounter, pingCounters, RedisCounter } from './accounts/attempt-counters.js'
@@ -49,7 +48,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const settings = readOptions(options, production)
   const { clock, timeouts } = settings
   const pathWarnings = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
-  for (const warning of [...warningsOf(settings, { production, worker: cluster.isWorker }), ...pathWarnings]) logWarning(fastify.log, warning)
+  for (const warning of [...warningsOf(settings, { production, worker: await isClusterWorker() }), ...pathWarnings]) logWarning(fastify.log, warning)
   warnOfLatePlugins(fastify)
 
   const audit = createAudit(clock, settings.onEvent)
@@ -197,6 +196,11 @@ function servedRoutes ({ users = {}, routes }: Settings, store: SessionStore): S
     password: reauthenticates && users.updatePasswordHash !== undefined && routes.password,
     reauthenticate: reauthenticates && routes.reauthenticate
   }
+}
+
+/** Only a process with a channel to its parent can be a worker, and `node:cluster` takes 3 ms to load. */
+async function isClusterWorker (): Promise<boolean> {
+  return process.send !== undefined && (await import('node:cluster')).default.isWorker
 }
 
 /** Users without a password are verified against an argon2 decoy. */
