@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from '../dist/esm/doctor/command.js'
+import { run } from '../dist/cjs/doctor/command.js'
 
 process.exitCode = await run(process.argv.slice(2), {
   env: process.env,

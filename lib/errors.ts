@@ -43,7 +43,7 @@ export interface AuthErrorOptions {
   message?: string
 }
 
-/** Marks the errors of both builds (ES module and CommonJS), which one process may load side by side. */
+/** Marks the errors of every copy of this package that a process has loaded. */
 const REFUSAL = Symbol.for('fastify-refresh-cookie.AuthError')
 
 /**

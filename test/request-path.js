@@ -8,7 +8,7 @@ import refreshCookie, { authenticate } from 'fastify-refresh-cookie'
 
 process.env.NODE_ENV = 'production' // as it is deployed, without the hints of development
 
-const OURS = '/dist/esm/'
+const OURS = '/dist/cjs/'
 const inspector = new Session()
 inspector.connect()
 

@@ -14,7 +14,7 @@ export interface HashingParameters {
  * Allows password hashing below the minimum, for tests that log in a thousand times:
  * `passwords: { memoryCost: 1024, [allowWeakHashing]: true }`. Refused when NODE_ENV is "production".
  */
-// Symbol.for, so that the ESM and the CommonJS build of this package share the key.
+// Symbol.for, so that two copies of this package share the key.
 export const allowWeakHashing: unique symbol = Symbol.for('fastify-refresh-cookie.allowWeakHashing')
 
 /** The minimum parameters of the OWASP Password Storage Cheat Sheet, the recommended ones first. */

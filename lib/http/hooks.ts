@@ -37,7 +37,7 @@ export interface AuthenticateHooks {
   readonly requireFreshLogin: (age: Duration) => AuthenticateHook
 }
 
-// Global symbols, since one process may load both builds (ES module and CommonJS).
+// Global symbols, since one process may load two copies of this package.
 /** The property of a request that holds its authentication. */
 export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication')
 const REQUIRES_TOKEN = Symbol.for('fastify-refresh-cookie.requiresToken')

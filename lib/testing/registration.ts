@@ -37,7 +37,7 @@ export interface TestLogin {
   readonly setCookie: string | null
 }
 
-/** In the registry of symbols, since a server may use the CommonJS build and its test the ESM build. */
+/** In the registry of symbols, since a server and its test may load two copies of this package. */
 const REGISTRATIONS = Symbol.for('fastify-refresh-cookie.testing')
 
 /** The parts of the plugin that a registration is made of. */

@@ -6,7 +6,7 @@ export interface TestClock extends Clock {
   advance (by: Duration): void
 }
 
-/** In the registry of symbols, since a server may use the CommonJS build and its test the ESM build. */
+/** In the registry of symbols, since a server and its test may load two copies of this package. */
 const TEST_CLOCK = Symbol.for('fastify-refresh-cookie.test-clock')
 
 /** A clock that stands still at `start`, in seconds since 1970; now by default. */

@@ -136,7 +136,7 @@ t.test('weak hashing', async t => {
     t.doesNotThrow(() => assertStrong({ ...WEAK, memoryCost: 19456 }, true))
   })
 
-  t.test('shares one symbol between both builds of the package', async t => {
+  t.test('shares one symbol between two copies of the package', async t => {
     t.equal(allowWeakHashing, Symbol.for('fastify-refresh-cookie.allowWeakHashing'))
   })
 })

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
@@ -10,18 +10,21 @@ const read = (path: string): Promise<string> => readFile(join(packageFolder, pat
 
 const files = await filesBelow(packageFolder)
 const modules = (await filesBelow('lib')).filter(path => path.endsWith('.ts')).map(path => path.replace(/\.ts$/, ''))
-const builds = ['esm', 'cjs'] as const
+/** For bundlers; every other entry of `import` passes on the CommonJS one. */
+const compiled = { cjs: modules, esm: modules.filter(path => path === 'server' || path.startsWith('client/')) }
+const passedOn = ['index', 'verifier', 'testing/index', ...['mysql', 'postgres', 'redis', 'sqlite'].map(store => `stores/${store}/index`)]
 
-t.test('the package contains the two builds and the documents', async t => {
-  const built = builds.flatMap(build => modules.flatMap(path => ['.d.ts', '.js', '.js.map'].map(ending => `dist/${build}/${path}${ending}`)))
+t.test('the package contains both kinds of module and the documents', async t => {
+  const built = Object.entries(compiled).flatMap(([build, paths]) => paths.flatMap(path => ['.d.ts', '.js', '.js.map'].map(ending => `dist/${build}/${path}${ending}`)))
+  built.push(...passedOn.flatMap(path => ['.d.ts', '.js'].map(ending => `dist/esm/${path}${ending}`)))
   const pages = (await filesBelow('docs')).map(path => `docs/${path}`)
   const wanted = ['bin/fastify-refresh-cookie.js', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist/cjs/package.json', 'package.json', ...pages, ...built]
   t.strictSame(files, wanted.sort(), 'after npm run build')
 })
 
 t.test('source maps contain the source and no path outside', async t => {
-  for (const build of builds) {
-    for (const path of modules) {
+  for (const [build, paths] of Object.entries(compiled)) {
+    for (const path of paths) {
       const map = JSON.parse(await read(`dist/${build}/${path}.js.map`))
       t.strictSame(map.sourcesContent, [await readFile(`lib/${path}.ts`, 'utf8')], `the ${build} build of ${path} is of this source`)
       t.match(map, { sourceRoot: '', sources: exactly(/^(\.\.\/)+lib\/[\w/-]+\.ts$/) })
@@ -60,7 +63,7 @@ const APP = `
   }
 `
 
-/** The expected output of both module kinds. The symbol of the other build must be the same. */
+/** The expected output of both module kinds. */
 const ALL_WELL = [
   'default 201 200',
   'name 201 200',
@@ -99,18 +102,37 @@ t.test('a user signs up, for every CommonJS require', async t => {
   t.strictSame((await run('cjs.cjs')).split('\n'), ALL_WELL)
 })
 
-t.test('an error of one build is an AuthError of the other', async t => {
+/** As where another package depends on a version of its own. */
+async function writeSecondCopy (): Promise<void> {
+  await cp(packageFolder, join(packageFolder, '../../other/node_modules/fastify-refresh-cookie'), { recursive: true })
+}
+
+t.test('import and require give one copy of the code', async t => {
+  await write('one-copy.mjs', `
+    import { createRequire } from 'node:module'
+    import refreshCookie, { AuthError } from 'fastify-refresh-cookie'
+    import * as verifying from 'fastify-refresh-cookie/verifier'
+
+    const required = createRequire(import.meta.url)('fastify-refresh-cookie')
+    console.log(required.AuthError === AuthError, verifying.AuthError === AuthError, required.default === refreshCookie, required.refreshCookie === refreshCookie)
+  `)
+  t.equal(await run('one-copy.mjs'), 'true true true true')
+})
+
+t.test('an error of one copy is an AuthError of another', async t => {
+  await writeSecondCopy()
   await write('errors.mjs', `
     import { createRequire } from 'node:module'
     import { AuthError } from 'fastify-refresh-cookie'
 
-    const other = createRequire(import.meta.url)('fastify-refresh-cookie').AuthError
+    const other = createRequire(new URL('other/', import.meta.url))('fastify-refresh-cookie').AuthError
     console.log(other !== AuthError, new AuthError('FST_AUTH_BUSY') instanceof other, new other('FST_AUTH_BUSY') instanceof AuthError)
   `)
   t.equal(await run('errors.mjs'), 'true true true')
 })
 
-t.test('broken access control: a hook of one build protects routes with the plugin of the other', async t => {
+t.test('broken access control: a hook of one copy protects routes with the plugin of another', async t => {
+  await writeSecondCopy()
   await write('hooks.cjs', `
     module.exports = async function visit (plugin, hooks, options) {
       const app = require('fastify')()
@@ -131,13 +153,13 @@ t.test('broken access control: a hook of one build protects routes with the plug
     import * as verifying from 'fastify-refresh-cookie/verifier'
     import visit from './hooks.cjs'
 
-    const require = createRequire(import.meta.url)
-    const builds = { esm: { main, verifying }, cjs: { main: require('fastify-refresh-cookie'), verifying: require('fastify-refresh-cookie/verifier') } }
+    const require = createRequire(new URL('other/', import.meta.url))
+    const copies = { own: { main, verifying }, other: { main: require('fastify-refresh-cookie'), verifying: require('fastify-refresh-cookie/verifier') } }
     const key = '-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\\n-----END PUBLIC KEY-----'
     const registrations = { main: { secret: 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*' }, verifying: { keys: [{ kid: 'k1', algorithm: 'EdDSA', use: 'verify', publicKey: key }] } }
-    for (const [one, other] of [['esm', 'cjs'], ['cjs', 'esm'], ['esm', 'esm']]) {
+    for (const [one, other] of [['own', 'other'], ['other', 'own'], ['own', 'own']]) {
       for (const [entry, options] of Object.entries(registrations)) {
-        for (const hooks of Object.values(builds[other])) console.log(...await visit(builds[one][entry].default, hooks, options))
+        for (const hooks of Object.values(copies[other])) console.log(...await visit(copies[one][entry].default, hooks, options))
       }
     }
   `)
