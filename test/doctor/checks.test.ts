@@ -55,6 +55,12 @@ t.test('denial of service: the message of a 404 takes linear time', async t => {
   t.equal(await judged('route', { status: 404, body }), 'finding: POST /auth/refresh answered 404')
 })
 
+t.test('other origins may read replies without credentials, which need no cookie', async t => {
+  for (const origin of ['*', 'https://another-site.invalid']) {
+    t.equal(await judged('cors', { headers: { 'access-control-allow-origin': origin } }), 'ok: no other origin may use the cookie', origin)
+  }
+})
+
 t.test('a reply from an edge without a hit is no cached one', async t => {
   t.match(await judged('caching', { headers: { 'x-cache': 'MISS', 'cache-control': 'private, no-store' } }), /^ok/)
 })
