@@ -397,6 +397,12 @@ t.test('on a server', async t => {
     }
   })
 
+  t.test('a command of the check that fails for another reason is no missing right', async t => {
+    await admin.hset('auth:rights', 'another', 'type')
+    t.teardown(() => admin.del('auth:rights'))
+    for (const client of [await ioredisOn(t, server.ioredis), await nodeRedisOn(t, server.nodeRedis)]) await t.resolves(redisStore(client).open())
+  })
+
   t.test('an error other than a missing right is passed on at start', async t => {
     const broken = hooked(client, async (_sha, key) => {
       if (key === 'rights') throw new Error('not this time')
