@@ -140,18 +140,21 @@ function placeOn (port: number): MysqlPlace {
   return { host: '127.0.0.1', port, user: 'root', password: '', database: 'test' }
 }
 
-const SMALL = ['--innodb-log-file-size=4M', '--innodb-buffer-pool-size=32M']
+/** Small, and with a folder of its own for temporary tables: a server that starts deletes those of all others in /tmp. */
+function settingsOf (home: string): string[] {
+  return [`--datadir=${join(home, 'data')}`, `--tmpdir=${home}`, '--innodb-log-file-size=4M', '--innodb-buffer-pool-size=32M', ...USER]
+}
+
 /** The server refuses to be root by accident. */
 const USER = process.getuid?.() === 0 ? ['--user=root'] : []
 
 /** A folder with the data of a new server, in memory where there is room: making them flushes to the disk for seconds. */
 async function createHome (): Promise<string> {
   const home = await mkdtemp(join(await hasRoom('/dev/shm') ? '/dev/shm' : tmpdir(), 'mysql-'))
-  const data = `--datadir=${join(home, 'data')}`
   try {
     const install = await find('mariadb-install-db')
-    if (install !== undefined) await run(install, ['--no-defaults', data, ...SMALL, ...USER, '--auth-root-authentication-method=normal', '--skip-test-db'])
-    else await run(await server(), ['--no-defaults', '--initialize-insecure', data, ...USER])
+    if (install !== undefined) await run(install, ['--no-defaults', ...settingsOf(home), '--auth-root-authentication-method=normal', '--skip-test-db'])
+    else await run(await server(), ['--no-defaults', '--initialize-insecure', ...settingsOf(home)])
     return home
   } catch (error) {
     await rm(home, { recursive: true, force: true })
@@ -182,8 +185,7 @@ async function find (name: string): Promise<string | undefined> {
 /** Starts a server; the returned function kills it, and keeps or removes its data. */
 async function launch (home: string, port: number, ...settings: string[]): Promise<(keepData: boolean) => Promise<void>> {
   return await startDatabaseServer({
-    command: [await server(), '--no-defaults', ...USER, ...SMALL,
-      `--datadir=${join(home, 'data')}`, `--socket=${join(home, 'socket')}`, `--port=${port}`, '--bind-address=127.0.0.1',
+    command: [await server(), '--no-defaults', ...settingsOf(home), `--socket=${join(home, 'socket')}`, `--port=${port}`, '--bind-address=127.0.0.1',
       '--skip-log-bin', '--skip-name-resolve', ...settings],
     home,
     signal: 'KILL',
