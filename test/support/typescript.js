@@ -5,4 +5,6 @@
 import { register } from 'node:module'
 
 process.env.TAP_TYPE_STRIP_ONLY = '1' // tap leaves TypeScript to its runtime
+// Coverage counts lib itself: the build has the same functions at other places, and would count them once more.
+process.env._TAPJS_PROCESSINFO_COV_EXCLUDE_ = String(/[\\/](?:node_modules|dist)[\\/]/)
 register('./typescript-hooks.js', import.meta.url)
