@@ -4,6 +4,7 @@
  *     npm run bench                       the whole table, about twenty minutes
  *     npm run bench -- --quick            a first look, less than five minutes
  *     npm run bench -- --only=refresh     the rows that begin with this
+ *     npm run bench -- --rounds=3         so many rounds, and less time
  *     npm run bench -- --add=runs.json    adds the run to those of the file, and prints the table of all
  *     npm run bench -- --docs             writes the table into docs/benchmarks.md too
  */
@@ -56,7 +57,8 @@ const ROWS: readonly Row[] = [
 ]
 
 const quick = process.argv.includes('--quick')
-const [rounds, seconds, warmUp] = quick ? [1, 0.6, 0.5] : [5, 1.2, 1] // of processor time
+const rounds = Number(argument('rounds') ?? (quick ? 1 : 5))
+const [seconds, warmUp] = quick ? [0.6, 0.5] : [1.2, 1] // of processor time
 const only = argument('only') ?? ''
 const file = argument('add')
 
