@@ -88,11 +88,12 @@ export class Revocations {
     } else if ('id' in revocation) {
       this.#sessions.set(revocation.id, until)
     } else {
-      const { subject, at, exceptId } = revocation
-      const before = this.#subjects.get(subject)
-      const replacesOther = before !== undefined && (before.replacesOther || before.exceptId !== exceptId)
-      this.#subjects.delete(subject) // so that it is inserted at the end
-      this.#subjects.set(subject, { at, exceptId, until, sequence: ++this.#sequence, replacesOther })
+      const before = this.#subjects.get(revocation.subject)
+      const replacesOther = before !== undefined && (before.replacesOther || before.exceptId !== revocation.exceptId)
+      // A message may arrive late, after that of a later revocation.
+      const { at, exceptId } = before !== undefined && before.at > revocation.at ? before : revocation
+      this.#subjects.delete(revocation.subject) // so that it is inserted at the end
+      this.#subjects.set(revocation.subject, { at, exceptId, until, sequence: ++this.#sequence, replacesOther })
     }
   }
 

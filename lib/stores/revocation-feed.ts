@@ -14,7 +14,10 @@ export interface Channel {
   readonly onUndelivered: () => void
 }
 
-/** Notifies the listeners of a store, here and in other processes, of revoked sessions. */
+/**
+ * Notifies the listeners of a store, here and in other processes, of revoked sessions. A store receives its own messages too:
+ * where the reply to a revocation is lost, `notify` is not called and the message is all that shows it.
+ */
 export interface RevocationFeed {
   /** The method `subscribe` of a store with such a channel. */
   readonly subscribeOver: (channel: Channel) => NonNullable<SessionStore['subscribe']>
@@ -25,7 +28,6 @@ export interface RevocationFeed {
 }
 
 export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
-  const from = randomId()
   const listeners = new Set<RevocationListener>()
 
   return {
@@ -35,7 +37,7 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
       return (listener, onConnection = () => {}) => {
         const own: RevocationListener = revocation => listener(revocation) // a listener may subscribe twice
         const onMessage = (message: string): void => {
-          const revocation = readMessage(message, from)
+          const revocation = readMessage(message)
           if (revocation !== null && listeners.has(own)) listener(revocation)
         }
         listeners.add(own)
@@ -47,7 +49,7 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
       }
     },
 
-    messageOf: revocation => JSON.stringify({ from, ...revocation }),
+    messageOf: revocation => JSON.stringify(revocation),
 
     notify (revocation) {
       for (const listener of listeners) listener(revocation)
@@ -55,10 +57,9 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
   }
 }
 
-/** Null for a message of this store, whose listeners `notify` has called already, and for a message of no store. */
-function readMessage (message: string, own: string): Revocation | null {
-  const { from, id, subject, at, exceptId } = parse(message)
-  if (from === own) return null
+/** Null for a message of no store. */
+function readMessage (message: string): Revocation | null {
+  const { id, subject, at, exceptId } = parse(message)
   if (typeof id === 'string') return { id }
   if (typeof subject !== 'string' || typeof at !== 'number') return null
   return { subject, at, ...(typeof exceptId === 'string' && { exceptId }) }

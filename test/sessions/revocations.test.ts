@@ -88,6 +88,16 @@ t.test('of two such entries either may have revoked the session that the other s
   t.equal(revocations.judge(token(60, 's2')), 'unrevoked')
 })
 
+t.test('a message that arrives after that of a later revocation changes nothing', async t => {
+  const { revocations } = settled()
+  revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })
+  revocations.listener({ subject: 'ada', at: START - 60 })
+  t.equal(revocations.judge(token(30, 's2')), 'revoked')
+  t.equal(revocations.judge(token(30, 's1')), 'unknown', 'the earlier one excepted no session')
+  await revocations.ask('s1', live)
+  t.equal(revocations.judge(token(30, 's1')), 'unrevoked')
+})
+
 t.test('within the clock skew of a revocation only the store knows', async t => {
   for (const age of [SKEW, 0, -SKEW]) {
     const { revocations } = settled()

@@ -28,11 +28,10 @@ t.test('a revocation reaches the listeners of another process unchanged', async 
   t.strictSame(received, revocations)
 })
 
-t.test('a store notifies its own listeners once, and not again by the message', async t => {
+t.test('a store receives its own messages too, since the reply to a revocation may have been lost', async t => {
   const feed = feedOf()
   const received: Revocation[] = []
   t.teardown(feed.subscribe(revocation => received.push(revocation)))
-  feed.notify({ id: 'a' })
   feed.deliver(feed.messageOf({ id: 'a' }))
   t.strictSame(received, [{ id: 'a' }])
 })
@@ -54,7 +53,7 @@ t.test('foreign and malformed messages on the channel are ignored', async t => {
   const feed = feedOf()
   const received: Revocation[] = []
   t.teardown(feed.subscribe(revocation => received.push(revocation)))
-  for (const message of ['', 'hello', 'null', '1', '"a"', '[]', '{}', '{"id":1}', '{"subject":"ada"}', '{"subject":1,"at":1}', '{"subject":"ada","at":"1"}', '{"from":']) {
+  for (const message of ['', 'hello', 'null', '1', '"a"', '[]', '{}', '{"id":1}', '{"subject":"ada"}', '{"subject":1,"at":1}', '{"subject":"ada","at":"1"}', '{"id":']) {
     t.doesNotThrow(() => feed.deliver(message), message)
   }
   t.strictSame(received, [])

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+
 /** The values that a callback receives, for a test that waits for each in order. */
 export function notifications<T> (): { readonly notify: (value: T) => void, readonly next: () => Promise<T> } {
   const values: T[] = []
@@ -12,5 +14,16 @@ export function notifications<T> (): { readonly notify: (value: T) => void, read
       if (values.length === 0) await new Promise<void>(resolve => waiting.push(resolve))
       return values.shift() as T // there is one now
     }
+  }
+}
+
+/** As `next`, for a store, which may report a revocation more than once. */
+export function withoutRepeats<T> (next: () => Promise<T>): () => Promise<T> {
+  let last: T | undefined
+  return async () => {
+    let value = await next()
+    while (isDeepStrictEqual(value, last)) value = await next()
+    last = value
+    return value
   }
 }

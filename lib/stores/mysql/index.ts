@@ -40,5 +40,5 @@ export function mysqlStore (db: MysqlDatabase, options: MysqlStoreOptions = {}):
   const promises = promisesOf(db)
   if (promises === undefined) throw new TypeError('mysqlStore: its first argument is not a pool of mysql2: pass mysql.createPool(…) of the package mysql2 or mysql2/promise')
   tableName(table, 'mysqlStore')
-  return polledStore({ name: 'mysqlStore', table, clock, pollEveryMs }, countOwn => new MysqlTable(promises, table, timeoutMs, countOwn))
+  return polledStore({ name: 'mysqlStore', table, clock, pollEveryMs, sessions: new MysqlTable(promises, table, timeoutMs) })
 }

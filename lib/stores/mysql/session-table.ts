@@ -2,7 +2,7 @@ import { type RevokeReason, type Session, type SessionChange } from '../../sessi
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { FIELDS, type Row } from '../sql/columns.js'
-import { COUNTER_ID, type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
+import { COUNTER_ID, type NumberedRevocation, type PolledRevocations } from '../sql/revocation-poll.js'
 import { SessionTable } from '../sql/session-table.js'
 import { retried } from '../sql/store.js'
 import { isRolledBack, MysqlRunner, type MysqlPromises, type Written } from './database.js'
@@ -16,15 +16,12 @@ const MAX_ATTEMPTS = 5
 export class MysqlTable extends SessionTable<Statements> {
   readonly #table: string
   readonly #db: MysqlRunner
-  readonly #countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>
   #canReturn = false
 
-  /** `countOwn` notes the numbers of revocations that this process makes. */
-  constructor (db: MysqlPromises, table: string, timeoutMs: number, countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>) {
+  constructor (db: MysqlPromises, table: string, timeoutMs: number) {
     super(statementsOn(table))
     this.#table = table
     this.#db = new MysqlRunner(db, timeoutMs)
-    this.#countOwn = countOwn
   }
 
   async prepare (): Promise<void> {
@@ -48,24 +45,22 @@ export class MysqlTable extends SessionTable<Statements> {
   }
 
   async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
-    return await this.#countOwn(async () => {
-      const { count, lastId } = 'id' in revocation
-        ? await this.#write(this.sql.revoke, revocation.id, at, reason)
-        : await this.#write(this.sql.revokeAll, revocation.subject, at, reason, revocation.exceptId ?? null, limit)
-      return { count: lastId > 0 ? count - 1 : count, number: lastId } // the counter is a row too
-    })
+    const { count, lastId } = 'id' in revocation
+      ? await this.#write(this.sql.revoke, revocation.id, at, reason)
+      : await this.#write(this.sql.revokeAll, revocation.subject, at, reason, revocation.exceptId ?? null, limit)
+    return lastId > 0 ? count - 1 : count // the counter is a row too
   }
 
-  /** Rejects if the counter was deleted, and makes a new one. */
-  async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations> {
+  async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations | null> {
     const rows = await this.rows(this.sql.readRevoked, number, id, limit)
     const found = rows.map(row => ({ id: String(row['id']), number: Number(row['number']) }))
     const counter = found.find(({ id }) => id === COUNTER_ID)
-    if (counter === undefined) {
-      await this.write(this.sql.addCounter)
-      throw new Error('the counter of revocations was deleted')
-    }
+    if (counter === undefined) return null
     return { newest: counter.number, revoked: found.filter(({ id }) => id !== COUNTER_ID) }
+  }
+
+  async addCounter (): Promise<void> {
+    await this.write(this.sql.addCounter)
   }
 
   protected async rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {

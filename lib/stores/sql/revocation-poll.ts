@@ -20,12 +20,6 @@ export interface PolledRevocations {
 /** Reads at most `limit` revocations after a position. Rejects within seconds where the database does not answer. */
 export type ReadRevocations = (after: NumberedRevocation, limit: number) => Promise<PolledRevocations>
 
-/** The result of a revocation: the number of sessions, and the number that it took if there were any. */
-export interface WrittenRevocation {
-  readonly count: number
-  readonly number: number
-}
-
 /** The default interval. */
 export const POLL_EVERY_MS = 1000
 
@@ -45,15 +39,15 @@ interface Subscriber {
   readonly onConnection: (up: boolean) => void
 }
 
-/** Notifies the listeners of a store of revoked sessions: at once for its own, and by polling for those of other processes. */
+/**
+ * Notifies the listeners of a store of revoked sessions: at once for its own, and by polling for those of every process. A poll
+ * reports the own ones again: where the reply to a revocation is lost, it is all that shows it.
+ */
 export class RevocationPoll {
   readonly #everyMs: number
   readonly #read: ReadRevocations
   readonly #pause: Pause
   readonly #subscribers = new Set<Subscriber>()
-  /** The numbers of this store's own revocations, whose listeners `notify` has called. */
-  readonly #own = new Set<number>()
-  readonly #writing = new Set<Promise<unknown>>()
   #position: NumberedRevocation | undefined
   #isUp: boolean | undefined
   #polling: AbortController | undefined
@@ -80,17 +74,6 @@ export class RevocationPoll {
     for (const { listener } of this.#subscribers) listener(revocation)
   }
 
-  /** Runs a revocation of this store, which is not to be reported once more. Resolves to the number of sessions. */
-  async countOwn (write: () => Promise<WrittenRevocation>): Promise<number> {
-    const writing = write().then(({ count, number }) => {
-      if (count > 0 && this.#polling !== undefined) this.#own.add(number)
-      return count
-    })
-    const settled = writing.catch(() => {}).finally(() => this.#writing.delete(settled))
-    this.#writing.add(settled)
-    return await writing
-  }
-
   async #poll (): Promise<void> {
     const polling = this.#polling = new AbortController()
     while (!polling.signal.aborted) {
@@ -104,23 +87,20 @@ export class RevocationPoll {
   #stop (): void {
     this.#polling?.abort()
     this.#polling = this.#position = this.#isUp = undefined
-    this.#own.clear()
   }
 
   /** Reports what is new. After a failure it goes on where it was, so nothing is missed. */
   async #readNew (polling: AbortSignal): Promise<void> {
     const after = this.#position
     const { newest, revoked } = await this.#read(after ?? LATEST, PAGE)
-    await Promise.all(this.#writing) // what was read may be a revocation of this store whose reply is under way
     if (polling.aborted) return
     if (after === undefined || newest < after.number) {
       if (after !== undefined) this.#report(false) // an older copy was restored: what it revokes now has old numbers
       this.#position = behind(newest)
       return
     }
-    for (const { id, number } of revoked) if (!this.#own.has(number)) this.notify({ id })
+    for (const { id } of revoked) this.notify({ id })
     this.#position = revoked.at(-1) ?? behind(newest)
-    for (const number of this.#own) if (number < this.#position.number) this.#own.delete(number)
     if (revoked.length === PAGE) await this.#readNew(polling)
   }
 

@@ -3,7 +3,7 @@ import { type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
 import { ownership } from '../ownership.js'
 import { type Revocation } from '../revocation-feed.js'
-import { type ReadRevocations, RevocationPoll } from './revocation-poll.js'
+import { type PolledRevocations, type ReadRevocations, RevocationPoll } from './revocation-poll.js'
 import { type SessionTable } from './session-table.js'
 
 /** The parts that differ between databases. */
@@ -19,22 +19,28 @@ export interface SqlStoreParts {
 }
 
 /** A table whose revocations have numbers. */
-export type PolledTable = SessionTable & {
-  readonly readRevocations: ReadRevocations
+export interface PolledTable extends SessionTable {
+  /** As `ReadRevocations`; null if the counter is missing. */
+  readRevocations (...query: Parameters<ReadRevocations>): Promise<PolledRevocations | null>
+  /** Makes the counter that was missing. */
+  addCounter (): Promise<unknown>
 }
 
-export interface PolledStoreOptions extends Omit<SqlStoreParts, 'sessions' | 'notify'> {
+export interface PolledStoreOptions extends Omit<SqlStoreParts, 'notify'> {
+  readonly sessions: PolledTable
   readonly pollEveryMs: number
 }
 
-/** A store for a database without notifications: its subscriptions poll the table. `tableWith` creates the table on `countOwn` of the poll. */
-export function polledStore ({ pollEveryMs, ...parts }: PolledStoreOptions, tableWith: (countOwn: RevocationPoll['countOwn']) => PolledTable): Required<SessionStore> {
+/** A store for a database without notifications: its subscriptions poll the table. */
+export function polledStore ({ pollEveryMs, ...parts }: PolledStoreOptions): Required<SessionStore> {
   const poll: RevocationPoll = new RevocationPoll(pollEveryMs, async (after, limit) => {
     await store.open()
-    return await sessions.readRevocations(after, limit)
+    const read = await parts.sessions.readRevocations(after, limit)
+    if (read !== null) return read
+    await parts.sessions.addCounter()
+    throw new Error('the counter of revocations was deleted')
   })
-  const sessions = tableWith(write => poll.countOwn(write))
-  const store = sqlStore({ ...parts, sessions, notify: poll.notify })
+  const store = sqlStore({ ...parts, notify: poll.notify })
   return { ...store, subscribe: poll.subscribe }
 }
 

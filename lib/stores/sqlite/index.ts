@@ -37,5 +37,5 @@ export function sqliteStore (db: SqliteDatabase, options: SqliteStoreOptions = {
   const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS } = checkedOptions('sqliteStore', options, ['table', 'clock', 'pollEveryMs'], { pollEveryMs: integer(10, 60_000) })
   if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') throw new TypeError('sqliteStore: its first argument has no methods "prepare" and "exec": pass a database of better-sqlite3 or a DatabaseSync of node:sqlite')
   tableName(table, 'sqliteStore', 'without schema')
-  return polledStore({ name: 'sqliteStore', table, clock, pollEveryMs }, countOwn => new SqliteTable(db, table, countOwn))
+  return polledStore({ name: 'sqliteStore', table, clock, pollEveryMs, sessions: new SqliteTable(db, table) })
 }

@@ -2,7 +2,7 @@ import { type RevokeReason } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { type Row } from '../sql/columns.js'
-import { type NumberedRevocation, type PolledRevocations, type WrittenRevocation } from '../sql/revocation-poll.js'
+import { type NumberedRevocation, type PolledRevocations } from '../sql/revocation-poll.js'
 import { SessionTable } from '../sql/session-table.js'
 import { SqliteRunner, type SqliteDatabase } from './database.js'
 import { prepareTable } from './create-table.js'
@@ -12,14 +12,11 @@ import { statementsOn, type Statements } from './statements.js'
 export class SqliteTable extends SessionTable<Statements> {
   readonly #table: string
   readonly #db: SqliteRunner
-  readonly #countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>
 
-  /** `countOwn` notes the numbers of revocations that this process makes. */
-  constructor (db: SqliteDatabase, table: string, countOwn: (write: () => Promise<WrittenRevocation>) => Promise<number>) {
+  constructor (db: SqliteDatabase, table: string) {
     super(statementsOn(table))
     this.#table = table
     this.#db = new SqliteRunner(db)
-    this.#countOwn = countOwn
   }
 
   async prepare (): Promise<void> {
@@ -30,22 +27,22 @@ export class SqliteTable extends SessionTable<Statements> {
     const end = () => 'id' in revocation
       ? this.#db.run(this.sql.revoke, revocation.id, at, reason)
       : this.#db.run(this.sql.revokeAll, revocation.subject, at, reason, revocation.exceptId ?? null, limit)
-    return await this.#countOwn(() => this.#db.whenFree(() => this.#db.inTransaction(() => {
+    return await this.#db.whenFree(() => this.#db.inTransaction(() => {
       const count = end().length
-      const [counter] = count > 0 ? this.#db.run(this.sql.count) : []
-      return { count, number: Number(counter?.['number']) }
-    })))
+      if (count > 0) this.#db.run(this.sql.count)
+      return count
+    }))
   }
 
-  /** Rejects if the counter was deleted, and makes a new one. */
-  async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations> {
+  async readRevocations ({ id, number }: NumberedRevocation, limit: number): Promise<PolledRevocations | null> {
     const [counter] = await this.rows(this.sql.readCounter)
-    if (counter === undefined) {
-      await this.write(this.sql.addCounter)
-      throw new Error('the counter of revocations was deleted')
-    }
+    if (counter === undefined) return null
     const rows = await this.rows(this.sql.readRevoked, number, id, limit)
     return { newest: Number(counter['newest']), revoked: rows.map(row => ({ id: String(row['id']), number: Number(row['number']) })) }
+  }
+
+  async addCounter (): Promise<void> {
+    await this.write(this.sql.addCounter)
   }
 
   protected async rows (statement: string, ...values: unknown[]): Promise<Row[]> {

@@ -63,7 +63,7 @@ function revocationStatements (name: string) {
         SELECT id FROM ${name} WHERE subject = $1 AND revoked_at IS NULL AND id IS NOT $4 ORDER BY created_at, id LIMIT $5
       ) RETURNING id`,
     // Writers take turns, so the numbers become visible in their order.
-    count: `UPDATE ${name} SET revocation = revocation + 1 WHERE id = '${COUNTER_ID}' RETURNING revocation AS number`,
+    count: `UPDATE ${name} SET revocation = revocation + 1 WHERE id = '${COUNTER_ID}' RETURNING id`,
     addCounter: `INSERT INTO ${name} (${OWN_COLUMNS}, revocation)
       VALUES (${ownRow(`'${COUNTER_ID}'`)}, (SELECT coalesce(max(revocation), 0) FROM ${name}))
       ON CONFLICT DO NOTHING RETURNING id`,

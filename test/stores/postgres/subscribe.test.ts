@@ -10,7 +10,7 @@ import { pgBouncer } from '../../support/pgbouncer.js'
 import { poolOn, postgres } from '../../support/postgres.js'
 import { newSession } from '../../support/session.js'
 import { tcpProxy } from '../../support/tcp-proxy.js'
-import { notifications } from '../../support/notifications.js'
+import { notifications, withoutRepeats } from '../../support/notifications.js'
 
 /** Subscribes a new store on a database, and collects its notifications. */
 function listening (t: Test, db: PostgresDatabase, table = 'auth_sessions', options: PostgresStoreOptions = {}) {
@@ -19,7 +19,7 @@ function listening (t: Test, db: PostgresDatabase, table = 'auth_sessions', opti
   const connections = notifications<boolean>()
   const stop = subscribe(store)(revocations.notify, connections.notify)
   t.teardown(stop)
-  return { store, revocations, connections, stop }
+  return { store, revocations: { next: withoutRepeats(revocations.next) }, connections, stop }
 }
 
 function subscribe ({ subscribe }: SessionStore): NonNullable<SessionStore['subscribe']> {
@@ -64,7 +64,25 @@ t.test('on a server', async t => {
     }
   })
 
-  t.test('a repeated revocation notifies this process again, in case the first reply was lost, and no other', async t => {
+  t.test('a revocation whose reply was lost reaches its own process as well as the others', async t => {
+    let isLost = false
+    const lossy = {
+      async query (text: string, values?: unknown[]) {
+        const result = await pool.query(text, values)
+        if (isLost) throw new Error('the connection was lost')
+        return result
+      }
+    }
+    const [here, there] = [listening(t, lossy, 'auth_sessions', { listen: pool }), listening(t, pool)]
+    for (const { connections } of [here, there]) t.equal(await connections.next(), true)
+    const session = newSession()
+    await here.store.create(session)
+    isLost = true
+    await t.rejects(here.store.revoke(session.id, 'logout'), { message: 'the connection was lost' })
+    for (const { revocations } of [here, there]) t.same(await revocations.next(), { id: session.id })
+  })
+
+  t.test('a revocation that ends nothing notifies this process, in case an earlier reply was lost, and no other', async t => {
     const [here, there] = [listening(t, pool), listening(t, poolOn(t, { connectionString }))]
     for (const { connections } of [here, there]) t.equal(await connections.next(), true)
     const session = newSession()
@@ -77,7 +95,7 @@ t.test('on a server', async t => {
     const last = newSession()
     await here.store.create(last)
     await here.store.revoke(last.id, 'logout')
-    for (const id of ['unknown', session.id, session.id, last.id]) {
+    for (const id of ['unknown', session.id, last.id]) {
       let revocation = await here.revocations.next()
       while ('subject' in revocation) revocation = await here.revocations.next()
       t.same(revocation, { id })
