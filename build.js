@@ -25,6 +25,7 @@ function passOn (from, to) {
   const { default: main, ...named } = createRequire(import.meta.url)(`./${from.default}`)
   const names = Object.keys(named)
   const defaults = names.filter(name => named[name] === main).map(name => `export { ${name} as default } from '${source}'\n`)
+  if (main !== undefined && defaults.length !== 1) throw new Error(`${from.default}: its default export has no name of its own`)
   mkdirSync(dirname(to.default), { recursive: true })
   writeFileSync(to.default, `export { ${names.join(', ')} } from '${source}'\n${defaults.join('')}`)
   writeFileSync(to.types, `export * from '${source}'\n${defaults.join('')}`)

@@ -217,8 +217,10 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
   async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
     const reply = this.#reply()
-    const remember = this.presented?.remember
-    return this.#respond(reply, await this.plugin.sessions.changePassword(this.assertAuthenticated(), user, write, this, remember))
+    const claims = this.assertAuthenticated()
+    const { presented } = this
+    const remember = presented?.sid === claims.sid ? presented.remember : undefined // the cookie may be that of another session
+    return this.#respond(reply, await this.plugin.sessions.changePassword(claims, user, write, this, remember))
   }
 
   /** Not async: that saves each refresh a promise. */

@@ -1,4 +1,4 @@
-import { byCreation, isLive, LIST_START, type Session, type SessionPosition } from './session.js'
+import { byCreation, isLive, isSessionId, LIST_START, type Session, type SessionPosition } from './session.js'
 import { assertKept, type SessionStore } from './store.js'
 import { type RequestContext } from '../request-context.js'
 import { type EpochSeconds } from '../time.js'
@@ -21,8 +21,12 @@ export function checkedPage (part: SessionListOptions): SessionListOptions {
   if (unknown !== undefined) throw new TypeError(`a list of sessions has the options "limit" and "after", and no "${unknown}"`)
   const { limit = LIST_LIMIT, after = LIST_START } = part
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) throw new TypeError('"limit" of a list of sessions must be a whole number from 1 to 10,000')
-  if (typeof after.id !== 'string' || !Number.isFinite(after.createdAt)) throw new TypeError('"after" of a list of sessions must be the last session of the previous page')
+  if (after !== LIST_START && !isPosition(after)) throw new TypeError('"after" of a list of sessions must be the last session of the previous page')
   return part
+}
+
+function isPosition ({ id, createdAt }: SessionPosition): boolean {
+  return typeof id === 'string' && isSessionId(id) && Number.isSafeInteger(createdAt)
 }
 
 /** Sessions per call to the store: to parse more at once would block other requests. */

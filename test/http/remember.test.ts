@@ -21,6 +21,14 @@ t.test('remember: a password change keeps the setting', async t => {
   }
 })
 
+t.test('remember: a password change takes the setting of no other session', async t => {
+  const { ada, browser } = await loggedIn(t)
+  const elsewhere = await browser().login('ada', { remember: false })
+  ada.jar.store(setCookies(elsewhere)) // an attacker planted the cookie of another session (cookie tossing)
+  const payload = { currentPassword: PASSWORD, newPassword: 'a much better passphrase' }
+  t.equal(outlives(await ada.send({ method: 'POST', url: '/auth/password', payload })), true)
+})
+
 t.test('remember: the token of a remembered login has no extra claim', async t => {
   const { ada } = await loggedIn(t)
   t.notHas(payloadOf(ada.cookie()), 'remember')

@@ -183,7 +183,7 @@ t.test('every subpath exports the same by import and by require, without a datab
 t.test('package.json can be imported, internal files cannot', async t => {
   await write('inside.cjs', `
     console.log(require('fastify-refresh-cookie/package.json').name)
-    import('fastify-refresh-cookie/dist/esm/plugin.js').catch(error => console.log(error.code))
+    import('fastify-refresh-cookie/dist/cjs/plugin.js').catch(error => console.log(error.code))
   `)
   t.equal(await run('inside.cjs'), 'fastify-refresh-cookie\nERR_PACKAGE_PATH_NOT_EXPORTED')
 })

@@ -94,7 +94,7 @@ t.test('an invalid page is refused, and never an empty list', async t => {
   for (const limit of [NaN, 0, -1, 1.5, 10_001, Infinity, '10']) {
     t.throws(() => checkedPage({ limit } as SessionListOptions), { name: 'TypeError', message: /"limit" .* from 1 to 10,000/ }, String(limit))
   }
-  for (const after of [{ id: 'a' }, { createdAt: START }, { id: 'a', createdAt: NaN }, 'a']) {
+  for (const after of [{ id: 'a' }, { createdAt: START }, { id: 'a', createdAt: NaN }, { id: 'a', createdAt: 1.5 }, { id: 'a', createdAt: 1e300 }, { id: 'a\0', createdAt: START }, { id: '', createdAt: START }, 'a']) {
     t.throws(() => checkedPage({ after } as SessionListOptions), { name: 'TypeError', message: /"after"/ }, JSON.stringify(after))
   }
   t.throws(() => checkedPage({ max: 10 } as SessionListOptions), { name: 'TypeError', message: /no "max"/ })
