@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
-import { isDeepStrictEqual } from 'node:util'
 import { randomId } from '../random.js'
 import { isRevoked, type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../sessions/session.js'
 import { type SessionStore } from '../sessions/store.js'
@@ -497,10 +496,11 @@ const storesThatPurge: Cases<'purgeExpired'> = {
 /** Subscribes. The returned function resolves to the next revocation, which may arrive after `revoke` resolved, without repeats. */
 function listen ({ store, after }: Setup<'subscribe'>): () => Promise<unknown> {
   const notified = new PassThrough({ objectMode: true })
-  let last: unknown
+  let last = ''
   after(store.subscribe(revocation => {
-    if (!isDeepStrictEqual(revocation, last)) notified.write(revocation)
-    last = revocation
+    const text = JSON.stringify(revocation)
+    if (text !== last) notified.write(revocation)
+    last = text
   }))
   const revocations = notified[Symbol.asyncIterator]()
   return async () => (await revocations.next()).value

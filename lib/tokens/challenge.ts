@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type OpenedKeys } from '../keys/rotation.js'
 import { type Key } from '../keys/ring.js'
 import { isId, isRecord, isTime } from './claims.js'
-import { Codec, prepared } from './jwt.js'
+import { Codec } from './jwt.js'
 import { isSubject } from './subject.js'
 import { type EpochSeconds } from '../time.js'
 
@@ -34,7 +34,7 @@ export class ChallengeTokens {
   readonly #codec: Codec
 
   constructor (keys: OpenedKeys) {
-    this.#codec = new Codec('refresh', keys, prepared, TYPE)
+    this.#codec = new Codec('refresh', keys, TYPE)
   }
 
   sign (claims: Omit<ChallengeClaims, 'bound'>, value: BoundValue): string {

@@ -1,9 +1,9 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
-import { createSigner, createVerifier } from 'fast-jwt'
 import { type FastifyInstance } from 'fastify'
 import { type OpenedKeys } from '../keys/rotation.js'
-import { isHmac, type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
+import { type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
 import { type AccessClaims, type AccessPolicy, isRefreshClaims, MAX_TOKEN_LENGTH, readAccessClaims, type RefreshClaims } from './claims.js'
+import { createSigner, createVerifier, decode, type Sign, type Verify } from './jws.js'
 import { VerificationCache } from './verification-cache.js'
 
 /** Signs and verifies the two kinds of token, each with its own keys. It does not check times. */
@@ -30,32 +30,15 @@ export interface VerifiedRefreshToken {
 /** The `typ` header of each kind, so that neither is accepted as the other (RFC 8725 section 3.11). `at+jwt` is from RFC 9068. */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 
-/** Canonical base64url: otherwise unused bits of the last character would give one token many spellings. */
-const SEGMENT = '(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?'
-const COMPACT = new RegExp(`^${SEGMENT}\\.${SEGMENT}\\.${SEGMENT}$`)
-
-/** `exp` and `nbf` are validated in `claims.ts` by the injected clock; the libraries would use Date.now. */
-const TIMELESS = { ignoreExpiration: true, ignoreNotBefore: true } as const
-
 /** With the memory of the verification cache in bytes. */
 export type VerificationPolicy = AccessPolicy & { readonly cacheBytes: number }
-
-type Sign = (claims: object) => string
-/** Throws for a token that is not valid. */
-type Verify = (token: string) => unknown
-
-/** Creates the signer and the verifier of a key. */
-interface Engine {
-  signer (key: SigningKey, typ: string): Sign
-  verifier (key: Key): Verify
-}
 
 /**
  * `scope` must be an encapsulated context: in the host's own, the decorators of @fastify/jwt could clash with the host's.
  */
 export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, policy: VerificationPolicy): Promise<Tokens> {
-  const access = new Codec('access', keys, prepared)
-  const refresh = new Codec('refresh', keys, await registerJwt(scope, keys.rings().refresh))
+  const access = new Codec('access', keys)
+  const refresh = new Codec('refresh', keys, TYPES.refresh, await registerJwt(scope, keys.rings().refresh))
   return {
     ...createAccessVerifier(keys, policy, access),
     signAccess: access.sign.bind(access),
@@ -69,7 +52,7 @@ export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, po
 }
 
 /** Verifies access tokens, each once: the result depends on the policy and the key ring only, so each ring has its own cache. */
-export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPolicy, codec = new Codec('access', keys, prepared)): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
+export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPolicy, codec = new Codec('access', keys)): Pick<Tokens, 'verifyAccess' | 'seekKey'> {
   let ring: KeyRing | undefined
   let cache = new VerificationCache(policy.cacheBytes)
   return {
@@ -92,19 +75,19 @@ function kidOf (token: string): string | undefined {
 export class Codec {
   readonly #kind: TokenKind
   readonly #keys: OpenedKeys
-  readonly #engine: Engine
   readonly #type: string
+  readonly #createSigner: typeof createSigner
   // Each key is prepared once, and collected with its ring.
   readonly #signers = new WeakMap<Key, Sign>()
   readonly #verifiers = new WeakMap<Key, Verify>()
   // All tokens of a key have the same header, so the last one that was verified is not parsed again.
   #last: { readonly header: string, readonly ring: KeyRing, readonly key: Key } | undefined
 
-  constructor (kind: TokenKind, keys: OpenedKeys, engine: Engine, type = TYPES[kind]) {
+  constructor (kind: TokenKind, keys: OpenedKeys, type = TYPES[kind], signerOf = createSigner) {
     this.#kind = kind
     this.#keys = keys
-    this.#engine = engine
     this.#type = type
+    this.#createSigner = signerOf
   }
 
   get signingKey (): SigningKey {
@@ -113,7 +96,7 @@ export class Codec {
 
   sign (claims: object): string {
     const key = this.signingKey
-    const sign = this.#signers.get(key) ?? this.#engine.signer(key, this.#type)
+    const sign = this.#signers.get(key) ?? this.#createSigner(key, this.#type)
     this.#signers.set(key, sign)
     return sign(claims)
   }
@@ -125,7 +108,7 @@ export class Codec {
     const ring = this.#keys.rings()[this.#kind]
     const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, this.#type)
     if (key === null) return null
-    const verify = this.#verifiers.get(key) ?? this.#engine.verifier(key)
+    const verify = this.#verifiers.get(key) ?? createVerifier(key)
     this.#verifiers.set(key, verify)
     try {
       const payload = verify(token)
@@ -137,31 +120,13 @@ export class Codec {
   }
 }
 
-/**
- * The engine of access tokens. Every request verifies one, and its key may be a key pair, so a key is parsed once and not for
- * each token. @fastify/jwt uses fast-jwt too.
- */
-export const prepared: Engine = {
-  signer: ({ kid, algorithm, signs }, typ) => createSigner({
-    algorithm,
-    kid,
-    header: { alg: algorithm, typ },
-    key: isHmac(algorithm) ? signs.export() : signs.export({ type: 'pkcs8', format: 'pem' })
-  }),
-  verifier: ({ algorithm, verifies }) => createVerifier({
-    ...TIMELESS,
-    algorithms: [algorithm],
-    key: isHmac(algorithm) ? verifies.export() : verifies.export({ type: 'spki', format: 'pem' })
-  })
-}
-
 let registrations = 0
 
 /**
- * The engine of refresh tokens: @fastify/jwt, registered with the key that signs at the start, which is mostly the only one.
- * Any other key is passed with each token.
+ * Refresh tokens are signed by @fastify/jwt, which is registered with the key that signs at the start, mostly the only one. A later
+ * key is passed with each token.
  */
-async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing): Promise<Engine> {
+async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing): Promise<typeof createSigner> {
   const namespace = `refreshToken${++registrations}`
   const optionsOf = ({ kid, algorithm }: Key, typ: string) => ({ kid, algorithm, header: { alg: algorithm, typ } })
   const known = first as SigningKey // a ring that issues tokens has a signing key
@@ -169,19 +134,12 @@ async function registerJwt (scope: FastifyInstance, { signing: first }: KeyRing)
     namespace,
     decoratorName: `${namespace}Claims`,
     secret: known.signs.export(),
-    sign: optionsOf(known, TYPES.refresh),
-    verify: { ...TIMELESS, algorithms: [known.algorithm] }
+    sign: optionsOf(known, TYPES.refresh)
   })
   const jwt = Reflect.get(scope.jwt, namespace) as JWT // the types of `jwt` lack namespaces
-  return {
-    signer (key, typ) {
-      const options = { key: key.signs.export(), ...optionsOf(key, typ) }
-      return key === known ? claims => jwt.sign(claims) : claims => jwt.sign(claims, options)
-    },
-    verifier (key) {
-      const options = { ...TIMELESS, key: key.verifies.export(), algorithms: [key.algorithm] }
-      return key === known ? token => jwt.verify(token) : token => jwt.verify(token, options)
-    }
+  return (key, typ) => {
+    const options = { key: key.signs.export(), ...optionsOf(key, typ) }
+    return key === known ? claims => jwt.sign(claims) : claims => jwt.sign(claims, options)
   }
 }
 
@@ -202,15 +160,15 @@ function keyNamed (kid: unknown, { byKid, unnamed }: KeyRing): Key | null {
   return typeof kid === 'string' ? byKid.get(kid) ?? null : null
 }
 
-/** The first segment of a token, if it is a compact JWS in canonical base64url. */
+/** The first segment of a token; undefined for a longer text than a token may be. */
 function headerOf (token: string): string | undefined {
-  return token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? token.slice(0, token.indexOf('.')) : undefined
+  return token.length <= MAX_TOKEN_LENGTH ? token.slice(0, token.indexOf('.')) : undefined
 }
 
-/** Empty if the header is no JSON. */
+/** Empty if the header is not base64url of JSON. */
 function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: unknown, crit?: unknown } {
   try {
-    return { ...JSON.parse(Buffer.from(encoded, 'base64url').toString()) }
+    return { ...JSON.parse(decode(encoded).toString()) }
   } catch {
     return {}
   }
