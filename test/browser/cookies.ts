@@ -9,7 +9,7 @@ import { testClock, userTable } from '../support/server.js'
 import { inBrowser, inEveryBrowser } from './support/browsers.js'
 import { type Certificate } from './support/network.js'
 import { otherSite } from './support/other-site.js'
-import { states, statuses } from './support/pages.js'
+import { idle, states, statuses } from './support/pages.js'
 import { ADA, HOST, REFRESH, site, type Site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
@@ -163,6 +163,7 @@ inEveryBrowser('a page from the back/forward cache asks again who is signed in',
   const [away, other] = [await s.signedUp(browser), await browser.open(s.url())]
   await statuses(other)
   await away.run(() => addEventListener('pageshow', ({ persisted }) => { document.title = `kept: ${persisted}` }))
+  await idle(away)
   await away.visit(elsewhere.url())
   await other.run(async () => { await fetch('/auth/logout', { method: 'POST' }) }) // around the client: no message tells
   await away.back()

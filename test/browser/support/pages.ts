@@ -58,6 +58,17 @@ export function pages (app: FastifyInstance, ahead: () => number = () => 0): voi
     </script></html>`))
 }
 
+/** Waits until a page holds no lock: browsers keep no other page in their back/forward cache. */
+export async function idle (tab: Tab): Promise<void> {
+  await tab.run(async () => {
+    for (;;) {
+      const { held = [], pending = [] } = await navigator.locks.query()
+      if (held.length + pending.length === 0) return
+      await new Promise(resolve => setTimeout(resolve, 10))
+    }
+  })
+}
+
 /** The path of a page whose client has these options. */
 export function pageWith (options: Omit<AuthClientOptions, 'fetch'>): string {
   return `/page?${encodeURIComponent(JSON.stringify(options))}`
