@@ -31,7 +31,8 @@ export interface AuthClient<Claims = AccessClaims> {
   /** Finds out by the cookie who is logged in. Never rejects: after a failure the state stays 'unknown' and has the error. */
   readonly init: () => Promise<AuthState<Claims>>
   /**
-   * The platform's fetch, with the access token in requests to the API (RFC 6750 section 2.1), refreshed as needed.
+   * The platform's fetch, with the access token in requests to the API (RFC 6750 section 2.1), refreshed as needed. It sends and
+   * stores the API's cookies, also on another origin, unless its second argument has other `credentials`.
    * Without a login it sends no token. Rejects with an AuthError if the token has expired and the refresh fails.
    */
   readonly fetch: Fetch

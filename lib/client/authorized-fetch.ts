@@ -5,8 +5,8 @@ type AnySession = Session<{ readonly sub: string }>
 
 /**
  * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and repeats a
- * request once with a new token after a 401. Requests to other origins, and those with their own Authorization header,
- * pass unchanged, so no token leaks. A request is only sent as the user who made it: if another user has logged in
+ * request once with a new token after a 401. It sends and stores cookies too, unless `init.credentials` says otherwise.
+ * Requests to other origins, and those with their own Authorization header, pass unchanged, so no token leaks. A request is only sent as the user who made it: if another user has logged in
  * meanwhile, the 401 is its response.
  */
 export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => AnySession | undefined, validSession: () => Promise<AnySession | undefined>): Fetch {
@@ -23,11 +23,12 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
       if (!sender || sender.claims.sub === session?.claims.sub) sender = session
       else if (response) break
       if (sender) headers.set('authorization', 'Bearer ' + sender.token)
-      response = await send(target, { ...init, headers })
+      // By default browsers drop the cookies of another origin's replies, such as that of a password change.
+      response = await send(target, { credentials: 'include', ...init, headers })
       // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
       // A wrong password stays wrong, and would count as two failures.
-      if ((await response.clone().text()).includes('FST_AUTH_CREDENTIALS_INVALID')) break
+      if ((await response.clone().text()).includes('_CREDENTIALS_INVALID')) break
     }
     return response as Response
   }

@@ -23,7 +23,7 @@ export type LogoutMarker = 'out' | 'leaving'
 /** Reads the marker, or with `next` writes it, as far as the browser grants storage. Without it a reload asks the server. */
 export function logoutMarker (name: string, next?: LogoutMarker | ''): string | void {
   try {
-    if (next !== undefined) localStorage[name] = next
+    if (next != null) localStorage[name] = next
     return localStorage[name]
   } catch {
     // Storage is blocked or full.

@@ -60,6 +60,16 @@ for (const [where, places] of [['another site', OTHER_SITE], ['a sibling sub-dom
     t.strictSame(await tab.run(() => document.cookie), '')
   })
 
+  inEveryBrowser(`a page on ${where} changes its password and stays signed in`, async (t, browser) => {
+    const { s, tab } = await open(t, browser, places)
+    await tab.run(async person => { await auth.signup(person) }, ADA)
+    const change = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ currentPassword: ADA.password, newPassword: 'a much better passphrase' }) }
+    t.match(await tab.run(([url, init]) => ask(url, init), [s.url('/auth/password', places.api), change] as const), exactly(200, Object))
+    t.match(await tab.run(() => auth.refresh().then(({ status }) => status)), 'in')
+    await tab.reload()
+    t.strictSame(await statuses(tab), ['in'])
+  })
+
   inEveryBrowser(`a page on ${where} that is reloaded during a refresh stays signed in`, async (t, browser) => {
     const { s, tab, me } = await open(t, browser, places)
     await tab.run(async person => { await auth.signup(person) }, ADA)

@@ -50,6 +50,17 @@ for (const [name, input, prefix = '/auth'] of elsewhere) {
   })
 }
 
+t.test('cookies of an API on another origin are sent and stored, unless the caller says otherwise', async t => {
+  const { server, signedIn } = browser(t)
+  const { fetch } = await signedIn({ prefix: 'https://api.test/auth' })
+  const credentials: unknown[] = []
+  for (const init of [undefined, { method: 'POST' }, { credentials: 'omit' }] as const) {
+    await fetch('https://api.test/me', init)
+    credentials.push(server.arrivals.at(-1)?.init?.credentials)
+  }
+  t.strictSame(credentials, ['include', 'include', 'omit'])
+})
+
 t.test('the caller’s own Authorization header stays, and its 401 is passed on', async t => {
   const { server, ann } = await signedIn(t)
   const authorization = 'Basic YTpi'
