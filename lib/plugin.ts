@@ -13,7 +13,7 @@ import { createAfterReply } from './http/after-reply.js'
 import { type OriginPolicy } from './http/csrf.js'
 import { createAppIdentity, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
-import { warnOfLatePlugins } from './http/setup-warnings.js'
+import { SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { markContext, noteRegistration } from './http/registrations.js'
 import { type HookRefusals, type RequestAuthParts } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
@@ -49,7 +49,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const { clock, timeouts } = settings
   const pathWarnings = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
   for (const warning of [...warningsOf(settings, { production, worker: await isClusterWorker() }), ...pathWarnings]) logWarning(fastify.log, warning)
-  warnOfLatePlugins(fastify)
+  warnOfLateSwagger(fastify)
 
   const audit = createAudit(clock, settings.onEvent)
   const app = createAppContext(audit, timeouts, fastify.log)
@@ -215,8 +215,9 @@ function warningsIn (log: FastifyBaseLogger): (message: string, details: object)
 /** Registers our routes in a child context. */
 function registerRoutesBelow (fastify: FastifyInstance, { logLevel, logSerializers }: RegisterOptions, prefix: string, routes: RoutesOptions): void {
   fastify.register(async scope => {
-    // Our routes declare the security schemes. Without them a reference would make the host's OpenAPI document invalid.
-    if (registerRoutes(scope, routes)) fastify.addHook('onRoute', markProtected)
+    // @fastify/swagger does not see the routes of a context that is loaded already. Our routes declare the security schemes,
+    // and without them a reference from a route of the host would make its document invalid.
+    if (registerRoutes(scope, routes) && fastify.hasPlugin(SWAGGER)) fastify.addHook('onRoute', markProtected)
   }, {
     // `register` options of Fastify that do not apply to a plugin wrapped in fastify-plugin, so they are passed on here.
     ...(logLevel !== undefined && { logLevel }),

@@ -10,7 +10,7 @@ const WARNINGS = {
   FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks" and the network',
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
   FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',
-  FST_AUTH_WARN_PLUGIN_LATE: 'the plugin in `plugin` was registered after this one, so it does not affect the routes of this one: register it before',
+  FST_AUTH_WARN_PLUGIN_LATE: 'the plugin in `plugin` was registered after this one, so it does not see the routes of this one: register it before',
   FST_AUTH_WARN_SHARED_KEY: 'another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
     'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path',
   FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',

@@ -2,14 +2,14 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fa
 import { logWarning, type WarningCode } from '../warnings.js'
 import { isOwnOrigin, type OriginPolicy } from './csrf.js'
 
-/** Plugins that work by hooks, which Fastify does not add to the routes of a context that is loaded already. */
-const WORK_BY_HOOKS = ['@fastify/cors', '@fastify/swagger']
+/** It collects routes by a hook, which Fastify does not call for routes that exist already. */
+export const SWAGGER = '@fastify/swagger'
 
-/** Warns in onReady of plugins that the context did not have when this plugin was registered. */
-export function warnOfLatePlugins (fastify: FastifyInstance): void {
-  const absent = WORK_BY_HOOKS.filter(plugin => !fastify.hasPlugin(plugin))
+/** Warns in onReady if the context did not have @fastify/swagger when this plugin was registered, and has it now. */
+export function warnOfLateSwagger (fastify: FastifyInstance): void {
+  if (fastify.hasPlugin(SWAGGER)) return
   fastify.addHook('onReady', async () => {
-    for (const plugin of absent) if (fastify.hasPlugin(plugin)) logWarning(fastify.log, { code: 'FST_AUTH_WARN_PLUGIN_LATE', plugin })
+    if (fastify.hasPlugin(SWAGGER)) logWarning(fastify.log, { code: 'FST_AUTH_WARN_PLUGIN_LATE', plugin: SWAGGER })
   })
 }
 
