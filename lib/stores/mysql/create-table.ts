@@ -1,6 +1,6 @@
 import { DEFAULT_TABLE, type Row } from '../sql/columns.js'
 import { tableName } from '../sql/store.js'
-import { hasNumber, INDEX_EXISTS, NOT_ALLOWED, READ_ONLY, type MysqlRunner } from './database.js'
+import { hasNumber, INDEX_EXISTS, NO_ACCESS, NOT_ALLOWED, READ_ONLY, type MysqlRunner } from './database.js'
 import { INDEXES, NAMES, statementsOn, typeOf, TYPES, type Statements } from './statements.js'
 
 /** The options of `mysqlSchema`. */
@@ -19,6 +19,7 @@ export async function prepareTable (table: string, sql: Statements, db: MysqlRun
   try {
     return await prepare(table, sql, db)
   } catch (cause) {
+    if (hasNumber(cause, NO_ACCESS)) throw new TypeError('mysqlStore: the server refuses the user, the password or the database of the pool: correct its options', { cause })
     throw hasNumber(cause, READ_ONLY) ? readOnly(cause) : cause
   }
 }

@@ -27,6 +27,7 @@ async function createTable (table: string, sql: Statements, run: RunStatement): 
   try {
     await run(sql.createTable, [])
   } catch (cause) {
+    if (hasCode(cause, NO_ACCESS)) throw new TypeError('postgresStore: the server refuses the user, the password or the database of the pool: correct its connection string', { cause })
     if (hasCode(cause, [PROTOCOL_VIOLATION]) && /startup parameter/.test(cause.message)) throw refusedByPooler(cause)
     if (!hasCode(cause, NOT_ALLOWED)) throw cause
     const [row] = await run('SELECT quote_ident(current_user) AS role', []) as ReadonlyArray<{ role: string }>
@@ -49,6 +50,10 @@ function refusedByPooler (cause: Error): TypeError {
   return new TypeError("postgresStore: a pooler rejects \"statement_timeout\", or another setting that the pool sends with each new connection: leave it out of the pool's options and set it in the database, such as ALTER ROLE app SET statement_timeout = '5s'", { cause })
 }
 
-/** Errors of PostgreSQL: protocol_violation; insufficient_privilege and invalid_schema_name. */
+/**
+ * Errors of PostgreSQL: invalid_authorization_specification, invalid_password and invalid_catalog_name; protocol_violation;
+ * insufficient_privilege and invalid_schema_name.
+ */
+const NO_ACCESS = ['28000', '28P01', '3D000']
 const PROTOCOL_VIOLATION = '08P01'
 const NOT_ALLOWED = ['42501', '3F000']

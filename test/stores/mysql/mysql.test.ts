@@ -308,6 +308,12 @@ t.test('on a server', async t => {
     await t.rejects(mysqlStore(later.pool, { table }).revoke('a', 'logout'), numbered(1290))
   })
 
+  t.test('an unknown database, an unknown user and a wrong password are refused, and are no outage', async t => {
+    for (const wrong of [{ database: 'nowhere' }, { user: 'nobody' }, { password: 'wrong' }]) {
+      await t.rejects(mysqlStore(poolAt(t, { ...place, ...wrong })).open(), { name: 'TypeError', message: /refuses the user, the password or the database/, cause: { errno: Number } }, Object.keys(wrong).join())
+    }
+  })
+
   t.test('autocommit that is off is refused', async t => {
     await t.rejects(mysqlStore(poolWith(t, 'SET autocommit = 0')).open(), { name: 'TypeError', message: /autocommit is off/ })
   })

@@ -300,6 +300,15 @@ t.test('on a server', async t => {
     await t.rejects(postgresStore(pool, { table: 'nowhere.sessions' }).open(), { name: 'TypeError', cause: { code: '3F000' } })
   })
 
+  t.test('an unknown database, an unknown user and a wrong password are refused, and are no outage', async t => {
+    for (const [name, wrong] of Object.entries({ pathname: '/nowhere', username: 'nobody' })) {
+      const url = Object.assign(new URL(connectionString), { [name]: wrong })
+      await t.rejects(postgresStore(poolOn(t, { connectionString: url.href })).open(), { name: 'TypeError', message: /refuses the user, the password or the database/, cause: { code: String } }, name)
+    }
+    const refused = { query: async () => { throw Object.assign(new Error('password authentication failed'), { code: '28P01' }) } }
+    await t.rejects(postgresStore(refused).open(), { name: 'TypeError', cause: { code: '28P01' } })
+  })
+
   t.test('first calls share one attempt to open, and after a failed one the next call tries again', async t => {
     const db = watch(pool, nth => nth === 1 ? failure('ECONNREFUSED') : undefined)
     const store = postgresStore(db, { table: newTable() })
