@@ -81,11 +81,11 @@ function connectWithProbe ({ connect, send, onUndelivered }: Channel, onMessage:
   return async closing => {
     const ping = await connect(message => { if (!probe.receive(message)) onMessage(message) })(closing)
     // Behind some poolers LISTEN succeeds and nothing is ever delivered, so only a message shows that it works.
-    if (await probe.run(closing.signal) === 'unsent') throw new Error('the probe for delivery could not be sent')
+    const answers = async (): Promise<boolean> => await succeedsInTime(ping(), closing.signal, pause)
+    if (await probe.run(closing.signal, answers) === 'unsent') throw new Error('the probe for delivery could not be sent')
     return async () => {
       // An exhausted pool says nothing about this connection, which stays as long as it answers.
-      if (await probe.run(closing.signal) === 'delivered') return
-      if (!await succeedsInTime(ping(), closing.signal, pause)) throw new Error('the connection does not answer')
+      if (await probe.run(closing.signal, answers) === 'unsent' && !await answers()) throw new Error('the connection does not answer')
     }
   }
 }
@@ -95,10 +95,10 @@ interface DeliveryProbe {
   /** True for a message that this probe sent. */
   readonly receive: (message: string) => boolean
   /** Sends a message and waits for it: 'unsent' if it could not be sent. Rejects if it was sent and is not delivered. */
-  readonly run: (closing: AbortSignal) => Promise<'delivered' | 'unsent'>
+  readonly run: (closing: AbortSignal, answers: () => Promise<boolean>) => Promise<'delivered' | 'unsent'>
 }
 
-/** `onUndelivered` is called when a message was sent and not delivered, on a connection that is still open. */
+/** `onUndelivered` is called when a message was sent and not delivered, on a connection that answers: any other is half-open. */
 function createDeliveryProbe (send: Channel['send'], onUndelivered: () => void, pause: Pause): DeliveryProbe {
   const pending = new Map<string, () => void>()
 
@@ -109,13 +109,13 @@ function createDeliveryProbe (send: Channel['send'], onUndelivered: () => void, 
       return resolve !== undefined
     },
 
-    async run (closing) {
+    async run (closing, answers) {
       const message = JSON.stringify({ echo: randomId() })
       const delivery = new Promise<void>(resolve => pending.set(message, resolve))
       try {
         if (!await succeedsInTime(send(message), closing, pause)) return 'unsent'
         if (await succeedsInTime(delivery, closing, pause)) return 'delivered'
-        if (!closing.aborted) onUndelivered()
+        if (!closing.aborted && await answers()) onUndelivered()
         throw new Error('a message was sent and not delivered')
       } finally {
         pending.delete(message)

@@ -496,11 +496,11 @@ const storesThatPurge: Cases<'purgeExpired'> = {
 /** Subscribes. The returned function resolves to the next revocation, which may arrive after `revoke` resolved, without repeats. */
 function listen ({ store, after }: Setup<'subscribe'>): () => Promise<unknown> {
   const notified = new PassThrough({ objectMode: true })
-  let last = ''
+  const seen = new Set<string>()
   after(store.subscribe(revocation => {
     const text = JSON.stringify(revocation)
-    if (text !== last) notified.write(revocation)
-    last = text
+    if (!seen.has(text)) notified.write(revocation)
+    seen.add(text)
   }))
   const revocations = notified[Symbol.asyncIterator]()
   return async () => (await revocations.next()).value
@@ -541,10 +541,10 @@ const storesWithSubscribe: Cases<'subscribe'> = {
     const stop = store.subscribe(revocation => { received.push(revocation) })
     const next = listen(setup)
     await store.revoke(one.id, 'logout')
-    await next()
+    assert.deepEqual(await next(), { id: one.id })
     await stop()
     await store.revoke(two.id, 'logout')
-    await next()
+    assert.deepEqual(await next(), { id: two.id })
     for (const revocation of received) assert.deepEqual(revocation, { id: one.id })
   }
 }

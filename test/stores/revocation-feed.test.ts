@@ -151,6 +151,17 @@ t.test('a subscription that delivers the probe stays up, and is probed again', a
   t.equal(await connections.next(), false)
 })
 
+t.test('a half-open connection is no server that delivers nothing', async t => {
+  const { way, connections, elapse, warnings } = probed(t)
+  t.equal(await connections.next(), true)
+  way.outcome = 'lost'
+  way.answers = false
+  await elapse(PROBE)
+  await elapse(DELIVERY)
+  t.equal(await connections.next(), false)
+  t.equal(warnings(), 0)
+})
+
 t.test('an exhausted pool does not end a subscription that answers', async t => {
   const { way, connections, elapse, pending } = probed(t)
   t.equal(await connections.next(), true)

@@ -1,5 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
-
 /** The values that a callback receives, for a test that waits for each in order. */
 export function notifications<T> (): { readonly notify: (value: T) => void, readonly next: () => Promise<T> } {
   const values: T[] = []
@@ -17,13 +15,13 @@ export function notifications<T> (): { readonly notify: (value: T) => void, read
   }
 }
 
-/** As `next`, for a store, which may report a revocation more than once. */
+/** As `next` for distinct values, since a store may report a revocation more than once. */
 export function withoutRepeats<T> (next: () => Promise<T>): () => Promise<T> {
-  let last: T | undefined
+  const seen = new Set<string>()
   return async () => {
     let value = await next()
-    while (isDeepStrictEqual(value, last)) value = await next()
-    last = value
+    while (seen.has(JSON.stringify(value))) value = await next()
+    seen.add(JSON.stringify(value))
     return value
   }
 }

@@ -3,7 +3,7 @@ import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionCha
 import { type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
-import { revocationFeed } from '../revocation-feed.js'
+import { revocationFeed, type Revocation } from '../revocation-feed.js'
 import { assertRights } from './acl.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
@@ -117,6 +117,9 @@ class RedisStore implements Store {
 
   readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
     const at = this.#now()
+    const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
+    // First too: if the reply of a command below is lost, sessions have ended that no later message would report.
+    await this.#report(revocation)
     let count = 0
     for await (const sessions of this.#pagesOf(subject, LIST_START, PAGE_SIZE)) {
       const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
@@ -125,10 +128,7 @@ class RedisStore implements Store {
       count += ended.filter(Boolean).length
       if (count >= REVOKE_BATCH) break
     }
-    const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-    this.#feed.notify(revocation)
-    // Also if none was left: the previous call may have failed just here.
-    await this.#run(PUBLISH, this.#indexKey(subject), this.#channel, this.#feed.messageOf(revocation))
+    await this.#report(revocation) // whoever asked the store meanwhile asks again
     return count
   }
 
@@ -188,6 +188,11 @@ class RedisStore implements Store {
       yield sessions.filter(session => session.subject === subject && !isRevoked(session))
       last = positions.length < size ? undefined : positions.at(-1)
     }
+  }
+
+  async #report (revocation: Extract<Revocation, { readonly subject: string }>): Promise<void> {
+    this.#feed.notify(revocation)
+    await this.#run(PUBLISH, this.#indexKey(revocation.subject), this.#channel, this.#feed.messageOf(revocation))
   }
 
   async #removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {

@@ -158,6 +158,29 @@ t.test('apps with the same prefix do not receive each other’s revocations', as
   }
 })
 
+t.test('revocations whose replies were lost reach every process, of one session and of a subject', async t => {
+  const server = await ownRedisServer(t)
+  if (server === null) return
+  const lossy = await ioredisOn(t, server.ioredis)
+  const [here, there] = [listening(t, lossy), listening(t, await ioredisOn(t, server.ioredis))]
+  for (const { connections } of [here, there]) t.equal(await connections.next(), true)
+  const session = newSession()
+  await here.store.create(session)
+  for (const method of ['evalsha', 'eval'] as const) {
+    t.intercept(lossy, method, {
+      async value (...command: [string, number, ...string[]]) {
+        const reply = await Redis.prototype[method].apply(lossy, command)
+        if (String(command[2]).includes(session.id)) throw new Error('the connection was lost')
+        return reply
+      }
+    })
+  }
+  await t.rejects(here.store.revoke(session.id, 'logout'), { message: 'the connection was lost' })
+  for (const { revocations } of [here, there]) t.same(await revocations.next(), { id: session.id })
+  await t.rejects(here.store.revokeAll('ada', 'revoked'), { message: 'the connection was lost' })
+  for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'ada', at: START })
+})
+
 t.test('the channel includes the client’s database and key prefix', async t => {
   const ioredis = { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true }
   const nodes = [{ host: '127.0.0.1' }]
