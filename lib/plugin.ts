@@ -39,6 +39,7 @@ import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
 import { offerForTests } from './testing/registration.js'
 import { ChallengeTokens } from './tokens/challenge.js'
+import { maxAccessLifetime } from './tokens/claims.js'
 import { type Tokens } from './tokens/jwt.js'
 import { logWarning } from './warnings.js'
 
@@ -149,12 +150,12 @@ function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens,
   })
 }
 
-/** An entry is kept until the last access token expires that was signed before the revocation or by a request in progress. */
+/** An entry is kept until the last access token expires that any process signed before the revocation or for a request in progress. */
 function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocationUnknown }: Settings): Revocations {
   return new Revocations({
     clock,
     unknown: revocationUnknown,
-    retain: accessToken.expiresIn + timeouts.request + accessToken.leeway,
+    retain: maxAccessLifetime(accessToken.expiresIn) + timeouts.request + accessToken.leeway,
     skew: Math.max(accessToken.leeway, toleratedSkew(refreshToken.grace))
   })
 }

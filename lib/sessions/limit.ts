@@ -17,6 +17,22 @@ const MAX_EXCESS = 50
 /** The largest number of expired rows that a login reads. */
 const MAX_EXPIRED = 1000
 
+/** Runs the logins of a subject in this process one after the other: concurrent ones would end each other's sessions. */
+export class LoginTurns {
+  readonly #last = new Map<string, Promise<void>>()
+
+  /** Rejects with FST_AUTH_STORE_UNAVAILABLE if the logins before take longer than the deadline of this request. */
+  async run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(subject)
+    const running = before === undefined ? login() : bounded(() => before).then(login)
+    const ended = running.then(() => {}, () => {}).then(() => {
+      if (this.#last.get(subject) === ended) this.#last.delete(subject)
+    })
+    this.#last.set(subject, ended)
+    return await running
+  }
+}
+
 /**
  * The oldest live sessions of a subject beyond `max`. The session `replaced` does not count. Timestamps have 1 s resolution, so
  * the session `started` sorts last within its second; it is never in the result.
@@ -30,8 +46,11 @@ export async function sessionsOverLimit (store: SessionStore, subject: string, {
   return live.slice(0, Math.max(0, live.length - max)).filter(({ id }) => id !== started)
 }
 
-/** Throws FST_AUTH_USER_REFUSED at the limit. Concurrent logins may both pass; the later one then ends the oldest session. */
-export async function assertBelowLimit (store: SessionStore, subject: string, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-  const excess = await sessionsOverLimit(store, subject, { replaced }, max - 1, context, at)
+/**
+ * Throws FST_AUTH_USER_REFUSED if a subject has no place for another session; with `started`, if it has none for that one. Of
+ * concurrent logins in several processes all may be refused.
+ */
+export async function assertWithinLimit (store: SessionStore, subject: string, login: { readonly replaced: string | null, readonly started?: string }, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
+  const excess = await sessionsOverLimit(store, subject, login, login.started === undefined ? max - 1 : max, context, at)
   if (excess.length > 0) throw new AuthError('FST_AUTH_USER_REFUSED', { message: 'This account is logged in on as many devices as it may be: log out on one of them first' })
 }

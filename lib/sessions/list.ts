@@ -26,7 +26,7 @@ export function checkedPage (part: SessionListOptions): SessionListOptions {
 }
 
 function isPosition ({ id, createdAt }: SessionPosition): boolean {
-  return typeof id === 'string' && isSessionId(id) && Number.isSafeInteger(createdAt)
+  return isSessionId(id) && Number.isSafeInteger(createdAt)
 }
 
 /** Sessions per call to the store: to parse more at once would block other requests. */

@@ -11,7 +11,7 @@ import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
-import { assertBelowLimit, sessionsOverLimit, type SessionLimit } from './limit.js'
+import { assertWithinLimit, LoginTurns, sessionsOverLimit, type SessionLimit } from './limit.js'
 import { type LoggedIn, type NewSessionOptions, type StartOptions, writeSession } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { findUser, loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
@@ -45,6 +45,7 @@ export class SessionService {
   readonly #store: SessionStore
   readonly #tokens: Tokens
   readonly #issuer: Issuer
+  readonly #turns = new LoginTurns()
   readonly #readToken = (token: string): RefreshClaims | null => this.#tokens.verifyRefresh(token)?.claims ?? null
 
   constructor (options: SessionServiceOptions) {
@@ -58,7 +59,8 @@ export class SessionService {
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   async login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
-    return await this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
+    const start = (): Promise<LoggedIn> => this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
+    return await (this.#options.limit === undefined ? start() : this.#turns.run(subject, context, start))
   }
 
   /**
@@ -221,13 +223,13 @@ export class SessionService {
     const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
     const app = toAppClaims({ ...ofUser, ...toAppClaims(claims) })
     const limit = write === undefined ? this.#options.limit : undefined
-    if (limit?.whenFull === 'refuseLogin') await assertBelowLimit(this.#store, subject, replaced, limit, context, at)
+    if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(this.#store, subject, { replaced }, limit, context, at)
 
     const session = startSession(subject, context, { idle, absolute }, at)
     await writeSession(this.#store, session, context, async () => {
       if (isStillValid !== undefined) await this.#assertStillValid(isStillValid, session, context)
       if (write !== undefined) await write()
-      if (limit !== undefined) await this.#endOldest(session, replaced, limit, context, at)
+      if (limit !== undefined) await this.#enforceLimit(session, replaced, limit, context, at)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
     return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, remember, at, replaced), replaced }
@@ -301,8 +303,9 @@ export class SessionService {
   }
 
   /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
-  async #endOldest (started: Session, replaced: string | null, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-    const excess = await sessionsOverLimit(this.#store, started.subject, { replaced, started: started.id }, max, context, at)
+  async #enforceLimit ({ id: started, subject }: Session, replaced: string | null, limit: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
+    if (limit.whenFull === 'refuseLogin') return await assertWithinLimit(this.#store, subject, { replaced, started }, limit, context, at)
+    const excess = await sessionsOverLimit(this.#store, subject, { replaced, started }, limit.max, context, at)
     for (const session of excess) await this.#end(session, 'limit', context)
   }
 }

@@ -48,9 +48,9 @@ export interface SessionChange {
 /** The position of a session in a list. */
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
-/** Other texts must not reach a store: PostgreSQL, for one, refuses U+0000. */
-export function isSessionId (text: string): boolean {
-  return /^[\w-]{1,64}$/.test(text)
+/** Other values must not reach a store: PostgreSQL, for one, refuses U+0000. */
+export function isSessionId (value: unknown): value is string {
+  return typeof value === 'string' && /^[\w-]{1,64}$/.test(value)
 }
 
 /** Neither revoked nor expired. */

@@ -70,8 +70,13 @@ export const MAX_APP_CLAIMS = 4096
 
 const MAX_GENERATION = 2 ** 31 - 2
 
-// An access token that lives longer than this and than `expiresIn` was not issued by this configuration.
-const MAX_ACCESS_LIFETIME: Seconds = 3600
+/**
+ * The longest lifetime of an access token that is accepted: another process or registration may have a longer `expiresIn`. A
+ * token that lives longer was not issued for this app.
+ */
+export function maxAccessLifetime (expiresIn: Seconds): Seconds {
+  return Math.max(expiresIn, 3600)
+}
 
 /** Converts the app's claims to plain JSON. Throws if they are no JSON object or too large, before anything is written. */
 export function toAppClaims (value: unknown): AppClaims {
@@ -92,7 +97,7 @@ export function readAccessClaims (payload: unknown, policy: AccessPolicy): Acces
   if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
   if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
   const lifetime = payload.exp - payload.iat
-  if (lifetime <= 0 || lifetime > Math.max(policy.expiresIn, MAX_ACCESS_LIFETIME)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
+  if (lifetime <= 0 || lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
   if (payload.nbf !== undefined && !isTime(payload.nbf)) throw invalid('its "nbf" is no time')
   return payload
 }

@@ -6,7 +6,7 @@ import { memoryStore } from '../../lib/stores/memory.js'
 import { PASSWORD, server, testClock, userTable } from '../support/server.js'
 
 /** Two instances of one app with one store, one clock and one user table. */
-async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCookieOptions = {}) {
+async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCookieOptions = {}, moreOfTwo: RefreshCookieOptions = {}) {
   const clock = testClock()
   const users = userTable()
   const inner = memoryStore({ clock })
@@ -28,7 +28,7 @@ async function twoInstances (t: Parameters<typeof server>[0], more: RefreshCooki
   const options = { clock, users, store, revocation: 'immediate', onEvent: (event: AuditEvent) => { events.push(event) }, ...more } as const
   const strict = (app: FastifyInstance): void => { app.get('/strict', { onRequest: app.authenticateStrict }, async () => ({})) }
   const one = await server(t, options, {}, strict)
-  const two = await server(t, options, {}, strict)
+  const two = await server(t, { ...options, ...moreOfTwo }, {}, strict)
   /** Disconnects both instances from revocation messages, or reconnects them; the store stays reachable. */
   const cutMessages = (off: boolean): void => {
     deaf = off
@@ -63,6 +63,23 @@ t.test('immediate revocation: every instance refuses the access token of an ende
     t.match((await browser.get('/maybe')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
   }
   clock.wait('10m')
+  t.match((await elsewhere.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+})
+
+t.test('immediate revocation: an instance with shorter access tokens refuses the longer ones of another until they expire', async t => {
+  const { one, two, clock } = await twoInstances(t, { accessToken: { expiresIn: '1h' } }, { accessToken: { expiresIn: '5m' } })
+  const ada = one.browser()
+  await ada.signup('ada')
+  const elsewhere = two.browser()
+  elsewhere.accessToken = ada.accessToken
+  await ada.logout()
+  for (let minutes = 0; minutes < 60; minutes += 10) {
+    const bob = two.browser()
+    await bob.signup(`bob${minutes}`)
+    await bob.logout() // each revocation deletes the entries that are no longer needed
+    t.match((await elsewhere.get('/me')).json(), { code: 'FST_AUTH_SESSION_ENDED' }, `after ${minutes} minutes`)
+    clock.wait('10m')
+  }
   t.match((await elsewhere.get('/me')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
 })
 

@@ -76,6 +76,65 @@ t.test('session limit: of two logins in one second the later one evicts the earl
   }
 })
 
+t.test('race: concurrent logins leave as many sessions as there may be, the newest or with refuseLogin the oldest', async t => {
+  for (const whenFull of ['endOldest', 'refuseLogin'] as const) {
+    const c = core({ limit: { max: 3, whenFull } })
+    const owners = [c.browser(), c.browser()]
+    for (const owner of owners) await owner.login('ada')
+    c.wait(1)
+    const browsers = Array.from({ length: 12 }, () => c.browser())
+    const logins = await Promise.allSettled(browsers.map(browser => browser.login('ada')))
+    const outcomes = async (list: typeof browsers): Promise<string[]> => await Promise.all(list.map(browser => browser.refresh()))
+    const accepted = browsers.filter((_, nth) => logins[nth]?.status === 'fulfilled')
+    t.equal(accepted.length, whenFull === 'refuseLogin' ? 1 : 12)
+    t.strictSame((await outcomes(accepted)).filter(outcome => outcome === 'hold').length, whenFull === 'refuseLogin' ? 1 : 3)
+    t.strictSame(await outcomes(owners), whenFull === 'refuseLogin' ? ['hold', 'hold'] : [ENDED, ENDED])
+  }
+})
+
+t.test('race: with refuseLogin a login in another process is refused too, and ends no session', async t => {
+  const c = core({ limit: { max: 1, whenFull: 'refuseLogin' } })
+  const memory = c.store
+  let other: () => Promise<unknown> = async () => {}
+  const elsewhere = core({
+    limit: { max: 1, whenFull: 'refuseLogin' },
+    store: () => ({
+      ...memory,
+      async create (session) {
+        await other() // it has passed the check before the write, too
+        await memory.create(session)
+      }
+    })
+  })
+  const here = c.browser()
+  other = async () => await here.login('ada')
+  await t.rejects(elsewhere.browser().login('ada'), { code: REFUSED })
+  t.equal(await here.refresh(), 'hold')
+  t.equal((await c.sessions.list('ada', c.context())).length, 1)
+})
+
+t.test('a login waits for those of the same subject no longer than its deadline, and for no other subject', async t => {
+  let create = (): void => {}
+  const c = core({
+    limit: { max: 3, whenFull: 'endOldest' },
+    timeouts: { call: 0.05, request: 0.05 },
+    store (clock) {
+      const memory = memoryStore({ clock })
+      return {
+        ...memory,
+        async create (session) {
+          if (session.subject === 'ada') await new Promise<void>(resolve => { create = resolve })
+          await memory.create(session)
+        }
+      }
+    }
+  })
+  const logins = [c.browser().login('ada'), c.browser().login('ada')].map(async login => await login.then(() => 'in', ({ code }) => code))
+  await t.resolves(c.browser().login('bob'))
+  t.strictSame(await Promise.all(logins), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_STORE_UNAVAILABLE'])
+  create()
+})
+
 t.test('session limit: excess sessions are ended in bounded batches, one per login', async t => {
   const asked: number[] = []
   const c = core({

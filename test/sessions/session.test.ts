@@ -57,5 +57,6 @@ t.test('a store without list is refused by name', async t => {
 t.test('an impossible session id is not looked up', async t => {
   const { id } = startSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
   for (const text of [id, 'a', '-_', 'a'.repeat(64)]) t.ok(isSessionId(text), text)
+  for (const value of [undefined, null, 5, ['a'], { toString: () => 'a' }]) t.notOk(isSessionId(value), String(value))
   for (const text of ['', 'a'.repeat(65), 'a b', 'a/b', 'a\0', 'é', `${id}\n`, '../x']) t.notOk(isSessionId(text), JSON.stringify(text))
 })
