@@ -13,6 +13,7 @@ import { createConsumer } from './package/consumer.js'
 import { PAGES, read, rowsUnder, type Page } from './support/documentation.js'
 import { exactly } from './support/exactly.js'
 import { mysqlDatabase } from './support/mysql.js'
+import { postgres } from './support/postgres.js'
 import { SECRET } from './support/server.js'
 import { ANY_PORT, startProgram } from './support/start-program.js'
 
@@ -124,6 +125,12 @@ t.test('the first example is short, and runs as printed', async t => {
 
 t.test('the sample of docs/sqlite.md runs as printed', async t => {
   await signUp(t, await start(t, programOf('docs/sqlite.md'), { hosts: ['fastify', 'better-sqlite3'] }))
+})
+
+t.test('the sample of docs/postgres.md runs as printed', async t => {
+  const DATABASE_URL = await postgres(t)
+  if (DATABASE_URL === null) return
+  await signUp(t, await start(t, programOf('docs/postgres.md'), { hosts: ['fastify', 'pg'], environment: { DATABASE_URL } }))
 })
 
 t.test('the sample of docs/mysql.md runs as printed', async t => {

@@ -4,17 +4,20 @@ import { type PasswordCheck } from '../accounts/password-policy.js'
 import { type PepperOptions, type VerifyLegacy } from '../accounts/hashing.js'
 import { type SignupListener } from '../accounts/signup.js'
 import { type AppClaims } from '../tokens/claims.js'
-import { type AuditEvent, type EventListener } from '../audit/events.js'
+import { type EventListener } from '../audit/events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { type HmacAlgorithm, type Secret } from '../keys/ring.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { type User, type Users } from '../accounts/user.js'
 import { cookie, type NamedCookie } from './cookie-options.js'
-import { type FormatTokenResponse, type TokenResponse, type TokenResponseContext } from '../http/token-response.js'
+import { type FormatTokenResponse } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
 import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
+
+/** The type of a method, so that options for users with more fields fit `register` too. */
+type ClaimsOf<U> = { claims (user: U): Promise<AppClaims> | AppClaims }['claims']
 
 /**
  * The options of `app.register(refreshCookie, options)`. Durations are whole seconds, or a number with a unit: '30s', '15m',
@@ -76,7 +79,7 @@ export interface RefreshCookieOptions<U extends User = User> {
      * Returns the app's own claims, at most 4 KiB of JSON. Called at every login and refresh. They never override registered
      * claims.
      */
-    claims? (user: U): Promise<AppClaims> | AppClaims
+    claims?: ClaimsOf<U> | undefined
     /** The tolerance for `iat` and `nbf` in the future; `exp` is exact. */
     leeway?: Duration | undefined
     /**
@@ -230,9 +233,9 @@ export interface RefreshCookieOptions<U extends User = User> {
    * Returns the response bodies of signup, login, refresh, password and reauthenticate. If it fails, or JSON cannot hold the
    * body, the reply is 503 and the cookie is still set.
    */
-  formatTokenResponse? (response: TokenResponse, context: TokenResponseContext): Promise<object> | object
+  formatTokenResponse?: FormatTokenResponse | undefined
   /** Called for every audit event: login, refresh, logout, reuse, refusal and others. Its errors are logged and change nothing. */
-  onEvent? (event: AuditEvent): Promise<void> | void
+  onEvent?: EventListener | undefined
   /** Returns the time in seconds since the epoch, for tests. */
   clock?: Clock | undefined
 }
