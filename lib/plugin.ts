@@ -11,7 +11,7 @@ import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './http/cookie.js'
 import { createAfterReply } from './http/after-reply.js'
 import { type OriginPolicy } from './http/csrf.js'
-import { createAppIdentity, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
+import { createOwnerSource, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { markContext, noteRegistration } from './http/registrations.js'
@@ -55,7 +55,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const audit = createAudit(clock, settings.onEvent)
   const app = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
-  const { keys, identity } = await openAppKeys(fastify, settings, app.emit)
+  const { keys, owner } = await openAppKeys(fastify, settings, app.emit)
   noteRegistration(fastify, { keyIds: [...keys.rings().refresh.byKid.keys()], users: options.users, issuer: settings.issuer, audience: settings.audience })
 
   const store = settings.store ?? memoryStore({ clock })
@@ -90,7 +90,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     transport,
     login: async (subject, options) => await sessions.login(subject, app, options)
   })
-  openOnReady(fastify, store, identity, timeouts, clock)
+  openOnReady(fastify, store, owner, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, () => sessions.purgeExpired(), settings.sessions.purgeEvery)
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
@@ -120,15 +120,15 @@ function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: Se
   return refreshToken.transport === 'body' ? bodyTransport : cookieTransport(createRefreshCookie(cookie, serializeCookie), refreshToken.renewWithAccessToken)
 }
 
-async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: Parameters<typeof openKeys>[1]): Promise<{ keys: OpenedKeys, identity: ReturnType<typeof createAppIdentity> }> {
-  const identity = createAppIdentity(settings.appName, () => keys.rings().refresh)
+async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: Parameters<typeof openKeys>[1]): Promise<{ keys: OpenedKeys, owner: ReturnType<typeof createOwnerSource> }> {
+  const owner = createOwnerSource(settings.appName, () => keys.rings().refresh)
   const keys = await openKeys(settings, event => {
     emit(event)
-    identity.follow(event)
+    owner.follow(event)
   }, fastify.log)
   if (keys.rings().access.signing === null) throw new TypeError("option \"keys\" has no key with use: 'sign': give one, or register fastify-refresh-cookie/verifier in a service that only verifies")
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
-  return { keys, identity }
+  return { keys, owner }
 }
 
 function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens, throttle: Throttle, revocations: Revocations | undefined): SessionService {
@@ -139,7 +139,7 @@ function buildSessions (settings: Settings, store: SessionStore, tokens: Tokens,
     tokens,
     clock,
     access: { expiresIn, leeway, issuer, audience },
-    rotation: { ...refreshToken, bindUserAgent },
+    rotationPolicy: { ...refreshToken, bindUserAgent },
     limit: maxPerUser === false ? undefined : { max: maxPerUser, whenFull },
     revocations,
     absolute: refreshToken.absolute,

@@ -12,7 +12,7 @@ import { type Users } from './user.js'
 /** The client that makes an attempt. */
 export interface Caller extends RequestContext {
   /** The session of the refresh cookie that the request sent, by its signature alone; null if there is none. */
-  readonly presented: SessionRef | null
+  readonly claimedSession: SessionRef | null
   /** Asks the store; true if that session is live. */
   hasLiveSession (): Promise<boolean>
 }
@@ -207,7 +207,7 @@ export class Throttle {
 
   /** As `ownSession`, for the user of a name. */
   async #sessionOfName (name: string | null, caller: Caller): Promise<SessionRef | null> {
-    if (name === null || caller.presented === null) return null
+    if (name === null || caller.claimedSession === null) return null
     const user = await caller.bounded(() => this.#users.findByUsername?.(name)) ?? null
     return user === null ? null : await ownSession(String(user.id), caller)
   }
@@ -254,10 +254,10 @@ export class Throttle {
   }
 }
 
-/** The session that the caller presented, if it is live and belongs to this user. */
+/** The session that the caller claims, if it is live and belongs to this user. */
 async function ownSession (subject: string | null, caller: Caller): Promise<SessionRef | null> {
-  const { presented } = caller
-  return presented !== null && presented.sub === subject && await caller.hasLiveSession() ? presented : null
+  const { claimedSession } = caller
+  return claimedSession !== null && claimedSession.sub === subject && await caller.hasLiveSession() ? claimedSession : null
 }
 
 function named (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {

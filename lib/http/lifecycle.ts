@@ -12,20 +12,20 @@ import { type Clock, type Seconds } from '../time.js'
 import { logWarning } from '../warnings.js'
 
 /** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */
-export function openOnReady (fastify: FastifyInstance, store: SessionStore, identity: AppIdentity, timeouts: Timeouts, clock: Clock): void {
+export function openOnReady (fastify: FastifyInstance, store: SessionStore, owner: OwnerSource, timeouts: Timeouts, clock: Clock): void {
   const open = store.open?.bind(store)
   const claim = store.claim?.bind(store)
   const storeNow = store.now?.bind(store)
   fastify.addHook('onReady', async () => {
     if (open !== undefined && !await openStore(open, timeouts, fastify.log)) return claimLater()
-    if (claim !== undefined && !await openStore(() => claim(identity.owner()), timeouts, fastify.log)) return
+    if (claim !== undefined && !await openStore(() => claim(owner.current()), timeouts, fastify.log)) return
     if (storeNow !== undefined) await compareClocks(storeNow, clock, timeouts, fastify.log)
   })
-  identity.onChange(claimLater)
+  owner.onChange(claimLater)
 
   /** The store retries a failed claim before its next call. */
   function claimLater (): void {
-    claim?.(identity.owner()).catch(err => {
+    claim?.(owner.current()).catch(err => {
       logWarning(fastify.log, { code: 'FST_AUTH_WARN_STORE_CLAIM', err })
     })
   }
@@ -125,22 +125,22 @@ export function followKeys (fastify: FastifyInstance, { reload }: KeySource, per
   fastify.addHook('onClose', async () => clearInterval(timer))
 }
 
-/** The identity with which an app claims its store: its name, and the ids of its refresh keys, old and new. */
-export interface AppIdentity {
-  readonly owner: () => StoreOwner
-  /** Updates the identity after a change of keys and calls the listeners. */
+/** How an app claims its store: its name, and the ids of its refresh keys, old and new. */
+export interface OwnerSource {
+  readonly current: () => StoreOwner
+  /** Updates it after a change of keys and calls the listeners. */
   readonly follow: (event: AuthEvent) => void
   readonly onChange: (listener: () => void) => void
 }
 
-export function createAppIdentity (name: string | undefined, ring: () => KeyRing): AppIdentity {
+export function createOwnerSource (name: string | undefined, ring: () => KeyRing): OwnerSource {
   let keyIds: readonly string[] | undefined
   const listeners: Array<() => void> = []
-  const current = (): readonly string[] => [...ring().byKid.keys()]
+  const kids = (): readonly string[] => [...ring().byKid.keys()]
 
   return {
-    owner () {
-      keyIds ??= current()
+    current () {
+      keyIds ??= kids()
       return { name, keyIds }
     },
     follow (event) {

@@ -115,7 +115,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   /** The session of the refresh token; null in a verifier. */
-  get presented (): SessionRef | null {
+  get claimedSession (): SessionRef | null {
     return null
   }
 
@@ -176,7 +176,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     this.reply?.headers(error.headers)
     const type = refusalTypeOf(error, verb)
     if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return error
-    this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.presented : null), error.cause)
+    this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.claimedSession : null), error.cause)
     return error
   }
 

@@ -139,13 +139,13 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
-  override get presented (): RefreshClaims | null {
-    return this.plugin.sessions.sessionOf(this.plugin.transport.read(this.request))
+  override get claimedSession (): RefreshClaims | null {
+    return this.plugin.sessions.claimsOf(this.plugin.transport.read(this.request))
   }
 
   async hasLiveSession (): Promise<boolean> {
-    const { presented } = this
-    return presented !== null && await this.plugin.sessions.isLive(presented, this)
+    const { claimedSession } = this
+    return claimedSession !== null && await this.plugin.sessions.isLive(claimedSession, this)
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */
@@ -218,8 +218,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
     const reply = this.#reply()
     const claims = this.assertAuthenticated()
-    const { presented } = this
-    const remember = presented?.sid === claims.sid ? presented.remember : undefined // the cookie may be that of another session
+    const { claimedSession } = this
+    const remember = claimedSession?.sid === claims.sid ? claimedSession.remember : undefined // the cookie may be that of another session
     return this.#respond(reply, await this.plugin.sessions.changePassword(claims, user, write, this, remember))
   }
 
@@ -331,9 +331,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   #issueByRefreshToken (): Promise<Issued> {
     const { sessions, transport } = this.plugin
-    const presented = transport.read(this.request)
+    const refreshTokens = transport.read(this.request)
     const accessToken = transport.renewingToken(this.request)
-    return accessToken === null ? sessions.refresh(presented, this) : sessions.refreshOrRenew(presented, accessToken, this)
+    return accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
   }
 
   async #start (subject: string, options: NewSessionOptions): Promise<TokenResponse> {

@@ -3,8 +3,7 @@ import { type RefreshClaims } from '../tokens/claims.js'
 import { type EpochSeconds } from '../time.js'
 import { type Tokens, type VerifiedRefreshToken } from '../tokens/jwt.js'
 
-/** The claims of a refresh token with a valid signature, expired or not; null for any other text. */
-export type ReadToken = (token: string) => RefreshClaims | null
+type Verify = Tokens['verifyRefresh']
 
 /**
  * Chooses one of several refresh cookies. A browser sends several if the attributes of the cookie have changed, or if an app on
@@ -14,12 +13,12 @@ export type ReadToken = (token: string) => RefreshClaims | null
  * there is a valid one. Of the rest it takes the token of the newest session; without any it takes the first token.
  * Throws FST_AUTH_REFRESH_TOKEN_INVALID for tokens of several subjects: one of them may come from cookie tossing.
  */
-export function chooseToken (tokens: readonly string[], read: ReadToken, now: EpochSeconds, subject?: string): string | undefined {
+export function chooseToken (tokens: readonly string[], verify: Verify, now: EpochSeconds, subject?: string): string | undefined {
   const [first, ...others] = tokens
   if (others.length === 0) return first
   const ours = tokens.flatMap(token => {
-    const claims = read(token)
-    return claims === null || (subject ?? claims.sub) !== claims.sub ? [] : [{ token, claims }]
+    const claims = verify(token)?.claims
+    return claims === undefined || (subject ?? claims.sub) !== claims.sub ? [] : [{ token, claims }]
   })
   const unexpired = ours.filter(({ claims }) => now < claims.exp)
   const candidates = unexpired.length > 0 ? unexpired : ours
@@ -31,20 +30,19 @@ export function chooseToken (tokens: readonly string[], read: ReadToken, now: Ep
  * Chooses and verifies a refresh token, without I/O: invalid tokens cause no load on the store and end no session.
  * Throws FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED.
  */
-export function verifyChosen (presented: readonly string[], read: ReadToken, { verifyRefresh }: Pick<Tokens, 'verifyRefresh'>, now: EpochSeconds): VerifiedRefreshToken {
-  const token = chooseToken(presented, read, now)
+export function verifyChosen (tokens: readonly string[], verify: Verify, now: EpochSeconds): VerifiedRefreshToken {
+  const token = chooseToken(tokens, verify, now)
   if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-  const verified = verifyRefresh(token)
+  const verified = verify(token)
   if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
   if (now >= verified.claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
   return verified
 }
 
 /** The claims of the chosen token; null if it is invalid or expired, or for tokens of several subjects. */
-export function readChosenToken (tokens: readonly string[], read: ReadToken, now: EpochSeconds): RefreshClaims | null {
+export function readChosenToken (tokens: readonly string[], verify: Verify, now: EpochSeconds): RefreshClaims | null {
   try {
-    const claims = read(chooseToken(tokens, read, now) ?? '')
-    return claims === null || now >= claims.exp ? null : claims
+    return verifyChosen(tokens, verify, now).claims
   } catch {
     return null
   }

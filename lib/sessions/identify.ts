@@ -5,7 +5,7 @@ import { type AppClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 import { sessionFromClaims } from './issue.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
-import { endIfReused, presentedBy } from './refresh.js'
+import { presentedBy, refuse } from './refresh.js'
 import { decide, type RotationPolicy } from './rotation-policy.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
@@ -34,7 +34,7 @@ export interface IdentifyOptions {
 
 interface IdentifyDependencies extends UserSource {
   readonly store: SessionStore
-  readonly rotation: RotationPolicy
+  readonly rotationPolicy: RotationPolicy
 }
 
 /**
@@ -54,12 +54,12 @@ interface IdentifyDependencies extends UserSource {
  */
 export async function identify (verified: VerifiedRefreshToken, dependencies: IdentifyDependencies, context: RequestContext, at: EpochSeconds, { user = true }: IdentifyOptions = {}): Promise<Identity> {
   const { claims } = verified
-  const { store, rotation } = dependencies
-  const presented = presentedBy(verified, rotation, context)
+  const { store, rotationPolicy } = dependencies
+  const presented = presentedBy(verified, rotationPolicy, context)
   const session = await context.bounded(() => store.get(claims.sid, sessionFromClaims(claims)))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-  const decision = decide(session, presented, rotation, at)
-  if ('refuse' in decision) throw await endIfReused(store, decision.refuse, session, presented, context)
+  const decision = decide(session, presented, rotationPolicy, at)
+  if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
   return toIdentity(session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 

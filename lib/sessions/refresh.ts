@@ -1,6 +1,6 @@
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type RequestContext } from '../request-context.js'
-import { decide, decideRenewal, isYoung, rotation, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
+import { decide, decideRenewal, isYoung, nextGeneration, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
 import { isLive, type Session, type SessionChange } from './session.js'
 import { type SessionStore } from './store.js'
 import { type EpochSeconds } from '../time.js'
@@ -35,7 +35,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
   // A token past its grace period is nearly always the current one, so it is rotated without reading the row: one round trip.
   const optimistic = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
   if (optimistic) {
-    const change = rotation(presented.generation, claimed.expiresAt, policy, at)
+    const change = nextGeneration(presented.generation, claimed.expiresAt, policy, at)
     const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
     if (rotated !== null) return { session: rotated, outcome: 'rotate' }
   }
@@ -45,7 +45,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
-    if ('refuse' in decision) throw await endIfReused(store, decision.refuse, session, presented, context)
+    if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
     const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
@@ -90,10 +90,10 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
   throw busy()
 }
 
-/** The error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
-export async function endIfReused (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<AuthError> {
+/** Throws the error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
+export async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
   if (refusal === 'reuse') await endByReuse(store, session, presented, context)
-  return new AuthError(REFUSALS[refusal])
+  throw new AuthError(REFUSALS[refusal])
 }
 
 /**

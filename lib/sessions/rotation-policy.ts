@@ -55,7 +55,7 @@ export function isYoung (since: EpochSeconds, now: EpochSeconds, grace: Seconds)
 }
 
 /** Extends the idle expiry, never beyond the absolute expiry. */
-export function rotation (generation: number, expiresAt: EpochSeconds, policy: RotationPolicy, now: EpochSeconds): SessionChange {
+export function nextGeneration (generation: number, expiresAt: EpochSeconds, policy: RotationPolicy, now: EpochSeconds): SessionChange {
   return {
     generation: generation + 1,
     previous: generation,
@@ -83,12 +83,12 @@ export function decide (session: Session, presented: Presented, policy: Rotation
 
   if (presented.generation === session.generation) {
     if (young || policy.rotation === 'never') return { answer: 'hold' }
-    return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+    return { write: 'rotate', change: nextGeneration(session.generation, session.expiresAt, policy, now) }
   }
   if (presented.generation === session.previous && isKnownBrowser(session, presented, policy)) {
     if (young) return { answer: 'replay' }
     if (policy.recoverLostReply && recoveriesOf(session.generation, presented.generation) < MAX_RECOVERIES) {
-      const next = rotation(session.generation, session.expiresAt, policy, now)
+      const next = nextGeneration(session.generation, session.expiresAt, policy, now)
       return { write: 'recover', change: { ...next, previous: session.previous } }
     }
   }
@@ -114,7 +114,7 @@ export function decideRenewal (session: Session, userAgent: string | null, polic
   if (isRevoked(session)) return refuseRevoked(session)
   if (now >= session.expiresAt || !isKnownBrowser(session, { userAgent }, policy)) return { refuse: 'expired' }
   if (isYoung(session.rotatedAt, now, policy.grace) && now < session.idleExpiresAt) return { answer: 'replay' }
-  return { write: 'rotate', change: rotation(session.generation, session.expiresAt, policy, now) }
+  return { write: 'rotate', change: nextGeneration(session.generation, session.expiresAt, policy, now) }
 }
 
 /** A recovery increments the generation and leaves `previous` as it is. */

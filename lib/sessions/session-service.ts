@@ -25,7 +25,7 @@ export interface SessionServiceOptions extends UserSource {
   readonly tokens: Tokens
   readonly clock: Clock
   readonly access: AccessPolicy
-  readonly rotation: RotationPolicy
+  readonly rotationPolicy: RotationPolicy
   /** The absolute lifetime of a session. */
   readonly absolute: Seconds
   /** Every token response has the current refresh token, also if the client has it already. For every transport except cookies. */
@@ -74,14 +74,14 @@ export class SessionService {
   }
 
   /**
-   * Exchanges a refresh token for a new access token, by the rotation policy. `presented` has several tokens if a browser sent
+   * Exchanges a refresh token for a new access token, by the rotation policy. `refreshTokens` are several tokens if a browser sent
    * several cookies (see `chooseToken`). Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
-  async refresh (presented: readonly string[], context: RequestContext): Promise<Issued> {
-    if (this.#tokens.seekKey !== undefined) await this.#seekKeys(presented, context)
+  async refresh (refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
+    if (this.#tokens.seekKey !== undefined) await this.#seekKeys(refreshTokens, context)
     // The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it.
     const at = this.#now()
-    const verified = verifyChosen(presented, this.#readToken, this.#tokens, at)
+    const verified = verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at)
     const { claims } = verified
 
     const limited = this.#options.limitRefresh?.(claims, context)
@@ -89,29 +89,29 @@ export class SessionService {
     const app = await this.#loadAppClaims(claims, context)
     if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
 
-    const { rotation } = this.#options
-    const { session, outcome } = await refreshSession(this.#store, rotation, presentedBy(verified, rotation, context), sessionFromClaims(claims), context, at)
+    const { rotationPolicy } = this.#options
+    const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
     return { ...this.#issuer.access(session, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
   }
 
   /** The user of a refresh token, without a rotation: see `identify`. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE. */
-  async identify (presented: readonly string[], context: RequestContext, options?: IdentifyOptions): Promise<Identity> {
-    await this.#seekKeys(presented, context)
+  async identify (refreshTokens: readonly string[], context: RequestContext, options?: IdentifyOptions): Promise<Identity> {
+    await this.#seekKeys(refreshTokens, context)
     const at = this.#now()
-    return await identify(verifyChosen(presented, this.#readToken, this.#tokens, at), this.#options, context, at, options)
+    return await identify(verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at), this.#options, context, at, options)
   }
 
   /** As `refresh`. If the refresh token is missing or expired, a valid access token renews its session. */
-  async refreshOrRenew (presented: readonly string[], accessToken: string, context: RequestContext): Promise<Issued> {
+  async refreshOrRenew (refreshTokens: readonly string[], accessToken: string, context: RequestContext): Promise<Issued> {
     try {
-      return await this.refresh(presented, context)
+      return await this.refresh(refreshTokens, context)
     } catch (refusal) {
       if (!isMissingOrExpired(refusal)) throw refusal
       const claims = await this.#authenticateOrNull(accessToken, context)
       if (claims === null) throw refusal
-      return await this.#renew(claims, presented, context)
+      return await this.#renew(claims, refreshTokens, context)
     }
   }
 
@@ -146,17 +146,17 @@ export class SessionService {
    * Ends the sessions of refresh tokens of any generation, expired ones too. Resolves to false if no signature is valid.
    * Throws FST_AUTH_STORE_UNAVAILABLE, after it has tried all tokens.
    */
-  async logout (presented: readonly string[], context: RequestContext): Promise<boolean> {
+  async logout (refreshTokens: readonly string[], context: RequestContext): Promise<boolean> {
     // Independent of each other, so that a failure for a cookie from cookie tossing does not keep the real session alive.
-    const ends = await Promise.allSettled(presented.map(token => this.#logoutOne(token, context)))
+    const ends = await Promise.allSettled(refreshTokens.map(token => this.#logoutOne(token, context)))
     const failed = ends.find(end => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return ends.some(end => end.status === 'fulfilled' && end.value)
   }
 
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
-  sessionOf (tokens: readonly string[]): RefreshClaims | null {
-    return readChosenToken(tokens, this.#readToken, this.#now())
+  claimsOf (refreshTokens: readonly string[]): RefreshClaims | null {
+    return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#now())
   }
 
   /**
@@ -217,7 +217,7 @@ export class SessionService {
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, write }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
     const at = this.#now()
-    const { findById, appClaims, absolute, rotation: { idle } } = this.#options
+    const { findById, appClaims, absolute, rotationPolicy: { idle } } = this.#options
     const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
     const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
@@ -248,15 +248,15 @@ export class SessionService {
     return session !== null && !isRevoked(session)
   }
 
-  async #renew (claims: AccessClaims, presented: readonly string[], context: RequestContext): Promise<Issued> {
+  async #renew (claims: AccessClaims, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#now()
-    const expired = chooseToken(presented, this.#readToken, at)
+    const expired = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)
     // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
     const former = expired === undefined ? null : this.#readToken(expired)
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)
     const app = await this.#loadAppClaims(claims, context)
-    const session = await renewWithAccessToken(this.#store, this.#options.rotation, claims.sid, context, at)
+    const session = await renewWithAccessToken(this.#store, this.#options.rotationPolicy, claims.sid, context, at)
     context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
     return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, former?.remember !== false, at) }
   }
@@ -280,8 +280,8 @@ export class SessionService {
   }
 
   /** Loads missing keys. FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid. */
-  async #seekKeys (presented: readonly string[], { bounded }: RequestContext): Promise<void> {
-    const sought = presented.flatMap(token => this.#tokens.seekKey?.('refresh', token) ?? [])
+  async #seekKeys (refreshTokens: readonly string[], { bounded }: RequestContext): Promise<void> {
+    const sought = refreshTokens.flatMap(token => this.#tokens.seekKey?.('refresh', token) ?? [])
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
 
@@ -297,8 +297,8 @@ export class SessionService {
   }
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
-  #ownSession (subject: string, presented: readonly string[]): string | null {
-    const claims = this.#readToken(chooseToken(presented, this.#readToken, this.#now(), subject) ?? '')
+  #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
+    const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#now(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
 

@@ -53,7 +53,7 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
   const caller: Caller = {
     userAgent: null,
     ip: null,
-    presented: null,
+    claimedSession: null,
     hasLiveSession: async () => false,
     get bounded () { return startDeadline({ call: 2, request: 3 }) },
     emit: event => { events.push(event) }

@@ -64,10 +64,10 @@ function attempts ({ limits = {}, counter = counter => counter, lookUp = true, e
       : {},
     warn: (_message, details) => { warnings.push(details) }
   })
-  const from = (ip: string | null, presented: SessionRef | null = null): Caller => ({
+  const from = (ip: string | null, claimedSession: SessionRef | null = null): Caller => ({
     ip,
     userAgent: null,
-    presented,
+    claimedSession,
     async hasLiveSession () { lookUps.push('store'); return !ended },
     bounded: startDeadline({ call: 2, request: 3 }),
     emit: event => { events.push(event) }

@@ -1,19 +1,20 @@
 import t from 'tap'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
+import { type VerifiedRefreshToken } from '../../lib/tokens/jwt.js'
 import { chooseToken } from '../../lib/sessions/choose-token.js'
 
 const NOW = 1_900_000_000
 
 /** Tokens that are JSON claims; any other text is an invalid token. */
-function read (token: string): RefreshClaims | null {
-  return token.startsWith('{') ? JSON.parse(token) : null
+function verify (token: string): VerifiedRefreshToken | null {
+  return token.startsWith('{') ? { claims: JSON.parse(token), signedByCurrentKey: true } : null
 }
 
 function tokenOf (claims: Partial<RefreshClaims> = {}): string {
   return JSON.stringify({ sub: 'ada', sid: 'one', gen: 0, auth_time: NOW - 100, iat: NOW - 100, exp: NOW + 100, end: NOW + 1000, ...claims })
 }
 
-const choose = (tokens: readonly string[], subject?: string): string | undefined => chooseToken(tokens, read, NOW, subject)
+const choose = (tokens: readonly string[], subject?: string): string | undefined => chooseToken(tokens, verify, NOW, subject)
 
 t.test('a single token is chosen without a check, and undefined without tokens', async t => {
   t.equal(choose([]), undefined)

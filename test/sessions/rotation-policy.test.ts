@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decide, decideRenewal, isYoung, rotation, type Decision, type Presented, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
+import { decide, decideRenewal, isYoung, nextGeneration, type Decision, type Presented, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { START as NOW } from '../support/fake-clock.js'
 
@@ -198,9 +198,9 @@ t.test('young means less than grace; the future is young; without grace nothing 
 })
 
 t.test('a rotation increments the generation and remembers the previous one', async t => {
-  t.strictSame(rotation(0, END, policy, NOW), { generation: 1, previous: 0, rotatedAt: NOW, idleExpiresAt: NOW + IDLE })
-  t.strictSame(rotation(5, NOW + IDLE, policy, NOW), next, 'both expiries at once')
-  t.strictSame(rotation(5, NOW + IDLE - 1, policy, NOW), { ...next, idleExpiresAt: NOW + IDLE - 1 }, 'never beyond the absolute expiry')
+  t.strictSame(nextGeneration(0, END, policy, NOW), { generation: 1, previous: 0, rotatedAt: NOW, idleExpiresAt: NOW + IDLE })
+  t.strictSame(nextGeneration(5, NOW + IDLE, policy, NOW), next, 'both expiries at once')
+  t.strictSame(nextGeneration(5, NOW + IDLE - 1, policy, NOW), { ...next, idleExpiresAt: NOW + IDLE - 1 }, 'never beyond the absolute expiry')
 })
 
 function decided (generation: number, { age = 0, row, policy: own, token }: Row): Decision {

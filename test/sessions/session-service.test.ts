@@ -486,10 +486,10 @@ t.test('lockout: the holder of a refresh token', async t => {
     const bob = c.browser()
     const { accessToken } = await bob.login('bob')
     const cookies = [ada.cookie ?? '', bob.cookie ?? '']
-    t.match(c.sessions.sessionOf(cookies.slice(0, 1)), { sub: 'ada', sid: held(c, ada).sid })
-    for (const tokens of [[''], ['garbage'], [accessToken], cookies]) t.equal(c.sessions.sessionOf(tokens), null)
+    t.match(c.sessions.claimsOf(cookies.slice(0, 1)), { sub: 'ada', sid: held(c, ada).sid })
+    for (const tokens of [[''], ['garbage'], [accessToken], cookies]) t.equal(c.sessions.claimsOf(tokens), null)
     c.wait(IDLE)
-    t.equal(c.sessions.sessionOf(cookies.slice(0, 1)), null, 'not of an expired one')
+    t.equal(c.sessions.claimsOf(cookies.slice(0, 1)), null, 'not of an expired one')
   })
 
   t.test('token theft: has the current or the previous token of a live session', async t => {

@@ -93,7 +93,7 @@ export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeS
     tokens,
     clock,
     access: { expiresIn: ACCESS, leeway: 5 },
-    rotation: { rotation: 'always', grace: GRACE, recoverLostReply: true, idle: IDLE, ...policy },
+    rotationPolicy: { rotation: 'always', grace: GRACE, recoverLostReply: true, idle: IDLE, ...policy },
     absolute: ABSOLUTE,
     ...(users && { findById: (id: string) => people.get(id) ?? null }),
     ...options

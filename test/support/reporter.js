@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream'
 
-const OF_A_FILE = /^(?:not )?ok |^# \{ total: |^# (?!Subtest)|^Bail out!/
+const OF_A_FILE = /^(?:not )?ok |^# (?!Subtest)|^Bail out!/
 const FAILED_OR_SKIPPED = /^ +(?:not ok .*|ok .*# (?:SKIP|TODO).*)$/
 
 /**
@@ -20,6 +20,11 @@ export default class FilesAndFailures extends Transform {
     const lines = (this.#rest + chunk).split('\n')
     this.#rest = lines.pop()
     for (const line of lines) if (this.#isShown(line)) this.push(`${line}\n`)
+    done()
+  }
+
+  _flush (done) {
+    if (this.#rest !== '' && this.#isShown(this.#rest)) this.push(`${this.#rest}\n`)
     done()
   }
 

@@ -1,5 +1,4 @@
-import { DEFAULT_TABLE, type Row } from '../sql/columns.js'
-import { tableName } from '../sql/store.js'
+import { DEFAULT_TABLE, type Row, tableName } from '../sql/columns.js'
 import { hasNumber, INDEX_EXISTS, NO_ACCESS, NOT_ALLOWED, READ_ONLY, type MysqlRunner } from './database.js'
 import { INDEXES, NAMES, statementsOn, typeOf, TYPES, type Statements } from './statements.js'
 

@@ -84,7 +84,7 @@ function sessionStatements (name: string) {
   return {
     create: createSession(name),
     get: `SELECT ${SESSION} FROM ${name} WHERE id = $1`,
-    // An UPDATE that returns its row, in one round trip: only MariaDB has RETURNING, and there only INSERT has it.
+    // An UPDATE that returns its row, in one round trip: only MariaDB has RETURNING, and not for UPDATE.
     advance: `INSERT INTO ${name} (${SESSION}) SELECT ${SESSION} FROM ${name} AS old WHERE ${current} FOR UPDATE
       ON DUPLICATE KEY UPDATE ${rotation}, auth_time = coalesce($7, old.auth_time) RETURNING ${SESSION}`,
     // Its LAST_INSERT_ID is auth_time + 1: 0 if no row was found. Clients may count changed rows only, so their count does not matter.

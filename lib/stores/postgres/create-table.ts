@@ -1,5 +1,4 @@
-import { DEFAULT_TABLE } from '../sql/columns.js'
-import { tableName } from '../sql/store.js'
+import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
 import { hasCode, type RunStatement } from './database.js'
 import { assertColumns, assertRights, GRANTED, schemaOf, type FoundColumn, type Statements } from './statements.js'
 

@@ -2,13 +2,12 @@ import { type RevokeReason, type Session } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
 import { type Revocation } from '../revocation-feed.js'
 import { type Row } from '../sql/columns.js'
-import { SessionTable } from '../sql/session-table.js'
-import { retried } from '../sql/store.js'
+import { retried, SessionTable } from '../sql/session-table.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'
 import { sessionOf, statementsOn, type Statements } from './statements.js'
 import { prepareTable } from './create-table.js'
 
-/** Sessions in a table of PostgreSQL. Each method is one statement. */
+/** Sessions in a table of PostgreSQL. Each method but `prepare` sends one statement, again if the server rolled it back. */
 export class PostgresTable extends SessionTable<Statements> {
   readonly #db: PostgresDatabase
   readonly #table: string

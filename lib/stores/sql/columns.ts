@@ -39,3 +39,16 @@ export function sessionOf (row: Row): Session {
 }
 
 export const DEFAULT_TABLE = 'auth_sessions'
+
+/** The names of tables that need no quotes of any database. */
+const NAME = '[a-z_][a-z0-9_]{0,62}'
+const TABLE = new RegExp(`^${NAME}$`)
+const TABLE_IN_SCHEMA = new RegExp(`^${NAME}(\\.${NAME})?$`)
+
+/** Checks the name of a table. Throws a TypeError. */
+export function tableName (table: unknown, caller: string, schemas: 'with schema' | 'without schema' = 'with schema'): string {
+  const allowed = schemas === 'with schema' ? TABLE_IN_SCHEMA : TABLE
+  if (typeof table === 'string' && allowed.test(table)) return table
+  const orSchema = schemas === 'with schema' ? ', or to "schema.name" made of two such names' : ''
+  throw new TypeError(`${caller}: the option "table" is "${String(table)}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long${orSchema}`)
+}

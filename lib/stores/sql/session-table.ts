@@ -11,7 +11,7 @@ export interface PageQuery {
   readonly liveAt: EpochSeconds
 }
 
-/** The table of sessions in one database. Each method but `prepare` is one transaction, and rejects where that fails. */
+/** The table of sessions in one database. Each change is one transaction; a method rejects where its transaction fails. */
 export abstract class SessionTable<S extends SessionStatements = SessionStatements> {
   readonly sql: S
 
@@ -78,5 +78,15 @@ export abstract class SessionTable<S extends SessionStatements = SessionStatemen
   async replaceOwner (found: string | null, next: string): Promise<boolean> {
     const count = found === null ? await this.write(this.sql.addOwner, next) : await this.write(this.sql.replaceOwner, next, found)
     return count > 0
+  }
+}
+
+/** Runs a transaction again that the database rolled back to resolve a conflict with another one. */
+export async function retried<T> (transaction: () => Promise<T>, isRolledBack: (error: unknown) => boolean, attempts = 3): Promise<T> {
+  try {
+    return await transaction()
+  } catch (error) {
+    if (attempts === 1 || !isRolledBack(error)) throw error
+    return await retried(transaction, isRolledBack, attempts - 1)
   }
 }

@@ -54,36 +54,36 @@ const PURGE_BATCH = 1000
 /** A store on a table, which is prepared at the first call. */
 export function sqlStore ({ name, table, sessions, clock, notify }: SqlStoreParts): SqlStore {
   const now = () => Math.floor(clock())
-  const { prepared, open, claim } = opening(name, table, sessions)
+  const { prepared, ready, claim } = opening(name, table, sessions)
 
   return {
     open: prepared,
     claim,
 
     async create (session) {
-      await open()
+      await ready()
       await sessions.insert(session)
     },
 
     async get (id) {
-      await open()
+      await ready()
       return await sessions.find(id)
     },
 
     async advance (id, fromGeneration, change) {
-      await open()
+      await ready()
       return await sessions.advance(id, fromGeneration, change)
     },
 
     async revoke (id, reason) {
-      await open()
+      await ready()
       const count = await sessions.revoke({ id }, now(), reason, 1)
       notify({ id }) // also if it was revoked before: the reply to that call may have been lost
       return count > 0
     },
 
     async revokeAll (subject, reason, exceptId) {
-      await open()
+      await ready()
       const revocation = { subject, at: now(), ...(exceptId !== undefined && { exceptId }) }
       const count = await sessions.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
       notify(revocation)
@@ -91,17 +91,17 @@ export function sqlStore ({ name, table, sessions, clock, notify }: SqlStorePart
     },
 
     async list (subject, { limit = Number.MAX_SAFE_INTEGER, after = LIST_START, liveAt = -1 }: Partial<SessionPage> = {}) {
-      await open()
+      await ready()
       return await sessions.list(subject, { limit, after, liveAt })
     },
 
     async purgeExpired (before) {
-      await open()
+      await ready()
       return await purge(sessions, before)
     },
 
     async now () {
-      await open()
+      await ready()
       return await sessions.now()
     }
   }
@@ -130,7 +130,7 @@ function opening (name: string, table: string, sessions: SessionTable) {
     },
     replace: (found, next) => sessions.replaceOwner(found, next)
   })
-  return { prepared, open, claim: owned.claim }
+  return { prepared, ready, claim: owned.claim }
 
   /** Concurrent calls share one attempt; the next call after a failed one tries again. */
   function prepared (): Promise<void> {
@@ -141,32 +141,9 @@ function opening (name: string, table: string, sessions: SessionTable) {
     return preparing
   }
 
-  /** No statement runs before the table's owner is known. */
-  async function open (): Promise<void> {
+  /** Each call waits until the table is prepared, and until its owner is known if an app has claimed it. */
+  async function ready (): Promise<void> {
     await prepared()
     await owned.resolveClaims()
-  }
-}
-
-/** The names of tables that need no quotes of any database. */
-const NAME = '[a-z_][a-z0-9_]{0,62}'
-const TABLE = new RegExp(`^${NAME}$`)
-const TABLE_IN_SCHEMA = new RegExp(`^${NAME}(\\.${NAME})?$`)
-
-/** Checks the name of a table. Throws a TypeError. */
-export function tableName (table: unknown, caller: string, schemas: 'with schema' | 'without schema' = 'with schema'): string {
-  const allowed = schemas === 'with schema' ? TABLE_IN_SCHEMA : TABLE
-  if (typeof table === 'string' && allowed.test(table)) return table
-  const orSchema = schemas === 'with schema' ? ', or to "schema.name" made of two such names' : ''
-  throw new TypeError(`${caller}: the option "table" is "${String(table)}": set it to a name of a-z, 0-9 and _ that is at most 63 characters long${orSchema}`)
-}
-
-/** Runs a transaction again that the database rolled back to resolve a conflict with another one. */
-export async function retried<T> (transaction: () => Promise<T>, isRolledBack: (error: unknown) => boolean, attempts = 3): Promise<T> {
-  try {
-    return await transaction()
-  } catch (error) {
-    if (attempts === 1 || !isRolledBack(error)) throw error
-    return await retried(transaction, isRolledBack, attempts - 1)
   }
 }

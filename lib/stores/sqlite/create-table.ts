@@ -1,5 +1,4 @@
-import { COLUMNS, DEFAULT_TABLE, FIELDS } from '../sql/columns.js'
-import { tableName } from '../sql/store.js'
+import { COLUMNS, DEFAULT_TABLE, FIELDS, tableName } from '../sql/columns.js'
 import { hasResult, READONLY, type SqliteRunner } from './database.js'
 import { statementsOn, TYPES, type Statements } from './statements.js'
 
