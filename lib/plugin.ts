@@ -15,7 +15,7 @@ import { createOwnerSource, followKeys, followRevocations, openOnReady, purgePer
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { markContext, noteRegistration } from './http/registrations.js'
-import { type HookRefusals, type RequestAuthParts } from './http/request-auth.js'
+import { type HookRefusals } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
 import { createOwnHooks } from './http/hooks.js'
 import { registerJwtAndCookie } from './http/fastify-plugins.js'
@@ -48,14 +48,12 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
   const { clock, timeouts } = settings
-  const pathWarnings = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
-  for (const warning of [...warningsOf(settings, { production, worker: await isClusterWorker() }), ...pathWarnings]) logWarning(fastify.log, warning)
-  warnOfLateSwagger(fastify)
+  await warnOfSettings(fastify, settings, production)
 
   const audit = createAudit(clock, settings.onEvent)
-  const app = createAppContext(audit, timeouts, fastify.log)
+  const context = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
-  const { keys, owner } = await openAppKeys(fastify, settings, app.emit)
+  const { keys, owner } = await openAppKeys(fastify, settings, context.emit)
   noteRegistration(fastify, { keyIds: [...keys.rings().refresh.byKid.keys()], users: options.users, issuer: settings.issuer, audience: settings.audience })
 
   const store = settings.store ?? memoryStore({ clock })
@@ -66,36 +64,36 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const sessions = buildSessions(settings, observed, tokens, throttle, revocations)
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
-  const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock })
   const transport = buildTransport(settings, serializeCookie)
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
-  const origins = originPolicy(settings)
-  const exempt = Symbol('a route of this registration')
-  const refusals = hookRefusals(settings, store)
-  const parts: RequestAuthParts = { authenticate: sessions.authenticate, clock, timeouts, audit, refusals, exempt }
-  const passwordVerifier = settings.users?.findByUsername && accounts.passwordVerifier
-  const auth: SessionAuthParts = { ...parts, sessions, passwordVerifier, challenges, transport, origins, afterReply: createAfterReply(fastify) }
+  const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock })
+  const auth = buildAuthParts(fastify, settings, store, { audit, sessions, accounts, challenges, transport })
   const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
-  decorateHooks(fastify, authOf, refusals)
-  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, app), reloadKeys: keys.reload, sessions: sessionAdministration(sessions, app), passwords, authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: pingOf(settings) }, app) })
-
+  decorateHooks(fastify, authOf, auth.refusals)
+  decorateInstance(fastify, {
+    verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, context),
+    reloadKeys: keys.reload,
+    sessions: sessionAdministration(sessions, context),
+    passwords,
+    authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: pingOf(settings) }, context)
+  })
   offerForTests(fastify, production, {
+    ...settings,
     prefix: fastify.prefix + settings.prefix,
-    clock,
-    onEvent: settings.onEvent,
     expiresIn: settings.accessToken.expiresIn,
     routes: urls,
     transport,
-    login: async (subject, options) => await sessions.login(subject, app, options)
+    login: async (subject, options) => await sessions.login(subject, context, options)
   })
+
   openOnReady(fastify, store, owner, timeouts, clock)
-  if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, app)
+  if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, context)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, () => sessions.purgeExpired(), settings.sessions.purgeEvery)
-  const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
   const explain = production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure }
-  registerRoutesBelow(fastify, options, settings.prefix, { urls, exempt, explain, origins, authOf, hooks: createOwnHooks(authOf), accounts, transport, tokenResponse, publicKeys: publicKeys(settings, keys) })
+  const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
+  registerRoutesBelow(fastify, options, settings.prefix, { ...auth, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 
 /**
@@ -104,6 +102,22 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
  * rejects with a TypeError for invalid options. See docs/options.md and docs/protecting-routes.md.
  */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })
+
+type BuiltParts = Pick<SessionAuthParts, 'audit' | 'sessions' | 'challenges' | 'transport'> & { readonly accounts: Accounts }
+
+function buildAuthParts (fastify: FastifyInstance, settings: Settings, store: SessionStore, { accounts, ...parts }: BuiltParts): SessionAuthParts {
+  return {
+    ...parts,
+    authenticate: parts.sessions.authenticate,
+    clock: settings.clock,
+    timeouts: settings.timeouts,
+    refusals: hookRefusals(settings, store),
+    exempt: Symbol('a route of this registration'),
+    passwordVerifier: settings.users?.findByUsername && accounts.passwordVerifier,
+    origins: originPolicy(settings),
+    afterReply: createAfterReply(fastify)
+  }
+}
 
 function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRefusals {
   return {
@@ -183,6 +197,13 @@ function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: S
     passwordChange: new PasswordChange(users, passwords),
     usernameField
   }
+}
+
+/** Logs the warnings about the options. Throws for a cookie path that no logout would reach. */
+async function warnOfSettings (fastify: FastifyInstance, settings: Settings, production: boolean): Promise<void> {
+  const pathWarnings = checkCookiePath(settings.cookie.path, fastify.prefix + settings.prefix, settings.routes)
+  for (const warning of [...warningsOf(settings, { production, worker: await isClusterWorker() }), ...pathWarnings]) logWarning(fastify.log, warning)
+  warnOfLateSwagger(fastify)
 }
 
 /** The URLs of the routes; false for those that need a function which `users` or the store lacks. */
