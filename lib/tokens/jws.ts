@@ -33,7 +33,7 @@ export function createSigner ({ kid, algorithm, signs }: SigningKey, typ: string
   }
 }
 
-/** A verifier that uses the algorithm of the key, whatever the header says (RFC 8725 section 3.1). HS256 takes 2.9 µs, with fast-jwt 4.8. */
+/** A verifier that uses the algorithm of the key, whatever the header says (RFC 8725 section 3.1). HS256 takes 3 µs, with fast-jwt 4.8. */
 export function createVerifier ({ algorithm, verifies }: Key): Verify {
   const signature = SIGNATURES[algorithm]
   return token => {
