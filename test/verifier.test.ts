@@ -35,7 +35,7 @@ async function verifying (t: Test, options: VerifierOptions, clock = testClock()
   app.get('/fresh', { onRequest: requireFreshLogin('5m') }, async () => ({}))
   app.get('/aliases', { onRequest: [app.authenticate, app.authenticateOptional, app.requireFreshLogin('5m')] }, async ({ auth }) => ({ of: auth.claims.sub }))
   app.get('/awaited', async ({ auth }) => ({ of: (await auth.authenticate()).sub }))
-  app.get('/verbs', async ({ auth }) => ['login', 'refresh', 'logout', 'sessions', 'revokeSession', 'revokeOtherSessions'].filter(verb => verb in auth).concat(Reflect.get(auth, 'presented') ?? []))
+  app.get('/verbs', async ({ auth }) => ['login', 'refresh', 'logout', 'sessions', 'revokeSession', 'revokeOtherSessions'].filter(verb => verb in auth).concat(Reflect.get(auth, 'claimedSession') ?? []))
   t.teardown(async () => await app.close())
   await app.ready()
   const send = async (token: string | null): Promise<string> => {

@@ -5,15 +5,16 @@ type AnySession = Session<{ readonly sub: string }>
 
 /**
  * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and repeats a
- * request once with a new token after a 401. It sends and stores cookies too, unless `init.credentials` says otherwise.
- * Requests to other origins, and those with their own Authorization header, pass unchanged, so no token leaks. A request is only sent as the user who made it: if another user has logged in
- * meanwhile, the 401 is its response.
+ * request once with a new token after a 401. It sends and stores the cookies of an API on another origin too, unless
+ * `init.credentials` says otherwise. Requests to other origins, and those with their own Authorization header, pass unchanged,
+ * so no token leaks. A request is only sent as the user who made it: if another user has logged in meanwhile, the 401 is its
+ * response.
  */
 export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => AnySession | undefined, validSession: () => Promise<AnySession | undefined>): Fetch {
   return async (input, init) => {
     const request = input as Partial<Request>
     const headers = new Headers(init?.headers ?? request.headers)
-    if (!base || headers.has('authorization') || new URL(request.url ?? input as string | URL, document.baseURI).origin !== base.origin) return send(input, init)
+    if (!base || headers.get('authorization') || new URL(request.url ?? input as string | URL, document.baseURI).origin !== base.origin) return send(input, init)
 
     let sender = current()
     let response
@@ -23,8 +24,9 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
       if (!sender || sender.claims.sub === session?.claims.sub) sender = session
       else if (response) break
       if (sender) headers.set('authorization', 'Bearer ' + sender.token)
-      // By default browsers drop the cookies of another origin's replies, such as that of a password change.
-      response = await send(target, { credentials: 'include', ...init, headers })
+      // By default browsers drop the cookies of another origin's replies, such as that of a password change. On the page's own
+      // origin 'include' would change nothing but redirects, which then need CORS with credentials.
+      response = await send(target, { ...(location.origin !== base.origin && { credentials: 'include' }), ...init, headers })
       // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
       // A wrong password stays wrong, and would count as two failures.

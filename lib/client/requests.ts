@@ -25,7 +25,7 @@ export class AuthError extends Error implements AuthProblem {
   declare readonly code?: string
   declare readonly retryAfter?: number
 
-  constructor ({ message = globalThis.document ? 'No answer' : 'This needs a browser', ...problem }: AuthProblem) {
+  constructor ({ message = globalThis.document ? 'No answer' : 'No browser', ...problem }: AuthProblem) {
     super(message)
     Object.assign(this, problem)
   }

@@ -19,17 +19,16 @@ const MAX_EXPIRED = 1000
 
 /** Runs the logins of a subject in this process one after the other: concurrent ones would end each other's sessions. */
 export class LoginTurns {
-  readonly #last = new Map<string, Promise<void>>()
+  readonly #last = new Map<string, Promise<unknown>>()
 
   /** Rejects with FST_AUTH_STORE_UNAVAILABLE if the logins before take longer than the deadline of this request. */
-  async run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
+  run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
     const before = this.#last.get(subject)
-    const running = before === undefined ? login() : bounded(() => before).then(login)
-    const ended = running.then(() => {}, () => {}).then(() => {
-      if (this.#last.get(subject) === ended) this.#last.delete(subject)
-    })
-    this.#last.set(subject, ended)
-    return await running
+    const running = before === undefined ? login() : bounded(() => before.catch(() => {})).then(login)
+    const end = (): void => { if (this.#last.get(subject) === running) this.#last.delete(subject) }
+    this.#last.set(subject, running)
+    running.then(end, end)
+    return running
   }
 }
 

@@ -58,9 +58,9 @@ export class SessionService {
   }
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
-  async login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
+  login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
     const start = (): Promise<LoggedIn> => this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
-    return await (this.#options.limit === undefined ? start() : this.#turns.run(subject, context, start))
+    return this.#options.limit === undefined ? start() : this.#turns.run(subject, context, start)
   }
 
   /**

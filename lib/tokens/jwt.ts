@@ -67,7 +67,7 @@ export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPoli
 
 /** The `kid` in the header of a token; undefined if there is none. */
 function kidOf (token: string): string | undefined {
-  const { kid } = parseHeader(headerOf(token) ?? '')
+  const { kid } = parseHeader(headerOf(token))
   return typeof kid === 'string' ? kid : undefined
 }
 
@@ -104,7 +104,6 @@ export class Codec {
   /** Null for a token that is not valid: another key, algorithm or `typ`, or a wrong signature. */
   verify (token: string): { readonly payload: unknown, readonly key: Key, readonly signedByCurrentKey: boolean } | null {
     const header = headerOf(token)
-    if (header === undefined) return null
     const ring = this.#keys.rings()[this.#kind]
     const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, this.#type)
     if (key === null) return null
@@ -160,9 +159,9 @@ function keyNamed (kid: unknown, { byKid, unnamed }: KeyRing): Key | null {
   return typeof kid === 'string' ? byKid.get(kid) ?? null : null
 }
 
-/** The first segment of a token; undefined for a longer text than a token may be. */
-function headerOf (token: string): string | undefined {
-  return token.length <= MAX_TOKEN_LENGTH ? token.slice(0, token.indexOf('.')) : undefined
+/** The first segment of a token; empty for a longer text than a token may be. */
+function headerOf (token: string): string {
+  return token.length <= MAX_TOKEN_LENGTH ? token.slice(0, token.indexOf('.')) : ''
 }
 
 /** Empty if the header is not base64url of JSON. */

@@ -61,6 +61,12 @@ t.test('cookies of an API on another origin are sent and stored, unless the call
   t.strictSame(credentials, ['include', 'include', 'omit'])
 })
 
+t.test('on the own origin the credentials are those of the platform, which a redirect to another origin may not need', async t => {
+  const { server, ann } = await signedIn(t)
+  await ann.fetch('/api/me')
+  t.notOk('credentials' in (server.arrivals.at(-1)?.init ?? {}))
+})
+
 t.test('the caller’s own Authorization header stays, and its 401 is passed on', async t => {
   const { server, ann } = await signedIn(t)
   const authorization = 'Basic YTpi'

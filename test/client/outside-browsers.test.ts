@@ -29,7 +29,7 @@ for (const [name, navigator] of [['no navigator', undefined], ['a navigator', {}
     const sent: unknown[] = []
     const grant = { access_token: 'e30.e30.e30', token_type: 'Bearer', expires_in: 600 }
     const auth = createAuthClient({ fetch: async input => { sent.push(input); return Response.json(grant) } })
-    for (const act of [auth.login, auth.signup, auth.refresh, auth.logout]) await t.rejects(act({}), { name: 'AuthError', message: 'This needs a browser' })
+    for (const act of [auth.login, auth.signup, auth.refresh, auth.logout]) await t.rejects(act({}), { name: 'AuthError', message: 'No browser' })
     t.match(auth.state, { status: 'unknown', claims: undefined })
     t.same(sent, [])
     auth.dispose()
