@@ -107,7 +107,7 @@ export class PasswordVerifier {
 
   #warnIfUnreadable (subject: string, passwordHash: string): void {
     if (this.#passwords.canVerify(passwordHash)) return
-    this.#warn('The passwordHash of this user cannot be verified: it must be an argon2id hash, or null; for hashes of another system set "passwords.verifyLegacy"', { subject })
+    this.#warn('The passwordHash of this user cannot be verified: the field must have this name and be an argon2id hash or null; for hashes of another system set "passwords.verifyLegacy"', { subject })
   }
 
   /** Replaces a hash that is weaker than a new one: only a login knows the password. */

@@ -4,6 +4,9 @@ import { isWellKnown } from './well-known-secrets.js'
 const MIN_SECRET_BYTES = 32
 const MIN_DISTINCT_BYTES = 8
 
+/** A character of it stands for half a byte. */
+const HEXADECIMAL = /^[\da-f]+$/i
+
 /** The placeholders of configuration templates. */
 const PLACEHOLDER = /^\s*<.*>\s*$|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
 
@@ -15,6 +18,7 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   const bytes = Buffer.from(secret)
   if (bytes.length < minBytes) return `has ${bytes.length} bytes and needs at least ${minBytes}`
   const text = bytes.toString()
+  if (HEXADECIMAL.test(text) && text.length / 2 < minBytes) return `is ${Math.floor(text.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
   if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
   if (new Set(bytes).size < MIN_DISTINCT_BYTES) return 'repeats the same few characters'

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { type UserId } from '../accounts/user.js'
 import { type AuditEvent } from '../audit/events.js'
 import { type AppClaims } from '../tokens/claims.js'
-import { AuthError } from '../errors.js'
+import { AuthError, type AuthErrorCode } from '../errors.js'
 import { subjectOf } from '../tokens/subject.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration } from './registration.js'
@@ -94,8 +94,13 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
 }
 
 function explained (error: unknown): never {
-  if (!(error instanceof AuthError) || error.code !== 'FST_AUTH_USER_REFUSED') throw error
-  throw new AuthError(error.code, { message: 'as(): users.findById returned no user with this id, or one who is disabled: store the user first, or pass { user }' })
+  const message = error instanceof AuthError && REASONS[error.code]
+  throw message ? new AuthError(error.code, { message, cause: error.cause }) : error
+}
+
+const REASONS: Partial<Record<AuthErrorCode, string>> = {
+  FST_AUTH_USER_REFUSED: 'as(): users.findById returned no user with this id, or one who is disabled: store the user first, or pass { user }',
+  FST_AUTH_STORE_UNAVAILABLE: 'as(): users.findById, accessToken.claims or the store failed: see the cause of this error'
 }
 
 function keepRefreshCookie (page: TestBrowser, line: string): void {

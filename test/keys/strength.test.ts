@@ -42,6 +42,13 @@ t.test('brute force: a secret needs the length of its hash', async t => {
   }
 })
 
+t.test('brute force: a hexadecimal secret needs two characters for each byte', async t => {
+  const hex = randomBytes(32).toString('hex')
+  t.equal(secretWeakness(hex), null)
+  t.equal(secretWeakness(hex.toUpperCase().slice(0, 33)), 'is 16 bytes in hexadecimal and needs at least 32')
+  t.equal(secretWeakness(hex, 64), 'is 32 bytes in hexadecimal and needs at least 64')
+})
+
 t.test('a secret with the entropy of 32 random bytes is good', async t => {
   const good = ['kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', 'äöüÄÖÜßéèêáàâóòô', 'we exchange things with your neighbours, and they with us', 'a secret of ours that nobody else has']
   for (const secret of [...good, ...Array.from({ length: 300 }, () => randomBytes(32)), ...Array.from({ length: 300 }, () => randomBytes(32).toString('base64'))]) {
