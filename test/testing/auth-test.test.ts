@@ -58,6 +58,11 @@ t.test('as() takes a user that is not stored, claims, and a login that ends with
   t.match(eve.jar.cookies, exactly({ name: '__Host-Http-refresh', expiresAt: Infinity }))
 })
 
+t.test('as() names a function of the app that failed, with its error', async t => {
+  const { auth } = await testing(t, { users: { findById () { throw new Error('no such column') } } })
+  await t.rejects(auth.as('ada'), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: /users\.findById.*see the cause/, cause: { message: 'no such column' } })
+})
+
 t.test('a browser signs up, logs in and logs out', async t => {
   const { auth } = await testing(t)
   const bob = auth.browser({ userAgent: 'phone' })
