@@ -21,10 +21,10 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   const settings = readVerifierOptions(options)
   const { clock, timeouts, issuer, audience, accessToken } = settings
   const audit = createAudit(clock, settings.onEvent)
-  const app = createAppContext(audit, timeouts, fastify.log)
+  const context = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
 
-  const keys = await openKeys({ ...settings, accessToken: undefined }, app.emit, fastify.log)
+  const keys = await openKeys({ ...settings, accessToken: undefined }, context.emit, fastify.log)
   if (keys.rings().access.signing !== null) throw new TypeError('option "keys" has a key with use: \'sign\', which a verifier must not have: give its public half with use: \'verify\'')
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
 
@@ -46,7 +46,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
 
   const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie }, exempt: Symbol('a verifier has no routes') }
   decorateHooks(fastify, decorateRequest(fastify, request => new TokenAuth(parts, request)), REFUSALS)
-  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, app), reloadKeys: keys.reload })
+  decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, context), reloadKeys: keys.reload })
 }
 
 /**

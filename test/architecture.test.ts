@@ -50,7 +50,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'http/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/', 'request-context.ts'],
-    packages: ['node:crypto', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
+    packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
     uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],

@@ -2,6 +2,7 @@ import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { AuthError } from '../errors.js'
 import { parseDuration, type Duration } from '../time.js'
 import { type RequestAuth, type TokenAuth } from './request-auth.js'
+import { IMPORTED, warnOfUncoveredRoutes } from './uncovered-routes.js'
 
 /** The request of a hook. It fits every server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {
@@ -98,6 +99,8 @@ function registeredAuthentication (request: FastifyRequest): TokenAuth {
   return registered as TokenAuth // only decorateRequest sets it
 }
 
+warnOfUncoveredRoutes(AUTHENTICATION)
+
 /** The hooks of the plugin's own routes. */
 export interface OwnHooks {
   readonly authenticate: AuthenticateHook
@@ -115,7 +118,8 @@ export function createOwnHooks (authenticationOf: AuthenticationOf): OwnHooks {
 
 /** A hook from a check that throws or rejects. With `exempts` the plugin's own routes ignore the refusal. */
 function hook (check: (auth: TokenAuth) => Promise<void> | void, authenticationOf: AuthenticationOf, exempts = true): AuthenticateHook {
-  return (request, _reply, done) => {
+  const marks = authenticationOf === registeredAuthentication ? [IMPORTED] : []
+  return marked((request, _reply, done) => {
     // If another plugin calls the hook without a callback, a refusal would be lost and the request accepted.
     if (typeof done !== 'function') throw new TypeError(NO_CALLBACK)
     let auth: TokenAuth | undefined
@@ -136,7 +140,7 @@ function hook (check: (auth: TokenAuth) => Promise<void> | void, authenticationO
       auth?.refused(error)
       done(error as Error) // the checks throw only errors
     }
-  }
+  }, ...marks)
 }
 
 function marked (hook: AuthenticateHook, ...marks: readonly symbol[]): AuthenticateHook {

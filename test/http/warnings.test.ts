@@ -1,9 +1,10 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import cluster from 'node:cluster'
+import { channel } from 'node:diagnostics_channel'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { authenticate, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { authenticate, authenticateOptional, refuseCrossSite, requireFreshLogin, type RefreshCookieOptions } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { SECRET, userTable } from '../support/server.js'
 
@@ -45,6 +46,32 @@ t.test('@fastify/swagger that is registered too late to see our routes causes a 
     t.match(lines, exactly({ code: 'FST_AUTH_WARN_PLUGIN_LATE', plugin: '@fastify/swagger' }))
     t.strictSame(Object.keys(app.swagger().paths ?? {}), ['/me'])
   }
+})
+
+t.test('routes with an imported hook that no registration covers cause a warning with their names', async t => {
+  const { app, lines } = logging(t)
+  app.register(async scope => {
+    await scope.register(refreshCookie, OPTIONS)
+    scope.get('/covered', { onRequest: authenticate }, async () => 'ada')
+    scope.register(async inner => { inner.get('/inner', { preHandler: [authenticateOptional] }, async () => 'ada') })
+  })
+  app.register(async scope => {
+    scope.get('/optional', { onRequest: [authenticateOptional] }, async () => 'ada')
+    scope.delete('/fresh', { preHandler: requireFreshLogin('5m') }, async () => 'ada')
+    scope.post('/form', { onRequest: refuseCrossSite }, async () => 'ada')
+    scope.get('/open', async () => 'ada')
+  })
+  await app.ready()
+  t.match(lines, exactly({ code: 'FST_AUTH_WARN_UNCOVERED_ROUTES', routes: exactly('/optional', '/fresh', '/form'), more: false, msg: /fastify-plugin/ }))
+  t.match((await app.inject('/optional')).json(), { statusCode: 500, code: 'FST_AUTH_NOT_REGISTERED' })
+})
+
+t.test('a warning of uncovered routes names ten, and is logged once although two copies of the package are loaded', async t => {
+  const { app, lines } = logging(t)
+  channel('fastify.initialization').publish({ fastify: app }) // as the second copy receives it
+  for (let nth = 0; nth < 12; nth++) app.get(`/${nth}`, { onRequest: authenticate }, async () => 'ada')
+  await app.ready()
+  t.match(lines, exactly({ routes: Array.from({ length: 10 }, (_, nth) => `/${nth}`), more: true }))
 })
 
 t.test('@fastify/cors that is registered later works for our routes', async t => {
