@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const COMPILERS = ['5.4.5', '5.9.3', '6.0.3']
+const COMPILERS = ['5.4.5', '5.9.3', '6.0.3', '7.0.2']
 const NODES = ['20', '22', '24', '25', '26']
 const KINDS = {
   NodeNext: { module: 'nodenext', moduleResolution: 'nodenext' },
