@@ -7,11 +7,10 @@ const PREFIX_BYTES = 4
  * One in two million other secrets is a false positive.
  */
 export function isWellKnown (secret: string): boolean {
-  const prefix = createHash('sha256').update(secret.trim()).digest().readUInt32BE()
-  for (let at = 0; at < PREFIXES.length; at += PREFIX_BYTES) {
-    if (PREFIXES.readUInt32BE(at) === prefix) return true
-  }
-  return false
+  const prefix = createHash('sha256').update(secret.trim()).digest().subarray(0, PREFIX_BYTES)
+  let at = PREFIXES.indexOf(prefix) // a loop over the entries takes 1 ms at start
+  while (at !== -1 && at % PREFIX_BYTES !== 0) at = PREFIXES.indexOf(prefix, at + 1)
+  return at !== -1
 }
 
 /**
