@@ -44,7 +44,7 @@ export interface AuthClient<Claims = AccessClaims> {
   readonly signup: (credentials: object) => Promise<AuthState<Claims>>
   /** Refreshes now, as after a login without this client. Rejects with an AuthError after a temporary failure. */
   readonly refresh: () => Promise<AuthState<Claims>>
-  /** Logs out, in every tab at once. Rejects with an AuthError if the server was not reached; the next `init` then retries. */
+  /** Logs out, in every tab at once. Rejects with an AuthError if the server was not reached; the next page load then retries. */
   readonly logout: () => Promise<AuthState<Claims>>
   /** Calls the listener after every change of the state, until the returned function is called. */
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
@@ -59,8 +59,7 @@ interface Message<Claims> {
 }
 
 /**
- * Creates the client of one page. Outside of browsers the state stays 'unknown', nothing is stored, no process is kept
- * alive, and `fetch` is the platform's. Login, signup, refresh and logout reject with an AuthError there, since on a server
+ * Creates the client of one page. Outside of browsers the state stays 'unknown' and `fetch` is the platform's. Login, signup, refresh and logout reject with an AuthError there, since on a server
  * all visitors would share one login. See docs/client.md.
  */
 export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
@@ -205,7 +204,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   return {
     get state () { return state },
     init: () => start().catch(() => state),
-    fetch: authorizedFetch(send, base, () => session, validSession),
+    fetch: authorizedFetch(send, base, () => session, validSession, work => withTabLock(name, lockTimeout, work)),
     token: async () => (await validSession())?.token ?? null,
     login: signIn('login'),
     signup: signIn('signup'),

@@ -10,11 +10,12 @@ type AnySession = Session<{ readonly sub: string }>
  * so no token leaks. A request is only sent as the user who made it: if another user has logged in meanwhile, the 401 is its
  * response.
  */
-export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => AnySession | undefined, validSession: () => Promise<AnySession | undefined>): Fetch {
+export function authorizedFetch (send: Fetch, base: URL | undefined, current: () => AnySession | undefined, validSession: () => Promise<AnySession | undefined>, underLock: (work: () => Promise<Response>) => Promise<Response>): Fetch {
   return async (input, init) => {
     const request = input as Partial<Request>
     const headers = new Headers(init?.headers ?? request.headers)
-    if (!base || headers.get('authorization') || new URL(request.url ?? input as string | URL, document.baseURI).origin !== base.origin) return send(input, init)
+    const url = base && new URL(request.url ?? input as string | URL, document.baseURI)
+    if (!url || headers.get('authorization') || url.origin !== base.origin) return send(input, init)
 
     let sender = current()
     let response
@@ -26,7 +27,9 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
       if (sender) headers.set('authorization', 'Bearer ' + sender.token)
       // By default browsers drop the cookies of another origin's replies, such as that of a password change. On the page's own
       // origin 'include' would change nothing but redirects, which then need CORS with credentials.
-      response = await send(target, { ...(location.origin !== base.origin && { credentials: 'include' }), ...init, headers })
+      const work = (): Promise<Response> => send(target, { ...(self.origin !== base.origin && request.credentials !== 'omit' && { credentials: 'include' }), ...init, headers })
+      // A password change replaces the cookie: no refresh of another tab may run beside it.
+      response = await (url.href.includes(base.href) ? underLock(work) : work())
       // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
       // A wrong password stays wrong, and would count as two failures.

@@ -17,7 +17,7 @@ export interface AuthProblem {
 
 /**
  * A route of the server returned an error, or no usable response. After `login` and `signup` show it to the user. From
- * every other function it means a temporary failure: the user stays logged in.
+ * `refresh`, `token` and `fetch` it means a temporary failure: the user stays logged in.
  */
 export class AuthError extends Error implements AuthProblem {
   override readonly name = 'AuthError'

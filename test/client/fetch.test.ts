@@ -58,7 +58,28 @@ t.test('cookies of an API on another origin are sent and stored, unless the call
     await fetch('https://api.test/me', init)
     credentials.push(server.arrivals.at(-1)?.init?.credentials)
   }
-  t.strictSame(credentials, ['include', 'include', 'omit'])
+  await fetch(new Request('https://api.test/me', { credentials: 'omit' }))
+  credentials.push('credentials' in (server.arrivals.at(-1)?.init ?? {}))
+  t.strictSame(credentials, ['include', 'include', 'omit', false])
+})
+
+t.test('race: a refresh of another tab waits for a password change, whose cookie it then sends', async t => {
+  const { server, tab, signedIn, time } = browser(t)
+  const ann = await signedIn()
+  const other = tab()
+  await other.init()
+  const answer = server.hold('/auth/password')
+  const change = ann.fetch('/auth/password', { method: 'POST' })
+  await idle()
+  const before = server.count(REFRESH)
+  const refresh = other.refresh()
+  await idle()
+  t.equal(server.count(REFRESH), before, 'the tab lock is held')
+  answer()
+  await change
+  await time.advance(50)
+  t.match(await refresh, { status: 'in' })
+  t.equal(server.count(REFRESH), before + 1)
 })
 
 t.test('on the own origin the credentials are those of the platform, which a redirect to another origin may not need', async t => {

@@ -2,9 +2,10 @@ import { brotliCompressSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { bundle } from './support/bundle.js'
 
-const LIMIT = 2000
+/** 2 kB as size-limit counts it. */
+const LIMIT = 2048
 
-t.test('the client has at most 2,000 bytes after gzip', async t => {
+t.test('the client has at most 2 kB after gzip', async t => {
   const script = await bundle('export { createAuthClient } from "./index.ts"', true)
   t.match(script, 'BroadcastChannel')
   const gzip = gzipSync(script, { level: 9 }).length

@@ -54,7 +54,7 @@ export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage 
   let opened = { listeners: new Set<PageShow>(), channels: [] as FakeChannel[] }
 
   replace(t, globalThis, 'document', { baseURI })
-  replace(t, globalThis, 'location', { origin: ORIGIN })
+  replace(t, globalThis, 'self', { origin: ORIGIN })
   replace(t, globalThis, 'navigator', { locks: hasLocks ? hasStorage ? locks : { request: async () => { throw insecure() } } : undefined })
   replace(t, globalThis, 'fetch', server.fetch)
   replace(t, globalThis, 'addEventListener', (_type: string, listener: PageShow) => { opened.listeners.add(listener) })
