@@ -21,13 +21,14 @@ const MAX_EXPIRED = 1000
 export class LoginTurns {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Rejects with FST_AUTH_STORE_UNAVAILABLE if the logins before take longer than the deadline of this request. */
+  /** Rejects with FST_AUTH_STORE_UNAVAILABLE if the logins before take longer than one call of this request may. */
   run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
     const before = this.#last.get(subject)
-    const running = before === undefined ? login() : bounded(() => before.catch(() => {})).then(login)
-    const end = (): void => { if (this.#last.get(subject) === running) this.#last.delete(subject) }
-    this.#last.set(subject, running)
-    running.then(end, end)
+    const running = before === undefined ? login() : bounded(() => before).then(login)
+    // Those before may still run when this login has given up waiting for them.
+    const ended = Promise.allSettled([before, running])
+    this.#last.set(subject, ended)
+    ended.then(() => { if (this.#last.get(subject) === ended) this.#last.delete(subject) })
     return running
   }
 }

@@ -36,15 +36,16 @@ export interface LoggedIn extends Issued {
  * gets a token, and rethrows. Throws FST_AUTH_STORE_UNAVAILABLE if the session cannot be written.
  */
 export async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
-  let written = false
+  let creating: Promise<void> | undefined
   try {
     await bounded(() => {
-      written = true // before the call: a timed-out create may have succeeded
-      return store.create(session)
+      creating = store.create(session)
+      return creating
     })
     await steps()
   } catch (error) {
-    if (written) await revoke()
+    if (creating !== undefined) await revoke()
+    creating?.then(revoke, () => {}) // a create that timed out may succeed after the revocation
     throw error
   }
 

@@ -1,5 +1,8 @@
 import t from 'tap'
 import { memoryStore } from '../../lib/stores/memory.js'
+import { startDeadline } from '../../lib/deadline.js'
+import { type RequestContext } from '../../lib/request-context.js'
+import { LoginTurns } from '../../lib/sessions/limit.js'
 import { core, held } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
 import { START } from '../support/fake-clock.js'
@@ -133,6 +136,21 @@ t.test('a login waits for those of the same subject no longer than its deadline,
   await t.resolves(c.browser().login('bob'))
   t.strictSame(await Promise.all(logins), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_STORE_UNAVAILABLE'])
   create()
+})
+
+t.test('race: a login that gave up waiting lets no later one pass those that it waited for', async t => {
+  const turns = new LoginTurns()
+  const finished: string[] = []
+  let finish = (): void => {}
+  const context = (): RequestContext => ({ userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: 0.02, request: 0.02 }) })
+  const patient: RequestContext = { userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: 5, request: 5 }) }
+  const login = (name: string) => async (): Promise<void> => { finished.push(name) }
+  const first = turns.run('ada', patient, async () => { await new Promise<void>(resolve => { finish = resolve }); finished.push('first') })
+  await t.rejects(turns.run('ada', context(), login('second')), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  const third = turns.run('ada', patient, login('third'))
+  finish()
+  await Promise.all([first, third])
+  t.strictSame(finished, ['first', 'third'])
 })
 
 t.test('session limit: excess sessions are ended in bounded batches, one per login', async t => {

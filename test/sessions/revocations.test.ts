@@ -69,6 +69,12 @@ t.test('one entry revokes all sessions of a subject', async t => {
   t.equal(revocations.judge(token(SKEW + 1)), 'unrevoked', 'every access token from then has expired')
 })
 
+t.test('a used challenge takes no entry: no access token names it', async t => {
+  const { revocations } = settled()
+  revocations.listener({ id: 'challenge-1' })
+  t.equal(revocations.judge(token(60, 'challenge-1')), 'unrevoked')
+})
+
 t.test('an entry can spare one session of a subject', async t => {
   const { revocations } = settled()
   revocations.listener({ subject: 'ada', at: START, exceptId: 's1' })

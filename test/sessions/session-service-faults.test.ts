@@ -3,7 +3,8 @@ import t, { type Test } from 'tap'
 import { type AppClaims } from '../../lib/tokens/claims.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { type User } from '../../lib/accounts/user.js'
-import { codeOf, GRACE, held, loggedIn, person, restore, robbed, rotate, rowOf, type Browser, type Core, type CoreOptions } from '../support/core.js'
+import { codeOf, core, GRACE, held, loggedIn, person, restore, robbed, rotate, rowOf, type Browser, type Core, type CoreOptions } from '../support/core.js'
+import { memoryStore } from '../../lib/stores/memory.js'
 import { FAULTS } from '../support/faulty-store.js'
 import { settled } from '../support/settled.js'
 
@@ -106,6 +107,26 @@ t.test('a store that fails or hangs at login creates no session, and the old one
     t.equal(await ada.refresh(), 'hold')
     t.ok(await ada.login('ada'), 'and the next login succeeds')
   }
+})
+
+t.test('a session that is written after its login was refused is revoked', async t => {
+  let write = (): void => {}
+  const c = core({
+    store (clock) {
+      const memory = memoryStore({ clock })
+      return {
+        ...memory,
+        async create (session) {
+          await new Promise<void>(resolve => { write = resolve })
+          await memory.create(session)
+        }
+      }
+    }
+  })
+  t.equal(await settled(c.browser().login('ada').catch(codeOf)), UNAVAILABLE)
+  write()
+  await new Promise(resolve => setImmediate(resolve))
+  t.strictSame(await c.sessions.list('ada', c.context()), [])
 })
 
 t.test('a login whose reply is lost leaves the old session alive', async t => {
