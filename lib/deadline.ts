@@ -23,13 +23,18 @@ export interface Bounded {
  */
 export function startDeadline (timeouts: Timeouts): Bounded {
   let left = timeouts.request * 1000
+  // Parallel calls use the time once: it runs while at least one of them does.
+  let calls = 0
+  let since = 0
   return Object.assign(bounded, { withNewDeadline: () => startDeadline(timeouts) })
 
   // One promise and no async function: a request makes several calls, and each further layer costs as much as a session in memory.
   function bounded<T> (call: () => Promise<T> | T): Promise<T> {
-    if (left <= 0) return Promise.reject(failed(new Error('the deadline of the request has passed'))) // the client would not wait for the result of a new call
-    const ms = Math.min(timeouts.call * 1000, left)
-    const startedAt = performance.now()
+    const now = performance.now()
+    const remaining = calls === 0 ? left : left - (now - since)
+    if (remaining <= 0) return Promise.reject(failed(new Error('the deadline of the request has passed'))) // the client would not wait for the result of a new call
+    const ms = Math.min(timeouts.call * 1000, remaining)
+    if (calls++ === 0) since = now
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
       let ended = false
@@ -47,7 +52,7 @@ export function startDeadline (timeouts: Timeouts): Bounded {
         if (ended) return
         ended = true
         clearTimeout(timer)
-        left -= performance.now() - startedAt
+        if (--calls === 0) left -= performance.now() - since
         settle(value)
       }
     })

@@ -59,6 +59,39 @@ t.test('a call that hangs is a 503 after its timeout', async t => {
   t.match(call, { state: 'refused', error: { code: 'FST_AUTH_STORE_UNAVAILABLE', cause: { message: 'no answer within 2000 ms' } } })
 })
 
+t.test('parallel calls use the deadline of their request once', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  let answer = (): void => {}
+  const slow = async (): Promise<void> => await new Promise<void>(resolve => { const before = answer; answer = () => { before(); resolve() } })
+  const both = watch(Promise.all([bounded(slow), bounded(slow)]))
+  pass(1600)
+  answer()
+  await turn()
+  t.equal(both.state, 'done')
+  const call = watch(bounded(forever))
+  pass(1399)
+  await turn()
+  t.equal(call.state, 'waiting')
+  pass(1)
+  await turn()
+  t.match(call, { state: 'refused', error: { cause: { message: 'no answer within 1400 ms' } } })
+})
+
+t.test('a call that begins beside another one has the rest of the deadline', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  await bounded(() => pass(500))
+  watch(bounded(forever))
+  pass(1900)
+  const call = watch(bounded(forever))
+  pass(600)
+  await turn()
+  t.match(call, { state: 'refused', error: { cause: { message: 'no answer within 600 ms' } } })
+  t.match(watch(bounded(forever)), { state: 'waiting' })
+  await t.rejects(bounded(forever), { cause: { message: 'the deadline of the request has passed' } })
+})
+
 t.test('all calls of a request share its deadline', async t => {
   const pass = fakeTime(t)
   const bounded = startDeadline(timeouts)

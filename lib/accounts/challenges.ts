@@ -1,7 +1,7 @@
 import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { randomId } from '../random.js'
-import { type Session } from '../sessions/session.js'
+import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
@@ -60,7 +60,7 @@ export class Challenges {
     const lifetime = parseDuration(expiresIn)
     if (lifetime === null || lifetime < 1) throw new TypeError("\"expiresIn\" of a challenge must be a duration: whole seconds, or a number with a unit such as '5m'")
     const iat = this.#now()
-    const claims = { jti: randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
+    const claims = { jti: CHALLENGE_PREFIX + randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
     if (keepsSessions(store)) await bounded(() => store.create(rowOf(claims)))
     return tokens.sign(claims, boundTo)
   }

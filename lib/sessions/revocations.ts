@@ -1,4 +1,5 @@
 import { type AccessClaims } from '../tokens/claims.js'
+import { CHALLENGE_PREFIX } from './session.js'
 import { type RevocationListener } from './store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
@@ -80,6 +81,7 @@ export class Revocations {
 
   /** The listener for the store's `subscribe`. */
   readonly listener: RevocationListener = revocation => {
+    if ('id' in revocation && revocation.id.startsWith(CHALLENGE_PREFIX)) return
     this.#deleteExpired()
     const until = this.#now() + this.#options.retain
     if ('id' in revocation) this.#sessions.delete(revocation.id) // so that it is inserted at the end
@@ -103,6 +105,7 @@ export class Revocations {
    */
   connected (up: boolean): void {
     this.#isUp = up
+    if (up) this.#confirmed.clear() // an earlier answer is none
     this.#gap = up ? { end: this.#now(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
   }
 

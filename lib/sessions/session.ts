@@ -48,6 +48,9 @@ export interface SessionChange {
 /** The position of a session in a list. */
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
+/** The beginning of the ids of rows that are challenges, and no sessions: no access token names one. */
+export const CHALLENGE_PREFIX = 'challenge-'
+
 /** Other values must not reach a store: PostgreSQL, for one, refuses U+0000. */
 export function isSessionId (value: unknown): value is string {
   return typeof value === 'string' && /^[\w-]{1,64}$/.test(value)

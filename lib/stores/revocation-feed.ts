@@ -21,8 +21,6 @@ export interface Channel {
 export interface RevocationFeed {
   /** The method `subscribe` of a store with such a channel. */
   readonly subscribeOver: (channel: Channel) => NonNullable<SessionStore['subscribe']>
-  /** The message that notifies other processes. */
-  readonly messageOf: (revocation: Revocation) => string
   /** Notifies the listeners of this store, without the network. */
   readonly notify: (revocation: Revocation) => void
 }
@@ -49,12 +47,15 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
       }
     },
 
-    messageOf: revocation => JSON.stringify(revocation),
-
     notify (revocation) {
       for (const listener of listeners) listener(revocation)
     }
   }
+}
+
+/** The message that reports a revocation to every process. */
+export function messageOf (revocation: Revocation): string {
+  return JSON.stringify(revocation)
 }
 
 /** Null for a message of no store. */

@@ -46,7 +46,7 @@ t.test('a challenge is a token of its own type for one purpose, and nothing else
   const token = await s.issue()
   t.strictSame(joseHeaderOf(token), { alg: 'HS256', typ: 'ct+jwt', kid: deriveKeyRing([SECRET], 'refresh', 'HS256').signing.kid })
   t.strictSame(payloadOf(token), { jti: payloadOf(token)['jti'], sub: '1', purpose: 'totp', iat: START, exp: START + 300 })
-  t.match(payloadOf(token)['jti'], /^[\w-]{22}$/)
+  t.match(payloadOf(token)['jti'], /^challenge-[\w-]{22}$/)
   t.same((await s.accept(token)).json(), { sub: '1' })
 })
 

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { type SessionStore } from '../../lib/sessions/store.js'
 import { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { exactly } from '../support/exactly.js'
@@ -183,5 +184,27 @@ t.test('renewWithAccessToken: a store outage is 503', async t => {
     t.match(answer.json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
     t.strictSame(setCookies(answer), [])
   }
+  t.match(await withoutCookie(s).refresh(), { statusCode: 200 })
+})
+
+t.test('renewWithAccessToken: an outage while the store must be asked for revocations is 503, and logs nobody out', async t => {
+  let fails = false
+  const memory = memoryStore()
+  const store: SessionStore = {
+    ...memory,
+    async get (id) {
+      if (fails) throw new Error('away')
+      return await memory.get(id)
+    },
+    subscribe (_listener, onConnection) {
+      onConnection?.(false)
+      return () => {}
+    }
+  }
+  const s = await renewable(t, { store, revocation: 'immediate', revocationUnknown: 'refuse' })
+  s.wait('5m')
+  fails = true
+  t.match((await withoutCookie(s).refresh()).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  fails = false
   t.match(await withoutCookie(s).refresh(), { statusCode: 200 })
 })

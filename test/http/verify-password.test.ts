@@ -99,7 +99,7 @@ t.test('race: a password that changes between verifyPassword and the login ends 
   const answer = await s.post('/login', PASSWORD)
   t.match(answer.json(), WRONG)
   t.strictSame(setCookies(answer), [])
-  t.match(s.events, exactly({ type: 'revoked', subject: '1', reason: 'password_changed' }))
+  t.strictSame(s.events.map(({ type }) => type), [])
 })
 
 t.test('race: a user who is disabled meanwhile is refused', async t => {

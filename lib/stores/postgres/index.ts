@@ -42,7 +42,7 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
   tableName(table, 'postgresStore')
 
   const feed = revocationFeed()
-  const sessions = new PostgresTable(db, table, feed.messageOf)
+  const sessions = new PostgresTable(db, table)
   const store = sqlStore({ name: 'postgresStore', table, sessions, clock, notify: feed.notify })
   const listenTo = listenOn(listen)
   return {

@@ -1,6 +1,6 @@
 import { type RevokeReason, type Session } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
-import { type Revocation } from '../revocation-feed.js'
+import { messageOf, type Revocation } from '../revocation-feed.js'
 import { type Row } from '../sql/columns.js'
 import { retried, SessionTable } from '../sql/session-table.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'
@@ -12,15 +12,12 @@ export class PostgresTable extends SessionTable<Statements> {
   readonly #db: PostgresDatabase
   readonly #table: string
   readonly #query: RunStatement
-  readonly #messageOf: (revocation: Revocation) => string
 
-  /** `messageOf` is the message that notifies other processes. */
-  constructor (db: PostgresDatabase, table: string, messageOf: (revocation: Revocation) => string) {
+  constructor (db: PostgresDatabase, table: string) {
     super(statementsOn(table))
     this.#db = db
     this.#table = table
     this.#query = statementRunner(db, [this.sql.get, this.sql.advance])
-    this.#messageOf = messageOf
   }
 
   async prepare (): Promise<void> {
@@ -30,7 +27,7 @@ export class PostgresTable extends SessionTable<Statements> {
   }
 
   async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
-    const message = this.#messageOf(revocation)
+    const message = messageOf(revocation)
     const [ended] = 'id' in revocation
       ? await this.rows(this.sql.revoke, revocation.id, at, reason, message)
       : await this.rows(this.sql.revokeAll, revocation.subject, at, reason, message, revocation.exceptId ?? null, limit)

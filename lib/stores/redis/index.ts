@@ -3,7 +3,7 @@ import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionCha
 import { type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
-import { revocationFeed, type Revocation } from '../revocation-feed.js'
+import { messageOf, revocationFeed, type Revocation } from '../revocation-feed.js'
 import { assertRights } from './acl.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
@@ -110,7 +110,7 @@ class RedisStore implements Store {
   }
 
   readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
-    const ended = await this.#end(id, reason, this.#now(), this.#channel, this.#feed.messageOf({ id }))
+    const ended = await this.#end(id, reason, this.#now(), this.#channel, messageOf({ id }))
     this.#feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
     return ended
   }
@@ -118,18 +118,13 @@ class RedisStore implements Store {
   readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
     const at = this.#now()
     const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-    // First too: if the reply of a command below is lost, sessions have ended that no later message would report.
+    // First too: if the server is away from the next command on, sessions have ended that no later message reports.
     await this.#report(revocation)
-    let count = 0
-    for await (const sessions of this.#pagesOf(subject, LIST_START, PAGE_SIZE)) {
-      const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
-      const ended = await Promise.all(ids.map(id => this.#end(id, reason, at)))
-      await this.#removeFromIndex(subject, ids)
-      count += ended.filter(Boolean).length
-      if (count >= REVOKE_BATCH) break
+    try {
+      return await this.#endBatch(subject, reason, at, exceptId)
+    } finally {
+      await this.#report(revocation) // whoever asked the store meanwhile asks again
     }
-    await this.#report(revocation) // whoever asked the store meanwhile asks again
-    return count
   }
 
   readonly list = async (subject: string, { limit = Infinity, after = LIST_START }: Partial<SessionPage> = {}): Promise<Session[]> => {
@@ -190,9 +185,21 @@ class RedisStore implements Store {
     }
   }
 
+  async #endBatch (subject: string, reason: RevokeReason, at: EpochSeconds, exceptId: string | undefined): Promise<number> {
+    let count = 0
+    for await (const sessions of this.#pagesOf(subject, LIST_START, PAGE_SIZE)) {
+      const ids = sessions.map(({ id }) => id).filter(id => id !== exceptId)
+      const ended = await Promise.all(ids.map(id => this.#end(id, reason, at)))
+      await this.#removeFromIndex(subject, ids)
+      count += ended.filter(Boolean).length
+      if (count >= REVOKE_BATCH) break
+    }
+    return count
+  }
+
   async #report (revocation: Extract<Revocation, { readonly subject: string }>): Promise<void> {
     this.#feed.notify(revocation)
-    await this.#run(PUBLISH, this.#indexKey(revocation.subject), this.#channel, this.#feed.messageOf(revocation))
+    await this.#run(PUBLISH, this.#indexKey(revocation.subject), this.#channel, messageOf(revocation))
   }
 
   async #removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
