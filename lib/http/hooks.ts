@@ -91,7 +91,7 @@ export const { authenticate, authenticateByCookie, authenticateOptional, authent
  * app; so do routes with `config: { crossSite: true }`. A route that calls `request.auth.login`, `verifyPassword`, `refresh` or
  * `logout` is checked without it. Without a registration that covers the route it answers 500 FST_AUTH_NOT_REGISTERED.
  */
-export const refuseCrossSite: AuthenticateHook = hook(auth => { auth.refuseCrossSite('unless safe') }, registeredAuthentication)
+export const refuseCrossSite: AuthenticateHook = hook(refuseUnsafe, registeredAuthentication)
 
 function registeredAuthentication (request: FastifyRequest): TokenAuth {
   const registered: unknown = Reflect.get(request, AUTHENTICATION)
@@ -108,11 +108,15 @@ export interface OwnHooks {
   readonly refuseCrossSite: AuthenticateHook
 }
 
+function refuseUnsafe (auth: TokenAuth): void {
+  auth.refuseCrossSite('unless safe')
+}
+
 /** Without the exemption for these routes. */
 export function createOwnHooks (authenticationOf: AuthenticationOf): OwnHooks {
   return {
     authenticate: hook(auth => auth.authenticateRequest(), authenticationOf, false),
-    refuseCrossSite: hook(auth => { auth.refuseCrossSite('unless safe') }, authenticationOf, false)
+    refuseCrossSite: hook(refuseUnsafe, authenticationOf, false)
   }
 }
 

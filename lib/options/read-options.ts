@@ -23,8 +23,8 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
 }
 
 /**
- * Returns the options unchanged, typed by the app's own users: the parameter of `accessToken.claims` has the type that
- * `users.findById` returns. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
+ * Returns the options unchanged, typed by the app's own users: the parameter of `accessToken.claims` has the type that the
+ * functions of `users` return. For TypeScript: `app.register(refreshCookie, refreshCookieOptions({ … }))`.
  */
 export function refreshCookieOptions<U extends User> (options: RefreshCookieOptions<U>): RefreshCookieOptions {
   return options as object // the plugin calls `claims` only with users that `users` returned

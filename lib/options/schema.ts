@@ -105,7 +105,7 @@ export interface RefreshCookieOptions<U extends User = User> {
      * strict single use.
      */
     grace?: Duration | undefined
-    /** True lets a replaced token work until its successor was used, three times at most, for clients that lost the reply. */
+    /** True lets a replaced token work until its successor is replaced too, three times at most, for clients that lost the reply. */
     recoverLostReply?: boolean | undefined
     /**
      * 'body' is for native apps, which have no cookies: the token response holds the refresh token, and refresh and logout
@@ -196,8 +196,8 @@ export interface RefreshCookieOptions<U extends User = User> {
     keyPrefix?: string | undefined
   } | undefined
   /**
-   * 'refresh': access tokens of an ended session work until they expire. 'immediate': they stop working at once on every
-   * instance; it needs a store with `subscribe`.
+   * 'refresh': access tokens of an ended session work until they expire. 'immediate': they stop working on every
+   * instance within milliseconds, or the interval at which the store polls; it needs a store with `subscribe`.
    */
   revocation?: 'refresh' | 'immediate' | undefined
   /**

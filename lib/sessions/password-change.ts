@@ -50,7 +50,7 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
 
   async function retryEndOthers (keptId: string, attempts = MAX_ATTEMPTS): Promise<void> {
     try {
-      await endOthers(keptId, withNewDeadline(context))
+      await endOthers(keptId, context) // with a deadline of its own
     } catch (error) {
       if (attempts === 1) throw error
       await retryEndOthers(keptId, attempts - 1)
@@ -60,9 +60,4 @@ export async function changePassword ({ current, endOthers, start }: PasswordCha
 
 function isRefusal (error: unknown): boolean {
   return error instanceof AuthError && !isUnavailable(error)
-}
-
-function withNewDeadline (context: RequestContext): RequestContext {
-  const { userAgent, ip, bounded } = context
-  return { userAgent, ip, bounded: bounded.withNewDeadline(), emit: (event, cause) => context.emit(event, cause) }
 }

@@ -6,7 +6,7 @@ export interface RotationPolicy {
   readonly rotation: 'always' | 'never'
   /** The grace period: how long a generation is held, and its predecessor replayed. 0: strict single use. */
   readonly grace: Seconds
-  /** Accept the predecessor until its successor was used, since the reply may have been lost; at most three times. */
+  /** Accept the predecessor until its successor is replaced too, since the reply may have been lost; at most three times. */
   readonly recoverLostReply: boolean
   /** The idle lifetime of a session. */
   readonly idle: Seconds
@@ -70,7 +70,7 @@ export function nextGeneration (generation: number, expiresAt: EpochSeconds, pol
  * - The current generation is rotated (rotate), or kept while it is young (hold). So there is at most one rotation per grace
  *   period, and tabs, reloads and retries are at most one generation behind.
  * - The previous generation gets the current token while that is young (replay). Later it gets a new one (recover), at most three
- *   times: the current token was never used, so its reply was lost, or a thief has it. The new token invalidates the current
+ *   times: the current token was not rotated since, so its reply was lost, or a thief has it. The new token invalidates the current
  *   one, so that the owner and a thief cannot both continue.
  * - A generation ahead of the row, signed by the current key, means that the store lost writes (heal).
  * - Any other generation was replaced before: reuse (RFC 9700 section 4.14.2).

@@ -1,3 +1,4 @@
+import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
 import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
@@ -138,7 +139,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      start: write => this.#start(sub, context, { user, remember, replaced: sid, write })
+      start: write => this.#start(sub, context, { user, remember, replaced: null, write })
     }, write, context)
   }
 
@@ -227,18 +228,12 @@ export class SessionService {
 
     const session = startSession(subject, context, { idle, absolute }, at)
     await writeSession(this.#store, session, context, async () => {
-      if (isStillValid !== undefined) await this.#assertStillValid(isStillValid, session, context)
+      if (isStillValid !== undefined && !await isStillValid()) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
       if (write !== undefined) await write()
       if (limit !== undefined) await this.#enforceLimit(session, replaced, limit, context, at)
     })
     context.emit({ type: 'login', subject, sessionId: session.id })
     return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, remember, at, replaced), replaced }
-  }
-
-  async #assertStillValid (isStillValid: () => Promise<boolean>, session: Session, context: RequestContext): Promise<void> {
-    if (await isStillValid()) return
-    await this.#end(session, 'password_changed', context)
-    throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
   }
 
   /** True if the store keeps no sessions, since it can revoke none. */
@@ -251,7 +246,7 @@ export class SessionService {
   async #renew (claims: AccessClaims, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#now()
     const expired = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)
-    // A missing cookie had a Max-Age, at which the browser deleted it, so `remember` was true. An expired token states its own.
+    // A missing cookie was deleted at its Max-Age, so `remember` was true: without one it ends with the browser, as an access token in memory does. An expired token states its own.
     const former = expired === undefined ? null : this.#readToken(expired)
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)
@@ -264,7 +259,8 @@ export class SessionService {
   async #authenticateOrNull (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
     try {
       return await this.authenticate(accessToken, context)
-    } catch {
+    } catch (error) {
+      if (isUnavailable(error)) throw error // a 401 would log a user out whose token is valid
       return null
     }
   }

@@ -97,7 +97,8 @@ export function readAccessClaims (payload: unknown, policy: AccessPolicy): Acces
   if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
   if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
   const lifetime = payload.exp - payload.iat
-  if (lifetime <= 0 || lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
+  if (lifetime <= 0) throw invalid('its "exp" is not after its "iat"')
+  if (lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
   if (payload.nbf !== undefined && !isTime(payload.nbf)) throw invalid('its "nbf" is no time')
   return payload
 }
