@@ -43,7 +43,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/store.ts'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'request-context.ts', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
   },

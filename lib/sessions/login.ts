@@ -37,15 +37,17 @@ export interface LoggedIn extends Issued {
  */
 export async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
   let creating: Promise<void> | undefined
+  let isCreated = false
   try {
     await bounded(() => {
       creating = store.create(session)
       return creating
     })
+    isCreated = true
     await steps()
   } catch (error) {
     if (creating !== undefined) await revoke()
-    creating?.then(revoke, () => {}) // a create that timed out may succeed after the revocation
+    if (!isCreated) creating?.then(revoke, () => {}) // a create that timed out may succeed after the revocation
     throw error
   }
 

@@ -153,6 +153,17 @@ t.test('race: a login that gave up waiting lets no later one pass those that it 
   t.strictSame(finished, ['first', 'third'])
 })
 
+t.test('memory leak: a subject whose logins have ended is forgotten, so that the next one waits for nothing', async t => {
+  const turns = new LoginTurns()
+  const context: RequestContext = { userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: 5, request: 5 }) }
+  await turns.run('ada', context, async () => {})
+  await new Promise(resolve => setImmediate(resolve))
+  let began = false
+  const login = turns.run('ada', context, async () => { began = true })
+  t.ok(began)
+  await login
+})
+
 t.test('session limit: excess sessions are ended in bounded batches, one per login', async t => {
   const asked: number[] = []
   const c = core({

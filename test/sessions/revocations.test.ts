@@ -69,6 +69,19 @@ t.test('one entry revokes all sessions of a subject', async t => {
   t.equal(revocations.judge(token(SKEW + 1)), 'unrevoked', 'every access token from then has expired')
 })
 
+t.test('memory: answers from before an interruption make room for those after it', async t => {
+  const { revocations } = settled(1)
+  revocations.connected(false)
+  revocations.connected(true)
+  await revocations.ask('s1', live)
+  t.equal(revocations.judge(token()), 'unrevoked')
+  revocations.connected(false)
+  revocations.connected(true)
+  t.equal(revocations.judge(token()), 'unknown')
+  await revocations.ask('s2', live)
+  t.equal(revocations.judge(token(60, 's2')), 'unrevoked')
+})
+
 t.test('a used challenge takes no entry: no access token names it', async t => {
   const { revocations } = settled()
   revocations.listener({ id: 'challenge-1' })

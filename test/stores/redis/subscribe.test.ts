@@ -35,6 +35,19 @@ function listening (t: Test, client: RedisClient, prefix = 'auth:') {
   return { store, revocations: { next: withoutRepeats(revocations.next) }, connections, stop }
 }
 
+/** The server runs every command about a session, and its reply is lost. */
+function loseRepliesAbout (t: Test, client: Redis, { id }: { readonly id: string }): void {
+  for (const method of ['evalsha', 'eval'] as const) {
+    t.intercept(client, method, {
+      async value (...command: [string, number, ...string[]]) {
+        const reply = await Redis.prototype[method].apply(client, command)
+        if (String(command[2]).includes(id)) throw new Error('the connection was lost')
+        return reply
+      }
+    })
+  }
+}
+
 for (const [name, [connect, keyPrefix]] of Object.entries(clients)) {
   t.test(`with ${name}`, async t => {
     const server = await ownRedisServer(t)
@@ -166,19 +179,28 @@ t.test('revocations whose replies were lost reach every process, of one session 
   for (const { connections } of [here, there]) t.equal(await connections.next(), true)
   const session = newSession()
   await here.store.create(session)
-  for (const method of ['evalsha', 'eval'] as const) {
-    t.intercept(lossy, method, {
-      async value (...command: [string, number, ...string[]]) {
-        const reply = await Redis.prototype[method].apply(lossy, command)
-        if (String(command[2]).includes(session.id)) throw new Error('the connection was lost')
-        return reply
-      }
-    })
-  }
+  loseRepliesAbout(t, lossy, session)
   await t.rejects(here.store.revoke(session.id, 'logout'), { message: 'the connection was lost' })
   for (const { revocations } of [here, there]) t.same(await revocations.next(), { id: session.id })
   await t.rejects(here.store.revokeAll('ada', 'revoked'), { message: 'the connection was lost' })
   for (const { revocations } of [here, there]) t.same(await revocations.next(), { subject: 'ada', at: START })
+})
+
+t.test('the end of a subject’s sessions is reported before and after, also if a command fails', async t => {
+  const server = await ownRedisServer(t)
+  if (server === null) return
+  const lossy = await ioredisOn(t, server.ioredis)
+  const here = redisStore(lossy, { clock: fakeClock().now })
+  const [reported, connections] = [notifications<Revocation>(), notifications<boolean>()]
+  t.teardown(redisStore(await ioredisOn(t, server.ioredis)).subscribe(reported.notify, connections.notify))
+  t.equal(await connections.next(), true)
+  const [one, two] = [newSession(), newSession()]
+  await here.create(one)
+  t.equal(await here.revokeAll('ada', 'revoked'), 1)
+  await here.create(two)
+  loseRepliesAbout(t, lossy, two)
+  await t.rejects(here.revokeAll('ada', 'revoked'), { message: 'the connection was lost' })
+  for (let nth = 0; nth < 4; nth++) t.same(await reported.next(), { subject: 'ada', at: START })
 })
 
 t.test('the channel includes the client’s database and key prefix', async t => {
