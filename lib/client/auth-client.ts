@@ -53,14 +53,11 @@ export interface AuthClient<Claims = AccessClaims> {
 }
 
 /** From one tab to the others, after a response of the server: the session, or the reason why there is none. */
-interface Message<Claims> {
-  readonly session: Session<Claims> | undefined
-  readonly error: AuthProblem | undefined
-}
+type Message<Claims> = [session: Session<Claims> | undefined, error: AuthProblem | undefined]
 
 /**
- * Creates the client of one page. Outside of browsers the state stays 'unknown' and `fetch` is the platform's. Login, signup, refresh and logout reject with an AuthError there, since on a server
- * all visitors would share one login. See docs/client.md.
+ * Creates the client of one page. Outside of browsers the state stays 'unknown' and `fetch` is the platform's. Login, signup,
+ * refresh and logout reject with an AuthError there, since on a server all visitors would share one login. See docs/client.md.
  */
 export function createAuthClient<Claims extends { readonly sub: string } = AccessClaims> (options: AuthClientOptions = {}): AuthClient<Claims> {
   const { prefix = '/auth', leeway = 10, lockTimeout = 5000, timeout = 15_000, share = true, headers, fetch: send = (...request) => fetch(...request) } = options
@@ -105,16 +102,16 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     adopt(next, error)
     logoutMarker(name, next ? '' : 'out')
     if (share || !next || isLogin) {
-      channel?.postMessage({
-        session: share ? next : next && { claims: next.claims, expiresAt: 0 },
-        error: error && { ...error, message: error.message } // structured clone drops an Error's custom fields
-      } satisfies Message<Claims>)
+      channel?.postMessage([
+        share ? next : next && { claims: next.claims, expiresAt: 0 },
+        error && { ...error, message: error.message } // structured clone drops an Error's custom fields
+      ] satisfies Message<Claims>)
     }
     return state
   }
 
   /** Runs what changes the cookie under the tab lock, within the timeout. */
-  const locked = (work: (waited: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
+  const locked = (work: (waited?: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
     unlessAborted(withTabLock(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
       throw cause instanceof AuthError ? cause : new AuthError({ cause })
     })
@@ -124,7 +121,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     const sentAt = Date.now()
     const response = await post(route, body) as TokenResponse // undefined for 204
     // 204: nobody is logged in. During a session it is no response of the plugin, and the next line throws.
-    return (response || session) && { claims: await readClaims(response.access_token), token: response.access_token, expiresAt: sentAt + response.expires_in * 1000 }
+    return (response || session) && { claims: readClaims(response.access_token), token: response.access_token, expiresAt: sentAt + response.expires_in * 1000 }
   }
 
   const signIn = (route: string) => (credentials: object) =>
@@ -132,7 +129,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   const logout = (): Promise<AuthState<Claims>> => {
     adoptAndShare()
-    logoutMarker(name, 'leaving')
+    logoutMarker(name, 'logout')
     return locked(async () => {
       await post('logout')
       // Again: other tabs may have received the token of an earlier refresh after the message above.
@@ -168,7 +165,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     const marker = logoutMarker(name)
     if (!marker) await refresh()
     else if (marker === 'out') adopt()
-    else await logout().catch(() => {})
+    else await logout().catch(() => state)
     return start()
   }
 
@@ -188,14 +185,14 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   const onPageShow = ({ persisted }: PageTransitionEvent): void => {
     if (!persisted) return
     adopt(undefined, undefined, 'unknown')
-    start().catch(() => {})
+    start().catch(() => state)
   }
 
   if (base) {
     try {
       addEventListener('pageshow', onPageShow)
       channel = new BroadcastChannel(name)
-      channel.onmessage = ({ data: { session, error } }: MessageEvent<Message<Claims>>) => adopt(session, error)
+      channel.onmessage = ({ data }: MessageEvent<Message<Claims>>) => adopt(...data)
     } catch {
       // The browser blocks storage, and so messages between tabs: each tab refreshes for itself.
     }
@@ -215,11 +212,10 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
       return () => listeners.delete(listener)
     },
     dispose () {
-      if (!base) return
       channel?.close()
       channel = undefined
       listeners.clear()
-      removeEventListener('pageshow', onPageShow)
+      if (base) removeEventListener('pageshow', onPageShow)
     }
   }
 }

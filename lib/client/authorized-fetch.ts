@@ -15,7 +15,7 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
     const request = input as Partial<Request>
     const headers = new Headers(init?.headers ?? request.headers)
     const url = base && new URL(request.url ?? input as string | URL, document.baseURI)
-    if (!url || headers.get('authorization') || url.origin !== base.origin) return send(input, init)
+    if (!url || headers.has('authorization') || url.origin !== base.origin) return send(input, init)
 
     let sender = current()
     let response
@@ -27,13 +27,13 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
       if (sender) headers.set('authorization', 'Bearer ' + sender.token)
       // By default browsers drop the cookies of another origin's replies, such as that of a password change. On the page's own
       // origin 'include' would change nothing but redirects, which then need CORS with credentials.
-      const work = (): Promise<Response> => send(target, { ...(self.origin !== base.origin && request.credentials !== 'omit' && { credentials: 'include' }), ...init, headers })
+      const work = (): Promise<Response> => send(target, { ...(self.origin !== base.origin && { credentials: 'include' }), ...init, headers })
       // A password change replaces the cookie: no refresh of another tab may run beside it.
-      response = await (url.href.includes(base.href) ? underLock(work) : work())
+      response = await (url.href.startsWith(base.href) ? underLock(work) : work())
       // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
       // A wrong password stays wrong, and would count as two failures.
-      if ((await response.clone().text()).includes('_CREDENTIALS_INVALID')) break
+      if (/_CREDENTIALS_INVALID/.test(await response.clone().text())) break
     }
     return response as Response
   }
@@ -41,11 +41,10 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
 
 /** Waits for shared work, until this caller's signal is aborted. */
 export function unlessAborted<T> (work: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
-  if (!signal) return work
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort)
-    work.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
+    const abort = (): void => reject(signal!.reason)
+    if (signal?.aborted) abort()
+    signal?.addEventListener('abort', abort)
+    work.then(resolve, reject).then(() => signal?.removeEventListener('abort', abort))
   })
 }

@@ -48,10 +48,10 @@ export interface TokenResponse {
 export function authRequests (send: Fetch, base: URL | undefined, headers?: Readonly<Record<string, string>>) {
   return async (route: string, body = {}): Promise<TokenResponse | undefined> => {
     const response = await send(new URL(route, base as URL), { // throws outside of browsers, where nobody may log in
+      credentials: 'include',
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
-      credentials: 'include',
       cache: 'no-store',
       redirect: 'error',
       keepalive: true
