@@ -26,9 +26,8 @@ export class LoginTurns {
     const before = this.#last.get(subject)
     const running = before === undefined ? login() : bounded(() => before).then(login)
     // Those before may still run when this login has given up waiting for them.
-    const ended = Promise.allSettled([before, running])
+    const ended: Promise<unknown> = running.then(() => before, () => before).then(() => { if (this.#last.get(subject) === ended) this.#last.delete(subject) })
     this.#last.set(subject, ended)
-    ended.then(() => { if (this.#last.get(subject) === ended) this.#last.delete(subject) })
     return running
   }
 }
