@@ -228,7 +228,10 @@ export class SessionService {
 
     const session = startSession(subject, context, { idle, absolute }, at)
     await writeSession(this.#store, session, context, async () => {
-      if (isStillValid !== undefined && !await isStillValid()) throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+      if (isStillValid !== undefined && !await isStillValid()) {
+        context.emit({ type: 'login_failed', subject })
+        throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+      }
       if (write !== undefined) await write()
       if (limit !== undefined) await this.#enforceLimit(session, replaced, limit, context, at)
     })
@@ -246,7 +249,8 @@ export class SessionService {
   async #renew (claims: AccessClaims, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#now()
     const expired = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)
-    // A missing cookie was deleted at its Max-Age, so `remember` was true: without one it ends with the browser, as an access token in memory does. An expired token states its own.
+    // An expired token states `remember`. A cookie that is missing had a Max-Age and was deleted at its end, so `remember` was true:
+    // a session cookie ends with the browser, and so does the access token in memory.
     const former = expired === undefined ? null : this.#readToken(expired)
     if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import t from 'tap'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { startDeadline } from '../../lib/deadline.js'
@@ -7,6 +8,7 @@ import { core, held } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
 import { START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'
+import { settled } from '../support/settled.js'
 
 const ENDED = 'FST_AUTH_SESSION_ENDED'
 const REFUSED = 'FST_AUTH_USER_REFUSED'
@@ -117,10 +119,12 @@ t.test('race: with refuseLogin a login in another process is refused too, and en
 })
 
 t.test('a login waits for those of the same subject no longer than its deadline, and for no other subject', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   let create = (): void => {}
   const c = core({
     limit: { max: 3, whenFull: 'endOldest' },
-    timeouts: { call: 0.05, request: 0.05 },
+    timeouts: { call: 1, request: 1 },
     store (clock) {
       const memory = memoryStore({ clock })
       return {
@@ -134,20 +138,21 @@ t.test('a login waits for those of the same subject no longer than its deadline,
   })
   const logins = [c.browser().login('ada'), c.browser().login('ada')].map(async login => await login.then(() => 'in', ({ code }) => code))
   await t.resolves(c.browser().login('bob'))
-  t.strictSame(await Promise.all(logins), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_STORE_UNAVAILABLE'])
+  t.strictSame(await settled(Promise.all(logins)), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_STORE_UNAVAILABLE'])
   create()
 })
 
 t.test('race: a login that gave up waiting lets no later one pass those that it waited for', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   const turns = new LoginTurns()
   const finished: string[] = []
   let finish = (): void => {}
-  const context = (): RequestContext => ({ userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: 0.02, request: 0.02 }) })
-  const patient: RequestContext = { userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: 5, request: 5 }) }
+  const context = (seconds: number): RequestContext => ({ userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: seconds, request: seconds }) })
   const login = (name: string) => async (): Promise<void> => { finished.push(name) }
-  const first = turns.run('ada', patient, async () => { await new Promise<void>(resolve => { finish = resolve }); finished.push('first') })
-  await t.rejects(turns.run('ada', context(), login('second')), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
-  const third = turns.run('ada', patient, login('third'))
+  const first = turns.run('ada', context(1000), async () => { await new Promise<void>(resolve => { finish = resolve }); finished.push('first') })
+  await t.rejects(settled(turns.run('ada', context(1), login('second'))), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  const third = turns.run('ada', context(1000), login('third'))
   finish()
   await Promise.all([first, third])
   t.strictSame(finished, ['first', 'third'])
