@@ -60,9 +60,9 @@ export interface SessionStore {
   /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */
   purgeExpired? (before: EpochSeconds): Promise<number>
   /**
-   * Calls `listener` for each revocation of any instance, at once for its own, until the returned function is called. A revocation
-   * may be reported more than once. `onConnection` receives true when the subscription is up, also the first time, which the app's start waits for, and false
-   * when it is down. Revocations while it is down are not delivered later.
+   * Calls `listener` for each revocation of any instance, at once for its own, until the returned function is called. A
+   * revocation may be reported more than once. `onConnection` receives true when the subscription is up, also the first time,
+   * which the app's start waits for, and false when it is down. Revocations while it is down are not delivered later.
    */
   subscribe? (listener: RevocationListener, onConnection?: (up: boolean) => void): () => Promise<void> | void
   /** The time of the store's server in seconds, with fractions. It is compared with the app's clock at start, for a warning only. */
