@@ -78,11 +78,13 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
   return Math.max(expiresIn, 3600)
 }
 
-/** Converts the app's claims to plain JSON. Throws if they are no JSON object or too large, before anything is written. */
+/** Converts the app's claims to plain JSON. Throws if they are no JSON object, too large or hold a password hash, before anything is written. */
 export function toAppClaims (value: unknown): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
   if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
+  // A function that returns the user itself would show the hash to everybody who holds the token.
+  if (json.includes('"passwordHash":')) throw new TypeError('claims must not have a passwordHash: return the properties that the token needs, and not the user itself')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return claims

@@ -94,6 +94,12 @@ t.test('app claims must be an object that JSON can carry', async t => {
   t.strictSame(toAppClaims({ role: 'admin', since: new Date(0), none: undefined }), { role: 'admin', since: '1970-01-01T00:00:00.000Z' })
 })
 
+t.test('information exposure: app claims never hold the password hash of a user', async t => {
+  const user = { id: 1, passwordHash: '$argon2id$' }
+  for (const value of [user, { user }, { users: [user] }]) t.throws(() => toAppClaims(value), { name: 'TypeError', message: /^claims must not have a passwordHash/ })
+  t.ok(toAppClaims({ fields: ['passwordHash'], text: '"passwordHash":' }))
+})
+
 t.test('app claims have a maximum size in bytes', async t => {
   const frame = '{"name":""}'.length
   t.ok(toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame) }))
