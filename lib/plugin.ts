@@ -63,7 +63,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const observed = observedStore(store)
   const sessions = buildSessions(settings, observed, tokens, throttle, revocations)
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
-  const accounts = buildAccounts(settings, passwords, throttle, fastify.log)
+  const accounts = buildAccounts(fastify, settings, passwords, throttle)
   const transport = buildTransport(settings, serializeCookie)
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
@@ -189,11 +189,13 @@ function pingOf ({ rateLimit: { redis } }: Settings): (() => Promise<void>) | un
   return redis && (() => pingCounters(redis))
 }
 
-function buildAccounts ({ users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle, log: FastifyBaseLogger): Accounts {
-  const onSignupFailed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onSignup failed')
+function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle): Accounts {
+  const onSignupFailed = (err: unknown): void => fastify.log.error({ err: redacted(err) }, 'auth: onSignup failed')
+  const signup = new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed })
+  fastify.addHook('onClose', async () => await signup.close())
   return {
-    passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(log) }),
-    signup: new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed }),
+    passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(fastify.log) }),
+    signup,
     passwordChange: new PasswordChange(users, passwords),
     usernameField
   }

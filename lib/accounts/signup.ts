@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { type RequestContext } from '../request-context.js'
 import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
@@ -28,9 +29,16 @@ const COUNTED: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_TAKEN', 
 /** Creates accounts; needs `users.create`. */
 export class Signup {
   readonly #options: SignupOptions
+  /** The calls of `onSignup` that have not ended. */
+  readonly #notifying = new Set<Promise<void>>()
 
   constructor (options: SignupOptions) {
     this.#options = options
+  }
+
+  /** Waits for the calls of `onSignup`. */
+  async close (): Promise<void> {
+    await Promise.all(this.#notifying)
   }
 
   /** True with `onSignup`: signups get the same response for free and taken names, against user enumeration. */
@@ -58,11 +66,20 @@ export class Signup {
 
   /** As `signup`, but reports the outcome to `onSignup` only. Throws errors that do not depend on whether the username was taken. */
   async signupSilently (credentials: Credentials, caller: Caller): Promise<void> {
-    const { onSignup, onSignupFailed } = this.#options
     const user = await this.signup(credentials, caller).catch(nullIfTaken)
-    const notify = async (): Promise<void> => await onSignup?.({ username: String(normaliseUsername(credentials.username)), user })
-    // After the response, so that its time does not reveal which mail is sent (user enumeration).
-    setImmediate(() => { notify().catch(onSignupFailed) })
+    const notifying = this.#notify(String(normaliseUsername(credentials.username)), user).finally(() => this.#notifying.delete(notifying))
+    this.#notifying.add(notifying)
+  }
+
+  /** Calls `onSignup` after the response, so that its time does not reveal which mail is sent (user enumeration). */
+  async #notify (username: string, user: User | null): Promise<void> {
+    const { onSignup, onSignupFailed } = this.#options
+    await setImmediate()
+    try {
+      await onSignup?.({ username, user })
+    } catch (error) {
+      onSignupFailed(error)
+    }
   }
 
   async #create ({ username, password }: Credentials, context: RequestContext): Promise<User> {

@@ -88,6 +88,19 @@ t.test('an e-mail that cannot be sent is logged, and changes no response', async
   t.match(lines, exactly(/onSignup failed/))
 })
 
+t.test('app.close() waits for the e-mails of signups', async t => {
+  const steps: string[] = []
+  let sent = (): void => {}
+  const { app, browser } = await server(t, { accounts: { signup: 'silent', onSignup: async () => await new Promise<void>(resolve => { sent = resolve }) } })
+  await browser().signup('ada')
+  const closed = app.close().then(() => steps.push('closed'))
+  for (let turn = 0; turn < 20; turn++) await setImmediate()
+  steps.push('sent')
+  sent()
+  await closed
+  t.strictSame(steps, ['sent', 'closed'])
+})
+
 t.test('the OpenAPI document describes the configured kind of signup', async t => {
   for (const [accounts, statuses] of [[{ signup: 'silent', onSignup () {} }, ['202', '400', '403', '413', '415', '429', '500', '503']], [{}, ['201', '400', '401', '403', '409', '413', '415', '429', '500', '503']]] as const) {
     const app = Fastify()
