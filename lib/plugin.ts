@@ -81,6 +81,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   })
   offerForTests(fastify, production, {
     ...settings,
+    clock: options.clock ?? clock,
     prefix: fastify.prefix + settings.prefix,
     expiresIn: settings.accessToken.expiresIn,
     routes: urls,

@@ -4,7 +4,7 @@ export type Seconds = number
 /** A point in time: whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate). */
 export type EpochSeconds = number
 
-/** Returns the time in seconds since the epoch, with or without fractions. Callers truncate them. */
+/** Returns the time in seconds since the epoch. That of an option may give fractions, which `wholeSeconds` cuts off. */
 export type Clock = () => number
 
 /** A length of time in options: whole seconds, or a number with its unit. */
@@ -12,6 +12,11 @@ export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
 
 /** The machine's own clock, in whole seconds. */
 export const systemClock: Clock = () => Math.floor(Date.now() / 1000)
+
+/** The clock of an option in whole seconds, as every other function expects it. */
+export function wholeSeconds (clock: Clock): Clock {
+  return clock === systemClock ? clock : () => Math.floor(clock())
+}
 
 /** The machine's clock in milliseconds, for timing that a test clock must not affect. */
 export const systemMilliseconds = (): number => Date.now()

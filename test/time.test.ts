@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseDuration, systemClock } from '../lib/time.js'
+import { parseDuration, systemClock, wholeSeconds } from '../lib/time.js'
 
 const DURATIONS: Array<[written: unknown, seconds: number]> = [
   [0, 0], [1, 1], [900, 900], [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
@@ -25,4 +25,9 @@ t.test('everything else is refused', async t => {
 t.test('the system clock returns whole seconds', async t => {
   t.intercept(Date, 'now', { value: () => 1_893_456_000_999 })
   t.equal(systemClock(), 1_893_456_000)
+})
+
+t.test('a clock with fractions is read in whole seconds', async t => {
+  t.equal(wholeSeconds(() => 1_893_456_000.999)(), 1_893_456_000)
+  t.equal(wholeSeconds(systemClock), systemClock)
 })

@@ -3,7 +3,7 @@ import { AuthError } from '../errors.js'
 import { randomId } from '../random.js'
 import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
-import { type Clock, type Duration, type EpochSeconds, parseDuration } from '../time.js'
+import { type Clock, type Duration, parseDuration } from '../time.js'
 import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
 
@@ -59,7 +59,7 @@ export class Challenges {
     const { store, tokens } = this.#options
     const lifetime = parseDuration(expiresIn)
     if (lifetime === null || lifetime < 1) throw new TypeError("\"expiresIn\" of a challenge must be a duration: whole seconds, or a number with a unit such as '5m'")
-    const iat = this.#now()
+    const iat = this.#options.clock()
     const claims = { jti: CHALLENGE_PREFIX + randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
     if (keepsSessions(store)) await bounded(() => store.create(rowOf(claims)))
     return tokens.sign(claims, boundTo)
@@ -96,7 +96,7 @@ export class Challenges {
     if (challenge === null) throw invalid('its signature, key, "typ" or spelling is not valid')
     const { claims } = challenge
     if (claims.purpose !== purpose) throw invalid('it has another purpose')
-    if (this.#now() >= claims.exp) throw invalid('it has expired')
+    if (this.#options.clock() >= claims.exp) throw invalid('it has expired')
     const value: BoundValue = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
     if (!challenge.isBoundTo(value)) throw invalid(boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
     return claims
@@ -117,10 +117,6 @@ export class Challenges {
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
     const { store } = this.#options
     if (keepsSessions(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
-  }
-
-  #now (): EpochSeconds {
-    return Math.floor(this.#options.clock())
   }
 }
 

@@ -1,6 +1,6 @@
 import { type AuthErrorCode } from '../errors.js'
 import { type AuthEvent } from './events.js'
-import { type Clock, type EpochSeconds } from '../time.js'
+import { type EpochSeconds } from '../time.js'
 
 /** The most events of one kind that are recorded in a second. */
 const MAX_EVENTS_PER_SECOND = 20
@@ -15,10 +15,10 @@ export type DroppedEvents = Extract<AuthEvent, { type: 'events_dropped' }>
 
 /** Limits events per kind and second, so that a flood of requests causes no flood of events. A kind is a type and a code. */
 export interface EventLimit {
-  /** True if an event is to be recorded. If not, it is counted as dropped. */
-  admits (event: AuthEvent): boolean
-  /** Takes the counts of seconds that are over, or of all seconds, and resets them. */
-  takeDropped (all?: boolean): readonly DroppedEvents[]
+  /** Takes the counts of the seconds before `now`, and resets them. */
+  takeDropped (now: EpochSeconds): readonly DroppedEvents[]
+  /** True if an event is to be recorded. If not, it is counted as dropped. Call `takeDropped` with the same time before. */
+  admits (event: AuthEvent, now: EpochSeconds): boolean
 }
 
 /** The events of one kind in one second. */
@@ -32,14 +32,14 @@ interface KindCount {
 
 const NONE: readonly DroppedEvents[] = []
 
-export function createEventLimit (clock: Clock): EventLimit {
+export function createEventLimit (): EventLimit {
   const counts = new Map<string, KindCount>() // one for each kind; there are few kinds
   let dropping = false
 
   return {
-    admits (event) {
+    admits (event, now) {
       if (!LIMITED.has(event.type)) return true
-      const count = countOf(event)
+      const count = countOf(event, now)
       if (count.admitted < MAX_EVENTS_PER_SECOND) {
         count.admitted++
         return true
@@ -49,10 +49,9 @@ export function createEventLimit (clock: Clock): EventLimit {
       return false
     },
 
-    takeDropped (all = false) {
+    takeDropped (now) {
       if (!dropping) return NONE
-      const now = Math.floor(clock())
-      const taken = [...counts.values()].filter(({ dropped, second }) => dropped > 0 && (all || second !== now))
+      const taken = [...counts.values()].filter(({ dropped, second }) => dropped > 0 && second !== now)
       const events = taken.map(({ of, code, dropped: count }): DroppedEvents => ({ type: 'events_dropped', of, code, count }))
       for (const count of taken) count.dropped = 0
       dropping = [...counts.values()].some(({ dropped }) => dropped > 0)
@@ -60,11 +59,10 @@ export function createEventLimit (clock: Clock): EventLimit {
     }
   }
 
-  /** Called after `takeDropped`, so a count of a second that is over has no dropped events. */
-  function countOf (event: AuthEvent): KindCount {
+  /** `takeDropped` has taken the count of a second that is over. */
+  function countOf (event: AuthEvent, second: EpochSeconds): KindCount {
     const code = 'code' in event ? event.code : null
     const kind = `${event.type} ${code}`
-    const second = Math.floor(clock())
     const known = counts.get(kind)
     if (known?.second === second) return known
     const count = { second, of: event.type, code, admitted: 0, dropped: 0 }

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { parseDuration, type Clock, type Seconds } from '../time.js'
+import { parseDuration, systemClock, type Clock, type Seconds, wholeSeconds } from '../time.js'
 
 /** Validates one option and returns its normalised value. Throws a TypeError that names the option, the value and the way out. */
 export type Check<T> = (value: unknown, option: string) => T
@@ -125,21 +125,20 @@ function assertKnown (options: object, known: readonly string[], path: (name: st
   }
 }
 
-/** A clock in seconds, not milliseconds. */
+/** A clock in seconds, not milliseconds; read in whole seconds. */
 export const clock: Check<Clock> = (value, option) => {
   const read = callback<Clock>()(value, option)
   const now = read()
-  if (Number.isFinite(now) && now >= 0 && now < 1e11) return read
+  if (Number.isFinite(now) && now >= 0 && now < 1e11) return wholeSeconds(read)
   return refuse(option, value, 'it must return the time in seconds since the epoch; for milliseconds use () => Date.now() / 1000')
 }
 
 /** Validates the options of a store: their names, the clock and those with a check. Throws a TypeError that begins with the store's name. */
-export function checkedOptions<T extends { readonly clock?: unknown }> (store: string, options: T, known: readonly (keyof T & string)[], checks: { readonly [K in keyof T]?: Check<unknown> } = {}): T {
+export function checkedOptions<T extends { readonly clock?: unknown }> (store: string, options: T, known: readonly (keyof T & string)[], checks: { readonly [K in keyof T]?: Check<unknown> } = {}): T & { readonly clock: Clock } {
   try {
     assertKnown(options, known, name => name)
-    if (options.clock !== undefined) clock(options.clock, 'clock')
     for (const name of known) if (options[name] !== undefined) checks[name]?.(options[name], name)
-    return options
+    return { ...options, clock: clock(options.clock ?? systemClock, 'clock') }
   } catch (error) {
     throw new TypeError(`${store}: ${(error as TypeError).message}`) // the validators throw nothing else
   }

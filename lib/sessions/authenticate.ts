@@ -40,7 +40,7 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
 
   function verify (token: string): AccessClaims {
     const claims = tokens.verifyAccess(token)
-    assertCurrent(claims, access, Math.floor(clock()))
+    assertCurrent(claims, access, clock())
     return claims
   }
 

@@ -71,7 +71,7 @@ export class Revocations {
     const asked = ++this.#sequence // before the call, since a revocation may arrive before its answer
     if (!await isUnrevoked()) {
       this.#sessions.delete(id) // so that it is inserted at the end
-      if (this.#hasRoom()) this.#sessions.set(id, this.#now() + this.#options.retain)
+      if (this.#hasRoom()) this.#sessions.set(id, this.#options.clock() + this.#options.retain)
       return 'revoked'
     }
     this.#confirmed.delete(id) // so that it is inserted at the end
@@ -83,7 +83,7 @@ export class Revocations {
   readonly listener: RevocationListener = revocation => {
     if ('id' in revocation && revocation.id.startsWith(CHALLENGE_PREFIX)) return
     this.#deleteExpired()
-    const until = this.#now() + this.#options.retain
+    const until = this.#options.clock() + this.#options.retain
     if ('id' in revocation) this.#sessions.delete(revocation.id) // so that it is inserted at the end
     if (!this.#hasRoom()) {
       this.#fullUntil = until
@@ -106,7 +106,7 @@ export class Revocations {
   connected (up: boolean): void {
     this.#isUp = up
     if (up) this.#confirmed.clear() // an earlier answer is none
-    this.#gap = up ? { end: this.#now(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
+    this.#gap = up ? { end: this.#options.clock(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
   }
 
   get isUp (): boolean {
@@ -115,7 +115,7 @@ export class Revocations {
 
   /** There were more revocations than `capacity`. Every session that is not revoked is `unknown` until they expire. */
   isFull (): boolean {
-    return this.#fullUntil !== 0 && this.#now() < this.#fullUntil
+    return this.#fullUntil !== 0 && this.#options.clock() < this.#fullUntil
   }
 
   /** An unknown session is refused if the store fails: always with `unknown: 'refuse'`, else while the set is full. */
@@ -123,16 +123,12 @@ export class Revocations {
     return this.#options.unknown === 'refuse' || this.isFull()
   }
 
-  #now (): EpochSeconds {
-    return Math.floor(this.#options.clock())
-  }
-
   #hasRoom (): boolean {
     return this.#sessions.size + this.#subjects.size < this.#capacity
   }
 
   #deleteExpired (): void {
-    const now = this.#now()
+    const now = this.#options.clock()
     const { skew, retain } = this.#options
     deleteWhile(this.#sessions, until => until <= now)
     deleteWhile(this.#subjects, ({ until }) => until <= now)

@@ -81,7 +81,7 @@ export class SessionService {
   async refresh (refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     if (this.#tokens.seekKey !== undefined) await this.#seekKeys(refreshTokens, context)
     // The clock is read once. If a session expired while the store is slow, a later time would give the cookie a negative Max-Age, which deletes it.
-    const at = this.#now()
+    const at = this.#options.clock()
     const verified = verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at)
     const { claims } = verified
 
@@ -100,7 +100,7 @@ export class SessionService {
   /** The user of a refresh token, without a rotation: see `identify`. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE. */
   async identify (refreshTokens: readonly string[], context: RequestContext, options?: IdentifyOptions): Promise<Identity> {
     await this.#seekKeys(refreshTokens, context)
-    const at = this.#now()
+    const at = this.#options.clock()
     return await identify(verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at), this.#options, context, at, options)
   }
 
@@ -123,7 +123,7 @@ export class SessionService {
 
   /** Sets `auth_time` of the session to now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
   async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
-    const at = this.#now()
+    const at = this.#options.clock()
     const { appClaims } = this.#options
     const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
@@ -157,7 +157,7 @@ export class SessionService {
 
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
   claimsOf (refreshTokens: readonly string[]): RefreshClaims | null {
-    return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#now())
+    return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock())
   }
 
   /**
@@ -166,12 +166,12 @@ export class SessionService {
    */
   async isLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
     const session = await bounded(() => this.#store.get(claims.sid, sessionFromClaims(claims)))
-    return session !== null && isLive(session, this.#now()) && [session.generation, session.previous].includes(claims.gen)
+    return session !== null && isLive(session, this.#options.clock()) && [session.generation, session.previous].includes(claims.gen)
   }
 
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */
   async list (subject: string, context: RequestContext, part: SessionListOptions = {}): Promise<Session[]> {
-    return await listLive(this.#store, subject, checkedPage(part), context, this.#now())
+    return await listLive(this.#store, subject, checkedPage(part), context, this.#options.clock())
   }
 
   /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */
@@ -179,7 +179,7 @@ export class SessionService {
     if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie even without a store that keeps sessions
     const session = isSessionId(id) ? await context.bounded(() => this.#store.get(id)) : null
     // An idle-expired session is revoked too, since an access token may still renew it.
-    if (session === null || isRevoked(session) || this.#now() >= session.expiresAt) return false
+    if (session === null || isRevoked(session) || this.#options.clock() >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
     return await this.#end(session, reason, context)
   }
@@ -208,16 +208,12 @@ export class SessionService {
   async purgeExpired (): Promise<number> {
     // Rows stay for one more access token lifetime, so that the last access token still gets the right refusal.
     // No deadline: stores delete in batches beside live traffic.
-    return await this.#store.purgeExpired?.(this.#now() - this.#options.access.expiresIn) ?? 0
-  }
-
-  #now (): EpochSeconds {
-    return Math.floor(this.#options.clock())
+    return await this.#store.purgeExpired?.(this.#options.clock() - this.#options.access.expiresIn) ?? 0
   }
 
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, write }: StartOptions): Promise<LoggedIn> {
     if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-    const at = this.#now()
+    const at = this.#options.clock()
     const { findById, appClaims, absolute, rotationPolicy: { idle } } = this.#options
     const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
     if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
@@ -247,7 +243,7 @@ export class SessionService {
   }
 
   async #renew (claims: AccessClaims, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
-    const at = this.#now()
+    const at = this.#options.clock()
     const expired = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)
     // An expired token states `remember`. A cookie that is missing had a Max-Age and was deleted at its end, so `remember` was true:
     // a session cookie ends with the browser, and so does the access token in memory.
@@ -298,7 +294,7 @@ export class SessionService {
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
   #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
-    const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#now(), subject) ?? '')
+    const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
 

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { checkedOptions } from '../options/validators.js'
 import { byCreation, isLive, isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange } from '../sessions/session.js'
 import { type RevocationListener, type SessionPage, type SessionStore } from '../sessions/store.js'
-import { systemClock, type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** The options of `memoryStore`. */
 export interface MemoryStoreOptions {
@@ -18,7 +18,7 @@ type Store = Required<Omit<SessionStore, 'open' | 'claim' | 'now'>>
  * options.
  */
 export function memoryStore (options: MemoryStoreOptions = {}): Store {
-  const { clock = systemClock } = checkedOptions('memoryStore', options, ['clock'])
+  const { clock } = checkedOptions('memoryStore', options, ['clock'])
   return new MemoryStore(clock)
 }
 
@@ -69,13 +69,13 @@ class MemoryStore implements Store {
   readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
     const session = this.#sessions.get(id)
     if (session === undefined || isRevoked(session)) return false
-    this.#end(session, reason, this.#now())
+    this.#end(session, reason, this.#clock())
     this.#notify({ id })
     return true
   }
 
   readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
-    const at = this.#now()
+    const at = this.#clock()
     const batch: Session[] = []
     for (const session of this.#unrevokedOf(subject)) {
       if (session.id !== exceptId) batch.push(session)
@@ -98,10 +98,6 @@ class MemoryStore implements Store {
     this.#listeners.add(listener)
     onConnection?.(true)
     return () => { this.#listeners.delete(listener) }
-  }
-
-  #now (): EpochSeconds {
-    return Math.floor(this.#clock())
   }
 
   /**
@@ -161,7 +157,7 @@ class MemoryStore implements Store {
   /** Purges each time the map has doubled: constant cost per login (amortised), and no timer. */
   #purgeWhenDoubled (): void {
     if (this.#sessions.size < this.#nextPurgeSize) return
-    this.#purge(this.#now() - RENEWABLE_FOR)
+    this.#purge(this.#clock() - RENEWABLE_FOR)
     this.#nextPurgeSize = Math.max(FIRST_PURGE_SIZE, 2 * this.#sessions.size)
   }
 

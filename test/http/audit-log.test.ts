@@ -122,6 +122,21 @@ function flooded (): { seen: string[], at: (second: number) => void, send: (even
   }
 }
 
+t.test('log flooding: while the second changes every event is recorded or counted', async t => {
+  const { log } = logger()
+  let reads = 0
+  let recorded = 0
+  let dropped = 0
+  const audit = createAudit(() => Math.floor(reads++ / 40), event => {
+    if (event.type === 'events_dropped') dropped += event.count
+    else recorded++
+  })
+  for (let n = 0; n < 500; n++) audit.record(BAD_TOKEN, HERE, 'req-1', log)
+  audit.close(log)
+  t.ok(dropped > 0)
+  t.equal(recorded + dropped, 500)
+})
+
 t.test('log flooding: at most 20 events of one kind are recorded per second, the others are counted', async t => {
   const { seen, at, send } = flooded()
   send(BAD_TOKEN, 20)

@@ -364,6 +364,22 @@ t.test('broken access control: a route with an imported hook outside of every re
   }
 })
 
+t.test('a clock with fractions makes no login older than it is', async t => {
+  let now = START + 0.9
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(refreshCookie, { secret: SECRET, clock: () => now })
+  app.post('/enter', async ({ auth }) => await auth.login('ada'))
+  for (const maxAge of [0, 60] as const) app.get(`/${maxAge}`, { onRequest: requireFreshLogin(maxAge) }, async () => 'ok')
+  const authorization = `Bearer ${(await app.inject({ method: 'POST', url: '/enter' })).json().access_token}`
+  const statusOf = async (url: string): Promise<number> => (await app.inject({ url, headers: { authorization } })).statusCode
+  t.equal(await statusOf('/0'), 200)
+  now = START + 60.9
+  t.equal(await statusOf('/60'), 200)
+  now = START + 61
+  t.equal(await statusOf('/60'), 401)
+})
+
 t.test('an imported hook uses the nearest of two registrations, a hook of an app its own', async t => {
   const inner = keyOf('access', `${SECRET}inner`)
   const ofInner = { authorization: `Bearer ${jws(headerOf('access', inner), claimsOf('access'), inner.secret)}` }

@@ -274,9 +274,13 @@ t.test('refreshCookieOptions returns the same options', async t => {
 })
 
 t.test('functions and stores are kept as they are', async t => {
-  const mine = { store: memoryStore(), users, clock: () => 1, onEvent () {}, passwords: { minLength: 12 } }
+  const mine = { store: memoryStore(), users, onEvent () {}, passwords: { minLength: 12 } }
   const claims = () => ({})
   t.match(read({ ...mine, accessToken: { claims } }), { ...mine, accessToken: { claims } })
+})
+
+t.test('a clock is read in whole seconds', async t => {
+  t.equal(read({ clock: () => 1.9 }).clock(), 1)
 })
 
 t.test('a secret or a list of secrets becomes a list', async t => {

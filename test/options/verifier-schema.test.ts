@@ -30,12 +30,12 @@ t.test('every option has its documented default', async t => {
 
 t.test('every option accepts its documented values, in the units of the code', async t => {
   const onEvent = () => {}
-  const clock = () => 1
-  const rest = { issuer: 'https://login.example', audience: ['orders'], onEvent, clock }
+  const rest = { issuer: 'https://login.example', audience: ['orders'], onEvent, clock: systemClock }
   t.strictSame(
     read({ jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: '1h', accessToken: { expiresIn: '2h', leeway: 0, cacheBytes: 0 }, timeouts: { call: '10s', request: '10s' }, ...rest }),
     { keys: undefined, jwks: JWKS, jwksRsaAlgorithm: 'PS256', reloadKeysEvery: 3600, accessToken: { expiresIn: 7200, leeway: 0, cacheBytes: 0 }, timeouts: { call: 10, request: 10 }, ...rest }
   )
+  t.equal(read({ jwks: JWKS, clock: () => 1.9 }).clock(), 1)
   t.equal(read({ keys: KEYS }).keys?.changes, false)
   t.equal(read({ keys: async () => KEYS }).keys?.changes, true)
   for (const jwks of ['http://localhost:3000/jwks', 'http://127.0.0.1/jwks', 'http://[::1]:3000/jwks']) t.equal(read({ jwks }).jwks, jwks)

@@ -10,7 +10,7 @@ import { type SessionStore } from '../../lib/sessions/store.js'
 import { type Issued } from '../../lib/sessions/issue.js'
 import { SessionService, type SessionServiceOptions } from '../../lib/sessions/session-service.js'
 import { type NewSessionOptions } from '../../lib/sessions/login.js'
-import { type Clock, type Duration } from '../../lib/time.js'
+import { type Clock, type Duration, wholeSeconds } from '../../lib/time.js'
 import { type User } from '../../lib/accounts/user.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { fakeClock } from './fake-clock.js'
@@ -91,7 +91,7 @@ export function core ({ policy, timeouts = { call: 2, request: 3 }, store: makeS
   const sessions = new SessionService({
     store,
     tokens,
-    clock,
+    clock: wholeSeconds(clock),
     access: { expiresIn: ACCESS, leeway: 5 },
     rotationPolicy: { rotation: 'always', grace: GRACE, recoverLostReply: true, idle: IDLE, ...policy },
     absolute: ABSOLUTE,

@@ -1,6 +1,6 @@
 import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
-import { systemClock, type Clock } from '../../time.js'
+import { type Clock } from '../../time.js'
 import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
 import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
 import { polledStore } from '../sql/store.js'
@@ -36,7 +36,7 @@ const TIMEOUT_MS = 5000
  * arguments.
  */
 export function mysqlStore (db: MysqlDatabase, options: MysqlStoreOptions = {}): MysqlStore {
-  const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS, timeoutMs = TIMEOUT_MS } = checkedOptions('mysqlStore', options, ['table', 'clock', 'pollEveryMs', 'timeoutMs'], { pollEveryMs: integer(10, 60_000), timeoutMs: integer(100, 600_000) })
+  const { table = DEFAULT_TABLE, clock, pollEveryMs = POLL_EVERY_MS, timeoutMs = TIMEOUT_MS } = checkedOptions('mysqlStore', options, ['table', 'clock', 'pollEveryMs', 'timeoutMs'], { pollEveryMs: integer(10, 60_000), timeoutMs: integer(100, 600_000) })
   const promises = promisesOf(db)
   if (promises === undefined) throw new TypeError('mysqlStore: its first argument is not a pool of mysql2: pass mysql.createPool(…) of the package mysql2 or mysql2/promise')
   tableName(table, 'mysqlStore')

@@ -1,6 +1,6 @@
 import { checkedOptions } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
-import { systemClock, type Clock } from '../../time.js'
+import { type Clock } from '../../time.js'
 import { revocationFeed } from '../revocation-feed.js'
 import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
 import { sqlStore, type SqlStore } from '../sql/store.js'
@@ -36,7 +36,7 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
  * connection of its own. Throws a TypeError for wrong arguments.
  */
 export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptions = {}): PostgresStore {
-  const { table = DEFAULT_TABLE, clock = systemClock, listen = db } = checkedOptions('postgresStore', options, ['table', 'clock', 'listen'])
+  const { table = DEFAULT_TABLE, clock, listen = db } = checkedOptions('postgresStore', options, ['table', 'clock', 'listen'])
   if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
   if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" cannot LISTEN: pass a Pool of pg or a PGlite instance, or leave it out')
   tableName(table, 'postgresStore')

@@ -1,7 +1,7 @@
 import { checkedOptions } from '../../options/validators.js'
 import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../../sessions/session.js'
 import { type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
-import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds, systemClock } from '../../time.js'
+import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
 import { messageOf, revocationFeed, type Revocation } from '../revocation-feed.js'
 import { assertRights } from './acl.js'
@@ -40,7 +40,7 @@ type Store = Required<Omit<SessionStore, 'purgeExpired'>>
  * a server whose `maxmemory-policy` may evict sessions.
  */
 export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): Store {
-  const { prefix = 'auth:', clock = systemClock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
+  const { prefix = 'auth:', clock, retainFor = '1h' } = checkedOptions('redisStore', options, ['prefix', 'clock', 'retainFor'])
   if (typeof prefix !== 'string') throw new TypeError(`redisStore: the option "prefix" is ${String(prefix)}: set it to the prefix of its keys, such as 'auth:'`)
   const retainForSeconds = secondsOf(retainFor)
   return new RedisStore(commandsOf(client), prefix, clock, retainForSeconds)
@@ -94,7 +94,7 @@ class RedisStore implements Store {
   readonly create = async (session: Session): Promise<void> => {
     const lifetime = this.#lifetimeOf(session)
     // The index first: "log out everywhere" would miss a session that is not in it.
-    await this.#run(ADD_TO_INDEX, this.#indexKey(session.subject), this.#now(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
+    await this.#run(ADD_TO_INDEX, this.#indexKey(session.subject), this.#clock(), session.createdAt, session.id, session.expiresAt - session.createdAt, lifetime)
     const created = await this.#run(CREATE, this.#sessionKey(session.id), serialize(session), lifetime)
     if (created === null) throw new Error('a session with this id exists')
   }
@@ -110,13 +110,13 @@ class RedisStore implements Store {
   }
 
   readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
-    const ended = await this.#end(id, reason, this.#now(), this.#channel, messageOf({ id }))
+    const ended = await this.#end(id, reason, this.#clock(), this.#channel, messageOf({ id }))
     this.#feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
     return ended
   }
 
   readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
-    const at = this.#now()
+    const at = this.#clock()
     const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
     // First too: if the server is away from the next command on, sessions have ended that no later message reports.
     await this.#report(revocation)
@@ -154,13 +154,9 @@ class RedisStore implements Store {
     return `${this.#prefix}u:${subject.toWellFormed()}`
   }
 
-  #now (): EpochSeconds {
-    return Math.floor(this.#clock())
-  }
-
   /** In milliseconds. A duration, since the server's clock may differ from ours. */
   #lifetimeOf ({ expiresAt }: Session): number {
-    return Math.max(expiresAt - this.#now() + this.#retainFor, 1) * 1000
+    return Math.max(expiresAt - this.#clock() + this.#retainFor, 1) * 1000
   }
 
   async #end (id: string, reason: RevokeReason, at: EpochSeconds, ...channelAndMessage: string[]): Promise<boolean> {
@@ -172,7 +168,7 @@ class RedisStore implements Store {
    * session stays for a day: its session may be about to be written.
    */
   async * #pagesOf (subject: string, after: SessionPosition, size: number): AsyncGenerator<Session[]> {
-    const at = this.#now()
+    const at = this.#clock()
     for (let last: SessionPosition | undefined = after; last !== undefined;) {
       const positions = positionsIn(await this.#run(LIST, this.#indexKey(subject), last.createdAt, last.id, size))
       const found = await Promise.all(positions.map(({ id }) => this.get(id)))

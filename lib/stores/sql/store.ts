@@ -53,7 +53,6 @@ const PURGE_BATCH = 1000
 
 /** A store on a table, which is prepared at the first call. */
 export function sqlStore ({ name, table, sessions, clock, notify }: SqlStoreParts): SqlStore {
-  const now = () => Math.floor(clock())
   const { prepared, ready, claim } = opening(name, table, sessions)
 
   return {
@@ -77,14 +76,14 @@ export function sqlStore ({ name, table, sessions, clock, notify }: SqlStorePart
 
     async revoke (id, reason) {
       await ready()
-      const count = await sessions.revoke({ id }, now(), reason, 1)
+      const count = await sessions.revoke({ id }, clock(), reason, 1)
       notify({ id }) // also if it was revoked before: the reply to that call may have been lost
       return count > 0
     },
 
     async revokeAll (subject, reason, exceptId) {
       await ready()
-      const revocation = { subject, at: now(), ...(exceptId !== undefined && { exceptId }) }
+      const revocation = { subject, at: clock(), ...(exceptId !== undefined && { exceptId }) }
       const count = await sessions.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
       notify(revocation)
       return count

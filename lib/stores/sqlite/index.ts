@@ -1,6 +1,6 @@
 import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
-import { systemClock, type Clock } from '../../time.js'
+import { type Clock } from '../../time.js'
 import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
 import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
 import { polledStore } from '../sql/store.js'
@@ -34,7 +34,7 @@ export interface SqliteStoreOptions extends SqliteTableOptions {
  * wrong arguments.
  */
 export function sqliteStore (db: SqliteDatabase, options: SqliteStoreOptions = {}): SqliteStore {
-  const { table = DEFAULT_TABLE, clock = systemClock, pollEveryMs = POLL_EVERY_MS } = checkedOptions('sqliteStore', options, ['table', 'clock', 'pollEveryMs'], { pollEveryMs: integer(10, 60_000) })
+  const { table = DEFAULT_TABLE, clock, pollEveryMs = POLL_EVERY_MS } = checkedOptions('sqliteStore', options, ['table', 'clock', 'pollEveryMs'], { pollEveryMs: integer(10, 60_000) })
   if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') throw new TypeError('sqliteStore: its first argument has no methods "prepare" and "exec": pass a database of better-sqlite3 or a DatabaseSync of node:sqlite')
   tableName(table, 'sqliteStore', 'without schema')
   return polledStore({ name: 'sqliteStore', table, clock, pollEveryMs, sessions: new SqliteTable(db, table) })
