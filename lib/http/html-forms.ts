@@ -76,7 +76,7 @@ export function redirectRefusal (request: FastifyRequest, reply: FastifyReply, e
   reply.removeHeader('www-authenticate')
   reply.removeHeader('retry-after')
   const url = new URL(page, 'http://app.invalid')
-  url.searchParams.set('error', String(error.code))
+  url.searchParams.set('error', String(error.code ?? error.statusCode))
   reply.redirect(url.pathname + url.search + url.hash, 303)
   return true
 }

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../../lib/index.js'
 import { ownPath } from '../../lib/http/html-forms.js'
-import { HOST, loggedIn, ORIGIN, PASSWORD, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+import { HOST, loggedIn, ORIGIN, PASSWORD, server, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const FORM = 'application/x-www-form-urlencoded'
 const BAD = { statusCode: 400, code: 'FST_ERR_VALIDATION' }
@@ -64,6 +64,14 @@ t.test('a refusal goes back to the page with its code, and no credentials are in
     t.match(headers, { 'set-cookie': undefined, 'retry-after': undefined, 'www-authenticate': undefined })
     t.notMatch(headers.location, /ada|password/)
   }
+})
+
+t.test('a refusal of the host without a code goes back with its status', async t => {
+  const s = await server(t, {}, {}, undefined, app => {
+    app.addHook('preValidation', async () => { throw Object.assign(new Error('slow down'), { statusCode: 429 }) })
+  })
+  const answer = await s.browser().send({ method: 'POST', url: '/auth/login', headers: { 'content-type': FORM }, payload: new URLSearchParams({ ...ADA, failure: '/login' }).toString() })
+  t.match(answer, { statusCode: 303, headers: { location: '/login?error=429' } })
 })
 
 t.test('without a page of this origin a refusal is JSON', async t => {
