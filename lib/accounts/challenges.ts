@@ -4,7 +4,7 @@ import { randomId } from '../random.js'
 import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, parseDuration } from '../time.js'
-import { type BoundValue, type ChallengeClaims, type ChallengeTokens } from '../tokens/challenge.js'
+import { type ChallengeClaims, type ChallengeTokens, type VerifiedChallenge } from '../tokens/challenge.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
 
 export interface IssueChallengeOptions {
@@ -31,6 +31,13 @@ export interface AcceptChallengeOptions {
    * attacker whose guesses make it throw could guess without limit. The challenge stays usable.
    */
   readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
+}
+
+/** A challenge that was used up. */
+export interface AcceptedChallenge {
+  readonly subject: string
+  /** False if the value that it is bound to has changed since: a login checks again once its session is stored, as after a password. */
+  isStillValid (): Promise<boolean>
 }
 
 export interface ChallengesOptions {
@@ -66,40 +73,39 @@ export class Challenges {
   }
 
   /**
-   * Resolves to the subject. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, an AuthError
+   * Uses up a challenge. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, an AuthError
    * that it throws, what `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
    */
-  async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<string> {
-    const claims = await this.#read(token, options, caller)
+  async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
+    const challenge = this.#read(token, options)
+    const { claims } = challenge
+    const accepted = { subject: claims.sub, isStillValid: async () => await isBound(challenge, options, caller) }
+    await assertBound(challenge, options, caller)
     if (options.verify === undefined) {
       await this.#use(claims, caller)
-      return claims.sub
+      return accepted
     }
     const attempt = await this.#options.throttle.start(caller)
     try {
       await this.#verify(claims, options.verify, attempt, caller)
-      await this.#read(token, options, caller) // the bound value may have changed while `verify` ran
+      await assertBound(challenge, options, caller) // the value may have changed while `verify` ran
       await this.#use(claims, caller)
       await this.#options.throttle.succeed(attempt, claims.sub)
-      return claims.sub
+      return accepted
     } catch (error) {
       await this.#options.throttle.refund(attempt)
       throw error
     }
   }
 
-  async #read (token: unknown, options: AcceptChallengeOptions, { bounded }: Caller): Promise<ChallengeClaims> {
-    const { boundTo } = options
-    const purpose = checkedPurpose(options.purpose)
+  #read (token: unknown, { purpose, boundTo }: AcceptChallengeOptions): VerifiedChallenge {
+    checkedPurpose(purpose)
     if (boundTo !== undefined && typeof boundTo !== 'function') throw new TypeError('"boundTo" of acceptChallenge must be a function that returns the current value')
     const challenge = typeof token === 'string' ? this.#options.tokens.verify(token) : null
     if (challenge === null) throw invalid('its signature, key, "typ" or spelling is not valid')
-    const { claims } = challenge
-    if (claims.purpose !== purpose) throw invalid('it has another purpose')
-    if (this.#options.clock() >= claims.exp) throw invalid('it has expired')
-    const value: BoundValue = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
-    if (!challenge.isBoundTo(value)) throw invalid(boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
-    return claims
+    if (challenge.claims.purpose !== purpose) throw invalid('it has another purpose')
+    if (this.#options.clock() >= challenge.claims.exp) throw invalid('it has expired')
+    return challenge
   }
 
   /** The attempt is counted before it is verified, so that concurrent guesses cannot exceed the limit. */
@@ -118,6 +124,15 @@ export class Challenges {
     const { store } = this.#options
     if (keepsSessions(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
   }
+}
+
+async function isBound ({ claims, isBoundTo }: VerifiedChallenge, { boundTo }: AcceptChallengeOptions, { bounded }: Caller): Promise<boolean> {
+  return isBoundTo(boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub)))
+}
+
+async function assertBound (challenge: VerifiedChallenge, options: AcceptChallengeOptions, caller: Caller): Promise<void> {
+  if (await isBound(challenge, options, caller)) return
+  throw invalid(options.boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
 }
 
 /** Resolves to an AuthError that the app's check throws, which is the reply; a deadline would turn it into a 503. */

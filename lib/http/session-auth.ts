@@ -1,5 +1,5 @@
 import { type FastifyReply } from 'fastify'
-import { type AcceptChallengeOptions, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
+import { type AcceptChallengeOptions, type AcceptedChallenge, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Credentials, type PasswordVerifier } from '../accounts/password-verifier.js'
 import { type CustomUser, type User, type UserId, type VerifiedLogin } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
@@ -53,6 +53,9 @@ export interface SessionVerbs {
    * has expired, was used, or is bound to a value that has changed. With `verify` a wrong second factor is
    * FST_AUTH_CREDENTIALS_INVALID and the challenge stays usable; too many are FST_AUTH_TOO_MANY_ATTEMPTS, also for the right one,
    * or FST_AUTH_BUSY.
+   *
+   * A `login` of its subject in the same request calls `boundTo` again once the session is stored: if the value has changed, as by
+   * a concurrent password change, that session ends and the login is refused.
    */
   acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
   /**
@@ -123,6 +126,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   #isTrusted = false
   /** The user whose password this request has verified. */
   #verified: VerifiedLogin | undefined
+  /** The challenge that this request has used up last. */
+  #accepted: AcceptedChallenge | undefined
   #identity: Identity | null = null
 
   /**
@@ -187,7 +192,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   async acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string> {
     try {
-      return await this.plugin.challenges.accept(token, options, this)
+      this.#accepted = await this.plugin.challenges.accept(token, options, this)
+      return this.#accepted.subject
     } catch (error) {
       throw this.refused(error)
     }
@@ -197,7 +203,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#start(text, { claims, remember, ...this.#ofVerified(text) })
+      return await this.#start(text, { claims, remember, ...this.#proofOf(text) })
     } catch (error) {
       throw this.refused(error)
     }
@@ -312,11 +318,14 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
-  /** The options of a login of the user whose password was verified; none for anybody else. */
-  #ofVerified (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
-    if (this.#verified?.subject !== subject) return {}
-    const { user, isStillValid } = this.#verified
-    return { user, isStillValid }
+  /** The options of a login of the user whose password was verified or whose challenge was accepted; none for anybody else. */
+  #proofOf (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
+    const verified = this.#verified?.subject === subject ? this.#verified : undefined
+    const accepted = this.#accepted?.subject === subject ? this.#accepted : undefined
+    return {
+      user: verified?.user,
+      isStillValid: async () => await verified?.isStillValid() !== false && await accepted?.isStillValid() !== false
+    }
   }
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {

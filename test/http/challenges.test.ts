@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { AuthError, memoryStore, statelessStore, type AcceptChallengeOptions, type IssueChallengeOptions, type RefreshCookieOptions } from '../../lib/index.js'
 import { deriveKeyRing } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
-import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, START, type Answer, type LoggedIn } from '../support/server.js'
+import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, setCookies, START, type Answer, type LoggedIn } from '../support/server.js'
 import { forged, jws, keyOf, respelled } from '../tokens/forge.js'
 
 const INVALID = { statusCode: 401, code: 'FST_AUTH_CHALLENGE_INVALID' }
@@ -26,6 +26,10 @@ async function challenged (t: Test, options: RefreshCookieOptions = {}): Promise
     app.post<{ Body: { token: unknown, code?: string } }>('/accept', async ({ auth, body }) => {
       const verify = body.code === undefined ? {} : { verify: () => body.code === CODE }
       return { sub: await auth.acceptChallenge(body.token, { ...verify, ...of.accept }) }
+    })
+    app.post<{ Body: { token: unknown, as?: string } }>('/enter', async ({ auth, body }) => {
+      const sub = await auth.acceptChallenge(body.token, of.accept)
+      return await auth.login(body.as ?? sub)
     })
     app.post<{ Body: { username: string, password: string } }>('/step-one', async ({ auth, body }) => {
       const { id } = await auth.verifyPassword(body)
@@ -142,6 +146,31 @@ t.test('boundTo: a value that has changed invalidates the challenge', async t =>
   current = 'hash one'
   s.options.accept = { purpose: 'totp', boundTo: () => current, verify () { current = 'hash two'; return true } }
   t.match((await s.accept(await s.issue())).json(), INVALID, 'a password reset while the code is verified')
+})
+
+t.test('race: a value that changes between acceptChallenge and the end of the login ends the session and refuses', async t => {
+  const s = await challenged(t)
+  let current = 'hash one'
+  s.options.issue = { purpose: 'totp', boundTo: current }
+  s.options.accept = { purpose: 'totp', boundTo: () => current }
+  const { create } = s.store
+  const enter = async (payload: object): Promise<Answer> => await s.app.inject({ method: 'POST', url: '/enter', payload })
+  t.match(await enter({ token: await s.issue() }), { statusCode: 200 })
+
+  const tokens = [await s.issue(), await s.issue()] as const
+  s.store.create = async session => {
+    await create(session)
+    current = 'hash two' // a password change whose revocation came before this session
+  }
+  await s.browser().signup('bob')
+  current = 'hash one'
+  t.match(await enter({ token: tokens[0], as: '2' }), { statusCode: 200 }, 'the login of somebody else is no use of this challenge')
+  current = 'hash one'
+  const refused = await enter({ token: tokens[1] })
+  t.match(refused.json(), WRONG)
+  t.strictSame(setCookies(refused), [])
+  t.match(s.events.slice(-1), exactly({ type: 'login_failed', subject: '1' }))
+  t.equal((await s.store.list?.('1'))?.length, 2, 'those of the signup and of the first login')
 })
 
 t.test('boundTo: the token does not reveal the value, even a short one', async t => {
