@@ -1,7 +1,11 @@
 import { inspect } from 'node:util'
 
-/** Password hashes and tokens. */
-const SECRETS = /\$(?:argon2(?:id|i|d)?|2[abxy]|scrypt)\$[\w+/=,.$-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
+/**
+ * Password hashes of the modular crypt format (argon2, bcrypt, sha512crypt, phpass), those of Django and Werkzeug, and tokens.
+ * Users can have their input quoted in an error, so each alternative begins only where a run of its characters begins:
+ * otherwise the time would be quadratic (ReDoS, CWE-1333).
+ */
+const SECRETS = /(?:\$[\w-]*|(?<![\w:])(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5)[\w:]*)\$[\w+/=,.$:-]{8,}|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
 /** Properties of an error that a copy keeps. Any other may hold the values of a query. */
 const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
@@ -38,9 +42,14 @@ function chainOf (thrown: unknown): unknown[] {
   return chain
 }
 
+/** True also for an error that cannot be read, such as one with a getter that throws. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
-  const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 })
-  return text.search(SECRETS) >= 0 || encodings.some(encoding => text.includes(encoding))
+  try {
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 })
+    return text.search(SECRETS) >= 0 || encodings.some(encoding => text.includes(encoding))
+  } catch {
+    return true
+  }
 }
 
 /** A secret as a message may contain it: itself, and escaped as by JSON or inspect. */

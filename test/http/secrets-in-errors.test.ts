@@ -1,4 +1,5 @@
 /** Database libraries write the values of a query into their errors: no hash and no token may reach the log in them. */
+import { inspect } from 'node:util'
 import t from 'tap'
 import { AuthError } from '../../lib/index.js'
 import { redacted } from '../../lib/redaction.js'
@@ -78,6 +79,36 @@ t.test('information leak: a hash is redacted in any nested cause', t => {
   for (; last instanceof Error && last.cause !== undefined; last = last.cause) t.equal(last.message, 'failed')
   t.notOk(SECRET_TEXT.test(String(last)))
   t.end()
+})
+
+/** Hashes of systems that `verifyLegacy` is for. */
+const OTHER_HASHES = [
+  '$6$rounds=5000$usesomesalt$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH', '$1$etNnh7FA$OlM7eljE', '$P$B12345678abcdefghijklmnop', '$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku',
+  'pbkdf2_sha256$260000$salt$aGFzaGhhc2g=', 'md5$salt$0123456789abcdef', 'scrypt:32768:8:1$salt$deadbeefdeadbeef', 'pbkdf2:sha256:600000$salt$deadbeef'
+]
+
+t.test('information leak: the hashes of other systems are redacted', async t => {
+  for (const hash of OTHER_HASHES) t.match(redacted(new Error(`Failing row contains (ada, ${hash}), ($1, $2)`)), { message: 'Failing row contains (ada, [redacted]), ($1, $2)' })
+  const harmless = new Error('insert into people values ($1, $2), costs $10 or $$, as md5 and bcrypt')
+  t.equal(redacted(harmless), harmless)
+})
+
+t.test('ReDoS: a long error of repeated beginnings of secrets takes linear time', async t => {
+  // A quadratic expression would take minutes, so that the test would end with a timeout.
+  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', '$a', 'md5:', 'sha1-', '$']) {
+    const error = new Error(unit.repeat(200_000))
+    t.ok(redacted(error) instanceof Error, unit)
+  }
+})
+
+t.test('an error that cannot be printed is logged without its properties', async t => {
+  const unprintable = Object.assign(new Error('no row'), { code: 'E', [inspect.custom] () { throw new Error('a bug of a library') } })
+  t.match(redacted(unprintable), { message: 'no row', code: 'E' })
+  t.not(redacted(unprintable), unprintable)
+
+  const users = userTable()
+  const s = await loggedIn(t, { users: { ...users, findByUsername: async () => { throw unprintable } } })
+  t.match(await s.browser().login('ada'), { statusCode: 503 })
 })
 
 t.test('an error without secrets is logged unchanged, a redacted one keeps name, code, stack and causes', t => {
