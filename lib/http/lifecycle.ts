@@ -93,25 +93,32 @@ async function compareClocks (storeNow: () => Promise<number>, clock: Clock, tim
 }
 
 /**
- * Deletes expired sessions periodically, from onReady to onClose. Each run begins a period after the last has ended. Instances begin at random times, so that two rarely purge at
- * once; if they do, each row is deleted once.
+ * Deletes expired sessions periodically, from onReady to onClose. Each run begins a period after the last has ended. Instances
+ * begin at random times, so that two rarely purge at once; if they do, each row is deleted once. A run ends with its batch when
+ * the app closes, which waits for that no longer than for one call of the store.
  */
-export function purgePeriodically (fastify: FastifyInstance, purge: () => Promise<unknown>, period: Seconds): void {
+export function purgePeriodically (fastify: FastifyInstance, purge: (signal: AbortSignal) => Promise<unknown>, period: Seconds, timeouts: Timeouts): void {
+  const closing = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined
-  fastify.addHook('onReady', async () => { runIn(randomInt(period * 1000)) })
+  fastify.addHook('onReady', async () => runIn(randomInt(period * 1000)))
   fastify.addHook('onClose', async () => {
+    closing.abort()
     clearTimeout(timer)
-    await running // which sets the timer again
-    clearTimeout(timer)
+    await startDeadline(timeouts)(() => running).catch(() => {})
   })
 
   function runIn (ms: number): void {
-    timer = setTimeout(() => {
-      running = purge().then(() => {}, (err: unknown) => {
-        fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them')
-      }).then(() => runIn(period * 1000))
-    }, ms).unref()
+    timer = setTimeout(() => { running = run() }, ms).unref()
+  }
+
+  async function run (): Promise<void> {
+    try {
+      await purge(closing.signal)
+    } catch (err) {
+      fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them')
+    }
+    if (!closing.signal.aborted) runIn(period * 1000)
   }
 }
 

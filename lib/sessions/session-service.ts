@@ -191,24 +191,25 @@ export class SessionService {
   async revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number> {
     assertKept(this.#store)
     let count = 0
-    let ended
+    let ended: number
     try {
       // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
-      while (ended !== 0) {
+      do {
         ended = await context.bounded.withNewDeadline()(() => this.#store.revokeAll(subject, reason, exceptId))
+        if (!Number.isInteger(ended)) throw new TypeError('the "revokeAll" of the store must resolve to the number of sessions that it revoked')
         count += ended
-      }
+      } while (ended > 0)
     } finally {
       if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
     }
     return count
   }
 
-  /** Deletes the rows of expired sessions. Resolves to the number of rows; to 0 for stores that expire rows themselves. */
-  async purgeExpired (): Promise<number> {
+  /** Deletes the rows of expired sessions, until `signal` is aborted. Resolves to the number of rows; to 0 for stores that expire rows themselves. */
+  async purgeExpired (signal?: AbortSignal): Promise<number> {
     // Rows stay for one more access token lifetime, so that the last access token still gets the right refusal.
     // No deadline: stores delete in batches beside live traffic.
-    return await this.#store.purgeExpired?.(this.#options.clock() - this.#options.access.expiresIn) ?? 0
+    return await this.#store.purgeExpired?.(this.#options.clock() - this.#options.access.expiresIn, signal) ?? 0
   }
 
   async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, write }: StartOptions): Promise<LoggedIn> {

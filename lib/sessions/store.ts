@@ -57,8 +57,11 @@ export interface SessionStore {
    * `authenticateStrict` and no single use of challenges.
    */
   list? (subject: string, part?: SessionPage): Promise<Session[]>
-  /** Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of rows. */
-  purgeExpired? (before: EpochSeconds): Promise<number>
+  /**
+   * Deletes the rows whose `expiresAt` is before `before`, and optionally those whose `idleExpiresAt` is. Resolves to the number of
+   * rows. It may stop early once `signal` is aborted, as when the app closes.
+   */
+  purgeExpired? (before: EpochSeconds, signal?: AbortSignal): Promise<number>
   /**
    * Calls `listener` for each revocation of any instance, at once for its own, until the returned function is called. A
    * revocation may be reported more than once. `onConnection` receives true when the subscription is up, also the first time,

@@ -3,22 +3,23 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { SECRET } from '../support/server.js'
+import { settled } from '../support/settled.js'
 
 const HOUR = 3_600_000
 
 const nextTurn = async (): Promise<void> => await new Promise(resolve => setImmediate(resolve))
 
 /** An app whose store counts its purges, under timers of the test. */
-async function purging (t: Test, options: RefreshCookieOptions = {}, purge: () => Promise<number> = async () => 0) {
+async function purging (t: Test, options: RefreshCookieOptions = {}, purge: (signal?: AbortSignal) => Promise<number> = async () => 0) {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   let count = 0
   const warnings: string[] = []
   const store = {
     ...memoryStore(),
-    async purgeExpired () {
+    async purgeExpired (_before: number, signal?: AbortSignal) {
       count++
-      return await purge()
+      return await purge(signal)
     }
   }
   const app = Fastify({ logger: { level: 'warn', stream: { write (line) { warnings.push(JSON.parse(line).msg) } } } })
@@ -59,6 +60,18 @@ t.test('purging: the app waits for the run that is under way when it closes', as
   finish(1)
   await closing
   t.equal(isClosed, true)
+})
+
+t.test('purging: the app closes although a run never ends', async t => {
+  let signal: AbortSignal | undefined
+  const { app, after } = await purging(t, { timeouts: { call: '2s', request: '3s' } }, async given => {
+    signal = given
+    return await new Promise(() => {})
+  })
+  await after(HOUR)
+  t.equal(signal?.aborted, false)
+  await settled(app.close())
+  t.equal(signal?.aborted, true)
 })
 
 t.test('purging: a run that takes longer than the interval does not overlap the next', async t => {

@@ -640,6 +640,12 @@ t.test('administration', async t => {
     t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call continues there')
   })
 
+  t.test('a store whose revokeAll gives no number is a TypeError, and no endless loop', async t => {
+    const { c } = await loggedIn()
+    c.store.revokeAll = (async () => {}) as never
+    await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { name: 'TypeError', message: /"revokeAll" of the store must resolve to the number/ })
+  })
+
   t.test('purges rows one access-token lifetime after their expiry, so the last access token is still refused', async t => {
     const c = core({ absolute: IDLE })
     await c.browser().login('ada')

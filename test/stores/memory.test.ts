@@ -54,6 +54,15 @@ t.test('live sessions stay, however many there are', async t => {
   t.equal((await store.list('ada')).length, 1500)
 })
 
+t.test('denial of service: other work runs between the batches of a purge', async t => {
+  const store = memoryStore({ clock: () => START })
+  for (let nth = 0; nth < 10_001; nth++) await store.create(newSession({ subject: String(nth), idleExpiresAt: START - 1 }))
+  let isBetween = false
+  setImmediate(() => { isBetween = true })
+  t.equal(await store.purgeExpired(START), 10_001)
+  t.ok(isBetween)
+})
+
 t.test('a session past its idle end is purged before its absolute end', async t => {
   const store = memoryStore()
   await store.create(newSession({ idleExpiresAt: START - 1 }))

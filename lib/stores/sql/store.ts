@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { LIST_START } from '../../sessions/session.js'
 import { type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
@@ -86,6 +87,7 @@ export function sqlStore ({ name, table, sessions, clock, notify }: SqlStorePart
       const revocation = { subject, at: clock(), ...(exceptId !== undefined && { exceptId }) }
       const count = await sessions.revoke(revocation, revocation.at, reason, REVOKE_BATCH)
       notify(revocation)
+      if (count === REVOKE_BATCH) await setImmediate() // SQLite is synchronous: lets other requests run before the next batch
       return count
     },
 
@@ -94,9 +96,9 @@ export function sqlStore ({ name, table, sessions, clock, notify }: SqlStorePart
       return await sessions.list(subject, { limit, after, liveAt })
     },
 
-    async purgeExpired (before) {
+    async purgeExpired (before, signal) {
       await ready()
-      return await purge(sessions, before)
+      return await purge(sessions, before, signal)
     },
 
     async now () {
@@ -106,13 +108,14 @@ export function sqlStore ({ name, table, sessions, clock, notify }: SqlStorePart
   }
 }
 
-async function purge (sessions: SessionTable, before: number): Promise<number> {
+async function purge (sessions: SessionTable, before: number, signal: AbortSignal | undefined): Promise<number> {
   let count = 0
   let deleted
   do {
     deleted = await sessions.deleteExpired(before, PURGE_BATCH)
     count += deleted
-  } while (deleted === PURGE_BATCH)
+    if (deleted === PURGE_BATCH) await setImmediate() // as in `revokeAll`
+  } while (deleted === PURGE_BATCH && !signal?.aborted)
   return count
 }
 

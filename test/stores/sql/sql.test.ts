@@ -59,6 +59,28 @@ function tested (t: Test, { newStore, watched, ending, run, series, schema, desc
     t.equal((await store.get('live'))?.id, 'live')
   })
 
+  t.test('a purge ends with its batch once the app closes', async t => {
+    const table = newTable()
+    const store = newStore({ table })
+    await store.open()
+    await fill(table, 2500, { subject: 'n', expiresAt: `${START} - n` })
+    t.equal(await store.purgeExpired(START, AbortSignal.abort()), 1000)
+    t.equal(await store.purgeExpired(START), 1500)
+  })
+
+  t.test('denial of service: other work runs between the batches of a purge and of revokeAll', async t => {
+    const table = newTable()
+    const store = newStore({ table })
+    await store.open()
+    for (const batches of [async () => await store.purgeExpired(START), async () => await store.revokeAll('ada', 'revoked')]) {
+      await fill(table, 1500, { subject: "'ada'", expiresAt: `${START} - 1` })
+      let isBetween = false
+      setImmediate(() => { isBetween = true })
+      t.ok(await batches() >= 1000)
+      t.ok(isBetween)
+    }
+  })
+
   t.test('an ended client is an error, never an unknown session', async t => {
     const { store, end } = ending({ table: newTable() })
     await store.open()
