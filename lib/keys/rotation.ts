@@ -110,14 +110,16 @@ export interface KeySource {
   /** Reads the keys again. Rejects on failure; the old keys then stay in use. */
   reload (): Promise<void>
   /**
-   * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Rejects if the reload
-   * fails, or has just failed. Undefined without a kid, for a known one, or shortly after a reload for another unknown kid.
+   * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Undefined without a kid, for a
+   * known one, and for one that a reload in the last seconds has not found. Rejects if the reload fails, or comes too early: until
+   * a reload that began after the token arrived, its key may exist.
    */
   seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined
 }
 
-// An attacker can send any number of unknown kids, so reloads for them are rate limited.
+// An attacker can send any number of unknown kids, so reloads for them are rate limited, and so are the kids that are kept.
 const SEEK_INTERVAL: Seconds = 10
+const MAX_SOUGHT = 1000
 
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
 
@@ -131,8 +133,11 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   let running: Promise<void> | undefined
   let lastSeekAt = -Infinity
   let isCurrent = true
-  /** The last reload for an unknown kid, if it failed. */
-  let failed: Promise<void> | undefined
+  /** The unknown kids since the last reload began, and those that it has not found. */
+  let sought = new Set<string>()
+  let missing: ReadonlySet<string> = new Set()
+  /** The kids that a reload has removed. */
+  const retired = new Set<string>()
 
   return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
 
@@ -143,21 +148,25 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
-    if (running === undefined) {
-      const now = clock()
-      if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return failed
-      lastSeekAt = now
-    }
-    const sought = reload()
-    failed = undefined
-    sought.catch(() => { failed = sought })
-    return sought
+    if (sought.size < MAX_SOUGHT) sought.add(kid)
+    if (running !== undefined) return running.then(() => assertSought(kind, kid))
+    const now = clock()
+    if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return missing.has(kid) || retired.has(kid) ? undefined : Promise.reject(tooEarly())
+    lastSeekAt = now
+    return reload()
+  }
+
+  /** Throws for a kid that a reload has not found which began before it was asked for. */
+  function assertSought (kind: TokenKind, kid: string): void {
+    if (!rings[kind].byKid.has(kid) && !missing.has(kid)) throw tooEarly()
   }
 
   async function loadAndApply (): Promise<void> {
+    const asked = sought
+    sought = new Set()
     try {
       apply(await load())
-      failed = undefined
+      missing = asked
       isCurrent = true
     } catch (error) {
       isCurrent = false
@@ -180,9 +189,14 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     loadedAt = known
     for (const kind of KINDS) {
       const { signing, byKid } = rings[kind]
+      for (const kid of before[kind].byKid.keys()) if (!byKid.has(kid)) retired.add(kid)
       if (rings[kind] !== before[kind]) emit({ type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] })
     }
   }
+}
+
+function tooEarly (): Error {
+  return new Error('the last reload of the keys began before this token with an unknown key arrived')
 }
 
 function loadTimes ({ byKid }: KeyRing, now: EpochSeconds, known: LoadedAt = new Map()): LoadedAt {

@@ -131,7 +131,9 @@ t.test('a reload without a change keeps the same ring objects', async t => {
 
 t.test('concurrent reloads share one load', async t => {
   const s = setting()
-  await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('access', 'other')])
+  const reloads = [s.source.reload(), s.source.reload()]
+  await t.rejects(Promise.resolve(s.source.seek('access', 'other')))
+  await Promise.all(reloads)
   t.equal(s.asked, 1)
   await s.source.reload()
   t.equal(s.asked, 2)
@@ -144,7 +146,11 @@ t.test('denial of service: unknown kids cause at most one reload in ten seconds'
   s.answer = async () => rings([OLD.signs, NEW.verifies])
   await s.source.seek('access', 'new')
   t.ok(s.source.rings().access.byKid.has('new'))
-  for (const [wait, sought] of [[0, false], [9, false], [1, true], [5, false], [-20, true]] as const) {
+  for (const wait of [0, 9]) {
+    s.wait(wait)
+    await t.rejects(Promise.resolve(s.source.seek('access', 'garbage')), /began before this token/, 'its key may have been added since')
+  }
+  for (const [wait, sought] of [[1, true], [5, false], [-20, true]] as const) {
     s.wait(wait)
     const seeking = s.source.seek('access', 'garbage')
     t.equal(seeking !== undefined, sought, `${wait} s later`)
@@ -153,16 +159,46 @@ t.test('denial of service: unknown kids cause at most one reload in ten seconds'
   t.equal(s.asked, 3)
 })
 
+t.test('a token is never refused for good before a reload that began after it arrived', async t => {
+  const s = setting()
+  let load = (_rings: KeyRings): void => {}
+  s.answer = async () => await new Promise(resolve => { load = resolve })
+  const first = s.source.seek('access', 'junk of a stranger')
+  const late = s.source.seek('access', 'new')
+  const refused = t.rejects(Promise.resolve(s.source.seek('access', 'newest')), /began before this token/)
+  load(rings([OLD.signs, NEW.verifies]))
+  await first
+  await late
+  await refused
+  t.equal(s.source.seek('access', 'junk of a stranger'), undefined)
+
+  s.answer = async () => rings([OLD.signs])
+  s.wait(10)
+  await s.source.seek('access', 'more junk')
+  t.equal(s.source.seek('access', 'newest'), undefined, 'it was asked for before this reload began')
+})
+
+t.test('denial of service: a thousand unknown kids are kept between reloads', async t => {
+  const s = setting()
+  await s.source.seek('refresh', 'first')
+  for (let nth = 0; nth < 1001; nth++) await t.rejects(Promise.resolve(s.source.seek('refresh', `junk ${nth}`)))
+  s.wait(10)
+  await s.source.seek('refresh', 'last')
+  t.equal(s.source.seek('refresh', 'junk 0'), undefined)
+  await t.rejects(Promise.resolve(s.source.seek('refresh', 'junk 1000')))
+})
+
 t.test('denial of service: after a failed reload unknown kids reject for ten seconds, without another load', async t => {
   const s = setting()
   const sealed = new Error('the vault is sealed')
   s.answer = async () => { throw sealed }
-  for (const kind of ['access', 'refresh'] as const) await t.rejects(Promise.resolve(s.source.seek(kind, 'new')), sealed)
+  await t.rejects(Promise.resolve(s.source.seek('access', 'new')), sealed)
+  await t.rejects(Promise.resolve(s.source.seek('refresh', 'new')), /began before this token/)
   t.strictSame(s.events, [{ type: 'keys_reload_failed' }])
   s.answer = async () => rings([OLD.signs, NEW.verifies])
   s.wait(10)
   await s.source.seek('refresh', 'newer')
-  t.equal(s.source.seek('refresh', 'newest'), undefined, 'they have just been read')
+  t.equal(s.source.seek('refresh', 'newer'), undefined, 'they have just been read')
 })
 
 t.test('after a successful reload unknown kids no longer reject', async t => {
@@ -170,6 +206,7 @@ t.test('after a successful reload unknown kids no longer reject', async t => {
   s.answer = async () => { throw new Error('the vault is sealed') }
   await t.rejects(Promise.resolve(s.source.seek('access', 'new')))
   s.answer = async () => rings([OLD.signs])
+  await t.rejects(Promise.resolve(s.source.seek('access', 'new')))
   await s.source.reload()
   t.equal(s.source.seek('access', 'new'), undefined)
 })
