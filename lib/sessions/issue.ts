@@ -42,15 +42,11 @@ export function createIssuer (tokens: Tokens, policy: AccessPolicy): Issuer {
   }
 }
 
-/** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
-const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
-
 /**
- * The token expires with the session at the latest. The app's claims never override the reserved ones. They are spread last:
- * spread first they take 5 µs more (V8 of Node 20).
+ * The token expires with the session at the latest. `toAppClaims` has dropped reserved names from the app's claims. They are
+ * spread last: spread first they take 5 µs more (V8 of Node 20).
  */
 export function accessClaims (session: Session, app: AppClaims, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
-  const own = Object.entries(app).filter(([name]) => !RESERVED.has(name))
   return {
     sub: session.subject,
     iat: now,
@@ -60,7 +56,7 @@ export function accessClaims (session: Session, app: AppClaims, policy: AccessPo
     auth_time: session.authTime,
     ...(policy.issuer !== undefined && { iss: policy.issuer }),
     ...(policy.audience !== undefined && { aud: policy.audience }),
-    ...Object.fromEntries(own)
+    ...app
   }
 }
 

@@ -78,7 +78,13 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
   return Math.max(expiresIn, 3600)
 }
 
-/** Converts the app's claims to plain JSON. Throws if they are no JSON object, too large or hold a password hash, before anything is written. */
+/** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
+const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
+
+/**
+ * Converts the app's claims to plain JSON, without reserved ones. Throws if they are no JSON object, too large or hold a password
+ * hash, before anything is written.
+ */
 export function toAppClaims (value: unknown): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
@@ -87,7 +93,7 @@ export function toAppClaims (value: unknown): AppClaims {
   if (json.includes('"passwordHash":')) throw new TypeError('claims must not have a passwordHash: return the properties that the token needs, and not the user itself')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
-  return claims
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !RESERVED.has(name)))
 }
 
 /**

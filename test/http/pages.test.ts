@@ -61,6 +61,12 @@ t.test('the identity has the user, the session, the absolute end and the claims 
   t.match(await s.view('/auth/session'), { headers: { 'content-type': /json/, 'cache-control': 'no-store' } })
 })
 
+t.test('the claims of an identity override no reserved claim of a token', async t => {
+  const claims = JSON.parse('{"sub":"99","sid":"x","exp":1,"__proto__":{"role":"admin"},"name":"ada"}')
+  const s = await loggedIn(t, { accessToken: { claims: () => claims }, routes: { session: '/session' } })
+  t.strictSame((await s.ada.send({ method: 'GET', url: '/auth/session' })).json().claims, { name: 'ada' })
+})
+
 t.test('a page without a valid cookie is 401, a page for everybody knows nobody', async t => {
   const s = await pages(t)
   forget(s.events)
