@@ -50,6 +50,10 @@ async function live (url, wait) {
   await answers('401 FST_AUTH_CREDENTIALS_INVALID', 'POST', '/auth/login', { body: { ...body, password: 'a wild guess' } })
   const login = await send('POST', '/auth/login', { body })
   assert.equal(login.status, 200)
+  // The parser of Fastify before 5.5 quotes the body.
+  const malformed = await fetch(`${url}/auth/login`, { method: 'POST', headers: { origin: url, 'content-type': 'application/json' }, body: '{"password":hunter2' })
+  assert.equal(malformed.status, 400)
+  assert.doesNotMatch(await malformed.text(), /hunt/i)
 
   await answers('401 FST_AUTH_ACCESS_TOKEN_MISSING', 'GET', '/me')
   await answers('200 ada', 'GET', '/me', { token: login.token })
