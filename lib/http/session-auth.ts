@@ -148,9 +148,16 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     return this.plugin.sessions.claimsOf(this.plugin.transport.read(this.request))
   }
 
+  /** As `identify`, so that a stale copy of the token is reuse here too: otherwise a thief could test a copy without being detected. */
   async hasLiveSession (): Promise<boolean> {
-    const { claimedSession } = this
-    return claimedSession !== null && await this.plugin.sessions.isLive(claimedSession, this)
+    const { sessions, transport } = this.plugin
+    try {
+      await sessions.identify(transport.read(this.request), this, { user: false })
+      return true
+    } catch (error) {
+      if (error instanceof AuthError && error.statusCode === 401) return false
+      throw error
+    }
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */

@@ -10,7 +10,7 @@ import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { isLive, isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
+import { isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { assertWithinLimit, LoginTurns, sessionsOverLimit, type SessionLimit } from './limit.js'
 import { type LoggedIn, type NewSessionOptions, type StartOptions, writeSession } from './login.js'
@@ -158,15 +158,6 @@ export class SessionService {
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
   claimsOf (refreshTokens: readonly string[]): RefreshClaims | null {
     return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock())
-  }
-
-  /**
-   * Asks the store whether the session is live and the token has the current or the previous generation: an older one may be a
-   * stolen copy. Throws FST_AUTH_STORE_UNAVAILABLE.
-   */
-  async isLive (claims: RefreshClaims, { bounded }: RequestContext): Promise<boolean> {
-    const session = await bounded(() => this.#store.get(claims.sid, sessionFromClaims(claims)))
-    return session !== null && isLive(session, this.#options.clock()) && [session.generation, session.previous].includes(claims.gen)
   }
 
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */

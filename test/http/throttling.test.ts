@@ -128,6 +128,20 @@ t.test('brute force: an account gets ten guesses over all spellings that its dat
     t.strictSame(answers, [...Array(10).fill(401), ...Array(8).fill(429)])
   })
 
+  t.test('token theft: a stale cookie at the limit of an account is reuse, so a copy cannot be tested without detection', async t => {
+    const { browser, owner, events, wait } = await john(t)
+    const thief = owner.copy()
+    for (let nth = 0; nth < 2; nth++) {
+      wait('1h')
+      await owner.refresh()
+    }
+    await guess(browser, 2)
+    forget(events)
+    t.match((await login(thief, 'john æ1984', 'wrong password')).json(), TOO_MANY)
+    t.match(events, exactly({ type: 'reuse' }, { type: 'throttled' }))
+    t.match((await owner.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+  })
+
   t.test('brute force: a success refunds only failures of the same user', async t => {
     const { browser } = await john(t)
     await browser().signup('mallory')

@@ -2,7 +2,6 @@ import t from 'tap'
 import { AuthError } from '../../lib/errors.js'
 import { Revocations } from '../../lib/sessions/revocations.js'
 import { memoryStore } from '../../lib/stores/memory.js'
-import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { ABSOLUTE, ACCESS, core, GRACE, held, IDLE, loggedIn, person, robbed, rotate, rowOf, type Core } from '../support/core.js'
 import { exactly } from '../support/exactly.js'
 
@@ -490,21 +489,6 @@ t.test('lockout: the holder of a refresh token', async t => {
     for (const tokens of [[''], ['garbage'], [accessToken], cookies]) t.equal(c.sessions.claimsOf(tokens), null)
     c.wait(IDLE)
     t.equal(c.sessions.claimsOf(cookies.slice(0, 1)), null, 'not of an expired one')
-  })
-
-  t.test('token theft: has the current or the previous token of a live session', async t => {
-    const { c, ada } = await loggedIn()
-    const isLive = async (claims: RefreshClaims): Promise<boolean> => await c.sessions.isLive(claims, c.context())
-    const first = held(c, ada)
-    for (const live of [true, true, false]) {
-      t.equal(await isLive(first), live)
-      t.equal(await isLive(held(c, ada)), true)
-      await rotate(c, ada)
-    }
-    t.equal(await isLive({ ...first, sid: 'unknown' }), false)
-    const last = held(c, ada)
-    await ada.logout()
-    t.equal(await isLive(last), false, 'an ended one is not live')
   })
 })
 
