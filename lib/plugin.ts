@@ -54,9 +54,8 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const context = createAppContext(audit, timeouts, fastify.log)
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const { keys, owner } = await openAppKeys(fastify, settings, context.emit)
-  noteRegistration(fastify, { keyIds: [...keys.rings().refresh.byKid.keys()], users: options.users, issuer: settings.issuer, audience: settings.audience })
-
   const store = settings.store ?? memoryStore({ clock })
+  noteRegistration(fastify, { ...settings, users: options.users, store, keyIds: [...keys.rings().refresh.byKid.keys()] })
   const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys, { ...settings.accessToken, issuer: settings.issuer, audience: settings.audience })
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)

@@ -11,8 +11,10 @@ const WARNINGS = {
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
   FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',
   FST_AUTH_WARN_PLUGIN_LATE: 'the plugin in `plugin` was registered after this one, so it does not see the routes of this one: register it before',
+  FST_AUTH_WARN_SHARED_COOKIE: 'another registration of this server has the same cookie, but no refresh key in common: each login replaces the cookie of the other; give each its own "cookie.name" or "cookie.path"',
   FST_AUTH_WARN_SHARED_KEY: 'another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
     'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path',
+  FST_AUTH_WARN_SHARED_STORE: 'another registration of this server has the same "store", but other "users": users with the same id see and end each other\'s sessions; give each its own store, or table or prefix',
   FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
   FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',

@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
-import { logWarning } from '../warnings.js'
+import { type CookieIdentity, isSameCookie } from './cookie.js'
+import { logWarning, type WarningCode } from '../warnings.js'
 
 /** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */
 const ours = Symbol('fastify-refresh-cookie')
@@ -12,7 +13,7 @@ export function markContext (fastify: FastifyInstance): void {
   fastify.decorate(ours, true)
 }
 
-/** The parts of a registration that decide which tokens it accepts. */
+/** The parts of a registration that it may share with another. */
 export interface Registration {
   /** The ids of its refresh keys. */
   readonly keyIds: readonly string[]
@@ -20,20 +21,38 @@ export interface Registration {
   readonly users: object | undefined
   readonly issuer: readonly string[] | string | undefined
   readonly audience: readonly string[] | string | undefined
+  readonly store: object
+  readonly cookie: CookieIdentity
+  readonly refreshToken: { readonly transport: 'cookie' | 'body' }
 }
 
 /** All registrations of a server, across contexts. */
 const registrations = new WeakMap<object, Registration[]>()
 
-/** Warns if another registration of the server shares a refresh key but has other users, another issuer or audience. */
+/** Parts that two registrations of one server must not share. */
+const MISTAKES: ReadonlyArray<readonly [code: WarningCode, isFound: (one: Registration, other: Registration) => boolean]> = [
+  ['FST_AUTH_WARN_SHARED_KEY', (one, other) => sharesKey(one, other) && !hasSameUsers(one, other)],
+  ['FST_AUTH_WARN_SHARED_STORE', (one, other) => one.store === other.store && hasOtherUsers(one, other)],
+  ['FST_AUTH_WARN_SHARED_COOKIE', (one, other) => !sharesKey(one, other) && [one, other].every(setsCookie) && isSameCookie(one.cookie, other.cookie)]
+]
+
+/** Warns if another registration of the server shares a part that only one may have. */
 export function noteRegistration ({ server, log }: Pick<FastifyInstance, 'server' | 'log'>, registration: Registration): void {
   const others = registrations.get(server) ?? []
   registrations.set(server, [...others, registration])
-  if (others.some(other => sharesKey(other, registration) && !hasSameUsers(other, registration))) logWarning(log, { code: 'FST_AUTH_WARN_SHARED_KEY' })
+  for (const [code, isFound] of MISTAKES) if (others.some(other => isFound(other, registration))) logWarning(log, { code })
 }
 
 function sharesKey (one: Registration, other: Registration): boolean {
   return one.keyIds.some(id => other.keyIds.includes(id))
+}
+
+function hasOtherUsers (one: Registration, other: Registration): boolean {
+  return one.users !== undefined && other.users !== undefined && one.users !== other.users
+}
+
+function setsCookie ({ refreshToken }: Registration): boolean {
+  return refreshToken.transport === 'cookie'
 }
 
 function hasSameUsers (one: Registration, other: Registration): boolean {

@@ -1,7 +1,7 @@
 /** Registrations with one secret accept each other's tokens, which must not happen for customers and staff. */
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { memoryStore, statelessStore, type RefreshCookieOptions } from '../../lib/index.js'
 import { COOKIE, FAST_HASHING, PASSWORD, SECRET, userTable } from '../support/server.js'
 
 const OTHER_SECRET = 'another secret of the staff: 7#Qk!z@V2m$Xp9'
@@ -15,22 +15,32 @@ async function both (t: Test, customers: RefreshCookieOptions, staff: RefreshCoo
   await app.register(async scope => { await scope.register(refreshCookie, { secret: SECRET, passwords: FAST_HASHING, prefix: '/staff', ...staff }) })
   t.teardown(async () => { await app.close() })
   await app.ready()
-  return { app, warnings: lines.filter(code => code === 'FST_AUTH_WARN_SHARED_KEY') }
+  return { app, warnings: lines.filter(code => code.startsWith('FST_AUTH_WARN_SHARED')) }
 }
 
-const OTHERS: ReadonlyArray<readonly [which: string, customers: RefreshCookieOptions, staff: RefreshCookieOptions, warned: boolean]> = [
-  ['other users', { users: userTable() }, { users: userTable() }, true],
-  ['another issuer', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://staff.example' }, true],
-  ['another audience', { users: PEOPLE, audience: ['shop'] }, { users: PEOPLE, audience: ['staff'] }, true],
-  ['a former secret of the other', { users: userTable() }, { users: userTable(), secret: [OTHER_SECRET, SECRET] }, true],
-  ['the same people', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://shop.example', refreshToken: { transport: 'body' } }, false],
-  ['other users and another secret', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET }, false]
+const KEY = 'FST_AUTH_WARN_SHARED_KEY'
+const STORE = memoryStore()
+const STAFF: RefreshCookieOptions = { secret: OTHER_SECRET, cookie: { name: '__Host-Http-staff' } }
+
+const OTHERS: ReadonlyArray<readonly [which: string, customers: RefreshCookieOptions, staff: RefreshCookieOptions, ...warnings: string[]]> = [
+  ['other users', { users: userTable() }, { users: userTable() }, KEY],
+  ['another issuer', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://staff.example' }, KEY],
+  ['another audience', { users: PEOPLE, audience: ['shop'] }, { users: PEOPLE, audience: ['staff'] }, KEY],
+  ['a former secret of the other', { users: userTable() }, { users: userTable(), secret: [OTHER_SECRET, SECRET] }, KEY],
+  ['the same people', { users: PEOPLE, issuer: 'https://shop.example' }, { users: PEOPLE, issuer: 'https://shop.example', refreshToken: { transport: 'body' } }],
+  ['other users, another secret and another cookie', { users: userTable() }, { users: userTable(), ...STAFF }],
+  ['other users, another secret and another path', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET, cookie: { path: '/staff' } }],
+  ['other users and another secret, without a cookie', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET, refreshToken: { transport: 'body' } }],
+  ['another secret and the same cookie', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET }, 'FST_AUTH_WARN_SHARED_COOKIE'],
+  ['other users and the same store', { users: userTable(), store: STORE }, { users: userTable(), store: STORE, ...STAFF }, 'FST_AUTH_WARN_SHARED_STORE'],
+  ['the same people and the same store', { users: PEOPLE, store: STORE }, { users: PEOPLE, store: STORE, ...STAFF }],
+  ['no users and the same store', { users: PEOPLE, store: STORE }, { store: STORE, ...STAFF }]
 ]
 
-for (const [which, customers, staff, warned] of OTHERS) {
-  t.test(`a second registration with ${which} ${warned ? 'causes a warning' : 'is accepted'}`, async t => {
+for (const [which, customers, staff, ...expected] of OTHERS) {
+  t.test(`a second registration with ${which} ${expected.length > 0 ? 'causes a warning' : 'is accepted'}`, async t => {
     const { warnings } = await both(t, customers, staff)
-    t.equal(warnings.length, warned ? 1 : 0)
+    t.strictSame(warnings, expected)
   })
 }
 
