@@ -2,11 +2,21 @@ import { createHash } from 'node:crypto'
 
 const PREFIX_BYTES = 4
 
+/** Examples in the documentation of @fastify/session and @fastify/secure-session and on jwt.io, and of earlier versions of ours. */
+const EXAMPLES: ReadonlySet<string> = new Set([
+  'a secret with minimum length of 32 characters',
+  'averylogphrasebiggerthanthirtytwochars',
+  'a-string-secret-at-least-256-bits-long',
+  'a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long',
+  'only for tests: aGVsbG8gd29ybGQh+yB3ZWxjb21l'
+])
+
 /**
  * True if a secret is published, in documentation, templates or the lists that attackers try first.
  * One in two million other secrets is a false positive.
  */
 export function isWellKnown (secret: string): boolean {
+  if (EXAMPLES.has(secret.trim())) return true
   const prefix = createHash('sha256').update(secret.trim()).digest().subarray(0, PREFIX_BYTES)
   let at = PREFIXES.indexOf(prefix) // a loop over the entries takes 1 ms at start
   while (at !== -1 && at % PREFIX_BYTES !== 0) at = PREFIXES.indexOf(prefix, at + 1)

@@ -28,7 +28,7 @@ t.test('guessing: a placeholder of a configuration template is weak', async t =>
 })
 
 t.test('guessing: a published secret is weak, however long', async t => {
-  for (const secret of ['LongDefaultSecretKeyForEncryption', 'My-ultRa-Secure-ulTra-long-SeCreT-of-nodeJs']) {
+  for (const secret of ['LongDefaultSecretKeyForEncryption', 'My-ultRa-Secure-ulTra-long-SeCreT-of-nodeJs', 'a-string-secret-at-least-256-bits-long']) {
     t.match(secretWeakness(secret), /^is a placeholder or from an example/)
     t.match(secretWeakness(`${secret}\n`), /^is a placeholder or from an example/, 'with the end of its line')
   }
