@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../../lib/index.js'
 import { ownPath } from '../../lib/http/html-forms.js'
+import { exactly } from '../support/exactly.js'
 import { HOST, loggedIn, ORIGIN, PASSWORD, server, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -35,6 +36,23 @@ t.test('an HTML form signs up, silently too', async t => {
   t.match(await s.post({ username: 'eve', password: PASSWORD }, {}, '/auth/signup'), { statusCode: 415 }, 'without redirect as before')
   const silent = await posting(t, { accounts: { signup: 'silent', onSignup () {} } })
   for (const username of ['ada', 'eve']) t.match(await silent.post({ ...ADA, username }, {}, '/auth/signup'), { statusCode: 303, headers: { location: '/app', 'set-cookie': undefined } })
+})
+
+t.test('an HTML form logs out, and the browser shows the next page', async t => {
+  const s = await posting(t)
+  const logout = async (body: string): Promise<Answer> => await s.ada.send({ method: 'POST', url: '/auth/logout', headers: { 'content-type': FORM }, payload: body })
+  for (const body of ['redirect=//evil.example', 'redirect=/&redirect=/login']) t.match((await logout(body)).json(), BAD, body)
+  t.match(await logout('next=/login'), { statusCode: 415 })
+  t.match(await s.ada.refresh(), { statusCode: 200 }, 'nobody is logged out by a wrong form')
+
+  const answer = await logout('redirect=/login%3Fbye%3D1')
+  t.match(answer, { statusCode: 303, body: '', headers: { location: '/login?bye=1' } })
+  t.match(setCookies(answer), exactly(/Max-Age=0/))
+  t.match(await s.ada.refresh(), { statusCode: 401 })
+
+  await s.ada.login('ada')
+  s.store.faults.push({ moment: 'before', kind: 'throw' })
+  t.match(await logout('redirect=/login&failure=/account'), { statusCode: 303, headers: { location: '/account?error=FST_AUTH_STORE_UNAVAILABLE' } })
 })
 
 t.test('remember: the last field counts, so that a checkbox works', async t => {

@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { formOf, readHtmlForm } from '../html-forms.js'
 import { noContent, refusals, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -7,6 +8,7 @@ export function logoutRoute (scope: FastifyInstance, url: string, { transport, a
   const schema: RouteSchema = {
     operationId: 'logout',
     summary: 'End the session',
+    description: 'An HTML form with the field `redirect`, a path of this app, is answered with 303.',
     tags: TAGS,
     security: transport.security,
     consumes: transport.consumes,
@@ -17,10 +19,11 @@ export function logoutRoute (scope: FastifyInstance, url: string, { transport, a
       ...refusals('FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: transport.readForm }
+  const config = { readForm: transport.readForm ?? ((body: string) => readHtmlForm(body, {}, false)) }
 
   scope.post(url, { schema, config }, async (request, reply) => {
     await authOf(request).logout()
-    reply.code(204)
+    const form = formOf(request)
+    return form === undefined ? await reply.code(204).send() : reply.redirect(form.redirect, 303)
   })
 }
