@@ -110,12 +110,6 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     return state
   }
 
-  /** Runs what changes the cookie under the tab lock, within the timeout. */
-  const locked = (work: (waited?: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
-    unlessAborted(withTabLock(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
-      throw cause instanceof AuthError ? cause : new AuthError({ cause })
-    })
-
   /** The expiry is counted from the time of the request by this machine's own clock, so a wrong clock does no harm. */
   const requestSession = async (route: string, body?: object): Promise<Session<Claims> | undefined> => {
     const sentAt = Date.now()
@@ -187,6 +181,12 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     adopt(undefined, undefined, 'unknown')
     start().catch(() => state)
   }
+
+  /** Runs what changes the cookie under the tab lock, within the timeout. */
+  const locked = (work: (waited?: boolean) => Promise<unknown>): Promise<AuthState<Claims>> =>
+    unlessAborted(withTabLock(name, lockTimeout, work), AbortSignal.timeout(timeout)).then(() => state, cause => {
+      throw cause instanceof AuthError ? cause : new AuthError({ cause })
+    })
 
   if (base) {
     try {

@@ -32,8 +32,9 @@ export function authorizedFetch (send: Fetch, base: URL | undefined, current: ()
       response = await (url.href.startsWith(base.href) ? underLock(work) : work())
       // A stream is consumed: some browsers would send its name in its place.
       if (!sender || response.status !== 401 || init?.body instanceof ReadableStream) break
-      // A wrong password stays wrong, and would count as two failures.
-      if (/_CREDENTIALS_INVALID/.test(await response.clone().text())) break
+      // Only for a refused token, by its challenge, which another origin may hide, or its code. A wrong password stays wrong and
+      // would count as two failures, and 401s of the app's own would use up the refreshes of the session.
+      if (!/invalid_token|FST_AUTH_[AS]/.test([...response.headers] + await response.clone().text())) break
     }
     return response as Response
   }

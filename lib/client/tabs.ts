@@ -23,8 +23,7 @@ export type LogoutMarker = 'out' | 'logout'
 /** Reads the marker, or with `next` writes it, as far as the browser grants storage. Without it a reload asks the server. */
 export function logoutMarker (name: string, next?: LogoutMarker | ''): string | void {
   try {
-    if (next != null) localStorage[name] = next
-    return localStorage[name]
+    return next == null ? localStorage[name] : (localStorage[name] = next)
   } catch {
     // Storage is blocked or full.
   }

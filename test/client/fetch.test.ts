@@ -166,10 +166,22 @@ t.test('a route of the plugin that refuses the token is repeated once', async t 
   t.equal(server.count('/auth/sessions'), 2)
 })
 
-t.test('a 401 without a body is repeated too', async t => {
+t.test('a 401 whose body does not have the code is repeated by its challenge', async t => {
   const { server, signedIn } = browser(t)
-  server.script('/api/me', new Response(null, { status: 401 }))
+  server.script('/api/me', new Response(null, { status: 401, headers: { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' } }))
   t.equal((await (await signedIn()).fetch('/api/me')).status, 200)
+})
+
+t.test("rate limits: a 401 of the app's own is passed on without a refresh, and the token stays", async t => {
+  const { server, ann } = await signedIn(t)
+  const token = await ann.token()
+  for (const own of [new Response(null, { status: 401 }), Response.json({ message: 'upstream wants other credentials' }, { status: 401, headers: { 'www-authenticate': 'Basic' } })]) {
+    server.script('/api/me', own)
+    t.equal((await ann.fetch('/api/me')).status, 401)
+  }
+  t.equal(server.count('/api/me'), 2)
+  t.equal(server.count(REFRESH), 0)
+  t.equal(await ann.token(), token)
 })
 
 t.test('a refused token is not used again, even if the refresh fails', async t => {
