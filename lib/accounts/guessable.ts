@@ -24,7 +24,7 @@ const TRACKS = [
   'abcdefghijklmnopqrstuvwxyz', '1234567890', '0123456789',
   'qwertyuiopasdfghjklzxcvbnm', 'qwertzuiopasdfghjklyxcvbnm', 'azertyuiopqsdfghjklmwxcvbn',
   '1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p', 'qazwsxedcrfvtgbyhnujmikolp', '1q2w3e4r5t6y7u8i9o0p', 'q1w2e3r4t5y6u7i8o9p0',
-  '147258369', '741852963', '!@#$%^&*()'
+  '147258369', '741852963', '!@#$%^&*()', 'йцукенгшщзхъфывапролджэячсмитьбю'
 ]
 
 /** For each track, the index of each of its characters. */
@@ -40,7 +40,7 @@ export function isGuessable (password: string, known: readonly string[], common:
   const letters = /\p{L}(.*\p{L})?/su.exec(text)?.[0] ?? ''
   const unit = repeatedUnit(text)
   if ([unit, repeatedUnit(letters)].some(read => common.all.has(folded(read))) || isCommon(text, text.indexOf(letters), letters.length, common)) return true
-  return !hasPieces(unit, [new Set(known.flatMap(partsOf).map(folded)), DATES, common.words])
+  return !hasPieces(unit, new Set([...known.flatMap(partsOf).map(folded), ...DATES]), common.words)
 }
 
 /**
@@ -59,20 +59,27 @@ function isCommon (text: string, first: number, letters: number, { all, longest 
   return false
 }
 
-/** True if a text has enough pieces. A piece is a word, a run, or one character. */
-function hasPieces (text: string, words: ReadonlyArray<ReadonlySet<string>>): boolean {
+/**
+ * True if a text has enough pieces. A piece is a word, a run, or one character. A word of the user, such as a part of the name or
+ * a date, counts once, and the sign behind it does not.
+ */
+function hasPieces (text: string, personal: ReadonlySet<string>, common: ReadonlySet<string>): boolean {
   const read = folded(text)
   const found = new Set<string>()
   let pieces = 0
   let at = 0
   while (at < text.length && pieces < FEWEST_PIECES && found.size < FEWEST_WORDS) {
-    const word = wordAt(read, at, words)
+    const word = wordAt(read, at, [personal, common])
+    const isPersonal = word !== '' && personal.has(word)
+    if (!isPersonal || !found.has(word)) pieces++
     if (word !== '') found.add(word)
     at += Math.max(1, word.length, runLength(text, at))
-    pieces++
+    if (isPersonal && SIGN.test(text.charAt(at))) at++
   }
   return pieces >= FEWEST_PIECES || found.size >= FEWEST_WORDS
 }
+
+const SIGN = /[^\p{L}\p{N}]/u
 
 /** The longest word at an index; empty if there is none. */
 function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<string>>): string {

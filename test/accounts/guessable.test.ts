@@ -49,7 +49,7 @@ t.test('sequences of the alphabet, the digits and the keyboard are guessable at 
   const cases = [
     '12345678', '123456789012345', '87654321', '0123456789', '01234567890', 'abcdefgh', 'zyxwvuts', 'AbCdEfGh', 'abcd1234', 'abc123xyz',
     'qwertyuiop', 'qwertyuiopasdfghjkl', 'poiuytrewq', 'qwertzuiop', 'azertyuiop', 'asdfghjkl', '1qaz2wsx', '1q2w3e4r', 'q1w2e3r4t5',
-    '1234qwer', 'qwerty123', '147258369', '!@#$%^&*', '12344321', 'aabbccdd', '11112222', 'qweasdzxc'
+    '1234qwer', 'qwerty123', '147258369', '!@#$%^&*', '12344321', 'aabbccdd', '11112222', 'qweasdzxc', 'йцукенгшщз'
   ]
   t.strictSame(refused(cases), cases)
 })
@@ -66,6 +66,9 @@ t.test('public context words are guessable with little else', async t => {
   t.strictSame(refused(cases, known), cases)
   t.strictSame(refused(['canada rocks', 'acme makes anvils'], known), [], 'but a password may contain them')
   t.strictSame(refused(['zelda-42-a'], ['', '-']), [], 'and a name without letters is no context word')
+  const signed = ['ada ada ada', 'ada!ada!ada', 'Ada.Ada.1999', 'ada-lovelace-1', 'lovelace-2024-lovelace', 'acme_acme_acme', 'shop.acme.7x']
+  t.strictSame(refused(signed, known), signed, 'signs between them and repetitions do not count')
+  t.strictSame(refused(['ada-1815-engine', 'lovelace&babbage!', 'shop for tidal foxes'], known), [])
 })
 
 t.test('passwords that take longer to guess are accepted', async t => {
