@@ -91,7 +91,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   openOnReady(fastify, store, owner, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, context)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, signal => sessions.purgeExpired(signal), settings.sessions.purgeEvery, timeouts)
-  const explain = production ? undefined : { secureCookie: settings.refreshToken.transport === 'cookie' && settings.cookie.secure }
+  const explain = production ? undefined : { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure }
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
   registerRoutesBelow(fastify, options, settings.prefix, { ...auth, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }

@@ -53,6 +53,13 @@ t.test('log injection: hosts from the request are not logged', async t => {
   t.notMatch(lines.join(''), '192.168.1.7')
 })
 
+t.test('a cookie of another site: outside production the 401 names SameSite', async t => {
+  const page = { origin: 'http://127.0.0.1:5173', 'sec-fetch-site': 'cross-site' }
+  const trusting: RefreshCookieOptions = { trustedOrigins: [page.origin] }
+  t.match((await refresh(t, page, trusting)).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /of another site than the API.*127\.0\.0\.1.*sameSite: 'none', partitioned: true/ })
+  t.equal((await refresh(t, page, { ...trusting, refreshToken: { transport: 'body' } })).json().message, MISSING, 'no cookie at all')
+})
+
 t.test('Secure cookie over plain http: outside production the 401 explains the missing cookie', async t => {
   t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*rejected the cookie.*plain http.*docs\/cookies\.md/ })
   t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')

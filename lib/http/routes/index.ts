@@ -1,7 +1,7 @@
 import { type FastifyInstance, type RouteHandlerMethod, type RouteOptions } from 'fastify'
 import { useOwnCompilers } from '../schema-compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
-import { explainRefusals } from '../development-hints.js'
+import { type CookieHints, explainRefusals } from '../development-hints.js'
 import { createErrorHandler } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
@@ -27,7 +27,7 @@ export interface RoutesOptions extends RouteDependencies {
   readonly urls: Readonly<Record<RouteName, string | false>>
   readonly origins: OriginPolicy
   /** Settings of the development hints; undefined in production. */
-  readonly explain: { readonly secureCookie: boolean } | undefined
+  readonly explain: CookieHints | undefined
 }
 
 const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
