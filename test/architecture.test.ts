@@ -45,7 +45,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'request-context.ts', 'keys/', 'sessions/'],
-    packages: ['node:crypto', 'argon2', '@zxcvbn-ts/language-common']
+    packages: ['node:crypto', 'node:timers/promises', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],

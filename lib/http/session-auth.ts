@@ -148,16 +148,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     return this.plugin.sessions.claimsOf(this.plugin.transport.read(this.request))
   }
 
-  /** As `identify`, so that a stale copy of the token is reuse here too: otherwise a thief could test a copy without being detected. */
   async hasLiveSession (): Promise<boolean> {
-    const { sessions, transport } = this.plugin
-    try {
-      await sessions.identify(transport.read(this.request), this, { user: false })
-      return true
-    } catch (error) {
-      if (error instanceof AuthError && error.statusCode === 401) return false
-      throw error
-    }
+    return await this.plugin.sessions.hasLiveSession(this.plugin.transport.read(this.request), this)
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */
@@ -210,7 +202,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#start(text, { claims, remember, ...this.#proofOf(text) })
+      return await this.#login(text, { claims, remember, ...this.#proofOf(text) })
     } catch (error) {
       throw this.refused(error)
     }
@@ -218,7 +210,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   /** As `login`, for a user that is already loaded; `isStillValid` as in `NewSessionOptions`. */
   async loginUser (user: User, remember: boolean | undefined, isStillValid?: () => Promise<boolean>): Promise<TokenResponse> {
-    return await this.#start(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
+    return await this.#login(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
   }
 
   /** Sets `auth_time` of the session to now. */
@@ -238,11 +230,15 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   /** Not async: that saves each refresh a promise. */
   refresh (): Promise<TokenResponse> {
+    const { sessions, transport } = this.plugin
     const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
     try {
       this.refuseCrossSite()
       const reply = this.#reply()
-      return this.#issueByRefreshToken().then(issued => this.#respond(reply, issued), refuse)
+      const refreshTokens = transport.read(this.request)
+      const accessToken = transport.renewingToken(this.request)
+      const issued = accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
+      return issued.then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
       return Promise.reject(this.refused(error, 'refresh'))
     }
@@ -345,14 +341,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     return this.#identity
   }
 
-  #issueByRefreshToken (): Promise<Issued> {
-    const { sessions, transport } = this.plugin
-    const refreshTokens = transport.read(this.request)
-    const accessToken = transport.renewingToken(this.request)
-    return accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
-  }
-
-  async #start (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
+  async #login (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
     const reply = this.#reply()
     const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {

@@ -133,11 +133,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   let running: Promise<void> | undefined
   let lastSeekAt = -Infinity
   let isCurrent = true
-  /** The unknown kids since the last reload began, and those that it has not found. */
-  let sought = new Set<string>()
-  let missing: ReadonlySet<string> = new Set()
-  /** The kids that a reload has removed. */
-  const retired = new Set<string>()
+  const unknown = new UnknownKids()
 
   return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
 
@@ -148,25 +144,24 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
-    if (sought.size < MAX_SOUGHT) sought.add(kid)
+    unknown.seek(kid)
     if (running !== undefined) return running.then(() => assertSought(kind, kid))
     const now = clock()
-    if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return missing.has(kid) || retired.has(kid) ? undefined : Promise.reject(tooEarly())
+    if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return unknown.isMissing(kid) ? undefined : Promise.reject(tooEarly())
     lastSeekAt = now
     return reload()
   }
 
   /** Throws for a kid that a reload has not found which began before it was asked for. */
   function assertSought (kind: TokenKind, kid: string): void {
-    if (!rings[kind].byKid.has(kid) && !missing.has(kid)) throw tooEarly()
+    if (!rings[kind].byKid.has(kid) && !unknown.isMissing(kid)) throw tooEarly()
   }
 
   async function loadAndApply (): Promise<void> {
-    const asked = sought
-    sought = new Set()
+    const reloaded = unknown.beginReload()
     try {
       apply(await load())
-      missing = asked
+      reloaded()
       isCurrent = true
     } catch (error) {
       isCurrent = false
@@ -189,9 +184,38 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     loadedAt = known
     for (const kind of KINDS) {
       const { signing, byKid } = rings[kind]
-      for (const kid of before[kind].byKid.keys()) if (!byKid.has(kid)) retired.add(kid)
+      for (const kid of before[kind].byKid.keys()) if (!byKid.has(kid)) unknown.retire(kid)
       if (rings[kind] !== before[kind]) emit({ type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] })
     }
+  }
+}
+
+/** The kids of tokens that were unknown when they arrived. */
+class UnknownKids {
+  /** Those since the last reload began. */
+  #sought = new Set<string>()
+  /** Those before the last successful reload began, which has not found them. */
+  #missing: ReadonlySet<string> = new Set()
+  /** Those that a reload has removed. */
+  readonly #retired = new Set<string>()
+
+  seek (kid: string): void {
+    if (this.#sought.size < MAX_SOUGHT) this.#sought.add(kid)
+  }
+
+  /** Call the returned function once the reload has succeeded. */
+  beginReload (): () => void {
+    const sought = this.#sought
+    this.#sought = new Set()
+    return () => { this.#missing = sought }
+  }
+
+  retire (kid: string): void {
+    this.#retired.add(kid)
+  }
+
+  isMissing (kid: string): boolean {
+    return this.#missing.has(kid) || this.#retired.has(kid)
   }
 }
 

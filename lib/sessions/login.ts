@@ -1,8 +1,15 @@
 import { type User } from '../accounts/user.js'
+import { AuthError } from '../errors.js'
 import { type RequestContext } from '../request-context.js'
-import { type AppClaims } from '../tokens/claims.js'
-import { type Issued, type IssuedRefreshToken } from './issue.js'
-import { type Session } from './session.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { type AppClaims, toAppClaims } from '../tokens/claims.js'
+import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
+import { type Issued, type IssuedRefreshToken, type Issuer } from './issue.js'
+import { assertWithinLimit, type SessionLimit, sessionsOverLimit } from './limit.js'
+import { findUser, makeAppClaims, type UserSource } from './load-user.js'
+import { revokeSession } from './revoke.js'
+import { type RotationPolicy } from './rotation-policy.js'
+import { newSession, type Session } from './session.js'
 import { type SessionStore } from './store.js'
 
 export interface NewSessionOptions {
@@ -18,11 +25,19 @@ export interface NewSessionOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-export interface StartOptions extends Omit<NewSessionOptions, 'replaces'> {
+export interface LoginOptions extends Omit<NewSessionOptions, 'replaces'> {
   /** The session that the browser had. */
   readonly replaced: string | null
   /** Stores a new password, once the session is stored. The caller ends all other sessions, so no limit applies. */
   readonly write?: () => Promise<void>
+}
+
+interface LoginDependencies extends UserSource {
+  readonly store: SessionStore
+  readonly clock: Clock
+  readonly absolute: Seconds
+  readonly rotationPolicy: Pick<RotationPolicy, 'idle'>
+  readonly limit?: SessionLimit | undefined
 }
 
 export interface LoggedIn extends Issued {
@@ -32,10 +47,50 @@ export interface LoggedIn extends Issued {
 }
 
 /**
+ * Logs a subject in: loads its user, writes the session, checks that the proof of the login still holds, and enforces the limit.
+ * Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject.
+ */
+export async function loginSubject (subject: string, options: LoginOptions, dependencies: LoginDependencies, issuer: Issuer, context: RequestContext): Promise<LoggedIn> {
+  if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
+  const { claims = {}, remember = true, isStillValid, replaced, write } = options
+  const { store, clock, absolute, rotationPolicy: { idle } } = dependencies
+  const at = clock()
+  const app = toAppClaims({ ...await claimsOfUser(subject, options.user, dependencies, context), ...toAppClaims(claims) })
+  const limit = write === undefined ? dependencies.limit : undefined
+  if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(store, subject, { replaced }, limit, context, at)
+
+  const session = newSession(subject, context, { idle, absolute }, at)
+  await writeSession(store, session, context, async () => {
+    if (isStillValid !== undefined && !await isStillValid()) {
+      context.emit({ type: 'login_failed', subject })
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+    }
+    if (write !== undefined) await write()
+    if (limit !== undefined) await enforceLimit(store, session, replaced, limit, context, at)
+  })
+  context.emit({ type: 'login', subject, sessionId: session.id })
+  return { ...issuer.access(session, app, at), refreshToken: issuer.refresh(session, remember, at, replaced), replaced }
+}
+
+/** The app's claims of the user, who is loaded unless `user` is given. Throws FST_AUTH_USER_REFUSED for an unknown or disabled one. */
+async function claimsOfUser (subject: string, user: User | undefined, { findById, appClaims }: UserSource, context: RequestContext): Promise<AppClaims> {
+  const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
+  if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
+  return appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
+}
+
+/** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
+async function enforceLimit (store: SessionStore, { id: started, subject }: Session, replaced: string | null, limit: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
+  if (limit.whenFull === 'refuseLogin') return await assertWithinLimit(store, subject, { replaced, started }, limit, context, at)
+  const excess = await sessionsOverLimit(store, subject, { replaced, started }, limit.max, context, at)
+  for (const session of excess) await revokeSession(store, session, 'limit', context)
+}
+
+/**
  * Writes a new session and then runs the other steps of its login. If one throws, it revokes the session, for which no client
  * gets a token, and rethrows. Throws FST_AUTH_STORE_UNAVAILABLE if the session cannot be written.
  */
-export async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
+async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
   let creating: Promise<void> | undefined
   let isCreated = false
   try {

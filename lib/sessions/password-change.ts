@@ -14,8 +14,8 @@ export interface PasswordChangeSteps {
   readonly current: string
   /** Ends all sessions of the user but one. */
   endOthers (keptId: string, context: RequestContext): Promise<unknown>
-  /** Starts a session and calls `write` once it is stored. If `write` throws, it revokes the session and rethrows. */
-  start (write: () => Promise<void>): Promise<Issued>
+  /** Logs the user in and calls `write` once the session is stored. If `write` throws, it revokes the session and rethrows. */
+  login (write: () => Promise<void>): Promise<Issued>
 }
 
 /** The state of the password when a step fails, as the error message of the reply. */
@@ -33,10 +33,10 @@ const MAX_ATTEMPTS = 3
  * concurrent changes one is refused, and that one must not end the new session of the other. The message of a 503 states the
  * state of the password.
  */
-export async function changePassword ({ current, endOthers, start }: PasswordChangeSteps, write: WritePassword, context: RequestContext): Promise<Issued> {
+export async function changePassword ({ current, endOthers, login }: PasswordChangeSteps, write: WritePassword, context: RequestContext): Promise<Issued> {
   let state: string = PASSWORD_STATE.unchanged
   try {
-    const issued = await start(async () => {
+    const issued = await login(async () => {
       state = PASSWORD_STATE.unknown
       await write(() => { retryEndOthers(current).catch(() => {}) })
       state = PASSWORD_STATE.changed

@@ -1,8 +1,7 @@
 import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
-import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims, toAppClaims } from '../tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims } from '../tokens/claims.js'
 import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
-import { isSubject, MAX_SUBJECT_LENGTH } from '../tokens/subject.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, readChosenToken, verifyChosen } from './choose-token.js'
 import { type RequestContext } from '../request-context.js'
@@ -10,14 +9,15 @@ import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { isRevoked, isSessionId, type RevokeReason, type Session, startSession } from './session.js'
+import { isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
-import { assertWithinLimit, LoginTurns, sessionsOverLimit, type SessionLimit } from './limit.js'
-import { type LoggedIn, type NewSessionOptions, type StartOptions, writeSession } from './login.js'
+import { LoginTurns, type SessionLimit } from './limit.js'
+import { type LoggedIn, type LoginOptions, loginSubject, type NewSessionOptions } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
-import { findUser, loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
+import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
+import { revokeAllSessions, revokeSession } from './revoke.js'
 import { isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
-import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { type Clock, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User } from '../accounts/user.js'
 
@@ -60,8 +60,8 @@ export class SessionService {
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
-    const start = (): Promise<LoggedIn> => this.#start(subject, context, { ...options, replaced: this.#ownSession(subject, replaces) })
-    return this.#options.limit === undefined ? start() : this.#turns.run(subject, context, start)
+    const login = (): Promise<LoggedIn> => this.#login(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, context)
+    return this.#options.limit === undefined ? login() : this.#turns.run(subject, context, login)
   }
 
   /**
@@ -88,7 +88,7 @@ export class SessionService {
     const limited = this.#options.limitRefresh?.(claims, context)
     if (limited !== undefined) await limited
     const app = await this.#loadAppClaims(claims, context)
-    if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
+    if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
 
     const { rotationPolicy } = this.#options
     const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
@@ -102,6 +102,20 @@ export class SessionService {
     await this.#seekKeys(refreshTokens, context)
     const at = this.#options.clock()
     return await identify(verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at), this.#options, context, at, options)
+  }
+
+  /**
+   * True if `identify` accepts the refresh token. So a stale copy of it is reuse: otherwise a thief could test a copy without
+   * being detected. Throws FST_AUTH_STORE_UNAVAILABLE.
+   */
+  async hasLiveSession (refreshTokens: readonly string[], context: RequestContext): Promise<boolean> {
+    try {
+      await this.identify(refreshTokens, context, { user: false })
+      return true
+    } catch (error) {
+      if (isUnavailable(error)) throw error
+      return false
+    }
   }
 
   /** As `refresh`. If the refresh token is missing or expired, a valid access token renews its session. */
@@ -139,7 +153,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      start: write => this.#start(sub, context, { user, remember, replaced: null, write })
+      login: write => this.#login(sub, { user, remember, replaced: null, write }, context)
     }, write, context)
   }
 
@@ -172,28 +186,12 @@ export class SessionService {
     // An idle-expired session is revoked too, since an access token may still renew it.
     if (session === null || isRevoked(session) || this.#options.clock() >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
-    return await this.#end(session, reason, context)
+    return await revokeSession(this.#store, session, reason, context)
   }
 
-  /**
-   * Ends all sessions of a subject, or all but one. Resolves to the number of ended sessions. If it throws
-   * FST_AUTH_STORE_UNAVAILABLE some may have ended; call it again for the others. A TypeError if the store keeps no sessions.
-   */
+  /** Ends all sessions of a subject, or all but one. As `revokeAllSessions`. */
   async revokeAll (subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number> {
-    assertKept(this.#store)
-    let count = 0
-    let ended: number
-    try {
-      // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
-      do {
-        ended = await context.bounded.withNewDeadline()(() => this.#store.revokeAll(subject, reason, exceptId))
-        if (!Number.isInteger(ended)) throw new TypeError('the "revokeAll" of the store must resolve to the number of sessions that it revoked')
-        count += ended
-      } while (ended > 0)
-    } finally {
-      if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
-    }
-    return count
+    return await revokeAllSessions(this.#store, subject, reason, context, exceptId)
   }
 
   /** Deletes the rows of expired sessions, until `signal` is aborted. Resolves to the number of rows; to 0 for stores that expire rows themselves. */
@@ -203,28 +201,8 @@ export class SessionService {
     return await this.#store.purgeExpired?.(this.#options.clock() - this.#options.access.expiresIn, signal) ?? 0
   }
 
-  async #start (subject: string, context: RequestContext, { claims = {}, remember = true, user, isStillValid, replaced, write }: StartOptions): Promise<LoggedIn> {
-    if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-    const at = this.#options.clock()
-    const { findById, appClaims, absolute, rotationPolicy: { idle } } = this.#options
-    const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
-    if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-    const ofUser = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
-    const app = toAppClaims({ ...ofUser, ...toAppClaims(claims) })
-    const limit = write === undefined ? this.#options.limit : undefined
-    if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(this.#store, subject, { replaced }, limit, context, at)
-
-    const session = startSession(subject, context, { idle, absolute }, at)
-    await writeSession(this.#store, session, context, async () => {
-      if (isStillValid !== undefined && !await isStillValid()) {
-        context.emit({ type: 'login_failed', subject })
-        throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
-      }
-      if (write !== undefined) await write()
-      if (limit !== undefined) await this.#enforceLimit(session, replaced, limit, context, at)
-    })
-    context.emit({ type: 'login', subject, sessionId: session.id })
-    return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, remember, at, replaced), replaced }
+  #login (subject: string, options: LoginOptions, context: RequestContext): Promise<LoggedIn> {
+    return loginSubject(subject, options, this.#options, this.#issuer, context)
   }
 
   /** True if the store keeps no sessions, since it can revoke none. */
@@ -263,7 +241,7 @@ export class SessionService {
     if (claims === null) return false
     const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
     if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
-    if (claims.replaces !== undefined) await this.#end({ id: claims.replaces, subject: claims.sub }, 'superseded', context)
+    if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
     return true
   }
 
@@ -275,25 +253,12 @@ export class SessionService {
 
   /** The app's claims for a refresh, which ends the session of an unknown or disabled user. */
   #loadAppClaims ({ sub, sid }: SessionRef, context: RequestContext): Promise<AppClaims> {
-    return loadAppClaims(sub, this.#options, context, () => this.#end({ id: sid, subject: sub }, 'user_refused', context))
-  }
-
-  async #end (session: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext): Promise<boolean> {
-    const ended = await context.bounded(() => this.#store.revoke(session.id, reason))
-    if (ended) context.emit({ type: 'revoked', subject: session.subject, sessionId: session.id, reason })
-    return ended
+    return loadAppClaims(sub, this.#options, context, () => revokeSession(this.#store, { id: sid, subject: sub }, 'user_refused', context))
   }
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
   #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
     const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
-  }
-
-  /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
-  async #enforceLimit ({ id: started, subject }: Session, replaced: string | null, limit: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-    if (limit.whenFull === 'refuseLogin') return await assertWithinLimit(this.#store, subject, { replaced, started }, limit, context, at)
-    const excess = await sessionsOverLimit(this.#store, subject, { replaced, started }, limit.max, context, at)
-    for (const session of excess) await this.#end(session, 'limit', context)
   }
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isLive, isRevoked, isSessionId, startSession, type Session } from '../../lib/sessions/session.js'
+import { isLive, isRevoked, isSessionId, newSession, type Session } from '../../lib/sessions/session.js'
 import { assertKept } from '../../lib/sessions/store.js'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { statelessStore } from '../../lib/stores/stateless.js'
@@ -42,11 +42,11 @@ t.test('a session is revoked from the moment of revokedAt', async t => {
 
 t.test('a new session starts at generation 0, with the idle expiry within the absolute one', async t => {
   const from = { userAgent: 'Firefox', ip: '192.0.2.1' }
-  t.match(startSession('ada', from, { idle: 50, absolute: 100 }, 1000), {
+  t.match(newSession('ada', from, { idle: 50, absolute: 100 }, 1000), {
     id: /^[\w-]{22}$/, subject: 'ada', generation: 0, previous: null, rotatedAt: 1000, createdAt: 1000, expiresAt: 1100, idleExpiresAt: 1050, authTime: 1000, ...from
   })
-  t.equal(startSession('ada', from, { idle: 100, absolute: 60 }, 1000).idleExpiresAt, 1060)
-  t.not(startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id, startSession('ada', from, { idle: 50, absolute: 100 }, 1000).id)
+  t.equal(newSession('ada', from, { idle: 100, absolute: 60 }, 1000).idleExpiresAt, 1060)
+  t.not(newSession('ada', from, { idle: 50, absolute: 100 }, 1000).id, newSession('ada', from, { idle: 50, absolute: 100 }, 1000).id)
 })
 
 t.test('a store without list is refused by name', async t => {
@@ -55,7 +55,7 @@ t.test('a store without list is refused by name', async t => {
 })
 
 t.test('an impossible session id is not looked up', async t => {
-  const { id } = startSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
+  const { id } = newSession('ada', { userAgent: null, ip: null }, { idle: 50, absolute: 100 }, 1000)
   for (const text of [id, 'a', '-_', 'a'.repeat(64)]) t.ok(isSessionId(text), text)
   for (const value of [undefined, null, 5, ['a'], { toString: () => 'a' }]) t.notOk(isSessionId(value), String(value))
   for (const text of ['', 'a'.repeat(65), 'a b', 'a/b', 'a\0', 'é', `${id}\n`, '../x']) t.notOk(isSessionId(text), JSON.stringify(text))
