@@ -1,3 +1,4 @@
+import fastifyCookie from '@fastify/cookie'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { MemoryCounter, pingCounters, RedisCounter } from './accounts/attempt-counters.js'
@@ -10,15 +11,12 @@ import { Throttle } from './accounts/throttle.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './http/cookie.js'
 import { createAfterReply } from './http/after-reply.js'
-import { type OriginPolicy } from './http/csrf.js'
 import { createOwnerSource, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
-import { SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
-import { markContext, noteRegistration } from './http/registrations.js'
+import { markContext, noteRegistration, SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { type HookRefusals } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
 import { createOwnHooks } from './http/hooks.js'
-import { registerJwtAndCookie } from './http/fastify-plugins.js'
 import { markProtected } from './http/openapi.js'
 import { bodyTransport, cookieTransport, type RefreshTokenTransport } from './http/refresh-token-transport.js'
 import { SessionAuth, type SessionAuthParts } from './http/session-auth.js'
@@ -40,14 +38,14 @@ import { memoryStore } from './stores/memory.js'
 import { offerForTests } from './testing/registration.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { maxAccessLifetime } from './tokens/claims.js'
-import { type Tokens } from './tokens/jwt.js'
+import { createTokens, type Tokens, type VerificationPolicy } from './tokens/jwt.js'
 import { logWarning } from './warnings.js'
 
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
   markContext(fastify)
   const production = process.env['NODE_ENV'] === 'production'
   const settings = readOptions(options, production)
-  const { clock, timeouts } = settings
+  const { clock, timeouts, rateLimit: { redis } } = settings
   await warnOfSettings(fastify, settings, production)
 
   const audit = createAudit(clock, settings.onEvent)
@@ -76,7 +74,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     reloadKeys: keys.reload,
     sessions: sessionAdministration(sessions, context),
     passwords,
-    authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: pingOf(settings) }, context)
+    authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: redis && (() => pingCounters(redis)) }, context)
   })
   offerForTests(fastify, production, {
     ...settings,
@@ -114,9 +112,22 @@ function buildAuthParts (fastify: FastifyInstance, settings: Settings, store: Se
     refusals: hookRefusals(settings, store),
     exempt: Symbol('a route of this registration'),
     passwordVerifier: settings.users?.findByUsername && accounts.passwordVerifier,
-    origins: originPolicy(settings),
+    origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' },
     afterReply: createAfterReply(fastify)
   }
+}
+
+/**
+ * Registers @fastify/jwt and, unless the host has it, @fastify/cookie. Both are in a separate context, so that the host can
+ * register them too, before or after this plugin.
+ */
+async function registerJwtAndCookie (fastify: FastifyInstance, keys: OpenedKeys, access: VerificationPolicy): Promise<{ tokens: Tokens, serializeCookie: SerializeCookie }> {
+  let registered!: { tokens: Tokens, serializeCookie: SerializeCookie } // assigned below: `register` loads the context or rejects
+  await fastify.register(async scope => {
+    if (!scope.hasPlugin('@fastify/cookie')) await scope.register(fastifyCookie)
+    registered = { tokens: await createTokens(scope, keys, access), serializeCookie: scope.serializeCookie }
+  })
+  return registered
 }
 
 function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRefusals {
@@ -124,10 +135,6 @@ function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRef
     strict: keepsSessions(store) ? undefined : 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate',
     byCookie: refreshToken.transport === 'cookie' ? undefined : "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"
   }
-}
-
-function originPolicy ({ trustedOrigins, cookie }: Settings): OriginPolicy {
-  return { trustedOrigins: new Set(trustedOrigins), crossSiteCookie: cookie.sameSite === 'none' }
 }
 
 function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: SerializeCookie): RefreshTokenTransport {
@@ -183,10 +190,6 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
     users,
     warn: warningsIn(log)
   })
-}
-
-function pingOf ({ rateLimit: { redis } }: Settings): (() => Promise<void>) | undefined {
-  return redis && (() => pingCounters(redis))
 }
 
 function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle): Accounts {

@@ -50,7 +50,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'http/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
     usesTypesOf: ['accounts/', 'request-context.ts'],
-    packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/cookie', '@fastify/ajv-compiler', 'node:http']
+    packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
     uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
@@ -58,7 +58,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', 'fastify-plugin'] },
+  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
 }

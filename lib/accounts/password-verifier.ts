@@ -112,8 +112,9 @@ export class PasswordVerifier {
 
   /** Replaces a hash that is weaker than a new one: only a login knows the password. */
   async #rehash (verified: VerifiedUser, password: unknown, context: RequestContext): Promise<VerifiedUser> {
+    const newHash = await this.#passwords.hash(password, context).catch(() => null)
+    if (newHash === null) return verified // the queue is full, and the next login tries again
     try {
-      const newHash = await this.#passwords.hash(password, context)
       const answer = await context.bounded(() => updateHash(this.#users, verified, newHash))
       return wasReplaced(answer) ? { ...verified, passwordHash: newHash } : verified
     } catch (err) {

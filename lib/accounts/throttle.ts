@@ -45,7 +45,7 @@ export interface Attempt {
   readonly consumed: Consumed[]
   /** The key of the username of a login. */
   name: string
-  /** The limit of the caller's own session applies, not that of the user. */
+  /** Counted against the caller's session instead of the account. */
   ofSession: boolean
 }
 

@@ -84,7 +84,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   /** Sets a newer session, or none. */
   const adopt = (next?: Session<Claims>, error?: AuthProblem, status: AuthState<Claims>['status'] = next ? 'in' : 'out'): void => {
-    // Claims without a token are no result for those who wait for a token.
+    // A login from a tab with `share: false` has no token, so a refresh in progress goes on.
     if (!next || next.token) {
       epoch++
       refreshing = undefined

@@ -11,7 +11,7 @@ import { type Clock } from '../time.js'
 export interface Audit {
   /** Records an event, up to the limit per kind and second. `cause` goes to the log only. */
   record (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void
-  /** False if neither the log, `onEvent` nor a diagnostics channel takes events of the type, so that the caller need not build one. */
+  /** False if nobody receives this type, so that the caller need not build the event. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
   /** Records the number of dropped events; called when the app closes. */
   close (log: FastifyBaseLogger): void

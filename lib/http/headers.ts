@@ -10,6 +10,14 @@ export function bearerToken ({ authorization }: IncomingHttpHeaders): string | n
   return authorization !== undefined && SCHEME.test(authorization) ? authorization.slice('bearer '.length) : null
 }
 
+/** The longest user agent that is kept, in characters. */
+const MAX_USER_AGENT = 256
+
+/** Removes control characters, which Node accepts but which can inject into logs and pages. */
+export function readUserAgent (header: string | undefined): string | null {
+  return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT)
+}
+
 const WHITESPACE = ' \t'
 
 /**

@@ -2,7 +2,7 @@ import { type FastifyRequest, type HookHandlerDoneFunction } from 'fastify'
 import { AuthError } from '../errors.js'
 import { parseDuration, type Duration } from '../time.js'
 import { type RequestAuth, type TokenAuth } from './request-auth.js'
-import { IMPORTED, warnOfUncoveredRoutes } from './uncovered-routes.js'
+import { IMPORTED, warnOfUncoveredRoutes } from './setup-warnings.js'
 
 /** The request of a hook. It fits every server (http, https, http2), logger and type provider. */
 export interface ProtectedRequest {
@@ -112,7 +112,7 @@ function refuseUnsafe (auth: TokenAuth): void {
   auth.refuseCrossSite('unless safe')
 }
 
-/** Without the exemption for these routes. */
+/** Unlike the hooks of an app they do not exempt these routes. */
 export function createOwnHooks (authenticationOf: AuthenticationOf): OwnHooks {
   return {
     authenticate: hook(auth => auth.authenticateRequest(), authenticationOf, false),

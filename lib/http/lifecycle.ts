@@ -88,7 +88,7 @@ async function compareClocks (storeNow: () => Promise<number>, clock: Clock, tim
     const difference = Math.floor((before + clock()) / 2) - Math.floor(there)
     if (Math.abs(difference) > MAX_CLOCK_DIFFERENCE) logWarning(log, { code: 'FST_AUTH_WARN_CLOCK', seconds: difference })
   } catch (error) {
-    log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // as above
+    log.debug({ err: (error as Error).cause }, 'auth: the time of the session store could not be read') // a deadline rejects with an AuthError only
   }
 }
 

@@ -9,7 +9,7 @@ import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './toke
 export interface RefreshTokenTransport {
   /** All distinct refresh tokens, in the order of the request. */
   read (request: FastifyRequest): string[]
-  /** The access token that renews the session if the refresh token is missing or expired; null without one, or where none may. */
+  /** The access token that renews the session if the refresh token is missing or expired; null if the request has none, or renewal is off. */
   renewingToken (request: FastifyRequest): string | null
   /** Sends a refresh token. Returns the fields that it adds to the token response. */
   send (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }

@@ -7,11 +7,10 @@ import { startDeadline, type Bounded, type Timeouts } from '../deadline.js'
 import { isObserved, observe } from '../diagnostics.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
-import { readUserAgent } from '../sessions/rotation-policy.js'
 import { type Clock } from '../time.js'
 import { type AccessClaims, type SessionRef } from '../tokens/claims.js'
 import { type Audit } from './audit-log.js'
-import { bearerToken } from './headers.js'
+import { bearerToken, readUserAgent } from './headers.js'
 
 /**
  * `request.auth`: the authentication of the request. A method that rejects with an AuthError sets the headers of the refusal

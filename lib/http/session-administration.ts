@@ -49,13 +49,9 @@ declare module 'fastify' {
 
 export function sessionAdministration (sessions: SessionService, context: RequestContext): SessionAdministration {
   return {
-    list: (subject, part) => refusing(context, () => sessions.list(textOf(subject), context, part)),
+    list: (subject, part) => refusing(context, () => sessions.list(subjectOf(subject, 'app.sessions'), context, part)),
     revoke: id => refusing(context, () => sessions.revoke(id, 'revoked', context)),
-    revokeAll: subject => refusing(context, () => sessions.revokeAll(textOf(subject), 'revoked', context)),
+    revokeAll: subject => refusing(context, () => sessions.revokeAll(subjectOf(subject, 'app.sessions'), 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()
   }
-}
-
-function textOf (id: UserId): string {
-  return typeof id === 'string' ? id : subjectOf(id, 'app.sessions')
 }

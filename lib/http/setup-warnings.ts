@@ -1,5 +1,7 @@
+import { subscribe } from 'node:diagnostics_channel'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { logWarning, type WarningCode } from '../warnings.js'
+import { type CookieIdentity, isSameCookie } from './cookie.js'
 import { isOwnOrigin, type OriginPolicy } from './csrf.js'
 
 /** It collects routes by a hook, which Fastify does not call for routes that exist already. */
@@ -44,4 +46,98 @@ function sharesWithStrangers ({ headers: { origin }, host }: FastifyRequest, rep
   if (origin === undefined || String(reply.getHeader('access-control-allow-credentials')) !== 'true') return false
   const allowed = reply.getHeader('access-control-allow-origin')
   return allowed === '*' || (allowed === origin && !trustedOrigins.has(origin) && !isOwnOrigin(origin, host))
+}
+
+/** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */
+const ours = Symbol('fastify-refresh-cookie')
+
+/** Marks the context. Throws if it has a registration already. */
+export function markContext (fastify: FastifyInstance): void {
+  if (Object.hasOwn(fastify, ours)) {
+    throw new Error('fastify-refresh-cookie is registered twice in one context: register the second one inside app.register(async scope => { … }), with another prefix')
+  }
+  fastify.decorate(ours, true)
+}
+
+/** The parts of a registration that it may share with another. */
+export interface Registration {
+  /** The ids of its refresh keys. */
+  readonly keyIds: readonly string[]
+  /** The option `users` as the app gave it. */
+  readonly users: object | undefined
+  readonly issuer: readonly string[] | string | undefined
+  readonly audience: readonly string[] | string | undefined
+  readonly store: object
+  readonly cookie: CookieIdentity
+  readonly refreshToken: { readonly transport: 'cookie' | 'body' }
+}
+
+/** All registrations of a server, across contexts. */
+const registrations = new WeakMap<object, Registration[]>()
+
+/** Parts that two registrations of one server must not share. */
+const MISTAKES: ReadonlyArray<readonly [code: WarningCode, isFound: (one: Registration, other: Registration) => boolean]> = [
+  ['FST_AUTH_WARN_SHARED_KEY', (one, other) => sharesKey(one, other) && !hasSameUsers(one, other)],
+  ['FST_AUTH_WARN_SHARED_STORE', (one, other) => one.store === other.store && hasOtherUsers(one, other)],
+  ['FST_AUTH_WARN_SHARED_COOKIE', (one, other) => !sharesKey(one, other) && [one, other].every(setsCookie) && isSameCookie(one.cookie, other.cookie)]
+]
+
+/** Warns if another registration of the server shares a part that only one may have. */
+export function noteRegistration ({ server, log }: Pick<FastifyInstance, 'server' | 'log'>, registration: Registration): void {
+  const others = registrations.get(server) ?? []
+  registrations.set(server, [...others, registration])
+  for (const [code, isFound] of MISTAKES) if (others.some(other => isFound(other, registration))) logWarning(log, { code })
+}
+
+function sharesKey (one: Registration, other: Registration): boolean {
+  return one.keyIds.some(id => other.keyIds.includes(id))
+}
+
+function hasOtherUsers (one: Registration, other: Registration): boolean {
+  return one.users !== undefined && other.users !== undefined && one.users !== other.users
+}
+
+function setsCookie ({ refreshToken }: Registration): boolean {
+  return refreshToken.transport === 'cookie'
+}
+
+function hasSameUsers (one: Registration, other: Registration): boolean {
+  return one.users === other.users && isSame(one.issuer, other.issuer) && isSame(one.audience, other.audience)
+}
+
+function isSame (one: Registration['issuer'], other: Registration['issuer']): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
+}
+
+// Global symbols, since one process may load two copies of this package.
+/** Marks the hooks that an app imports. */
+export const IMPORTED = Symbol.for('fastify-refresh-cookie.imported')
+const WATCHED = Symbol.for('fastify-refresh-cookie.watched')
+
+/** The largest number of routes in the warning. */
+const MAX_NAMED = 10
+
+/**
+ * Warns in onReady of routes with an imported hook that no registration covers: they answer 500. `registered` is the request
+ * decorator of a registration. A plugin sees no routes outside its context, so each instance is watched from its creation.
+ */
+export function warnOfUncoveredRoutes (registered: symbol): void {
+  subscribe('fastify.initialization', message => {
+    const { fastify } = message as { readonly fastify: FastifyInstance } // Fastify's documentation, Hooks, diagnostics channel
+    if (!fastify.hasDecorator(WATCHED)) watch(fastify, registered)
+  })
+}
+
+function watch (fastify: FastifyInstance, registered: symbol): void {
+  const routes: Array<{ readonly context: FastifyInstance, readonly url: string }> = []
+  fastify.decorate(WATCHED, true)
+  fastify.addHook('onRoute', function ({ url, onRequest, preParsing, preValidation, preHandler }) {
+    const hooks = [onRequest, preParsing, preValidation, preHandler].flat()
+    if (hooks.some(hook => hook !== undefined && IMPORTED in hook)) routes.push({ context: this, url })
+  })
+  fastify.addHook('onReady', async () => {
+    const uncovered = routes.filter(({ context }) => !context.hasRequestDecorator(registered))
+    const urls = [...new Set(uncovered.map(({ url }) => url))]
+    if (urls.length > 0) logWarning(fastify.log, { code: 'FST_AUTH_WARN_UNCOVERED_ROUTES', routes: urls.slice(0, MAX_NAMED), more: urls.length > MAX_NAMED })
+  })
 }

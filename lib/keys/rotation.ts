@@ -145,16 +145,11 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
     unknown.seek(kid)
-    if (running !== undefined) return running.then(() => assertSought(kind, kid))
+    if (running !== undefined) return running.then(() => { if (!rings[kind].byKid.has(kid) && !unknown.isMissing(kid)) throw tooEarly() })
     const now = clock()
     if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return unknown.isMissing(kid) ? undefined : Promise.reject(tooEarly())
     lastSeekAt = now
     return reload()
-  }
-
-  /** Throws for a kid that a reload has not found which began before it was asked for. */
-  function assertSought (kind: TokenKind, kid: string): void {
-    if (!rings[kind].byKid.has(kid) && !unknown.isMissing(kid)) throw tooEarly()
   }
 
   async function loadAndApply (): Promise<void> {

@@ -1,6 +1,7 @@
 import { type User } from '../accounts/user.js'
 import { defaultCookieName, nameCookies } from './cookie-options.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
+import { refuseFirst } from './validators.js'
 import { isMemoryStore } from '../stores/memory.js'
 import { type Seconds } from '../time.js'
 import { type Warning } from '../warnings.js'
@@ -16,9 +17,7 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
     cookie: nameCookies(read.cookie),
     sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (storeKeepsSessions(read.store) && MAX_PER_USER) })
   })
-  for (const [wrong, sentence] of refusedCombinations(settings, options.cookie !== undefined, production)) {
-    if (wrong) throw new TypeError(sentence)
-  }
+  refuseFirst(refusedCombinations(settings, options.cookie !== undefined, production))
   return settings
 }
 

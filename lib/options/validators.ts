@@ -144,6 +144,12 @@ export function checkedOptions<T extends { readonly clock?: unknown }> (store: s
   }
 }
 
+/** Throws a TypeError with the first sentence whose condition is true. */
+export function refuseFirst (combinations: ReadonlyArray<readonly [isRefused: boolean, sentence: string]>): void {
+  const refused = combinations.find(([isRefused]) => isRefused)
+  if (refused !== undefined) throw new TypeError(refused[1])
+}
+
 function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,7 +1,7 @@
 import { type AuditEvent, type EventListener } from '../audit/events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
-import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
+import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, refuseFirst, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
 import { cacheBytes, jwksUrl, keyRing } from './values.js'
 
 /**
@@ -72,14 +72,11 @@ export type VerifierSettings = Checked<typeof verifierTable>
 export function readVerifierOptions (options: VerifierOptions): VerifierSettings {
   const settings = verifierTable(options, '')
   const { keys, jwks, jwksRsaAlgorithm, timeouts } = settings
-  const refused: ReadonlyArray<readonly [boolean, string]> = [
+  refuseFirst([
     [keys === undefined && jwks === undefined, 'option "keys" is missing: give the public keys of the service that signs, or its "jwks"'],
     [keys !== undefined && jwks !== undefined, 'options "keys" and "jwks" both give the keys of access tokens: use one of them'],
     [jwksRsaAlgorithm !== undefined && jwks === undefined, 'option "jwksRsaAlgorithm" does nothing without "jwks": leave it out, or give "jwks"'],
     [timeouts.call > timeouts.request, 'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together']
-  ]
-  for (const [wrong, sentence] of refused) {
-    if (wrong) throw new TypeError(sentence)
-  }
+  ])
   return settings
 }

@@ -105,7 +105,7 @@ export class Revocations {
    */
   connected (up: boolean): void {
     this.#isUp = up
-    if (up) this.#confirmed.clear() // an earlier answer is none
+    if (up) this.#confirmed.clear() // answers from before the gap no longer count
     this.#gap = up ? { end: this.#options.clock(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
   }
 

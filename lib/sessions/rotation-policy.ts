@@ -132,13 +132,6 @@ function isKnownBrowser (session: Session, presented: Pick<Presented, 'userAgent
   return policy.bindUserAgent !== true || isSameUserAgent(session.userAgent, presented.userAgent)
 }
 
-const MAX_LENGTH = 256
-
-/** Removes control characters, which Node accepts but which can inject into logs and pages. */
-export function readUserAgent (header: string | undefined): string | null {
-  return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_LENGTH)
-}
-
 /**
  * The same browser family on the same system. Version numbers are ignored, since browsers update.
  */

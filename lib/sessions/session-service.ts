@@ -88,7 +88,7 @@ export class SessionService {
     const limited = this.#options.limitRefresh?.(claims, context)
     if (limited !== undefined) await limited
     const app = await this.#loadAppClaims(claims, context)
-    if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context) // in case `endReplaced` did not
+    if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context) // if the call after the reply of the login was lost
 
     const { rotationPolicy } = this.#options
     const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)

@@ -48,7 +48,7 @@ export interface SessionChange {
 /** The position of a session in a list. */
 export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 
-/** The beginning of the ids of rows that are challenges, and no sessions: no access token names one. */
+/** The prefix of the ids of challenge rows, which no access token names. */
 export const CHALLENGE_PREFIX = 'challenge-'
 
 /** Other values must not reach a store: PostgreSQL, for one, refuses U+0000. */

@@ -11,10 +11,13 @@ export interface SessionPage {
   readonly liveAt?: EpochSeconds | undefined
 }
 
-/** Receives the revocations of this and other instances: of one session, or of all sessions that a subject had at `at`, but for `exceptId`. */
-export type RevocationListener = (revocation:
+/** The revocation of one session, or of all sessions that a subject had at `at`, but for `exceptId`. */
+export type Revocation =
   | { readonly id: string }
-  | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }) => void
+  | { readonly subject: string, readonly exceptId?: string, readonly at: EpochSeconds }
+
+/** Receives the revocations of this and other instances. */
+export type RevocationListener = (revocation: Revocation) => void
 
 /** The identity of an app, for stores that several apps can reach. */
 export interface StoreOwner {

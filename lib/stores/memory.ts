@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { checkedOptions } from '../options/validators.js'
 import { byCreation, isLive, isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange } from '../sessions/session.js'
-import { type RevocationListener, type SessionPage, type SessionStore } from '../sessions/store.js'
+import { type Revocation, type RevocationListener, type SessionPage, type SessionStore } from '../sessions/store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 
 /** The options of `memoryStore`. */
@@ -132,7 +132,7 @@ class MemoryStore implements Store {
     this.#removeFromIndex(session)
   }
 
-  #notify (revocation: Parameters<RevocationListener>[0]): void {
+  #notify (revocation: Revocation): void {
     for (const listener of this.#listeners) listener(revocation)
   }
 

@@ -1,8 +1,6 @@
 import { randomId } from '../random.js'
-import { type RevocationListener, type SessionStore } from '../sessions/store.js'
+import { type Revocation, type RevocationListener, type SessionStore } from '../sessions/store.js'
 import { subscribeWithReconnect, waitAtMost, whenAborted, type Connect, type Pause } from './reconnecting-subscription.js'
-
-export type Revocation = Parameters<RevocationListener>[0]
 
 /** Publish/subscribe between the processes that share a store. */
 export interface Channel {

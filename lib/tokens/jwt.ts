@@ -77,7 +77,7 @@ export class Codec {
   readonly #keys: OpenedKeys
   readonly #type: string
   readonly #createSigner: typeof createSigner
-  // Each key is prepared once, and collected with its ring.
+  // Cached per key, and garbage-collected with the ring.
   readonly #signers = new WeakMap<Key, Sign>()
   readonly #verifiers = new WeakMap<Key, Verify>()
   // All tokens of a key have the same header, so the last one that was verified is not parsed again.

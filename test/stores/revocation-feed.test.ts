@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { whenAborted, type Pause } from '../../lib/stores/reconnecting-subscription.js'
-import { messageOf, revocationFeed, type Channel, type Revocation, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
+import { messageOf, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
+import { type Revocation } from '../../lib/sessions/store.js'
 import { notifications } from '../support/notifications.js'
 
 /** A feed whose connections are up at once, and what delivers a message on all of them. */

@@ -1,6 +1,6 @@
 import { type RevokeReason, type Session, type SessionChange } from '../../sessions/session.js'
+import { type Revocation } from '../../sessions/store.js'
 import { type EpochSeconds } from '../../time.js'
-import { type Revocation } from '../revocation-feed.js'
 import { FIELDS, type Row } from '../sql/columns.js'
 import { COUNTER_ID, type NumberedRevocation, type PolledRevocations } from '../sql/revocation-poll.js'
 import { retried, SessionTable } from '../sql/session-table.js'

@@ -1,6 +1,7 @@
 import { type RevokeReason, type Session } from '../../sessions/session.js'
 import { type EpochSeconds } from '../../time.js'
-import { messageOf, type Revocation } from '../revocation-feed.js'
+import { messageOf } from '../revocation-feed.js'
+import { type Revocation } from '../../sessions/store.js'
 import { type Row } from '../sql/columns.js'
 import { retried, SessionTable } from '../sql/session-table.js'
 import { hasCode, missingTimeouts, statementRunner, type PostgresDatabase, type RunStatement } from './database.js'

@@ -1,9 +1,9 @@
 import { checkedOptions } from '../../options/validators.js'
 import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../../sessions/session.js'
-import { type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
+import { type Revocation, type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
-import { messageOf, revocationFeed, type Revocation } from '../revocation-feed.js'
+import { messageOf, revocationFeed } from '../revocation-feed.js'
 import { assertRights } from './acl.js'
 import { channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
@@ -118,7 +118,7 @@ class RedisStore implements Store {
   readonly revokeAll = async (subject: string, reason: RevokeReason, exceptId?: string): Promise<number> => {
     const at = this.#clock()
     const revocation = { subject, at, ...(exceptId !== undefined && { exceptId }) }
-    // First too: if the server is away from the next command on, sessions have ended that no later message reports.
+    // Before as well as after: if Redis fails midway, the second message is never sent.
     await this.#report(revocation)
     try {
       return await this.#endBatch(subject, reason, at, exceptId)

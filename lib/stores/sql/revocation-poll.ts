@@ -1,6 +1,5 @@
-import { type RevocationListener, type SessionStore } from '../../sessions/store.js'
+import { type Revocation, type RevocationListener, type SessionStore } from '../../sessions/store.js'
 import { waitAtMost, type Pause } from '../reconnecting-subscription.js'
-import { type Revocation } from '../revocation-feed.js'
 
 /**
  * A revoked session and the number of its revocation. Each revocation takes the next number and keeps a lock on the counter
@@ -41,7 +40,7 @@ interface Subscriber {
 
 /**
  * Notifies the listeners of a store of revoked sessions: at once for its own, and by polling for those of every process. A poll
- * reports the own ones again: where the reply to a revocation is lost, it is all that shows it.
+ * reports the own ones again: if the reply to a revocation is lost, `notify` is never called.
  */
 export class RevocationPoll {
   readonly #everyMs: number

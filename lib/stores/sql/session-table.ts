@@ -1,6 +1,6 @@
 import { type RevokeReason, type Session, type SessionChange, type SessionPosition } from '../../sessions/session.js'
+import { type Revocation } from '../../sessions/store.js'
 import { type EpochSeconds } from '../../time.js'
-import { type Revocation } from '../revocation-feed.js'
 import { sessionOf, valuesOf, type Row } from './columns.js'
 import { type SessionStatements } from './statements.js'
 

@@ -1,9 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { LIST_START } from '../../sessions/session.js'
-import { type SessionPage, type SessionStore } from '../../sessions/store.js'
+import { type Revocation, type SessionPage, type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
 import { ownership } from '../ownership.js'
-import { type Revocation } from '../revocation-feed.js'
 import { type PolledRevocations, type ReadRevocations, RevocationPoll } from './revocation-poll.js'
 import { type SessionTable } from './session-table.js'
 

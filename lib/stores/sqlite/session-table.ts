@@ -1,6 +1,6 @@
 import { type RevokeReason } from '../../sessions/session.js'
+import { type Revocation } from '../../sessions/store.js'
 import { type EpochSeconds } from '../../time.js'
-import { type Revocation } from '../revocation-feed.js'
 import { type Row } from '../sql/columns.js'
 import { type NumberedRevocation, type PolledRevocations } from '../sql/revocation-poll.js'
 import { SessionTable } from '../sql/session-table.js'
