@@ -23,8 +23,8 @@ interface Entry {
  * checked at every request all the same. Another spelling of a token is another token.
  *
  * When the newer half is full, or its first token has expired, it becomes the older half, and what the older half held is
- * evicted. Tokens that are used move to the newer half. So the cache shrinks with the traffic, a flood of distinct tokens costs
- * what it would without a cache, and nothing is sorted.
+ * evicted. Tokens that are used move to the newer half. So the cache shrinks with the traffic, and nothing is sorted. A token is
+ * kept from its second verification on, so that a flood of distinct tokens costs what it would without a cache.
  */
 export class VerificationCache {
   readonly #maxBytes: number
@@ -32,6 +32,7 @@ export class VerificationCache {
   #earlier = new Map<string, Entry>()
   #recentBytes = 0
   #recentExpiry: EpochSeconds = Infinity
+  readonly #verified = new VerifiedTokens()
 
   /** `maxBytes` bounds both halves together. */
   constructor (maxBytes: number) {
@@ -49,10 +50,10 @@ export class VerificationCache {
     return earlier.claims
   }
 
-  /** Freezes the claims, since requests share them from now on. */
+  /** Freezes the claims, since requests share them. */
   set (token: string, claims: AccessClaims): AccessClaims {
     deepFreeze(claims)
-    if (token.length <= MAX_LENGTH) this.#put(token.slice(-TAIL_LENGTH), { token, claims })
+    if (token.length <= MAX_LENGTH && this.#verified.remember(token)) this.#put(token.slice(-TAIL_LENGTH), { token, claims })
     return claims
   }
 
@@ -70,6 +71,25 @@ export class VerificationCache {
     this.#earlier = this.#recent
     this.#recent = new Map()
     this.#recentBytes = 0
+  }
+}
+
+/**
+ * The tokens that were verified lately, by 30 bits of their signatures, in half a megabyte. A later token may take the place of
+ * an earlier one, which is then verified once more.
+ */
+class VerifiedTokens {
+  readonly #marks = new Uint16Array(2 ** 18)
+
+  /** True if the token was remembered before. */
+  remember (token: string): boolean {
+    let bits = 0
+    for (let at = token.length - 6; at < token.length - 1; at++) bits = bits << 6 | token.charCodeAt(at) & 63 // the last character has unused bits
+    const place = bits & this.#marks.length - 1
+    const mark = bits >>> 14
+    const isKnown = this.#marks[place] === mark
+    this.#marks[place] = mark
+    return isKnown
   }
 }
 
