@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { MemoryCounter, pingCounters, RedisCounter } from './accounts/attempt-counters.js'
 import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
 import { Challenges } from './accounts/challenges.js'
-import { PasswordChange } from './accounts/password-change.js'
+import { PasswordUpdate } from './accounts/password-update.js'
 import { PasswordVerifier } from './accounts/password-verifier.js'
 import { Signup } from './accounts/signup.js'
 import { Throttle } from './accounts/throttle.js'
@@ -199,7 +199,7 @@ function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { user
   return {
     passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(fastify.log) }),
     signup,
-    passwordChange: new PasswordChange(users, passwords),
+    passwordUpdate: new PasswordUpdate(users, passwords),
     usernameField
   }
 }

@@ -1,5 +1,5 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
-import { type PasswordChange } from '../../accounts/password-change.js'
+import { type PasswordUpdate } from '../../accounts/password-update.js'
 import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
 import { type PublicKeys } from '../../keys/jwks.js'
@@ -27,7 +27,7 @@ export interface RouteDependencies {
 export interface Accounts {
   readonly passwordVerifier: PasswordVerifier
   readonly signup: Signup
-  readonly passwordChange: PasswordChange
+  readonly passwordUpdate: PasswordUpdate
   readonly usernameField: string
 }
 

@@ -8,7 +8,7 @@ import { type Passwords } from './hashing.js'
 import { type Users, type VerifiedUser } from './user.js'
 
 /** Writes new passwords; needs `updatePasswordHash`. `sessions/password-change.ts` ends the sessions of the old one. */
-export class PasswordChange {
+export class PasswordUpdate {
   readonly #users: Users
   readonly #passwords: Passwords
 
