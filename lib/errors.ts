@@ -32,7 +32,7 @@ export type AuthErrorCode = keyof typeof REFUSALS
 export const authErrorCodes = Object.keys(REFUSALS) as readonly AuthErrorCode[] // Object.keys is typed string[]
 
 /** The details of an error. */
-export interface AuthErrorOptions {
+interface AuthErrorOptions {
   /** The underlying error, for the log; never sent. */
   cause?: unknown
   /** The reason in a fixed sentence, for the log, if there is no `cause`; never sent. */

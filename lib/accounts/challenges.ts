@@ -40,7 +40,7 @@ export interface AcceptedChallenge {
   isStillValid (): Promise<boolean>
 }
 
-export interface ChallengesOptions {
+interface ChallengesOptions {
   readonly store: SessionStore
   readonly tokens: ChallengeTokens
   readonly throttle: Throttle

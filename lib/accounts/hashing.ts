@@ -206,7 +206,7 @@ function normalise (password: unknown): string {
 }
 
 /** A password as it is hashed, or the message that says why it is invalid. */
-export type ReadPassword =
+type ReadPassword =
   | { readonly text: string, readonly refusal: null }
   | { readonly text: null, readonly refusal: string }
 

@@ -14,7 +14,7 @@ export interface Credentials {
   readonly password: unknown
 }
 
-export interface PasswordVerifierOptions {
+interface PasswordVerifierOptions {
   readonly users: Users
   readonly passwords: Passwords
   readonly throttle: Throttle

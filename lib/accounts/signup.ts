@@ -12,7 +12,7 @@ import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
 /** Called with the outcome of a silent signup, whose response reveals nothing. `user` is null if the username was taken. */
 export type SignupListener = (signup: { readonly username: string, readonly user: User | null }) => Promise<void> | void
 
-export interface SignupOptions {
+interface SignupOptions {
   readonly users: Users
   readonly passwords: Passwords
   readonly throttle: Throttle

@@ -27,7 +27,7 @@ export interface ThrottleLimits {
   readonly perSession: readonly Limit[]
 }
 
-export interface ThrottleOptions {
+interface ThrottleOptions {
   readonly limits: ThrottleLimits
   /** Creates the counter of a list of limits. */
   readonly counter: (limits: readonly CounterLimit[]) => AttemptCounter

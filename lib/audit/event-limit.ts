@@ -11,10 +11,10 @@ const LIMITED: ReadonlySet<AuthEvent['type']> = new Set<AuthEvent['type']>([
 ])
 
 /** The count of events of one kind that were dropped. */
-export type DroppedEvents = Extract<AuthEvent, { type: 'events_dropped' }>
+type DroppedEvents = Extract<AuthEvent, { type: 'events_dropped' }>
 
 /** Limits events per kind and second, so that a flood of requests causes no flood of events. A kind is a type and a code. */
-export interface EventLimit {
+interface EventLimit {
   /** Takes the counts of the seconds before `now`, and resets them. */
   takeDropped (now: EpochSeconds): readonly DroppedEvents[]
   /** True if an event is to be recorded. If not, it is counted as dropped. Call `takeDropped` with the same time before. */

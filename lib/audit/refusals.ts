@@ -3,7 +3,7 @@ import { type SessionRef } from '../tokens/claims.js'
 import { type AuthEvent } from './events.js'
 
 /** The events that refusals cause. */
-export type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'cross_site_refused' | 'store_unavailable' | 'busy'
+type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refused' | 'refused' | 'cross_site_refused' | 'store_unavailable' | 'busy'
 
 /** The verbs that take a refresh token and answer 401. */
 export type RefreshTokenVerb = 'refresh' | 'identify'

@@ -18,7 +18,7 @@ export async function withTabLock<T> (name: string, timeout: number, work: (wait
  * All that is ever stored, for a reload. 'out': logged out, so the page need not ask the server. 'logout': a logout that
  * did not reach the server, whose cookie would log the user in again.
  */
-export type LogoutMarker = 'out' | 'logout'
+type LogoutMarker = 'out' | 'logout'
 
 /** Reads the marker, or with `next` writes it, as far as the browser grants storage. Without it a reload asks the server. */
 export function logoutMarker (name: string, next?: LogoutMarker | ''): string | void {

@@ -48,7 +48,7 @@ export function isTrustedSource (source: RequestSource, policy: OriginPolicy): b
 }
 
 /** The request headers that show the origin and the purpose of a request. */
-export interface PageSource extends RequestSource {
+interface PageSource extends RequestSource {
   /** `Sec-Fetch-Mode`. */
   readonly mode: string | undefined
   /** `Sec-Fetch-Dest`. */

@@ -22,7 +22,7 @@ export interface AuthHealth {
   readonly rateLimits: boolean
 }
 
-export interface HealthDependencies {
+interface HealthDependencies {
   readonly store: Pick<SessionStore, 'get'>
   /** Undefined without `revocation: 'immediate'`. */
   readonly revocations: Pick<Revocations, 'isUp'> | undefined

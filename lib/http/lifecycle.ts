@@ -133,7 +133,7 @@ export function followKeys (fastify: FastifyInstance, { reload }: KeySource, per
 }
 
 /** How an app claims its store: its name, and the ids of its refresh keys, old and new. */
-export interface OwnerSource {
+interface OwnerSource {
   readonly current: () => StoreOwner
   /** Updates it after a change of keys and calls the listeners. */
   readonly follow: (event: AuthEvent) => void

@@ -82,7 +82,7 @@ export const verifiedSchema = {
   required: ['claims']
 } as const satisfies JsonSchema
 
-export type LoginBody = FromSchema<typeof loginSchema>
+type LoginBody = FromSchema<typeof loginSchema>
 
 /** Renames `username` to the app's `usernameField`. */
 export function withUsernameField ({ properties: { username, ...others }, ...schema }: typeof loginSchema | typeof credentialsSchema, field: string): JsonSchema {

@@ -29,7 +29,7 @@ export const tokenResponseWithRefreshTokenSchema = {
  */
 export type TokenResponse = FromSchema<typeof tokenResponseSchema> & { refresh_token?: string }
 
-export type TokenResponseRoute = 'signup' | 'login' | 'refresh' | 'password' | 'reauthenticate'
+type TokenResponseRoute = 'signup' | 'login' | 'refresh' | 'password' | 'reauthenticate'
 
 /** The second argument of `formatTokenResponse`. */
 export interface TokenResponseContext {
@@ -46,7 +46,7 @@ export function toTokenResponse ({ accessToken, expiresIn }: Issued): TokenRespo
   return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn }
 }
 
-export interface TokenResponseCaller extends Pick<RequestContext, 'bounded'> {
+interface TokenResponseCaller extends Pick<RequestContext, 'bounded'> {
   assertAuthenticated (): AccessClaims
 }
 

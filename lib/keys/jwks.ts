@@ -3,7 +3,7 @@ import { type KeySettings, type KeySource } from './rotation.js'
 import { isHmac, type Key, type KeyRing } from './ring.js'
 
 /** A JSON Web Key Set (RFC 7517 section 5) of public keys. */
-export interface Jwks {
+interface Jwks {
   readonly keys: ReadonlyArray<{ readonly kty: string, readonly kid: string, readonly use: 'sig', readonly alg: string } & Readonly<Record<'n' | 'e' | 'crv' | 'x' | 'y', string | undefined>>>
 }
 

@@ -13,7 +13,7 @@ import { type Revocations } from './revocations.js'
  */
 export type Authenticate = (token: string, context: RequestContext, options?: { readonly strict?: boolean }) => Promise<AccessClaims> | AccessClaims
 
-export interface AuthenticateOptions {
+interface AuthenticateOptions {
   readonly tokens: Pick<Tokens, 'verifyAccess' | 'seekKey'>
   readonly access: AccessPolicy
   readonly clock: Clock

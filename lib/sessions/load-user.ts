@@ -4,7 +4,7 @@ import { toAppClaims, type AppClaims } from '../tokens/claims.js'
 import { type RequestContext } from '../request-context.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */
-export type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
+type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims
 
 /** The app's functions that load a user and its claims. */
 export interface UserSource {

@@ -2,7 +2,7 @@ import { isObserved, observe } from '../diagnostics.js'
 import { type SessionStore } from './store.js'
 
 /** The methods of a store that requests call. */
-export type ObservedStore = Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>
+type ObservedStore = Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>
 
 /** A store whose calls are published to subscribers of our diagnostics channels; without subscribers it only passes them on. */
 export function observedStore (store: SessionStore): ObservedStore {

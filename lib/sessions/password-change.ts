@@ -9,7 +9,7 @@ import { type Issued } from './issue.js'
  */
 export type WritePassword = (onLateSuccess: () => void) => Promise<void>
 
-export interface PasswordChangeSteps {
+interface PasswordChangeSteps {
   /** The id of the session that changes the password. */
   readonly current: string
   /** Ends all sessions of the user but one. */

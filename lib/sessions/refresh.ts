@@ -6,7 +6,7 @@ import { type SessionStore } from './store.js'
 import { type EpochSeconds } from '../time.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 
-export interface Refreshed {
+interface Refreshed {
   readonly session: Session
   readonly outcome: RefreshOutcome
 }

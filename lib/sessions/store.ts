@@ -84,7 +84,7 @@ export interface SessionStore {
 }
 
 /** A store that keeps rows, so that it can list and revoke sessions. */
-export type KeepingStore = SessionStore & Required<Pick<SessionStore, 'list'>>
+type KeepingStore = SessionStore & Required<Pick<SessionStore, 'list'>>
 
 /** False for a store without `list`, such as `statelessStore()`. */
 export function keepsSessions (store: SessionStore): store is KeepingStore {

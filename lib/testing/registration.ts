@@ -23,14 +23,14 @@ export interface TestRegistration {
   login (subject: string, options: TestLoginOptions): Promise<TestLogin>
 }
 
-export interface TestLoginOptions {
+interface TestLoginOptions {
   /** The user, in place of the one that `users.findById` returns. */
   readonly user?: User | undefined
   readonly claims?: AppClaims | undefined
   readonly remember?: boolean | undefined
 }
 
-export interface TestLogin {
+interface TestLogin {
   readonly accessToken: string
   readonly refreshToken: string
   /** The Set-Cookie line of the refresh token; null where it is not sent in a cookie. */
@@ -41,7 +41,7 @@ export interface TestLogin {
 const REGISTRATIONS = Symbol.for('fastify-refresh-cookie.testing')
 
 /** The parts of the plugin that a registration is made of. */
-export interface RegistrationParts {
+interface RegistrationParts {
   readonly prefix: string
   readonly clock: Clock
   readonly onEvent: EventListener | undefined

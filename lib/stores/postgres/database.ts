@@ -80,7 +80,7 @@ export async function missingTimeouts (db: PostgresDatabase, run: RunStatement):
 const ANSWER_WITHIN_MS = 5000
 
 /** Opens a connection that receives the notifications of a channel. Resolves as `Connect` does. */
-export type Listen = (channel: string, onMessage: (message: string) => void, closing: AbortController) => ReturnType<Connect>
+type Listen = (channel: string, onMessage: (message: string) => void, closing: AbortController) => ReturnType<Connect>
 
 /**
  * LISTEN on a database; undefined if it cannot. A pool's options make a new connection for it: one that was checked out

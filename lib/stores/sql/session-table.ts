@@ -5,7 +5,7 @@ import { sessionOf, valuesOf, type Row } from './columns.js'
 import { type SessionStatements } from './statements.js'
 
 /** A part of a list: at most `limit` sessions after a position, those that are not expired at `liveAt`. */
-export interface PageQuery {
+interface PageQuery {
   readonly limit: number
   readonly after: SessionPosition
   readonly liveAt: EpochSeconds

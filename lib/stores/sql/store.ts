@@ -7,7 +7,7 @@ import { type PolledRevocations, type ReadRevocations, RevocationPoll } from './
 import { type SessionTable } from './session-table.js'
 
 /** The parts that differ between databases. */
-export interface SqlStoreParts {
+interface SqlStoreParts {
   /** The name of the store's function, for errors. */
   readonly name: string
   /** The name of the table. */
@@ -19,14 +19,14 @@ export interface SqlStoreParts {
 }
 
 /** A table whose revocations have numbers. */
-export interface PolledTable extends SessionTable {
+interface PolledTable extends SessionTable {
   /** As `ReadRevocations`; null if the counter is missing. */
   readRevocations (...query: Parameters<ReadRevocations>): Promise<PolledRevocations | null>
   /** Makes the counter that was missing. */
   addCounter (): Promise<unknown>
 }
 
-export interface PolledStoreOptions extends Omit<SqlStoreParts, 'notify'> {
+interface PolledStoreOptions extends Omit<SqlStoreParts, 'notify'> {
   readonly sessions: PolledTable
   readonly pollEveryMs: number
 }
