@@ -237,8 +237,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const reply = this.#reply()
       const refreshTokens = transport.read(this.request)
       const accessToken = transport.renewingToken(this.request)
-      const issued = accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
-      return issued.then(issued => this.#respond(reply, issued), refuse)
+      const issuing = accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
+      return issuing.then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
       return Promise.reject(this.refused(error, 'refresh'))
     }
