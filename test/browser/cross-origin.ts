@@ -17,7 +17,7 @@ interface Places {
 }
 
 /** As printed in docs/cookies.md; the origins are those of this machine. */
-const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after', 'link'] }
+const CORS = { credentials: true, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after', 'www-authenticate', 'link'] }
 const COOKIE = { sameSite: 'none', partitioned: true } as const
 
 const OTHER_SITE: Places = { api: 'localhost', page: '127.0.0.1', cookie: COOKIE }
