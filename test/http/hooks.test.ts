@@ -377,7 +377,7 @@ t.test('a clock with fractions makes no login older than it is', async t => {
   now = START + 60.9
   t.equal(await statusOf('/60'), 200)
   now = START + 61
-  t.equal(await statusOf('/60'), 401)
+  t.equal(await statusOf('/60'), 403)
 })
 
 t.test('an imported hook uses the nearest of two registrations, a hook of an app its own', async t => {
