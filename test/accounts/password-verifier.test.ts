@@ -236,6 +236,14 @@ t.test('a login replaces a weak hash', async t => {
     }
   })
 
+  t.test('and succeeds without a warning if the queue for the stronger hash is full', async t => {
+    const users = userTable({ ada: { passwordHash: await weakHash() } })
+    const { login, warnings, passwords } = accountsOver(users)
+    passwords.hash = async () => { throw new AuthError('FST_AUTH_BUSY') }
+    t.equal((await login(ADA)).id, 1)
+    t.strictSame([warnings, users.replaced], [[], []])
+  })
+
   t.test('and succeeds if the result of the replacement is unknown, which is logged', async t => {
     const users = userTable({ ada: { passwordHash: await weakHash() } })
     const updatePasswordHash = (async (...row: Parameters<typeof users.updatePasswordHash>) => { await users.updatePasswordHash(...row) }) as unknown as typeof users.updatePasswordHash

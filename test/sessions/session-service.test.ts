@@ -490,6 +490,22 @@ t.test('lockout: the holder of a refresh token', async t => {
     c.wait(IDLE)
     t.equal(c.sessions.claimsOf(cookies.slice(0, 1)), null, 'not of an expired one')
   })
+
+  t.test('has a live session with the current or the previous token, and a stale one is reuse', async t => {
+    const { c, ada } = await loggedIn()
+    const hasLiveSession = async (cookie: string | null | undefined): Promise<boolean> => await c.sessions.hasLiveSession([cookie ?? ''], c.context())
+    const first = ada.cookie
+    t.equal(await hasLiveSession('garbage'), false)
+    for (const live of [true, true, false]) {
+      t.equal(await hasLiveSession(first), live)
+      c.wait(GRACE)
+      if (live) await ada.refresh()
+    }
+    t.match(c.events.at(-1), { type: 'reuse' })
+    t.equal(await hasLiveSession(ada.cookie), false)
+    c.store.faults.push({ moment: 'before', kind: 'throw' })
+    await t.rejects(hasLiveSession(ada.cookie), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  })
 })
 
 t.test('logout', async t => {
