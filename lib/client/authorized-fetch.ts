@@ -5,7 +5,7 @@ type AnySession = Session<{ readonly sub: string }>
 
 /**
  * A fetch that sends the access token with requests to the API's origin, the plugin's own routes included, and repeats a
- * request once with a new token after a 401. It sends and stores the cookies of an API on another origin too, unless
+ * request once with a new token if the server refused it. It sends and stores the cookies of an API on another origin too, unless
  * `init.credentials` says otherwise. Requests to other origins, and those with their own Authorization header, pass unchanged,
  * so no token leaks. A request is only sent as the user who made it: if another user has logged in meanwhile, the 401 is its
  * response.
