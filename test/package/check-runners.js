@@ -10,13 +10,14 @@ const RUNNERS = ['vitest@4.1.12', 'jest@30.5.2']
 
 const JEST = {
   'notes.test.cjs': `
+const { randomBytes } = require('node:crypto')
 const Fastify = require('fastify')
 const { refreshCookie, authenticate } = require('fastify-refresh-cookie')
 const { authTest, testOptions } = require('fastify-refresh-cookie/testing')
 
 test('notes are for their owner', async () => {
   const app = Fastify()
-  app.register(refreshCookie, { secret: 'only for tests: aGVsbG8gd29ybGQh+yB3ZWxjb21l', ...testOptions() })
+  app.register(refreshCookie, { secret: randomBytes(32), ...testOptions() })
   app.get('/notes', { onRequest: authenticate }, async request => [request.auth.claims.sub])
   const auth = authTest(app)
   const ada = await auth.as('ada', { url: await app.listen({ port: 0 }) })
