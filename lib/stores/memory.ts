@@ -168,11 +168,12 @@ class MemoryStore implements Store {
     let count = 0
     let read = 0
     for (const session of this.#sessions.values()) {
+      if (session.idleExpiresAt < before) {
+        this.#sessions.delete(session.id)
+        this.#removeFromIndex(session)
+        count++
+      }
       if (++read % PURGE_BATCH === 0) await setImmediate() // lets other requests run before the next batch
-      if (session.idleExpiresAt >= before) continue
-      this.#sessions.delete(session.id)
-      this.#removeFromIndex(session)
-      count++
     }
     return count
   }

@@ -63,6 +63,19 @@ t.test('denial of service: other work runs between the batches of a purge', asyn
   t.ok(isBetween)
 })
 
+t.test('race: a purge deletes no session that was refreshed while it paused', async t => {
+  const store = memoryStore({ clock: () => START })
+  const sessions = Array.from({ length: 10_001 }, (_, nth) => newSession({ subject: String(nth), idleExpiresAt: START - 1 }))
+  for (const session of sessions) await store.create(session)
+  const purging = store.purgeExpired(START)
+  const change = { generation: 1, previous: 0, rotatedAt: START, idleExpiresAt: START + 60 }
+  for (const { id } of sessions.slice(-3)) t.equal(await store.advance(id, 0, change) === null, await store.get(id) === null, id)
+  const advanced = (await Promise.all(sessions.slice(-3).map(({ id }) => store.get(id)))).filter(session => session !== null)
+  await purging
+  for (const { id } of advanced) t.not(await store.get(id), null)
+  t.ok(advanced.length > 0)
+})
+
 t.test('a session past its idle end is purged before its absolute end', async t => {
   const store = memoryStore()
   await store.create(newSession({ idleExpiresAt: START - 1 }))
