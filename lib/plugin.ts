@@ -13,7 +13,7 @@ import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './ht
 import { createAfterReply } from './http/after-reply.js'
 import { createOwnerSource, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
-import { markContext, noteRegistration, SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
+import { markContext, noteRegistration, type Registration, SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { type HookRefusals } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
 import { createOwnHooks } from './http/hooks.js'
@@ -53,7 +53,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   fastify.addHook('onClose', async () => audit.close(fastify.log))
   const { keys, owner } = await openAppKeys(fastify, settings, context.emit)
   const store = settings.store ?? memoryStore({ clock })
-  noteRegistration(fastify, { ...settings, users: options.users, store, keyIds: [...keys.rings().refresh.byKid.keys()] })
+  noteRegistration(fastify, registrationOf(settings, options.users, store, keys))
   const { tokens, serializeCookie } = await registerJwtAndCookie(fastify, keys, { ...settings.accessToken, issuer: settings.issuer, audience: settings.audience })
   const revocations = settings.revocation === 'immediate' ? buildRevocations(settings) : undefined
   const throttle = buildThrottle(settings, keys, fastify.log)
@@ -135,6 +135,10 @@ function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRef
     strict: keepsSessions(store) ? undefined : 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate',
     byCookie: refreshToken.transport === 'cookie' ? undefined : "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"
   }
+}
+
+function registrationOf ({ issuer, audience, cookie, refreshToken: { transport } }: Settings, users: object | undefined, store: SessionStore, { rings }: OpenedKeys): Registration {
+  return { keyIds: [...rings().refresh.byKid.keys()], users, issuer, audience, store, cookie: transport === 'cookie' ? cookie : null }
 }
 
 function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: SerializeCookie): RefreshTokenTransport {

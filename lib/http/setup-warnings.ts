@@ -68,8 +68,8 @@ export interface Registration {
   readonly issuer: readonly string[] | string | undefined
   readonly audience: readonly string[] | string | undefined
   readonly store: object
-  readonly cookie: CookieIdentity
-  readonly refreshToken: { readonly transport: 'cookie' | 'body' }
+  /** Null without a refresh cookie. */
+  readonly cookie: CookieIdentity | null
 }
 
 /** All registrations of a server, across contexts. */
@@ -79,7 +79,7 @@ const registrations = new WeakMap<object, Registration[]>()
 const MISTAKES: ReadonlyArray<readonly [code: WarningCode, isFound: (one: Registration, other: Registration) => boolean]> = [
   ['FST_AUTH_WARN_SHARED_KEY', (one, other) => sharesKey(one, other) && !hasSameUsers(one, other)],
   ['FST_AUTH_WARN_SHARED_STORE', (one, other) => one.store === other.store && hasOtherUsers(one, other)],
-  ['FST_AUTH_WARN_SHARED_COOKIE', (one, other) => !sharesKey(one, other) && [one, other].every(setsCookie) && isSameCookie(one.cookie, other.cookie)]
+  ['FST_AUTH_WARN_SHARED_COOKIE', (one, other) => !sharesKey(one, other) && one.cookie !== null && other.cookie !== null && isSameCookie(one.cookie, other.cookie)]
 ]
 
 /** Warns if another registration of the server shares a part that only one may have. */
@@ -95,10 +95,6 @@ function sharesKey (one: Registration, other: Registration): boolean {
 
 function hasOtherUsers (one: Registration, other: Registration): boolean {
   return one.users !== undefined && other.users !== undefined && one.users !== other.users
-}
-
-function setsCookie ({ refreshToken }: Registration): boolean {
-  return refreshToken.transport === 'cookie'
 }
 
 function hasSameUsers (one: Registration, other: Registration): boolean {
