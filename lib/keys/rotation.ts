@@ -110,16 +110,17 @@ export interface KeySource {
   /** Reads the keys again. Rejects on failure; the old keys then stay in use. */
   reload (): Promise<void>
   /**
-   * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Undefined without a kid, for a
-   * known one, and for one that a reload in the last seconds has not found. Rejects if the reload fails, or comes too early: until
-   * a reload that began after the token arrived, its key may exist.
+   * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Undefined without a kid, and for a
+   * known one. For a refresh token it waits for a reload that begins after this call, and rejects if that fails: only then it is
+   * certain that the key does not exist. For an access token it is undefined in the seconds after a reload, since the client of a
+   * refused one refreshes.
    */
   seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined
 }
 
-// An attacker can send any number of unknown kids, so reloads for them are rate limited, and so are the kids that are kept.
-const SEEK_INTERVAL: Seconds = 10
-const MAX_SOUGHT = 1000
+// An attacker can send any number of unknown kids, so reloads for them are rate limited.
+const ACCESS_SEEK_INTERVAL: Seconds = 10
+const REFRESH_SEEK_PAUSE_MS = 1000
 
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
 
@@ -131,9 +132,10 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   // Keys at start may sign at once.
   let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
+  let next: Promise<void> | undefined // has not begun
+  let pause: Promise<void> | undefined
   let lastSeekAt = -Infinity
   let isCurrent = true
-  const unknown = new UnknownKids()
 
   return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
 
@@ -144,19 +146,25 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
-    unknown.seek(kid)
-    if (running !== undefined) return running.then(() => { if (!rings[kind].byKid.has(kid) && !unknown.isMissing(kid)) throw tooEarly() })
+    if (kind === 'refresh') return (next ??= reloadAfterPause())
+    if (running !== undefined) return running
     const now = clock()
-    if (Math.abs(now - lastSeekAt) < SEEK_INTERVAL) return unknown.isMissing(kid) ? undefined : Promise.reject(tooEarly())
+    if (Math.abs(now - lastSeekAt) < ACCESS_SEEK_INTERVAL) return undefined
     lastSeekAt = now
     return reload()
   }
 
+  async function reloadAfterPause (): Promise<void> {
+    await pause
+    while (running !== undefined) await running.catch(() => {})
+    next = undefined
+    pause = new Promise(resolve => { setTimeout(resolve, REFRESH_SEEK_PAUSE_MS).unref() })
+    await reload()
+  }
+
   async function loadAndApply (): Promise<void> {
-    const reloaded = unknown.beginReload()
     try {
       apply(await load())
-      reloaded()
       isCurrent = true
     } catch (error) {
       isCurrent = false
@@ -179,43 +187,9 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     loadedAt = known
     for (const kind of KINDS) {
       const { signing, byKid } = rings[kind]
-      for (const kid of before[kind].byKid.keys()) if (!byKid.has(kid)) unknown.retire(kid)
       if (rings[kind] !== before[kind]) emit({ type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] })
     }
   }
-}
-
-/** The kids of tokens that were unknown when they arrived. */
-class UnknownKids {
-  /** Those since the last reload began. */
-  #sought = new Set<string>()
-  /** Those before the last successful reload began, which has not found them. */
-  #missing: ReadonlySet<string> = new Set()
-  /** Those that a reload has removed. */
-  readonly #retired = new Set<string>()
-
-  seek (kid: string): void {
-    if (this.#sought.size < MAX_SOUGHT) this.#sought.add(kid)
-  }
-
-  /** Call the returned function once the reload has succeeded. */
-  beginReload (): () => void {
-    const sought = this.#sought
-    this.#sought = new Set()
-    return () => { this.#missing = sought }
-  }
-
-  retire (kid: string): void {
-    this.#retired.add(kid)
-  }
-
-  isMissing (kid: string): boolean {
-    return this.#missing.has(kid) || this.#retired.has(kid)
-  }
-}
-
-function tooEarly (): Error {
-  return new Error('the last reload of the keys began before this token with an unknown key arrived')
 }
 
 function loadTimes ({ byKid }: KeyRing, now: EpochSeconds, known: LoadedAt = new Map()): LoadedAt {

@@ -245,8 +245,12 @@ export class SessionService {
     return true
   }
 
-  /** Loads missing keys. FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid. */
+  /**
+   * Loads missing keys, unless one of several tokens is valid already: the others may be planted (cookie tossing).
+   * FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid.
+   */
   async #seekKeys (refreshTokens: readonly string[], { bounded }: RequestContext): Promise<void> {
+    if (refreshTokens.length > 1 && refreshTokens.some(token => this.#readToken(token) !== null)) return
     const sought = refreshTokens.flatMap(token => this.#tokens.seekKey?.('refresh', token) ?? [])
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }

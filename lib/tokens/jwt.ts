@@ -61,14 +61,14 @@ export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPoli
       if (ring !== current) [ring, cache] = [current, new VerificationCache(policy.cacheBytes)]
       return cache.get(token) ?? cache.set(token, readAccessClaims(codec.verify(token)?.payload, policy))
     },
-    seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) ? keys.seek(kind, kidOf(token)) : undefined
+    seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) ? keys.seek(kind, kidOf(token, TYPES[kind])) : undefined
   }
 }
 
-/** The `kid` in the header of a token; undefined if there is none. */
-function kidOf (token: string): string | undefined {
-  const { kid } = parseHeader(headerOf(token))
-  return typeof kid === 'string' ? kid : undefined
+/** The `kid` in the header of a token; undefined if there is none, or for another `typ`, which no key makes valid. */
+function kidOf (token: string, type: string): string | undefined {
+  const { kid, typ } = parseHeader(headerOf(token))
+  return typeof kid === 'string' && isType(typ, type) ? kid : undefined
 }
 
 /** Signs and verifies one type of token with the keys of one kind. It reads the key ring for every token, so that keys can change at any time. */
