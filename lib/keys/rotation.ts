@@ -156,7 +156,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   async function reloadAfterPause (): Promise<void> {
     await pause
-    while (running !== undefined) await running.catch(() => {})
+    await running?.catch(() => {}) // it may have read the keys before the token arrived
     next = undefined
     pause = new Promise(resolve => { setTimeout(resolve, REFRESH_SEEK_PAUSE_MS).unref() })
     await reload()
@@ -177,19 +177,22 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     const now = clock()
     const propagation = period - 1 // clocks may have whole seconds, and timers fire slightly early
     const known = { access: loadTimes(next.access, now, loadedAt.access), refresh: loadTimes(next.refresh, now, loadedAt.refresh) }
-    const change = (kind: TokenKind): KeyRing => {
-      const changed = changeKeyRing(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagation)
-      // The same object for the same keys, so that prepared keys and the verification cache stay valid.
-      return isSameRing(rings[kind], changed) ? rings[kind] : changed
-    }
+    const change = (kind: TokenKind): KeyRing => changeOrKeep(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagation)
     const before = rings
     rings = { access: change('access'), refresh: change('refresh') }
     loadedAt = known
-    for (const kind of KINDS) {
-      const { signing, byKid } = rings[kind]
-      if (rings[kind] !== before[kind]) emit({ type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] })
-    }
+    for (const kind of KINDS) if (rings[kind] !== before[kind]) emit(changeEvent(kind, rings[kind]))
   }
+}
+
+/** As `changeKeyRing`, but the same object for the same keys, so that prepared keys and the verification cache stay valid. */
+function changeOrKeep (current: KeyRing, next: KeyRing, isPropagated: (kid: string) => boolean): KeyRing {
+  const changed = changeKeyRing(current, next, isPropagated)
+  return isSameRing(current, changed) ? current : changed
+}
+
+function changeEvent (kind: TokenKind, { signing, byKid }: KeyRing): KeyEvent {
+  return { type: 'keys_changed', kind, signing: signing?.kid ?? null, kids: [...byKid.keys()] }
 }
 
 function loadTimes ({ byKid }: KeyRing, now: EpochSeconds, known: LoadedAt = new Map()): LoadedAt {
