@@ -1,5 +1,5 @@
 import { isUnavailable } from '../deadline.js'
-import { AuthError } from '../errors.js'
+import { AuthError, withMessage } from '../errors.js'
 import { randomId } from '../random.js'
 import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
@@ -36,8 +36,11 @@ export interface AcceptChallengeOptions {
 /** A challenge that was used up. */
 export interface AcceptedChallenge {
   readonly subject: string
-  /** False if the value that it is bound to has changed since: a login checks again once its session is stored, as after a password. */
-  isStillValid (): Promise<boolean>
+  /**
+   * False if the value that it is bound to has changed since, to another than `changedTo`: a login checks again once its session is
+   * stored, as after a password.
+   */
+  isStillValid (changedTo?: string): Promise<boolean>
 }
 
 interface ChallengesOptions {
@@ -48,6 +51,8 @@ interface ChallengesOptions {
 }
 
 const MAX_PURPOSE_LENGTH = 64
+
+const UNVERIFIED = 'The server is temporarily unavailable, and the attempt counts as a wrong one: try again later'
 
 /**
  * Challenges: signed tokens for one purpose, used once. Each is a row of the session store that is no session: no token names
@@ -79,7 +84,7 @@ export class Challenges {
   async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
     const challenge = this.#read(token, options)
     const { claims } = challenge
-    const accepted = { subject: claims.sub, isStillValid: async () => await isBound(challenge, options, caller) }
+    const accepted = { subject: claims.sub, isStillValid: async (changedTo?: string) => await isBound(challenge, options, caller, changedTo) }
     await assertBound(challenge, options, caller)
     if (options.verify === undefined) {
       await this.#use(claims, caller)
@@ -126,8 +131,9 @@ export class Challenges {
   }
 }
 
-async function isBound ({ claims, isBoundTo }: VerifiedChallenge, { boundTo }: AcceptChallengeOptions, { bounded }: Caller): Promise<boolean> {
-  return isBoundTo(boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub)))
+async function isBound ({ claims, isBoundTo }: VerifiedChallenge, { boundTo }: AcceptChallengeOptions, { bounded }: Caller, changedTo?: string): Promise<boolean> {
+  const value = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
+  return isBoundTo(value) || (changedTo !== undefined && value === changedTo)
 }
 
 async function assertBound (challenge: VerifiedChallenge, options: AcceptChallengeOptions, caller: Caller): Promise<void> {
@@ -146,8 +152,8 @@ async function verifyOrRefuse (verify: NonNullable<AcceptChallengeOptions['verif
 }
 
 /** The error of any answer of `verify` but true. */
-function failureOf (answer: unknown): Error {
-  if (answer instanceof AuthError) return answer
+function failureOf (answer: unknown): unknown {
+  if (answer instanceof AuthError) return withMessage(answer, UNVERIFIED)
   return answer === false
     ? new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
     : new TypeError('"verify" of acceptChallenge must return true or false')

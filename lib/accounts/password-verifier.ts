@@ -57,7 +57,8 @@ export class PasswordVerifier {
       const found = await this.#findByName(name, caller)
       await this.#throttle.consumeUser(attempt, found?.subject ?? null)
       const verified = await this.#verify(found, password, attempt, caller)
-      return { ...verified, isStillValid: async () => await this.#isStillValid(verified, name, password, caller) }
+      const user = verified.passwordHash === found?.passwordHash ? verified.user : await this.#userWith(verified, name, caller)
+      return { ...verified, user, isStillValid: async changedTo => await this.#isStillValid(verified, name, password, caller, changedTo) }
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
@@ -81,11 +82,18 @@ export class PasswordVerifier {
     return name === null ? null : readUser(await bounded(() => this.#users.findByUsername?.(name)), '"users.findByUsername"')
   }
 
-  async #isStillValid ({ subject, passwordHash }: VerifiedUser, name: string | null, password: unknown, context: RequestContext): Promise<boolean> {
+  /** The user after its hash was replaced: the app may bind a challenge to the hash of this object. */
+  async #userWith ({ user, passwordHash }: VerifiedUser, name: string | null, context: RequestContext): Promise<User> {
+    const found = await this.#findByName(name, context)
+    return found?.passwordHash === passwordHash ? found.user : user
+  }
+
+  async #isStillValid ({ subject, passwordHash }: VerifiedUser, name: string | null, password: unknown, context: RequestContext, changedTo?: string): Promise<boolean> {
     const found = await this.#findByName(name, context)
     if (found?.subject !== subject || found.user.disabled) return false
+    if (found.passwordHash === passwordHash || (changedTo !== undefined && found.passwordHash === changedTo)) return true
     // A concurrent login may have replaced the hash by a stronger one of the same password.
-    return found.passwordHash === passwordHash || await this.#passwords.verify(found.passwordHash, password, context)
+    return await this.#passwords.verify(found.passwordHash, password, context)
   }
 
   async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller): Promise<VerifiedUser> {

@@ -36,10 +36,10 @@ export interface VerifiedUser {
 /** A user whose username and password have just been verified. */
 export interface VerifiedLogin extends VerifiedUser {
   /**
-   * False if the user or the password was changed meanwhile. A password change revokes only the sessions that are stored by
-   * then, so a concurrent login checks again once its own session is stored.
+   * False if the user or the password was changed meanwhile, to another hash than `changedTo`. A password change revokes only the
+   * sessions that are stored by then, so a concurrent login checks again once its own session is stored.
    */
-  isStillValid (): Promise<boolean>
+  isStillValid (changedTo?: string): Promise<boolean>
 }
 
 /** The result of a query for one row, in any library. */

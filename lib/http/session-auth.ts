@@ -8,7 +8,7 @@ import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
-import { type AccessClaims, type AppClaims, type RefreshClaims } from '../tokens/claims.js'
+import { type AccessClaims, type RefreshClaims } from '../tokens/claims.js'
 import { subjectOf } from '../tokens/subject.js'
 import { type AfterReply } from './after-reply.js'
 import { type RequestAuthParts, TokenAuth } from './request-auth.js'
@@ -35,7 +35,8 @@ export interface SessionVerbs {
    * here or in a later request.
    *
    * A `login` of this user in the same request checks the password again once the session is stored, as `POST /login` does:
-   * a concurrent password change, also one by this route, ends that session and refuses the login.
+   * a concurrent password change ends that session and refuses the login. If this route has changed the password itself, give
+   * `login` the new hash as `boundTo`.
    *
    * Rejects with FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY; with a TypeError without
    * `users.findByUsername`.
@@ -55,16 +56,19 @@ export interface SessionVerbs {
    * or FST_AUTH_BUSY.
    *
    * A `login` of its subject in the same request calls `boundTo` again once the session is stored: if the value has changed, as by
-   * a concurrent password change, that session ends and the login is refused.
+   * a concurrent password change, that session ends and the login is refused. If this route has changed the value itself, as a
+   * password reset does, give `login` the new one as `boundTo`.
    */
   acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
    * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access
-   * token only. Rejects with FST_AUTH_USER_REFUSED for an unknown or disabled user, and at the
-   * session limit with `whenFull: 'refuseLogin'`; with a TypeError for an impossible subject.
+   * token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
+   * `verifyPassword`, or the value that an accepted challenge was bound to. Rejects with FST_AUTH_USER_REFUSED for an unknown or
+   * disabled user, and at the session limit with `whenFull: 'refuseLogin'`; with FST_AUTH_CREDENTIALS_INVALID if what was
+   * checked has changed meanwhile; with a TypeError for an impossible subject.
    */
-  login (subject: UserId, options?: { claims?: AppClaims, remember?: boolean }): Promise<TokenResponse>
+  login (subject: UserId, options?: Pick<NewSessionOptions, 'claims' | 'remember'> & { readonly boundTo?: string | undefined }): Promise<TokenResponse>
   /**
    * Exchanges the refresh token for a new access token (RFC 6749 section 6) and sets the cookie where it changed. Rejects with
    * FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED, FST_AUTH_SESSION_ENDED, FST_AUTH_USER_REFUSED,
@@ -198,11 +202,11 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
-  async login (subject: UserId, { claims, remember }: { claims?: AppClaims, remember?: boolean } = {}): Promise<TokenResponse> {
+  async login (subject: UserId, { claims, remember, boundTo }: Parameters<SessionVerbs['login']>[1] = {}): Promise<TokenResponse> {
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#login(text, { claims, remember, ...this.#proofOf(text) })
+      return await this.#login(text, { claims, remember, ...this.#proofOf(text, boundTo) })
     } catch (error) {
       throw this.refused(error)
     }
@@ -322,12 +326,12 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   /** The options of a login of the user whose password was verified or whose challenge was accepted; none for anybody else. */
-  #proofOf (subject: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
+  #proofOf (subject: string, changedTo?: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
     const verified = this.#verified?.subject === subject ? this.#verified : undefined
     const accepted = this.#accepted?.subject === subject ? this.#accepted : undefined
     return {
       user: verified?.user,
-      isStillValid: async () => await verified?.isStillValid() !== false && await accepted?.isStillValid() !== false
+      isStillValid: async () => await verified?.isStillValid(changedTo) !== false && await accepted?.isStillValid(changedTo) !== false
     }
   }
 

@@ -32,6 +32,8 @@ export interface LoginOptions extends Omit<NewSessionOptions, 'replaces'> {
   readonly write?: () => Promise<void>
 }
 
+const CHANGED = 'the password, or the value that a challenge is bound to, has changed since it was checked: a route that changes it itself gives login() the new value as "boundTo"'
+
 interface LoginDependencies extends UserSource {
   readonly store: SessionStore
   readonly clock: Clock
@@ -63,7 +65,7 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
   await writeSession(store, session, context, async () => {
     if (isStillValid !== undefined && !await isStillValid()) {
       context.emit({ type: 'login_failed', subject })
-      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { reason: CHANGED })
     }
     if (write !== undefined) await write()
     if (limit !== undefined) await enforceLimit(store, session, replaced, limit, context, at)

@@ -13,23 +13,24 @@ const CODE = '492039'
 
 interface Challenged extends LoggedIn {
   /** The options of the next calls; a test may change them. */
-  readonly options: { issue: IssueChallengeOptions, accept: AcceptChallengeOptions }
+  readonly options: { issue: IssueChallengeOptions, accept: AcceptChallengeOptions, change: () => void }
   issue (sub?: unknown): Promise<string>
   accept (token: unknown, code?: string): Promise<Answer>
 }
 
 /** A server that issues and accepts challenges; `verify` of the options gets the code of the request by `codeIs`. */
 async function challenged (t: Test, options: RefreshCookieOptions = {}): Promise<Challenged> {
-  const of: Challenged['options'] = { issue: { purpose: 'totp' }, accept: { purpose: 'totp' } }
+  const of: Challenged['options'] = { issue: { purpose: 'totp' }, accept: { purpose: 'totp' }, change () {} }
   const s = await loggedIn(t, options, {}, (app: FastifyInstance) => {
     app.post<{ Body: { sub: string } }>('/issue', async ({ auth, body }) => ({ token: await auth.issueChallenge(body.sub, of.issue) }))
     app.post<{ Body: { token: unknown, code?: string } }>('/accept', async ({ auth, body }) => {
       const verify = body.code === undefined ? {} : { verify: () => body.code === CODE }
       return { sub: await auth.acceptChallenge(body.token, { ...verify, ...of.accept }) }
     })
-    app.post<{ Body: { token: unknown, as?: string } }>('/enter', async ({ auth, body }) => {
+    app.post<{ Body: { token: unknown, as?: string, login?: { boundTo: string } } }>('/enter', async ({ auth, body }) => {
       const sub = await auth.acceptChallenge(body.token, of.accept)
-      return await auth.login(body.as ?? sub)
+      of.change()
+      return await auth.login(body.as ?? sub, body.login)
     })
     app.post<{ Body: { username: string, password: string } }>('/step-one', async ({ auth, body }) => {
       const { id } = await auth.verifyPassword(body)
@@ -171,6 +172,27 @@ t.test('race: a value that changes between acceptChallenge and the end of the lo
   t.strictSame(setCookies(refused), [])
   t.match(s.events.slice(-1), exactly({ type: 'login_failed', subject: '1' }))
   t.equal((await s.store.list?.('1'))?.length, 2, 'those of the signup and of the first login')
+})
+
+t.test('a route that changes the bound value itself gives login the new one', async t => {
+  let [current, concurrent] = ['', '']
+  const s = await challenged(t)
+  const { create } = s.store
+  s.store.create = async session => {
+    await create(session)
+    if (concurrent !== '') current = concurrent
+  }
+  s.options.issue = { purpose: 'totp', boundTo: 'unconfirmed' }
+  s.options.accept = { purpose: 'totp', boundTo: () => current }
+  s.options.change = () => { current = 'confirmed' }
+  const CASES = [['confirmed', '', 200], [undefined, '', 401], ['anything', '', 401], ['confirmed', 'disabled', 401]] as const
+  for (const [boundTo, changedMeanwhile, status] of CASES) {
+    [current, concurrent] = ['unconfirmed', '']
+    const token = await s.issue()
+    concurrent = changedMeanwhile
+    const answer = await s.app.inject({ method: 'POST', url: '/enter', payload: { token, login: { boundTo } } })
+    t.equal(answer.statusCode, status, `${String(boundTo)}, ${changedMeanwhile}`)
+  }
 })
 
 t.test('boundTo: the token does not reveal the value, even a short one', async t => {

@@ -80,12 +80,44 @@ t.test('user enumeration: unknown, wrong, disabled and malformed are one refusal
 
 t.test('verifyPassword replaces a weak hash', async t => {
   const users = userTable()
-  const weak = await loggedIn(t, { users })
+  await loggedIn(t, { users })
+  const before = users.byName.get('ada')?.passwordHash
   const stronger = await withOwnLogin(t, { users, passwords: { ...FAST_HASHING, memoryCost: 2048 }, routes: { signup: false } })
-  const before = weak.users.byName.get('ada')?.passwordHash
-  t.match(await stronger.post('/who', PASSWORD), { statusCode: 200 })
+  const answer = await stronger.post('/who', PASSWORD)
   t.strictSame(users.replaced.length, 1)
-  t.not(users.byName.get('ada')?.passwordHash, before)
+  const after = users.byName.get('ada')?.passwordHash
+  t.not(after, before)
+  t.match(answer.json(), { passwordHash: after }, 'a challenge that is bound to it is accepted')
+})
+
+t.test('race: verifyPassword gives the user that it verified if the stronger hash is replaced at once', async t => {
+  const users = userTable()
+  const { updatePasswordHash } = users
+  await loggedIn(t, { users })
+  const before = users.byName.get('ada')?.passwordHash
+  const stronger = await withOwnLogin(t, { users, passwords: { ...FAST_HASHING, memoryCost: 2048 }, routes: { signup: false } })
+  users.updatePasswordHash = async (...row) => {
+    const replaced = await updatePasswordHash(...row)
+    users.change('ada', { passwordHash: await stronger.app.passwords.hash('another good password') })
+    return replaced
+  }
+  t.match((await stronger.post('/who', PASSWORD)).json(), { passwordHash: before })
+  t.match((await stronger.post('/login', PASSWORD)).json(), WRONG)
+})
+
+t.test('a route that changes the password itself gives login the new hash', async t => {
+  let concurrent: string | null = null
+  const s = await withOwnLogin(t, {}, app => {
+    app.post<{ Body: Body }>('/login', async ({ auth, body }) => {
+      const user = await auth.verifyPassword(body)
+      const boundTo = await app.passwords.hash('another good password')
+      s.users.change('ada', { passwordHash: concurrent ?? boundTo })
+      return await auth.login(user.id, { boundTo })
+    })
+  })
+  t.match(await s.post('/login', PASSWORD), { statusCode: 200 })
+  concurrent = await s.app.passwords.hash('a third good password')
+  t.match((await s.post('/login', 'another good password')).json(), WRONG, 'a concurrent change still refuses it')
 })
 
 t.test('race: a password that changes between verifyPassword and the login ends the session and refuses', async t => {
