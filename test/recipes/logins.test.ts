@@ -208,17 +208,16 @@ t.test('a login link: shown by GET, used up by its button', async t => {
   t.match(sent[0], /^https:\/\/app\.example\/login\/link#[\w.-]+$/, 'no server logs what is behind the #')
   const browser = s.browser()
   const press = async (link = '', headers: Record<string, string> = {}): Promise<Answer> => {
-    const payload = new URLSearchParams({ token: new URL(link).hash.slice(1) }).toString() // as the script of the page does
-    return await browser.send({ method: 'POST', url: '/login/link', payload, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } })
+    return await browser.send({ method: 'POST', url: '/login/link', payload: { token: new URL(link).hash.slice(1) }, headers }) // as the script of the page does
   }
 
   for (let scan = 0; scan < 3; scan++) {
     const opened = await browser.get('/login/link')
     t.match(opened, { statusCode: 200, headers: { 'content-type': 'text/html' } })
-    t.match(opened.body, /<form method="post">.*location\.hash/s)
+    t.match(opened.body, /<button>.*location\.hash/s)
     t.strictSame(setCookies(opened), [], 'to open the link logs nobody in')
   }
-  t.match(await press(sent[0]), { statusCode: 303, headers: { location: /^\/$/ } })
+  t.match(await press(sent[0]), { statusCode: 200 })
   t.match(await browser.refresh(), { statusCode: 200 })
   t.match((await press(sent[0])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it is used once')
 
@@ -235,7 +234,7 @@ t.test('a login link: shown by GET, used up by its button', async t => {
 
 t.test('a password reset: one link, one new password', async t => {
   const sent: string[] = []
-  const s = await recipe(t, 'password-reset', { send: (_user: unknown, token: string) => { sent.push(token) } })
+  const s = await recipe(t, 'password-reset', { send: (_user: unknown, link: string) => { sent.push(new URL(link).hash.slice(1)) } })
   const replies = [await s.post('/forgot', { username: 'ada' }), await s.post('/forgot', { username: 'nobody' }), await s.post('/forgot', { username: 'ada' })]
   t.strictSame(replies.map(({ statusCode, body }) => [statusCode, body]), Array(3).fill([202, '']))
   await turns()
