@@ -29,12 +29,12 @@ export function registerContentTypes (scope: FastifyInstance): void {
     if (body === '') return done(null, undefined)
     const { readForm } = request.routeOptions.config
     const form = readForm?.(body)
-    if (form === undefined) return done(unsupported())
+    if (form === undefined) return done(readForm === undefined ? unsupported() : unsupportedForm())
     if (form instanceof HtmlForm) {
       rememberForm(request, form)
       return done(null, form.fields)
     }
-    done(form === null ? badForm() : null, form)
+    done(form === null ? badForm(body) : null, form)
   })
 
   scope.addContentTypeParser('*', { parseAs: 'string' }, (_request: FastifyRequest, body: string, done) => {
@@ -42,8 +42,12 @@ export function registerContentTypes (scope: FastifyInstance): void {
   })
 }
 
-function unsupported (): Error {
-  return Object.assign(new Error('Unsupported Media Type: send application/json'), { code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE', statusCode: 415 })
+function unsupportedForm (): Error {
+  return unsupported('Unsupported Media Type: send application/json, or a form with the field "redirect"')
+}
+
+function unsupported (message = 'Unsupported Media Type: send application/json'): Error {
+  return Object.assign(new Error(message), { code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE', statusCode: 415 })
 }
 
 /** Instead of the parser's error, which quotes the body before Fastify 5.5. */
@@ -51,6 +55,7 @@ function badJson (): Error {
   return Object.assign(new Error("Body is not valid JSON but content-type is set to 'application/json'"), { code: 'FST_ERR_CTP_INVALID_JSON_BODY', statusCode: 400 })
 }
 
-function badForm (): Error {
-  return Object.assign(new Error('body/grant_type must match this route, redirect and failure must be paths of this app, and no field may be sent twice'), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+function badForm (body: string): Error {
+  const rule = new URLSearchParams(body).has('grant_type') ? 'grant_type must match this route' : 'redirect and failure must be paths of this app'
+  return Object.assign(new Error(`body/${rule}, and no field may be sent twice`), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }

@@ -127,7 +127,7 @@ function openBrowser (app: TestedApp, registration: () => TestRegistration, { ur
 function findRegistration (app: TestedApp, prefix: string | undefined): TestRegistration {
   const registrations = registrationsOf(app.server).filter(registration => prefix === undefined || registration.prefix === prefix)
   const [registration, other] = registrations
-  if (registration === undefined) throw new Error('authTest found no registration of the plugin: register fastify-refresh-cookie with { ...testOptions() }, and await app.ready() first')
+  if (registration === undefined) throw new Error('authTest found no registration with the clock of testOptions(): register fastify-refresh-cookie with { ...testOptions() }, and await app.ready() first; a "prefix" must be that of the registration')
   if (other !== undefined) throw new Error("authTest found several registrations of fastify-refresh-cookie: choose one by its prefix, as in authTest(app, { prefix: '/auth' })")
   return registration
 }
