@@ -1,11 +1,19 @@
 import { inspect } from 'node:util'
 
 /**
- * Password hashes of the modular crypt format (argon2, bcrypt, sha512crypt, phpass), those of Django and Werkzeug, and tokens.
- * Users can have their input quoted in an error, so each alternative begins only where a run of its characters begins:
- * otherwise the time would be quadratic (ReDoS, CWE-1333).
+ * Password hashes of the modular crypt format, also in a URL, and those of Django, Werkzeug and PostgreSQL. Users can have their
+ * input quoted in an error, so every repetition is limited or begins where it cannot begin again: otherwise the time would be
+ * quadratic (ReDoS, CWE-1333).
  */
-const SECRETS = /(?:\$[\w-]*|(?<![\w:])(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5)[\w:]*)\$[\w+/=,.$:-]{8,}|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*/g
+const HASHES = /(?:(?:\$|%24)(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\w-]{0,20}|bcrypt[\w-]{0,20})|(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\w:-]{0,40})(?:\$|%24)[\w+/=,.$:%-]{8,}/g
+
+/** Words that are joined by dots, at least three; a token is such a text, whatever characters of an escape precede it. */
+const DOTTED = /(?<![\w.-])[\w-]+(?:\.[\w-]*){2,}/g
+
+/** `{"` in base64url, with which the header of every token begins. */
+const TOKEN_HEADER = 'eyJ'
+
+const REDACTED = '[redacted]'
 
 /** Properties of an error that a copy keeps. Any other may hold the values of a query. */
 const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
@@ -45,16 +53,24 @@ function chainOf (thrown: unknown): unknown[] {
 /** True also for an error that cannot be read, such as one with a getter that throws. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
   try {
-    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 })
-    return text.search(SECRETS) >= 0 || encodings.some(encoding => text.includes(encoding))
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + jsonOf(error)
+    return withoutSecrets(text, encodings) !== text
   } catch {
     return true
   }
 }
 
-/** A secret as a message may contain it: itself, and escaped as by JSON or inspect. */
+/** The properties of an error as a logger writes them: inherited ones, and the values of getters and of `toJSON`, which inspect leaves out. */
+function jsonOf (error: unknown): string {
+  if (!(error instanceof Error)) return JSON.stringify(error) ?? ''
+  const properties: unknown[] = []
+  for (const name in error) properties.push(name, Reflect.get(error, name))
+  return JSON.stringify(properties)
+}
+
+/** A secret as a message may contain it: itself, and escaped as by JSON, inspect or a URL. */
 function encodingsOf (secret: string): string[] {
-  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1)])].filter(encoding => encoding !== '')
+  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret)])].filter(encoding => encoding !== '')
 }
 
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
@@ -71,5 +87,9 @@ function copyOf (thrown: unknown, encodings: readonly string[], depth: number): 
 }
 
 function withoutSecrets (text: string, encodings: readonly string[]): string {
-  return encodings.reduce((cleaned, encoding) => cleaned.replaceAll(encoding, () => '[redacted]'), text.replace(SECRETS, '[redacted]'))
+  return encodings.reduce((cleaned, encoding) => cleaned.replaceAll(encoding, () => REDACTED), withoutTokens(text.replace(HASHES, REDACTED)))
+}
+
+function withoutTokens (text: string): string {
+  return text.includes(TOKEN_HEADER) ? text.replace(DOTTED, words => words.includes(TOKEN_HEADER) ? REDACTED : words) : text
 }

@@ -84,18 +84,49 @@ t.test('information leak: a hash is redacted in any nested cause', t => {
 /** Hashes of systems that `verifyLegacy` is for. */
 const OTHER_HASHES = [
   '$6$rounds=5000$usesomesalt$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH', '$1$etNnh7FA$OlM7eljE', '$P$B12345678abcdefghijklmnop', '$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku',
-  'pbkdf2_sha256$260000$salt$aGFzaGhhc2g=', 'md5$salt$0123456789abcdef', 'scrypt:32768:8:1$salt$deadbeefdeadbeef', 'pbkdf2:sha256:600000$salt$deadbeef'
+  'pbkdf2_sha256$260000$salt$aGFzaGhhc2g=', 'md5$salt$0123456789abcdef', 'scrypt:32768:8:1$salt$deadbeefdeadbeef', 'pbkdf2:sha256:600000$salt$deadbeef',
+  'SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVka2V5:c2VydmVya2V5', '$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o', '$S$DeZVkmX8eIv0xqhN2', encodeURIComponent(HASH)
 ]
 
 t.test('information leak: the hashes of other systems are redacted', async t => {
   for (const hash of OTHER_HASHES) t.match(redacted(new Error(`Failing row contains (ada, ${hash}), ($1, $2)`)), { message: 'Failing row contains (ada, [redacted]), ($1, $2)' })
-  const harmless = new Error('insert into people values ($1, $2), costs $10 or $$, as md5 and bcrypt')
+  const harmless = new Error('insert into people values ($1, $2), costs $10 or $$, as md5 and bcrypt, at Outer$Inner$Companion.run of { $elemMatch$something: 1.2.3 }')
   t.equal(redacted(harmless), harmless)
+})
+
+t.test('information leak: a token is redacted behind an escape or a word', async t => {
+  const token = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln'
+  for (const before of ['', '\\t', '\\n', '%20', '%3D', '\\u003d', 'token', 'api.v1.', '__Host-refreshToken=', 'x-']) {
+    const message = `insert ${before}${token} failed`
+    t.notMatch(redacted(new Error(message)), { message: /eyJ|c2ln/ }, before)
+  }
+  const long = new Error(`no ${encodeURIComponent(PASSWORD)} at /reset?password=${encodeURIComponent(PASSWORD)}`)
+  t.match(redacted(long, [PASSWORD]), { message: 'no [redacted] at /reset?password=[redacted]' })
+})
+
+t.test('information leak: a hash in any property that a logger writes is found', async t => {
+  const deep = (depth: number): unknown => depth === 0 ? HASH : { down: deep(depth - 1) }
+  class Query extends Error { get row (): string { return HASH } }
+  Object.defineProperty(Query.prototype, 'row', { enumerable: true })
+  const SHAPES: Record<string, unknown> = {
+    'an inherited getter': new Query('failed'),
+    'an own getter': Object.defineProperty(new Error('failed'), 'row', { enumerable: true, get: () => HASH }),
+    'an inherited property': Object.setPrototypeOf(new Error('failed'), Object.assign(Object.create(Error.prototype), { row: HASH })),
+    toJSON: Object.assign(new Error('failed'), { row: { toJSON: () => ({ hash: HASH }) } }),
+    'a custom inspect': Object.assign(new Error('failed'), { row: HASH, [inspect.custom]: () => 'failed' }),
+    'nine objects deep': Object.assign(new Error('failed'), { row: deep(9) }),
+    'the 1500th of an array': Object.assign(new Error('failed'), { row: [...Array.from({ length: 1499 }, () => 0), HASH] }),
+    'a circular object': Object.assign(new Error('failed'), { get self () { return this }, row: HASH })
+  }
+  for (const [shape, error] of Object.entries(SHAPES)) {
+    t.not(redacted(error), error, shape)
+    t.match(redacted(error), { message: 'failed', row: undefined })
+  }
 })
 
 t.test('ReDoS: a long error of repeated beginnings of secrets takes linear time', async t => {
   // A quadratic expression would take minutes, so that the test would end with a timeout.
-  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', '$a', 'md5:', 'sha1-', '$']) {
+  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', 'eyJ', '.', 'a.', '$a', '$2', '%24', 'md5:', 'sha1-', 'pbkdf2', '$pbkdf2-', '$']) {
     const error = new Error(unit.repeat(200_000))
     t.ok(redacted(error) instanceof Error, unit)
   }
