@@ -1,5 +1,6 @@
 import { AuthError } from '../errors.js'
 import { type EpochSeconds, type Seconds } from '../time.js'
+import { holdsHash } from '../redaction.js'
 import { isSubject } from './subject.js'
 
 /**
@@ -90,7 +91,7 @@ export function toAppClaims (value: unknown): AppClaims {
   const claims: unknown = JSON.parse(json)
   if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
   // A function that returns the user itself would show the hash to everybody who holds the token.
-  if (json.includes('"passwordHash":')) throw new TypeError('claims must not have a passwordHash: return the properties that the token needs, and not the user itself')
+  if (json.includes('"passwordHash":') || holdsHash(json)) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !RESERVED.has(name)))
