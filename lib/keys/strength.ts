@@ -7,8 +7,14 @@ const MIN_DISTINCT_BYTES = 8
 /** A character of it stands for half a byte. */
 const HEXADECIMAL = /^[\da-f]+$/i
 
-/** The placeholders of configuration templates. */
-const PLACEHOLDER = /^\s*<.*>\s*$|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+/** The placeholders of configuration templates, and variables that nobody has set or replaced. */
+const PLACEHOLDER = /^\s*<.*>\s*$|^\s*\$\{?\w+\}?\s*$|process\.env|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+
+/** Words with up to three short numbers, as people write by hand. */
+const WORDS = /^[a-z\s_.-]*(?:\d{1,4}[a-z\s_.-]+){0,2}\d{0,4}$/i
+
+/** A text that describes itself. */
+const NAMES_ITSELF = /(?=.*(?:secret|key|password))(?=.*(?:super|dev|test|demo|example|default|jwt|long|random|secure|chars|bytes|bits|prod))/i
 
 /**
  * The weakness of a secret, or null. The sentence never holds the secret.
@@ -21,9 +27,17 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   if (HEXADECIMAL.test(text) && text.length / 2 < minBytes) return `is ${Math.floor(text.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
   if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
-  if (new Set(bytes).size < MIN_DISTINCT_BYTES) return 'repeats the same few characters'
-  if (PLACEHOLDER.test(text) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES || periodOf(bytes) < Math.min(minBytes, bytes.length)) return 'repeats the same few characters'
+  if (PLACEHOLDER.test(text) || (WORDS.test(text) && NAMES_ITSELF.test(text)) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
   return null
+}
+
+/** The length of the part that bytes repeat, at least twice; their own length if they repeat nothing. */
+function periodOf (bytes: Buffer): number {
+  for (let period = 1; period <= bytes.length / 2; period++) {
+    if (bytes.subarray(period).equals(bytes.subarray(0, -period))) return period
+  }
+  return bytes.length
 }
 
 const GENERATOR = 65_537n

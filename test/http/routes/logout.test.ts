@@ -63,7 +63,7 @@ const COOKIES: Record<string, { ends: boolean, prepare: (s: LoggedIn) => Promise
   'a cookie of another server': {
     ends: false,
     async prepare () {
-      const other = await loggedIn(t, { secret: 'another secret of 32 bytes or a few more' })
+      const other = await loggedIn(t, { secret: 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x' })
       return other.ada.cookie()
     }
   },
