@@ -13,6 +13,9 @@ export const SHORTEST_WORD = 4
 /** Attackers try pairs of this many words before most other guesses. */
 const MOST_COMMON = 500
 
+/** The word for password, and the most common ones, in scripts and languages that the list lacks. */
+const OTHER_LANGUAGES = 'пароль парола лозинка любовь привет наташа максим андрей сергей дмитрий спартак россия солнышко κωδικος sifre パスワード 비밀번호 סיסמה'.split(' ')
+
 /** Look-alike characters: each row is folded to its first character. */
 const LOOKALIKES = ['a@4', 'b8', 'e3€', 'g69', 'il1!|', 'o0', 's$5', 't7+', 'z2']
 
@@ -27,7 +30,7 @@ let loading: Promise<CommonPasswords> | undefined
  * first password that is set loads it, for processes that start often.
  */
 export async function loadCommonPasswords (): Promise<CommonPasswords> {
-  loading ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => readList(dictionary['passwords-common']))
+  loading ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => readList([...OTHER_LANGUAGES, ...dictionary['passwords-common']]))
   return await loading
 }
 

@@ -30,13 +30,22 @@ const TRACKS = [
 /** For each track, the index of each of its characters. */
 const PLACES = TRACKS.map(track => new Map([...track].map((character, place) => [character, place])))
 
+/** A date in any order of year, month and day. */
+const DATE = /^(?:(?:19|20)\d\d(?:[\s./-]?\d\d?){2}|(?:\d\d?[\s./-]?){2}(?:19|20)\d\d)$/
+
+/** Invisible characters, and the accents of Latin letters: nobody guesses more because of them. */
+const UNREAD = /\p{Cf}|(?<=[a-z]\p{M}*)\p{M}/gu
+
+const SEPARATORS = /[\s\p{P}]+/gu
+
 /**
  * True for a password that attackers try first: a common password in any case, with look-alikes and with digits and signs
  * around it; or common words, words that attackers know (`known`: the username, the issuer), repetitions and keyboard
  * runs with hardly anything else.
  */
 export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
-  const text = password.normalize('NFKC').toLowerCase()
+  const text = password.normalize('NFKD').toLowerCase().replace(UNREAD, '').normalize('NFC')
+  if (DATE.test(text.trim()) || common.all.has(folded(repeatedUnit(text.replace(SEPARATORS, ''))))) return true
   const letters = /\p{L}(.*\p{L})?/su.exec(text)?.[0] ?? ''
   const unit = repeatedUnit(text)
   if ([unit, repeatedUnit(letters)].some(read => common.all.has(folded(read))) || isCommon(text, text.indexOf(letters), letters.length, common)) return true

@@ -40,6 +40,8 @@ t.test('common passwords are guessable', async t => {
   const cases = [
     'password', 'Password1', 'PASSWORD123', 'password2024!', '!password!', 'p@ssw0rd', 'P4$$w0rd!', 'passwordpassword', 'passw0rd123',
     'welcome1', 'Welcome2026!', 'iloveyou', 'iloveyou2', 'letmein123', 'changeme', 'admin123', 'administrator', 'football1', 'dragon99',
+    'p a s s w o r d', 'pass-word-123', 'pa\u00adssword', 'p\u00e0ssw\u00f6rd', 'contrase\u00f1a1', 'пароль123', 'Senha2026!', 'пароль-пароль',
+    '1990-10-20', '20.10.1990', '1/2/2001 ', '20101990',
     'Summer2024', 'october1987', 'januaryfebruary', 'adminadmin1', 'motdepasse', 'passwort1'
   ]
   t.strictSame(refused(cases), cases)
