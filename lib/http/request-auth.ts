@@ -92,25 +92,25 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   get userAgent (): string | null {
-    return readUserAgent(this.request.headers['user-agent'])
+    return readUserAgent(this.#request.headers['user-agent'])
   }
 
   /** Null on a Unix socket, or where a proxy forwards an invalid address. */
   get ip (): string | null {
-    return readAddress(this.request.ip)
+    return readAddress(this.#request.ip)
   }
 
   get bounded (): Bounded {
-    this.#bounded ??= startDeadline(this.plugin.timeouts)
+    this.#bounded ??= startDeadline(this.#plugin.timeouts)
     return this.#bounded
   }
 
   emit (event: AuthEvent, cause?: unknown): void {
-    this.plugin.audit.record(event, this, this.request.id, this.request.log, cause)
+    this.#plugin.audit.record(event, this, this.#request.id, this.#request.log, cause)
   }
 
   get isExempt (): boolean {
-    return this.plugin.exempt in this.request.routeOptions.config
+    return this.#plugin.exempt in this.#request.routeOptions.config
   }
 
   /** The session of the refresh token; null in a verifier. */
@@ -129,9 +129,9 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
 
   /** As `authenticate`, for the hooks: a promise only where the store or a key must be asked, since most requests need none. */
   authenticateRequest (options?: { readonly strict?: boolean }): Promise<void> | void {
-    const token = bearerToken(this.request.headers)
+    const token = bearerToken(this.#request.headers)
     if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
-    const claims = this.plugin.authenticate(token, this, options)
+    const claims = this.#plugin.authenticate(token, this, options)
     if (claims instanceof Promise) {
       const asked = isObserved() ? observe('authenticate', 'request', () => claims) : claims
       return asked.then(known => { this.claims = known })
@@ -140,13 +140,13 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   authenticateStrict (): Promise<void> | void {
-    if (this.plugin.refusals.strict !== undefined) throw new TypeError(this.plugin.refusals.strict)
+    if (this.#plugin.refusals.strict !== undefined) throw new TypeError(this.#plugin.refusals.strict)
     return this.authenticateRequest({ strict: true })
   }
 
   /** Only an app with sessions overrides it. */
   async authenticateByCookie (): Promise<void> {
-    throw new TypeError(this.plugin.refusals.byCookie)
+    throw new TypeError(this.#plugin.refusals.byCookie)
   }
 
   /** As in `SessionAuth`. A service that only verifies has no cookie to protect, and no trusted origins. */
@@ -156,7 +156,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
 
   /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago. */
   assertFresh (maxAge: number): void {
-    if (this.plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+    if (this.#plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
   }
 
   /** Throws FST_AUTH_ACCESS_TOKEN_MISSING if the request is not authenticated. */
@@ -174,12 +174,12 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     this.#refusal = error
     this.reply?.headers(error.headers)
     const type = refusalTypeOf(error, verb)
-    if (type === null || !this.plugin.audit.isRecorded(type, this.request.log)) return error
+    if (type === null || !this.#plugin.audit.isRecorded(type, this.#request.log)) return error
     this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.claimedSession : null), error.cause)
     return error
   }
 
   get hasAccessToken (): boolean {
-    return bearerToken(this.request.headers) !== null
+    return bearerToken(this.#request.headers) !== null
   }
 }
