@@ -196,10 +196,10 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
   })
 }
 
-function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { usernameField, onSignup } }: Settings, passwords: Passwords, throttle: Throttle): Accounts {
+function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { usernameField, onSignup }, timeouts }: Settings, passwords: Passwords, throttle: Throttle): Accounts {
   const onSignupFailed = (err: unknown): void => fastify.log.error({ err: redacted(err) }, 'auth: onSignup failed')
   const signup = new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed })
-  fastify.addHook('onClose', async () => await signup.close())
+  fastify.addHook('onClose', async () => await signup.close(timeouts))
   return {
     passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(fastify.log) }),
     signup,

@@ -23,7 +23,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'redaction.ts': { packages: ['node:util'] },
   'deadline.ts': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts'], packages: ['node:crypto'] },
   'options/validators.ts': { uses: ['time.ts'], packages: ['node:util'] },
-  'keys/': { uses: ['deadline.ts', 'warnings.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
+  'keys/': { uses: ['deadline.ts', 'warnings.ts', 'redaction.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
   'tokens/': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts', 'keys/'], packages: ['node:crypto', 'fastify', '@fastify/jwt'] },
   'accounts/user.ts': {},
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },

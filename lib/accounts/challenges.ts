@@ -3,7 +3,7 @@ import { AuthError, withMessage } from '../errors.js'
 import { randomId } from '../random.js'
 import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
-import { type Clock, type Duration, parseDuration } from '../time.js'
+import { type Clock, type Duration, parseDuration, type Seconds } from '../time.js'
 import { type ChallengeClaims, type ChallengeTokens, type VerifiedChallenge } from '../tokens/challenge.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
 
@@ -16,7 +16,7 @@ export interface IssueChallengeOptions {
    * A value of the user that must still be the same at acceptance, such as the password hash: a changed password then invalidates
    * older links. The token contains no part of it that its holder could read.
    */
-  readonly boundTo?: string | null | undefined
+  readonly boundTo?: string | null
 }
 
 export interface AcceptChallengeOptions {
@@ -51,7 +51,9 @@ interface ChallengesOptions {
 }
 
 const MAX_PURPOSE_LENGTH = 64
+const MAX_LIFETIME: Seconds = 400 * 86_400
 
+const UNKNOWN_USE = 'It is unknown whether the challenge was used up: try again, and start again if it was'
 const UNVERIFIED = 'The server is temporarily unavailable, and the attempt counts as a wrong one: try again later'
 
 /**
@@ -67,10 +69,12 @@ export class Challenges {
   }
 
   /** Throws a TypeError for invalid options, FST_AUTH_STORE_UNAVAILABLE. */
-  async issue (subject: string, { purpose, expiresIn = '5m', boundTo }: IssueChallengeOptions, { bounded }: Pick<Caller, 'bounded'>): Promise<string> {
+  async issue (subject: string, options: IssueChallengeOptions, { bounded }: Pick<Caller, 'bounded'>): Promise<string> {
     const { store, tokens } = this.#options
+    const { purpose, expiresIn = '5m', boundTo } = options
+    if ('boundTo' in options) assertBoundValue(boundTo)
     const lifetime = parseDuration(expiresIn)
-    if (lifetime === null || lifetime < 1) throw new TypeError("\"expiresIn\" of a challenge must be a duration: whole seconds, or a number with a unit such as '5m'")
+    if (lifetime === null || lifetime < 1 || lifetime > MAX_LIFETIME) throw new TypeError("\"expiresIn\" of a challenge must be a duration of at most 400 days: whole seconds, or a number with a unit such as '5m'")
     const iat = this.#options.clock()
     const claims = { jti: CHALLENGE_PREFIX + randomId(), sub: subject, purpose: checkedPurpose(purpose), iat, exp: iat + lifetime }
     if (keepsSessions(store)) await bounded(() => store.create(rowOf(claims)))
@@ -82,7 +86,7 @@ export class Challenges {
    * that it throws, what `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
    */
   async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
-    const challenge = this.#read(token, options)
+    const challenge = await this.#read(token, options, caller)
     const { claims } = challenge
     const accepted = { subject: claims.sub, isStillValid: async (changedTo?: string) => await isBound(challenge, options, caller, changedTo) }
     await assertBound(challenge, options, caller)
@@ -103,10 +107,14 @@ export class Challenges {
     }
   }
 
-  #read (token: unknown, { purpose, boundTo }: AcceptChallengeOptions): VerifiedChallenge {
+  async #read (token: unknown, { purpose, boundTo }: AcceptChallengeOptions, { bounded }: Caller): Promise<VerifiedChallenge> {
+    const { tokens } = this.#options
     checkedPurpose(purpose)
     if (boundTo !== undefined && typeof boundTo !== 'function') throw new TypeError('"boundTo" of acceptChallenge must be a function that returns the current value')
-    const challenge = typeof token === 'string' ? this.#options.tokens.verify(token) : null
+    const text = typeof token === 'string' ? token : ''
+    const sought = tokens.seekKey(text)
+    if (sought !== undefined) await bounded(() => sought)
+    const challenge = tokens.verify(text)
     if (challenge === null) throw invalid('its signature, key, "typ" or spelling is not valid')
     if (challenge.claims.purpose !== purpose) throw invalid('it has another purpose')
     if (this.#options.clock() >= challenge.claims.exp) throw invalid('it has expired')
@@ -127,18 +135,22 @@ export class Challenges {
 
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
     const { store } = this.#options
-    if (keepsSessions(store) && !await bounded(() => store.revoke(jti, 'superseded'))) throw invalid('it was used already')
+    if (!keepsSessions(store)) return
+    const isFirst = await bounded(() => store.revoke(jti, 'superseded')).catch((error: unknown) => { throw withMessage(error, UNKNOWN_USE) })
+    if (!isFirst) throw invalid('it was used already')
   }
 }
 
 async function isBound ({ claims, isBoundTo }: VerifiedChallenge, { boundTo }: AcceptChallengeOptions, { bounded }: Caller, changedTo?: string): Promise<boolean> {
-  const value = boundTo === undefined ? undefined : await bounded(() => boundTo(claims.sub))
+  if (boundTo === undefined) return isBoundTo(undefined)
+  const value = assertBoundValue(await bounded(() => boundTo(claims.sub)))
   return isBoundTo(value) || (changedTo !== undefined && value === changedTo)
 }
 
 async function assertBound (challenge: VerifiedChallenge, options: AcceptChallengeOptions, caller: Caller): Promise<void> {
   if (await isBound(challenge, options, caller)) return
-  throw invalid(options.boundTo === undefined ? 'it is bound to a value: give acceptChallenge "boundTo"' : 'the value that it is bound to has changed')
+  if (options.boundTo === undefined) throw invalid('it is bound to a value: give acceptChallenge "boundTo"')
+  throw invalid(challenge.claims.bound === undefined ? 'it is bound to no value, and acceptChallenge has "boundTo"' : 'the value that it is bound to has changed')
 }
 
 /** Resolves to an AuthError that the app's check throws, which is the reply; a deadline would turn it into a 503. */
@@ -157,6 +169,12 @@ function failureOf (answer: unknown): unknown {
   return answer === false
     ? new AuthError('FST_AUTH_CREDENTIALS_INVALID', { message: 'The code is wrong' })
     : new TypeError('"verify" of acceptChallenge must return true or false')
+}
+
+/** Anything else, such as a column that does not exist, would bind to nothing. */
+function assertBoundValue (value: unknown): string | null {
+  if (typeof value === 'string' || value === null) return value
+  throw new TypeError('"boundTo" of a challenge must be a text or null')
 }
 
 function checkedPurpose (purpose: unknown): string {

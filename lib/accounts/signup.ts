@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { type RequestContext } from '../request-context.js'
+import { startDeadline, type Timeouts } from '../deadline.js'
 import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
 import { kindOf, subjectOf } from '../tokens/subject.js'
@@ -36,9 +37,9 @@ export class Signup {
     this.#options = options
   }
 
-  /** Waits for the calls of `onSignup`. */
-  async close (): Promise<void> {
-    await Promise.all(this.#notifying)
+  /** Waits for the calls of `onSignup`, no longer than for one call. */
+  async close (timeouts: Timeouts): Promise<void> {
+    await startDeadline(timeouts)(() => Promise.all(this.#notifying)).catch(() => {})
   }
 
   /** True with `onSignup`: signups get the same response for free and taken names, against user enumeration. */

@@ -8,7 +8,7 @@ type RefusalType = 'access_token_refused' | 'refresh_refused' | 'identify_refuse
 /** The verbs that take a refresh token and answer 401. */
 export type RefreshTokenVerb = 'refresh' | 'identify'
 
-/** The event of each code. Null: another event was emitted where the request was refused. */
+/** The event of each code. Null: another event was emitted where the request was refused, if it is worth one. */
 const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_ACCESS_TOKEN_MISSING: 'access_token_refused',
   FST_AUTH_ACCESS_TOKEN_INVALID: 'access_token_refused',

@@ -56,6 +56,6 @@ function badJson (): Error {
 }
 
 function badForm (body: string): Error {
-  const rule = new URLSearchParams(body).has('grant_type') ? 'grant_type must match this route' : 'redirect and failure must be paths of this app'
-  return Object.assign(new Error(`body/${rule}, and no field may be sent twice`), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  const rule = new URLSearchParams(body).has('grant_type') ? 'grant_type must match this route' : 'redirect and failure must be paths of this app, and failure needs redirect'
+  return Object.assign(new Error(`body/${rule}, and no field but remember may be sent twice`), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
 }

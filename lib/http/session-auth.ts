@@ -2,7 +2,7 @@ import { type FastifyReply } from 'fastify'
 import { type AcceptChallengeOptions, type AcceptedChallenge, type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Credentials, type PasswordVerifier } from '../accounts/password-verifier.js'
 import { type CustomUser, type User, type UserId, type VerifiedLogin } from '../accounts/user.js'
-import { AuthError } from '../errors.js'
+import { AuthError, withMessage } from '../errors.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue.js'
 import { type WritePassword } from '../sessions/password-change.js'
@@ -96,8 +96,8 @@ export interface SessionVerbs {
   logout (): Promise<void>
   /**
    * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session of this one as `after`. Like the two
-   * methods below it needs an authenticated request, whose session has not ended: it rejects with
-   * FST_AUTH_ACCESS_TOKEN_MISSING or FST_AUTH_SESSION_ENDED.
+   * methods below it needs a request that `authenticate` or `identify` has accepted, and whose session has not ended: it rejects
+   * with FST_AUTH_ACCESS_TOKEN_MISSING or FST_AUTH_SESSION_ENDED.
    */
   sessions (part?: SessionViewListOptions): Promise<SessionView[]>
   /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN where the caller has no such session. */
@@ -128,10 +128,8 @@ const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: p
 export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionVerbs {
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
-  /** The user whose password this request has verified. */
-  #verified: VerifiedLogin | undefined
-  /** The challenge that this request has used up last. */
-  #accepted: AcceptedChallenge | undefined
+  /** The passwords that this request has verified, and the challenges that it has used up. */
+  readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
 
   /**
@@ -178,8 +176,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
-      this.#verified = await passwordVerifier.verifyLogin(credentials, this)
-      return this.#verified.user as User & CustomUser // the app's own object, with the columns that it declares
+      const verified = await passwordVerifier.verifyLogin(credentials, this)
+      this.#proofs.push(verified)
+      return verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {
       throw this.refused(error)
     }
@@ -195,8 +194,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   async acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string> {
     try {
-      this.#accepted = await this.plugin.challenges.accept(token, options, this)
-      return this.#accepted.subject
+      const accepted = await this.plugin.challenges.accept(token, options, this)
+      this.#proofs.push(accepted)
+      return accepted.subject
     } catch (error) {
       throw this.refused(error)
     }
@@ -208,7 +208,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const text = subjectOf(subject, 'request.auth.login()')
       return await this.#login(text, { claims, remember, ...this.#proofOf(text, boundTo) })
     } catch (error) {
-      throw this.refused(error)
+      const usedUp = this.#proofs.some(proof => !('user' in proof))
+      throw this.refused(usedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
     }
   }
 
@@ -297,29 +298,29 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
-    try {
-      const asking = await this.assertUnrevoked()
-      const listed = await this.plugin.sessions.list(asking.sub, this, { ...part, after: part.after && positionOf(part.after) })
-      return listed.map(session => toSessionView(session, asking))
-    } catch (error) {
-      throw this.refused(error)
-    }
+    return await this.#asCaller(async caller => {
+      const listed = await this.plugin.sessions.list(caller.sub, this, { ...part, after: part.after && positionOf(part.after) })
+      return listed.map(session => toSessionView(session, caller))
+    })
   }
 
   async revokeSession (id: string): Promise<void> {
-    try {
-      const { sub } = await this.assertUnrevoked()
+    await this.#asCaller(async ({ sub }) => {
       const ended = await this.plugin.sessions.revoke(id, 'revoked', this, sub)
       if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
-    } catch (error) {
-      throw this.refused(error)
-    }
+    })
   }
 
   async revokeOtherSessions (): Promise<number> {
+    return await this.#asCaller(async ({ sub, sid }) => await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid))
+  }
+
+  /** Acts for the user of the access token, else for that of the cookie, once `identify` has accepted it. */
+  async #asCaller<T> (act: (caller: Identity | AccessClaims) => Promise<T>): Promise<T> {
     try {
-      const { sub, sid } = await this.assertUnrevoked()
-      return await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid)
+      const caller = this.claims ?? this.#identity ?? this.assertAuthenticated()
+      await this.plugin.sessions.assertUnrevoked(caller, this)
+      return await act(caller)
     } catch (error) {
       throw this.refused(error)
     }
@@ -327,11 +328,10 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   /** The options of a login of the user whose password was verified or whose challenge was accepted; none for anybody else. */
   #proofOf (subject: string, changedTo?: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
-    const verified = this.#verified?.subject === subject ? this.#verified : undefined
-    const accepted = this.#accepted?.subject === subject ? this.#accepted : undefined
+    const proofs = this.#proofs.filter(proof => proof.subject === subject)
     return {
-      user: verified?.user,
-      isStillValid: async () => await verified?.isStillValid(changedTo) !== false && await accepted?.isStillValid(changedTo) !== false
+      user: proofs.flatMap(proof => 'user' in proof ? [proof.user] : []).at(-1),
+      isStillValid: async () => (await Promise.all(proofs.map(proof => proof.isStillValid(changedTo)))).every(Boolean)
     }
   }
 

@@ -21,19 +21,19 @@ export const sessionViewSchema = {
 
 /**
  * A session as its owner may see it. Times are ISO 8601 texts in UTC. `current` marks the session of the request; `lastUsedAt`
- * of the others is rounded down to the hour.
+ * of the others, and of all for a cookie, is rounded down to the hour.
  */
 export type SessionView = FromSchema<typeof sessionViewSchema>
 
 const HOUR: Seconds = 3600
 
-/** The view of a session for a request with the claims `caller`. Its access token may be stolen. */
-export function toSessionView (session: Session, caller: Pick<AccessClaims, 'sid' | 'iat'>): SessionView {
+/** The view of a session for the owner of an access token, or of a cookie, which has no `iat`. Either may be stolen. */
+export function toSessionView (session: Session, caller: Pick<AccessClaims, 'sid'> & Partial<Pick<AccessClaims, 'iat'>>): SessionView {
   const current = session.id === caller.sid
   return {
     id: session.id,
     createdAt: iso(session.createdAt),
-    lastUsedAt: iso(current ? caller.iat : Math.max(startOfHour(session.rotatedAt), session.createdAt)),
+    lastUsedAt: iso(current && caller.iat !== undefined ? caller.iat : Math.max(startOfHour(session.rotatedAt), session.createdAt)),
     expiresAt: iso(session.expiresAt),
     userAgent: session.userAgent,
     ip: session.ip,

@@ -1,6 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { type Source } from '../options/validators.js'
+import { redacted } from '../redaction.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { logWarning } from '../warnings.js'
 import { fetchJwks } from './remote-jwks.js'
@@ -24,14 +25,14 @@ export interface OpenedKeys extends KeySource {
   readonly changing: ReadonlySet<TokenKind>
 }
 
-/** Reads the keys at start. An unreachable `jwks` does not stop the start; every other failure does. */
+/** Reads the keys at start. A failure stops the start, but for those of `jwks`. */
 export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) => void, log: FastifyBaseLogger): Promise<OpenedKeys> {
   const logIgnored = ignoredKeysLog(log)
   const load = async (): Promise<KeyRings> => {
     try {
       return await startDeadline(settings.timeouts)(() => loadKeys(settings, logIgnored))
     } catch (error) {
-      throw (error as Error).cause // a deadline throws only its 503, which has the cause
+      throw withoutQuotes((error as Error).cause) // a deadline throws only its 503, which has the cause
     }
   }
   const first = await load().catch((err: unknown): KeyRings => {
@@ -50,6 +51,11 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
     }
   })
   return { ...source, changing: changingKeys(settings) }
+}
+
+/** An error of the app's function for the log. The message of a SyntaxError, as of JSON.parse, quotes the text: here a secret. */
+function withoutQuotes (error: unknown): unknown {
+  return error instanceof SyntaxError ? new Error('the keys could not be parsed: the message of the SyntaxError is left out, since it may quote a secret') : redacted(error)
 }
 
 const NO_KEYS = createKeyRing([])
@@ -112,8 +118,8 @@ export interface KeySource {
   /**
    * Reloads for a token with an unknown kid: another instance may have loaded the key earlier. Undefined without a kid, and for a
    * known one. For a refresh token it waits for a reload that begins after this call, and rejects if that fails: only then it is
-   * certain that the key does not exist. For an access token it is undefined in the seconds after a reload, since the client of a
-   * refused one refreshes.
+   * certain that the key does not exist. For an access token it is undefined in the seconds after another seek, since the client of
+   * a refused one refreshes.
    */
   seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined
 }
@@ -146,7 +152,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
-    if (kind === 'refresh') return (next ??= reloadAfterPause())
+    if (kind === 'refresh') return (next ??= handled(reloadAfterPause()))
     if (running !== undefined) return running
     const now = clock()
     if (Math.abs(now - lastSeekAt) < ACCESS_SEEK_INTERVAL) return undefined
@@ -183,6 +189,12 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
     loadedAt = known
     for (const kind of KINDS) if (rings[kind] !== before[kind]) emit(changeEvent(kind, rings[kind]))
   }
+}
+
+/** The same promise; its rejection ends no process if nobody waits for it, as a request whose deadline has passed. */
+function handled (reload: Promise<void>): Promise<void> {
+  reload.catch(() => {})
+  return reload
 }
 
 /** As `changeKeyRing`, but the same object for the same keys, so that prepared keys and the verification cache stay valid. */

@@ -17,7 +17,7 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
     cookie: nameCookies(read.cookie),
     sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (storeKeepsSessions(read.store) && MAX_PER_USER) })
   })
-  refuseFirst(refusedCombinations(settings, options.cookie !== undefined, production))
+  refuseFirst([...refusedCombinations(settings, options.cookie !== undefined, production), ...routesWithoutUsers(options)])
   return settings
 }
 
@@ -80,17 +80,30 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
   ]
 }
 
+/** The functions of the app's users that a route needs. */
+const ROUTE_USERS = { signup: ['create'], login: ['findByUsername'], password: ['findById', 'updatePasswordHash'], reauthenticate: ['findById'] } as const
+
+/** Routes that the app sets, but that do not exist without a function of `users`. */
+function routesWithoutUsers ({ routes, users }: RefreshCookieOptions): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
+  return Object.entries(ROUTE_USERS).flatMap(([route, functions]) => functions.map(name => [
+    typeof routes?.[route as keyof typeof ROUTE_USERS] === 'string' && users?.[name] === undefined, // Object.entries is typed string
+    `option "routes.${route}" needs "users.${name}": give the function, or leave the route out`
+  ] as const))
+}
+
 /** The time that the browser client waits for a reply. */
 const CLIENT_TIMEOUT: Seconds = 15
 
 /** Warnings about risky options. `worker` is true in a worker of node:cluster. */
 export function warningsOf (settings: Settings, { production, worker }: { readonly production: boolean, readonly worker: boolean }): Warning[] {
-  const { accessToken, cookie, refreshToken: { grace, rotation }, store } = settings
+  const { accessToken, cookie, refreshToken: { grace, rotation }, store, users } = settings
   const warnings: ReadonlyArray<readonly [applies: boolean, warning: Warning]> = [
     [accessToken.expiresIn > 3600,
       { code: 'FST_AUTH_WARN_ACCESS_LIFETIME' }],
     [cookie.secure && !cookie.name.startsWith('__'),
       { code: 'FST_AUTH_WARN_COOKIE_NAME', suggestion: defaultCookieName(cookie) }],
+    [users?.findByUsername !== undefined && users.findById === undefined,
+      { code: 'FST_AUTH_WARN_NO_FIND_BY_ID' }],
     // Nobody sets a grace of 0 by mistake: it is refused unless recoverLostReply is false too.
     [rotation === 'always' && grace > 0 && grace < CLIENT_TIMEOUT,
       { code: 'FST_AUTH_WARN_SHORT_GRACE' }],

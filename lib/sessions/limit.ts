@@ -21,10 +21,10 @@ const MAX_EXPIRED = 1000
 export class LoginTurns {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Rejects with FST_AUTH_STORE_UNAVAILABLE if the logins before take longer than one call of this request may. */
+  /** Rejects with FST_AUTH_BUSY if the logins before take longer than one call may. The wait uses up no time of the request. */
   run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
     const before = this.#last.get(subject)
-    const running = before === undefined ? login() : bounded(() => before).then(login)
+    const running = before === undefined ? login() : bounded.withNewDeadline()(() => before).catch(() => { throw new AuthError('FST_AUTH_BUSY', { retryAfter: 1 }) }).then(login)
     // Those before may still run when this login has given up waiting for them.
     const ended: Promise<unknown> = running.then(() => before, () => before).then(() => { if (this.#last.get(subject) === ended) this.#last.delete(subject) })
     this.#last.set(subject, ended)

@@ -131,7 +131,7 @@ export class SessionService {
   }
 
   /** Throws FST_AUTH_SESSION_ENDED if the session was revoked, FST_AUTH_STORE_UNAVAILABLE. Passes if the store keeps no sessions. */
-  async assertUnrevoked ({ sid }: AccessClaims, context: RequestContext): Promise<void> {
+  async assertUnrevoked ({ sid }: Pick<SessionRef, 'sid'>, context: RequestContext): Promise<void> {
     if (!await this.#isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
   }
 

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type OpenedKeys } from '../keys/rotation.js'
 import { type Key } from '../keys/ring.js'
 import { isId, isRecord, isTime } from './claims.js'
-import { Codec } from './jwt.js'
+import { Codec, kidOf } from './jwt.js'
 import { isSubject } from './subject.js'
 import { type EpochSeconds } from '../time.js'
 
@@ -31,15 +31,22 @@ const TYPE = 'ct+jwt'
 
 /** Signs and verifies challenges with the keys of refresh tokens. It does not check times. */
 export class ChallengeTokens {
+  readonly #keys: OpenedKeys
   readonly #codec: Codec
 
   constructor (keys: OpenedKeys) {
+    this.#keys = keys
     this.#codec = new Codec('refresh', keys, TYPE)
   }
 
   sign (claims: Omit<ChallengeClaims, 'bound'>, value: BoundValue): string {
     const bound = value === undefined ? {} : { bound: macOf(this.#codec.signingKey, claims.jti, value).toString('base64url') }
     return this.#codec.sign({ ...claims, ...bound })
+  }
+
+  /** Reloads the keys for a challenge with an unknown one, as `KeySource.seek`; undefined if a reload cannot help. */
+  seekKey (token: string): Promise<void> | undefined {
+    return this.#keys.changing.has('refresh') ? this.#keys.seek('refresh', kidOf(token, TYPE)) : undefined
   }
 
   /** Null if the token is no challenge signed with one of the keys. */

@@ -66,7 +66,7 @@ export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPoli
 }
 
 /** The `kid` in the header of a token; undefined if there is none, or for another `typ`, which no key makes valid. */
-function kidOf (token: string, type: string): string | undefined {
+export function kidOf (token: string, type: string): string | undefined {
   const { kid, typ } = parseHeader(headerOf(token))
   return typeof kid === 'string' && isType(typ, type) ? kid : undefined
 }

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { AuthError, memoryStore, statelessStore, type AcceptChallengeOptions, type IssueChallengeOptions, type RefreshCookieOptions } from '../../lib/index.js'
 import { deriveKeyRing } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
-import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, setCookies, START, type Answer, type LoggedIn } from '../support/server.js'
+import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, setCookies, START, testClock, type Answer, type LoggedIn } from '../support/server.js'
 import { forged, jws, keyOf, respelled } from '../tokens/forge.js'
 
 const INVALID = { statusCode: 401, code: 'FST_AUTH_CHALLENGE_INVALID' }
@@ -136,11 +136,13 @@ t.test('boundTo: a value that has changed invalidates the challenge', async t =>
   const s = await challenged(t)
   let current: string | null = 'hash one'
   s.options.accept = { purpose: 'totp', boundTo: async sub => sub === '1' ? current : 'of somebody else' }
-  for (const [issued, now, status] of [['hash one', 'hash one', 200], ['hash one', 'hash two', 401], ['hash one', null, 401], [null, null, 200], [null, 'null', 401], ['', '', 200], ['', null, 401], [undefined, 'hash one', 401]] as const) {
-    s.options.issue = { purpose: 'totp', boundTo: issued as string | null }
+  for (const [issued, now, status] of [['hash one', 'hash one', 200], ['hash one', 'hash two', 401], ['hash one', null, 401], [null, null, 200], [null, 'null', 401], ['', '', 200], ['', null, 401]] as const) {
+    s.options.issue = { purpose: 'totp', boundTo: issued }
     current = now
     t.match(await s.accept(await s.issue()), { statusCode: status }, `${String(issued)}, then ${String(now)}`)
   }
+  s.options.issue = { purpose: 'totp' }
+  t.match((await s.accept(await s.issue())).json(), INVALID, 'an unbound one is not accepted as bound')
   s.options.issue = { purpose: 'totp', boundTo: 'hash one' }
   s.options.accept = { purpose: 'totp' }
   t.match((await s.accept(await s.issue())).json(), INVALID, 'a bound one is not accepted without a look at the value')
@@ -337,7 +339,7 @@ t.test('a wrong code that verify throws is recorded as one that it returns', asy
 
 t.test('invalid options are a TypeError', async t => {
   const s = await challenged(t)
-  for (const issue of [{ purpose: '' }, { purpose: 'x'.repeat(65) }, { purpose: 7 }, { purpose: 'totp', expiresIn: '5 minutes' }, { purpose: 'totp', expiresIn: 0 }, { purpose: 'totp', expiresIn: -1 }]) {
+  for (const issue of [{ purpose: '' }, { purpose: 'x'.repeat(65) }, { purpose: 7 }, { purpose: 'totp', expiresIn: '5 minutes' }, { purpose: 'totp', expiresIn: 0 }, { purpose: 'totp', expiresIn: -1 }, { purpose: 'totp', expiresIn: Number.MAX_SAFE_INTEGER }, { purpose: 'totp', boundTo: undefined }, { purpose: 'totp', boundTo: 7 }, { purpose: 'totp', boundTo: new Map() }]) {
     s.options.issue = issue as IssueChallengeOptions
     t.match(await s.app.inject({ method: 'POST', url: '/issue', payload: { sub: '1' } }), { statusCode: 500, body: /of a challenge must be/ }, JSON.stringify(issue))
   }
@@ -348,6 +350,54 @@ t.test('invalid options are a TypeError', async t => {
   t.match(await s.accept(token), { statusCode: 500 })
   s.options.accept = { purpose: 'totp', boundTo: 'a value' as never }
   t.match(await s.accept(token), { statusCode: 500, body: /must be a function/ })
+  for (const value of [undefined, 7, {}]) {
+    s.options.accept = { purpose: 'totp', boundTo: () => value as never }
+    t.match(await s.accept(token), { statusCode: 500, body: /must be a text or null/ })
+  }
+})
+
+t.test('race: each of several challenges of one request is checked again at the login', async t => {
+  let current = 'hash one'
+  const s = await loggedIn(t, {}, {}, app => {
+    app.post('/enter', async ({ auth }) => {
+      const [bound, other] = [await auth.issueChallenge('1', { purpose: 'totp', boundTo: current }), await auth.issueChallenge('1', { purpose: 'sms' })]
+      const sub = await auth.acceptChallenge(bound, { purpose: 'totp', boundTo: () => current })
+      await auth.acceptChallenge(other, { purpose: 'sms' })
+      current = 'hash two'
+      return await auth.login(sub)
+    })
+  })
+  t.match((await s.app.inject({ method: 'POST', url: '/enter' })).json(), WRONG)
+})
+
+t.test('key rotation: a challenge of an instance with a newer secret waits until it is loaded here', async t => {
+  const NEW_SECRET = 'Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x'
+  let secrets = [SECRET]
+  const store = memoryStore()
+  const clock = testClock()
+  const options = { clock, store, secret: async () => secrets }
+  const running = await challenged(t, options)
+  secrets = [NEW_SECRET, SECRET]
+  const restarted = await challenged(t, { ...options, users: running.users })
+  const token = await restarted.issue()
+  secrets = []
+  t.match((await running.accept(token)).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  secrets = [NEW_SECRET, SECRET]
+  t.match(await running.accept(token), { statusCode: 200 })
+  const fixed = await challenged(t, { clock, store, secret: SECRET, users: running.users })
+  t.match((await fixed.accept(await restarted.issue())).json(), INVALID, 'secrets that are no function never change')
+})
+
+t.test('a 503 after a challenge says whether it is used up', async t => {
+  const s = await challenged(t)
+  const enter = async (token: string): Promise<Answer> => await s.app.inject({ method: 'POST', url: '/enter', payload: { token } })
+  const [first, second] = [await s.issue(), await s.issue()]
+  s.store.faults.push({ moment: 'after', kind: 'throw', call: 'revoke' })
+  t.match((await s.accept(first)).json(), { statusCode: 503, message: /^It is unknown whether the challenge was used up/ })
+  t.match((await s.accept(first)).json(), INVALID)
+  s.store.faults.push({ moment: 'before', kind: 'throw', call: 'create' })
+  t.match((await enter(second)).json(), { statusCode: 503, message: /the challenge is used up: start again$/ })
+  t.match((await enter(second)).json(), INVALID)
 })
 
 t.test('challenges are in no list of devices, count against no limit of sessions and end with no session', async t => {

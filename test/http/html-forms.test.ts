@@ -34,6 +34,7 @@ t.test('an HTML form signs up, silently too', async t => {
   t.equal(setCookies(answer).length, 1)
   t.match(await s.post({ ...ADA, failure: '/join' }, {}, '/auth/signup'), { statusCode: 303, headers: { location: '/join?error=FST_AUTH_USERNAME_TAKEN' } })
   t.match(await s.post({ username: 'eve', password: PASSWORD }, {}, '/auth/signup'), { statusCode: 415 }, 'without redirect as before')
+  for (const url of ['/auth/login', '/auth/signup']) t.match((await s.post({ username: 'ada', password: PASSWORD, failure: '/login' }, {}, url)).json(), BAD, 'a redirect that was forgotten')
   const silent = await posting(t, { accounts: { signup: 'silent', onSignup () {} } })
   for (const username of ['ada', 'eve']) t.match(await silent.post({ ...ADA, username }, {}, '/auth/signup'), { statusCode: 303, headers: { location: '/app', 'set-cookie': undefined } })
 })

@@ -2,10 +2,10 @@ import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore, type Duration, type KeyOptions, type RefreshCookieOptions } from '../../lib/index.js'
-import { claimsOf } from '../tokens/forge.js'
+import { claimsOf, jws } from '../tokens/forge.js'
 import { exactly } from '../support/exactly.js'
 import { ALGORITHMS, generateKey, generatePair } from '../support/keys.js'
-import { forget, joseHeaderOf, loggedIn, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from '../support/server.js'
+import { COOKIE, forget, joseHeaderOf, loggedIn, payloadOf, SECRET, server, setCookies, testClock, userTable, type Answer, type Browser, type TestServer } from '../support/server.js'
 
 const OLD = generateKey('ES256', 'old')
 const NEW = generateKey('EdDSA', 'new')
@@ -291,6 +291,34 @@ t.test('keys that cannot be reloaded leave the old ones in use, with a warning a
   answer = () => [OLD.signs, NEW.verifies]
   await app.reloadKeys()
   t.match(events.at(-1), { type: 'keys_changed', signing: 'old', kids: exactly('old', 'new') })
+})
+
+t.test('information leak: a failed reload quotes no secret in the log, and neither does a start', async t => {
+  const lines: string[] = []
+  const logger = { level: 'trace', stream: { write (line: string) { lines.push(line) } } }
+  let answer = (): string[] => [SECRET]
+  const { app } = await loggedIn(t, { secret: async () => answer() }, { logger })
+  answer = () => JSON.parse(SECRET)
+  await t.rejects(app.reloadKeys(), { message: /^the keys could not be parsed/ })
+  t.strictSame(lines.filter(line => line.includes(SECRET.slice(0, 5))), [])
+  await t.rejects(async () => await server(t, { secret: async () => answer() }), { message: /^the keys could not be parsed/ })
+})
+
+t.test('a request whose time is up does not end the process when the keys cannot be read', async t => {
+  let secrets = [SECRET]
+  const users = userTable()
+  const s = await loggedIn(t, { users: { ...users, findById: sub => sub === 'nobody' ? new Promise(() => {}) : users.findById(sub) }, secret: async () => secrets, timeouts: { call: 1, request: 1 } }, {}, app => {
+    app.post('/slow', async ({ auth }, reply) => {
+      await auth.login('nobody').catch(() => {})
+      await auth.logout().catch(() => {})
+      return await reply.code(204).send()
+    })
+  })
+  const unknown = jws({ alg: 'HS256', kid: 'unknown', typ: 'rt+jwt' }, payloadOf(s.ada.cookie()), 'a secret')
+  secrets = []
+  const answer = await s.app.inject({ method: 'POST', url: '/slow', headers: { cookie: `${COOKIE}=${unknown}` } })
+  t.equal(answer.statusCode, 204)
+  await new Promise(setImmediate)
 })
 
 t.test('reloadKeys does nothing for keys that are not a function', async t => {

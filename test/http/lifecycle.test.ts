@@ -74,12 +74,14 @@ t.test('a store that can never work stops the start', async t => {
 })
 
 t.test('a store that is temporarily unavailable does not stop the start, and is logged', async t => {
-  const { lines, stream } = keptLog(30)
-  const app = await appOver({ ...memoryStore(), open: async () => { throw new Error('connect ECONNREFUSED') } }, stream)
-  t.teardown(async () => { await app.close() })
-  await app.ready()
-  t.match(lines, exactly({ level: 40, code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', msg: /^auth: the session store is unavailable at start/, err: { message: 'connect ECONNREFUSED' } }))
-  t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+  for (const error of [new Error('connect ECONNREFUSED'), new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })]) {
+    const { lines, stream } = keptLog(30)
+    const app = await appOver({ ...memoryStore(), open: async () => { throw error } }, stream)
+    t.teardown(async () => { await app.close() })
+    await app.ready()
+    t.match(lines, exactly({ level: 40, code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', msg: /^auth: the session store is unavailable at start/, err: { message: /connect ECONNREFUSED/ } }))
+    t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
+  }
 })
 
 t.test('a store that cannot be claimed does not stop the start, but one of another app does', async t => {

@@ -118,6 +118,59 @@ t.test('a page is not stored by caches, unless the route says otherwise', async 
   t.strictSame([answer.json().claims, own.users.calls], [{}, []], 'and user: false looks nobody up')
 })
 
+t.test('a page of the user\'s devices works by the cookie, and shows no time of a refresh', async t => {
+  const s = await loggedIn(t, {}, {}, app => {
+    app.post<{ Querystring: { id?: string, identify?: string } }>('/devices', async ({ auth, query }) => {
+      if (query.identify !== 'no') await auth.identify()
+      if (query.id !== undefined) await auth.revokeSession(query.id)
+      return { sessions: await auth.sessions(), ended: query.id === undefined ? 0 : await auth.revokeOtherSessions() }
+    })
+  })
+  const [phone, tablet] = [s.browser(), s.browser()]
+  for (const device of [phone, tablet]) {
+    s.wait('1s')
+    await device.login('ada')
+  }
+  s.wait('5m')
+  await s.ada.refresh()
+  const post = async (query: string): Promise<Answer> => await s.app.inject({ method: 'POST', url: `/devices${query}`, headers: { host: HOST, origin: ORIGIN, 'sec-fetch-site': 'same-origin', cookie: String(s.ada.jar.header('/')) } })
+  t.match((await post('')).json().sessions, exactly({ current: true, lastUsedAt: '2026-01-01T00:00:00.000Z' }, { current: false }, { current: false }))
+  t.match((await post('?identify=no')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+  t.match((await post('?id=unknown')).json(), { code: 'FST_AUTH_SESSION_UNKNOWN' })
+  const ended = (await post(`?id=${sessionOf(phone)}`)).json()
+  t.match(ended.sessions, exactly({ current: true }, { current: false }))
+  t.equal(ended.ended, 1)
+  for (const other of [phone, tablet]) t.match((await other.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  await s.app.sessions.revokeAll('1')
+  t.match((await post('')).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+})
+
+t.test('users who only open pages stay logged in by a refresh at each page', async t => {
+  const s = await loggedIn(t, {}, {}, app => {
+    app.addHook('onRequest', async ({ auth, headers, method }) => { // as in docs/pages.md
+      const opensPage = method === 'GET' && headers['sec-fetch-dest'] === 'document' && headers['sec-fetch-site'] !== 'cross-site' && headers['sec-purpose'] === undefined
+      if (opensPage) await auth.refresh().catch(() => {})
+    })
+    app.get('/page', { onRequest: app.authenticateByCookie }, async ({ auth }) => auth.identity)
+  })
+  const open = async (headers: Record<string, string> = {}): Promise<Answer> => {
+    const answer = await s.app.inject({ url: '/page', headers: { host: HOST, cookie: String(s.ada.jar.header('/')), ...TYPED, ...headers } })
+    s.ada.jar.store(answer.headers['set-cookie'])
+    return answer
+  }
+  for (let day = 1; day < 30; day++) {
+    s.wait('1d')
+    const tabs = await Promise.all([open(), open(), open()])
+    t.strictSame(tabs.map(({ statusCode }) => statusCode), [200, 200, 200], `day ${day}`)
+    t.match(tabs[0], { headers: { 'cache-control': 'no-store' } })
+  }
+  s.events.length = 0
+  for (const headers of [{ 'sec-purpose': 'prefetch' }, { 'sec-fetch-site': 'cross-site' }]) t.match(await open(headers), { statusCode: 200, headers: { 'set-cookie': undefined } })
+  t.strictSame(s.events, [])
+  s.wait('1d')
+  t.match((await open()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' }, 'until the absolute end')
+})
+
 t.test('after a logout nobody is identified', async t => {
   const s = await pages(t)
   t.strictSame((await s.view('/leave')).json(), { user: null })

@@ -140,7 +140,7 @@ t.test('store outage: an event is emitted also if nothing is refused', async t =
 })
 
 t.test('denial of service: each request that is refused as busy is an event', async t => {
-  const s = await server(t, { passwords: { ...FAST_HASHING, queue: { concurrency: 1, waiting: 0 } } })
+  const s = await server(t, { passwords: { ...FAST_HASHING, memoryCost: 65_536, queue: { concurrency: 1, waiting: 0 } } }) // longer than the other logins take to arrive
   const login = async (): Promise<unknown> => await s.browser().login('nobody')
   await Promise.all([login(), login(), login()])
   t.strictSame(told(s).sort(), ['busy', 'busy', 'login_failed'])

@@ -263,7 +263,7 @@ t.test('every option accepts its documented values, in the units of the code', a
     ['timeouts.request', '10s', 10]
   ]
   for (const [path, written, used] of GOOD) {
-    const value = path.split('.').reduce<unknown>((inner, name) => Reflect.get(Object(inner), name), read(at(path, written)))
+    const value = path.split('.').reduce<unknown>((inner, name) => Reflect.get(Object(inner), name), read({ users: { findByUsername: () => null }, ...at(path, written) }))
     t.strictSame(value, used, `${path}: ${inspect(written)}`)
   }
 })
@@ -386,7 +386,11 @@ t.test('a dangerous or useless combination is refused with the fix', async t => 
     [{ timeouts: { call: '4s' } }, /"timeouts\.call" must not be longer than "timeouts\.request"/],
     [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
     [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
-    [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/]
+    [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/],
+    [{ routes: { signup: '/join' } }, /"routes\.signup" needs "users\.create"/],
+    [{ routes: { login: '/enter' }, users: { findById: () => null } }, /"routes\.login" needs "users\.findByUsername"/],
+    [{ routes: { password: '/secret' }, users: { findById: () => null } }, /"routes\.password" needs "users\.updatePasswordHash"/],
+    [{ routes: { reauthenticate: '/again' }, users: {} }, /"routes\.reauthenticate" needs "users\.findById"/]
   ]
   for (const [options, names] of COMBINATIONS) throwsSentence(t, options, names)
 })
@@ -460,6 +464,8 @@ t.test('questionable options cause one warning each', async t => {
     [{ accessToken: { expiresIn: 3601 } }, {}, ['ACCESS_LIFETIME']],
     [{ cookie: { name: 'mine' } }, {}, ['COOKIE_NAME']],
     [{ cookie: { name: 'mine', secure: false } }, {}, []],
+    [{ users: { findByUsername: () => null } }, {}, ['NO_FIND_BY_ID']],
+    [{ users: { findByUsername: () => null, findById: () => null } }, {}, []],
     [{ refreshToken: { grace: 14 } }, {}, ['SHORT_GRACE']],
     [{ refreshToken: { grace: 15 } }, {}, []],
     [{ refreshToken: { grace: 14, rotation: 'never' } }, {}, []],

@@ -38,11 +38,18 @@ async function recipe (t: Test, name: string, given: Record<string, unknown>): P
 }
 
 /** The app's table of TOTP secrets, with one row. */
-function authenticatorsOf (subject: string): { secret: string, findById (sub: string): Promise<unknown>, advance (sub: string, step: number): Promise<boolean> } {
+function authenticatorsOf (subject: string) {
   let lastStep = 0
+  let proposed: string | undefined
   const table = {
     secret: '',
-    findById: async (sub: string) => sub === subject ? { secret: table.secret } : undefined,
+    findById: async (sub: string) => sub === subject && table.secret !== '' ? { secret: table.secret } : undefined,
+    propose: async (_sub: string, secret: string) => { proposed = secret },
+    findProposed: async () => proposed,
+    async confirm () {
+      table.secret = proposed ?? ''
+      proposed = undefined
+    },
     async advance (_sub: string, step: number) {
       const isNew = step > lastStep
       lastStep = Math.max(step, lastStep)
@@ -56,10 +63,17 @@ t.test('a second factor: password, then code', async t => {
   const authenticators = authenticatorsOf('1')
   const s = await recipe(t, 'second-factor', { authenticators })
   // What the sample imports; the types of its module are not needed for two functions.
-  const otplib = s.modules['otplib'] as { generateSecret (): string, generateSync (options: { secret: string, epoch: number }): string }
-  authenticators.secret = otplib.generateSecret()
-  const codeAt = (seconds: number): string => otplib.generateSync({ secret: authenticators.secret, epoch: seconds })
+  const otplib = s.modules['otplib'] as { generateSync (options: { secret: string, epoch: number }): string }
+  t.match(await s.post('/login', { username: 'ada', password: PASSWORD }), { statusCode: 200 }, 'without a second factor the password logs in')
+  const { uri } = (await s.ada.send({ method: 'POST', url: '/totp/new' })).json()
+  const secret = String(new URL(uri).searchParams.get('secret'))
+  const codeAt = (seconds: number): string => otplib.generateSync({ secret, epoch: seconds })
   const now = Math.floor(Date.now() / 1000) // otplib uses the machine's clock
+  for (const [code, status] of [['000000', 400], ['', 400], [codeAt(now - 30), 204]] as const) {
+    t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code } })).statusCode, status)
+  }
+  t.equal(authenticators.secret, secret)
+  t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code: codeAt(now) } })).statusCode, 400, 'it was confirmed')
   const stepOne = async (password = PASSWORD): Promise<Answer> => await s.post('/login', { username: 'ada', password })
   t.match(await stepOne('wrong password'), { statusCode: 401 })
   const first = await stepOne()

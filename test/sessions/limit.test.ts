@@ -138,7 +138,7 @@ t.test('a login waits for those of the same subject no longer than its deadline,
   })
   const logins = [c.browser().login('ada'), c.browser().login('ada')].map(async login => await login.then(() => 'in', ({ code }) => code))
   await t.resolves(c.browser().login('bob'))
-  t.strictSame(await settled(Promise.all(logins)), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_STORE_UNAVAILABLE'])
+  t.strictSame(await settled(Promise.all(logins)), ['FST_AUTH_STORE_UNAVAILABLE', 'FST_AUTH_BUSY'])
   create()
 })
 
@@ -151,7 +151,7 @@ t.test('race: a login that gave up waiting lets no later one pass those that it 
   const context = (seconds: number): RequestContext => ({ userAgent: null, ip: null, emit () {}, bounded: startDeadline({ call: seconds, request: seconds }) })
   const login = (name: string) => async (): Promise<void> => { finished.push(name) }
   const first = turns.run('ada', context(1000), async () => { await new Promise<void>(resolve => { finish = resolve }); finished.push('first') })
-  await t.rejects(settled(turns.run('ada', context(1), login('second'))), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  await t.rejects(settled(turns.run('ada', context(1), login('second'))), { code: 'FST_AUTH_BUSY' })
   const third = turns.run('ada', context(1000), login('third'))
   finish()
   await Promise.all([first, third])

@@ -88,6 +88,12 @@ t.test('an e-mail that cannot be sent is logged, and changes no response', async
   t.match(lines, exactly(/onSignup failed/))
 })
 
+t.test('app.close() waits for a mail server that never answers no longer than for one call', async t => {
+  const { app, browser } = await server(t, { timeouts: { call: 1 }, accounts: { signup: 'silent', onSignup: async () => await new Promise(() => {}) } })
+  await browser().signup('ada')
+  await app.close()
+})
+
 t.test('app.close() waits for the e-mails of signups', async t => {
   const steps: string[] = []
   let sent = (): void => {}
