@@ -16,8 +16,8 @@ const MOST_COMMON = 500
 /** The word for password, and the most common ones, in scripts and languages that the list lacks. */
 const OTHER_LANGUAGES = 'пароль парола лозинка любовь привет наташа максим андрей сергей дмитрий спартак россия солнышко κωδικος sifre パスワード 비밀번호 סיסמה'.split(' ')
 
-/** Look-alike characters: each row is folded to its first character. */
-const LOOKALIKES = ['a@4', 'b8', 'e3€', 'g69', 'il1!|', 'o0', 's$5', 't7+', 'z2']
+/** Look-alike characters, Cyrillic letters among them: each row is folded to its first character. */
+const LOOKALIKES = ['a@4а', 'b8', 'cс', 'dđ', 'e3€е', 'g69', 'il1!|łıі', 'o0øо', 'pр', 's$5', 't7+', 'xх', 'yу', 'z2']
 
 const LETTERS = new Map(LOOKALIKES.flatMap(([letter, ...others]) => others.map(other => [other, letter] as const)))
 

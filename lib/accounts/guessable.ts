@@ -6,8 +6,8 @@ const FEWEST_PIECES = 5
 /** This many different words are a good password by themselves. */
 const FEWEST_WORDS = 4
 
-/** Longer words are not looked for: no username is longer. */
-const LONGEST_WORD = 254
+/** A shorter text would be too short for a password, however often it is repeated. */
+const SHORTEST_UNIT = 8
 
 /** Shorter runs also occur in random passwords. */
 const SHORTEST_RUN = 3
@@ -44,10 +44,11 @@ const SEPARATORS = /[\s\p{P}]+/gu
  * runs with hardly anything else.
  */
 export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
-  const text = password.normalize('NFKD').toLowerCase().replace(UNREAD, '').normalize('NFC')
+  const text = readable(password)
   if (DATE.test(text.trim()) || common.all.has(folded(repeatedUnit(text.replace(SEPARATORS, ''))))) return true
   const letters = /\p{L}(.*\p{L})?/su.exec(text)?.[0] ?? ''
   const unit = repeatedUnit(text)
+  if (unit !== text && unit.length < SHORTEST_UNIT) return true
   if ([unit, repeatedUnit(letters)].some(read => common.all.has(folded(read))) || isCommon(text, text.indexOf(letters), letters.length, common)) return true
   return !hasPieces(unit, new Set([...known.flatMap(partsOf).map(folded), ...DATES]), common.words)
 }
@@ -74,11 +75,12 @@ function isCommon (text: string, first: number, letters: number, { all, longest 
  */
 function hasPieces (text: string, personal: ReadonlySet<string>, common: ReadonlySet<string>): boolean {
   const read = folded(text)
+  const longest = Math.max(...[...personal, ...common].map(({ length }) => length))
   const found = new Set<string>()
   let pieces = 0
   let at = 0
   while (at < text.length && pieces < FEWEST_PIECES && found.size < FEWEST_WORDS) {
-    const word = wordAt(read, at, [personal, common])
+    const word = wordAt(read, at, [personal, common], longest)
     const isPersonal = word !== '' && personal.has(word)
     if (!isPersonal || !found.has(word)) pieces++
     if (word !== '') found.add(word)
@@ -91,8 +93,8 @@ function hasPieces (text: string, personal: ReadonlySet<string>, common: Readonl
 const SIGN = /[^\p{L}\p{N}]/u
 
 /** The longest word at an index; empty if there is none. */
-function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<string>>): string {
-  for (let length = Math.min(LONGEST_WORD, text.length - at); length > 0; length--) {
+function wordAt (text: string, at: number, words: ReadonlyArray<ReadonlySet<string>>, longest: number): string {
+  for (let length = Math.min(longest, text.length - at); length > 0; length--) {
     const candidate = text.slice(at, at + length)
     if (words.some(set => set.has(candidate))) return candidate
   }
@@ -123,8 +125,13 @@ function repeatedUnit (text: string): string {
   return text.slice(0, (text + text).indexOf(text, 1))
 }
 
+/** A text without case, invisible characters and the accents of Latin letters. */
+function readable (text: string): string {
+  return text.normalize('NFKD').toLowerCase().replace(UNREAD, '').normalize('NFC')
+}
+
 /** A name and its parts, e.g. those of an e-mail address or a URL. */
 function partsOf (name: string): string[] {
-  const whole = name.toLowerCase()
+  const whole = readable(name)
   return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)]
 }

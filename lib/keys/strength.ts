@@ -7,14 +7,15 @@ const MIN_DISTINCT_BYTES = 8
 /** A character of it stands for half a byte. */
 const HEXADECIMAL = /^[\da-f]+$/i
 
-/** The placeholders of configuration templates, and variables that nobody has set or replaced. */
-const PLACEHOLDER = /^\s*<.*>\s*$|^\s*\$\{?\w+\}?\s*$|process\.env|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+/** The placeholders of configuration templates, variables that nobody has set or replaced, and the names of files and commands. */
+const PLACEHOLDER = /^\s*<[\w\s-]+>\s*$|^\s*\$\w+\s*$|\$\{\{?[\w\s.:-]{6,}\}|\{\{[\w\s.-]{6,}\}\}|process\.env|\[object |^(?:op|vault|arn):|^\/(?:run|etc|var)\/|openssl rand|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+const PLACEHOLDER_IN_CAMEL_CASE = /(?:Change|Replace|Edit)(?:Me|This|With)(?![a-z])|Your(?:[A-Z\d][a-z]*)*(?:Secret|Key)(?![a-z])/
 
-/** Words with up to three short numbers, as people write by hand. */
-const WORDS = /^[a-z\s_.-]*(?:\d{1,4}[a-z\s_.-]+){0,2}\d{0,4}$/i
+/** A text that describes itself: two words that are rare beside each other in random ones, as in `my-super-secret-key`. */
+const DESCRIBES_ITSELF = /(?:super|very|our|my|jwt|dev|development|test|demo|example|default|auth|access|refresh|token|session|signing|long|secure|random)[\s_-]?(?:secret|key|password)|(?:secret|password)[\s_-]?(?:key|for|that|with|which|must|should|goes|here|do[\s_-]?not|not)/i
 
-/** A text that describes itself. */
-const NAMES_ITSELF = /(?=.*(?:secret|key|password))(?=.*(?:super|dev|test|demo|example|default|jwt|long|random|secure|chars|bytes|bits|prod))/i
+/** The average length of the words of a text that people write by hand. In a random one the case or the kind of character changes sooner. */
+const WORD_LENGTH = 3
 
 /**
  * The weakness of a secret, or null. The sentence never holds the secret.
@@ -27,17 +28,37 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   if (HEXADECIMAL.test(text) && text.length / 2 < minBytes) return `is ${Math.floor(text.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
   if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
-  if (new Set(bytes).size < MIN_DISTINCT_BYTES || periodOf(bytes) < Math.min(minBytes, bytes.length)) return 'repeats the same few characters'
-  if (PLACEHOLDER.test(text) || (WORDS.test(text) && NAMES_ITSELF.test(text)) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
+  if (PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES || isRepetition(bytes)) return 'repeats the same few characters'
+  if (isSequence(bytes)) return 'is a sequence of characters'
   return null
 }
 
-/** The length of the part that bytes repeat, at least twice; their own length if they repeat nothing. */
-function periodOf (bytes: Buffer): number {
-  for (let period = 1; period <= bytes.length / 2; period++) {
-    if (bytes.subarray(period).equals(bytes.subarray(0, -period))) return period
+/** The share of characters that show a repetition or a sequence: far more than in random texts of any alphabet. */
+const MOST = 0.7
+
+/** True for a short part that is repeated, whatever is around it. */
+function isRepetition (bytes: Buffer): boolean {
+  for (let period = 1; period <= Math.min(bytes.length / 2, MIN_SECRET_BYTES); period++) {
+    if (shareOf(bytes, period, 0) >= MOST) return true
   }
-  return bytes.length
+  return false
+}
+
+/** True for a text such as an alphabet and the digits. */
+function isSequence (bytes: Buffer): boolean {
+  return shareOf(bytes, 1, 1) >= MOST || shareOf(bytes, 1, -1) >= MOST
+}
+
+/** The share of bytes that differ by `step` from the byte that is `distance` before them. */
+function shareOf (bytes: Buffer, distance: number, step: number): number {
+  const matches = bytes.subarray(distance).reduce((count, byte, index) => count + Number(byte - Number(bytes[index]) === step), 0)
+  return matches / (bytes.length - distance)
+}
+
+function isByHand (text: string): boolean {
+  const words = text.split(/[^a-zA-Z]+|(?<=[a-z])(?=[A-Z])/).filter(word => word !== '')
+  return words.join('').length / words.length >= WORD_LENGTH
 }
 
 const GENERATOR = 65_537n

@@ -40,7 +40,7 @@ t.test('common passwords are guessable', async t => {
   const cases = [
     'password', 'Password1', 'PASSWORD123', 'password2024!', '!password!', 'p@ssw0rd', 'P4$$w0rd!', 'passwordpassword', 'passw0rd123',
     'welcome1', 'Welcome2026!', 'iloveyou', 'iloveyou2', 'letmein123', 'changeme', 'admin123', 'administrator', 'football1', 'dragon99',
-    'p a s s w o r d', 'pass-word-123', 'pa\u00adssword', 'p\u00e0ssw\u00f6rd', 'contrase\u00f1a1', 'пароль123', 'Senha2026!', 'пароль-пароль',
+    'p a s s w o r d', 'pass-word-123', 'pa\u00adssword', 'p\u00e0ssw\u00f6rd', 'p\u0430ssword', 'has\u0142o123', 'contrase\u00f1a1', 'пароль123', 'Senha2026!', 'пароль-пароль',
     '1990-10-20', '20.10.1990', '1/2/2001 ', '20101990',
     'Summer2024', 'october1987', 'januaryfebruary', 'adminadmin1', 'motdepasse', 'passwort1'
   ]
@@ -57,7 +57,7 @@ t.test('sequences of the alphabet, the digits and the keyboard are guessable at 
 })
 
 t.test('a repetition is as guessable as its unit', async t => {
-  const cases = ['aaaaaaaa', '        ', 'abababab', 'hahahaha', 'xyzzxyzz', '12121212', '🔑'.repeat(64), 'a1b2'.repeat(8)]
+  const cases = ['aaaaaaaa', '        ', 'abababab', 'hahahaha', 'xyzzxyzz', '12121212', '🔑'.repeat(64), 'a1b2'.repeat(8), 'Tz7!kTz7!k', 'xkqvbxkqvb']
   t.strictSame(refused(cases), cases)
   t.strictSame(refused(['tidal-fox'.repeat(2)]), [])
 })
@@ -70,6 +70,8 @@ t.test('public context words are guessable with little else', async t => {
   t.strictSame(refused(['zelda-42-a'], ['', '-']), [], 'and a name without letters is no context word')
   const signed = ['ada ada ada', 'ada!ada!ada', 'Ada.Ada.1999', 'ada-lovelace-1', 'lovelace-2024-lovelace', 'acme_acme_acme', 'shop.acme.7x']
   t.strictSame(refused(signed, known), signed, 'signs between them and repetitions do not count')
+  const accented = ['Müller-Wätzmann', 'jérôme.lefèvre@example.fr', 'Nguyễn Văn', 'søren-kierkegård', 'Žižkovská', 'İbrahimoğlu', 'ﬁnchley-garden', 'Małgorzata']
+  for (const name of accented) t.strictSame(accepted([name, name.toUpperCase(), `${name}1`, name.normalize('NFD').replace(/\p{M}/gu, '')], [name]), [], name)
   t.strictSame(refused(['ada-1815-engine', 'lovelace&babbage!', 'shop for tidal foxes'], known), [])
 })
 

@@ -9,7 +9,7 @@ t.test('brute force: a secret that is short, repetitive or a key of another kind
   const weak = [
     '', 'secret', 'é'.repeat(15), randomBytes(31),
     'x'.repeat(32), 'abcdefg'.repeat(10), Buffer.alloc(64, 7),
-    'thisisasecret'.repeat(3), '0123456789abcdef'.repeat(4), 'undefined'.repeat(4), `${'kJ8#vQ2!mZ7@'.repeat(3)}kJ8`,
+    'thisisasecret'.repeat(3), '0123456789abcdef'.repeat(4), 'undefined'.repeat(4), 'abcdefghijklmnopqrstuvwxyz0123456789', 'ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210', 'passwordpasswordpasswordpassword1', 'keyboard cat keyboard cat keyboard cat!!', `${'kJ8#vQ2!mZ7@'.repeat(3)}kJ8`,
     PEM, ` ${PEM}`, `\r\n${PEM}`, Buffer.from(PEM),
     '{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4"}', ' [{ "alg": "ES256", "kty": "EC", "crv": "P-256" }]'
   ]
@@ -25,7 +25,10 @@ t.test('guessing: a placeholder of a configuration template is weak', async t =>
     '<random_string_at_least_32_characters_long>', 'change-me-change-me-change-me-12345', 'CHANGE_THIS_SECRET_IN_PRODUCTION_1', 'replace_with_a_long_random_string_',
     'your-super-secret-jwt-key-for-this-app', 'this-is-your-256-bit-long-secret-0', 'a placeholder for the secret of the app',
     'process.env.AUTH_SECRET or something', '${AUTH_SECRET_OF_THE_EXAMPLE_SERVER}', '$AUTH_SECRET_OF_THE_EXAMPLE_SERVER', // eslint-disable-line no-template-curly-in-string
-    'dev-secret-do-not-use-in-production', 'super-secret-key-that-is-at-least-32-chars', 'my super secret key for jwt tokens 123', 'jwt_secret_at_least_256_bits_or_32_chars'
+    'dev-secret-do-not-use-in-production', 'super-secret-key-that-is-at-least-32-chars', 'my super secret key for jwt tokens 123', 'jwt_secret_at_least_256_bits_or_32_chars',
+    'super-secret-key-that-is-at-least-32-characters-long!', 'ThisIsAVerySecretKeyForJwt1234567890', 'MySuperSecretKeyForJWTSigning2024!!', 'ChangeThisSecretInProduction12345!',
+    '${{ secrets.AUTH_SECRET_PRODUCTION }}', '{{ .Values.auth.secret }} of the chart', '${AUTH_SECRET:-default-secret-for-dev}', 'op://vault/item/of/the/auth/server', // eslint-disable-line no-template-curly-in-string
+    'openssl rand -base64 48 > .env AUTH_SECRET', '/run/secrets/auth/production/secret.txt', '[object Promise] [object Promise]!'
   ]
   for (const secret of TEMPLATES) t.match(secretWeakness(secret), /placeholder/, secret)
 })
@@ -57,7 +60,7 @@ t.test('brute force: a hexadecimal secret needs two characters for each byte', a
 })
 
 t.test('a secret with the entropy of 32 random bytes is good', async t => {
-  const good = ['kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', 'äöüÄÖÜßéèêáàâóòô', 'we exchange things with your neighbours, and they with us', 'a secret of ours that nobody else has', 'dev-secret-Zp4Kq9vT2mXw7RbY1nLc8HsD', 'x'.repeat(16) + 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*']
+  const good = ['kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*', 'äöüÄÖÜßéèêáàâóòô', 'we exchange things with your neighbours, and they with us', 'a secret of ours that nobody else has', 'dev-secret-Zp4Kq9vT2mXw7RbY1nLc8HsD', '<kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*>', 'turkey random monkey devote secret hockey long rival', 'x'.repeat(16) + 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*']
   for (const secret of [...good, ...Array.from({ length: 300 }, () => randomBytes(32)), ...Array.from({ length: 300 }, () => randomBytes(32).toString('base64'))]) {
     t.equal(secretWeakness(secret), null)
   }
