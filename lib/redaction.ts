@@ -1,14 +1,17 @@
 import { inspect } from 'node:util'
 
 /**
- * Password hashes of the modular crypt format, also in a URL, and those of Django, Werkzeug and PostgreSQL. Users can have their
- * input quoted in an error, so every repetition is limited or begins where it cannot begin again: otherwise the time would be
- * quadratic (ReDoS, CWE-1333).
+ * Password hashes of the modular crypt format, also escaped or in a URL, and those of Django, Werkzeug and PostgreSQL. Users can
+ * have their input quoted in an error, so every repetition is limited or begins where it cannot begin again: otherwise the time
+ * would be quadratic (ReDoS, CWE-1333).
  */
-const HASHES = /(?:(?:\$|%24)(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\w-]{0,20}|bcrypt[\w-]{0,20})|(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\w:-]{0,40})(?:\$|%24)[\w+/=,.$:%-]{8,}/g
+const DOLLAR = String.raw`(?:\\{0,2}\$|%(?:25)?24|\\u0024|&#36;)`
+const NAMED = '(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\\w-]{0,20}|bcrypt[\\w-]{0,20})'
+const UNMARKED = '(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\\w:-]{0,40}'
+const HASHES = new RegExp(`(?:${DOLLAR}${NAMED}|${UNMARKED})${DOLLAR}${String.raw`[\w+/=,.$:%\\&#;-]{8,}`}`, 'g')
 
 /** Words that are joined by dots, at least three; a token is such a text, whatever characters of an escape precede it. */
-const DOTTED = /(?<![\w.-])[\w-]+(?:\.[\w-]*){2,}/g
+const DOTTED = /(?<![\w-])[\w-]+(?:\.[\w-]*){2,}/g
 
 /** `{"` in base64url, with which the header of every token begins. */
 const TOKEN_HEADER = 'eyJ'
@@ -39,7 +42,11 @@ export function redacted (thrown: unknown, known: readonly string[] = []): unkno
   return chainOf(thrown).some(error => holdsSecret(error, encodings)) ? copyOf(thrown, encodings, 0) : thrown
 }
 
-/** Calls a function of the app, and redacts the secrets that it was called with from its errors. */
+/**
+ * Calls a function, and makes the error that it throws safe for a log and a reply: database and mail libraries write the values of
+ * a call into their errors. It finds password hashes and tokens by their look, and `secrets` by their value. An error without any
+ * is rethrown unchanged; else a copy with `message`, `name`, `code`, `stack` and `cause`, and "[redacted]" in their place.
+ */
 export async function redactErrors<T> (secrets: readonly string[], call: () => Promise<T> | T): Promise<T> {
   try {
     return await call()
@@ -58,24 +65,27 @@ function chainOf (thrown: unknown): unknown[] {
 /** True also for an error that cannot be read, such as one with a getter that throws. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
   try {
-    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + jsonOf(error)
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + JSON.stringify(error, readError)
     return withoutSecrets(text, encodings) !== text
   } catch {
     return true
   }
 }
 
-/** The properties of an error as a logger writes them: inherited ones, and the values of getters and of `toJSON`, which inspect leaves out. */
-function jsonOf (error: unknown): string {
-  if (!(error instanceof Error)) return JSON.stringify(error) ?? ''
-  const properties: unknown[] = []
-  for (const name in error) properties.push(name, Reflect.get(error, name))
-  return JSON.stringify(properties)
+/** An error as a logger writes it, at any depth: inherited properties too, and the values of getters and of `toJSON`, which inspect leaves out. */
+function readError (_name: string, value: unknown): unknown {
+  if (!(value instanceof Error)) return value
+  const { message, stack, cause } = value
+  const properties: unknown[] = [message, stack, cause]
+  for (const name in value) properties.push(name, Reflect.get(value, name))
+  return properties
 }
 
-/** A secret as a message may contain it: itself, and escaped as by JSON, inspect or a URL. */
+/** A secret as an error may contain it: itself, escaped as by JSON, inspect or a URL, and its bytes. */
 function encodingsOf (secret: string): string[] {
-  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret)])].filter(encoding => encoding !== '')
+  const bytes = Buffer.from(secret)
+  const encodings = [secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret), bytes.toString('hex'), bytes.toString('base64'), bytes.join(',')]
+  return [...new Set(encodings)].filter(encoding => encoding !== '')
 }
 
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
@@ -85,8 +95,9 @@ function copyOf (thrown: unknown, encodings: readonly string[], depth: number): 
   copy.stack = clean(String(thrown.stack))
   if (thrown.cause !== undefined && depth < MAX_DEPTH) copy.cause = copyOf(thrown.cause, encodings, depth + 1)
   for (const name of KEPT_PROPERTIES) {
-    const value: unknown = Reflect.get(thrown, name)
-    if (value !== undefined) Object.defineProperty(copy, name, { value, enumerable: name !== 'name', configurable: true })
+    const found: unknown = Reflect.get(thrown, name)
+    const value = typeof found === 'string' ? clean(found) : found
+    if (typeof value === 'string' || typeof value === 'number') Object.defineProperty(copy, name, { value, enumerable: name !== 'name', configurable: true })
   }
   return copy
 }

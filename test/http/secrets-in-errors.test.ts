@@ -1,7 +1,7 @@
 /** Database libraries write the values of a query into their errors: no hash and no token may reach the log in them. */
 import { inspect } from 'node:util'
 import t from 'tap'
-import { AuthError } from '../../lib/index.js'
+import { AuthError, redactErrors } from '../../lib/index.js'
 import { redacted } from '../../lib/redaction.js'
 import { loggedIn, PASSWORD, userTable, type Answer, type LoggedIn } from '../support/server.js'
 
@@ -85,6 +85,7 @@ t.test('information leak: a hash is redacted in any nested cause', t => {
 const OTHER_HASHES = [
   '$6$rounds=5000$usesomesalt$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH', '$1$etNnh7FA$OlM7eljE', '$P$B12345678abcdefghijklmnop', '$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku',
   'pbkdf2_sha256$260000$salt$aGFzaGhhc2g=', 'md5$salt$0123456789abcdef', 'scrypt:32768:8:1$salt$deadbeefdeadbeef', 'pbkdf2:sha256:600000$salt$deadbeef',
+  HASH.replaceAll('$', '\\$'), HASH.replaceAll('$', '\\u0024'), HASH.replaceAll('$', '&#36;'), encodeURIComponent(encodeURIComponent(HASH)),
   'SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVka2V5:c2VydmVya2V5', '$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o', '$S$DeZVkmX8eIv0xqhN2', encodeURIComponent(HASH)
 ]
 
@@ -96,7 +97,7 @@ t.test('information leak: the hashes of other systems are redacted', async t => 
 
 t.test('information leak: a token is redacted behind an escape or a word', async t => {
   const token = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln'
-  for (const before of ['', '\\t', '\\n', '%20', '%3D', '\\u003d', 'token', 'api.v1.', '__Host-refreshToken=', 'x-']) {
+  for (const before of ['', '\\t', '\\n', '%20', '%3D', '\\u003d', 'token', 'api.v1.', '.', '...', '__Host-refreshToken=', 'x-']) {
     const message = `insert ${before}${token} failed`
     t.notMatch(redacted(new Error(message)), { message: /eyJ|c2ln/ }, before)
   }
@@ -114,6 +115,8 @@ t.test('information leak: a hash in any property that a logger writes is found',
     'an inherited property': Object.setPrototypeOf(new Error('failed'), Object.assign(Object.create(Error.prototype), { row: HASH })),
     toJSON: Object.assign(new Error('failed'), { row: { toJSON: () => ({ hash: HASH }) } }),
     'a custom inspect': Object.assign(new Error('failed'), { row: HASH, [inspect.custom]: () => 'failed' }),
+    'a custom inspect of a message': Object.defineProperty(new (class extends Error { [inspect.custom] () { return 'failed' } })('failed'), 'stack', { value: HASH }),
+    'an error in an error, nine deep': Object.assign(new Error('failed'), { inner: [1, 2, 3, 4, 5, 6, 7, 8].reduce<object>(inner => Object.assign(new Error('inner'), { inner }), new Error(HASH)) }),
     'nine objects deep': Object.assign(new Error('failed'), { row: deep(9) }),
     'the 1500th of an array': Object.assign(new Error('failed'), { row: [...Array.from({ length: 1499 }, () => 0), HASH] }),
     'a circular object': Object.assign(new Error('failed'), { get self () { return this }, row: HASH })
@@ -124,9 +127,23 @@ t.test('information leak: a hash in any property that a logger writes is found',
   }
 })
 
+t.test('information leak: the bytes of a known secret, and a secret in name or code are found', async t => {
+  const bytes = Buffer.from(PASSWORD)
+  for (const parameter of [bytes, [...bytes], bytes.toString('hex'), bytes.toString('base64')]) {
+    t.match(redacted(Object.assign(new Error('failed'), { parameters: [parameter] }), [PASSWORD]), { message: 'failed', parameters: undefined })
+  }
+  t.match(redacted(Object.assign(new Error('failed'), { name: `E ${HASH}`, code: HASH, errno: 7 })), { name: 'E [redacted]', code: '[redacted]', errno: 7 })
+})
+
+t.test('redactErrors is for functions of the app', async t => {
+  const link = 'https://app.example/reset#a-token'
+  t.equal(await redactErrors([link], () => 'sent'), 'sent')
+  await t.rejects(redactErrors([link], async () => { throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', config: { data: JSON.stringify({ link }) } }) }), { message: 'connect ECONNREFUSED', code: 'ECONNREFUSED', config: undefined })
+})
+
 t.test('ReDoS: a long error of repeated beginnings of secrets takes linear time', async t => {
   // A quadratic expression would take minutes, so that the test would end with a timeout.
-  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', 'eyJ', '.', 'a.', '$a', '$2', '%24', 'md5:', 'sha1-', 'pbkdf2', '$pbkdf2-', '$']) {
+  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', 'eyJ', '.', 'a.', '$a', '$2', '%24', 'md5:', 'sha1-', 'pbkdf2', '$pbkdf2-', '$', '\\', '\\$', '&#36;', 'a-']) {
     const error = new Error(unit.repeat(200_000))
     t.ok(redacted(error) instanceof Error, unit)
   }

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { HOST, loggedIn, ORIGIN, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 import { softwareAuthenticator } from '../support/software-authenticator.js'
 
-const page = readFileSync('docs/logins.md', 'utf8')
+const page = readFileSync('docs/logins.md', 'utf8') + readFileSync('docs/mail.md', 'utf8')
 
 interface RecipeServer extends LoggedIn {
   /** The modules that the sample imports. */
