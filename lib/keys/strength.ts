@@ -14,6 +14,8 @@ const PLACEHOLDER_IN_CAMEL_CASE = /(?:Change|Replace|Edit)(?:Me|This|With)(?![a-
 /** A text that describes itself: two words that are rare beside each other in random ones, as in `my-super-secret-key`. */
 const DESCRIBES_ITSELF = /(?:super|very|our|my|jwt|dev|development|test|demo|example|default|auth|access|refresh|token|session|signing|long|secure|random)[\s_-]?(?:secret|key|password)|(?:secret|password)[\s_-]?(?:key|for|that|with|which|must|should|goes|here|do[\s_-]?not|not)/i
 
+const PRINTABLE = /^[ -~]+$/
+
 /** The average length of the words of a text that people write by hand. In a random one the case or the kind of character changes sooner. */
 const WORD_LENGTH = 3
 
@@ -30,7 +32,7 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
   if (PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
   if (new Set(bytes).size < MIN_DISTINCT_BYTES || isRepetition(bytes)) return 'repeats the same few characters'
-  if (isSequence(bytes)) return 'is a sequence of characters'
+  if (PRINTABLE.test(text) && isSequence(bytes)) return 'is a sequence of characters'
   return null
 }
 
