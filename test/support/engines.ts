@@ -192,11 +192,8 @@ async function postgresEngine (t: Test): Promise<Engine | null> {
   }
 }
 
-/** The longest time in milliseconds that a fault goes on: longer it would keep the process of a failed test alive. */
-const LONGEST_FAULT = 60_000
-
 async function terminateWaiting (admin: pg.Client, over: AbortSignal): Promise<void> {
-  for (const end = performance.now() + LONGEST_FAULT; !over.aborted && performance.now() < end;) {
+  while (!over.aborted) {
     await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
   }
 }
@@ -206,10 +203,8 @@ async function untilShown (pool: pg.Pool, setting: string, value: string): Promi
   const connections = await Promise.all(Array.from({ length: pool.totalCount }, () => pool.connect()))
   for (const connection of connections) {
     let shown: unknown
-    const end = performance.now() + LONGEST_FAULT
-    while (shown !== value && performance.now() < end) shown = (await connection.query(`SHOW ${setting}`)).rows[0]?.[setting]
+    while (shown !== value) shown = (await connection.query(`SHOW ${setting}`)).rows[0]?.[setting]
     connection.release()
-    if (shown !== value) throw new Error(`${setting} is still ${String(shown)}`)
   }
 }
 
@@ -290,7 +285,7 @@ async function mysqlEngine (t: Test): Promise<Engine | null> {
 }
 
 async function killWaiting (admin: mysql.Connection, over: AbortSignal): Promise<void> {
-  for (const end = performance.now() + LONGEST_FAULT; !over.aborted && performance.now() < end;) {
+  while (!over.aborted) {
     const [rows] = await admin.query("SELECT id FROM information_schema.processlist WHERE user = 'app' AND state LIKE 'Waiting%'") as unknown as [Array<{ id: number }>]
     for (const { id } of rows) await admin.query(`KILL ${id}`).catch(() => {}) // it has ended meanwhile
   }
