@@ -1,13 +1,15 @@
 import { inspect } from 'node:util'
 
+/** As it is, escaped, or in a URL or HTML. */
+const DOLLAR = String.raw`(?:\\{0,2}\$|%(?:25)?24|\\u0024|&#36;)`
+const NAMED = '(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\\w-]{0,20}|bcrypt[\\w-]{0,20})'
+const UNMARKED = '(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\\w:-]{0,40}'
+
 /**
  * Password hashes of the modular crypt format, also escaped or in a URL, and those of Django, Werkzeug and PostgreSQL. Users can
  * have their input quoted in an error, so every repetition is limited or begins where it cannot begin again: otherwise the time
  * would be quadratic (ReDoS, CWE-1333).
  */
-const DOLLAR = String.raw`(?:\\{0,2}\$|%(?:25)?24|\\u0024|&#36;)`
-const NAMED = '(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\\w-]{0,20}|bcrypt[\\w-]{0,20})'
-const UNMARKED = '(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\\w:-]{0,40}'
 const HASHES = new RegExp(`(?:${DOLLAR}${NAMED}|${UNMARKED})${DOLLAR}${String.raw`[\w+/=,.$:%\\&#;-]{8,}`}`, 'g')
 
 /** Words that are joined by dots, at least three; a token is such a text, whatever characters of an escape precede it. */

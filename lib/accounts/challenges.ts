@@ -144,7 +144,7 @@ export class Challenges {
 async function isBound ({ claims, isBoundTo }: VerifiedChallenge, { boundTo }: AcceptChallengeOptions, { bounded }: Caller, changedTo?: string): Promise<boolean> {
   if (boundTo === undefined) return isBoundTo(undefined)
   const value = assertBoundValue(await bounded(() => boundTo(claims.sub)))
-  return isBoundTo(value) || (changedTo !== undefined && value === changedTo)
+  return isBoundTo(value) || value === changedTo
 }
 
 async function assertBound (challenge: VerifiedChallenge, options: AcceptChallengeOptions, caller: Caller): Promise<void> {

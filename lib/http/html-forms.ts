@@ -31,8 +31,8 @@ export function formOf (request: FastifyRequest): HtmlForm | undefined {
 
 /**
  * Reads a form with the field `redirect` and no `grant_type`; undefined for any other. Null if a path is not one of this app or
- * missing beside `failure`, or a field is there twice. A checkbox for `remember` has a hidden field before it: `remember=false`, then `remember=true`; the last
- * one counts.
+ * missing beside `failure`, or a field is there twice. A checkbox for `remember` has a hidden field before it: `remember=false`,
+ * then `remember=true`; the last one counts.
  */
 export function readHtmlForm (body: string, names: Readonly<Record<string, string>>, remembers: boolean): HtmlForm | null | undefined {
   const form = new URLSearchParams(body)

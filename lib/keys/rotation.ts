@@ -138,7 +138,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   // Keys at start may sign at once.
   let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
-  let next: Promise<void> | undefined // has not begun
+  let nextReload: Promise<void> | undefined // has not begun
   let pause: Promise<void> | undefined
   let lastSeekAt = -Infinity
   let isCurrent = true
@@ -152,7 +152,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
     if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
-    if (kind === 'refresh') return (next ??= handled(reloadAfterPause()))
+    if (kind === 'refresh') return (nextReload ??= handled(reloadAfterPause()))
     if (running !== undefined) return running
     const now = clock()
     if (Math.abs(now - lastSeekAt) < ACCESS_SEEK_INTERVAL) return undefined
@@ -163,7 +163,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   async function reloadAfterPause (): Promise<void> {
     await pause
     await running?.catch(() => {}) // it may have read the keys before the token arrived
-    next = undefined
+    nextReload = undefined
     pause = new Promise(resolve => { setTimeout(resolve, REFRESH_SEEK_PAUSE_MS).unref() })
     await reload()
   }

@@ -24,7 +24,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
   }
 
   const names = { [usernameField]: usernameField, password: 'password' }
-  const config = { readForm: (body: string) => transport.login === loginSchema ? readHtmlForm(body, names, false) : undefined }
+  const config = { readForm: transport.login === loginSchema ? (body: string) => readHtmlForm(body, names, false) : undefined }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
