@@ -1,7 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
-import { type AuthEvent } from './audit/events.js'
+import { type AuthEvent } from './events.js'
 import { isThenable } from './deadline.js'
 import { AuthError, type AuthErrorCode } from './errors.js'
+import { type SessionStore } from './sessions/store.js'
 
 /**
  * The message of the channels `fastify-refresh-cookie:start` and `fastify-refresh-cookie:end`. An operation has one object for
@@ -89,4 +90,26 @@ export function publishEvent (event: AuthEvent): void {
     ...(what !== undefined && { what }),
     ...(up !== undefined && { up })
   } satisfies AuthEventMessage)
+}
+
+/** The methods of a store that requests call. */
+type ObservedStore = Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>
+
+/** A store whose calls are published to subscribers of our diagnostics channels; without subscribers it only passes them on. */
+export function observedStore (store: SessionStore): ObservedStore {
+  const list = store.list?.bind(store)
+  const purgeExpired = store.purgeExpired?.bind(store)
+  return {
+    create: observed('create', session => store.create(session)),
+    get: observed('get', (id, claimed) => store.get(id, claimed)),
+    advance: observed('advance', (id, from, change, claimed) => store.advance(id, from, change, claimed)),
+    revoke: observed('revoke', (id, reason) => store.revoke(id, reason)),
+    revokeAll: observed('revokeAll', (subject, reason, exceptId) => store.revokeAll(subject, reason, exceptId)),
+    ...(list !== undefined && { list: observed('list', list) }),
+    ...(purgeExpired !== undefined && { purgeExpired: observed('purgeExpired', purgeExpired) })
+  }
+}
+
+function observed<Args extends unknown[], Answer> (name: keyof ObservedStore, call: (...args: Args) => Answer): (...args: Args) => Answer {
+  return (...args) => isObserved() ? observe('store', name, () => call(...args)) : call(...args)
 }

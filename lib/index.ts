@@ -3,7 +3,7 @@ import { refreshCookie } from './plugin.js'
 export default refreshCookie
 export { refreshCookie }
 export { allowWeakHashing } from './accounts/hash-format.js'
-export { normaliseUsername } from './accounts/username.js'
+export { normaliseUsername } from './accounts/user.js'
 export { authenticate, authenticateByCookie, authenticateOptional, authenticateStrict, refuseCrossSite, requireFreshLogin, type AuthenticateHook, type ProtectedRequest } from './http/hooks.js'
 export { AuthError, authErrorCodes, type AuthErrorCode } from './errors.js'
 export { redactErrors } from './redaction.js'
@@ -16,7 +16,7 @@ export type { AcceptChallengeOptions, IssueChallengeOptions } from './accounts/c
 export type { Credentials } from './accounts/password-verifier.js'
 export type { Passwords } from './accounts/hashing.js'
 export type { AccessClaims, AppClaims, CustomClaims } from './tokens/claims.js'
-export type { AuditEvent, AuthEvent } from './audit/events.js'
+export type { AuditEvent, AuthEvent } from './events.js'
 export type { AuthEventMessage, AuthOperation } from './diagnostics.js'
 export type { KeyMaterial, KeyOptions } from './keys/import.js'
 export type { Identity, IdentifyOptions } from './sessions/identify.js'

@@ -1,4 +1,4 @@
-import { type AuthEvent, type ClientInfo } from './audit/events.js'
+import { type AuthEvent, type ClientInfo } from './events.js'
 import { type Bounded } from './deadline.js'
 
 /** The context of a request. */

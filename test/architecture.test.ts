@@ -29,11 +29,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
-  'audit/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
-  'request-context.ts': { usesTypesOf: ['deadline.ts', 'audit/'] },
-  'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['audit/'], packages: ['node:diagnostics_channel'] },
+  'events.ts': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
+  'request-context.ts': { usesTypesOf: ['deadline.ts', 'events.ts'] },
+  'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['events.ts', 'sessions/store.ts'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
-    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
+    uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
     usesTypesOf: ['time.ts', 'accounts/user.ts', 'request-context.ts']
   },
   'stores/': {
@@ -48,19 +48,19 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['node:crypto', 'node:timers/promises', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'audit/', 'sessions/'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
     usesTypesOf: ['accounts/', 'request-context.ts'],
     packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
     uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
-    usesTypesOf: ['sessions/', 'accounts/user.ts', 'audit/', 'http/'],
+    usesTypesOf: ['sessions/', 'accounts/user.ts', 'events.ts', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
-  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'audit/'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
-  'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'audit/'], packages: ['fastify', 'fastify-plugin'] },
-  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'audit/'] }
+  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
+  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'diagnostics.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
+  'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'events.ts'], packages: ['fastify', 'fastify-plugin'] },
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'events.ts'] }
 }
 
 const FUNCTION_LINES = 60

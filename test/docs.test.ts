@@ -265,7 +265,7 @@ function leaves (check: unknown, name: string): Array<readonly [name: string, fa
 
 /** The fields that each type of event has for itself, in the order of the table of levels. */
 function fieldsOfEvents (): Map<string, string[]> {
-  const path = 'lib/audit/events.ts'
+  const path = 'lib/events.ts'
   const program = ts.createProgram([path], { strict: true, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext })
   const checker = program.getTypeChecker()
   const declaration = program.getSourceFile(path)?.statements.filter(ts.isTypeAliasDeclaration).find(({ name }) => name.text === 'AuthEvent')

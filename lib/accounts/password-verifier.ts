@@ -1,12 +1,10 @@
 import { type RequestContext } from '../request-context.js'
 import { AuthError } from '../errors.js'
-import { type SessionRef } from '../tokens/claims.js'
-import { subjectOf } from '../tokens/subject.js'
+import { type SessionRef, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
 import { updateHash, wasReplaced } from './password-update.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
-import { type User, type Users, type VerifiedLogin, type VerifiedUser } from './user.js'
-import { normaliseUsername } from './username.js'
+import { normaliseUsername, type User, type Users, type VerifiedLogin, type VerifiedUser } from './user.js'
 
 /** A username and a password as a request sent them; they need not be validated. */
 export interface Credentials {

@@ -3,12 +3,11 @@ import { type RequestContext } from '../request-context.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
-import { kindOf, subjectOf } from '../tokens/subject.js'
+import { kindOf, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
 import { type Credentials } from './password-verifier.js'
 import { type Caller, type Throttle } from './throttle.js'
-import { type User, type Users } from './user.js'
-import { MAX_USERNAME_LENGTH, normaliseUsername } from './username.js'
+import { MAX_USERNAME_LENGTH, normaliseUsername, type User, type Users } from './user.js'
 
 /** Called with the outcome of a silent signup, whose response reveals nothing. `user` is null if the username was taken. */
 export type SignupListener = (signup: { readonly username: string, readonly user: User | null }) => Promise<void> | void

@@ -3,9 +3,8 @@ import { systemMilliseconds } from '../time.js'
 import { runChecks } from './checks.js'
 import { openConnection, type Send } from './connection.js'
 import { type Account, probe, type Target } from './observations.js'
-import { formatJson, formatTable, printable } from './report.js'
+import { formatJson, formatTable, printable, type Row, skipped } from './report.js'
 import { clearedCookie } from './set-cookie.js'
-import { skipped, type Row } from './verdict.js'
 import { walk } from './walk.js'
 
 /** The surroundings of the command. */

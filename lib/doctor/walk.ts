@@ -2,7 +2,7 @@ import { randomId } from '../random.js'
 import { type Reply, type Send } from './connection.js'
 import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type ReceivedCookie } from './set-cookie.js'
 import { browserHeaders, type Account, type Target } from './observations.js'
-import { answerOf, fieldsOf, finding, ok, skipped, type Row, type Verdict } from './verdict.js'
+import { answerOf, fieldsOf, finding, ok, type Row, skipped, type Verdict } from './report.js'
 
 /** An address of documentation (RFC 5737): the app sees it only if it accepts X-Forwarded-For of clients. */
 const SPOOFED = '192.0.2.123'

@@ -1,7 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { type Warning } from '../warnings.js'
-import { withoutWhitespace } from './headers.js'
 
 /** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
 export interface CookieIdentity {
@@ -107,6 +106,20 @@ function cookieValues (header: string, name: string): string[] {
 /** A value may be in double quotes (RFC 6265 section 4.1.1); Java's cookie jar sends them. */
 function unquoted (value: string): string {
   return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}
+
+const WHITESPACE = ' \t'
+
+/**
+ * Removes optional whitespace around a header value: spaces and tabs (RFC 9110 section 5.6.3). `trim` also removes U+00A0, to
+ * which Node decodes the byte 0xA0, so a cookie name that begins with that byte would equal ours.
+ */
+export function withoutWhitespace (text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && WHITESPACE.includes(text.charAt(start))) start++
+  while (end > start && WHITESPACE.includes(text.charAt(end - 1))) end--
+  return text.slice(start, end)
 }
 
 /** The requirements of the name prefix `__Host-` (RFC 6265bis section 4.1.3.2), apart from `Secure`. */

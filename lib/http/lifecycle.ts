@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { type AuthEvent } from '../audit/events.js'
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type AuthEvent } from '../events.js'
 import { type RequestContext } from '../request-context.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { type KeySource } from '../keys/rotation.js'
@@ -161,3 +161,24 @@ export function createOwnerSource (name: string | undefined, ring: () => KeyRing
 }
 
 const MAX_KEY_IDS = 20
+
+/**
+ * Runs a task once the reply is sent, and never if the client has disconnected before. A rejection
+ * is logged with the message `failure`.
+ */
+export type AfterReply = (request: FastifyRequest, reply: FastifyReply, task: () => Promise<void>, failure: string) => void
+
+/** `app.close()` waits for the running tasks. */
+export function createAfterReply (fastify: FastifyInstance): AfterReply {
+  const running = new Set<Promise<void>>()
+  fastify.addHook('onClose', async () => { await Promise.all(running) })
+
+  return ({ log }, reply, task, failure) => {
+    reply.raw.once('finish', () => {
+      const run = task()
+        .catch((err: unknown) => log.warn({ err }, failure))
+        .finally(() => running.delete(run))
+      running.add(run)
+    })
+  }
+}

@@ -1,6 +1,6 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue.js'
-import { bearerToken } from './headers.js'
+import { bearerToken } from './request-auth.js'
 import { ACCESS_TOKEN_SCHEME, credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
 import { type RefreshCookie } from './cookie.js'
 import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'

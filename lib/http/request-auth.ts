@@ -1,16 +1,15 @@
+import { type IncomingHttpHeaders } from 'node:http'
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type AuthEvent } from '../audit/events.js'
+import { type AuthEvent, type RefreshTokenVerb, refusalEvent, refusalTypeOf } from '../events.js'
 import { type RequestContext } from '../request-context.js'
-import { refusalEvent, refusalTypeOf, type RefreshTokenVerb } from '../audit/refusals.js'
 import { readAddress } from '../client-address.js'
-import { startDeadline, type Bounded, type Timeouts } from '../deadline.js'
+import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { isObserved, observe } from '../diagnostics.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type Clock } from '../time.js'
 import { type AccessClaims, type SessionRef } from '../tokens/claims.js'
 import { type Audit } from './audit-log.js'
-import { bearerToken, readUserAgent } from './headers.js'
 
 /**
  * `request.auth`: the authentication of the request. A method that rejects with an AuthError sets the headers of the refusal
@@ -182,4 +181,22 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   get hasAccessToken (): boolean {
     return bearerToken(this.#request.headers) !== null
   }
+}
+
+const SCHEME = /^bearer /i
+
+/**
+ * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1), or null. An access token is read from nowhere else: no
+ * cookie, query or body.
+ */
+export function bearerToken ({ authorization }: IncomingHttpHeaders): string | null {
+  return authorization !== undefined && SCHEME.test(authorization) ? authorization.slice('bearer '.length) : null
+}
+
+/** The longest user agent that is kept, in characters. */
+const MAX_USER_AGENT = 256
+
+/** Removes control characters, which Node accepts but which can inject into logs and pages. */
+function readUserAgent (header: string | undefined): string | null {
+  return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT)
 }

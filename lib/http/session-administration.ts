@@ -4,7 +4,7 @@ import { type RequestContext } from '../request-context.js'
 import { type SessionListOptions } from '../sessions/list.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'
-import { subjectOf } from '../tokens/subject.js'
+import { subjectOf } from '../tokens/claims.js'
 import { refusing } from './decorators.js'
 import { type AuthHealth } from './health.js'
 

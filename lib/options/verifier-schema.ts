@@ -1,4 +1,4 @@
-import { type AuditEvent, type EventListener } from '../audit/events.js'
+import { type AuditEvent, type EventListener } from '../events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, refuseFirst, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'

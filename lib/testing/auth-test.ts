@@ -1,15 +1,12 @@
 import { type FastifyInstance } from 'fastify'
 import { type UserId } from '../accounts/user.js'
-import { type AuditEvent } from '../audit/events.js'
-import { type AppClaims } from '../tokens/claims.js'
+import { type AuditEvent } from '../events.js'
+import { type AppClaims, subjectOf } from '../tokens/claims.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
-import { subjectOf } from '../tokens/subject.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration } from './registration.js'
-import { sendOverHttp } from './send-over-http.js'
-import { TestBrowser, type TestBrowserOptions } from './test-browser.js'
-import { type TestClock } from './test-clock.js'
-import { assertNotProduction, eventsOf } from './test-options.js'
+import { sendOverHttp, TestBrowser, type TestBrowserOptions } from './test-browser.js'
+import { assertNotProduction, eventsOf, type TestClock } from './test-options.js'
 
 /** The app under test: its root instance, or that of any context. */
 export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>

@@ -2,5 +2,5 @@ export { authTest, type AuthTest, type AuthTestOptions, type LoginAsOptions, typ
 export { type CookieJar, type Initiator, type StoredCookie } from './cookie-jar.js'
 export { storeContract, type ContractCase, type MakeStore } from './store-contract.js'
 export { type TestBrowser, type TestBrowserOptions, type TestPage, type TestRequest, type TestResponse } from './test-browser.js'
-export { testClock, type TestClock } from './test-clock.js'
+export { testClock, type TestClock } from './test-options.js'
 export { fastPasswords, testOptions, type TestOptions } from './test-options.js'

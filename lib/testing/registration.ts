@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { type EventListener } from '../audit/events.js'
+import { type EventListener } from '../events.js'
 import { type User } from '../accounts/user.js'
 import { type RefreshTokenTransport } from '../http/refresh-token-transport.js'
 import { type RouteName } from '../http/routes/route.js'
@@ -7,7 +7,7 @@ import { type IssuedRefreshToken } from '../sessions/issue.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { type Clock, type Seconds } from '../time.js'
 import { logWarning } from '../warnings.js'
-import { isTestClock, type TestClock } from './test-clock.js'
+import { isTestClock, type TestClock } from './test-options.js'
 
 /** The parts of a registration that the test kit uses. */
 export interface TestRegistration {

@@ -1,5 +1,9 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { text } from 'node:stream/consumers'
 import { type RouteName } from '../http/routes/route.js'
-import { isTrustworthy, siteOf, type CookieJar } from './cookie-jar.js'
+import { type CookieJar, isTrustworthy, siteOf } from './cookie-jar.js'
 
 /** A response, of `app.inject` or over HTTP. */
 export interface TestResponse {
@@ -230,4 +234,16 @@ function formOf (url: string, fields: Readonly<Record<string, string>>): TestReq
 function relationOf (page: string, url: URL): 'same-origin' | 'same-site' | 'cross-site' {
   if (page === url.origin) return 'same-origin'
   return siteOf(new URL(page)) === siteOf(url) ? 'same-site' : 'cross-site'
+}
+
+/** Sends requests to a server that listens. Not with `fetch`, which replaces `Sec-Fetch-Mode` and drops `Host`. */
+export function sendOverHttp (base: string): Send {
+  const open = base.startsWith('https:') ? requestHttps : requestHttp
+  return async ({ method, path, headers, payload }) => {
+    const outgoing = open(new URL(path, base), { method, headers, agent: false })
+    outgoing.end(payload)
+    const [response] = await once(outgoing, 'response') as [IncomingMessage] // as documented
+    const body = await text(response)
+    return { statusCode: Number(response.statusCode), headers: response.headers, body, json: () => JSON.parse(body) }
+  }
 }

@@ -1,9 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type OpenedKeys } from '../keys/rotation.js'
 import { type Key } from '../keys/ring.js'
-import { isId, isRecord, isTime } from './claims.js'
+import { isId, isRecord, isSubject, isTime } from './claims.js'
 import { Codec, kidOf } from './jwt.js'
-import { isSubject } from './subject.js'
 import { type EpochSeconds } from '../time.js'
 
 /** The claims of a challenge: a step of a login that a user has passed, or a link that a user was sent. */

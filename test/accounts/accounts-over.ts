@@ -5,7 +5,7 @@ import { PasswordUpdate } from '../../lib/accounts/password-update.js'
 import { PasswordVerifier, type Credentials } from '../../lib/accounts/password-verifier.js'
 import { Signup, type SignupListener } from '../../lib/accounts/signup.js'
 import { Throttle, type Caller, type ThrottleLimits } from '../../lib/accounts/throttle.js'
-import { type AuthEvent } from '../../lib/audit/events.js'
+import { type AuthEvent } from '../../lib/events.js'
 import { type User, type Users, type VerifiedUser } from '../../lib/accounts/user.js'
 import { fastPasswords, type Work } from './fast-passwords.js'
 

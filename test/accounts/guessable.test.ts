@@ -1,7 +1,6 @@
 import t from 'tap'
 import { dictionary } from '@zxcvbn-ts/language-common'
-import { loadCommonPasswords } from '../../lib/accounts/common-passwords.js'
-import { isGuessable } from '../../lib/accounts/guessable.js'
+import { isGuessable, loadCommonPasswords } from '../../lib/accounts/password-policy.js'
 import { seededRandom } from '../support/seeded-random.js'
 
 const common = await loadCommonPasswords()

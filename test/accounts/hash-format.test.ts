@@ -1,7 +1,6 @@
 import argon2 from 'argon2'
 import t from 'tap'
-import { decoyHash } from '../../lib/accounts/decoys.js'
-import { allowWeakHashing, assertStrong, type HashingParameters, needsRehash, parsePasswordHash, withKeyId, type StoredHash } from '../../lib/accounts/hash-format.js'
+import { allowWeakHashing, assertStrong, decoyHash, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from '../../lib/accounts/hash-format.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'

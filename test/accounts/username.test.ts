@@ -1,5 +1,5 @@
 import t from 'tap'
-import { normaliseUsername } from '../../lib/accounts/username.js'
+import { normaliseUsername } from '../../lib/accounts/user.js'
 
 t.test('a username is trimmed and normalised', async t => {
   const cases: Array<[typed: string, name: string]> = [

@@ -1,6 +1,6 @@
 import { type FastifyBaseLogger } from 'fastify'
 import t from 'tap'
-import { type AuditEvent, type AuthEvent } from '../../lib/audit/events.js'
+import { type AuditEvent, type AuthEvent } from '../../lib/events.js'
 import { createAudit } from '../../lib/http/audit-log.js'
 import { wholeSeconds } from '../../lib/time.js'
 import { exactly } from '../support/exactly.js'

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { bearerToken, withoutWhitespace } from '../../lib/http/headers.js'
+import { withoutWhitespace } from '../../lib/http/cookie.js'
+import { bearerToken } from '../../lib/http/request-auth.js'
 
 t.test('session fixation: only spaces and tabs are whitespace, unlike for `trim`', async t => {
   for (const text of ['', 'a', 'a b', 'a\tb']) {

@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import Fastify from 'fastify'
 import t from 'tap'
-import { type AuthEvent } from '../../lib/audit/events.js'
+import { type AuthEvent } from '../../lib/events.js'
 import { importKey, type KeyOptions } from '../../lib/keys/import.js'
 import { createKeySource, openKeys, type KeySettings, type KeySource } from '../../lib/keys/rotation.js'
 import { createKeyRing, deriveKeyRing, type KeyRings } from '../../lib/keys/ring.js'

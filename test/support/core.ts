@@ -1,7 +1,7 @@
 import { AuthError, type AuthErrorCode } from '../../lib/errors.js'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { startDeadline, type Timeouts } from '../../lib/deadline.js'
-import { type AuthEvent } from '../../lib/audit/events.js'
+import { type AuthEvent } from '../../lib/events.js'
 import { type RequestContext } from '../../lib/request-context.js'
 import { type RefreshOutcome, type RotationPolicy } from '../../lib/sessions/rotation-policy.js'
 import { type Identity, type IdentifyOptions } from '../../lib/sessions/identify.js'

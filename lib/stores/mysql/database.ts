@@ -1,4 +1,4 @@
-import { type Row } from '../sql/columns.js'
+import { type Row } from '../sql/session-table.js'
 
 /** A pool or a connection of mysql2, or of mysql2/promise. */
 export type MysqlDatabase = { promise (): MysqlPromises } | MysqlPromises

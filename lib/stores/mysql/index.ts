@@ -1,15 +1,14 @@
 import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
-import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
+import { DEFAULT_TABLE, tableName } from '../sql/session-table.js'
 import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
 import { polledStore } from '../sql/store.js'
 import { promisesOf, type MysqlDatabase } from './database.js'
-import { MysqlTable } from './session-table.js'
-import { type MysqlTableOptions } from './create-table.js'
+import { MysqlTable, type MysqlTableOptions } from './session-table.js'
 
 export { type MysqlDatabase, type MysqlPromises, type MysqlQuery } from './database.js'
-export { mysqlSchema, type MysqlTableOptions } from './create-table.js'
+export { mysqlSchema, type MysqlTableOptions } from './session-table.js'
 
 /** Every method of a store. */
 export type MysqlStore = Required<SessionStore>

@@ -2,14 +2,13 @@ import { checkedOptions } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
 import { revocationFeed } from '../revocation-feed.js'
-import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
+import { DEFAULT_TABLE, tableName } from '../sql/session-table.js'
 import { sqlStore, type SqlStore } from '../sql/store.js'
 import { listenOn, type PostgresDatabase } from './database.js'
-import { PostgresTable } from './session-table.js'
-import { type PostgresTableOptions } from './create-table.js'
+import { PostgresTable, type PostgresTableOptions } from './session-table.js'
 
 export { type PostgresDatabase } from './database.js'
-export { postgresSchema, type PostgresTableOptions } from './create-table.js'
+export { postgresSchema, type PostgresTableOptions } from './session-table.js'
 
 /** Every method of a store; `subscribe` only for a database that can LISTEN. */
 export type PostgresStore = SqlStore & Pick<SessionStore, 'subscribe'>

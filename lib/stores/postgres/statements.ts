@@ -1,6 +1,5 @@
 import { type Session } from '../../sessions/session.js'
-import { COLUMNS, FIELDS, type Row } from '../sql/columns.js'
-import { advanceReturning, createSession, ownerStatements } from '../sql/statements.js'
+import { advanceReturning, COLUMNS, createSession, FIELDS, ownerStatements, type Row } from '../sql/session-table.js'
 
 interface Column {
   readonly type: 'text' | 'bigint'

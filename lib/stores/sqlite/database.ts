@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import { type Row } from '../sql/columns.js'
+import { type Row } from '../sql/session-table.js'
 
 /** A database of better-sqlite3, a `DatabaseSync` of node:sqlite, or anything else with these two methods. */
 export interface SqliteDatabase {

@@ -1,15 +1,14 @@
 import { checkedOptions, integer } from '../../options/validators.js'
 import { type SessionStore } from '../../sessions/store.js'
 import { type Clock } from '../../time.js'
-import { DEFAULT_TABLE, tableName } from '../sql/columns.js'
+import { DEFAULT_TABLE, tableName } from '../sql/session-table.js'
 import { POLL_EVERY_MS } from '../sql/revocation-poll.js'
 import { polledStore } from '../sql/store.js'
 import { type SqliteDatabase } from './database.js'
-import { SqliteTable } from './session-table.js'
-import { type SqliteTableOptions } from './create-table.js'
+import { SqliteTable, type SqliteTableOptions } from './session-table.js'
 
 export { type SqliteDatabase, type SqliteStatement } from './database.js'
-export { sqliteSchema, type SqliteTableOptions } from './create-table.js'
+export { sqliteSchema, type SqliteTableOptions } from './session-table.js'
 
 /** Every method of a store. */
 export type SqliteStore = Required<SessionStore>
