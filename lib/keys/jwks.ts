@@ -1,5 +1,5 @@
 import { type Seconds } from '../time.js'
-import { type KeySettings, type KeySource } from './rotation.js'
+import { jwksMaxAge, type KeySettings, type KeySource } from './rotation.js'
 import { isHmac, type Key, type KeyRing } from './ring.js'
 
 /** A JSON Web Key Set (RFC 7517 section 5) of public keys. */
@@ -21,8 +21,7 @@ export interface PublicKeys {
 /** The keys of `GET /jwks`; undefined if they are and stay secrets. */
 export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: KeySource): PublicKeys | undefined {
   const ring = (): KeyRing => rings().access
-  // Caches must expire before a new key signs.
-  return keys?.changes || pairsOf(ring()).length > 0 ? { ring, maxAge: Math.min(reloadKeysEvery, 300) } : undefined
+  return keys?.changes || pairsOf(ring()).length > 0 ? { ring, maxAge: jwksMaxAge(reloadKeysEvery) } : undefined
 }
 
 function pairsOf ({ byKid }: KeyRing): Key[] {

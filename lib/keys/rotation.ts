@@ -5,7 +5,7 @@ import { redacted } from '../redaction.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { logWarning } from '../warnings.js'
 import { fetchJwks } from './remote-jwks.js'
-import { changeKeyRing, createKeyRing, deriveKeyRing, isSameRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
+import { changeKeyRing, createKeyRing, deriveKeyRing, isHmac, isSameRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
 
 export interface KeySettings {
   readonly secret?: Source<readonly Secret[]> | undefined
@@ -181,14 +181,24 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   function apply (next: KeyRings): void {
     const now = clock()
-    const propagation = period - 1 // clocks may have whole seconds, and timers fire slightly early
     const known = { access: loadTimes(next.access, now, loadedAt.access), refresh: loadTimes(next.refresh, now, loadedAt.refresh) }
-    const change = (kind: TokenKind): KeyRing => changeOrKeep(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagation)
+    const change = (kind: TokenKind): KeyRing => changeOrKeep(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagationOf(next[kind], period))
     const before = rings
     rings = { access: change('access'), refresh: change('refresh') }
     loadedAt = known
     for (const kind of KINDS) if (rings[kind] !== before[kind]) emit(changeEvent(kind, rings[kind]))
   }
+}
+
+/** The time for which verifiers may cache the keys of `GET /jwks`. */
+export function jwksMaxAge (reloadKeysEvery: Seconds): Seconds {
+  return Math.min(reloadKeysEvery, 300)
+}
+
+/** The time until all instances have reloaded the keys, and until no cache has the public keys from before. */
+function propagationOf ({ byKid }: KeyRing, period: Seconds): Seconds {
+  const isPublished = [...byKid.values()].some(({ algorithm }) => !isHmac(algorithm))
+  return period - 1 + (isPublished ? jwksMaxAge(period) : 0) // clocks may have whole seconds, and timers fire slightly early
 }
 
 /** The same promise; its rejection ends no process if nobody waits for it, as a request whose deadline has passed. */

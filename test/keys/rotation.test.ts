@@ -66,6 +66,17 @@ t.test('key rotation: a new key signs once every instance has had time to load i
   ], 'and everybody is told once')
 })
 
+t.test('key rotation: a new key pair signs once no cache has the published keys without it', async t => {
+  const s = setting()
+  const pair = generateKey('EdDSA', 'new').signs
+  s.answer = async () => rings([pair, OLD.verifies])
+  for (const [wait, signing] of [[0, 'old'], [300, 'old'], [298, 'old'], [1, 'new']] as const) {
+    s.wait(wait)
+    await s.source.reload()
+    t.equal(s.signing(), signing, `after ${wait} s more`)
+  }
+})
+
 t.test('key rotation: a key that was loaded at start may sign at once', async t => {
   const s = setting()
   s.answer = async () => rings([NEW.verifies, OLD.signs])
