@@ -91,7 +91,7 @@ export interface SessionVerbs {
   readonly identity: Identity
   /** The result of `identify`; null if the cookie has not identified the user. */
   readonly identityOrNull: Identity | null
-  /** Ends the session of the refresh token, else that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
+  /** Ends the session of the refresh token and that of an authenticated access token, and clears the cookie. Succeeds without a session too. */
   logout (): Promise<void>
   /**
    * The caller's live sessions, oldest first, 100 by default. For the next page, pass the last session of this one as `after`. Like the two
@@ -286,8 +286,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const reply = this.#reply()
       const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
-      if (!ended && this.claims !== null) await sessions.revoke(this.claims.sid, 'logout', this)
-      else if (!ended && tokens.length > 0) this.emit({ type: 'logout_failed' })
+      if (this.claims !== null && !ended.includes(this.claims.sid)) await sessions.revoke(this.claims.sid, 'logout', this)
+      else if (ended.length === 0 && tokens.length > 0) this.emit({ type: 'logout_failed' })
       transport.clear(reply)
       this.claims = null
       this.#identity = null

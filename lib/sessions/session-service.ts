@@ -156,15 +156,15 @@ export class SessionService {
   }
 
   /**
-   * Ends the sessions of refresh tokens of any generation, expired ones too. Resolves to false if no signature is valid.
-   * Throws FST_AUTH_STORE_UNAVAILABLE, after it has tried all tokens.
+   * Ends the sessions of refresh tokens of any generation, expired ones too. Resolves to their ids, also of those that had ended
+   * before; to none if no signature is valid. Throws FST_AUTH_STORE_UNAVAILABLE, after it has tried all tokens.
    */
-  async logout (refreshTokens: readonly string[], context: RequestContext): Promise<boolean> {
+  async logout (refreshTokens: readonly string[], context: RequestContext): Promise<string[]> {
     // Independent of each other, so that a failure for a cookie from cookie tossing does not keep the real session alive.
     const ends = await Promise.allSettled(refreshTokens.map(token => this.#logoutOne(token, context)))
     const failed = ends.find(end => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return ends.some(end => end.status === 'fulfilled' && end.value)
+    return ends.flatMap(end => end.status === 'fulfilled' ? end.value ?? [] : [])
   }
 
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
@@ -233,14 +233,14 @@ export class SessionService {
     }
   }
 
-  async #logoutOne (token: string, context: RequestContext): Promise<boolean> {
+  async #logoutOne (token: string, context: RequestContext): Promise<string | null> {
     await this.#seekKeys([token], context)
     const claims = this.#readToken(token)
-    if (claims === null) return false
+    if (claims === null) return null
     const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
     if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
     if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
-    return true
+    return claims.sid
   }
 
   /**

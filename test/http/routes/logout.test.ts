@@ -129,6 +129,27 @@ t.test('cookie tossing: a logout with cookies of two sessions ends both, of one 
   }
 })
 
+t.test('a logout of an authenticated request ends the session of its access token, whatever cookie it has', async t => {
+  const s = await loggedIn(t, { revocation: 'immediate' }, {}, app => {
+    app.post('/leave', { onRequest: app.authenticate }, async ({ auth }) => { await auth.logout(); return {} })
+  })
+  const before = s.ada.copy()
+  await s.ada.logout()
+  await s.ada.login('ada')
+  const bob = s.browser()
+  await bob.signup('bob')
+  for (const [cookie, events] of [[before.cookie(), ['revoked']], [bob.cookie(), ['logout', 'revoked']], ['garbage', ['revoked']]] as const) {
+    const { accessToken } = s.ada
+    forget(s.events)
+    const headers = { authorization: `Bearer ${accessToken}`, cookie: `${COOKIE}=${cookie}` }
+    t.match(await s.app.inject({ method: 'POST', url: '/leave', headers }), { statusCode: 200 })
+    t.strictSame(s.events.map(({ type }) => type), events)
+    t.match((await s.ada.get('/me')).json(), ENDED)
+    t.match((await s.ada.refresh()).json(), ENDED)
+    await s.ada.login('ada')
+  }
+})
+
 t.test('a logout without a cookie asks no store', async t => {
   const s = await loggedIn(t)
   t.match(await logout(s), { statusCode: 204 })
