@@ -47,9 +47,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const { clock, timeouts, rateLimit: { redis } } = settings
   await warnOfSettings(fastify, settings, production)
 
-  const audit = createAudit(clock, settings.onEvent)
+  const audit = createAudit(clock, settings.onEvent, fastify.log)
   const context = createAppContext(audit, timeouts, fastify.log)
-  fastify.addHook('onClose', async () => audit.close(fastify.log))
+  fastify.addHook('onClose', async () => audit.close())
   const { keys, owner } = await openAppKeys(fastify, settings, context.emit)
   const store = settings.store ?? memoryStore({ clock })
   noteRegistration(fastify, registrationOf(settings, options.users, store, keys))
@@ -109,7 +109,6 @@ function buildAuthParts (fastify: FastifyInstance, settings: Settings, store: Se
     clock: settings.clock,
     timeouts: settings.timeouts,
     refusals: hookRefusals(settings, store),
-    exempt: Symbol('a route of this registration'),
     passwordVerifier: settings.users?.findByUsername && accounts.passwordVerifier,
     origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' },
     afterReply: createAfterReply(fastify)

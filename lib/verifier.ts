@@ -20,9 +20,9 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   markContext(fastify)
   const settings = readVerifierOptions(options)
   const { clock, timeouts, issuer, audience, accessToken } = settings
-  const audit = createAudit(clock, settings.onEvent)
+  const audit = createAudit(clock, settings.onEvent, fastify.log)
   const context = createAppContext(audit, timeouts, fastify.log)
-  fastify.addHook('onClose', async () => audit.close(fastify.log))
+  fastify.addHook('onClose', async () => audit.close())
 
   const keys = await openKeys({ ...settings, accessToken: undefined }, context.emit, fastify.log)
   if (keys.rings().access.signing !== null) throw new TypeError('option "keys" has a key with use: \'sign\', which a verifier must not have: give its public half with use: \'verify\'')
@@ -44,7 +44,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
     isUnrevoked: async () => { throw new TypeError(REFUSALS.strict) }
   })
 
-  const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie }, exempt: Symbol('a verifier has no routes') }
+  const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie } }
   decorateHooks(fastify, decorateRequest(fastify, request => new TokenAuth(parts, request)), REFUSALS)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, context), reloadKeys: keys.reload })
 }

@@ -14,7 +14,7 @@ export interface Audit {
   /** False if nobody receives this type, so that the caller need not build the event. */
   isRecorded (type: AuthEvent['type'], log: FastifyBaseLogger): boolean
   /** Records the number of dropped events; called when the app closes. */
-  close (log: FastifyBaseLogger): void
+  close (): void
 }
 
 type Level = 'debug' | 'info' | 'warn'
@@ -48,21 +48,22 @@ export const EVENT_LEVELS: Readonly<Record<AuthEvent['type'], Level>> = {
 
 const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null }
 
-export function createAudit (clock: Clock, listener: EventListener | undefined): Audit {
+/** `appLog` is for dropped events, which are of no single request. */
+export function createAudit (clock: Clock, listener: EventListener | undefined, appLog: FastifyBaseLogger): Audit {
   const limit = createEventLimit()
 
   return {
     record (event, from, requestId, log, cause) {
       publishEvent(event)
       const now = clock()
-      for (const dropped of limit.takeDropped(now)) write(dropped, UNKNOWN_CLIENT, null, log)
+      for (const dropped of limit.takeDropped(now)) write(dropped, UNKNOWN_CLIENT, null, appLog)
       if (isTaken(levelOf(event), log) && limit.admits(event, now)) write(event, from, requestId, log, cause)
     },
 
     isRecorded: (type, log) => areEventsObserved() || isTaken(EVENT_LEVELS[type], log),
 
-    close (log) {
-      for (const dropped of limit.takeDropped(Infinity)) write(dropped, UNKNOWN_CLIENT, null, log)
+    close () {
+      for (const dropped of limit.takeDropped(Infinity)) write(dropped, UNKNOWN_CLIENT, null, appLog)
     }
   }
 

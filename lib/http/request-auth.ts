@@ -46,8 +46,6 @@ export interface RequestAuthParts {
   readonly timeouts: Timeouts
   readonly audit: Audit
   readonly refusals: HookRefusals
-  /** Marks the plugin's own routes in their config; the hooks of a whole app exempt them. */
-  readonly exempt: symbol
 }
 
 /** The error messages of hooks that cannot work in an app; undefined where they work. */
@@ -55,6 +53,9 @@ export interface HookRefusals {
   readonly strict?: string | undefined
   readonly byCookie?: string | undefined
 }
+
+/** Marks the plugin's own routes in their config: the hooks of a whole app exempt them, also those of another registration. Global, since one process may load two copies of this package. */
+export const EXEMPT = Symbol.for('fastify-refresh-cookie.exempt')
 
 /** The property of a request that holds its reply; null in hooks that run before ours. */
 export const REPLY = Symbol('reply')
@@ -109,7 +110,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   get isExempt (): boolean {
-    return this.#plugin.exempt in this.#request.routeOptions.config
+    return EXEMPT in this.#request.routeOptions.config
   }
 
   /** The session of the refresh token; null in a verifier. */

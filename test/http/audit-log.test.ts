@@ -59,20 +59,20 @@ function logger (): { lines: Array<readonly [level: string, details: unknown, me
 
 t.test('audit log: every event is one line at its own level', async t => {
   const { lines, log } = logger()
-  for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
+  for (const [event] of EVENTS) createAudit(() => 0, undefined, log).record(event, HERE, 'req-1', log)
   t.strictSame(lines.map(([level, , message]) => [level, message]), EVENTS.map(([{ type }, level]) => [level, `auth: ${type}`]))
 })
 
 t.test('log injection: a log line contains no text from the caller', async t => {
   const { lines, log } = logger()
-  for (const [event] of EVENTS) createAudit(() => 0, undefined).record(event, HERE, 'req-1', log)
+  for (const [event] of EVENTS) createAudit(() => 0, undefined, log).record(event, HERE, 'req-1', log)
   t.notMatch(JSON.stringify(lines), /Mozilla|192\.0\.2\.1/)
 })
 
 t.test('audit log: onEvent receives type, time, request id, user agent and address', async t => {
   const told: AuditEvent[] = []
   const { log } = logger()
-  const audit = createAudit(() => 1_700_000_000, event => { told.push(event) })
+  const audit = createAudit(() => 1_700_000_000, event => { told.push(event) }, log)
   for (const [event] of EVENTS) audit.record(event, HERE, 'req-1', log)
   t.strictSame(told, EVENTS.map(([event]) => ({ ...event, at: 1_700_000_000, requestId: 'req-1', ...HERE })))
 })
@@ -89,7 +89,7 @@ const FAILING: Readonly<Record<string, () => unknown>> = {
 for (const [fails, listener] of Object.entries(FAILING)) {
   t.test(`audit log: a listener that ${fails} changes only the log`, async t => {
     const { lines, log } = logger()
-    createAudit(() => 0, listener as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
+    createAudit(() => 0, listener as () => void, log).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
     t.match(lines, exactly(exactly('warn', Object, String), exactly('error', Object, 'auth: onEvent failed')))
   })
@@ -98,7 +98,7 @@ for (const [fails, listener] of Object.entries(FAILING)) {
 t.test('audit log: a listener may return any value, or never settle', async t => {
   for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {})]) {
     const { lines, log } = logger()
-    createAudit(() => 0, (() => answer) as () => void).record({ type: 'cross_site_refused' }, HERE, null, log)
+    createAudit(() => 0, (() => answer) as () => void, log).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
     t.equal(lines.length, 1, String(answer))
   }
@@ -114,12 +114,12 @@ function flooded (): { seen: string[], at: (second: number) => void, send: (even
   let now = 0
   const audit = createAudit(wholeSeconds(() => now), event => {
     seen.push(event.type === 'events_dropped' ? `${event.count} of ${event.of} ${event.code}` : `${event.type} at ${event.at}`)
-  })
+  }, log)
   return {
     seen,
     at: second => { now = second },
     send: (event, times) => { for (let n = 0; n < times; n++) audit.record(event, HERE, 'req-1', log) },
-    close: () => audit.close(log)
+    close: () => audit.close()
   }
 }
 
@@ -131,9 +131,9 @@ t.test('log flooding: while the second changes every event is recorded or counte
   const audit = createAudit(() => Math.floor(reads++ / 61), event => {
     if (event.type === 'events_dropped') dropped += event.count
     else recorded++
-  })
+  }, log)
   for (let n = 0; n < 500; n++) audit.record(BAD_TOKEN, HERE, 'req-1', log)
-  audit.close(log)
+  audit.close()
   t.ok(dropped > 0)
   t.equal(recorded + dropped, 500)
 })
@@ -189,12 +189,23 @@ t.test('log flooding: counts of several kinds, and of the last second before clo
   t.equal(seen.length, 1, 'counted once')
 })
 
+t.test('log flooding: dropped events are logged by the app, and not as of the request that comes next', async t => {
+  const [app, request] = [logger(), logger()]
+  let now = 0
+  const audit = createAudit(() => now, undefined, app.log)
+  for (let n = 0; n < 25; n++) audit.record(BAD_TOKEN, HERE, 'req-1', request.log)
+  now = 1
+  audit.record(EXPIRED_TOKEN, HERE, 'req-2', request.log)
+  t.equal(request.lines.length, 21)
+  t.match(app.lines, exactly(['debug', { auth: { event: 'events_dropped', count: 5 } }, 'auth: events_dropped']))
+})
+
 t.test('audit log: an event is built only if somebody receives it', async t => {
   const levels = (...enabled: readonly string[]) => Object.assign(logger().log, { isLevelEnabled: (level: string) => enabled.includes(level) })
-  const silent = createAudit(() => 0, undefined)
+  const silent = createAudit(() => 0, undefined, logger().log)
   t.equal(silent.isRecorded('access_token_refused', levels('info', 'warn')), false)
   t.equal(silent.isRecorded('busy', levels('info', 'warn')), true)
   t.equal(silent.isRecorded('access_token_refused', levels('debug')), true)
   t.equal(silent.isRecorded('access_token_refused', logger().log), true, 'a logger without isLevelEnabled')
-  t.equal(createAudit(() => 0, () => {}).isRecorded('access_token_refused', levels('info')), true, 'a listener')
+  t.equal(createAudit(() => 0, () => {}, logger().log).isRecorded('access_token_refused', levels('info')), true, 'a listener')
 })

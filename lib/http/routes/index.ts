@@ -5,6 +5,7 @@ import { type CookieHints, explainRefusals, warnAtRequests } from '../setup-warn
 import { createErrorHandler } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
+import { EXEMPT } from '../request-auth.js'
 import { type OriginPolicy } from '../csrf.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
@@ -19,8 +20,6 @@ import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
 
 export interface RoutesOptions extends RouteDependencies {
-  /** Marks our routes, which the hooks of a whole app exempt. */
-  readonly exempt: symbol
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
   readonly origins: OriginPolicy
@@ -65,7 +64,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     any = true
     route.bodyLimit = BODY_LIMIT
     if (route.method !== 'HEAD') route.handler = observedHandler(route)
-    route.config = Object.assign(route.config ?? {}, { swaggerTransform, [options.exempt]: true })
+    route.config = Object.assign(route.config ?? {}, { swaggerTransform, [EXEMPT]: true })
   })
 
   for (const [name, url] of Object.entries(urls)) {

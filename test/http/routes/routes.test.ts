@@ -168,6 +168,20 @@ for (const [how, build] of Object.entries(PROTECTED)) {
   })
 }
 
+t.test('the hook of a whole app exempts the routes of a second registration', async t => {
+  const { app } = await appOf(t, async (app, options) => {
+    await app.register(refreshCookie, options)
+    app.addHook('onRequest', app.authenticate)
+    app.register(async scope => { await scope.register(refreshCookie, { ...options, prefix: '/staff' }) })
+  })
+  const grace = openBrowser(app, cookieJar(testClock()), '/staff')
+  t.match(await grace.signup('grace'), { statusCode: 201 })
+  t.match(await grace.refresh(), { statusCode: 200 })
+  t.match(await grace.get('/staff/sessions'), { statusCode: 200 })
+  grace.accessToken = null
+  t.match(await grace.get('/staff/sessions'), { statusCode: 401 }, 'which authenticate by themselves')
+})
+
 t.test('broken access control: an unknown URL needs an access token too', async t => {
   const { ada } = await appOf(t, async (app, options) => {
     await app.register(refreshCookie, options)
