@@ -191,7 +191,7 @@ const limit = group({ max: integer(1, 1_000_000), per: duration(1, 86_400) })
 const limits: Check<readonly Limit[]> = (value, option) => Object.freeze(value === false ? [] : [oneOrMore(limit)(value, option)].flat())
 
 const redis: Check<CounterClient> = (value, option) => {
-  if (hasFunction(value, 'eval') && hasFunction(value, 'del')) return value as CounterClient // parameters of functions cannot be checked
+  if (hasFunction(value, 'eval')) return value as CounterClient // parameters of functions cannot be checked
   throw new TypeError(`option "${option}" must be a client of ioredis or of redis`)
 }
 

@@ -120,6 +120,19 @@ t.test('a route that changes the password itself gives login the new hash', asyn
   t.match((await s.post('/login', 'another good password')).json(), WRONG, 'a concurrent change still refuses it')
 })
 
+t.test('race: a password that is removed between verifyPassword and the login refuses, however the row shows it', async t => {
+  for (const passwordHash of [null, undefined]) {
+    const s = await withOwnLogin(t, {}, app => {
+      app.post<{ Body: Body }>('/login', async ({ auth, body }) => {
+        const user = await auth.verifyPassword(body)
+        s.users.change('ada', { passwordHash } as { passwordHash: null }) // a row of a database may lack the column
+        return await auth.login(user.id)
+      })
+    })
+    t.match((await s.post('/login', PASSWORD)).json(), WRONG)
+  }
+})
+
 t.test('race: a password that changes between verifyPassword and the login ends the session and refuses', async t => {
   const s = await withOwnLogin(t, {}, app => {
     app.post<{ Body: Body }>('/login', async ({ auth, body }) => {
