@@ -84,12 +84,9 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   /** Sets a newer session, or none. */
   const adopt = (next?: Session<Claims>, error?: AuthProblem, status: AuthState<Claims>['status'] = next ? 'in' : 'out'): void => {
-    // A login from a tab with `share: false` has no token, so a refresh in progress goes on.
-    if (!next || next.token) {
-      epoch++
-      refreshing = undefined
-      stopWaiting()
-    }
+    epoch++
+    refreshing = undefined
+    stopWaiting()
     if (next || status !== state.status || error !== state.error) {
       session = next
       publish(status, error)
@@ -172,7 +169,8 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
         if (Date.now() >= held.expiresAt) throw error
       })
     }
-    return session
+    // A login from a tab with `share: false` has no token, and has made a refresh in progress stale.
+    return session && !session.token ? validSession() : session
   }
 
   /** A page in the back/forward cache receives no messages. */

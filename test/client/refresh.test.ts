@@ -1,5 +1,6 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
+import { readClaims } from '../../lib/client/session.js'
 import { browser, signedIn } from './support/browser.js'
 import { LIFETIME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
@@ -325,6 +326,23 @@ t.test('a stale failure changes nothing', async t => {
   release()
   t.match(await renewal, { status: 'in', claims: { sub: 'ann' }, error: undefined })
 })
+
+for (const [answer, scripted] of [['failure', refusal(401, 'FST_AUTH_SESSION_ENDED')], ['response', undefined]] as const) {
+  t.test(`a stale ${answer} changes nothing after the login of a tab that does not share its token`, async t => {
+    const { server, tab } = browser(t, { locks: false })
+    server.cookie = 'ann'
+    const [page, other] = [tab({ share: false }), tab({ share: false })]
+    await page.init()
+    const release = server.hold(REFRESH)
+    if (scripted !== undefined) server.script(REFRESH, scripted)
+    const token = page.refresh().then(async () => await page.token())
+    await idle()
+    await other.login({ username: 'bob', password: 'right' })
+    release()
+    t.match(readClaims(String(await token)), { sub: 'bob' }, 'and the next refresh gets a token of the new login')
+    for (const one of [page, other]) t.match(one.state, { status: 'in', claims: { sub: 'bob' }, error: undefined })
+  })
+}
 
 t.test('a stale response changes nothing', async t => {
   const { server, tab } = browser(t, { locks: false })
