@@ -75,7 +75,7 @@ export function mayReadByCookie (source: PageSource, policy: OriginPolicy): bool
 
 /** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
 export function isOrigin (text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text && text !== 'null' && !text.includes('*')
+  return URL.canParse(text) && new URL(text).origin === text && !text.includes('*')
 }
 
 /**

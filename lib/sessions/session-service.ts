@@ -63,8 +63,8 @@ export class SessionService {
   }
 
   /**
-   * Ends the session that a login replaced. Call it once the reply is sent: if the reply is lost, the browser still has the old
-   * session. Without the call, the first refresh or the logout of the new session ends the old one.
+   * Ends the session that a login replaced. Call it once the reply is sent, so that a lost reply leaves the old session usable.
+   * If the call is missed, the first refresh or the logout of the new session ends the old one.
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {

@@ -70,5 +70,5 @@ function parse (recorded: string): StoreOwner {
 }
 
 function belongsToAnother ({ place, option, removal }: Marker): TypeError {
-  return new TypeError(`${place} holds the sessions of another app, or of this one under another "appName" or with none of its former secrets: apps that share it would list and revoke each other's sessions. For another app, set ${option} to something else. For the same app, set an "appName" that never changes, and run once: ${removal}`)
+  return new TypeError(`${place} belongs to another app: apps that share it would list and revoke each other's sessions. If another app uses it, set ${option} to something else. If only the name or the secrets of this app have changed, set an "appName" that stays the same, and run once: ${removal}`)
 }

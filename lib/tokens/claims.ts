@@ -106,7 +106,7 @@ export function readAccessClaims (payload: unknown, policy: AccessPolicy): Acces
   if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
   const lifetime = payload.exp - payload.iat
   if (lifetime <= 0) throw invalid('its "exp" is not after its "iat"')
-  if (lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('it lives longer than an hour and than the option "accessToken.expiresIn"')
+  if (lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('its lifetime is over an hour and over the option "accessToken.expiresIn"')
   if (payload.nbf !== undefined && !isTime(payload.nbf)) throw invalid('its "nbf" is no time')
   return payload
 }

@@ -19,7 +19,7 @@ function recordedMarker (over: Partial<Marker> = {}) {
   return { marker, recorded: () => recorded === null ? null : JSON.parse(recorded) }
 }
 
-const ANOTHER = { name: 'TypeError', message: /^aStore: the table "t" holds the sessions of another app.*set the option "table".*"appName".*DELETE IT;$/ }
+const ANOTHER = { name: 'TypeError', message: /^aStore: the table "t" belongs to another app.*set the option "table".*"appName".*DELETE IT;$/ }
 
 t.test('two apps cannot share a store, and see or revoke each other’s sessions, by accident', async t => {
   const cases = [

@@ -23,7 +23,7 @@ async function starts (t: Test, store: SessionStore, options: RefreshCookieOptio
 
 const refused = async (t: Test, store: SessionStore, options: RefreshCookieOptions): Promise<void> => {
   const app = await appOn(t, store, options)
-  await t.rejects(async () => { await app.ready() }, { name: 'TypeError', message: /holds the sessions of another app/ })
+  await t.rejects(async () => { await app.ready() }, { name: 'TypeError', message: /belongs to another app/ })
 }
 
 function twoApps (t: Test, { place, run }: Database): void {

@@ -122,7 +122,7 @@ class RedisStore implements Store {
     try {
       return await this.#endBatch(subject, reason, at, exceptId)
     } finally {
-      await this.#report(revocation) // whoever asked the store meanwhile asks again
+      await this.#report(revocation) // other instances discard what they read between the two messages
     }
   }
 
