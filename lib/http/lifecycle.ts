@@ -65,14 +65,14 @@ function atStart ({ call, request }: Timeouts): Bounded {
   return startDeadline({ call: Math.min(call, MAX_CALL_AT_START), request })
 }
 
-/** A TypeError without a cause, of a store that can never work, stops the start. Any other failure, such as that of `fetch`, may be temporary and is logged. */
+/** A TypeError, of a store that can never work, stops the start; but not that of `fetch` without a connection. Any other failure may be temporary and is logged. */
 async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
     await atStart(timeouts)(open)
     return true
   } catch (error) {
     const { cause } = error as Error // a deadline rejects with an AuthError only
-    if (cause instanceof TypeError && cause.cause === undefined) throw cause
+    if (cause instanceof TypeError && cause.message !== 'fetch failed') throw cause
     logWarning(log, { code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', err: cause })
     return false
   }

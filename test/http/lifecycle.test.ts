@@ -92,10 +92,17 @@ t.test('a store that cannot be claimed does not stop the start, but one of anoth
   t.match(lines, exactly({ level: 40, code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', msg: /^auth: the session store is unavailable at start/, err: { message: 'connect ECONNREFUSED' } }))
   t.match(await app.inject({ method: 'POST', url: '/enter' }), { statusCode: 200 })
 
-  const foreign = new TypeError('holds the sessions of another app')
+  const foreign = new TypeError('the table belongs to another app')
   const other = await appOver({ ...memoryStore(), claim: async () => { throw foreign } })
   t.teardown(async () => { await other.close() })
   await t.rejects(async () => { await other.ready() }, foreign)
+})
+
+t.test('a store that can never work stops the start, also if its error has the cause', async t => {
+  const refused = new TypeError('the server refuses the user', { cause: new Error('password authentication failed') })
+  const app = await appOver({ ...memoryStore(), open: async () => { throw refused } })
+  t.teardown(async () => { await app.close() })
+  await t.rejects(async () => { await app.ready() }, refused)
 })
 
 t.test('a store that hangs does not stop the start, however long the timeout', async t => {
