@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { type RequestContext } from '../request-context.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
-import { AuthError, type AuthErrorCode, withMessage } from '../errors.js'
+import { AuthError, withMessage } from '../errors.js'
 import { redacted } from '../redaction.js'
 import { kindOf, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
@@ -22,9 +22,6 @@ interface SignupOptions {
   /** Gets the errors of `onSignup`. Must not throw. */
   readonly onSignupFailed: (err: unknown) => void
 }
-
-/** Signups with these errors stay counted against the client address. Any other, such as a 503, is refunded. */
-const COUNTED: ReadonlySet<AuthErrorCode> = new Set(['FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_PASSWORD_REFUSED'])
 
 /** Creates accounts; needs `users.create`. */
 export class Signup {
@@ -54,12 +51,12 @@ export class Signup {
     const { throttle } = this.#options
     const attempt = await throttle.start(caller)
     try {
-      const user = await this.#create(credentials, caller)
-      throttle.keep(attempt)
-      return user
+      const row = await this.#hash(credentials, caller)
+      throttle.keep(attempt) // the attempt has cost a hash, and may have created an account, whatever fails from here on
+      return await this.#create(row, caller)
     } catch (error) {
-      if (error instanceof AuthError && COUNTED.has(error.code)) throttle.keep(attempt)
-      else await throttle.refund(attempt)
+      if (error instanceof AuthError && error.code === 'FST_AUTH_PASSWORD_REFUSED') throttle.keep(attempt)
+      await throttle.refund(attempt)
       throw error
     }
   }
@@ -82,14 +79,16 @@ export class Signup {
     }
   }
 
-  async #create ({ username, password }: Credentials, context: RequestContext): Promise<User> {
-    const { users, passwords, usernameField } = this.#options
+  async #hash ({ username, password }: Credentials, context: RequestContext): Promise<NewUser> {
+    const { passwords, usernameField } = this.#options
     const name = normaliseUsername(username)
     if (name === null) throw invalidUsername(usernameField)
     await passwords.check(password, { username: name })
-    const passwordHash = await passwords.hash(password, context)
+    return { username: name, passwordHash: await passwords.hash(password, context) }
+  }
 
-    const { answer, violation } = await context.bounded(() => createUser(users, { username: name, passwordHash })).catch((error: unknown) => {
+  async #create (row: NewUser, context: RequestContext): Promise<User> {
+    const { answer, violation } = await context.bounded(() => createUser(this.#options.users, row)).catch((error: unknown) => {
       throw withMessage(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
     })
     const user = checkCreated(answer)
@@ -100,8 +99,10 @@ export class Signup {
   }
 }
 
+type NewUser = Parameters<NonNullable<Users['create']>>[0]
+
 /** The result of `users.create`, or null with the unique violation that it threw. */
-async function createUser (users: Users, row: { username: string, passwordHash: string }): Promise<{ answer: User | null | undefined, violation?: unknown }> {
+async function createUser (users: Users, row: NewUser): Promise<{ answer: User | null | undefined, violation?: unknown }> {
   try {
     return { answer: await users.create?.(row) }
   } catch (violation) {

@@ -70,7 +70,7 @@ export interface Users<U extends User = User> {
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
 }
 
-/** The longest username, in characters (Unicode code points): as long as the longest e-mail address (RFC 5321). */
+/** The longest username, in UTF-16 code units: as long as the longest e-mail address (RFC 5321), and short enough to be the id of its user. */
 export const MAX_USERNAME_LENGTH = 254
 
 // Invisible characters would let two names look the same (impersonation): control and format characters, every separator
@@ -84,9 +84,8 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{1
  * invalid username. Normalising twice gives the same.
  */
 export function normaliseUsername (value: unknown): string | null {
-  // NFKC takes seconds for a hundred thousand accents on one letter. It makes at most 6 UTF-16 units into one character.
+  // NFKC takes seconds for a hundred thousand accents on one letter. It makes at most 6 units into one.
   if (typeof value !== 'string' || value.length > 6 * MAX_USERNAME_LENGTH || !value.isWellFormed()) return null
   const name = value.normalize('NFKC').trim()
-  const length = [...name].length
-  return length >= 1 && length <= MAX_USERNAME_LENGTH && !INVISIBLE.test(name) ? name : null
+  return name !== '' && name.length <= MAX_USERNAME_LENGTH && !INVISIBLE.test(name) ? name : null
 }

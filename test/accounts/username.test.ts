@@ -18,7 +18,7 @@ t.test('a username is trimmed and normalised', async t => {
     ['🦊', '🦊'],
     ['x', 'x'],
     ['x'.repeat(254), 'x'.repeat(254)],
-    ['🦊'.repeat(254), '🦊'.repeat(254)]
+    ['🦊'.repeat(127), '🦊'.repeat(127)]
   ]
   for (const [typed, name] of cases) {
     t.equal(normaliseUsername(typed), name)
@@ -29,7 +29,7 @@ t.test('a username is trimmed and normalised', async t => {
 t.test('impossible usernames are refused', async t => {
   const cases: unknown[] = [
     undefined, null, 7, ['ada'], { name: 'ada' }, '', '   ', '\u3000\ufeff',
-    'x'.repeat(255), '🦊'.repeat(255), '\ufdfa'.repeat(20), 'x'.repeat(1_000_000), `a${'\u0301\u0316'.repeat(500_000)}`,
+    'x'.repeat(255), '🦊'.repeat(128), '\ufdfa'.repeat(20), 'x'.repeat(1_000_000), `a${'\u0301\u0316'.repeat(500_000)}`,
     'ad\0a', 'ad\na', 'ad\u007fa', 'ad\u0085a', 'ad\u200ba', 'ad\u202ea', 'ad\u00ada', 'ad\u2028a', 'ad\u2029a',
     'ada\ud800', '\udc00ada'
   ]
