@@ -93,14 +93,14 @@ export function checkCookiePath (path: string, base: string, { refresh, logout }
  * sub-domain can come first.
  */
 function cookieValues (header: string, name: string): string[] {
-  const values: string[] = []
+  const values = new Set<string>()
   for (const pair of header.split(';')) {
     const text = withoutWhitespace(pair)
     if (!text.startsWith(`${name}=`)) continue
     const value = unquoted(withoutWhitespace(text.slice(name.length + 1)))
-    if (value !== '' && !values.includes(value)) values.push(value)
+    if (value !== '') values.add(value)
   }
-  return values
+  return [...values]
 }
 
 /** A value may be in double quotes (RFC 6265 section 4.1.1); Java's cookie jar sends them. */

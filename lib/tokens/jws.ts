@@ -4,7 +4,7 @@ import { type Algorithm, type Key, type SigningKey } from '../keys/ring.js'
 /** Signs claims as a compact JWS. */
 export type Sign = (claims: object) => string
 
-/** The payload of a compact JWS. Throws if the signature is invalid, or the payload is no JSON. */
+/** The payload of a compact JWS; undefined if its signature or encoding is invalid, since an error would cost more than the signature. Throws if the payload is no JSON. */
 export type Verify = (token: string) => unknown
 
 /** A signature algorithm (RFC 7518 section 3). Signatures are in base64url. */
@@ -39,8 +39,9 @@ export function createVerifier ({ algorithm, verifies }: Key): Verify {
   return token => {
     const end = token.lastIndexOf('.')
     const text = token.slice(0, end)
-    if (!signature.isValid(token.slice(end + 1), text, verifies)) throw new Error('the signature is invalid')
-    return JSON.parse(decode(text.slice(text.indexOf('.') + 1)).toString())
+    if (!signature.isValid(token.slice(end + 1), text, verifies)) return undefined
+    const payload = decode(text.slice(text.indexOf('.') + 1))
+    return payload === null ? undefined : JSON.parse(payload.toString())
   }
 }
 
@@ -59,7 +60,8 @@ function keyPair (hash: string | null, parameters: object): Signature {
   return {
     of: (text, key) => sign(hash, Buffer.from(text), { key, ...parameters }).toString('base64url'),
     isValid (signature, text, key) {
-      return verify(hash, Buffer.from(text), { key, ...parameters }, decode(signature))
+      const bytes = decode(signature)
+      return bytes !== null && verify(hash, Buffer.from(text), { key, ...parameters }, bytes)
     }
   }
 }
@@ -69,11 +71,10 @@ function encode (text: string): string {
 }
 
 /**
- * Decodes a segment of a token. Throws unless it is canonical base64url: the last character has unused bits, and Node's decoder
+ * Decodes a segment of a token; null unless it is canonical base64url: the last character has unused bits, and Node's decoder
  * ignores characters outside the alphabet, so that one token would have many spellings.
  */
-export function decode (segment: string): Buffer {
+export function decode (segment: string): Buffer | null {
   const bytes = Buffer.from(segment, 'base64url')
-  if (bytes.toString('base64url') !== segment) throw new Error('the segment is not canonical base64url')
-  return bytes
+  return bytes.toString('base64url') === segment ? bytes : null
 }

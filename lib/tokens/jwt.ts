@@ -30,6 +30,9 @@ export interface VerifiedRefreshToken {
 /** The `typ` header of each kind, so that neither is accepted as the other (RFC 8725 section 3.11). `at+jwt` is from RFC 9068. */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 
+/** A request may have hundreds of cookies with the name of ours, so that nothing else is decoded. Its signature is HS256: 32 bytes. */
+const REFRESH_TOKEN = /^[\w-]+\.[\w-]+\.[\w-]{43}$/
+
 /** With the memory of the verification cache in bytes. */
 export type VerificationPolicy = AccessPolicy & { readonly cacheBytes: number }
 
@@ -44,7 +47,7 @@ export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, po
     signAccess: access.sign.bind(access),
     signRefresh: refresh.sign.bind(refresh),
     verifyRefresh (token) {
-      const verified = refresh.verify(token)
+      const verified = REFRESH_TOKEN.test(token) ? refresh.verify(token) : null
       if (verified === null || !isRefreshClaims(verified.payload)) return null
       return { claims: verified.payload, signedByCurrentKey: verified.signedByCurrentKey }
     }
@@ -61,7 +64,7 @@ export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPoli
       if (ring !== current) [ring, cache] = [current, new VerificationCache(policy.cacheBytes)]
       return cache.get(token) ?? cache.set(token, readAccessClaims(codec.verify(token)?.payload, policy))
     },
-    seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) ? keys.seek(kind, kidOf(token, TYPES[kind])) : undefined
+    seekKey: keys.changing.size === 0 ? undefined : (kind, token) => keys.changing.has(kind) && (kind === 'access' || REFRESH_TOKEN.test(token)) ? keys.seek(kind, kidOf(token, TYPES[kind])) : undefined
   }
 }
 
@@ -111,6 +114,7 @@ export class Codec {
     this.#verifiers.set(key, verify)
     try {
       const payload = verify(token)
+      if (payload === undefined) return null
       this.#last = { header, ring, key }
       return { payload, key, signedByCurrentKey: key.kid === ring.signing?.kid }
     } catch {
@@ -167,7 +171,8 @@ function headerOf (token: string): string {
 /** Empty if the header is not base64url of JSON. */
 function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: unknown, crit?: unknown } {
   try {
-    return { ...JSON.parse(decode(encoded).toString()) }
+    const json = decode(encoded)
+    return json === null ? {} : { ...JSON.parse(json.toString()) }
   } catch {
     return {}
   }

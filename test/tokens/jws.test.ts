@@ -24,9 +24,9 @@ for (const algorithm of ALGORITHMS) {
     const token = createSigner(key, 'at+jwt')(CLAIMS)
     t.strictSame(verify(token), CLAIMS)
     const [header = '', payload = '', signature = ''] = token.split('.')
-    t.strictSame(JSON.parse(decode(header).toString()), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
+    t.strictSame(JSON.parse(String(decode(header))), { alg: algorithm, typ: 'at+jwt', kid: 'k1' })
 
-    t.throws(() => createVerifier(other)(token), 'another key')
+    t.equal(createVerifier(other)(token), undefined, 'another key')
     const changed = Buffer.from(JSON.stringify({ ...CLAIMS, sub: 'eve' })).toString('base64url')
     for (const forged of [
       `${header}.${changed}.${signature}`,
@@ -37,8 +37,8 @@ for (const algorithm of ALGORITHMS) {
       `${payload}.${signature}`,
       signature,
       ''
-    ]) t.throws(() => verify(forged), forged)
-    for (const spelling of [`${token}=`, `${token} `, `${token}\n`, `${header}.${payload}.!${signature}`]) t.throws(() => verify(spelling), 'another spelling')
+    ]) t.equal(verify(forged), undefined, forged)
+    for (const spelling of [`${token}=`, `${token} `, `${token}\n`, `${header}.${payload}.!${signature}`]) t.equal(verify(spelling), undefined, 'another spelling')
   })
 }
 
@@ -46,7 +46,7 @@ t.test('the unused bits of a signature give a token no second spelling', async t
   for (const algorithm of ['HS256', 'ES256', 'EdDSA'] as const) {
     const key = keyFor(algorithm)
     const token = createSigner(key, 'at+jwt')(CLAIMS)
-    for (const spelling of respelled(token)) t.throws(() => createVerifier(key)(spelling), algorithm)
+    for (const spelling of respelled(token)) t.equal(createVerifier(key)(spelling), undefined, algorithm)
   }
 })
 
@@ -57,7 +57,8 @@ t.test('a signed payload that is not canonical base64url of JSON is refused', as
     return `${text}.${createHmac('sha256', key.signs).update(text).digest('base64url')}`
   }
   t.strictSame(createVerifier(key)(sign('e30')), {})
-  for (const payload of ['e30=', 'e31', 'e3 0', 'e30.e30', 'e', '', 'bm9uZQ']) t.throws(() => createVerifier(key)(sign(payload)), payload)
+  for (const payload of ['e30=', 'e31', 'e3 0', 'e30.e30', 'e']) t.equal(createVerifier(key)(sign(payload)), undefined, payload)
+  for (const payload of ['', 'bm9uZQ']) t.throws(() => createVerifier(key)(sign(payload)), SyntaxError, payload)
 })
 
 t.test('the examples of RFC 7515, appendices A.1 and A.3', async t => {

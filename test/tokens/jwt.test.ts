@@ -2,7 +2,7 @@ import { createHmac, createSign, generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { type TokenKind } from '../../lib/keys/ring.js'
 import { type RefreshCookieOptions } from '../../lib/index.js'
-import { COOKIE, HOST, joseHeaderOf, payloadOf, SECRET, server, sessionOf, setCookies, START, type TestServer } from '../support/server.js'
+import { COOKIE, HOST, joseHeaderOf, loggedIn, payloadOf, SECRET, server, sessionOf, setCookies, START, type TestServer } from '../support/server.js'
 import { newSession } from '../support/session.js'
 import { claimsOf, forged, headerOf, jws, keyOf, respelled } from './forge.js'
 
@@ -299,6 +299,17 @@ t.test('algorithm confusion: every algorithm signs and verifies, and accepts no 
       t.equal(await access(jws(headerOf('access', key), claimsOf('access'), key.secret, wrong)), INVALID.access, `${wrong} at ${algorithm}`)
     }
   }
+})
+
+t.test('denial of service: of many cookies with our name only those that look like our tokens are decoded', async t => {
+  const s = await loggedIn(t)
+  const parse = t.capture(JSON, 'parse', JSON.parse)
+  const values = ['x', '....', 'a.b.c', 'eyJ.eyJ.eyJ', `${SECRET}.${SECRET}.${SECRET}`, `${s.ada.cookie()}A`, `${s.ada.cookie()}.`]
+  const header = Array.from({ length: 20 }, (_, n) => values.map(value => `${COOKIE}=${value}${n}`)).flat().join('; ')
+  const answer = await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { host: HOST, cookie: header } })
+  t.strictSame(parse().map(({ args: [text] }) => text).filter(text => !text.startsWith('{"statusCode"')), [], 'only the refusal itself, for its hint')
+  t.equal(answer.json().code, INVALID.refresh)
+  t.equal((await s.app.inject({ method: 'POST', url: '/auth/refresh', headers: { host: HOST, cookie: `${header}; ${COOKIE}=${s.ada.cookie()}` } })).statusCode, 200)
 })
 
 t.test('key rotation: with a new secret before the old one', async t => {
