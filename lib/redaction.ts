@@ -18,11 +18,6 @@ const DOTTED = /(?<![\w-])[\w-]+(?:\.[\w-]*){2,}/g
 /** `{"` in base64url, with which the header of every token begins. */
 const TOKEN_HEADER = 'eyJ'
 
-/** True for a text with a password hash. */
-export function holdsHash (text: string): boolean {
-  return text.search(HASHES) >= 0
-}
-
 const REDACTED = '[redacted]'
 
 /** Properties of an error that a copy keeps. Any other may hold the values of a query. */

@@ -14,14 +14,25 @@ export interface UserSource {
 }
 
 /** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
-export async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
+async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
   const user = await bounded(() => findById(subject))
   if (!isAccepted(user)) throw refusalOf(user)
   return user
 }
 
 export async function makeAppClaims (make: MakeAppClaims, user: User, { bounded }: RequestContext): Promise<AppClaims> {
-  return await bounded(async () => toAppClaims(await make(user)))
+  return await bounded(async () => toAppClaims(await make(user), user.passwordHash))
+}
+
+/**
+ * The app's claims of a login: those of the user, who is loaded unless `user` is given, and over them its own. Throws
+ * FST_AUTH_USER_REFUSED for an unknown or disabled user.
+ */
+export async function claimsOfLogin (subject: string, user: User | undefined, own: AppClaims, { findById, appClaims }: UserSource, context: RequestContext): Promise<AppClaims> {
+  const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
+  if (owner?.disabled) throw refusalOf(owner)
+  const made = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
+  return toAppClaims({ ...made, ...toAppClaims(own) }, owner?.passwordHash)
 }
 
 /**

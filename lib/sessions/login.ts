@@ -2,10 +2,10 @@ import { type User } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { type RequestContext } from '../request-context.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
-import { type AppClaims, isSubject, MAX_SUBJECT_LENGTH, toAppClaims } from '../tokens/claims.js'
+import { type AppClaims, isSubject, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
 import { type Issued, type IssuedRefreshToken, type Issuer } from './issue.js'
 import { assertWithinLimit, type SessionLimit, sessionsOverLimit } from './limit.js'
-import { findUser, makeAppClaims, type UserSource } from './load-user.js'
+import { claimsOfLogin, type UserSource } from './load-user.js'
 import { revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { newSession, type Session } from './session.js'
@@ -56,7 +56,7 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
   const { claims = {}, remember = true, isStillValid, replaced, write } = options
   const { store, clock, absolute, rotationPolicy: { idle } } = dependencies
   const at = clock()
-  const app = toAppClaims({ ...await claimsOfUser(subject, options.user, dependencies, context), ...toAppClaims(claims) })
+  const app = await claimsOfLogin(subject, options.user, claims, dependencies, context)
   const limit = write === undefined ? dependencies.limit : undefined
   if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(store, subject, { replaced }, limit, context, at)
 
@@ -71,13 +71,6 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
   })
   context.emit({ type: 'login', subject, sessionId: session.id })
   return { ...issuer.access(session, app, at), refreshToken: issuer.refresh(session, remember, at, replaced), replaced }
-}
-
-/** The app's claims of the user, who is loaded unless `user` is given. Throws FST_AUTH_USER_REFUSED for an unknown or disabled one. */
-async function claimsOfUser (subject: string, user: User | undefined, { findById, appClaims }: UserSource, context: RequestContext): Promise<AppClaims> {
-  const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
-  if (owner?.disabled) throw new AuthError('FST_AUTH_USER_REFUSED')
-  return appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
 }
 
 /** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */

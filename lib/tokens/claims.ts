@@ -1,6 +1,5 @@
 import { AuthError } from '../errors.js'
 import { type EpochSeconds, type Seconds } from '../time.js'
-import { holdsHash } from '../redaction.js'
 
 /**
  * The types of the app's own claims. The app declares them:
@@ -81,16 +80,21 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
 /** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
+/** A property with the name of a hash in JSON. A text with such a property has a backslash before each quote. */
+const HASH_PROPERTY = /[{,]"[^"\\]*password_?hash":/i
+
 /**
  * Converts the app's claims to plain JSON, without reserved ones. Throws if they are no JSON object, too large or hold a password
- * hash, before anything is written.
+ * hash, before anything is written: by its name, or that of the user, `passwordHash`, by its value. Not by its look, since a user
+ * could choose a name that looks like a hash.
  */
-export function toAppClaims (value: unknown): AppClaims {
+export function toAppClaims (value: unknown, passwordHash?: string | null): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
   if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
   // A function that returns the user itself would show the hash to everybody who holds the token.
-  if (json.includes('"passwordHash":') || holdsHash(json)) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
+  const isExposed = HASH_PROPERTY.test(json) || (passwordHash && json.includes(JSON.stringify(passwordHash)))
+  if (isExposed) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !RESERVED.has(name)))
