@@ -94,12 +94,12 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
     const windows: Window[] = []
     for (const [index, limit] of this.#limits.entries()) {
       const window = known[index]
-      windows.push(window !== undefined && window.endsAt > now ? window : { limit, endsAt: now + limit.per * 1000, attempts: 0, failures: new Map() })
+      windows.push(window !== undefined && isOpen(window, now) ? window : { limit, endsAt: now + limit.per * 1000, attempts: 0, failures: new Map() })
     }
     this.#windows.delete(key) // so that it is inserted again, at the end
     this.#windows.set(key, windows)
     for (const [oldest, windows] of this.#windows) {
-      if (this.#windows.size <= this.#maxKeys && windows.some(({ endsAt }) => endsAt > now)) break
+      if (this.#windows.size <= this.#maxKeys && windows.some(window => isOpen(window, now))) break
       this.#windows.delete(oldest)
     }
     return windows
@@ -109,6 +109,11 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
   #deleteUnused (key: string): void {
     if (this.#windows.get(key)?.every(({ attempts }) => attempts === 0)) this.#windows.delete(key)
   }
+}
+
+/** A window that seems to last longer than it can began before the machine's clock was set back. */
+function isOpen ({ limit, endsAt }: Window, now: number): boolean {
+  return endsAt > now && endsAt - now <= limit.per * 1000
 }
 
 /** The part of a Redis client that is used: ioredis, or redis (node-redis). */

@@ -54,14 +54,15 @@ export class Revocations {
   }
 
   judge ({ sid, sub, iat }: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict {
-    const { skew, unknown } = this.#options
+    const { skew, unknown, retain } = this.#options
     if (this.#sessions.has(sid)) return 'revoked'
     if (this.isFull() || (!this.#isUp && unknown === 'refuse')) return 'unknown'
     const entry = this.#subjects.get(sub)
     const isExcepted = entry?.exceptId === sid
     if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'revoked'
-    // Within `skew` of the revocation, `iat` does not show whether a token is older or newer.
-    const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= entry.at + skew)
+    // Within `skew` of the revocation, `iat` does not show whether a token is older or newer. Nor does it before the revocation was
+    // known here, which is `retain` before `until`: the clock of the store may be behind those that dated the tokens.
+    const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= Math.max(entry.at, entry.until - retain) + skew)
     const revocation = isUnresolved ? entry.sequence : NEVER
     const gap = iat <= this.#gap.end + skew ? this.#gap.sequence : NEVER
     return (this.#confirmed.get(sid) ?? NEVER) >= Math.max(revocation, gap) ? 'unrevoked' : 'unknown'

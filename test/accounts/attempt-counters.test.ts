@@ -92,6 +92,15 @@ t.test('in memory', async t => {
     t.equal(await waitOf(counter, 'a'), 0)
   })
 
+  t.test('a clock that is set back closes the windows that it would prolong', async t => {
+    mock.timers.enable({ apis: ['Date'], now: 1e12 })
+    t.teardown(() => mock.timers.reset())
+    const counter = new MemoryCounter(limits([1, 60]))
+    await counter.consume('a')
+    mock.timers.setTime(1e12 - 30 * 86_400_000)
+    t.strictSame(await waitsOf(counter, 'a', 2), [0, 60])
+  })
+
   t.test('a refund after the end of its window does not reduce the next window', async t => {
     stopTime(t)
     const counter = new MemoryCounter(limits([2, 60]))

@@ -132,6 +132,16 @@ t.test('within the clock skew of a revocation only the store knows', async t => 
   }
 })
 
+t.test('a revocation whose store has a clock far behind is asked for', async t => {
+  const { revocations, wait } = settled()
+  revocations.listener({ subject: 'ada', at: START - 3600 })
+  for (const age of [60, 0, -SKEW]) t.equal(revocations.judge(token(age)), 'unknown', `issued ${age} s before it was known here`)
+  t.equal(revocations.judge(token(-SKEW - 1)), 'unrevoked')
+  t.equal(revocations.judge(token(3600 + SKEW + 1)), 'revoked')
+  wait(RETAIN)
+  t.equal(await revocations.ask('s1', ended), 'revoked')
+})
+
 t.test('race: a revocation that arrives while the store is asked counts', async t => {
   const { revocations } = settled()
   const all = revocations.ask('s1', async () => {
