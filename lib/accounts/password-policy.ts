@@ -134,10 +134,11 @@ const SEPARATORS = /[\s\p{P}]+/gu
  */
 export function isGuessable (password: string, known: readonly string[], common: CommonPasswords): boolean {
   const text = readable(password)
-  if (DATE.test(text.trim()) || common.all.has(folded(repeatedUnit(text.replace(SEPARATORS, ''))))) return true
+  const compact = text.replace(SEPARATORS, '')
+  if (DATE.test(text.trim()) || common.all.has(folded(repeatedUnit(compact)))) return true
   const letters = /\p{L}(.*\p{L})?/su.exec(text)?.[0] ?? ''
-  const unit = repeatedUnit(text)
-  if (unit !== text && unit.length < SHORTEST_UNIT) return true
+  const unit = repeatedUnit(compact) === compact ? repeatedUnit(text) : repeatedUnit(compact)
+  if (unit !== text && unit !== compact && unit.length < SHORTEST_UNIT) return true
   if ([unit, repeatedUnit(letters)].some(read => common.all.has(folded(read))) || isCommon(text, text.indexOf(letters), letters.length, common)) return true
   return !hasPieces(unit, new Set([...known.flatMap(partsOf).map(folded), ...DATES]), common.words)
 }
@@ -149,7 +150,7 @@ export function isGuessable (password: string, known: readonly string[], common:
 function isCommon (text: string, first: number, letters: number, { all, longest }: CommonPasswords): boolean {
   const read = folded(text)
   const end = first + letters
-  if (letters === 0) return all.has(read)
+  if (letters === 0) return all.has(read) || holdsCommonNumber(text, all)
   for (let from = Math.max(0, end - longest); from <= first; from++) {
     for (let to = end; to <= Math.min(text.length, from + longest); to++) {
       if (to - from >= SHORTEST_WORD && all.has(read.slice(from, to))) return true
@@ -157,6 +158,21 @@ function isCommon (text: string, first: number, letters: number, { all, longest 
   }
   return false
 }
+
+/** True if a text without letters has a common number in it. Shorter ones also occur in random numbers. */
+function holdsCommonNumber (text: string, all: ReadonlySet<string>): boolean {
+  for (let from = 0; from < text.length; from++) {
+    for (let to = from + SHORTEST_NUMBER; to <= Math.min(text.length, from + LONGEST_NUMBER); to++) {
+      const number = text.slice(from, to)
+      if (DIGITS.test(number) && all.has(folded(number))) return true
+    }
+  }
+  return false
+}
+
+const SHORTEST_NUMBER = 6
+const LONGEST_NUMBER = 12
+const DIGITS = /^\d+$/
 
 /**
  * True if a text has enough pieces. A piece is a word, a run, or one character. A word of the user, such as a part of the name or

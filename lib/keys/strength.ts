@@ -29,10 +29,19 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   if (HEXADECIMAL.test(text) && text.length / 2 < minBytes) return `is ${Math.floor(text.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
   if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
-  if (PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)) return 'is a placeholder or from an example, which everybody knows'
+  if ([text, ...decoded(text)].some(isPublished)) return 'is a placeholder or from an example, which everybody knows'
   if (new Set(bytes).size < MIN_DISTINCT_BYTES || isRepetition(bytes)) return 'repeats the same few characters'
   if (PRINTABLE.test(text) && isSequence(bytes)) return 'is a sequence of characters'
   return null
+}
+
+function isPublished (text: string): boolean {
+  return PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)
+}
+
+/** The texts of which a text is the base64 or hexadecimal spelling, which makes them no better. */
+function decoded (text: string): string[] {
+  return [Buffer.from(text, 'base64'), Buffer.from(text, 'hex')].map(String).filter(reading => PRINTABLE.test(reading))
 }
 
 /** The share of characters that show a repetition or a sequence: far more than in random texts of any alphabet. */

@@ -41,6 +41,7 @@ t.test('common passwords are guessable', async t => {
     'welcome1', 'Welcome2026!', 'iloveyou', 'iloveyou2', 'letmein123', 'changeme', 'admin123', 'administrator', 'football1', 'dragon99',
     'p a s s w o r d', 'pass-word-123', 'pa\u00adssword', 'p\u00e0ssw\u00f6rd', 'p\u0430ssword', 'has\u0142o123', 'contrase\u00f1a1', 'пароль123', 'Senha2026!', 'пароль-пароль',
     '1990-10-20', '20.10.1990', '1/2/2001 ', '20101990',
+    '1111112024!', '0000012024!', '102938123', '246810123',
     'Summer2024', 'october1987', 'januaryfebruary', 'adminadmin1', 'motdepasse', 'passwort1'
   ]
   t.strictSame(refused(cases), cases)
@@ -56,7 +57,7 @@ t.test('sequences of the alphabet, the digits and the keyboard are guessable at 
 })
 
 t.test('a repetition is as guessable as its unit', async t => {
-  const cases = ['aaaaaaaa', '        ', 'abababab', 'hahahaha', 'xyzzxyzz', '12121212', '🔑'.repeat(64), 'a1b2'.repeat(8), 'Tz7!kTz7!k', 'xkqvbxkqvb']
+  const cases = ['aaaaaaaa', '        ', 'abababab', 'hahahaha', 'xyzzxyzz', '12121212', '🔑'.repeat(64), 'a1b2'.repeat(8), 'Tz7!kTz7!k', 'xkqvbxkqvb', 'tomtom-tomtom', 'bob bob bob', 'b o b b o b', '77347734-77347734', '!?!?!?!?']
   t.strictSame(refused(cases), cases)
   t.strictSame(refused(['tidal-fox'.repeat(2)]), [])
 })
@@ -77,7 +78,7 @@ t.test('public context words are guessable with little else', async t => {
 t.test('passwords that take longer to guess are accepted', async t => {
   const cases = [
     'correct horse', 'correcthorsebatterystaple', 'my dog ate it', 'violet-umbrella', 'the password is swordfish', 'summer is nice',
-    'Tr0ub4dor&3', 'mzqwkvbn', 'kJ8#vQ2!', 'x7tfp2mk', 'пароль на вечер', '李小龙是一个好演员', '🦊🐻🐼🐨🐯🦁🐮🐷'
+    '84729164503', 'Tr0ub4dor&3', 'mzqwkvbn', 'kJ8#vQ2!', 'x7tfp2mk', 'пароль на вечер', '李小龙是一个好演员', '🦊🐻🐼🐨🐯🦁🐮🐷'
   ]
   t.strictSame(refused(cases, ['ada']), [])
 })

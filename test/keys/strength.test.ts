@@ -37,6 +37,7 @@ t.test('guessing: a published secret is weak, however long', async t => {
   for (const secret of ['LongDefaultSecretKeyForEncryption', 'My-ultRa-Secure-ulTra-long-SeCreT-of-nodeJs', 'a-string-secret-at-least-256-bits-long']) {
     t.match(secretWeakness(secret), /^is a placeholder or from an example/)
     t.match(secretWeakness(`${secret}\n`), /^is a placeholder or from an example/, 'with the end of its line')
+    for (const encoding of ['base64', 'base64url', 'hex'] as const) t.match(secretWeakness(Buffer.from(secret).toString(encoding)), /^is a placeholder or from an example/, encoding)
   }
 })
 
