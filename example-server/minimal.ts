@@ -8,10 +8,10 @@ await app.register(refreshCookie, {
   secret: process.env.AUTH_SECRET,
   users: {
     findByUsername: username => people.get(username) ?? null,
-    findById: id => people.get(id) ?? null,
+    findById: id => [...people.values()].find(user => user.id === id) ?? null,
     create: ({ username, passwordHash }) => people.has(username)
       ? null
-      : people.set(username, { id: username, username, passwordHash }).get(username)
+      : people.set(username, { id: crypto.randomUUID(), username, passwordHash }).get(username)
   }
 })
 app.get('/me', { onRequest: authenticate }, async request => request.auth.claims)

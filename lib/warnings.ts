@@ -20,7 +20,7 @@ const WARNINGS = {
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
   FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',
   FST_AUTH_WARN_TEST_OPTIONS: 'the clock is that of testOptions(), so tokens never expire and any code of the process can log in as anybody: use it in tests only',
-  FST_AUTH_WARN_TRUST_PROXY: 'a request has the header X-Forwarded-For, but trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy',
+  FST_AUTH_WARN_TRUST_PROXY: 'a request has the header X-Forwarded-For, which a proxy or a client has sent, but trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy',
   FST_AUTH_WARN_UNCOVERED_ROUTES: 'the routes in `routes` answer 500 FST_AUTH_NOT_REGISTERED, since no registration of this plugin covers them: register it in their context or in one around it; a plugin of your own that registers it must be wrapped in fastify-plugin'
 } as const satisfies Record<string, string>
 

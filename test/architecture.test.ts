@@ -24,7 +24,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'deadline.ts': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts'], packages: ['node:crypto'] },
   'options/validators.ts': { uses: ['time.ts'], packages: ['node:util'] },
   'keys/': { uses: ['deadline.ts', 'warnings.ts', 'redaction.ts'], usesTypesOf: ['time.ts', 'options/validators.ts'], packages: ['node:crypto', 'fastify'] },
-  'tokens/': { uses: ['errors.ts', 'redaction.ts'], usesTypesOf: ['time.ts', 'keys/'], packages: ['node:crypto', 'fastify', '@fastify/jwt'] },
+  'tokens/': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'keys/'], packages: ['node:crypto', 'fastify', '@fastify/jwt'] },
   'accounts/user.ts': {},
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },

@@ -77,7 +77,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
   let stopWaiting = () => {}
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
-    state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error }
+    state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error } as AuthState<Claims> // 'in' is published with a session only
     // Each in a promise, so that an error is reported and does not stop the others.
     for (const listener of listeners) Promise.resolve(state).then(listener)
   }

@@ -14,17 +14,26 @@ export interface AccessClaims {
 }
 
 /** The login state, as far as the client knows it. Each change creates a new object. */
-export interface AuthState<Claims> {
+export type AuthState<Claims> = LoggedIn<Claims> | NotLoggedIn
+
+interface LoggedIn<Claims> {
+  readonly status: 'in'
+  /** The claims of the access token. */
+  readonly claims: Claims
+  /** When the access token expires, in milliseconds as of Date.now(); 0 if this tab has yet to get one. */
+  readonly expiresAt: number
+  /** The error of the last refresh, if that failed. The next success resets it. */
+  readonly error?: AuthProblem | undefined
+}
+
+interface NotLoggedIn {
   /** 'unknown' until the server has answered, and always outside of browsers. */
-  readonly status: 'in' | 'out' | 'unknown'
-  /** The claims of the access token; undefined unless logged in. */
-  readonly claims?: Claims | undefined
-  /** When the access token expires, in milliseconds as of Date.now(); 0 if this tab has yet to get one, undefined unless logged in. */
-  readonly expiresAt?: number | undefined
+  readonly status: 'out' | 'unknown'
+  readonly claims?: undefined
+  readonly expiresAt?: undefined
   /**
    * After a logout by the server: the reason, such as the code FST_AUTH_REFRESH_TOKEN_REUSED; undefined for a visitor
-   * who never logged in. Otherwise the error of the last refresh, if that failed while the user stayed logged in. The
-   * next success and a logout reset it.
+   * who never logged in. With 'unknown' the error of the last refresh. The next success and a logout reset it.
    */
   readonly error?: AuthProblem | undefined
 }

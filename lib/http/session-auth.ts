@@ -11,7 +11,7 @@ import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
 import { type AfterReply } from './lifecycle.js'
 import { type RequestAuthParts, TokenAuth } from './request-auth.js'
-import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isTyped, type OriginPolicy, sourceOf } from './csrf.js'
+import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
 import { toTokenResponse, type TokenResponse } from './token-response.js'
@@ -61,8 +61,8 @@ export interface SessionVerbs {
   acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
-   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser. `claims` go into this access
-   * token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
+   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser; after `identify` of the same user
+   * the default is as before. `claims` go into this access token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
    * `verifyPassword`, or the value that an accepted challenge was bound to. Rejects with FST_AUTH_USER_REFUSED for an unknown or
    * disabled user, and at the session limit with `whenFull: 'refuseLogin'`; with FST_AUTH_CREDENTIALS_INVALID if what was
    * checked has changed meanwhile; with a TypeError for an impossible subject.
@@ -139,8 +139,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     if (this.#isTrusted) return
     if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
     const source = sourceOf(this.request)
-    const isAccepted = isTrustedSource(source, this.plugin.origins) || (!this.isExempt && isTyped(source)) || this.request.routeOptions.config.crossSite === true
-    if (!isAccepted) throw crossSiteRefusal(source)
+    const route = { isOwn: this.isExempt, crossSite: this.request.routeOptions.config.crossSite === true }
+    if (!mayChangeState(source, this.plugin.origins, route)) throw crossSiteRefusal(source)
     this.#isTrusted = true
   }
 
@@ -205,7 +205,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#login(text, { claims, remember, ...this.#proofOf(text, boundTo) })
+      return await this.#login(text, { claims, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
     } catch (error) {
       const usedUp = this.#proofs.some(proof => !('user' in proof))
       throw this.refused(usedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
@@ -325,6 +325,11 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
+  /** The choice of the user whom `identify` has accepted, as a page with a form changes the password; undefined for anybody else. */
+  #remembered (subject: string): boolean | undefined {
+    return this.#identity?.sub === subject ? this.claimedSession?.remember : undefined
+  }
+
   /** The options of a login of the user whose password was verified or whose challenge was accepted; none for anybody else. */
   #proofOf (subject: string, changedTo?: string): Pick<NewSessionOptions, 'user' | 'isStillValid'> {
     const proofs = this.#proofs.filter(proof => proof.subject === subject)
@@ -336,10 +341,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {
     const { sessions, transport, origins } = this.plugin
-    const { reply } = this
     assertMayUseCookie(this.request, origins)
     // A page of one user must not reach another through a cache. The route may set its own header later.
-    if (reply?.hasHeader('cache-control') === false) reply.header('cache-control', 'no-store')
+    if (this.reply?.hasHeader('cache-control') === false) this.reply.header('cache-control', 'no-store')
     this.#identity = await sessions.identify(transport.read(this.request), this, options)
     return this.#identity
   }

@@ -150,8 +150,8 @@ function deleteWhile<V> (entries: Map<string, V>, isExpired: (value: V) => boole
 }
 
 /** Ends a session. Resolves to false if it had ended before. Throws FST_AUTH_STORE_UNAVAILABLE. */
-export async function revokeSession (store: SessionStore, { id, subject }: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext): Promise<boolean> {
-  const ended = await context.bounded(() => store.revoke(id, reason))
+export async function revokeSession (store: SessionStore, { id, subject }: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext, bounded = context.bounded): Promise<boolean> {
+  const ended = await bounded(() => store.revoke(id, reason))
   if (ended) context.emit({ type: 'revoked', subject, sessionId: id, reason })
   return ended
 }

@@ -68,8 +68,7 @@ export class SessionService {
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
-    const ended = await context.bounded.withNewDeadline()(() => this.#store.revoke(id, 'superseded'))
-    if (ended) context.emit({ type: 'revoked', subject, sessionId: id, reason: 'superseded' })
+    await revokeSession(this.#store, { id, subject }, 'superseded', context, context.bounded.withNewDeadline())
   }
 
   /**

@@ -26,6 +26,13 @@ const value: Promise<string | null> = token()
 const signedIn: Promise<AuthState<Claims>> = login({ username: 'ann', password: 'right' })
 const onClick: () => void = logout
 
+// The status shows whether there are claims.
+if (auth.state.status === 'in') {
+  const { claims, expiresAt } = auth.state
+  const nextRefresh: number = expiresAt - 10_000
+  console.log(claims.sub, nextRefresh)
+}
+
 // React's useSyncExternalStore, with the same snapshot on the server.
 declare function useSyncExternalStore<T> (subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T): T
 const state: AuthState<Claims> = useSyncExternalStore(subscribe, () => auth.state, () => auth.state)

@@ -48,6 +48,25 @@ t.test('remember: password forms and signups do not have it', async t => {
   t.equal(outlives(await form(ada, 'username=ada&password=correct+horse+battery+staple&remember=false')), true)
 })
 
+t.test('remember: a login of the user whom the cookie identified keeps the setting', async t => {
+  const { browser } = await server(t, { users: {} }, {}, app => {
+    app.post<{ Body: { sub: string, identify?: boolean, remember?: boolean } }>('/enter', async ({ auth, body: { sub, identify, remember } }) => {
+      if (identify) await auth.identify()
+      return await auth.login(sub, { remember })
+    })
+  })
+  const ada = browser()
+  const enter = async (payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: '/enter', payload })
+  for (const [payload, remembered] of [
+    [{ sub: '7', remember: false }, false],
+    [{ sub: '7', identify: true }, false],
+    [{ sub: '8', identify: true }, true],
+    [{ sub: '8', remember: false }, false],
+    [{ sub: '8' }, true],
+    [{ sub: '8', identify: true }, true]
+  ] as const) t.equal(outlives(await enter(payload)), remembered, JSON.stringify(payload))
+})
+
 t.test('remember: request.auth.login has it', async t => {
   const { browser, wait } = await server(t, { users: {} }, {}, app => {
     app.post<{ Body: { remember?: boolean } }>('/enter', async ({ auth, body }) => await auth.login('7', body))
