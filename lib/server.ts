@@ -81,13 +81,13 @@ const HINTS: Readonly<Record<number, string>> = {
   404: ': turn the route on with routes: { session: \'/session\' }, and check the url'
 }
 
-export interface RenewalOptions extends PageSessionOptions {
-  /** Seconds after a renewal without another one; 60 by default. Without the pause each navigation would count against the rate limit of refreshes. */
-  readonly renewAfter?: number | undefined
+export interface RefreshOptions extends PageSessionOptions {
+  /** Seconds after a refresh without another one; 60 by default. Without the pause each navigation would count against the rate limit of refreshes. */
+  readonly refreshAfter?: number | undefined
 }
 
-/** A renewed session. */
-export interface Renewal {
+/** A refreshed session. */
+export interface RefreshedSession {
   /**
    * The Set-Cookie lines for the response. Send `cache-control: private, no-store` with them: a shared cache that stores the response
    * would give the cookie to every visitor.
@@ -100,15 +100,15 @@ export interface Renewal {
 /**
  * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
  * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
- * tab, for prefetches, without the cookie, within `renewAfter`, and if the refresh is refused or fails. It never rejects, since the
+ * tab, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails. It never rejects, since the
  * page can be rendered all the same.
  */
-export async function renewSession (from: PageHeaders, options: RenewalOptions): Promise<Renewal | null> {
+export async function refreshSession (from: PageHeaders, options: RefreshOptions): Promise<RefreshedSession | null> {
   const headers = read(from)
   const cookies = headers('cookie')
   const cookie = refreshCookies(cookies, options)
   if (cookie === '' || !isNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
-  if (isRecent(cookie, options.renewAfter)) return null
+  if (isRecent(cookie, options.refreshAfter)) return null
   const url = routeOf(options, 'refresh')
   try {
     const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../lib/index.js'
-import { getSession, PageSessionError, renewSession } from '../lib/server.js'
+import { getSession, PageSessionError, refreshSession } from '../lib/server.js'
 import { exactly } from './support/exactly.js'
 import { COOKIE, forget, loggedIn, sessionOf, type LoggedIn } from './support/server.js'
 
@@ -44,7 +44,7 @@ t.test('getSession forwards the refresh cookie and nothing else that identifies 
 t.test('without the refresh cookie there is no request', async t => {
   for (const from of [null, undefined, '', 'theme=dark', `x${COOKIE}=1`, {}, { cookie: undefined }, new Headers()]) {
     t.equal(await getSession(from, { url: 'http://127.0.0.1:1/auth' }), null)
-    t.equal(await renewSession(from, { url: 'http://127.0.0.1:1/auth' }), null)
+    t.equal(await refreshSession(from, { url: 'http://127.0.0.1:1/auth' }), null)
   }
   t.equal(await getSession('refresh=1', { url: 'http://127.0.0.1:1', cookieName: 'session' }), null)
 })
@@ -99,7 +99,7 @@ t.test('with a SameSite=None cookie the headers are needed', async t => {
   await t.rejects(getSession(cookie, { url: s.url }), { name: 'PageSessionError', status: 403, message: /pass all headers/ })
   t.match(await getSession({ ...TYPED, cookie }, { url: s.url }), { sub: '1' })
   s.wait('31s')
-  t.match(await renewSession({ ...TYPED, cookie }, { url: s.url }), { cookie: /theme=dark/ })
+  t.match(await refreshSession({ ...TYPED, cookie }, { url: s.url }), { cookie: /theme=dark/ })
 })
 
 t.test('a cookie of another name is given as cookieName', async t => {
@@ -126,40 +126,40 @@ t.test('a failure is never "nobody": 5xx, an unreachable API, a slow one, a redi
   await t.rejects(getSession(s.cookies(), { url: `http://127.0.0.1:${port}/away` }), { status: 302, message: /302/ })
 })
 
-t.test('renewSession refreshes on a navigation, once per grace period', async t => {
+t.test('refreshSession refreshes on a navigation, once per grace period', async t => {
   const s = await api(t)
   s.wait('31s')
   const cookie = s.cookies()
-  const renewals = await Promise.all(Array.from({ length: 8 }, () => renewSession({ ...TYPED, cookie }, { url: s.url })))
-  t.equal(new Set(renewals.map(renewal => String(renewal?.setCookie))).size, 1, 'parallel navigations get one cookie')
-  t.match(renewals[0]?.setCookie, exactly(/^__Host-Http-refresh=.*HttpOnly/))
-  s.ada.jar.store([...renewals[0]?.setCookie ?? []])
-  t.equal(renewals[0]?.cookie, `theme=dark; other=1; ${String(s.ada.jar.header('/'))}`)
+  const refreshes = await Promise.all(Array.from({ length: 8 }, () => refreshSession({ ...TYPED, cookie }, { url: s.url })))
+  t.equal(new Set(refreshes.map(refreshed => String(refreshed?.setCookie))).size, 1, 'parallel navigations get one cookie')
+  t.match(refreshes[0]?.setCookie, exactly(/^__Host-Http-refresh=.*HttpOnly/))
+  s.ada.jar.store([...refreshes[0]?.setCookie ?? []])
+  t.equal(refreshes[0]?.cookie, `theme=dark; other=1; ${String(s.ada.jar.header('/'))}`)
   t.match(await getSession(cookie, { url: s.url }), { sub: '1' }, 'a render with the old cookie')
-  t.match(await getSession(renewals[0]?.cookie, { url: s.url }), { sub: '1' })
-  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null, 'held')
+  t.match(await getSession(refreshes[0]?.cookie, { url: s.url }), { sub: '1' })
+  t.equal(await refreshSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null, 'held')
   t.equal(s.events.filter(event => event.type === 'refresh' && event.outcome === 'rotate').length, 1)
 })
 
-t.test('renewSession pauses after a renewal', async t => {
+t.test('refreshSession pauses after a refresh', async t => {
   const s = await api(t, { clock: () => Date.now() / 1000, refreshToken: { grace: 0, recoverLostReply: false } })
   s.received.length = 0
-  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
   t.strictSame(s.received, [], 'without a request')
-  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=a.%.c` }, { url: s.url }), null)
-  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=a` }, { url: s.url }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie: `${COOKIE}=a.%.c` }, { url: s.url }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie: `${COOKIE}=a` }, { url: s.url }), null)
   t.equal(s.received.length, 2, 'an unreadable cookie is left to the API')
-  t.match(await renewSession({ ...TYPED, cookie: `${s.cookies()}; ${COOKIE}=x` }, { url: s.url }), { cookie: /theme/ }, 'and several cookies')
+  t.match(await refreshSession({ ...TYPED, cookie: `${s.cookies()}; ${COOKIE}=x` }, { url: s.url }), { cookie: /theme/ }, 'and several cookies')
 })
 
-t.test('renewSession trusts no time in the future: the clocks of both servers differ', async t => {
+t.test('refreshSession trusts no time in the future: the clocks of both servers differ', async t => {
   const s = await api(t, { clock: () => Date.now() / 1000 + 3600 })
   s.received.length = 0
-  t.equal(await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie: s.cookies() }, { url: s.url }), null)
   t.equal(s.received.length, 1)
 })
 
-t.test('renewSession does nothing for other requests', async t => {
+t.test('refreshSession does nothing for other requests', async t => {
   const s = await api(t)
   s.wait('31s')
   const cookie = s.cookies()
@@ -171,37 +171,37 @@ t.test('renewSession does nothing for other requests', async t => {
     { accept: 'image/*', cookie },
     { cookie }
   ]
-  for (const headers of others) t.equal(await renewSession(headers, { url: s.url }), null)
+  for (const headers of others) t.equal(await refreshSession(headers, { url: s.url }), null)
   t.strictSame(s.received, [])
-  t.match(await renewSession({ accept: 'text/html,*/*', cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) }, 'but in a browser without Fetch Metadata')
+  t.match(await refreshSession({ accept: 'text/html,*/*', cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) }, 'but in a browser without Fetch Metadata')
 })
 
-t.test('renewSession keeps the session if the refresh is refused or fails', async t => {
+t.test('refreshSession keeps the session if the refresh is refused or fails', async t => {
   const s = await api(t)
   s.wait('31s')
   const cookie = s.cookies()
-  t.equal(await renewSession({ ...TYPED, cookie: `${COOKIE}=x` }, { url: s.url }), null)
-  t.equal(await renewSession({ ...TYPED, cookie }, { url: 'http://127.0.0.1:1' }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie: `${COOKIE}=x` }, { url: s.url }), null)
+  t.equal(await refreshSession({ ...TYPED, cookie }, { url: 'http://127.0.0.1:1' }), null)
   s.store.faults.push({ moment: 'before', kind: 'throw' })
-  t.equal(await renewSession({ ...TYPED, cookie }, { url: s.url }), null)
-  t.match(await renewSession({ ...TYPED, cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) })
+  t.equal(await refreshSession({ ...TYPED, cookie }, { url: s.url }), null)
+  t.match(await refreshSession({ ...TYPED, cookie }, { url: s.url }), { setCookie: exactly(/refresh=/) })
 })
 
-t.test('renewSession drops a cookie that the response clears', async t => {
+t.test('refreshSession drops a cookie that the response clears', async t => {
   const app = Fastify()
   app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`]).send({}))
   t.teardown(async () => { await app.close() })
   const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/auth`
-  t.match(await renewSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new` })
+  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new` })
 })
 
-t.test('a session that was renewed by pages lasts to its absolute end, one that was only read does not', async t => {
+t.test('a session that was refreshed by pages lasts to its absolute end, one that was only read does not', async t => {
   const s = await api(t)
   forget(s.events)
   for (let day = 0; day < 29; day++) {
     s.wait('1d')
-    const renewal = await renewSession({ ...TYPED, cookie: s.cookies() }, { url: s.url })
-    s.ada.jar.store([...renewal?.setCookie ?? []])
+    const refreshed = await refreshSession({ ...TYPED, cookie: s.cookies() }, { url: s.url })
+    s.ada.jar.store([...refreshed?.setCookie ?? []])
     t.match(await getSession(s.cookies(), { url: s.url }), { sub: '1' })
   }
   s.wait('1d')

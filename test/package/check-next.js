@@ -20,14 +20,14 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const FILES = {
   'package.json': '{ "private": true, "type": "module" }',
   'proxy.js': `import { NextResponse } from 'next/server'
-import { renewSession } from 'fastify-refresh-cookie/server'
+import { refreshSession } from 'fastify-refresh-cookie/server'
 export async function proxy (request) {
-  const renewal = await renewSession(request.headers, { url: process.env.AUTH_URL, renewAfter: ${GRACE + 1} })
-  if (renewal === null) return NextResponse.next()
+  const refreshed = await refreshSession(request.headers, { url: process.env.AUTH_URL, refreshAfter: ${GRACE + 1} })
+  if (refreshed === null) return NextResponse.next()
   const headers = new Headers(request.headers)
-  headers.set('cookie', renewal.cookie)
+  headers.set('cookie', refreshed.cookie)
   const response = NextResponse.next({ request: { headers } })
-  for (const line of renewal.setCookie) response.headers.append('set-cookie', line)
+  for (const line of refreshed.setCookie) response.headers.append('set-cookie', line)
   response.headers.set('cache-control', 'private, no-store')
   return response
 }`,

@@ -24,7 +24,7 @@ import { sqliteStore, sqliteSchema } from 'fastify-refresh-cookie/sqlite'
 import { redisStore } from 'fastify-refresh-cookie/redis'
 import { storeContract } from 'fastify-refresh-cookie/testing'
 import { createAuthClient } from 'fastify-refresh-cookie/client'
-import { getSession, renewSession, type PageSession } from 'fastify-refresh-cookie/server'
+import { getSession, refreshSession, type PageSession } from 'fastify-refresh-cookie/server'
 
 const options: RefreshCookieOptions = { secret: Buffer.alloc(32), store: memoryStore(), keys: [{ kid: 'k1', algorithm: 'ES256', use: 'sign', privateKey: { kty: 'EC' } }] }
 export async function build () {
@@ -35,7 +35,7 @@ export async function build () {
   app.get('/page', { onRequest: app.authenticateByCookie }, async request => request.auth.identity.sub.toUpperCase())
   app.get('/rendered', async request => {
     const session: PageSession | null = await getSession(request.headers, { url: 'http://127.0.0.1:3000/auth' })
-    return [session?.sub.toUpperCase(), await renewSession(new Headers(), { url: 'http://127.0.0.1:3000/auth' })]
+    return [session?.sub.toUpperCase(), await refreshSession(new Headers(), { url: 'http://127.0.0.1:3000/auth' })]
   })
   return [app, postgresStore, postgresSchema, mysqlStore, mysqlSchema, sqliteStore, sqliteSchema, redisStore, storeContract, createAuthClient]
 }
