@@ -72,6 +72,11 @@ export function isUnavailable (error: unknown): error is AuthError {
   return error instanceof AuthError && error.code === 'FST_AUTH_STORE_UNAVAILABLE'
 }
 
+/** FST_AUTH_BUSY, by default with a Retry-After spread over 1 to 5 seconds, so that clients do not all retry at once. */
+export function busy (cause?: unknown, retryAfter: Seconds = randomInt(1, 6)): AuthError {
+  return new AuthError('FST_AUTH_BUSY', { ...(cause !== undefined && { cause }), retryAfter })
+}
+
 /** A 503 with a Retry-After spread over 2 to 5 seconds, so that clients do not all retry at once. */
 export function unavailable (cause: unknown): AuthError {
   return new AuthError('FST_AUTH_STORE_UNAVAILABLE', { cause: redacted(cause), retryAfter: randomInt(2, 6) })

@@ -72,7 +72,7 @@ export class AuthError extends Error {
   /** The response headers of this error: a challenge for a 401 (RFC 6750 section 3), and `Retry-After` if `retryAfter` is set. */
   get headers (): Record<string, string> {
     const headers: Record<string, string> = {}
-    if (this.statusCode === 401) headers['www-authenticate'] = challenge(this.code)
+    if (this.statusCode === 401) headers['www-authenticate'] = wwwAuthenticate(this.code)
     if (this.retryAfter !== undefined) headers['retry-after'] = String(this.retryAfter)
     return headers
   }
@@ -113,6 +113,6 @@ export function messageOf (code: AuthErrorCode): string {
 const BAD_ACCESS_TOKEN: ReadonlySet<AuthErrorCode> = new Set<AuthErrorCode>(['FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED'])
 
 /** RFC 6750 section 3.1: `invalid_token` is for access tokens only. Other challenges have no error code. */
-function challenge (code: AuthErrorCode): string {
+function wwwAuthenticate (code: AuthErrorCode): string {
   return BAD_ACCESS_TOKEN.has(code) ? 'Bearer realm="api", error="invalid_token"' : 'Bearer realm="api"'
 }

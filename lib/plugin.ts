@@ -90,7 +90,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, signal => sessions.purgeExpired(signal), settings.sessions.purgeEvery, timeouts)
   const explain = production ? undefined : { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure }
   const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
-  registerRoutesBelow(fastify, options, settings.prefix, { ...auth, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
+  registerRoutesBelow(fastify, options, settings.prefix, { transport, origins: auth.origins, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 
 /**
@@ -232,7 +232,7 @@ async function isClusterWorker (): Promise<boolean> {
   return process.send !== undefined && (await import('node:cluster')).default.isWorker
 }
 
-/** Users without a password are verified against an argon2 decoy. */
+/** Users without a password are verified against a dummy hash of argon2. */
 function verifiesPasswords ({ signup, login, password, reauthenticate }: Settings['routes']): boolean {
   return [signup, login, password, reauthenticate].some(url => url !== false)
 }

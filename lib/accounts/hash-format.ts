@@ -99,7 +99,7 @@ function isAffordable ({ memoryCost, timeCost, parallelism }: HashingParameters)
  * The maximum cost of all kinds together, in hashes of today's cost. Without it, an attacker who can write a row could slow
  * down every login.
  */
-const MAX_DECOY_WORK = 8
+const MAX_DUMMY_WORK = 8
 
 /**
  * The kinds of stored argon2 hashes that this process has seen; that of new hashes is always known. After the cost was raised,
@@ -107,25 +107,25 @@ const MAX_DECOY_WORK = 8
  * is stored for the name, so that its time does not reveal which names exist (user enumeration).
  */
 export class HashKinds {
-  readonly #decoys: Map<string, string>
+  readonly #dummies: Map<string, string>
   #left: number
 
   constructor (today: HashingParameters) {
-    this.#decoys = new Map([[kindOf({ ...today, type: 'argon2id' }), decoyHash(today)]])
-    this.#left = (MAX_DECOY_WORK - 1) * workOf(today)
+    this.#dummies = new Map([[kindOf({ ...today, type: 'argon2id' }), dummyHash(today)]])
+    this.#left = (MAX_DUMMY_WORK - 1) * workOf(today)
   }
 
   add (stored: StoredHash): void {
     const kind = kindOf(stored)
-    if (this.#decoys.has(kind) || workOf(stored) > this.#left) return
+    if (this.#dummies.has(kind) || workOf(stored) > this.#left) return
     this.#left -= workOf(stored)
-    this.#decoys.set(kind, decoyHash(stored, stored.type))
+    this.#dummies.set(kind, dummyHash(stored, stored.type))
   }
 
-  /** One decoy of each kind but that of `stored`. */
-  decoysBeside (stored: StoredHash | null): string[] {
+  /** One dummy hash of each kind but that of `stored`. */
+  dummiesBeside (stored: StoredHash | null): string[] {
     const verified = stored === null ? null : kindOf(stored)
-    return [...this.#decoys].filter(([kind]) => kind !== verified).map(([, decoy]) => decoy)
+    return [...this.#dummies].filter(([kind]) => kind !== verified).map(([, dummy]) => dummy)
   }
 }
 
@@ -138,7 +138,7 @@ function workOf ({ memoryCost, timeCost }: HashingParameters): number {
 }
 
 /** A hash that matches no password and takes as long to verify as a real one with these parameters. */
-export function decoyHash ({ memoryCost, timeCost, parallelism }: HashingParameters, type: StoredHash['type'] = 'argon2id'): string {
+export function dummyHash ({ memoryCost, timeCost, parallelism }: HashingParameters, type: StoredHash['type'] = 'argon2id'): string {
   return `$${type}$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${unpadded(16)}$${unpadded(32)}`
 }
 

@@ -1,6 +1,6 @@
-import { randomInt } from 'node:crypto'
+import { busy } from '../deadline.js'
 import { isObserved, observe } from '../diagnostics.js'
-import { AuthError } from '../errors.js'
+import { type AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 
 export interface HashingQueueOptions {
@@ -102,8 +102,3 @@ export class HashingQueue {
 }
 
 const FULL = 'the password queue is full'
-
-/** FST_AUTH_BUSY with a Retry-After spread over 1 to 5 seconds, so that clients do not all retry at once. */
-export function busy (cause: unknown): AuthError {
-  return new AuthError('FST_AUTH_BUSY', { cause, retryAfter: randomInt(1, 6) })
-}

@@ -1,9 +1,9 @@
 import { networkOf, readAddress } from '../client-address.js'
-import { startDeadline, type Timeouts } from '../deadline.js'
+import { busy, startDeadline, type Timeouts } from '../deadline.js'
 import { type Secret } from '../keys/ring.js'
 import { redactErrors } from '../redaction.js'
 import { type HashingParameters, HashKinds, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
-import { busy, HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
+import { HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
 import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
 
 /** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
@@ -87,8 +87,8 @@ export class PasswordHasher implements Passwords {
   readonly #peppers = new Map<string | null, Buffer>([[null, Buffer.alloc(0)]])
   /** The id of the pepper of new hashes; null without one. */
   readonly #pepperId: string | null
-  /** A hash that `verifyLegacy` has answered for: the decoy of users without one. */
-  #legacyDecoy: string | null = null
+  /** A hash that `verifyLegacy` has answered for: the dummy hash of users without one. */
+  #legacyDummy: string | null = null
 
   /** Throws a TypeError for a pepper whose current key is missing. */
   constructor (options: PasswordHasherOptions) {
@@ -135,7 +135,7 @@ export class PasswordHasher implements Passwords {
       // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
       const typed = text === null ? null : password as string
       if (typed !== null && await this.#matchesLegacy(stored === null ? passwordHash : null, typed)) return true
-      for (const decoy of this.#kinds.decoysBeside(stored)) await this.#matches(decoy, text ?? '', this.#pepperId)
+      for (const dummy of this.#kinds.dummiesBeside(stored)) await this.#matches(dummy, text ?? '', this.#pepperId)
       return false
     })
   }
@@ -165,13 +165,13 @@ export class PasswordHasher implements Passwords {
     return await this.#argon2.verify(encoded, text, { secret }).catch(outOfMemory)
   }
 
-  /** Verifies a hash of another system, or a decoy for a user without one, so that both take the same time. */
+  /** Verifies a hash of another system, or a dummy hash for a user without one, so that both take the same time. */
   async #matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
     const { verifyLegacy, timeouts } = this.#options
-    const known = passwordHash || this.#legacyDecoy
+    const known = passwordHash || this.#legacyDummy
     if (verifyLegacy === undefined || !known) return false
     const answer = await startDeadline(timeouts)(() => redactErrors([known, password], () => verifyLegacy(known, password)))
-    this.#legacyDecoy ??= known
+    this.#legacyDummy ??= known
     return answer === true && known === passwordHash
   }
 }

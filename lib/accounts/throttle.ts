@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
 import { type RequestContext } from '../request-context.js'
 import { networkOf } from '../client-address.js'
-import { type Bounded } from '../deadline.js'
+import { type Bounded, busy } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 import { type SessionRef } from '../tokens/claims.js'
 import { type AttemptCounter, type CounterLimit, type Limit, MemoryCounter } from './attempt-counters.js'
-import { busy } from './hashing-queue.js'
 import { type Users } from './user.js'
 
 /** The client that makes an attempt. */
@@ -83,10 +82,10 @@ export class Throttle {
   constructor ({ limits, counter, users, warn }: ThrottleOptions) {
     const counterOf = (limits: readonly CounterLimit[]): AttemptCounter => limits.length === 0 ? new MemoryCounter([]) : counter(limits)
     this.#users = users
-    this.#perAddress = counterOf([...named('address', limits.perAddress), ...named('total', limits.perAddressTotal, true)])
-    this.#perAccount = counterOf(named('account', limits.perAccount))
-    this.#perUser = counterOf(named('user', limits.perAccount))
-    this.#perSession = limits.perSession.length === 0 ? undefined : counter(named('session', limits.perSession))
+    this.#perAddress = counterOf([...limitsOf('address', limits.perAddress), ...limitsOf('total', limits.perAddressTotal, true)])
+    this.#perAccount = counterOf(limitsOf('account', limits.perAccount))
+    this.#perUser = counterOf(limitsOf('user', limits.perAccount))
+    this.#perSession = limits.perSession.length === 0 ? undefined : counter(limitsOf('session', limits.perSession))
     this.#warn = warn
   }
 
@@ -260,7 +259,7 @@ async function ownSession (subject: string | null, caller: Caller): Promise<Sess
   return claimedSession !== null && claimedSession.sub === subject && await caller.hasLiveSession() ? claimedSession : null
 }
 
-function named (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {
+function limitsOf (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {
   return limits.map(({ max, per }) => ({ name: `${what}:${max}/${per}`, max, per, countsSuccesses }))
 }
 

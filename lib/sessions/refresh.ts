@@ -1,3 +1,4 @@
+import { busy } from '../deadline.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type RequestContext } from '../request-context.js'
 import { decide, decideRenewal, isYoung, nextGeneration, type Presented, type RefreshOutcome, type RefreshRefusal, type RotationPolicy } from './rotation-policy.js'
@@ -54,7 +55,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
     healed = true // decide again: the healed generation may be old enough to rotate
   }
-  throw busy()
+  throw busy(undefined, 1)
 }
 
 /**
@@ -88,7 +89,7 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
     const written = await bounded(() => store.advance(id, session.generation, change))
     if (written !== null) return written
   }
-  throw busy()
+  throw busy(undefined, 1)
 }
 
 /** Throws the error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
@@ -117,10 +118,6 @@ async function endByReuse (store: SessionStore, session: Session, presented: Pre
       })
     }
   }
-}
-
-function busy (): AuthError {
-  return new AuthError('FST_AUTH_BUSY', { retryAfter: 1 })
 }
 
 export function isMissingOrExpired (refusal: unknown): boolean {

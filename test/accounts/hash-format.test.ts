@@ -1,6 +1,6 @@
 import argon2 from 'argon2'
 import t from 'tap'
-import { allowWeakHashing, assertStrong, decoyHash, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from '../../lib/accounts/hash-format.js'
+import { allowWeakHashing, assertStrong, dummyHash, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from '../../lib/accounts/hash-format.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
@@ -94,14 +94,14 @@ t.test('the pepper id follows the parameters in any order, and is read back', as
   }
 })
 
-t.test('user enumeration: a decoy parses like a real hash of the same cost, and each differs', async t => {
+t.test('user enumeration: a dummy hash parses like a real hash of the same cost, and each differs', async t => {
   const cost = { memoryCost: 9216, timeCost: 4, parallelism: 2 }
-  const decoy = decoyHash(cost)
+  const dummy = dummyHash(cost)
 
-  t.match(parsePasswordHash(decoy), { type: 'argon2id', version: 19, ...cost })
-  t.equal(decoy.length, (await argon2.hash('a password', cost)).length)
-  t.not(decoyHash(cost), decoy)
-  t.equal(await argon2.verify(decoyHash({ ...cost, memoryCost: 64 }), 'a password'), false)
+  t.match(parsePasswordHash(dummy), { type: 'argon2id', version: 19, ...cost })
+  t.equal(dummy.length, (await argon2.hash('a password', cost)).length)
+  t.not(dummyHash(cost), dummy)
+  t.equal(await argon2.verify(dummyHash({ ...cost, memoryCost: 64 }), 'a password'), false)
 })
 
 const WEAK = { memoryCost: 1024, timeCost: 2, parallelism: 1 }

@@ -123,7 +123,7 @@ t.test('denial of service: an expensive hash in the table slows down no other lo
   }
 })
 
-t.test('user enumeration: a decoy is never accepted, even if argon2 reports a match', async t => {
+t.test('user enumeration: a dummy hash is never accepted, even if argon2 reports a match', async t => {
   const { passwords } = fastPasswords({}, { verify: async () => true })
   t.equal(await passwords.verify(null, 'correct horse'), false)
 })
