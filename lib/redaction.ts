@@ -32,11 +32,16 @@ const MAX_CAUSES = 100
 /**
  * Makes a thrown value safe to log: returns it unchanged if it holds no secret, else a copy without its own properties, with
  * secrets replaced in message, stack and causes. Database libraries write the values of a query into their errors. Besides
- * hashes and tokens it finds the secrets in `known`, by their value.
+ * hashes and tokens it finds the secrets in `known`, by their value. It never throws.
  */
 export function redacted (thrown: unknown, known: readonly string[] = []): unknown {
-  const encodings = known.flatMap(encodingsOf)
-  return chainOf(thrown).some(error => holdsSecret(error, encodings)) ? copyOf(thrown, encodings, 0) : thrown
+  try {
+    const encodings = known.flatMap(encodingsOf)
+    return chainOf(thrown).some(error => holdsSecret(error, encodings)) ? copyOf(thrown, encodings, 0) : thrown
+  } catch {
+    // It is called while an error is handled: another one would end the process.
+    return new Error('the thrown value cannot be read')
+  }
 }
 
 /**
@@ -62,20 +67,30 @@ function chainOf (thrown: unknown): unknown[] {
 /** True also for an error that cannot be read, such as one with a getter that throws. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
   try {
-    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + JSON.stringify(error, readError)
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + JSON.stringify(error, errorReader())
     return withoutSecrets(text, encodings) !== text
   } catch {
     return true
   }
 }
 
-/** An error as a logger writes it, at any depth: inherited properties too, and the values of getters and of `toJSON`, which inspect leaves out. */
-function readError (_name: string, value: unknown): unknown {
-  if (!(value instanceof Error)) return value
-  const { message, stack, cause } = value
-  const properties: unknown[] = [message, stack, cause]
-  for (const name in value) properties.push(name, Reflect.get(value, name))
-  return properties
+/**
+ * Reads an error for JSON as a logger writes it, at any depth: inherited properties too, and the values of getters and of `toJSON`,
+ * which inspect leaves out. An object is read once, since errors of HTTP clients have cycles.
+ */
+function errorReader (): (name: string, value: unknown) => unknown {
+  const seen = new Set<unknown>()
+  return (_name, value) => {
+    if (typeof value === 'bigint') return String(value)
+    if (typeof value !== 'object' || value === null) return value
+    if (seen.has(value)) return undefined
+    seen.add(value)
+    if (!(value instanceof Error)) return value
+    const { message, stack, cause } = value
+    const properties: unknown[] = [message, stack, cause, Reflect.get(value, 'errors')] // of an AggregateError, not enumerable
+    for (const name in value) properties.push(name, Reflect.get(value, name))
+    return properties
+  }
 }
 
 /** A secret as an error may contain it: itself, escaped as by JSON, inspect or a URL, and its bytes. */
@@ -86,17 +101,26 @@ function encodingsOf (secret: string): string[] {
 }
 
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
-  const clean = (text: string): string => withoutSecrets(text, encodings)
+  const clean = (text: unknown): string => withoutSecrets(String(text), encodings) // a library may set a message that is no string
   if (!(thrown instanceof Error)) return new Error(depth < MAX_DEPTH && typeof thrown === 'string' ? clean(thrown) : 'the thrown value contained a secret')
-  const copy = new Error(clean(thrown.message))
-  copy.stack = clean(String(thrown.stack))
+  const copy = new Error(clean(propertyOf(thrown, 'message')))
+  copy.stack = clean(propertyOf(thrown, 'stack'))
   if (thrown.cause !== undefined && depth < MAX_DEPTH) copy.cause = copyOf(thrown.cause, encodings, depth + 1)
   for (const name of KEPT_PROPERTIES) {
-    const found: unknown = Reflect.get(thrown, name)
+    const found = propertyOf(thrown, name)
     const value = typeof found === 'string' ? clean(found) : found
     if (typeof value === 'string' || typeof value === 'number') Object.defineProperty(copy, name, { value, enumerable: name !== 'name', configurable: true })
   }
   return copy
+}
+
+/** Undefined for a getter that throws. */
+function propertyOf (error: Error, name: string): unknown {
+  try {
+    return Reflect.get(error, name)
+  } catch {
+    return undefined
+  }
 }
 
 function withoutSecrets (text: string, encodings: readonly string[]): string {

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { type RequestContext } from '../request-context.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { AuthError, withMessage } from '../errors.js'
-import { redacted } from '../redaction.js'
+import { redacted, redactErrors } from '../redaction.js'
 import { kindOf, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
 import { type Credentials } from './password-verifier.js'
@@ -88,7 +88,7 @@ export class Signup {
   }
 
   async #create (row: NewUser, context: RequestContext): Promise<User> {
-    const { answer, violation } = await context.bounded(() => createUser(this.#options.users, row)).catch((error: unknown) => {
+    const { answer, violation } = await context.bounded(() => redactErrors([row.passwordHash], () => createUser(this.#options.users, row))).catch((error: unknown) => {
       throw withMessage(error, 'It is unknown whether the account was created: try again, and log in if the username is taken by then')
     })
     const user = checkCreated(answer)

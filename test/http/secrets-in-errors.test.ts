@@ -159,10 +159,39 @@ t.test('an error that cannot be printed is logged without its properties', async
   t.match(await s.browser().login('ada'), { statusCode: 503 })
 })
 
+t.test('denial of service: an error of any shape ends no process and gives a 503', async t => {
+  const cycle = (error: object): object => Object.assign(error, { hash: HASH, self: error })
+  const getter = (name: string): object => Object.defineProperty(cycle(new Error('failed')), name, { get () { throw new Error(HASH) } })
+  const unreadable = new Proxy(new Error(HASH), { get () { throw new Error(HASH) } })
+  const SHAPES = [
+    ...[['a', 'b'], { a: 1 }, undefined, null, 7, Object.create(null)].map(message => cycle(Object.assign(new Error('failed'), { message }))),
+    ...['message', 'stack', 'code', 'name', 'cause'].map(getter), unreadable, cycle({}), cycle(() => {}), Symbol('failed'), null, undefined
+  ]
+  for (const thrown of SHAPES) {
+    t.notMatch(inspect(redacted(thrown)), HASH)
+    const s = await loggedIn(t)
+    s.users.findByUsername = async () => { throw thrown }
+    t.match(await s.browser().login('ada'), { statusCode: 503 })
+  }
+})
+
+t.test('information leak: a hash in the errors of an AggregateError is found at any depth', t => {
+  const nested = [1, 2, 3, 4, 5, 6].reduce((inner: Error) => new AggregateError([inner], 'several failed'), new Error(HASH))
+  t.not(redacted(nested), nested)
+  t.match(redacted(nested), { message: 'several failed', errors: undefined })
+  t.end()
+})
+
 t.test('an error without secrets is logged unchanged, a redacted one keeps name, code, stack and causes', t => {
   const harmless = Object.assign(new Error('no connection'), { address: '192.0.2.1' })
   t.equal(redacted(harmless), harmless)
   t.equal(redacted(undefined), undefined)
+  const request: Record<string, unknown> = { headers: { retries: 1n } }
+  request['response'] = { request }
+  const ofClient = Object.assign(new Error('no connection'), { statusCode: 502, request }) // as of axios
+  t.equal(redacted(ofClient), ofClient, 'also with a cycle or a bigint')
+  request['hash'] = HASH
+  t.not(redacted(ofClient), ofClient)
 
   const cause = Object.assign(new TypeError('no table'), { code: '42P01' })
   const thrown = Object.assign(new Error(`insert ${HASH} eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln and $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW`, { cause }), { code: 'E', params: [HASH] })
