@@ -93,7 +93,7 @@ export function mysqlSchema ({ table = DEFAULT_TABLE }: MysqlTableOptions = {}):
 }
 
 /** Creates the table if it is missing, and checks the server, the table and the user's rights. Rejects with a TypeError if they do not fit. */
-export async function prepareTable (table: string, sql: Statements, db: MysqlRunner): Promise<{ readonly isMariaDB: boolean }> {
+async function prepareTable (table: string, sql: Statements, db: MysqlRunner): Promise<{ readonly isMariaDB: boolean }> {
   try {
     return await prepare(table, sql, db)
   } catch (cause) {

@@ -13,6 +13,15 @@ interface Pool {
   readonly options: { readonly connectionTimeoutMillis?: number | undefined, readonly query_timeout?: number | undefined }
   readonly Client: new (options: Pool['options']) => Connection
   query (prepared: { readonly name: string, readonly text: string, readonly values: unknown[] }): PromiseLike<{ readonly rows: readonly unknown[] }>
+  connect (): Promise<PooledClient>
+}
+
+interface PooledClient {
+  query (text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+  /** `I` outside of a transaction. Older versions of pg lack it. */
+  getTransactionStatus? (): string | null
+  /** Ends the connection for anything true. */
+  release (error?: unknown): void
 }
 
 interface Connection extends NodeJS.EventEmitter {
@@ -45,21 +54,39 @@ export function hasCode (error: unknown, codes: readonly unknown[]): error is Er
  */
 const NOT_PREPARED = ['26000', '42P05']
 
-/** A pool prepares the `hot` statements, since parsing takes a quarter of the time of a rotation. */
-export function statementRunner (db: PostgresDatabase, hot: readonly string[]): RunStatement {
+/**
+ * A pool prepares the `hot` statements, since parsing takes a quarter of the time of a rotation. The `final` ones never run inside
+ * a transaction of the app, which could undo them once they are answered as done.
+ */
+export function statementRunner (db: PostgresDatabase, { hot, final }: { readonly hot: readonly string[], readonly final: readonly string[] }): RunStatement {
   const names = new Map(isPool(db) ? hot.map(text => [text, `auth_${createHash('sha1').update(text).digest('hex')}`]) : [])
 
-  return async (text, values) => {
+  const unprepared: RunStatement = async (text, values) => (await db.query(text, values)).rows
+
+  return (text, values) => {
+    if (isPool(db) && final.includes(text)) return outsideTransactions(db, text, values)
     const name = names.get(text)
-    if (name === undefined) return (await db.query(text, values)).rows
-    try {
-      const pool = db as unknown as Pool // only a pool's statements have names
-      return (await pool.query({ name, text, values })).rows
-    } catch (error) {
+    if (name === undefined) return unprepared(text, values)
+    const pool = db as unknown as Pool // only a pool's statements have names
+    return Promise.resolve(pool.query({ name, text, values })).then(({ rows }) => rows, (error: unknown) => {
       if (!hasCode(error, NOT_PREPARED)) throw error
       names.clear()
-      return (await db.query(text, values)).rows
-    }
+      return unprepared(text, values)
+    })
+  }
+}
+
+async function outsideTransactions (pool: Pool, text: string, values: unknown[]): Promise<readonly unknown[]> {
+  const client = await pool.connect()
+  let failure: unknown = (client.getTransactionStatus?.() ?? 'I') === 'I' ? undefined : new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
+  try {
+    if (failure !== undefined) throw failure
+    return (await client.query(text, values)).rows
+  } catch (error) {
+    failure = error
+    throw error
+  } finally {
+    client.release(failure)
   }
 }
 

@@ -16,7 +16,7 @@ export class PostgresTable extends SessionTable<Statements> {
     super(statementsOn(table))
     this.#db = db
     this.#table = table
-    this.#query = statementRunner(db, [this.sql.get, this.sql.advance])
+    this.#query = statementRunner(db, { hot: [this.sql.get, this.sql.advance], final: [this.sql.revoke, this.sql.revokeAll] })
   }
 
   async prepare (): Promise<void> {
@@ -44,9 +44,9 @@ export class PostgresTable extends SessionTable<Statements> {
   }
 
   /** PostgreSQL's text cannot hold NUL: no row has such an id or subject, and a query with it would be an error. */
-  protected async rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+  protected rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
     const [key] = values
-    return typeof key === 'string' && key.includes('\0') ? [] : await this.#run(statement, ...values)
+    return typeof key === 'string' && key.includes('\0') ? Promise.resolve([]) : this.#run(statement, ...values)
   }
 
   /** Each statement that is to count its rows returns them. */
@@ -58,8 +58,8 @@ export class PostgresTable extends SessionTable<Statements> {
     return sessionOf(row)
   }
 
-  async #run (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
-    return await retried(() => this.#query(statement, values), isRolledBack) as readonly Row[] // objects keyed by column name
+  #run (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+    return retried(() => this.#query(statement, values), isRolledBack) as Promise<readonly Row[]> // objects keyed by column name
   }
 }
 
@@ -86,7 +86,7 @@ export function postgresSchema ({ table = DEFAULT_TABLE }: PostgresTableOptions 
 }
 
 /** Creates the table if it is missing, and checks its columns and the user's rights. */
-export async function prepareTable (table: string, sql: Statements, run: RunStatement): Promise<void> {
+async function prepareTable (table: string, sql: Statements, run: RunStatement): Promise<void> {
   await createTable(table, sql, run)
   const found = await run(sql.columns, [sql.name]) as FoundColumn[] // the columns of that statement
   assertColumns(table, found)

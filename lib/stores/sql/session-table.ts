@@ -80,13 +80,11 @@ export abstract class SessionTable<S extends SessionStatements = SessionStatemen
 }
 
 /** Runs a transaction again that the database rolled back to resolve a conflict with another one. */
-export async function retried<T> (transaction: () => Promise<T>, isRolledBack: (error: unknown) => boolean, attempts = 3): Promise<T> {
-  try {
-    return await transaction()
-  } catch (error) {
+export function retried<T> (transaction: () => Promise<T>, isRolledBack: (error: unknown) => boolean, attempts = 3): Promise<T> {
+  return transaction().catch(error => {
     if (attempts === 1 || !isRolledBack(error)) throw error
-    return await retried(transaction, isRolledBack, attempts - 1)
-  }
+    return retried(transaction, isRolledBack, attempts - 1)
+  })
 }
 
 /** A row, keyed by column name. */

@@ -121,6 +121,7 @@ async function purge (sessions: SessionTable, before: number, signal: AbortSigna
 /** Prepares a table once, and resolves the claims on it. */
 function opening (name: string, table: string, sessions: SessionTable) {
   let preparing: Promise<void> | undefined
+  let isPrepared = false
   const owned = ownership({
     place: `${name}: the table "${table}"`,
     option: `the option "table" of ${name}`,
@@ -135,16 +136,15 @@ function opening (name: string, table: string, sessions: SessionTable) {
 
   /** Concurrent calls share one attempt; the next call after a failed one tries again. */
   function prepared (): Promise<void> {
-    preparing ??= sessions.prepare().catch(error => {
+    preparing ??= sessions.prepare().then(() => { isPrepared = true }, error => {
       preparing = undefined
       throw error
     })
     return preparing
   }
 
-  /** Each call waits until the table is prepared, and until its owner is known if an app has claimed it. */
-  async function ready (): Promise<void> {
-    await prepared()
-    await owned.resolveClaims()
+  /** Each call waits until the table is prepared, and until its owner is known if an app has claimed it. Mostly it need not wait. */
+  function ready (): Promise<void> | undefined {
+    return isPrepared ? owned.resolveClaims() : prepared().then(owned.resolveClaims)
   }
 }

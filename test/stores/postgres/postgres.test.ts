@@ -320,6 +320,27 @@ t.test('on a server', async t => {
     t.equal(db.statements.filter(({ text }) => text.includes('CREATE TABLE')).length, 2)
   })
 
+  t.test('a revocation is undone by no transaction that the app has left open on a connection', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const store = postgresStore(one, { table: newTable() })
+    await store.create(newSession({ id: 'a', subject: 'ada' }))
+    const revocations: ReadonlyArray<() => Promise<unknown>> = [() => store.revoke('a', 'logout'), () => store.revokeAll('ada', 'revoked')]
+    for (const revoke of revocations) {
+      const client = await one.connect()
+      await client.query('BEGIN')
+      client.release()
+      await t.rejects(revoke(), { message: /released inside a transaction/ })
+      t.match(await store.get('a'), { revokedAt: null }, 'on a new connection')
+    }
+    const failed = await one.connect()
+    await failed.query('BEGIN')
+    await failed.query('SELECT no_column').catch(() => {})
+    failed.release()
+    await t.rejects(store.revoke('a', 'logout'), { message: /released inside a transaction/ })
+    t.equal(await store.revoke('a', 'logout'), true)
+    t.equal(one.totalCount, 1)
+  })
+
   t.test('a pool prepares the two statements of a refresh, once per connection', async t => {
     const one = poolOn(t, { connectionString, max: 1 })
     const table = newTable()
