@@ -87,6 +87,14 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     return (this.#request as FastifyRequest & { [REPLY]: FastifyReply | null })[REPLY] // `decorateRequest` has added it
   }
 
+  /** The reply before a session changes: a request that can send no cookie must not rotate a token whose successor it cannot send. */
+  protected get unsentReply (): FastifyReply {
+    const { reply } = this
+    if (reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
+    if (reply.sent || reply.raw.headersSent) throw new TypeError('request.auth cannot set a cookie any more: call it before the reply is sent or hijacked')
+    return reply
+  }
+
   get claimsOrNull (): AccessClaims | null {
     return this.claims
   }

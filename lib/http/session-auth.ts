@@ -14,7 +14,7 @@ import { type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
-import { toTokenResponse, type TokenResponse } from './token-response.js'
+import { type TokenResponse } from './token-response.js'
 
 /**
  * The methods of `request.auth` for sessions. Each rejects with FST_AUTH_STORE_UNAVAILABLE if the store or the app's own functions
@@ -61,8 +61,8 @@ export interface SessionVerbs {
   acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string>
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
-   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser; after `identify` of the same user
-   * the default is as before. `claims` go into this access token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
+   * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser; the default is true or, after
+   * `identify` of the same user, that of the current session. `claims` go into this access token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
    * `verifyPassword`, or the value that an accepted challenge was bound to. Rejects with FST_AUTH_USER_REFUSED for an unknown or
    * disabled user, and at the session limit with `whenFull: 'refuseLogin'`; with FST_AUTH_CREDENTIALS_INVALID if what was
    * checked has changed meanwhile; with a TypeError for an impossible subject.
@@ -219,13 +219,13 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
-    const reply = this.#reply()
+    const reply = this.unsentReply
     return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
   }
 
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
   async changePassword (user: User, write: WritePassword): Promise<TokenResponse> {
-    const reply = this.#reply()
+    const reply = this.unsentReply
     const claims = this.assertAuthenticated()
     const { claimedSession } = this
     const remember = claimedSession?.sid === claims.sid ? claimedSession.remember : undefined // the cookie may be that of another session
@@ -238,7 +238,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
     try {
       this.refuseCrossSite()
-      const reply = this.#reply()
+      const reply = this.unsentReply
       const refreshTokens = transport.read(this.request)
       const accessToken = transport.renewingToken(this.request)
       const issuing = accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
@@ -283,12 +283,12 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     const { sessions, transport } = this.plugin
     try {
       this.refuseCrossSite()
-      const reply = this.#reply()
+      const reply = this.unsentReply
       const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
+      transport.clear(reply)
       if (this.claims !== null && !ended.includes(this.claims.sid)) await sessions.revoke(this.claims.sid, 'logout', this)
       else if (ended.length === 0 && tokens.length > 0) this.emit({ type: 'logout_failed' })
-      transport.clear(reply)
       this.claims = null
       this.#identity = null
     } catch (error) {
@@ -325,7 +325,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
-  /** The choice of the user whom `identify` has accepted, as a page with a form changes the password; undefined for anybody else. */
+  /** `remember` of the current cookie, if `identify` has accepted this user, so that a password change by form keeps it. */
   #remembered (subject: string): boolean | undefined {
     return this.#identity?.sub === subject ? this.claimedSession?.remember : undefined
   }
@@ -349,7 +349,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async #login (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
-    const reply = this.#reply()
+    const reply = this.unsentReply
     const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
@@ -362,12 +362,6 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
     const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(reply, issued.refreshToken)
     this.claims = issued.claims
-    return { ...toTokenResponse(issued), ...fields }
-  }
-
-  /** Called before a session changes: a hook that runs too early must not rotate a token whose successor it cannot send. */
-  #reply (): FastifyReply {
-    if (this.reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
-    return this.reply
+    return { access_token: issued.accessToken, token_type: 'Bearer', expires_in: issued.expiresIn, ...fields }
   }
 }

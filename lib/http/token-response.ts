@@ -1,6 +1,5 @@
 import { type RequestContext } from '../request-context.js'
 import { withMessage } from '../errors.js'
-import { type Issued } from '../sessions/issue.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { type FromSchema, type JsonSchema } from './schemas.js'
 
@@ -41,10 +40,6 @@ export interface TokenResponseContext {
 
 /** Makes the body of a reply from a token response. */
 export type FormatTokenResponse = (response: TokenResponse, context: TokenResponseContext) => Promise<object> | object
-
-export function toTokenResponse ({ accessToken, expiresIn }: Issued): TokenResponse {
-  return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn }
-}
 
 interface TokenResponseCaller extends Pick<RequestContext, 'bounded'> {
   assertAuthenticated (): AccessClaims

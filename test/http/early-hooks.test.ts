@@ -1,6 +1,7 @@
 import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
 import refreshCookie, { memoryStore } from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
 import { faultyStore } from '../support/faulty-store.js'
 import { COOKIE, SECRET } from '../support/server.js'
 
@@ -25,4 +26,37 @@ t.test('a hook that runs before ours gets a TypeError, and no session changes: i
     t.match(await app.inject({ method: 'POST', url: `/${verb}`, headers: { cookie } }), { statusCode: 500, body: /register fastify-refresh-cookie before the hooks/ }, verb)
     t.strictSame(store.calls, [], verb)
   }
+})
+
+t.test('once the reply is sent or hijacked no session changes: its cookie could not be sent', async t => {
+  let now = 1_800_000_000
+  const store = faultyStore(memoryStore())
+  const app = Fastify()
+  await app.register(refreshCookie, { secret: SECRET, store, clock: () => now })
+  const refusals: unknown[] = []
+  const tryAll = async ({ auth }: FastifyRequest): Promise<void> => {
+    for (const change of [() => auth.refresh(), () => auth.login('ada'), () => auth.logout()]) await change().catch((error: unknown) => refusals.push(error))
+  }
+  app.post('/enter', async ({ auth }) => await auth.login('ada'))
+  app.post('/answered', { onResponse: tryAll }, async () => ({}))
+  app.post('/sent', async (request, reply) => {
+    reply.send({})
+    await tryAll(request)
+    return reply
+  })
+  app.post('/hijacked', async (request, reply) => {
+    reply.hijack()
+    await tryAll(request)
+    reply.raw.end()
+  })
+  t.teardown(() => app.close())
+  const cookie = `${COOKIE}=${(await app.inject({ method: 'POST', url: '/enter' })).cookies[0]?.value}`
+  now += 60
+  store.calls.length = 0
+  for (const url of ['/answered', '/sent', '/hijacked']) {
+    refusals.length = 0
+    await app.inject({ method: 'POST', url, headers: { cookie } })
+    t.match(refusals, exactly(...Array.from({ length: 3 }, () => ({ name: 'TypeError', message: /before the reply is sent or hijacked/ }))), url)
+  }
+  t.strictSame(store.calls, [])
 })
