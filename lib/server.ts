@@ -61,8 +61,8 @@ export async function getSession (from: PageHeaders, options: PageSessionOptions
   const site = siteOf(headers)
   const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
   if (response.status === 200) return await readSession(response)
-  await response.body?.cancel()
-  if (response.status === 401 || (response.status === 403 && site !== undefined)) return null
+  const isRefusal = /"code":"FST_AUTH_/.test(await response.text().catch(() => '')) // and not that of a proxy
+  if (isRefusal && (response.status === 401 || (response.status === 403 && site !== undefined))) return null
   throw new PageSessionError(`GET /session returned ${response.status}${HINTS[response.status] ?? ''}`, response.status)
 }
 
@@ -100,8 +100,8 @@ export interface RefreshedSession {
 /**
  * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
  * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
- * tab, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails. It never rejects, since the
- * page can be rendered all the same.
+ * tab, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails, since the page can be rendered all the
+ * same. It rejects with a TypeError for an invalid `url` only.
  */
 export async function refreshSession (from: PageHeaders, options: RefreshOptions): Promise<RefreshedSession | null> {
   const headers = read(from)
@@ -169,7 +169,7 @@ function withCookies (cookies: string, setCookie: readonly string[]): string {
   const set = setCookie.map(line => line.split(';', 1).join(''))
   const names = new Set(set.map(nameOf))
   const kept = pairsOf(cookies).filter(pair => !names.has(nameOf(pair)))
-  return [...kept, ...set.filter(pair => !pair.endsWith('='))].join('; ')
+  return [...kept, ...set.filter(pair => pair !== `${nameOf(pair)}=`)].join('; ')
 }
 
 /** A navigation of a whole tab (Fetch Metadata); in browsers without these headers a request for HTML. */

@@ -126,6 +126,15 @@ t.test('a failure is never "nobody": 5xx, an unreachable API, a slow one, a redi
   await t.rejects(getSession(s.cookies(), { url: `http://127.0.0.1:${port}/away` }), { status: 302, message: /302/ })
 })
 
+t.test('a 401 or 403 of a proxy is a failure, and not nobody', async t => {
+  const s = await api(t)
+  const proxy = createServer((request, response) => { response.writeHead(Number(request.url?.split('/')[1]), { 'content-type': 'text/html' }).end('<h1>No</h1>') })
+  t.teardown(() => { proxy.close() })
+  await new Promise<void>(resolve => { proxy.listen(0, '127.0.0.1', resolve) })
+  const { port } = proxy.address() as AddressInfo // it listens on TCP
+  for (const status of [401, 403]) await t.rejects(getSession({ ...TYPED, cookie: s.cookies() }, { url: `http://127.0.0.1:${port}/${status}` }), { name: 'PageSessionError', status })
+})
+
 t.test('refreshSession refreshes on a navigation, once per grace period', async t => {
   const s = await api(t)
   s.wait('31s')
@@ -189,10 +198,10 @@ t.test('refreshSession keeps the session if the refresh is refused or fails', as
 
 t.test('refreshSession drops a cookie that the response clears', async t => {
   const app = Fastify()
-  app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`]).send({}))
+  app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`, 'LB=abc==; Path=/']).send({}))
   t.teardown(async () => { await app.close() })
   const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/auth`
-  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new` })
+  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new; LB=abc==` })
 })
 
 t.test('a session that was refreshed by pages lasts to its absolute end, one that was only read does not', async t => {

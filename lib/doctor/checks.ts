@@ -1,7 +1,7 @@
 import { FOREIGN, type Observations } from './observations.js'
-import { type Reply } from './connection.js'
+import { answerOf, fieldsOf, type Reply } from './connection.js'
 import { clearedCookie, describeCookie, type ReceivedCookie } from './set-cookie.js'
-import { answerOf, fieldsOf, finding, ok, type Row, skipped, type Verdict } from './report.js'
+import { finding, ok, type Row, skipped, type Verdict } from './report.js'
 
 export type Check = (seen: Observations) => Verdict
 

@@ -43,7 +43,11 @@ export function openConnection (base: string, { now, timeoutMs }: { readonly now
       headers: { 'user-agent': 'fastify-refresh-cookie doctor', ...(json && { 'content-type': 'application/json' }), ...headers }
     })
     outgoing.end(json && JSON.stringify(json))
-    const [response] = await once(outgoing, 'response', { signal }) as [IncomingMessage] // as documented; a 101 has no response
+    outgoing.once('upgrade', (_response, socket) => {
+      socket.destroy()
+      outgoing.emit('error', new Error('it switched to another protocol'))
+    })
+    const [response] = await once(outgoing, 'response', { signal }) as [IncomingMessage] // as documented
     const { statusCode = 0, headers: received, socket } = response
     const isLoopback = /^(?:::ffff:)?127\.|^::1$/.test(String(socket.remoteAddress))
     const certificateEnds = socket instanceof TLSSocket ? Date.parse(socket.getPeerCertificate().valid_to) : null
@@ -70,4 +74,19 @@ async function readBody (response: IncomingMessage): Promise<string> {
     if (bytes > MAX_BODY_BYTES) break
   }
   return Buffer.concat(pieces).subarray(0, MAX_BODY_BYTES).toString()
+}
+
+/** The fields of a JSON object; an empty object for any other body. */
+export function fieldsOf ({ body }: Pick<Reply, 'body'>): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(body))
+  } catch {
+    return {}
+  }
+}
+
+/** The status, and the error code if there is one. */
+export function answerOf (reply: Reply): string {
+  const { code } = fieldsOf(reply)
+  return typeof code === 'string' ? `${reply.status} ${code}` : String(reply.status)
 }

@@ -1,5 +1,3 @@
-import { type Reply } from './connection.js'
-
 /** Without control characters, by which a server could write to the terminal at will. */
 export function printable (text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
@@ -54,19 +52,4 @@ export function skipped (seen: string): Verdict {
 
 export function finding (seen: string, advice: string): Verdict {
   return { result: 'finding', seen, advice }
-}
-
-/** The fields of a JSON object; an empty object for any other body. */
-export function fieldsOf ({ body }: Pick<Reply, 'body'>): Readonly<Record<string, unknown>> {
-  try {
-    return Object(JSON.parse(body))
-  } catch {
-    return {}
-  }
-}
-
-/** The status, and the error code if there is one. */
-export function answerOf (reply: Reply): string {
-  const { code } = fieldsOf(reply)
-  return typeof code === 'string' ? `${reply.status} ${code}` : String(reply.status)
 }

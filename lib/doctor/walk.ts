@@ -1,15 +1,15 @@
 import { randomId } from '../random.js'
-import { type Reply, type Send } from './connection.js'
+import { answerOf, fieldsOf, type Reply, type Send } from './connection.js'
 import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type ReceivedCookie } from './set-cookie.js'
 import { browserHeaders, type Account, type Target } from './observations.js'
-import { answerOf, fieldsOf, finding, ok, type Row, skipped, type Verdict } from './report.js'
+import { finding, ok, type Row, skipped, type Verdict } from './report.js'
 
 /** An address of documentation (RFC 5737): the app sees it only if it accepts X-Forwarded-For of clients. */
 const SPOOFED = '192.0.2.123'
 
 const NOT_LOGGED_IN = ['address', 'refresh', 'grace', 'logout', 'session end']
 
-/** Logs in, refreshes and logs out; `cookieName` is undefined if the app did not show it. Its session is ended; failed logins before it are counted, and a login resets that count. */
+/** Logs in, refreshes and logs out; `cookieName` is undefined if the app did not show it. The session is ended. The failed logins before it are counted; the login resets that count. */
 export async function walk (send: Send, target: Target, account: Account, cookieName: string | undefined): Promise<Row[]> {
   const browser = browserHeaders(target)
   const post = async (path: string, cookie?: ReceivedCookie): Promise<Reply> =>

@@ -86,6 +86,16 @@ t.test('a server that answers no HTTP', async t => {
   t.match(await doctor([`http://127.0.0.1:${port}`]), { code: 2, errors: /HPE_INVALID/ })
 })
 
+t.test('a server that switches to another protocol', async t => {
+  const server = createServer(socket => socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n')))
+  t.teardown(() => { server.close() })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as { port: number } // it listens on TCP
+  const { code, errors } = await doctor([`http://127.0.0.1:${port}`])
+  t.equal(code, 2)
+  t.match(errors, /switched to another protocol/)
+})
+
 t.test('a server that never answers', async t => {
   const listener = createServer(socket => { t.teardown(() => { socket.destroy() }) }).listen(0, '127.0.0.1')
   t.teardown(() => { listener.close() })
