@@ -111,7 +111,7 @@ export class MemoryCounter implements AttemptCounter<MemoryAttempt> {
   }
 }
 
-/** A window that seems to last longer than it can began before the machine's clock was set back. */
+/** False once the window has ended, or if more time is left than its length: then the clock was set back. */
 function isOpen ({ limit, endsAt }: Window, now: number): boolean {
   return endsAt > now && endsAt - now <= limit.per * 1000
 }

@@ -174,12 +174,12 @@ function failureOf (answer: unknown): unknown {
 /** Anything else, such as a column that does not exist, would bind to nothing. */
 function assertBoundValue (value: unknown): string | null {
   if (typeof value === 'string' || value === null) return value
-  throw new TypeError('"boundTo" of a challenge must be a text or null')
+  throw new TypeError('"boundTo" of a challenge must be a string or null')
 }
 
 function checkedPurpose (purpose: unknown): string {
   if (typeof purpose === 'string' && purpose !== '' && purpose.length <= MAX_PURPOSE_LENGTH) return purpose
-  throw new TypeError(`the "purpose" of a challenge must be a text of 1 to ${MAX_PURPOSE_LENGTH} characters`)
+  throw new TypeError(`the "purpose" of a challenge must be a string of 1 to ${MAX_PURPOSE_LENGTH} characters`)
 }
 
 /** Its subject is unique, so that it is in no user's list, and no user's sessions end with it. */

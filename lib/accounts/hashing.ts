@@ -2,7 +2,8 @@ import { networkOf, readAddress } from '../client-address.js'
 import { busy, startDeadline, type Timeouts } from '../deadline.js'
 import { type Secret } from '../keys/ring.js'
 import { redactErrors } from '../redaction.js'
-import { type HashingParameters, HashKinds, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
+import { DummyHashes } from './dummy-hashes.js'
+import { type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
 import { HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
 import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
 
@@ -82,7 +83,7 @@ export class PasswordHasher implements Passwords {
   readonly #loadArgon2: () => Promise<Argon2>
   #argon2: Argon2 | undefined
   readonly #queue: HashingQueue
-  readonly #kinds: HashKinds
+  readonly #dummies: DummyHashes
   /** The peppers by their id. That of hashes without one is empty. */
   readonly #peppers = new Map<string | null, Buffer>([[null, Buffer.alloc(0)]])
   /** The id of the pepper of new hashes; null without one. */
@@ -95,7 +96,7 @@ export class PasswordHasher implements Passwords {
     this.#options = options
     this.#loadArgon2 = options.loadArgon2 ?? loadArgon2
     this.#queue = new HashingQueue(options.queue)
-    this.#kinds = new HashKinds(options)
+    this.#dummies = new DummyHashes(options)
     const { current, keys } = options.pepper ?? { current: null, keys: {} }
     for (const [id, key] of Object.entries(keys)) this.#peppers.set(id, Buffer.from(key))
     if (!this.#peppers.has(current)) throw new TypeError('option "passwords.pepper.current" is not an id in "passwords.pepper.keys": add this key, or set another id')
@@ -129,13 +130,13 @@ export class PasswordHasher implements Passwords {
     const stored = text === null ? null : this.#readHash(passwordHash)
     return await this.#queue.run(clientOf(from), async () => {
       if (stored !== null && text !== null) {
-        this.#kinds.add(stored)
+        this.#dummies.add(stored)
         if (await this.#matches(stored.encoded, text, stored.keyId)) return true
       }
       // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
       const typed = text === null ? null : password as string
       if (typed !== null && await this.#matchesLegacy(stored === null ? passwordHash : null, typed)) return true
-      for (const dummy of this.#kinds.dummiesBeside(stored)) await this.#matches(dummy, text ?? '', this.#pepperId)
+      for (const dummy of this.#dummies.dummyHashesExcept(stored)) await this.#matches(dummy, text ?? '', this.#pepperId)
       return false
     })
   }

@@ -130,7 +130,7 @@ export class PasswordVerifier {
   }
 }
 
-/** The hash of a disabled user is not verified: a right password takes less time than a wrong one (timing). */
+/** A disabled user counts as one without a hash: otherwise the right password would be answered faster (timing). */
 function readUser (user: User | null | undefined, source: string): FoundUser | null {
   return user == null ? null : { user, subject: subjectOf(user.id, source), passwordHash: user.disabled ? null : user.passwordHash }
 }

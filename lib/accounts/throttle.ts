@@ -233,7 +233,7 @@ export class Throttle {
 
   /** FST_AUTH_BUSY with a short wait while pending attempts of the key may still be refunded, else FST_AUTH_TOO_MANY_ATTEMPTS. */
   #refusal (what: 'address' | 'account', key: string, subject: string | null, wait: Seconds, context: RequestContext): AuthError {
-    return this.#pending.has(key) ? busy(new Error('too many attempts are in progress')) : throttled(what, subject, wait, context)
+    return this.#pending.has(key) ? busy(new Error('as many attempts of one account, or of one address, are in progress as its rate limit allows')) : throttled(what, subject, wait, context)
   }
 
   /**

@@ -70,7 +70,7 @@ export interface Users<U extends User = User> {
   updatePasswordHash? (id: User['id'], newHash: string, oldHash: string): Promise<boolean> | boolean
 }
 
-/** The longest username, in UTF-16 code units: as long as the longest e-mail address (RFC 5321), and short enough to be the id of its user. */
+/** The longest username, in UTF-16 code units: that of the longest e-mail address (RFC 5321), and below `MAX_SUBJECT_LENGTH`, since an app may use the username as the id. */
 export const MAX_USERNAME_LENGTH = 254
 
 // Invisible characters would let two names look the same (impersonation): control and format characters, every separator

@@ -65,18 +65,21 @@ function atStart ({ call, request }: Timeouts): Bounded {
   return startDeadline({ call: Math.min(call, MAX_CALL_AT_START), request })
 }
 
-/** A TypeError, of a store that can never work, stops the start; but not that of `fetch` without a connection. Any other failure may be temporary and is logged. */
+/** A TypeError means that the store can never work, and stops the start, except for that of a failed `fetch`. All other errors may be temporary and are logged. */
 async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
     await atStart(timeouts)(open)
     return true
   } catch (error) {
     const { cause } = error as Error // a deadline rejects with an AuthError only
-    if (cause instanceof TypeError && cause.message !== 'fetch failed') throw cause
+    if (cause instanceof TypeError && !FETCH_FAILED.test(cause.message)) throw cause
     logWarning(log, { code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', err: cause })
     return false
   }
 }
+
+/** The messages of `fetch` in Node without a connection, and where it ends before the reply does. */
+const FETCH_FAILED = /^(?:fetch failed|terminated)$/
 
 const MAX_CLOCK_DIFFERENCE: Seconds = 2
 

@@ -53,9 +53,14 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
   return { ...source, changing: changingKeys(settings) }
 }
 
-/** An error of the app's function for the log. The message of a SyntaxError, as of JSON.parse, quotes the text: here a secret. */
+/** An error of the app's function for the log. A parser, such as JSON.parse, quotes the text in its message: here a secret. */
 function withoutQuotes (error: unknown): unknown {
-  return error instanceof SyntaxError ? new Error('the keys could not be parsed: the message of the SyntaxError is left out, since it may quote a secret') : redacted(error)
+  return isOfParser(error) ? new Error('the keys could not be parsed: the message of the error is left out, since it may quote a secret') : redacted(error)
+}
+
+/** True also for the parsers of packages, such as YAMLParseError and YAMLException, and for an error that they caused. */
+function isOfParser (error: unknown, depth = 5): boolean {
+  return error instanceof Error && depth > 0 && (error instanceof SyntaxError || /Pars|YAML|TOML/.test(error.name) || isOfParser(error.cause, depth - 1))
 }
 
 const NO_KEYS = createKeyRing([])

@@ -80,21 +80,24 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
 /** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
-/** A property with the name of a hash in JSON. A text with such a property has a backslash before each quote. */
-const HASH_PROPERTY = /[{,]"[^"\\]*password_?hash":/i
+/** A property named as that of a user, with a value. Inside a string of JSON quotes are escaped, so it does not match there. */
+const HASH_PROPERTY = /[{,]"password_?hash":"[^"]/i
+
+/** Shorter hashes are placeholders, such as the name of a provider. */
+const SHORTEST_HASH = 20
 
 /**
- * Converts the app's claims to plain JSON, without reserved ones. Throws if they are no JSON object, too large or hold a password
- * hash, before anything is written: by its name, or that of the user, `passwordHash`, by its value. Not by its look, since a user
- * could choose a name that looks like a hash.
+ * Converts the app's claims to plain JSON, without reserved ones. Throws before anything is written if they are not a JSON object,
+ * are too large, or contain a password hash. A hash is recognised by its property name or, if `passwordHash` is given, by its
+ * value; not by its format, since a username may look like a hash.
  */
 export function toAppClaims (value: unknown, passwordHash?: string | null): AppClaims {
   const json = isRecord(value) ? JSON.stringify(value) : 'null'
   const claims: unknown = JSON.parse(json)
   if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
   // A function that returns the user itself would show the hash to everybody who holds the token.
-  const isExposed = HASH_PROPERTY.test(json) || (passwordHash && json.includes(JSON.stringify(passwordHash)))
-  if (isExposed) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
+  const isExposed = passwordHash != null && passwordHash.length >= SHORTEST_HASH && json.includes(passwordHash)
+  if (isExposed || HASH_PROPERTY.test(json)) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
   const bytes = Buffer.byteLength(json)
   if (bytes > MAX_APP_CLAIMS) throw new TypeError(`claims may have ${MAX_APP_CLAIMS} bytes of JSON and have ${bytes}: put less into an access token`)
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !RESERVED.has(name)))
@@ -177,7 +180,7 @@ export const MAX_SUBJECT_LENGTH = 255
 export function subjectOf (id: unknown, from = 'the app'): string {
   const text = textOf(id)
   if (isSubject(text)) return text
-  throw new TypeError(`${from} gave ${kindOf(id)} as the id of a user: it must be a text of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a text, e.g. an ObjectId`)
+  throw new TypeError(`${from} gave ${kindOf(id)} as the id of a user: it must be a string of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a string, e.g. an ObjectId`)
 }
 
 function textOf (id: unknown): string | null {
@@ -196,7 +199,7 @@ function ownTextOf (id: object): string | null {
 export function kindOf (value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'object') return `an object of the class ${value.constructor?.name ?? 'null'}`
-  return value === '' ? 'an empty text' : `a ${typeof value}`
+  return value === '' ? 'an empty string' : `a ${typeof value}`
 }
 
 /** True for a valid subject: neither empty nor too long, and text that every database stores unchanged. */

@@ -4,7 +4,7 @@ import { type Algorithm, type Key, type SigningKey } from '../keys/ring.js'
 /** Signs claims as a compact JWS. */
 export type Sign = (claims: object) => string
 
-/** The payload of a compact JWS; undefined if its signature or encoding is invalid, since an error would cost more than the signature. Throws if the payload is no JSON. */
+/** The payload of a compact JWS; undefined for an invalid signature or encoding: creating an Error costs more than verifying. Throws if the payload is no JSON. */
 export type Verify = (token: string) => unknown
 
 /** A signature algorithm (RFC 7518 section 3). Signatures are in base64url. */

@@ -30,7 +30,7 @@ export interface VerifiedRefreshToken {
 /** The `typ` header of each kind, so that neither is accepted as the other (RFC 8725 section 3.11). `at+jwt` is from RFC 9068. */
 const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 
-/** A request may have hundreds of cookies with the name of ours, so that nothing else is decoded. Its signature is HS256: 32 bytes. */
+/** The shape of a refresh token, whose HS256 signature has 43 characters. Nothing else is decoded: one request can carry hundreds of cookies of this name. */
 const REFRESH_TOKEN = /^[\w-]+\.[\w-]+\.[\w-]{43}$/
 
 /** With the memory of the verification cache in bytes. */

@@ -147,7 +147,9 @@ t.test('in Redis, by ioredis', async t => {
   const [one, other] = [new RedisCounter(limits([1, 60]), client, `${prefix}shared`), new RedisCounter(limits([1, 60]), client, `${prefix}shared`)]
   await one.consume('a')
   t.equal(await waitOf(other, 'a'), 60, 'instances share the count')
-  for (const key of await client.keys(`${prefix}*`)) t.ok(await client.ttl(key) > 0, 'and every key expires')
+  const keys = await client.keys(`${prefix}*`)
+  t.ok(keys.length > 3)
+  for (const key of keys) t.ok(await client.ttl(key) > 0, 'and every key expires')
 
   const next = new RedisCounter(limits([2, 60]), client, `${prefix}next`)
   const [early, late] = await Promise.all([consume(next, 'a'), consume(next, 'a')])

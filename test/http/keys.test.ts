@@ -300,8 +300,11 @@ t.test('information leak: a failed reload quotes no secret in the log, and neith
   const logger = { level: 'trace', stream: { write (line: string) { lines.push(line) } } }
   let answer = (): string[] => [SECRET]
   const { app } = await loggedIn(t, { secret: async () => answer() }, { logger })
-  answer = () => JSON.parse(SECRET)
-  await t.rejects(app.reloadKeys(), { message: /^the keys could not be parsed/ })
+  class YAMLParseError extends Error { override name = 'YAMLParseError' }
+  for (const failed of [() => { throw new YAMLParseError(SECRET) }, () => { throw new Error('no secret', { cause: new Error('no file', { cause: new SyntaxError(SECRET) }) }) }, () => JSON.parse(SECRET)]) {
+    answer = failed
+    await t.rejects(app.reloadKeys(), { message: /^the keys could not be parsed/ })
+  }
   t.strictSame(lines.filter(line => line.includes(SECRET.slice(0, 5))), [])
   await t.rejects(async () => await server(t, { secret: async () => answer() }), { message: /^the keys could not be parsed/ })
 })

@@ -74,7 +74,7 @@ t.test('a store that can never work stops the start', async t => {
 })
 
 t.test('a store that is temporarily unavailable does not stop the start, and is logged', async t => {
-  for (const error of [new Error('connect ECONNREFUSED'), new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })]) {
+  for (const error of [new Error('connect ECONNREFUSED'), ...['fetch failed', 'terminated'].map(message => new TypeError(message, { cause: new Error('connect ECONNREFUSED') }))]) {
     const { lines, stream } = keptLog(30)
     const app = await appOver({ ...memoryStore(), open: async () => { throw error } }, stream)
     t.teardown(async () => { await app.close() })

@@ -97,9 +97,9 @@ t.test('information exposure: app claims never hold the password hash of a user'
   const REFUSED = { name: 'TypeError', message: /^claims must not have a password hash/ }
   const passwordHash = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA'
   const user = { id: 1, passwordHash: 'x' }
-  for (const value of [user, { user }, { users: [user] }, { password_hash: 'x' }, { a: 1, oldPasswordHash: 'x' }]) t.throws(() => toAppClaims(value), REFUSED)
-  for (const value of [{ h: passwordHash }, { rows: [{ password: passwordHash }] }]) t.throws(() => toAppClaims(value, passwordHash), REFUSED)
-  t.ok(toAppClaims({ fields: ['passwordHash'], text: '"passwordHash":', json: JSON.stringify([user]) }, null))
+  for (const value of [user, { user }, { users: [user] }, { password_hash: 'x' }]) t.throws(() => toAppClaims(value), REFUSED)
+  for (const value of [{ h: passwordHash }, { rows: [{ password: `hash ${passwordHash}` }] }, { profile: JSON.stringify({ passwordHash }) }]) t.throws(() => toAppClaims(value, passwordHash), REFUSED)
+  t.ok(toAppClaims({ fields: ['passwordHash'], text: '"passwordHash":', hasPasswordHash: true, oldPasswordHash: null, passwordHash: null, provider: 'google' }, 'google'))
 })
 
 t.test('denial of service: a name that looks like a password hash is a claim like any other', async t => {
@@ -235,7 +235,7 @@ t.test('the subject of a user is the id as text', async t => {
 
 t.test('account confusion: an invalid id is refused with the fix, so two users never share a subject', async t => {
   const wrong: Array<[id: unknown, named: string]> = [
-    [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], ['a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a string'], [true, 'a boolean'],
+    [undefined, 'undefined'], [null, 'null'], ['', 'an empty string'], ['a'.repeat(MAX_SUBJECT_LENGTH + 1), 'a string'], [true, 'a boolean'],
     [NaN, 'a number'], [Infinity, 'a number'], [1.5, 'a number'], [2 ** 53, 'a number'], [Symbol('7'), 'a symbol'], [() => 7, 'a function'],
     [{}, 'an object of the class Object'], [Object.create(null), 'an object of the class null'], [new Map([['id', 7]]), 'an object of the class Map'],
     [Promise.resolve(7), 'an object of the class Promise'], [[], 'an object of the class Array'], [['ada'], 'an object of the class Array'],
@@ -243,7 +243,7 @@ t.test('account confusion: an invalid id is refused with the fix, so two users n
     [new ObjectId(''), 'an object of the class ObjectId'], [new ObjectId('\ufffd\u0001'), 'an object of the class ObjectId'], [{ toString: () => 7 }, 'an object of the class Object']
   ]
   for (const [id, named] of wrong) {
-    t.throws(() => subjectOf(id, 'users.create'), { name: 'TypeError', message: `users.create gave ${named} as the id of a user: it must be a text` }, named)
+    t.throws(() => subjectOf(id, 'users.create'), { name: 'TypeError', message: `users.create gave ${named} as the id of a user: it must be a string` }, named)
   }
 })
 
