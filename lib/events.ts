@@ -95,7 +95,7 @@ const TYPES: Readonly<Record<AuthErrorCode, RefusalType | null>> = {
   FST_AUTH_NOT_REGISTERED: null // there is no listener
 }
 
-/** The type of the event for a refusal; `verb` is that of a refresh token. Null if another event was emitted. */
+/** The type of the event for a refusal; `verb` is that of a refresh token. Null if the refusal emits another event, or none. */
 export function refusalTypeOf ({ code, statusCode }: AuthError, verb?: RefreshTokenVerb): RefusalType | null {
   return verb !== undefined && statusCode === 401 ? `${verb}_refused` : TYPES[code]
 }

@@ -8,6 +8,7 @@ const WARNINGS = {
   FST_AUTH_WARN_COOKIE_PATH: 'option "cookie.path" does not cover the route in `refresh`, so browsers do not send the cookie to it: that is right only behind a proxy that rewrites paths; else leave the option out',
   FST_AUTH_WARN_CORS: 'the app\'s CORS headers allow credentials for any origin, or for one that is not in trustedOrigins, where this plugin refuses the request: give @fastify/cors a list of exact origins, and trustedOrigins the same list',
   FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks" and the network',
+  FST_AUTH_WARN_LEGACY_HASHES: 'option "passwords.verifyLegacy" is set without "users.updatePasswordHash": old hashes are verified and never replaced; give the function',
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
   FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',
   FST_AUTH_WARN_NO_FIND_BY_ID: '"users.findByUsername" is set without "users.findById": a refresh cannot see that a user was deleted or disabled, and no password can be changed; give it',
@@ -20,7 +21,7 @@ const WARNINGS = {
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
   FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',
   FST_AUTH_WARN_TEST_OPTIONS: 'the clock is that of testOptions(), so tokens never expire and any code of the process can log in as anybody: use it in tests only',
-  FST_AUTH_WARN_TRUST_PROXY: 'a request has the header X-Forwarded-For, which a proxy or a client has sent, but trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy',
+  FST_AUTH_WARN_TRUST_PROXY: 'X-Forwarded-For of a request is ignored, since trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy',
   FST_AUTH_WARN_UNCOVERED_ROUTES: 'the routes in `routes` answer 500 FST_AUTH_NOT_REGISTERED, since no registration of this plugin covers them: register it in their context or in one around it; a plugin of your own that registers it must be wrapped in fastify-plugin'
 } as const satisfies Record<string, string>
 

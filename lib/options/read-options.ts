@@ -1,4 +1,5 @@
 import { type User } from '../accounts/user.js'
+import { isHostOnly } from '../http/cookie.js'
 import { defaultCookieName, nameCookies } from './cookie-options.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 import { refuseFirst } from './validators.js'
@@ -73,7 +74,7 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
       'option "cookie.sameSite" is \'none\' without "trustedOrigins": any site could use the cookie; list the origins of your pages'],
     [cookie.partitioned && (cookie.sameSite !== 'none' || !cookie.secure),
       'option "cookie.partitioned" is for a cookie inside other sites\' pages: it needs sameSite: \'none\' and secure: true'],
-    [/^__Host-/i.test(cookie.name) && (cookie.path !== '/' || cookie.domain !== undefined || !cookie.secure),
+    [/^__Host-/i.test(cookie.name) && (!isHostOnly(cookie) || !cookie.secure),
       'option "cookie.name" starts with "__Host-": browsers then require path \'/\', no domain and secure: true; leave the name out to get the right prefix'],
     [/^__(Secure|Http)-/i.test(cookie.name) && !cookie.secure,
       'option "cookie.name" starts with "__Secure-" or "__Http-": browsers then require secure: true; leave the name out to get the right prefix']
@@ -104,6 +105,8 @@ export function warningsOf (settings: Settings, { production, worker }: { readon
       { code: 'FST_AUTH_WARN_COOKIE_NAME', suggestion: defaultCookieName(cookie) }],
     [users?.findByUsername !== undefined && users.findById === undefined,
       { code: 'FST_AUTH_WARN_NO_FIND_BY_ID' }],
+    [settings.passwords.verifyLegacy !== undefined && users?.updatePasswordHash === undefined,
+      { code: 'FST_AUTH_WARN_LEGACY_HASHES' }],
     // Nobody sets a grace of 0 by mistake: it is refused unless recoverLostReply is false too.
     [rotation === 'always' && grace > 0 && grace < CLIENT_TIMEOUT,
       { code: 'FST_AUTH_WARN_SHORT_GRACE' }],

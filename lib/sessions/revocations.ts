@@ -23,6 +23,8 @@ export interface RevocationsOptions {
 interface SubjectEntry {
   readonly at: EpochSeconds
   readonly exceptId: string | undefined
+  /** When this process learned of it, by its own clock. */
+  readonly knownAt: EpochSeconds
   readonly until: EpochSeconds
   readonly sequence: number
   /** It replaced an earlier entry with another `exceptId`, which may have revoked the session that this one excepts. */
@@ -54,15 +56,15 @@ export class Revocations {
   }
 
   judge ({ sid, sub, iat }: Pick<AccessClaims, 'sid' | 'sub' | 'iat'>): Verdict {
-    const { skew, unknown, retain } = this.#options
+    const { skew, unknown } = this.#options
     if (this.#sessions.has(sid)) return 'revoked'
     if (this.isFull() || (!this.#isUp && unknown === 'refuse')) return 'unknown'
     const entry = this.#subjects.get(sub)
     const isExcepted = entry?.exceptId === sid
     if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'revoked'
-    // Within `skew` of the revocation, `iat` does not show whether a token is older or newer. Nor does it before the revocation was
-    // known here, which is `retain` before `until`: the clock of the store may be behind those that dated the tokens.
-    const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= Math.max(entry.at, entry.until - retain) + skew)
+    // Within `skew` of the revocation, `iat` does not show whether a token is older or newer. The store's clock, which sets `at`, may be
+    // behind the clocks that dated the tokens. So a token issued before this process learned of the revocation is unresolved too.
+    const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= Math.max(entry.at, entry.knownAt) + skew)
     const revocation = isUnresolved ? entry.sequence : NEVER
     const gap = iat <= this.#gap.end + skew ? this.#gap.sequence : NEVER
     return (this.#confirmed.get(sid) ?? NEVER) >= Math.max(revocation, gap) ? 'unrevoked' : 'unknown'
@@ -85,7 +87,8 @@ export class Revocations {
   readonly listener: RevocationListener = revocation => {
     if ('id' in revocation && revocation.id.startsWith(CHALLENGE_PREFIX)) return
     this.#deleteExpired()
-    const until = this.#options.clock() + this.#options.retain
+    const knownAt = this.#options.clock()
+    const until = knownAt + this.#options.retain
     if ('id' in revocation) this.#sessions.delete(revocation.id) // so that it is inserted at the end
     if (!this.#hasRoom()) {
       this.#fullUntil = until
@@ -97,7 +100,7 @@ export class Revocations {
       // A message may arrive late, after that of a later revocation.
       const { at, exceptId } = before !== undefined && before.at > revocation.at ? before : revocation
       this.#subjects.delete(revocation.subject) // so that it is inserted at the end
-      this.#subjects.set(revocation.subject, { at, exceptId, until, sequence: ++this.#sequence, replacesOther })
+      this.#subjects.set(revocation.subject, { at, exceptId, knownAt, until, sequence: ++this.#sequence, replacesOther })
     }
   }
 

@@ -329,13 +329,14 @@ t.test('a stale failure changes nothing', async t => {
 
 for (const [answer, scripted] of [['failure', refusal(401, 'FST_AUTH_SESSION_ENDED')], ['response', undefined]] as const) {
   t.test(`a stale ${answer} changes nothing after the login of a tab that does not share its token`, async t => {
-    const { server, tab } = browser(t, { locks: false })
+    const { server, time, tab } = browser(t, { locks: false })
     server.cookie = 'ann'
     const [page, other] = [tab({ share: false }), tab({ share: false })]
     await page.init()
+    await time.advance(EXPIRED)
     const release = server.hold(REFRESH)
     if (scripted !== undefined) server.script(REFRESH, scripted)
-    const token = page.refresh().then(async () => await page.token())
+    const token = page.token()
     await idle()
     await other.login({ username: 'bob', password: 'right' })
     release()

@@ -352,7 +352,7 @@ t.test('invalid options are a TypeError', async t => {
   t.match(await s.accept(token), { statusCode: 500, body: /must be a function/ })
   for (const value of [undefined, 7, {}]) {
     s.options.accept = { purpose: 'totp', boundTo: () => value as never }
-    t.match(await s.accept(token), { statusCode: 500, body: /must be a text or null/ })
+    t.match(await s.accept(token), { statusCode: 500, body: /must be a string or null/ })
   }
 })
 

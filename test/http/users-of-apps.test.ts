@@ -116,7 +116,7 @@ t.test('race: a login with the old password during a password change is refused,
 
 /** Invalid ids of untyped apps, and their names in the log. */
 const NO_IDS: ReadonlyArray<readonly [id: unknown, named: string]> = [
-  [undefined, 'undefined'], [null, 'null'], ['', 'an empty text'], [{}, 'an object of the class Object'], [2 ** 53, 'a number'], [NaN, 'a number'],
+  [undefined, 'undefined'], [null, 'null'], ['', 'an empty string'], [{}, 'an object of the class Object'], [2 ** 53, 'a number'], [NaN, 'a number'],
   [[7], 'an object of the class Array'], [Buffer.from('ada'), 'an object of the class Buffer'], [Promise.resolve(7), 'an object of the class Promise']
 ]
 

@@ -465,6 +465,8 @@ t.test('questionable options cause one warning each', async t => {
     [{ cookie: { name: 'mine' } }, {}, ['COOKIE_NAME']],
     [{ cookie: { name: 'mine', secure: false } }, {}, []],
     [{ users: { findByUsername: () => null } }, {}, ['NO_FIND_BY_ID']],
+    [{ passwords: { verifyLegacy: () => false } }, {}, ['LEGACY_HASHES']],
+    [{ passwords: { verifyLegacy: () => false }, users: { updatePasswordHash: () => true } }, {}, []],
     [{ users: { findByUsername: () => null, findById: () => null } }, {}, []],
     [{ refreshToken: { grace: 14 } }, {}, ['SHORT_GRACE']],
     [{ refreshToken: { grace: 15 } }, {}, []],

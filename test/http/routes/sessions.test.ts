@@ -126,13 +126,12 @@ t.test('information leak: the list holds no secret and is not cached', async t =
 
 t.test('log injection: the user agent is truncated and sanitised', async t => {
   const { ada, browser } = await loggedIn(t)
-  const other = browser()
   for (const agent of ['x'.repeat(10_000), 'a\tb\u0081c', '']) {
-    await other.send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD }, headers: { 'user-agent': agent } })
+    await browser().send({ method: 'POST', url: '/auth/login', payload: { username: 'ada', password: PASSWORD }, headers: { 'user-agent': agent } })
   }
   const agents = (await listOf(ada)).map(({ userAgent }) => userAgent)
-  t.ok(agents.every(agent => agent.length <= 256))
-  t.notMatch(agents.join(''), /[\t\u0081]/)
+  for (const agent of ['x'.repeat(256), 'abc', '']) t.ok(agents.includes(agent), agent)
+  t.equal(agents.length, 4)
 })
 
 t.test('a user ends one of their other sessions', async t => {
