@@ -15,6 +15,13 @@ createAuthClient<{ role: string }>()
 // @ts-expect-error: a misspelt option
 createAuthClient({ lockTimout: 1 })
 
+// The status shows whether there are claims.
+if (auth.state.status === 'in') {
+  const { claims, expiresAt } = auth.state
+  const nextRefresh: number = expiresAt - 10_000
+  console.log(claims.sub, nextRefresh)
+}
+
 // @ts-expect-error: nobody but the client changes the state
 auth.state.status = 'out'
 
@@ -25,13 +32,6 @@ const answer: Promise<Response> = fetch(new URL('https://app.test'), { method: '
 const value: Promise<string | null> = token()
 const signedIn: Promise<AuthState<Claims>> = login({ username: 'ann', password: 'right' })
 const onClick: () => void = logout
-
-// The status shows whether there are claims.
-if (auth.state.status === 'in') {
-  const { claims, expiresAt } = auth.state
-  const nextRefresh: number = expiresAt - 10_000
-  console.log(claims.sub, nextRefresh)
-}
 
 // React's useSyncExternalStore, with the same snapshot on the server.
 declare function useSyncExternalStore<T> (subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T): T
