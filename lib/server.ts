@@ -61,7 +61,7 @@ export async function getSession (from: PageHeaders, options: PageSessionOptions
   const site = siteOf(headers)
   const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
   if (response.status === 200) return await readSession(response)
-  const isRefusal = /"code":"FST_AUTH_/.test(await response.text().catch(() => '')) // and not that of a proxy
+  const isRefusal = /"code"\s*:\s*"FST_AUTH_/.test(await response.text().catch(() => '')) // and not that of a proxy
   if (isRefusal && (response.status === 401 || (response.status === 403 && site !== undefined))) return null
   throw new PageSessionError(`GET /session returned ${response.status}${HINTS[response.status] ?? ''}`, response.status)
 }

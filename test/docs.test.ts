@@ -27,6 +27,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
   oldSessionOf: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
+  endOldSession: "(request: import('fastify').FastifyRequest) => Promise<void>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
   privateKey: 'string',

@@ -60,7 +60,7 @@ interface Route {
  * also be a link that the user types or opens from a mail, and may allow other sites.
  */
 export function mayChangeState (source: RequestSource, policy: OriginPolicy, { isOwn, crossSite }: Route): boolean {
-  return isTrustedSource(source, policy) || (!isOwn && (crossSite || isTyped(source)))
+  return isTrustedSource(source, policy) || (!isOwn && (crossSite || isUserInitiated(source)))
 }
 
 /** The request headers that show the origin and the purpose of a request. */
@@ -86,7 +86,7 @@ interface PageSource extends RequestSource {
  */
 export function mayReadByCookie (source: PageSource, policy: OriginPolicy): boolean {
   if (source.mode === 'navigate' && source.dest === 'document') return true
-  return isTyped(source) || isTrustedSource(source, policy)
+  return isUserInitiated(source) || isTrustedSource(source, policy)
 }
 
 /** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
@@ -115,7 +115,7 @@ export function isOwnOrigin (origin: string, host: string | undefined): boolean 
 }
 
 /** A navigation that no page started: the address bar, a bookmark, a mail program. */
-function isTyped ({ site, origin }: RequestSource): boolean {
+function isUserInitiated ({ site, origin }: RequestSource): boolean {
   return site === 'none' && origin === undefined
 }
 
