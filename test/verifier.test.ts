@@ -204,8 +204,10 @@ t.test('key rotation: with a URL it follows the keys of the service that signs',
 
   keys = [TWO.signs, ONE.verifies]
   await s.app.reloadKeys()
-  s.wait('5m')
-  await s.app.reloadKeys()
+  for (let reload = 0; reload < 2; reload++) { // no cache of the key set is without the new key by then
+    s.wait('5m')
+    await s.app.reloadKeys()
+  }
   t.equal(asked(), 1)
   t.equal(await send(await s.token()), 'ok', 'a token of the new key waits until that is there')
   t.equal(asked(), 2)

@@ -35,7 +35,7 @@ export async function loadCommonPasswords (): Promise<CommonPasswords> {
 }
 
 /** Folds a text to lower case and look-alikes to one letter. It keeps the length. */
-export function folded (text: string): string {
+function folded (text: string): string {
   return text.toLowerCase().replace(LOOKALIKE, character => String(LETTERS.get(character)))
 }
 

@@ -162,9 +162,10 @@ export class SessionService {
   async logout (refreshTokens: readonly string[], context: RequestContext): Promise<string[]> {
     // Independent of each other, so that a failure for a cookie from cookie tossing does not keep the real session alive.
     const ends = await Promise.allSettled(refreshTokens.map(token => this.#logoutOne(token, context)))
-    const failed = ends.find(end => end.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
-    return ends.flatMap(end => end.status === 'fulfilled' ? end.value ?? [] : [])
+    return ends.flatMap(end => {
+      if (end.status === 'rejected') throw end.reason
+      return end.value ?? []
+    })
   }
 
   /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */

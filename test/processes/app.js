@@ -69,7 +69,8 @@ const ENGINES = {
     const { default: pg } = await import('pg')
     const pool = new pg.Pool({ ...connection, statement_timeout: 60_000, query_timeout: 60_000, connectionTimeoutMillis: 60_000 })
     pool.on('error', () => {})
-    const watched = Object.create(pool, { query: { value: (...args) => mortal(() => pool.query(...args)) } })
+    const watch = db => Object.create(db, { query: { value: (...args) => mortal(() => db.query(...args)) } })
+    const watched = Object.create(watch(pool), { connect: { value: async () => watch(await pool.connect()) } })
     return { store: postgresStore(watched, { clock }), close: () => pool.end() }
   }
 }

@@ -78,15 +78,17 @@ export function statementRunner (db: PostgresDatabase, { hot, final }: { readonl
 
 async function outsideTransactions (pool: Pool, text: string, values: unknown[]): Promise<readonly unknown[]> {
   const client = await pool.connect()
-  let failure: unknown = (client.getTransactionStatus?.() ?? 'I') === 'I' ? undefined : new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
+  if ((client.getTransactionStatus?.() ?? 'I') !== 'I') {
+    client.release(true)
+    throw new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
+  }
   try {
-    if (failure !== undefined) throw failure
-    return (await client.query(text, values)).rows
+    const { rows } = await client.query(text, values)
+    client.release()
+    return rows
   } catch (error) {
-    failure = error
+    client.release(error)
     throw error
-  } finally {
-    client.release(failure)
   }
 }
 

@@ -117,7 +117,7 @@ function valuesOf (session: Session): Array<string | number | null> {
 }
 
 /** The session of a row with a column for each field. Drivers may give integers as texts or bigints. */
-export function sessionOf (row: Row): Session {
+function sessionOf (row: Row): Session {
   const entries = FIELDS.map(field => {
     const value = row[COLUMNS[field]] ?? null
     return [field, value === null ? null : TEXTS.includes(field) ? String(value) : Number(value)]

@@ -68,7 +68,7 @@ export function sqliteSchema ({ table = DEFAULT_TABLE }: SqliteTableOptions = {}
  * Creates the table and its indexes where they are missing, and checks its columns. Sets the journal mode WAL, with which
  * readers and a writer do not wait for each other. Throws a TypeError if the table or the database cannot be used.
  */
-export function prepareTable (table: string, sql: Statements, db: SqliteRunner): void {
+function prepareTable (table: string, sql: Statements, db: SqliteRunner): void {
   db.readBusyTimeout()
   try {
     db.run('PRAGMA journal_mode = WAL')
