@@ -117,6 +117,13 @@ function isCommon (text: string, first: number, letters: number, { all, longest 
   return false
 }
 
+/** Shorter and longer numbers are not looked for, nor those with more characters around them. */
+const SHORTEST_NUMBER = 6
+const LONGEST_NUMBER = 12
+const MOST_AROUND = 7
+
+const DIGITS = /^\d+$/
+
 /** True if a text without letters has a common number in it, and little else: random numbers have short common ones too. */
 function holdsCommonNumber (text: string, all: ReadonlySet<string>): boolean {
   for (let from = 0; from < text.length; from++) {
@@ -127,11 +134,6 @@ function holdsCommonNumber (text: string, all: ReadonlySet<string>): boolean {
   }
   return false
 }
-
-const SHORTEST_NUMBER = 6
-const LONGEST_NUMBER = 12
-const MOST_AROUND = 7
-const DIGITS = /^\d+$/
 
 /**
  * True if a text has enough pieces. A piece is a word, a run, or one character. A word of the user, such as a part of the name or

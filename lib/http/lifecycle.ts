@@ -65,6 +65,9 @@ function atStart ({ call, request }: Timeouts): Bounded {
   return startDeadline({ call: Math.min(call, MAX_CALL_AT_START), request })
 }
 
+/** The messages of `fetch` in Node without a connection, and where it ends before the reply does. */
+const FETCH_FAILED = /^(?:fetch failed|terminated)$/
+
 /** A TypeError means that the store can never work, and stops the start, except for that of a failed `fetch`. All other errors may be temporary and are logged. */
 async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: FastifyBaseLogger): Promise<boolean> {
   try {
@@ -77,9 +80,6 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
     return false
   }
 }
-
-/** The messages of `fetch` in Node without a connection, and where it ends before the reply does. */
-const FETCH_FAILED = /^(?:fetch failed|terminated)$/
 
 const MAX_CLOCK_DIFFERENCE: Seconds = 2
 
