@@ -22,7 +22,7 @@ const REFUSALS = {
   FST_AUTH_TOO_MANY_ATTEMPTS: [429, 'Too many attempts: wait and try again'],
   FST_AUTH_STORE_UNAVAILABLE: [503, 'The server is temporarily unavailable: try again, nothing is lost'],
   FST_AUTH_BUSY: [503, 'The server is busy: try again, nothing is lost'],
-  FST_AUTH_NOT_REGISTERED: [500, 'No registration of fastify-refresh-cookie covers this route: register the plugin in its context, or in one around it']
+  FST_AUTH_NOT_REGISTERED: [500, 'No registration of fastify-refresh-cookie covers this route: register the plugin in its context, or in one around it. A plugin of your own that registers it must be wrapped by fastify-plugin']
 } as const satisfies Record<string, readonly [status: number, message: string]>
 
 /** The code of an error, stable across releases. docs/errors.md says what a client does at each. */

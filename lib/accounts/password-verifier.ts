@@ -69,7 +69,7 @@ export class PasswordVerifier {
     try {
       await this.#throttle.consumeSession(attempt, session)
       const found = await caller.bounded(() => this.#users.findById?.(session.sub))
-      return await this.#verify(readUser(found, '"users.findById"'), password, attempt, caller)
+      return await this.#verify(readUser(found, '"users.findById"'), password, attempt, caller, { message: 'The password is wrong' })
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
@@ -94,7 +94,7 @@ export class PasswordVerifier {
     return await this.#passwords.verify(found.passwordHash, password, context)
   }
 
-  async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller): Promise<VerifiedUser> {
+  async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller, refusal?: { readonly message: string }): Promise<VerifiedUser> {
     const { user, subject, passwordHash } = found ?? NOBODY
     // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
     const matches = await this.#passwords.verify(passwordHash, password, caller)
@@ -102,7 +102,7 @@ export class PasswordVerifier {
       if (subject !== null && passwordHash !== null) this.#warnIfUnreadable(subject, passwordHash)
       caller.emit({ type: 'login_failed', subject })
       await this.#throttle.fail(attempt, subject)
-      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID')
+      throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', refusal)
     }
     const verified = { user, subject, passwordHash }
     const isWeak = this.#users.updatePasswordHash !== undefined && this.#passwords.needsRehash(passwordHash)

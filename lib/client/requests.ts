@@ -56,7 +56,7 @@ export function authRequests (send: Fetch, base: URL | undefined, headers?: Read
       redirect: 'error',
       keepalive: true
     })
-    const json = await response.json().catch(Object) as TokenResponse & AuthProblem // not JSON: the page of a captive portal
+    const json = await response.json().catch(() => []) as TokenResponse & AuthProblem // not JSON: the page of a captive portal
     if (response.status === 204) return
     if (response.ok) return json
     throw new AuthError({ ...json, status: response.status, retryAfter: +response.headers.get('retry-after')! || 0 })

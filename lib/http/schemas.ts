@@ -101,11 +101,10 @@ export function readCredentials (body: Record<string, unknown>, field: string): 
  */
 export function readOAuthForm (body: string, grantType: string, names: Readonly<Record<string, string>>): Record<string, string> | null {
   const form = new URLSearchParams(body)
-  const sent = ['grant_type', ...Object.keys(names)].flatMap(name => form.getAll(name).map(value => [name, value] as const))
-  if (new Set(sent.map(([name]) => name)).size < sent.length) return null
+  const sent = Object.entries({ grant_type: 'grant_type', ...names }).flatMap(([name, field]) => form.getAll(name).map(value => [field, value] as const))
+  if (new Set(sent.map(([field]) => field)).size < sent.length) return null
   const { grant_type: type = grantType, ...fields } = Object.fromEntries(sent.filter(([, value]) => value !== ''))
-  if (type !== grantType) return null
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [String(names[name]), value]))
+  return type === grantType ? fields : null
 }
 
 /** The response schemas of refusals: one per status, with its codes. */

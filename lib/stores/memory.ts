@@ -7,7 +7,7 @@ import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 /** The options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /** Dates revocations; the system's clock by default. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 type Store = Required<Omit<SessionStore, 'open' | 'claim' | 'now'>>

@@ -216,6 +216,9 @@ t.test('a valid token is used while its refresh fails', async t => {
   t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: { status: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' } })
 })
 
+/** Of Chromium, for an empty body. */
+const PARSER_TEXT = 'Unexpected end of JSON input'
+
 const failures = {
   'a server error': () => refusal(500, 'FST_ERR'),
   'a busy server': () => refusal(503, 'FST_AUTH_BUSY', { 'retry-after': '1' }),
@@ -226,6 +229,8 @@ const failures = {
   'a 401 whose code is a number': () => Response.json({ code: 401 }, { status: 401 }),
   'a 401 without a code': () => Response.json({}, { status: 401 }),
   'a 401 that is a page': () => new Response('<h1>Proxy</h1>', { status: 401 }),
+  // Chromium makes the message of the error enumerable.
+  'a proxy without its server': () => Object.assign(new Response('', { status: 502 }), { json: async () => { throw Object.defineProperty(new SyntaxError(), 'message', { value: PARSER_TEXT, enumerable: true }) } }),
   'the page of a captive portal': () => new Response('<h1>Free WiFi</h1>'),
   'JSON that is no grant': () => Response.json({ hello: 'world' }),
   'JSON that is nothing': () => Response.json(null),
@@ -242,6 +247,7 @@ for (const [name, failure] of Object.entries(failures)) {
 
     await t.rejects(ann.fetch('/api/me'), AuthError)
     t.match(ann.state, { status: 'in', claims: { sub: 'ann' }, error: AuthError })
+    t.notMatch(ann.state.error?.message, PARSER_TEXT)
     t.notOk(Object.values(storage).includes('out'))
     await time.advance(2000)
     t.equal((await ann.fetch('/api/me')).status, 200)

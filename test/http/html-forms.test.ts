@@ -61,6 +61,7 @@ t.test('remember: the last field counts, so that a checkbox works', async t => {
   const body = `username=ada&password=${encodeURIComponent(PASSWORD)}&redirect=/app`
   for (const [more, lasts] of [['', true], ['&remember=true', true], ['&remember=false', false], ['&remember=false&remember=true', true]] as const) {
     t.equal(String(setCookies(await s.post(body + more))).includes('Max-Age'), lasts, more)
+    t.equal(String(setCookies(await s.post(`username=bob${more.length}&password=${encodeURIComponent(PASSWORD)}&redirect=/app${more}`, {}, '/auth/signup'))).includes('Max-Age'), lasts, more)
   }
 })
 

@@ -42,9 +42,17 @@ t.test('remember: only true and false are accepted', async t => {
   }
 })
 
-t.test('remember: password forms and signups do not have it', async t => {
+t.test('remember: a signup has it', async t => {
+  const { browser } = await server(t)
+  for (const [username, remember] of [['ada', undefined], ['bob', true], ['cyd', false]] as const) {
+    t.equal(outlives(await browser().signup(username, { remember })), remember !== false)
+  }
+})
+
+t.test('remember: a silent signup, which logs nobody in, and password forms do not have it', async t => {
+  const silent = await server(t, { accounts: { signup: 'silent', onSignup () {} } })
+  t.match((await silent.browser().signup('bob', { remember: false })).json(), { statusCode: 400, message: 'body has an unknown field' })
   const { ada } = await loggedIn(t)
-  t.match((await ada.signup('bob', { remember: false })).json(), { statusCode: 400, message: 'body has an unknown field' })
   t.equal(outlives(await form(ada, 'username=ada&password=correct+horse+battery+staple&remember=false')), true)
 })
 

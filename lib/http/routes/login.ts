@@ -19,7 +19,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
       ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const oauthNames = { username: usernameField, password: 'password' }
+  const oauthNames = { username: usernameField, [usernameField]: usernameField, password: 'password' } // Swagger shows `usernameField`
   const htmlNames = { [usernameField]: usernameField, password: 'password' }
   const setsCookie = transport.login === loginSchema
   const readHtml = (body: string) => setsCookie ? readHtmlForm(body, htmlNames, true) : undefined

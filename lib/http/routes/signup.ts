@@ -15,7 +15,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
     summary: signup.isSilent ? 'Create an account' : 'Create an account and log in',
     tags: TAGS,
     security: [],
-    body: withUsernameField(credentialsSchema, usernameField),
+    body: withUsernameField(signup.isSilent ? credentialsSchema : transport.login, usernameField),
     response: {
       ...(signup.isSilent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
@@ -24,18 +24,18 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
   }
 
   const names = { [usernameField]: usernameField, password: 'password' }
-  const config = { readForm: transport.login === loginSchema ? (body: string) => readHtmlForm(body, names, false) : undefined }
+  const config = { readForm: transport.login === loginSchema ? (body: string) => readHtmlForm(body, names, !signup.isSilent) : undefined }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
     const form = formOf(request)
-    const credentials = readCredentials(request.body, usernameField)
+    const { remember = true, ...credentials } = readCredentials(request.body, usernameField)
     if (signup.isSilent) {
       await signup.signupSilently(credentials, auth)
       return form === undefined ? await reply.code(202).send() : reply.redirect(form.redirect, 303)
     }
     const user = await signup.signup(credentials, auth)
-    const response = await auth.loginUser(user, true).catch((error: unknown) => {
+    const response = await auth.loginUser(user, remember).catch((error: unknown) => {
       throw withMessage(error, 'The account was created, but the login failed: log in')
     })
     if (form !== undefined) return reply.redirect(form.redirect, 303)

@@ -16,11 +16,11 @@ export type MysqlStore = Required<SessionStore>
 /** The options of `mysqlStore`. */
 export interface MysqlStoreOptions extends MysqlTableOptions {
   /** The interval, in milliseconds, of polls for other processes' revocations (`revocation: 'immediate'`); 1000 by default. */
-  readonly pollEveryMs?: number
+  readonly pollEveryMs?: number | undefined
   /** The longest time, in milliseconds, that a statement waits for a connection of the pool, and for its answer; 5000 by default. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** Dates revocations; the system's clock by default. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 const TIMEOUT_MS = 5000

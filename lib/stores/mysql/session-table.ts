@@ -84,7 +84,7 @@ function assertFits (session: Session): void {
 /** The options of `mysqlSchema`. */
 export interface MysqlTableOptions {
   /** The store's table, `'auth_sessions'` by default: a name of a-z, 0-9 and _, or `'database.name'`. */
-  readonly table?: string
+  readonly table?: string | undefined
 }
 
 /** The SQL that creates a store's table and its indexes, for migrations. Throws a TypeError for an invalid name. */

@@ -20,9 +20,9 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
    * goes through a pooler that changes connections between transactions (such as PgBouncer in transaction mode), where
    * LISTEN receives nothing. The store opens one connection with its options and checks none out.
    */
-  readonly listen?: PostgresDatabase
+  readonly listen?: PostgresDatabase | undefined
   /** Dates revocations; the system's clock by default. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /**

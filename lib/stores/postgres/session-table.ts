@@ -77,7 +77,7 @@ function warnOfMissing (timeouts: readonly string[]): void {
 /** The options of `postgresSchema`. */
 export interface PostgresTableOptions {
   /** The store's table, `'auth_sessions'` by default: a name of a-z, 0-9 and _, or `'schema.name'`. */
-  readonly table?: string
+  readonly table?: string | undefined
 }
 
 /** The SQL that creates a store's table and its indexes, for migrations. Throws a TypeError for an invalid name. */

@@ -15,11 +15,11 @@ export interface RedisStoreOptions {
    * The prefix of the store's keys and of its channel, `'auth:'` by default. Apps that share a server need different
    * prefixes, unless their clients' options differ in the database number or the `keyPrefix`, which the channel then has too.
    */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
   /** Dates revocations, and counts how long a session's key lives. The system's clock by default. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** The time by which a session's key outlives its absolute expiry, `'1h'` by default. At least the lifetime of an access token. */
-  readonly retainFor?: Duration
+  readonly retainFor?: Duration | undefined
 }
 
 /** A `Redis` or `Cluster` of the package ioredis, or a client or cluster of the package redis. */

@@ -16,9 +16,9 @@ export type SqliteStore = Required<SessionStore>
 /** The options of `sqliteStore`. */
 export interface SqliteStoreOptions extends SqliteTableOptions {
   /** The interval, in milliseconds, of polls for other processes' revocations (`revocation: 'immediate'`); 1000 by default. */
-  readonly pollEveryMs?: number
+  readonly pollEveryMs?: number | undefined
   /** Dates revocations; the system's clock by default. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /**

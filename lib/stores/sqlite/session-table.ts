@@ -56,7 +56,7 @@ export class SqliteTable extends SessionTable<Statements> {
 /** The options of `sqliteSchema`. */
 export interface SqliteTableOptions {
   /** The store's table, `'auth_sessions'` by default: a name of a-z, 0-9 and _. */
-  readonly table?: string
+  readonly table?: string | undefined
 }
 
 /** The SQL that creates a store's table and its indexes, for migrations. Throws a TypeError for an invalid name. */

@@ -321,13 +321,14 @@ t.test("with usernameField 'email'", async t => {
     t.match((await send('/auth/signup', { email: ' ', password: PASSWORD })).json(), { statusCode: 400, message: /^body\/email / })
   })
 
-  t.test('a password form keeps the standard field username', async t => {
+  t.test('a password form has the standard field username, or that field', async t => {
     const { browser } = await server(t, options)
     const ada = browser()
     await ada.send({ method: 'POST', url: '/auth/signup', payload: { email: 'ada@example.com', password: PASSWORD } })
     t.match(await post(ada, { grant_type: 'password', username: 'ada@example.com', password: PASSWORD }), { statusCode: 200 })
     t.match((await post(ada, { username: 'ada@example.com', password: 'wrong password' })).json(), WRONG)
-    t.match((await post(ada, { email: 'ada@example.com', password: PASSWORD })).json(), { statusCode: 400 })
+    t.match(await post(ada, { email: 'ada@example.com', password: PASSWORD }), { statusCode: 200 }, 'as Swagger shows it')
+    t.match(await post(ada, { username: 'ada@example.com', email: 'ada@example.com', password: PASSWORD }), { statusCode: 400 })
   })
 })
 

@@ -47,7 +47,7 @@ t.test('step-up: a wrong password does not reauthenticate', async t => {
   const { browser } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
-  t.match((await ada.send(proof('wrong password'))).json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  t.match((await ada.send(proof('wrong password'))).json(), { statusCode: 401, code: 'FST_AUTH_CREDENTIALS_INVALID', message: 'The password is wrong' })
   t.match((await browser().send(proof())).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
 })
 
