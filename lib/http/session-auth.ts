@@ -220,7 +220,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
     const reply = this.unsentReply
-    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this))
+    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this.plugin.transport.read(this.request), this))
   }
 
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */

@@ -1,7 +1,7 @@
 import { type RequestContext } from '../request-context.js'
 import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
-import { type AppClaims } from '../tokens/claims.js'
+import { type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 import { sessionFromClaims } from './issue.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
@@ -60,10 +60,10 @@ export async function identify (verified: VerifiedRefreshToken, dependencies: Id
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
   const decision = decide(session, presented, rotationPolicy, at)
   if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
-  return toIdentity(session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
+  return toIdentity(claims, session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 
-/** Only fields that a rotation does not change. The idle expiry would show the time of the last one. */
-function toIdentity ({ subject, id, authTime, expiresAt }: Session, claims: AppClaims): Identity {
+/** Only fields that a rotation does not change. The idle expiry would show the time of the last one; `auth_time` is that of the token, as at a refresh. */
+function toIdentity ({ auth_time: authTime }: RefreshClaims, { subject, id, expiresAt }: Session, claims: AppClaims): Identity {
   return { sub: subject, sid: id, auth_time: authTime, expiresAt, claims }
 }

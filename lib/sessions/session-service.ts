@@ -16,7 +16,7 @@ import { LoginTurns, type SessionLimit } from './limit.js'
 import { type LoggedIn, type LoginOptions, loginSubject, type NewSessionOptions } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
-import { type Clock, type Seconds } from '../time.js'
+import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User } from '../accounts/user.js'
 
@@ -92,7 +92,8 @@ export class SessionService {
     const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
-    return { ...this.#issuer.access(session, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(session, claims.remember !== false, at) }
+    const asProven = withAuthTimeOf(claims, session)
+    return { ...this.#issuer.access(asProven, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(asProven, claims.remember !== false, at) }
   }
 
   /** The user of a refresh token, without a rotation: see `identify`. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE. */
@@ -133,14 +134,20 @@ export class SessionService {
     if (!await this.#isUnrevoked(sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
   }
 
-  /** Sets `auth_time` of the session to now. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-  async reauthenticate ({ sid }: AccessClaims, user: User, context: RequestContext): Promise<Issued> {
+  /**
+   * Sets `auth_time` of the session to now, in a new access token and a new refresh token of the same generation. There is no refresh
+   * token for a request without one in `refreshTokens`. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   */
+  async reauthenticate ({ sid }: AccessClaims, user: User, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#options.clock()
     const { appClaims } = this.#options
     const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-    return { ...this.#issuer.access(session, app, at), refreshToken: this.#options.repeatRefreshToken ? this.#issuer.refresh(session, true, at) : null }
+    const claimed = this.claimsOf(refreshTokens)
+    const sent = claimed?.sid === sid ? claimed : null // the cookie may be that of another session
+    const refreshToken = sent === null && !this.#options.repeatRefreshToken ? null : this.#issuer.refresh(session, sent?.remember !== false, at, sent?.replaces)
+    return { ...this.#issuer.access(session, app, at), refreshToken }
   }
 
   /**
@@ -222,7 +229,8 @@ export class SessionService {
     const app = await this.#loadAppClaims(claims, context)
     const session = await renewWithAccessToken(this.#store, this.#options.rotationPolicy, claims.sid, context, at)
     context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
-    return { ...this.#issuer.access(session, app, at), refreshToken: this.#issuer.refresh(session, former?.remember !== false, at) }
+    const asProven = withAuthTimeOf(claims, session)
+    return { ...this.#issuer.access(asProven, app, at), refreshToken: this.#issuer.refresh(asProven, former?.remember !== false, at) }
   }
 
   async #authenticateOrNull (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
@@ -264,4 +272,12 @@ export class SessionService {
     const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject) ?? '')
     return claims?.sub === subject ? claims.sid : null
   }
+}
+
+/**
+ * The session with the `auth_time` of the token that was presented. A reauthentication issues new tokens, and a copy of an older one,
+ * such as that of a thief, does not become as recent (OWASP ASVS 7.2.4).
+ */
+function withAuthTimeOf ({ auth_time: authTime }: { readonly auth_time: EpochSeconds }, session: Session): Session {
+  return { ...session, authTime }
 }

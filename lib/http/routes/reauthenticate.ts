@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
-/** `POST /reauthenticate`: 200 with an access token whose `auth_time` is now; the session stays. */
+/** `POST /reauthenticate`: 200 with an access token and a refresh cookie whose `auth_time` is now; the session stays. */
 export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier }, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'reauthenticate',

@@ -1,21 +1,22 @@
 import Fastify from 'fastify'
 import t from 'tap'
-import refreshCookie, { statelessStore, type SessionStore } from '../../../lib/index.js'
+import refreshCookie, { statelessStore, type RefreshCookieOptions, type SessionStore } from '../../../lib/index.js'
 import { memoryStore } from '../../../lib/stores/memory.js'
-import { PASSWORD, SECRET, server, type TestServer } from '../../support/server.js'
+import { loggedIn, PASSWORD, payloadOf, SECRET, server, setCookies, type TestServer } from '../../support/server.js'
 
 const proof = (password = PASSWORD) => ({ method: 'POST', url: '/auth/reauthenticate', payload: { password } }) as const
 
 /** A server with a page that requires a login within the last five minutes. */
-async function bank (t: Parameters<typeof server>[0], store?: SessionStore): Promise<TestServer> {
-  const app = await server(t, store && { store }, {}, app => {
+async function bank (t: Parameters<typeof server>[0], store?: SessionStore, options: RefreshCookieOptions = {}): Promise<TestServer> {
+  const app = await server(t, { ...options, ...(store && { store }) }, {}, app => {
     app.get('/transfer', { onRequest: app.requireFreshLogin('5m') }, async () => ({ done: true }))
+    app.get('/page', { onRequest: app.authenticateByCookie }, async ({ auth }) => ({ auth_time: auth.identity.auth_time }))
   })
   return app
 }
 
 t.test('step-up: a route that needs a fresh login refuses an old one until the password is given again', async t => {
-  const { browser, wait } = await bank(t)
+  const { browser, clock, wait } = await bank(t)
   const ada = browser()
   await ada.signup('ada')
   t.equal((await ada.get('/transfer')).statusCode, 200)
@@ -26,7 +27,7 @@ t.test('step-up: a route that needs a fresh login refuses an old one until the p
 
   const answer = await ada.send(proof())
   t.equal(answer.statusCode, 200)
-  t.notOk(answer.headers['set-cookie'], 'the session and its cookie are unchanged')
+  t.match(payloadOf(ada.cookie()), { gen: 0, auth_time: clock() }, 'the session stays, and the cookie is as recent as the access token')
   ada.accessToken = answer.json().access_token
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })
@@ -41,6 +42,53 @@ t.test('step-up: a refresh changes no auth_time', async t => {
   await ada.send(proof())
   await ada.refresh()
   t.equal((await ada.get('/transfer')).statusCode, 200)
+})
+
+/** Uses of a stolen copy of the tokens, each after the owner has reauthenticated. */
+const THEFTS: Readonly<Record<string, { readonly options?: RefreshCookieOptions, readonly rotate?: boolean, readonly wait: '1s' | '2m', readonly withoutCookie?: boolean, readonly isReuse?: boolean }>> = {
+  'the current cookie, within its grace period': { wait: '1s' },
+  'the current cookie': { wait: '2m' },
+  'the cookie before it': { rotate: true, wait: '1s' },
+  'the cookie before it, as of a lost reply': { rotate: true, wait: '2m', isReuse: true },
+  'an access token that renews the session': { options: { refreshToken: { renewWithAccessToken: true } }, wait: '2m', withoutCookie: true }
+}
+
+for (const [name, { options, rotate = false, wait: pause, withoutCookie = false, isReuse = false }] of Object.entries(THEFTS)) {
+  t.test(`token theft: a reauthentication of the owner does not make ${name} recent`, async t => {
+    const { browser, clock, wait } = await bank(t, undefined, options)
+    const ada = browser()
+    await ada.signup('ada')
+    wait('6m')
+    if (!rotate) await ada.refresh()
+    const thief = withoutCookie ? browser() : ada.copy()
+    thief.accessToken = ada.accessToken
+    const loggedInAt = payloadOf(ada.cookie())['auth_time']
+    if (rotate) await ada.refresh()
+    t.equal((await ada.send(proof())).statusCode, 200)
+    wait(pause)
+    t.equal((await thief.refresh()).statusCode, 200)
+    t.match((await thief.get('/transfer')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
+    t.match((await thief.get('/page')).json(), { auth_time: loggedInAt })
+    t.match(await ada.refresh(), { statusCode: isReuse ? 401 : 200 })
+    if (isReuse) return
+    t.equal((await ada.get('/transfer')).statusCode, 200, 'the owner stays recent')
+    t.ok(clock() - (await ada.get('/page')).json().auth_time < 300)
+  })
+}
+
+t.test('step-up: the new cookie keeps remember; there is none for a request without that of the session', async t => {
+  for (const remember of [true, false]) {
+    const { ada, browser } = await loggedIn(t)
+    await ada.login('ada', { remember })
+    const [line = ''] = setCookies(await ada.send(proof()))
+    t.equal(line.includes('Max-Age='), remember)
+    const elsewhere = await browser().login('ada')
+    ada.jar.store(setCookies(elsewhere)) // an attacker planted the cookie of another session (cookie tossing)
+    t.strictSame(setCookies(await ada.send(proof())), [])
+    const page = browser()
+    page.accessToken = ada.accessToken
+    t.strictSame(setCookies(await page.send(proof())), [])
+  }
 })
 
 t.test('step-up: a wrong password does not reauthenticate', async t => {
