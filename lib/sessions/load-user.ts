@@ -14,7 +14,7 @@ export interface UserSource {
 }
 
 /** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
-async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
+export async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
   const user = await bounded(() => findById(subject))
   if (!isAccepted(user)) throw refusalOf(user)
   return user

@@ -5,7 +5,7 @@ import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type AppClaims, isSubject, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
 import { type Issued, type IssuedRefreshToken, type Issuer } from './issue.js'
 import { assertWithinLimit, type SessionLimit, sessionsOverLimit } from './limit.js'
-import { claimsOfLogin, type UserSource } from './load-user.js'
+import { claimsOfLogin, findUser, type UserSource } from './load-user.js'
 import { revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { newSession, type Session } from './session.js'
@@ -66,6 +66,8 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
       context.emit({ type: 'login_failed', subject })
       throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { reason: CHANGED })
     }
+    // Loaded again, as `isStillValid` does for a password: the user may have been disabled, and its sessions revoked, meanwhile.
+    if (options.user === undefined && dependencies.findById !== undefined) await findUser(dependencies.findById, subject, context)
     if (write !== undefined) await write()
     if (limit !== undefined) await enforceLimit(store, session, replaced, limit, context, at)
   })

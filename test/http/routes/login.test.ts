@@ -366,6 +366,27 @@ t.test('request.auth.login in a route of the app', async t => {
     }
   })
 
+  t.test('race: refuses a user who is disabled, and logged out, while the session is written', async t => {
+    const { app, users, store } = await server(t, {}, {}, app => {
+      app.post('/sso', async ({ auth }) => await auth.login(1))
+      app.post('/link', async ({ auth }) => await auth.login(await auth.acceptChallenge(await auth.issueChallenge(1, { purpose: 'link' }), { purpose: 'link' })))
+    })
+    const { create } = store
+    store.create = async session => {
+      if (session.subject === '1') {
+        users.change('ada', { disabled: true })
+        await app.sessions.revokeAll('1')
+      }
+      await create(session)
+    }
+    for (const url of ['/sso', '/link']) {
+      users.byName.clear()
+      await users.create({ username: 'ada', passwordHash: '' })
+      t.match((await app.inject({ method: 'POST', url })).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED' })
+      t.strictSame(await app.sessions.list('1'), [])
+    }
+  })
+
   t.test('overrides claims of accessToken.claims', async t => {
     const { app, users } = await server(t, { accessToken: { claims: user => ({ name: user.username, role: 'reader' }) } }, {}, app => {
       app.post('/sso', async ({ auth }) => await auth.login(1, { claims: { role: 'admin' } }))
