@@ -64,7 +64,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const urls = servedRoutes(settings, store)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
-  const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock })
+  const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock, verifyWithin: timeouts.call + settings.passwords.queue.maxWait })
   const auth = buildAuthParts(fastify, settings, store, { audit, sessions, accounts, challenges, transport })
   const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
   decorateHooks(fastify, authOf, auth.refusals)

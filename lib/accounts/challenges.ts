@@ -1,4 +1,4 @@
-import { isUnavailable } from '../deadline.js'
+import { isUnavailable, startDeadline } from '../deadline.js'
 import { AuthError, withMessage } from '../errors.js'
 import { randomId } from '../random.js'
 import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
@@ -27,8 +27,9 @@ export interface AcceptChallengeOptions {
   /**
    * Verifies the second factor of this user: true or false, anything else is a TypeError. Wrong ones are limited per client
    * address, and per user and purpose by `rateLimit.perAccount`, however many challenges they are spread over. An AuthError that
-   * it throws is the reply; any other error, and no answer in time, is a 503. All but true counts as a wrong one: otherwise an
-   * attacker whose guesses make it throw could guess without limit. The challenge stays usable.
+   * it throws is the reply; any other error, and no answer in time, is a 503. All but true counts as a wrong one, since an
+   * attacker whose guesses make it throw could guess without limit; but not FST_AUTH_BUSY of a full queue for password hashing. It
+   * may take `timeouts.call` and `passwords.queue.maxWait` together, so that it can hash a password. The challenge stays usable.
    */
   readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
 }
@@ -48,6 +49,8 @@ interface ChallengesOptions {
   readonly tokens: ChallengeTokens
   readonly throttle: Throttle
   readonly clock: Clock
+  /** The time limit of one call of `verify`. */
+  readonly verifyWithin: Seconds
 }
 
 const MAX_PURPOSE_LENGTH = 64
@@ -123,10 +126,12 @@ export class Challenges {
 
   /** The attempt is counted before it is verified, so that concurrent guesses cannot exceed the limit. */
   async #verify ({ sub, purpose }: ChallengeClaims, verify: NonNullable<AcceptChallengeOptions['verify']>, attempt: Attempt, caller: Caller): Promise<void> {
-    const { throttle } = this.#options
+    const { throttle, verifyWithin } = this.#options
     await throttle.consumeChallenge(attempt, sub, purpose)
-    const answer: unknown = await caller.bounded(() => verifyOrRefuse(verify, sub)).catch((error: unknown) => error)
+    const bounded = startDeadline({ call: verifyWithin, request: verifyWithin })
+    const answer: unknown = await bounded(() => verifyOrRefuse(verify, sub)).catch((error: unknown) => error)
     if (answer === true) return
+    if (answer instanceof AuthError && answer.code === 'FST_AUTH_BUSY') throw answer // nothing was verified
     await throttle.fail(attempt, sub)
     const error = failureOf(answer)
     if (error instanceof AuthError && error.code === 'FST_AUTH_CREDENTIALS_INVALID') caller.emit({ type: 'login_failed', subject: sub })

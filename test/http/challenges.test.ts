@@ -1,9 +1,11 @@
 import { type FastifyInstance } from 'fastify'
+import { EventEmitter, once } from 'node:events'
+import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { AuthError, memoryStore, statelessStore, type AcceptChallengeOptions, type IssueChallengeOptions, type RefreshCookieOptions } from '../../lib/index.js'
 import { deriveKeyRing } from '../../lib/keys/ring.js'
 import { exactly } from '../support/exactly.js'
-import { COOKIE, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, setCookies, START, testClock, type Answer, type LoggedIn } from '../support/server.js'
+import { COOKIE, FAST_HASHING, joseHeaderOf, loggedIn, PASSWORD, payloadOf, SECRET, sessionOf, setCookies, START, testClock, type Answer, type LoggedIn } from '../support/server.js'
 import { forged, jws, keyOf, respelled } from '../tokens/forge.js'
 
 const INVALID = { statusCode: 401, code: 'FST_AUTH_CHALLENGE_INVALID' }
@@ -329,6 +331,38 @@ for (const [what, [answer, status]] of Object.entries(FAILURES)) {
     t.match((await s.accept(token)).json(), THROTTLED, 'the right code too')
   })
 }
+
+t.test('lockout: a full queue for password hashing is no wrong code', async t => {
+  const s = await challenged(t, { rateLimit: { perAccount: { max: 1, per: '15m' } } })
+  const token = await s.issue()
+  s.options.accept = { purpose: 'totp', verify () { throw new AuthError('FST_AUTH_BUSY') } }
+  for (let attempt = 0; attempt < 3; attempt++) t.match((await s.accept(token)).json(), { statusCode: 503, code: 'FST_AUTH_BUSY' })
+  s.options.accept = { purpose: 'totp', verify: () => true }
+  t.match(await s.accept(token), { statusCode: 200 })
+})
+
+t.test('lockout: verify may wait for the hash of a password', async t => {
+  const s = await challenged(t, { timeouts: { call: 1, request: 1 }, passwords: { ...FAST_HASHING, queue: { maxWait: 5 } } })
+  const token = await s.issue()
+  const steps = new EventEmitter()
+  const hashed = once(steps, 'hashed')
+  s.options.accept = {
+    purpose: 'totp',
+    async verify () {
+      steps.emit('verify')
+      await hashed
+      return true
+    }
+  }
+  const verifies = once(steps, 'verify')
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const accepted = s.accept(token)
+  await verifies
+  mock.timers.tick(5999)
+  steps.emit('hashed')
+  t.match(await accepted, { statusCode: 200 })
+})
 
 t.test('a wrong code that verify throws is recorded as one that it returns', async t => {
   const s = await challenged(t)
