@@ -13,7 +13,7 @@ export interface SqliteStatement {
   all (...values: unknown[]): unknown[]
 }
 
-/** The property that shows an open transaction: better-sqlite3 has the first, node:sqlite the second. */
+/** The property that shows an open transaction: better-sqlite3 has the first, node:sqlite since Node 22.16 the second. */
 interface TransactionState {
   readonly inTransaction?: boolean
   readonly isTransaction?: boolean
@@ -73,7 +73,18 @@ export class SqliteRunner {
   }
 
   #isInTransaction (): boolean {
-    return this.#db.inTransaction ?? this.#db.isTransaction ?? false
+    return this.#db.inTransaction ?? this.#db.isTransaction ?? !this.#canBegin()
+  }
+
+  #canBegin (): boolean {
+    try {
+      this.exec('BEGIN')
+      this.exec('COMMIT')
+      return true
+    } catch (error) {
+      if (/within a transaction/.test(String(error))) return false
+      throw error
+    }
   }
 
   /** SQLite's own numbered parameters are named ones to its drivers. */

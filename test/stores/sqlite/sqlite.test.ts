@@ -45,6 +45,23 @@ t.test('SQLite in a file keeps the contract, with integers as bigints too', asyn
 
 t.test('a database like that of node:sqlite keeps the contract', async t => contractOn(t, likeNodeSqlite(sqliteDatabase(t))))
 
+/** A driver that does not show an open transaction, such as node:sqlite before Node 22.16. */
+const withoutState = (db: Database.Database): SqliteDatabase => ({ exec: sql => db.exec(sql), prepare: sql => db.prepare(sql) })
+
+t.test('a driver that does not show an open transaction keeps the contract', async t => contractOn(t, withoutState(sqliteDatabase(t))))
+
+t.test('a driver that does not show an open transaction: a call rejects while the app has one, and if the database fails', async t => {
+  const db = sqliteDatabase(t)
+  const store = sqliteStore(withoutState(db))
+  await store.create(newSession({ id: 'a' }))
+  db.exec('BEGIN')
+  await t.rejects(store.revoke('a', 'logout'), { message: /open transaction/ })
+  db.exec('ROLLBACK')
+  t.equal(await store.revoke('a', 'logout'), true)
+  db.close()
+  await t.rejects(store.get('a'), { message: 'The database connection is not open' })
+})
+
 t.test('WAL is on, so a reader does not wait for a writer', async t => {
   const file = await sqliteFile(t)
   const [here, there] = [sqliteDatabase(t, file), sqliteDatabase(t, file, { timeout: 0 })]
