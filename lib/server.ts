@@ -123,7 +123,7 @@ export async function refreshSession (from: PageHeaders, options: RefreshOptions
 /** Reads the unverified `iat`, which only decides about a request to the API. False for several cookies, and for a time in the future. */
 function isRecent (cookie: string, seconds = 60): boolean {
   try {
-    const payload = cookie.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/')
+    const payload = cookie.slice(cookie.indexOf('=')).split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/')
     const age = Date.now() / 1000 - JSON.parse(atob(String(payload))).iat
     return age >= 0 && age < seconds && !cookie.includes(';')
   } catch {

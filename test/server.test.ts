@@ -161,6 +161,14 @@ t.test('refreshSession pauses after a refresh', async t => {
   t.match(await refreshSession({ ...TYPED, cookie: `${s.cookies()}; ${COOKIE}=x` }, { url: s.url }), { cookie: /theme/ }, 'and several cookies')
 })
 
+t.test('refreshSession pauses after a refresh, whatever the name of the cookie', async t => {
+  const cookieName = '__Host-shop.refresh'
+  const s = await api(t, { clock: () => Date.now() / 1000, refreshToken: { grace: 0, recoverLostReply: false }, cookie: { name: cookieName } })
+  s.received.length = 0
+  t.equal(await refreshSession({ ...TYPED, cookie: s.cookies() }, { url: s.url, cookieName }), null)
+  t.strictSame(s.received, [])
+})
+
 t.test('refreshSession trusts no time in the future: the clocks of both servers differ', async t => {
   const s = await api(t, { clock: () => Date.now() / 1000 + 3600 })
   s.received.length = 0

@@ -121,7 +121,7 @@ export const origin: Check<string> = (value, option) =>
 export const cookieName: Check<string> = (value, option) =>
   typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
     ? value
-    : refuse(option, value, 'it must be a cookie name (RFC 6265 section 4.1.1): letters, digits, "-" and "_"')
+    : refuse(option, value, "it must be a cookie name (RFC 6265 section 4.1.1), such as '__Host-Http-shop'")
 
 export const cookiePath: Check<string> = (value, option) =>
   typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
