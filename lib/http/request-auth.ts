@@ -195,11 +195,11 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
 const SCHEME = /^bearer /i
 
 /**
- * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1), or null. An access token is read from nowhere else: no
+ * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1, with one space or more), or null. An access token is read from nowhere else: no
  * cookie, query or body.
  */
 export function bearerToken ({ authorization }: IncomingHttpHeaders): string | null {
-  return authorization !== undefined && SCHEME.test(authorization) ? authorization.slice('bearer '.length) : null
+  return authorization !== undefined && SCHEME.test(authorization) ? authorization.slice('bearer '.length).trimStart() : null
 }
 
 /** The longest user agent that is kept, in characters. */

@@ -286,9 +286,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const reply = this.unsentReply
       const tokens = transport.read(this.request)
       const ended = await sessions.logout(tokens, this)
-      transport.clear(reply)
       if (this.claims !== null && !ended.includes(this.claims.sid)) await sessions.revoke(this.claims.sid, 'logout', this)
       else if (ended.length === 0 && tokens.length > 0) this.emit({ type: 'logout_failed' })
+      transport.clear(reply) // last: after a 503 the client logs out again
       this.claims = null
       this.#identity = null
     } catch (error) {

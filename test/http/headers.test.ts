@@ -18,6 +18,6 @@ t.test('denial of service: a header of spaces takes linear time', async t => {
 
 t.test('the scheme of an access token is "Bearer" in any case, with one space', async t => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) t.equal(bearerToken({ authorization: `${scheme} a.b.c` }), 'a.b.c', scheme)
-  t.equal(bearerToken({ authorization: 'Bearer  a.b.c' }), ' a.b.c', 'a second space is part of the token')
+  t.equal(bearerToken({ authorization: 'Bearer  a.b.c' }), 'a.b.c', 'RFC 6750 section 2.1 allows more than one space')
   for (const authorization of [undefined, '', 'Bearer', 'Bearer\ta.b.c', ' Bearer a.b.c', 'Basic a.b.c', 'Bearers a.b.c', 'a.b.c']) t.equal(bearerToken({ ...(authorization !== undefined && { authorization }) }), null, String(authorization))
 })

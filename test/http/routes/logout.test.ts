@@ -150,6 +150,16 @@ t.test('a logout of an authenticated request ends the session of its access toke
   }
 })
 
+t.test('a logout of an authenticated request that fails keeps the cookie, for another try', async t => {
+  const s = await loggedIn(t, {}, {}, app => {
+    app.post('/leave', { onRequest: app.authenticate }, async ({ auth }) => { await auth.logout(); return {} })
+  })
+  s.store.faults.push({ call: 'get', moment: 'before', kind: 'throw' })
+  const leave = async (): Promise<Answer> => await s.app.inject({ method: 'POST', url: '/leave', headers: { authorization: `Bearer ${s.ada.accessToken}` } })
+  t.match(await leave(), { statusCode: 503, headers: { 'set-cookie': undefined } })
+  t.strictSame(setCookies(await leave()), [CLEARED])
+})
+
 t.test('a logout without a cookie asks no store', async t => {
   const s = await loggedIn(t)
   t.match(await logout(s), { statusCode: 204 })
