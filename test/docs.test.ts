@@ -35,6 +35,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   reply: "import('fastify').FastifyReply",
   request: "import('fastify').FastifyRequest",
   secret: 'string',
+  socket: "{ close (code: number): void, on (event: 'close', listener: () => void): void }", // of @fastify/websocket
   shallowRef: '<T>(value: T) => { value: T }', // Vue's
   store: "import('fastify-refresh-cookie').SessionStore",
   token: 'string',

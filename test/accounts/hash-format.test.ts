@@ -1,7 +1,7 @@
 import argon2 from 'argon2'
 import t from 'tap'
 import { allowWeakHashing, assertStrong, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from '../../lib/accounts/hash-format.js'
-import { dummyHash } from '../../lib/accounts/dummy-hashes.js'
+import { DummyHashes, dummyHash } from '../../lib/accounts/dummy-hashes.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'
@@ -140,4 +140,15 @@ t.test('weak hashing', async t => {
   t.test('shares one symbol between two copies of the package', async t => {
     t.equal(allowWeakHashing, Symbol.for('fastify-refresh-cookie.allowWeakHashing'))
   })
+})
+
+t.test('denial of service: all kinds of stored hashes together cost at most eight of today', t => {
+  const today = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
+  const dummies = new DummyHashes(today)
+  for (let parallelism = 2; parallelism < 20; parallelism++) {
+    const stored = parsePasswordHash(dummyHash({ ...today, parallelism }))
+    if (stored !== null) dummies.add(stored)
+  }
+  t.equal(dummies.dummyHashesExcept(null).length, 8)
+  t.end()
 })

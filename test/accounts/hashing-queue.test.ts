@@ -76,6 +76,18 @@ t.test('denial of service: a flood of one client delays others by one of its job
   await Promise.all([flood, others])
 })
 
+t.test('denial of service: a client that begins during a flood does not overtake it with several jobs', async t => {
+  const { put, end, started } = queueOfJobs({ concurrency: 1 })
+  const flood = Promise.all(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))
+  await end('flood 1')
+  await end('flood 2')
+  const ada = Promise.all([put('ada 1', 'ada'), put('ada 2', 'ada')])
+  const order = ['flood 3', 'ada 1', 'flood 4', 'ada 2']
+  for (const name of order) await end(name)
+  t.strictSame(started, ['flood 1', 'flood 2', ...order])
+  await Promise.all([flood, ada])
+})
+
 t.test('denial of service: in a full queue the client with the most waiting jobs loses one', async t => {
   const { put, end, started } = queueOfJobs({ concurrency: 1, waiting: 3 })
   const flood = Promise.allSettled(['flood 1', 'flood 2', 'flood 3', 'flood 4'].map(name => put(name, 'flood')))

@@ -69,6 +69,7 @@ t.test('a store that fails or hangs while reuse ends the session', async t => {
       c.store.faults.push(...Array<null>(nth).fill(null), fault)
       t.equal(await settled(thief.refresh()), UNAVAILABLE)
       t.equal(await thief.refresh(), REUSED)
+      t.ok(c.events.some(({ type }) => type === 'reuse'), `the theft is reported: call ${nth}, ${fault.moment}, ${fault.kind}`)
       t.equal(await ada.refresh(), REUSED)
     }
   }
