@@ -89,7 +89,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, context)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, signal => sessions.purgeExpired(signal), settings.sessions.purgeEvery, timeouts)
   const explain = production ? undefined : { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure }
-  const tokenResponse = createTokenResponseBody(transport.tokenResponse, settings.formatTokenResponse)
+  const tokenResponse = createTokenResponseBody(transport.tokenResponseSchema, settings.formatTokenResponse)
   registerRoutesBelow(fastify, options, settings.prefix, { transport, origins: auth.origins, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 

@@ -139,7 +139,7 @@ export class Throttle {
   /** Consumes from the limit of a session, before the password of its user is verified. */
   async consumeSession (attempt: Attempt, session: SessionRef): Promise<void> {
     attempt.ofSession = true
-    const key = sessionKey(session)
+    const key = session.sid
     const wait = await this.#consume(attempt, this.#perAccount, key)
     if (wait > 0) throw this.#refusal('account', key, session.sub, wait, attempt.caller)
   }
@@ -151,7 +151,7 @@ export class Throttle {
   refresh (session: SessionRef, context: RequestContext): Promise<void> | void {
     if (this.#perSession === undefined) return
     if (!(this.#perSession instanceof MemoryCounter)) return this.#refreshShared(this.#perSession, session, context)
-    assertRefreshAllowed(this.#perSession.consume(sessionKey(session)), session, context)
+    assertRefreshAllowed(this.#perSession.consume(session.sid), session, context)
   }
 
   /** Refunds the attempt and resets the failures of this user only, since several accounts may share the counter of a name. */
@@ -179,7 +179,7 @@ export class Throttle {
   }
 
   async #refreshShared (perSession: AttemptCounter, session: SessionRef, context: RequestContext): Promise<void> {
-    const counted = this.#consumeShared(perSession, sessionKey(session), context).catch(() => null)
+    const counted = this.#consumeShared(perSession, session.sid, context).catch(() => null)
     // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
     assertRefreshAllowed(this.#reachable ? await counted : null, session, context)
   }
@@ -282,11 +282,7 @@ function nameKey (name: string | null): string {
   return keyOf('name', letters.toLowerCase().toUpperCase().toLowerCase())
 }
 
-function sessionKey ({ sid }: SessionRef): string {
-  return keyOf('session', sid)
-}
-
-/** Hashed, so that keys have one length and hold no user input. */
+/** Hashed, so that keys have one length and hold no user input. The key of a session is its id, which is random and as long. */
 function keyOf (kind: string, value: string): string {
   return createHash('sha256').update(`${kind} ${value}`).digest('base64url').slice(0, 22)
 }

@@ -26,8 +26,10 @@ export interface RefreshTokenTransport {
   readonly body: JsonSchema
   readonly consumes: readonly string[]
   readonly readForm?: (body: string) => Record<string, string> | null
-  readonly login: typeof loginSchema | typeof credentialsSchema
-  readonly tokenResponse: JsonSchema
+  /** HTML forms, whose page can only keep a cookie, are accepted. */
+  readonly setsCookie: boolean
+  readonly loginSchema: typeof loginSchema | typeof credentialsSchema
+  readonly tokenResponseSchema: JsonSchema
 }
 
 type Security = ReadonlyArray<Readonly<Record<string, readonly string[]>>>
@@ -50,8 +52,9 @@ export function cookieTransport (cookie: RefreshCookie, renewWithAccessToken: bo
     refreshSecurity: renewWithAccessToken ? [...security, { [ACCESS_TOKEN_SCHEME]: [] }] : security,
     body: emptyBodySchema,
     consumes: ['application/json'],
-    login: loginSchema,
-    tokenResponse: tokenResponseSchema
+    setsCookie: true,
+    loginSchema,
+    tokenResponseSchema
   }
 }
 
@@ -75,8 +78,9 @@ export const bodyTransport: RefreshTokenTransport = {
   body: refreshTokenSchema,
   consumes: ['application/json', 'application/x-www-form-urlencoded'],
   readForm: body => readOAuthForm(body, 'refresh_token', { refresh_token: 'refresh_token' }),
-  login: credentialsSchema,
-  tokenResponse: tokenResponseWithRefreshTokenSchema
+  setsCookie: false,
+  loginSchema: credentialsSchema,
+  tokenResponseSchema: tokenResponseWithRefreshTokenSchema
 }
 
 /** The request has no credential that refresh accepts. */

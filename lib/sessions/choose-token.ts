@@ -6,35 +6,30 @@ import { type Tokens, type VerifiedRefreshToken } from '../tokens/jwt.js'
 type Verify = Tokens['verifyRefresh']
 
 /**
- * Chooses one of several refresh cookies. A browser sends several if the attributes of the cookie have changed, or if an app on
+ * Chooses and verifies one of several refresh cookies; null if none is valid. A browser sends several if the attributes of the cookie have changed, or if an app on
  * another sub-domain has a cookie of the same name.
  *
  * It ignores tokens with an invalid signature, tokens of other subjects than `subject` if that is given, and expired tokens if
- * there is a valid one. Of the rest it takes the token of the newest session; without any it takes the first token.
+ * there is a valid one. Of the rest it takes the token of the newest session.
  * Throws FST_AUTH_REFRESH_TOKEN_INVALID for tokens of several subjects: one of them may come from cookie tossing.
  */
-export function chooseToken (tokens: readonly string[], verify: Verify, now: EpochSeconds, subject?: string): string | undefined {
-  const [first, ...others] = tokens
-  if (others.length === 0) return first
-  const ours = tokens.flatMap(token => {
-    const claims = verify(token)?.claims
-    return claims === undefined || (subject ?? claims.sub) !== claims.sub ? [] : [{ token, claims }]
-  })
+export function chooseToken (tokens: readonly string[], verify: Verify, now: EpochSeconds, subject?: string): VerifiedRefreshToken | null {
+  const [first = '', ...others] = tokens
+  if (others.length === 0) return verify(first)
+  const ours = tokens.map(verify).filter(verified => verified !== null && (subject ?? verified.claims.sub) === verified.claims.sub) as VerifiedRefreshToken[]
   const unexpired = ours.filter(({ claims }) => now < claims.exp)
   const candidates = unexpired.length > 0 ? unexpired : ours
   if (new Set(candidates.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-  return newestOf(candidates)?.token ?? first
+  return newestOf(candidates) ?? null
 }
 
 /**
- * Chooses and verifies a refresh token, without I/O: invalid tokens cause no load on the store and end no session.
+ * The token that `chooseToken` chooses, without I/O: invalid tokens cause no load on the store and end no session.
  * Throws FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED.
  */
 export function verifyChosen (tokens: readonly string[], verify: Verify, now: EpochSeconds): VerifiedRefreshToken {
-  const token = chooseToken(tokens, verify, now)
-  if (token === undefined) throw new AuthError('FST_AUTH_REFRESH_TOKEN_MISSING')
-  const verified = verify(token)
-  if (verified === null) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
+  const verified = chooseToken(tokens, verify, now)
+  if (verified === null) throw new AuthError(tokens.length === 0 ? 'FST_AUTH_REFRESH_TOKEN_MISSING' : 'FST_AUTH_REFRESH_TOKEN_INVALID')
   if (now >= verified.claims.exp) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
   return verified
 }
@@ -48,7 +43,7 @@ export function readChosenToken (tokens: readonly string[], verify: Verify, now:
   }
 }
 
-function newestOf<T extends { readonly claims: RefreshClaims }> ([first, ...others]: readonly T[]): T | undefined {
+function newestOf ([first, ...others]: readonly VerifiedRefreshToken[]): VerifiedRefreshToken | undefined {
   return first && others.reduce((newest, one) => isNewer(one.claims, newest.claims) ? one : newest, first)
 }
 

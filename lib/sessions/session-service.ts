@@ -46,7 +46,6 @@ export class SessionService {
   readonly #tokens: Tokens
   readonly #issuer: Issuer
   readonly #turns = new LoginTurns()
-  readonly #readToken = (token: string): RefreshClaims | null => this.#tokens.verifyRefresh(token)?.claims ?? null
 
   constructor (options: SessionServiceOptions) {
     const { store, tokens, access, clock, revocations } = options
@@ -220,11 +219,10 @@ export class SessionService {
 
   async #renew (claims: AccessClaims, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#options.clock()
-    const expired = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)
     // An expired token states `remember`. A cookie that is missing had a Max-Age and was deleted at its end, so `remember` was true:
     // a session cookie ends with the browser, and so does the access token in memory.
-    const former = expired === undefined ? null : this.#readToken(expired)
-    if (former !== null && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
+    const former = chooseToken(refreshTokens, this.#tokens.verifyRefresh, at)?.claims
+    if (former !== undefined && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)
     const app = await this.#loadAppClaims(claims, context)
     const session = await renewWithAccessToken(this.#store, this.#options.rotationPolicy, claims.sid, context, at)
@@ -244,8 +242,8 @@ export class SessionService {
 
   async #logoutOne (token: string, context: RequestContext): Promise<string | null> {
     await this.#seekKeys([token], context)
-    const claims = this.#readToken(token)
-    if (claims === null) return null
+    const claims = this.#tokens.verifyRefresh(token)?.claims
+    if (claims === undefined) return null
     const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
     if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
     if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
@@ -257,7 +255,7 @@ export class SessionService {
    * FST_AUTH_STORE_UNAVAILABLE if that fails, since a 401 would log a user out whose token is valid.
    */
   async #seekKeys (refreshTokens: readonly string[], { bounded }: RequestContext): Promise<void> {
-    if (refreshTokens.length > 1 && refreshTokens.some(token => this.#readToken(token) !== null)) return
+    if (refreshTokens.length > 1 && refreshTokens.some(token => this.#tokens.verifyRefresh(token) !== null)) return
     const sought = refreshTokens.flatMap(token => this.#tokens.seekKey?.('refresh', token) ?? [])
     if (sought.length > 0) await bounded(() => Promise.all(sought))
   }
@@ -269,7 +267,7 @@ export class SessionService {
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
   #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
-    const claims = this.#readToken(chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject) ?? '')
+    const claims = chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims
     return claims?.sub === subject ? claims.sid : null
   }
 }

@@ -180,10 +180,5 @@ function parseHeader (encoded: string): { kid?: unknown, alg?: unknown, typ?: un
 
 /** Media types are case-insensitive and may carry their "application/" (RFC 7515 section 4.1.9). */
 function isType (typ: unknown, expected: string): boolean {
-  return typ === expected || (typeof typ === 'string' && inLowerCase(typ).replace(/^application\//, '') === expected)
-}
-
-/** ASCII only: `toLowerCase` also turns U+212A, the Kelvin sign, into "k". */
-function inLowerCase (text: string): string {
-  return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
+  return typ === expected || (typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === expected)
 }

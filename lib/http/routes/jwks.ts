@@ -21,7 +21,6 @@ export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: 
   })
 }
 
-/** The serializer sends no other property, so no private part of a key. */
 const jwksSchema = {
   type: 'object',
   description: 'The public keys of access tokens, by their kid.',

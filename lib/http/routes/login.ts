@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { loginSchema, readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
@@ -12,7 +12,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
     tags: TAGS,
     security: [],
     consumes: ['application/json', 'application/x-www-form-urlencoded'],
-    body: withUsernameField(transport.login, usernameField),
+    body: withUsernameField(transport.loginSchema, usernameField),
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
@@ -21,8 +21,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
   }
   const oauthNames = { username: usernameField, [usernameField]: usernameField, password: 'password' } // Swagger shows `usernameField`
   const htmlNames = { [usernameField]: usernameField, password: 'password' }
-  const setsCookie = transport.login === loginSchema
-  const readHtml = (body: string) => setsCookie ? readHtmlForm(body, htmlNames, true) : undefined
+  const readHtml = (body: string) => transport.setsCookie ? readHtmlForm(body, htmlNames, true) : undefined
   const config = {
     readForm (body: string) {
       const form = readHtml(body)

@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { credentialsSchema, loginSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { credentialsSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -15,7 +15,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
     summary: signup.isSilent ? 'Create an account' : 'Create an account and log in',
     tags: TAGS,
     security: [],
-    body: withUsernameField(signup.isSilent ? credentialsSchema : transport.login, usernameField),
+    body: withUsernameField(signup.isSilent ? credentialsSchema : transport.loginSchema, usernameField),
     response: {
       ...(signup.isSilent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
@@ -24,7 +24,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
   }
 
   const names = { [usernameField]: usernameField, password: 'password' }
-  const config = { readForm: transport.login === loginSchema ? (body: string) => readHtmlForm(body, names, !signup.isSilent) : undefined }
+  const config = { readForm: transport.setsCookie ? (body: string) => readHtmlForm(body, names, !signup.isSilent) : undefined }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)

@@ -55,16 +55,16 @@ export function hasCode (error: unknown, codes: readonly unknown[]): error is Er
 const NOT_PREPARED = ['26000', '42P05']
 
 /**
- * A pool prepares the `hot` statements, since parsing takes a quarter of the time of a rotation. The `final` ones never run inside
- * a transaction of the app, which could undo them once they are answered as done.
+ * A pool prepares the statements in `prepared`, since parsing takes a quarter of the time of a rotation. Those in `outside` never run
+ * inside a transaction of the app, which could undo them once they are answered as done.
  */
-export function statementRunner (db: PostgresDatabase, { hot, final }: { readonly hot: readonly string[], readonly final: readonly string[] }): RunStatement {
-  const names = new Map(isPool(db) ? hot.map(text => [text, `auth_${createHash('sha1').update(text).digest('hex')}`]) : [])
+export function statementRunner (db: PostgresDatabase, { prepared, outside }: { readonly prepared: readonly string[], readonly outside: readonly string[] }): RunStatement {
+  const names = new Map(isPool(db) ? prepared.map(text => [text, `auth_${createHash('sha1').update(text).digest('hex')}`]) : [])
 
   const unprepared: RunStatement = async (text, values) => (await db.query(text, values)).rows
 
   return (text, values) => {
-    if (isPool(db) && final.includes(text)) return outsideTransactions(db, text, values)
+    if (isPool(db) && outside.includes(text)) return outsideTransactions(db, text, values)
     const name = names.get(text)
     if (name === undefined) return unprepared(text, values)
     const pool = db as unknown as Pool // only a pool's statements have names

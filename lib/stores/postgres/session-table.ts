@@ -16,7 +16,7 @@ export class PostgresTable extends SessionTable<Statements> {
     super(statementsOn(table))
     this.#db = db
     this.#table = table
-    this.#query = statementRunner(db, { hot: [this.sql.get, this.sql.advance], final: [this.sql.revoke, this.sql.revokeAll] })
+    this.#query = statementRunner(db, { prepared: [this.sql.get, this.sql.advance], outside: [this.sql.revoke, this.sql.revokeAll] })
   }
 
   async prepare (): Promise<void> {
