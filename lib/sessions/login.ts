@@ -24,7 +24,7 @@ export interface NewSessionOptions {
   readonly replaces?: readonly string[] | undefined
 }
 
-export interface LoginOptions extends Omit<NewSessionOptions, 'replaces'> {
+interface LoginOptions extends Omit<NewSessionOptions, 'replaces'> {
   /** The session that the browser had. */
   readonly replaced: string | null
   /** Stores a new password, once the session is stored. The caller ends all other sessions, so no limit applies. */

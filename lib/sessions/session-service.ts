@@ -13,7 +13,7 @@ import { type RotationPolicy } from './rotation-policy.js'
 import { isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { LoginTurns, type SessionLimit } from './limit.js'
-import { type LoggedIn, type LoginOptions, loginSubject, type NewSessionOptions } from './login.js'
+import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
@@ -58,7 +58,7 @@ export class SessionService {
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
-    const login = (): Promise<LoggedIn> => this.#login(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, context)
+    const login = (): Promise<LoggedIn> => loginSubject(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, this.#options, this.#issuer, context)
     return this.#options.limit === undefined ? login() : this.#turns.run(subject, context, login)
   }
 
@@ -157,7 +157,7 @@ export class SessionService {
     return await changePassword({
       current: sid,
       endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      login: write => this.#login(sub, { user, remember, replaced: null, write }, context)
+      login: write => loginSubject(sub, { user, remember, replaced: null, write }, this.#options, this.#issuer, context)
     }, write, context)
   }
 
@@ -204,10 +204,6 @@ export class SessionService {
     // Rows stay for one more access token lifetime, so that the last access token still gets the right refusal.
     // No deadline: stores delete in batches beside live traffic.
     return await this.#store.purgeExpired?.(this.#options.clock() - this.#options.access.expiresIn, signal) ?? 0
-  }
-
-  #login (subject: string, options: LoginOptions, context: RequestContext): Promise<LoggedIn> {
-    return loginSubject(subject, options, this.#options, this.#issuer, context)
   }
 
   /** True if the store keeps no sessions, since it can revoke none. */
