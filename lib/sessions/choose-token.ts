@@ -16,7 +16,7 @@ type Verify = Tokens['verifyRefresh']
 export function chooseToken (tokens: readonly string[], verify: Verify, now: EpochSeconds, subject?: string): VerifiedRefreshToken | null {
   const [first = '', ...others] = tokens
   if (others.length === 0) return verify(first)
-  const ours = tokens.map(verify).filter(verified => verified !== null && (subject ?? verified.claims.sub) === verified.claims.sub) as VerifiedRefreshToken[]
+  const ours = tokens.flatMap(token => verify(token) ?? []).filter(({ claims }) => (subject ?? claims.sub) === claims.sub)
   const unexpired = ours.filter(({ claims }) => now < claims.exp)
   const candidates = unexpired.length > 0 ? unexpired : ours
   if (new Set(candidates.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
