@@ -21,7 +21,7 @@ import { bodyTransport, cookieTransport, type RefreshTokenTransport } from './ht
 import { SessionAuth, type SessionAuthParts } from './http/session-auth.js'
 import { type Accounts } from './http/routes/route.js'
 import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
-import { sessionAdministration } from './http/session-administration.js'
+import { issueChallengeWith, sessionAdministration } from './http/session-administration.js'
 import { createTokenResponseBody } from './http/token-response.js'
 import { publicKeys } from './keys/jwks.js'
 import { openKeys, type OpenedKeys } from './keys/rotation.js'
@@ -72,6 +72,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, context),
     reloadKeys: keys.reload,
     sessions: sessionAdministration(sessions, context),
+    issueChallenge: issueChallengeWith(challenges, context),
     passwords,
     authHealth: createHealth({ store, revocations, keys, passwords, pingCounters: redis && (() => pingCounters(redis)) }, context)
   })
@@ -95,7 +96,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 
 /**
  * The plugin: `app.register(refreshCookie, { secret, users })`. It decorates the context that registers it: `request.auth`, the hooks,
- * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions`, `app.passwords` and `app.authHealth`, and adds the routes below `prefix`. Registration
+ * `app.verifyAccessToken`, `app.reloadKeys`, `app.sessions`, `app.issueChallenge`, `app.passwords` and `app.authHealth`, and adds the routes below `prefix`. Registration
  * rejects with a TypeError for invalid options. See docs/options.md and docs/protecting-routes.md.
  */
 export const refreshCookie = fp(plugin, { fastify: '5.x', name: 'fastify-refresh-cookie' })

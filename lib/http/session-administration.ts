@@ -1,3 +1,4 @@
+import { type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Passwords } from '../accounts/hashing.js'
 import { type UserId } from '../accounts/user.js'
 import { type RequestContext } from '../request-context.js'
@@ -37,6 +38,11 @@ export interface SessionAdministration {
 export interface SessionDecorators {
   /** Administration of all users' sessions. */
   readonly sessions: SessionAdministration
+  /**
+   * As `request.auth.issueChallenge`, for links that no request asks for, such as an invitation or the confirmation of an address in
+   * `accounts.onSignup`.
+   */
+  readonly issueChallenge: (subject: UserId, options: IssueChallengeOptions) => Promise<string>
   /** Hashing and verification of passwords, for apps with their own signup or password reset. */
   readonly passwords: Passwords
   /** For readiness probes: asks the store, so it takes `timeouts.call` at most. It never rejects. */
@@ -54,4 +60,8 @@ export function sessionAdministration (sessions: SessionService, context: Reques
     revokeAll: subject => refusing(context, () => sessions.revokeAll(subjectOf(subject, 'app.sessions'), 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()
   }
+}
+
+export function issueChallengeWith (challenges: Challenges, context: RequestContext): SessionDecorators['issueChallenge'] {
+  return (subject, options) => refusing(context, () => challenges.issue(subjectOf(subject, 'app.issueChallenge()'), options, context))
 }

@@ -62,12 +62,13 @@ export interface SessionVerbs {
   /**
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
    * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser; the default is true or, after
-   * `identify` of the same user, that of the current session. `claims` go into this access token only. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
+   * `identify` of the same user, that of the current session. `claims` go into this access token only. `authTime` is the time of the
+   * authentication if it was not just now, such as that of a session of another system, or 0: `requireFreshLogin` goes by it. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
    * `verifyPassword`, or the value that an accepted challenge was bound to. Rejects with FST_AUTH_USER_REFUSED for an unknown or
    * disabled user, and at the session limit with `whenFull: 'refuseLogin'`; with FST_AUTH_CREDENTIALS_INVALID if what was
    * checked has changed meanwhile; with a TypeError for an impossible subject.
    */
-  login (subject: UserId, options?: Pick<NewSessionOptions, 'claims' | 'remember'> & { readonly boundTo?: string | undefined }): Promise<TokenResponse>
+  login (subject: UserId, options?: Pick<NewSessionOptions, 'claims' | 'remember' | 'authTime'> & { readonly boundTo?: string | undefined }): Promise<TokenResponse>
   /**
    * Exchanges the refresh token for a new access token (RFC 6749 section 6) and sets the cookie where it changed. Rejects with
    * FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED, FST_AUTH_SESSION_ENDED, FST_AUTH_USER_REFUSED,
@@ -130,6 +131,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   /** The passwords that this request has verified, and the challenges that it has used up. */
   readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
+  /** Those that the reply sets or clears, in place of those that the request sent; undefined before that. */
+  #newRefreshTokens: readonly string[] | undefined
 
   /**
    * Enforces the CSRF policy, once per request; leaves the cookie unchanged. Throws FST_AUTH_CROSS_SITE. Our own routes have
@@ -144,13 +147,17 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     this.#isTrusted = true
   }
 
+  get #refreshTokens (): readonly string[] {
+    return this.#newRefreshTokens ?? this.plugin.transport.read(this.request)
+  }
+
   /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
   override get claimedSession (): RefreshClaims | null {
-    return this.plugin.sessions.claimsOf(this.plugin.transport.read(this.request))
+    return this.plugin.sessions.claimsOf(this.#refreshTokens)
   }
 
   async hasLiveSession (): Promise<boolean> {
-    return await this.plugin.sessions.hasLiveSession(this.plugin.transport.read(this.request), this)
+    return await this.plugin.sessions.hasLiveSession(this.#refreshTokens, this)
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */
@@ -170,12 +177,11 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
-    const credentials = Object(sent) as Credentials // a request without a body has undefined
     const { passwordVerifier } = this.plugin
     if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
-      const verified = await passwordVerifier.verifyLogin(credentials, this)
+      const verified = await passwordVerifier.verifyLogin(Object(sent) as Credentials, this) // a request without a body has undefined
       this.#proofs.push(verified)
       return verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {
@@ -201,11 +207,11 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
-  async login (subject: UserId, { claims, remember, boundTo }: Parameters<SessionVerbs['login']>[1] = {}): Promise<TokenResponse> {
+  async login (subject: UserId, { claims, remember, authTime, boundTo }: Parameters<SessionVerbs['login']>[1] = {}): Promise<TokenResponse> {
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#login(text, { claims, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
+      return await this.#login(text, { claims, authTime, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
     } catch (error) {
       const usedUp = this.#proofs.some(proof => !('user' in proof))
       throw this.refused(usedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
@@ -220,7 +226,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
     const reply = this.unsentReply
-    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this.plugin.transport.read(this.request), this))
+    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this.#refreshTokens, this))
   }
 
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
@@ -239,9 +245,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       this.refuseCrossSite()
       const reply = this.unsentReply
-      const refreshTokens = transport.read(this.request)
       const accessToken = transport.renewingToken(this.request)
-      const issuing = accessToken === null ? sessions.refresh(refreshTokens, this) : sessions.refreshOrRenew(refreshTokens, accessToken, this)
+      const issuing = accessToken === null ? sessions.refresh(this.#refreshTokens, this) : sessions.refreshOrRenew(this.#refreshTokens, accessToken, this)
       return issuing.then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
       return Promise.reject(this.refused(error, 'refresh'))
@@ -284,11 +289,11 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       this.refuseCrossSite()
       const reply = this.unsentReply
-      const tokens = transport.read(this.request)
-      const ended = await sessions.logout(tokens, this)
+      const ended = await sessions.logout(this.#refreshTokens, this)
       if (this.claims !== null && !ended.includes(this.claims.sid)) await sessions.revoke(this.claims.sid, 'logout', this)
-      else if (ended.length === 0 && tokens.length > 0) this.emit({ type: 'logout_failed' })
+      else if (ended.length === 0 && this.#refreshTokens.length > 0) this.emit({ type: 'logout_failed' })
       transport.clear(reply) // last: after a 503 the client logs out again
+      this.#newRefreshTokens = []
       this.claims = null
       this.#identity = null
     } catch (error) {
@@ -340,17 +345,17 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {
-    const { sessions, transport, origins } = this.plugin
+    const { sessions, origins } = this.plugin
     assertMayUseCookie(this.request, origins)
     // A page of one user must not reach another through a cache. The route may set its own header later.
     if (this.reply?.hasHeader('cache-control') === false) this.reply.header('cache-control', 'no-store')
-    this.#identity = await sessions.identify(transport.read(this.request), this, options)
+    this.#identity = await sessions.identify(this.#refreshTokens, this, options)
     return this.#identity
   }
 
   async #login (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
     const reply = this.unsentReply
-    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.plugin.transport.read(this.request) })
+    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens })
     if (replaced !== null) {
       const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
       this.plugin.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
@@ -360,7 +365,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    const fields = issued.refreshToken === null ? {} : this.plugin.transport.send(reply, issued.refreshToken)
+    const { refreshToken } = issued
+    if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
+    const fields = refreshToken === null ? {} : this.plugin.transport.send(reply, refreshToken)
     this.claims = issued.claims
     return { access_token: issued.accessToken, token_type: 'Bearer', expires_in: issued.expiresIn, ...fields }
   }

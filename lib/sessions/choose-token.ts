@@ -50,7 +50,7 @@ function newestOf ([first, ...others]: readonly VerifiedRefreshToken[]): Verifie
 /** `other` precedes `token` in the header. Of two cookies with equal paths, browsers send the older one first (RFC 6265 section 5.4), so `token` wins a tie. */
 function isNewer (token: RefreshClaims, other: RefreshClaims): boolean {
   if (token.sid === other.sid) return token.gen >= other.gen
-  if (token.auth_time !== other.auth_time) return token.auth_time > other.auth_time
+  if (token.end !== other.end) return token.end > other.end // a login sets it, and nothing changes it
   if (other.replaces === token.sid) return false
   return token.replaces === other.sid || token.iat >= other.iat
 }

@@ -2,7 +2,7 @@ import { type User } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { type RequestContext } from '../request-context.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
-import { type AppClaims, isSubject, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
+import { type AppClaims, isSubject, isTime, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
 import { type Issued, type IssuedRefreshToken, type Issuer } from './issue.js'
 import { assertWithinLimit, type SessionLimit, sessionsOverLimit } from './limit.js'
 import { claimsOfLogin, findUser, type UserSource } from './load-user.js'
@@ -16,6 +16,8 @@ export interface NewSessionOptions {
   readonly claims?: AppClaims | undefined
   /** False: the cookie ends with the browser. */
   readonly remember?: boolean | undefined
+  /** The time of the authentication, in seconds since the epoch; now by default. */
+  readonly authTime?: EpochSeconds | undefined
   /** The user, if the caller has loaded it already. */
   readonly user?: User | undefined
   /** Called once the session is stored: false if the password was changed meanwhile. The session is then revoked and the login refused. */
@@ -53,14 +55,15 @@ export interface LoggedIn extends Issued {
  */
 export async function loginSubject (subject: string, options: LoginOptions, dependencies: LoginDependencies, issuer: Issuer, context: RequestContext): Promise<LoggedIn> {
   if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-  const { claims = {}, remember = true, isStillValid, replaced, write } = options
+  const { claims = {}, remember = true, authTime, isStillValid, replaced, write } = options
+  if (authTime !== undefined && !isTime(authTime)) throw new TypeError('login: "authTime" must be in whole seconds since the epoch')
   const { store, clock, absolute, rotationPolicy: { idle } } = dependencies
   const at = clock()
   const app = await claimsOfLogin(subject, options.user, claims, dependencies, context)
   const limit = write === undefined ? dependencies.limit : undefined
   if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(store, subject, { replaced }, limit, context, at)
 
-  const session = newSession(subject, context, { idle, absolute }, at)
+  const session = newSession(subject, context, { idle, absolute }, at, Math.min(authTime ?? at, at))
   await writeSession(store, session, context, async () => {
     if (isStillValid !== undefined && !await isStillValid()) {
       context.emit({ type: 'login_failed', subject })

@@ -76,7 +76,7 @@ export function byCreation (one: SessionPosition, other: SessionPosition): numbe
 /** The position before all sessions. */
 export const LIST_START: SessionPosition = { createdAt: -1, id: '' }
 
-export function newSession (subject: string, from: Pick<Session, 'userAgent' | 'ip'>, lasts: { readonly idle: Seconds, readonly absolute: Seconds }, at: EpochSeconds): Session {
+export function newSession (subject: string, from: Pick<Session, 'userAgent' | 'ip'>, lasts: { readonly idle: Seconds, readonly absolute: Seconds }, at: EpochSeconds, authTime = at): Session {
   const expiresAt = at + lasts.absolute
   return {
     id: randomId(),
@@ -87,7 +87,7 @@ export function newSession (subject: string, from: Pick<Session, 'userAgent' | '
     createdAt: at,
     expiresAt,
     idleExpiresAt: Math.min(at + lasts.idle, expiresAt),
-    authTime: at,
+    authTime,
     userAgent: from.userAgent,
     ip: from.ip
   }

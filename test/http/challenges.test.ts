@@ -57,6 +57,15 @@ t.test('a challenge is a token of its own type for one purpose, and nothing else
   t.same((await s.accept(token)).json(), { sub: '1' })
 })
 
+t.test('app.issueChallenge makes one without a request, and its refusals are events', async t => {
+  const s = await challenged(t)
+  t.same((await s.accept(await s.app.issueChallenge(1, { purpose: 'totp' }))).json(), { sub: '1' })
+  await t.rejects(s.app.issueChallenge('', { purpose: 'totp' }), { name: 'TypeError', message: /app\.issueChallenge\(\)/ })
+  s.store.faults.push({ call: 'create', moment: 'before', kind: 'throw' })
+  await t.rejects(s.app.issueChallenge(1, { purpose: 'totp' }), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  t.match(s.events.at(-1), { type: 'store_unavailable' })
+})
+
 t.test('replay: a challenge is accepted once, also by concurrent requests', async t => {
   const s = await challenged(t)
   const token = await s.issue()

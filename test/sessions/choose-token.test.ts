@@ -27,13 +27,14 @@ t.test('a single valid token is chosen, an expired one too', async t => {
 /** The chosen one of two tokens, in either order. */
 const PAIRS: Array<[title: string, counts: string, other: string]> = [
   ['a token with an invalid signature is ignored', tokenOf(), 'garbage'],
-  ['an expired token is ignored beside a valid one', tokenOf(), tokenOf({ sid: 'two', auth_time: NOW, exp: NOW })],
+  ['an expired token is ignored beside a valid one', tokenOf(), tokenOf({ sid: 'two', end: NOW + 1100, exp: NOW })],
   ['an expired token of another user is ignored', tokenOf(), tokenOf({ sub: 'bob', sid: 'two', exp: NOW })],
   ['the newer generation of one session', tokenOf({ gen: 2, iat: NOW - 200 }), tokenOf({ gen: 1 })],
-  ['the newer login of two sessions', tokenOf({ sid: 'two', auth_time: NOW - 50 }), tokenOf({ gen: 5, iat: NOW })],
+  ['the newer login of two sessions', tokenOf({ sid: 'two', end: NOW + 1050 }), tokenOf({ gen: 5, iat: NOW })],
+  ['the newer login beside a reauthentication of the other', tokenOf({ sid: 'two', end: NOW + 1050 }), tokenOf({ auth_time: NOW })],
   ['of two logins in one second the one that replaces the other', tokenOf({ sid: 'two', replaces: 'one' }), tokenOf({ iat: NOW })],
   ['of two logins in one second the one issued later', tokenOf({ sid: 'two', iat: NOW - 99 }), tokenOf()],
-  ['the newer of two expired tokens', tokenOf({ sid: 'two', auth_time: NOW - 50, exp: NOW - 1 }), tokenOf({ exp: NOW - 2 })]
+  ['the newer of two expired tokens', tokenOf({ sid: 'two', end: NOW + 1050, exp: NOW - 1 }), tokenOf({ exp: NOW - 2 })]
 ]
 
 for (const [title, counts, other] of PAIRS) {

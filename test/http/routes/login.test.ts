@@ -387,6 +387,47 @@ t.test('request.auth.login in a route of the app', async t => {
     }
   })
 
+  t.test('step-up: takes the time of an earlier authentication, as of a session of another system', async t => {
+    const { browser, clock, wait } = await server(t, { users: {} }, {}, app => {
+      app.post<{ Body: { authTime: number } }>('/exchange', async ({ auth, body }) => await auth.login(7, body))
+      app.get('/transfer', { onRequest: app.requireFreshLogin('5m') }, async () => ({ done: true }))
+    })
+    const ada = browser()
+    for (const [authTime, status] of [[0, 403], [clock() - 301, 403], [clock() - 60, 200], [clock() + 1000, 200]] as const) {
+      ada.accessToken = (await ada.send({ method: 'POST', url: '/exchange', payload: { authTime } })).json().access_token
+      t.equal((await ada.get('/transfer')).statusCode, status)
+      wait('30s')
+      await ada.refresh()
+      t.equal(payloadOf(ada.accessToken)['auth_time'], Math.min(authTime, START + (clock() - START) - 30), 'a refresh keeps it, and it is never in the future')
+    }
+    for (const authTime of [-1, 1.5, '0', NaN]) t.match(await ada.send({ method: 'POST', url: '/exchange', payload: { authTime } }), { statusCode: 500 })
+  })
+
+  t.test('a later call of the same request goes by the new session', async t => {
+    const { app, browser, store } = await server(t, {}, {}, app => {
+      app.post('/enter', async ({ auth }) => {
+        await auth.login(2)
+        const { sub, sid } = await auth.identify()
+        const refreshed = await auth.refresh()
+        return { sub, sid, refreshed: payloadOf(refreshed.access_token) }
+      })
+      app.post('/leave', async ({ auth }) => {
+        await auth.login(2)
+        await auth.logout()
+        return { identity: await auth.identifyOrNull() }
+      })
+    })
+    const ada = browser()
+    await ada.signup('ada')
+    await browser().signup('bob')
+    const { sub, sid, refreshed } = (await ada.send({ method: 'POST', url: '/enter' })).json()
+    t.match({ sub, refreshed }, { sub: '2', refreshed: { sub: '2', sid } })
+    store.calls.length = 0
+    t.match(await ada.send({ method: 'POST', url: '/leave' }), { statusCode: 200 })
+    t.equal((await app.sessions.list('2')).length, 1, 'that of bob himself')
+    t.equal((await app.sessions.list('1')).length, 1, 'and the session of the cookie that was replaced is left alone')
+  })
+
   t.test('overrides claims of accessToken.claims', async t => {
     const { app, users } = await server(t, { accessToken: { claims: user => ({ name: user.username, role: 'reader' }) } }, {}, app => {
       app.post('/sso', async ({ auth }) => await auth.login(1, { claims: { role: 'admin' } }))
