@@ -16,7 +16,7 @@ interface Pool {
   connect (): Promise<PooledClient>
 }
 
-interface PooledClient {
+interface PooledClient extends Pick<NodeJS.EventEmitter, 'on' | 'off'> {
   query (text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
   /** `I` outside of a transaction. Older versions of pg lack it. */
   getTransactionStatus? (): string | null
@@ -78,12 +78,11 @@ export function statementRunner (db: PostgresDatabase, { prepared, outside }: { 
 
 async function outsideTransactions (pool: Pool, text: string, values: unknown[]): Promise<readonly unknown[]> {
   const client = await pool.connect()
-  if ((client.getTransactionStatus?.() ?? 'I') !== 'I') {
-    client.release(true)
-    throw new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
-  }
+  client.on('error', ignore) // a pool listens for the loss of idle connections only, and an unheard error event ends the process
   try {
+    if ((client.getTransactionStatus?.() ?? 'I') !== 'I') throw new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
     const { rows } = await client.query(text, values)
+    client.off('error', ignore)
     client.release()
     return rows
   } catch (error) {
@@ -91,6 +90,9 @@ async function outsideTransactions (pool: Pool, text: string, values: unknown[])
     throw error
   }
 }
+
+/** The query in progress rejects with the same error. */
+function ignore (): void {}
 
 /**
  * The timeouts that a pool lacks. Without them a call whose caller gave up may run later, or keep a half-open connection.

@@ -85,9 +85,11 @@ export function postgresSchema ({ table = DEFAULT_TABLE }: PostgresTableOptions 
   return schemaOf(tableName(table, 'postgresSchema'))
 }
 
-/** Creates the table if it is missing, and checks its columns and the user's rights. */
+/** Creates the table if it is missing, and checks the server, its columns and the user's rights. */
 async function prepareTable (table: string, sql: Statements, run: RunStatement): Promise<void> {
   await createTable(table, sql, run)
+  const [server] = await run("SELECT current_setting('transaction_read_only') AS mode", []) as ReadonlyArray<{ mode: string }>
+  if (server?.mode === 'on') throw new Error('postgresStore: the server is read-only: connect the pool to the primary') // as during a failover, so another try may succeed
   const found = await run(sql.columns, [sql.name]) as FoundColumn[] // the columns of that statement
   assertColumns(table, found)
   assertRights(sql.name, found)

@@ -7,6 +7,7 @@ import { newTable } from '../../support/databases.js'
 import { START } from '../../support/fake-clock.js'
 import { poolOn, postgres } from '../../support/postgres.js'
 import { newSession, ROTATION } from '../../support/session.js'
+import { tcpProxy } from '../../support/tcp-proxy.js'
 import { keepsTheContract } from '../../support/store-contract.js'
 import { notifications } from '../../support/notifications.js'
 
@@ -55,6 +56,34 @@ t.test('on a server', async t => {
   t.test('PostgreSQL keeps the contract in its strictest isolation', async t => {
     const strict = poolOn(t, { connectionString, options: '-c default_transaction_isolation=serializable' })
     keepsTheContract(t, options => postgresStore(strict, { ...options, table: newTable() }))
+  })
+
+  t.test('a read-only server is refused', async t => {
+    const table = newTable()
+    await postgresStore(pool, { table }).open()
+    const readers = poolOn(t, { connectionString, options: '-c default_transaction_read_only=on' })
+    await t.rejects(postgresStore(readers, { table }).open(), { name: 'Error', message: /read-only.*primary/ })
+  })
+
+  t.test('a connection that breaks during any call rejects it, and does not end the process', async t => {
+    const { hostname, port } = new URL(connectionString)
+    const proxy = await tcpProxy(t, { host: hostname, port: Number(port || 5432) })
+    const far = poolOn(t, { connectionString: Object.assign(new URL(connectionString), { host: `127.0.0.1:${proxy.port}` }).href })
+    const store = postgresStore(far, { table: newTable() })
+    await store.open()
+    const calls: Array<(id: string) => Promise<unknown>> = [
+      id => store.revoke(id, 'reuse'), id => store.revokeAll(id, 'logout'), id => store.advance(id, 0, ROTATION), id => store.get(id), id => store.list(id), id => store.create(newSession({ id: `${id}2` }))
+    ]
+    for (const [nth, call] of calls.entries()) {
+      for (const breaks of ['reset', 'dropReplies'] as const) {
+        const id = `${breaks}${nth}`
+        await store.create(newSession({ id, subject: id }))
+        await proxy[breaks]()
+        await t.rejects(call(id), Error)
+        await proxy.pass()
+        await t.resolves(store.get(id))
+      }
+    }
   })
 
   t.test('processes that start at once create the table once', async t => {
