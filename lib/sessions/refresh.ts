@@ -49,7 +49,9 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
-    const moved = await bounded(() => store.advance(session.id, session.generation, decision.change, claimed))
+    // A recovery is counted, so it has a full deadline: of one that is cut short the client gets a 503, and the store may keep it.
+    const write = decision.write === 'recover' ? bounded.withNewDeadline() : bounded
+    const moved = await write(() => store.advance(session.id, session.generation, decision.change, claimed))
     if (moved === null) continue
     if (decision.write !== 'heal') return { session: moved, outcome: healed ? 'heal' : decision.write }
     healed = true // decide again: the healed generation may be old enough to rotate

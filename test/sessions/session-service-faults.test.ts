@@ -62,6 +62,17 @@ for (const [outcome, prepare] of Object.entries(SITUATIONS)) {
   })
 }
 
+t.test('a recovery, which is counted, is not cut short by the deadline of the request', async t => {
+  const { c, ada } = await start(SITUATIONS.recover)
+  const context = c.context()
+  let calls = 0
+  const late = <T>(call: () => Promise<T> | T): Promise<T> => calls++ < 3 ? context.bounded(call) : Promise.reject(new Error('the deadline of the request has passed'))
+  const bounded = Object.assign(late, { withNewDeadline: () => context.bounded.withNewDeadline() })
+  const issued = await c.sessions.refresh([ada.cookie ?? ''], { ...context, bounded })
+  t.ok(issued.refreshToken)
+  t.match(c.events.at(-1), { type: 'refresh', outcome: 'recover' })
+})
+
 t.test('a store that fails or hangs while reuse ends the session', async t => {
   for (const nth of [0, 1, 2]) {
     for (const fault of FAULTS) {
