@@ -150,8 +150,13 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
 
+  /** A reload that begins after this call: one in progress may have read the keys before a change. */
   function reload (): Promise<void> {
-    running ??= loadAndApply().finally(() => { running = undefined })
+    return running === undefined ? start() : running.catch(() => {}).then(() => running ?? start())
+  }
+
+  function start (): Promise<void> {
+    running = loadAndApply().finally(() => { running = undefined })
     return running
   }
 

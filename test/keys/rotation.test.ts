@@ -143,12 +143,32 @@ t.test('a reload without a change keeps the same ring objects', async t => {
   t.strictSame(s.events, [])
 })
 
-t.test('concurrent reloads share one load', async t => {
+t.test('a reload begins after the call: those that come during another share the next', async t => {
   const s = setting()
-  await Promise.all([s.source.reload(), s.source.reload(), s.source.seek('access', 'other')])
+  const ends: Array<(read: KeyRings) => void> = []
+  s.answer = () => new Promise(resolve => { ends.push(resolve) })
+  const [first, ...others] = [s.source.reload(), s.source.reload(), s.source.reload(), s.source.seek('access', 'other')]
   t.equal(s.asked, 1)
-  await s.source.reload()
+  ends[0]?.(rings([OLD.signs]))
+  await first
+  await turn()
+  t.equal(s.asked, 2, 'the keys may have changed since the first one read them')
+  ends[1]?.(rings([NEW.signs]))
+  await Promise.all(others)
   t.equal(s.asked, 2)
+  t.ok(s.source.rings().access.byKid.has('new'))
+})
+
+t.test('a reload that waits for one that fails succeeds', async t => {
+  const s = setting()
+  s.answer = async () => {
+    if (s.asked === 1) throw new Error('the secret manager is away')
+    return rings([NEW.signs])
+  }
+  const [failed, next] = [s.source.reload(), s.source.reload()]
+  await t.rejects(failed)
+  await next
+  t.ok(s.source.rings().access.byKid.has('new'))
 })
 
 t.test('a token without a kid, or with a known one, causes no reload', async t => {
