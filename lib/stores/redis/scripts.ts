@@ -63,10 +63,15 @@ redis.call('SET', KEYS[1], session, 'KEEPTTL')
 return session
 `)
 
-/** Session key; revokedPrefix, and optionally channel and message to publish. Nil if there is no live session. */
+/**
+ * Session key; revokedPrefix, and optionally channel and message to publish. Nil if there is no live session. A full Redis checks
+ * only the first write of a script, and PEXPIRE is one that it accepts: a session can be ended all the same.
+ */
 export const REVOKE = script(`
 local session = redis.call('GET', KEYS[1])
 if not session or string.sub(session, 1, 2) == '["' then return false end
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl > 0 then redis.call('PEXPIRE', KEYS[1], ttl) end
 if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 redis.call('SET', KEYS[1], ARGV[1] .. string.sub(session, 2), 'KEEPTTL')
 return 1
@@ -104,9 +109,10 @@ return 1
 
 /**
  * Index key; createdAt and id of a position, limit. Returns the ids after that position, each with its createdAt. An id
- * that has left the index is added for a moment, to find its rank.
+ * that has left the index is added for a moment, to find its rank; the ZREM before is a write that a full Redis accepts.
  */
 export const LIST = script(`
+redis.call('ZREM', KEYS[1], '\\0')
 local added = redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
 local first = redis.call('ZRANK', KEYS[1], ARGV[2]) + 1
 if added == 1 then
