@@ -22,7 +22,9 @@ export interface Initiator {
   readonly origin: string
   /** The site of the tab, which differs from that of the page inside a frame. */
   readonly tab: string
-  /** The request loads a page into the whole tab with a safe method: a link, a redirect, a form with GET. */
+  /** The request loads a page into the whole tab: a link, a redirect, a form. Its reply may set any cookie, whatever `SameSite` says. */
+  readonly navigates: boolean
+  /** It does so with a safe method, and so sends the cookies with `SameSite=Lax`. */
   readonly opensPage: boolean
 }
 
@@ -107,7 +109,7 @@ function isAcceptable (cookie: StoredCookie, attributes: ReadonlyMap<string, str
   if (!domainMatches(cookie.domain, url.hostname) || (!cookie.hostOnly && !cookie.domain.includes('.'))) return false
   if (cookie.secure ? !isTrustworthy(url) : cookie.sameSite === 'none') return false
   if (cookie.partition !== null && !cookie.secure) return false
-  if (cookie.sameSite !== 'none' && !initiator.opensPage && !isSameSite(initiator, url)) return false
+  if (cookie.sameSite !== 'none' && !initiator.navigates && !isSameSite(initiator, url)) return false // RFC 6265bis section 5.7
   return hasItsPrefix(cookie, attributes)
 }
 

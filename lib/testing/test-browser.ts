@@ -156,7 +156,7 @@ export class TestBrowser implements TestPage {
   keepCookie (line: string): void {
     const { origin } = this.#parts
     const url = new URL(origin)
-    this.jar.store([line], url, { origin, tab: siteOf(url), opensPage: false })
+    this.jar.store([line], url, { origin, tab: siteOf(url), navigates: false, opensPage: false })
   }
 
   /** Another browser with a copy of the cookies and tokens. */
@@ -193,7 +193,8 @@ export class TestBrowser implements TestPage {
     const { method = 'GET' } = request
     const url = urlOf(request, origin)
     const isSafe = method === 'GET' || method === 'HEAD'
-    const initiator = { origin: page, tab: siteOf(new URL(mode === 'navigate' ? url : page)), opensPage: mode === 'navigate' && isSafe }
+    const navigates = mode === 'navigate'
+    const initiator = { origin: page, tab: siteOf(new URL(navigates ? url : page)), navigates, opensPage: navigates && isSafe }
     const cookie = this.jar.header(url, initiator)
     const sendsOrigin = !isSafe || (mode === 'cors' && page !== url.origin)
     const { type, ...content } = contentOf(request)

@@ -1,7 +1,7 @@
 import { CookieJar as TestKitJar, type Initiator } from '../../lib/testing/cookie-jar.js'
 
 const ORIGIN = 'https://app.example'
-const OWN_PAGE: Initiator = { origin: ORIGIN, tab: ORIGIN, opensPage: false }
+const OWN_PAGE: Initiator = { origin: ORIGIN, tab: ORIGIN, navigates: false, opensPage: false }
 
 /** The cookie jar of the test kit, for one site and its own pages. */
 export interface CookieJar {

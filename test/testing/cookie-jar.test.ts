@@ -6,7 +6,7 @@ import { CookieJar, siteOf, type Initiator } from '../../lib/testing/cookie-jar.
 const SITE = 'https://app.example.com/auth/login'
 const NOW = 1_767_225_600
 
-const page = (origin: string, opensPage = false): Initiator => ({ origin, tab: siteOf(new URL(origin)), opensPage })
+const page = (origin: string, opensPage = false): Initiator => ({ origin, tab: siteOf(new URL(origin)), navigates: opensPage, opensPage })
 const own = page('https://app.example.com')
 
 function jarAfter (lines: string | string[], url = SITE, initiator = own, now = () => NOW): CookieJar {
@@ -78,7 +78,7 @@ t.test('which requests have a cookie: host, path, transport', async t => {
 t.test('SameSite and Partitioned: which pages send a cookie, and may set it', async t => {
   const other = page('https://evil.example')
   const link = page('https://evil.example', true)
-  const frame: Initiator = { origin: 'https://app.example.com', tab: 'https://evil.example', opensPage: false }
+  const frame: Initiator = { origin: 'https://app.example.com', tab: 'https://evil.example', navigates: false, opensPage: false }
   const of = (attributes: string): Array<string | undefined> => {
     const jar = jarAfter(`a=1; Secure; ${attributes}`)
     return [own, page('https://blog.example.com'), other, link, frame].map(initiator => sent(jar, SITE, initiator))
@@ -91,6 +91,9 @@ t.test('SameSite and Partitioned: which pages send a cookie, and may set it', as
   t.strictSame(jarAfter('a=1; Secure; SameSite=Lax', SITE, other).cookies, [])
   t.equal(jarAfter('a=1; Secure; SameSite=None', SITE, other).cookies.length, 1)
   t.equal(jarAfter('a=1; Secure; SameSite=Strict', SITE, link).cookies.length, 1)
+  const form = { ...other, navigates: true }
+  t.equal(jarAfter('a=1; Secure; SameSite=Strict', SITE, form).cookies.length, 1, 'login CSRF: the reply to a form of another site too')
+  t.equal(sent(jarAfter('a=1; Secure; SameSite=Lax'), SITE, form), undefined, 'which sends none')
 })
 
 t.test('a cookie is replaced where name, domain, path and partition are equal, and keeps its place', async t => {
