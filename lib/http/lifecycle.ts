@@ -23,10 +23,10 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, owne
   })
   owner.onChange(claimLater)
 
-  /** The store retries a failed claim before its next call. */
+  /** The store retries a failed claim before its next call, as `SessionStore.claim` demands. */
   function claimLater (): void {
-    claim?.(owner.current()).catch(err => {
-      logWarning(fastify.log, { code: 'FST_AUTH_WARN_STORE_CLAIM', err })
+    Promise.resolve(owner.current()).then(claim).catch((err: unknown) => {
+      logWarning(fastify.log, { code: 'FST_AUTH_WARN_STORE_CLAIM', err: redacted(err) })
     })
   }
 }
@@ -38,8 +38,10 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, owne
 export function followRevocations (fastify: FastifyInstance, store: SessionStore, revocations: Revocations, timeouts: Timeouts, context: RequestContext): void {
   let stop: (() => Promise<void> | void) | undefined
   let lost = false
+  let closed = false
 
   fastify.addHook('onReady', async () => {
+    if (closed) return
     let answered!: () => void // assigned in the next line
     const answer = new Promise<void>(resolve => { answered = resolve })
     stop = store.subscribe?.(revocations.listener, up => {
@@ -48,7 +50,10 @@ export function followRevocations (fastify: FastifyInstance, store: SessionStore
     })
     await atStart(timeouts)(() => answer).catch(() => setConnected(false))
   })
-  fastify.addHook('onClose', async () => { await stop?.() })
+  fastify.addHook('onClose', async () => {
+    closed = true
+    await startDeadline(timeouts)(async () => await stop?.()).catch(() => {}) // a store that cannot stop must not keep the app from closing
+  })
 
   function setConnected (up: boolean): void {
     revocations.connected(up)

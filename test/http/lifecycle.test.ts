@@ -227,6 +227,38 @@ t.test('revocation: each loss and recovery of the subscription is one event', as
   t.equal(subscriptions(), 0)
 })
 
+t.test('an app that closes while it starts leaves no subscription behind', async t => {
+  let subscriptions = 0
+  const app = await appOver({ ...memoryStore(), subscribe: () => { subscriptions++; return () => { subscriptions-- } } }, undefined, { revocation: 'immediate' })
+  await Promise.allSettled([app.ready(), app.close()])
+  t.equal(subscriptions, 0)
+})
+
+t.test('a subscription that cannot be stopped does not keep the app from closing', async t => {
+  for (const stop of [async () => { throw new Error('connect ECONNREFUSED') }, () => new Promise<void>(() => {})]) {
+    const app = await appOver({ ...memoryStore(), subscribe: (_listener, onConnection) => { onConnection?.(true); return stop } }, undefined, { revocation: 'immediate', timeouts: { call: 1, request: 1 } })
+    await app.ready()
+    await t.resolves(app.close())
+  }
+})
+
+t.test('a claim that throws after a change of the keys is logged without secrets', async t => {
+  const { lines, stream } = keptLog(30)
+  let claims = 0
+  const secrets = [SECRET]
+  const claim = () => {
+    if (claims++ > 0) throw new Error('cannot write $argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo')
+    return Promise.resolve()
+  }
+  const app = await appOver({ ...memoryStore(), claim }, stream, { secret: () => [...secrets] })
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  secrets.unshift('Q7!dN2@hL5#tF8$gR1%kV4^sJ9&bM3*x')
+  await app.reloadKeys()
+  await new Promise(resolve => setImmediate(resolve))
+  t.match(lines.filter(({ msg }) => /owner|claim|belongs|app/.test(msg)), exactly({ err: { message: 'cannot write [redacted]' } }))
+})
+
 t.test('an app that closes before it has started leaves no subscription behind', async t => {
   let subscriptions = 0
   const subscribe = () => {
