@@ -363,8 +363,24 @@ t.test('a stale response changes nothing', async t => {
   server.cookie = 'ann'
   release()
   await renewal
+  await idle()
   t.match(page.state, { claims: { sub: 'bob' } })
   t.equal(await page.token(), token)
+})
+
+t.test('a stale response does not undo a logout', async t => {
+  const { server, tab } = browser(t, { locks: false })
+  server.cookie = 'ann'
+  const page = tab()
+  const release = server.hold(REFRESH)
+  const renewal = page.refresh()
+  await idle()
+  await page.logout()
+  server.cookie = 'ann'
+  release()
+  await renewal
+  await idle()
+  t.match(page.state, { status: 'out' })
 })
 
 t.test('a refresh that was waiting for the lock is not sent after a logout', async t => {

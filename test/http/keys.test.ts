@@ -105,6 +105,8 @@ t.test('GET /jwks exists if keys are public, or can become so by a reload', asyn
   for (const [options, url, status] of CASES) t.equal((await (await server(t, options)).app.inject({ url })).statusCode, status)
   const { app } = await server(t, { keys: () => [hmac], reloadKeysEvery: '1m' })
   t.match(await app.inject({ url: '/auth/jwks' }), { payload: '{"keys":[]}', headers: { 'cache-control': 'public, max-age=60' } }, 'kept no longer than a new key takes to sign')
+  const rarely = await server(t, { keys: () => [hmac], reloadKeysEvery: '1h' })
+  t.match(await rarely.app.inject({ url: '/auth/jwks' }), { headers: { 'cache-control': 'public, max-age=300' } }, 'and at most five minutes')
 })
 
 /** Two instances of an app, whose keys the test can change. */

@@ -86,6 +86,13 @@ t.test('lastUsedAt is the issue time of the access token for the current session
   t.match(await listOf(ada), exactly({ lastUsedAt: '2026-01-01T02:58:29.000Z' }, { lastUsedAt: '2026-01-01T02:00:00.000Z' }))
 })
 
+t.test('lastUsedAt is never before the login', async t => {
+  const { ada, browser, wait } = await loggedIn(t)
+  wait('5m')
+  await browser().login('ada')
+  t.match(await listOf(ada), exactly({}, { createdAt: '2026-01-01T00:05:00.000Z', lastUsedAt: '2026-01-01T00:05:00.000Z' }))
+})
+
 t.test('a session over a Unix socket has no address', async t => {
   const { app, ada, wait } = await loggedIn(t)
   const folder = await mkdtemp(join(tmpdir(), 'socket-')) // the path of a socket is at most 107 bytes long

@@ -65,6 +65,15 @@ t.test('on a server', async t => {
     await t.rejects(postgresStore(readers, { table }).open(), { name: 'Error', message: /read-only.*primary/ })
   })
 
+  t.test('a connection whose revocation failed is not used again', async t => {
+    const [table, one] = [newTable(), poolOn(t, { connectionString, max: 1 })]
+    const store = postgresStore(one, { table })
+    await store.open()
+    await pool.query(`DROP TABLE ${table}`)
+    await t.rejects(store.revoke('a', 'logout'), { code: '42P01' })
+    t.equal(one.totalCount, 0)
+  })
+
   t.test('a connection that breaks during any call rejects it, and does not end the process', async t => {
     const { hostname, port } = new URL(connectionString)
     const proxy = await tcpProxy(t, { host: hostname, port: Number(port || 5432) })
