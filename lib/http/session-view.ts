@@ -21,7 +21,7 @@ export const sessionViewSchema = {
 
 /**
  * A session as its owner may see it. Times are ISO 8601 texts in UTC. `current` marks the session of the request; `lastUsedAt`
- * of the others, and of all for a cookie, is rounded down to the hour.
+ * of the others, and of all for a cookie, is rounded down to the hour, but never before the login.
  */
 export type SessionView = FromSchema<typeof sessionViewSchema>
 

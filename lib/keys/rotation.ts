@@ -156,8 +156,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   }
 
   function start (): Promise<void> {
-    running = loadAndApply().finally(() => { running = undefined })
-    return running
+    return (running = loadAndApply().finally(() => { running = undefined }))
   }
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {

@@ -108,13 +108,16 @@ export function decide (session: Session, presented: Presented, policy: Rotation
 
 /**
  * The decision for a valid access token whose refresh token is expired or missing (`renewWithAccessToken`): a rotation, at most
- * one per grace period, so that all tabs get the same token. It does not extend the absolute expiry.
+ * one per grace period, so that all tabs get the same token. With 'never' the generation stays, since a page may have left out a
+ * cookie that is valid. It does not extend the absolute expiry.
  */
 export function decideRenewal (session: Session, userAgent: string | null, policy: RotationPolicy, now: EpochSeconds): Decision {
   if (isRevoked(session)) return refuseRevoked(session)
   if (now >= session.expiresAt || !isKnownBrowser(session, { userAgent }, policy)) return { refuse: 'expired' }
   if (isYoung(session.rotatedAt, now, policy.grace) && now < session.idleExpiresAt) return { answer: 'replay' }
-  return { write: 'rotate', change: nextGeneration(session.generation, session.expiresAt, policy, now) }
+  const next = nextGeneration(session.generation, session.expiresAt, policy, now)
+  const { generation, previous } = policy.rotation === 'never' ? session : next
+  return { write: 'rotate', change: { ...next, generation, previous } }
 }
 
 /** A recovery increments the generation and leaves `previous` as it is. */

@@ -75,8 +75,8 @@ export interface SessionStore {
   now? (): Promise<number>
   /**
    * Records which app owns the sessions, at start and when the keys change. Rejects with a TypeError if another app owns them:
-   * the names differ, or one of the two has none and they share no key. A store that no other app can reach needs no
-   * `claim`.
+   * the names differ, or one of the two has none and they share no key. A claim that rejects with any other error is repeated by the
+   * store before its next call, not by the plugin. A store that no other app can reach needs no `claim`.
    */
   claim? (owner: StoreOwner): Promise<void>
   /** Prepares the store at start, e.g. creates and checks its table. Rejects with a TypeError, which stops the start, if the store cannot work as it is configured. */

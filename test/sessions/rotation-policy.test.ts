@@ -214,7 +214,7 @@ t.test('rotation table: renewal by an access token', async t => {
     ['at the end of grace: rotated', { age: GRACE }, rotate],
     ['after the idle expiry: rotated', { age: IDLE }, rotate],
     ['of a young generation after its idle expiry: rotated', { age: 0, row: { idleExpiresAt: NOW } }, rotate],
-    ['rotation never: rotated too, since the refresh token is gone', { age: GRACE, policy: never }, rotate],
+    ['rotation never: extended, so that a cookie that was not sent stays valid', { age: GRACE, policy: never }, { write: 'rotate', change: { ...next, generation: 5, previous: 4 } }],
     ['without a grace period: rotated at once', { age: 0, policy: strict }, rotate],
     ['near the absolute expiry: limited by it', { age: GRACE, row: { expiresAt: NOW + 1 } }, { write: 'rotate', change: { ...next, idleExpiresAt: NOW + 1 } }],
     ['at the absolute expiry: refused', { age: GRACE, row: { expiresAt: NOW } }, { refuse: 'expired' }],
