@@ -52,7 +52,7 @@ export class PageSessionError extends Error {
  *
  * It sends the refresh cookie to the API and no other cookie, and no request at all without that cookie. Pass all headers rather than
  * the Cookie header alone, so that the API knows whether another site sent the request; with a SameSite=None cookie it needs them.
- * Rejects with a PageSessionError if the API is unreachable, too slow, or fails.
+ * Rejects with a PageSessionError if the API is unreachable, too slow, or fails; with a TypeError for what are no headers.
  */
 export async function getSession (from: PageHeaders, options: PageSessionOptions): Promise<PageSession | null> {
   const headers = read(from)
@@ -101,7 +101,7 @@ export interface RefreshedSession {
  * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
  * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
  * tab, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails, since the page can be rendered all the
- * same. It rejects with a TypeError for an invalid `url` only.
+ * same. It rejects with a TypeError for an invalid `url`, and for what are no headers, only.
  */
 export async function refreshSession (from: PageHeaders, options: RefreshOptions): Promise<RefreshedSession | null> {
   const headers = read(from)
@@ -136,6 +136,8 @@ type ReadHeader = (name: string) => string | undefined
 function read (from: PageHeaders): ReadHeader {
   if (typeof from === 'string') return name => name === 'cookie' ? from : undefined
   const headers = from ?? {}
+  // Without types they would be headers without a cookie, and so a visitor who is not logged in.
+  if (headers instanceof Promise || 'headers' in headers) throw new TypeError('getSession and refreshSession take the headers of a request: in Next.js write await headers()')
   if (isHeaders(headers)) return name => headers.get(name) ?? undefined
   return name => {
     const value = headers[name]

@@ -49,6 +49,12 @@ t.test('without the refresh cookie there is no request', async t => {
   t.equal(await getSession('refresh=1', { url: 'http://127.0.0.1:1', cookieName: 'session' }), null)
 })
 
+t.test('a promise or a request instead of headers is an error, and not nobody', async t => {
+  for (const wrong of [Promise.resolve(new Headers()), new Request('http://127.0.0.1')] as unknown as Headers[]) {
+    for (const call of [getSession, refreshSession]) await t.rejects(async () => { await call(wrong, { url: 'http://127.0.0.1:1/auth' }) }, { name: 'TypeError', message: /await headers\(\)/ })
+  }
+})
+
 t.test('nobody is null: an invalid cookie, an ended session', async t => {
   const s = await api(t)
   const cookie = s.cookies()
