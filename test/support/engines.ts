@@ -14,10 +14,11 @@ import { tcpProxy, type TcpProxy } from './tcp-proxy.js'
 /** Breaks something; the returned function repairs it. */
 export type Inject = () => Promise<() => Promise<unknown>>
 
-/** The fault, and whether read-only calls still work. */
+/** The fault, and the calls that still work: those that only read, and those that end a session. */
 export interface Fault {
   readonly inject: Inject
   readonly reads?: boolean
+  readonly revokes?: boolean
 }
 
 /** A separate server with a breakable connection. */
@@ -90,6 +91,7 @@ async function redisEngine (t: Test, connect: typeof connectIoredis, faultsOf: (
       },
       'its memory is full': {
         reads: true,
+        revokes: true,
         async inject () {
           await admin.config('SET', 'maxmemory', '1')
           return () => admin.config('SET', 'maxmemory', '0')
