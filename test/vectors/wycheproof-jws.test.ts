@@ -112,7 +112,7 @@ function respelled (forger: Forger): Mutation[] {
     ['a line feed', text => `${text.slice(0, 4)}\t${text.slice(4)}`], ['one character more', text => `${text}A`], ['the other alphabet', text => `+/${text.slice(2)}`]
   ]
   return [
-    ...INSERTIONS.flatMap(([what, insert]) => inSegment(insert).map(text => [what, text] as const)),
+    ...INSERTIONS.flatMap(([what, insert]) => inSegment(insert).map((text, nth) => [nth === 0 ? `${what} the token` : what, text] as const)),
     ...unusedBits(header).map(head => ['unused bits in the header', resigned(head, payload)] as const),
     ...unusedBits(payload).map(body => ['unused bits in the payload', resigned(header, body)] as const),
     ...unusedBits(signature).map(end => ['unused bits in the signature', `${header}.${payload}.${end}`] as const)
@@ -245,7 +245,7 @@ t.test('Wycheproof faults in tokens that are valid otherwise', { skip: withoutVe
     const mutations = mutationsOf(group, forger)
     for (const entryPoint of ENTRY_POINTS) {
       // More than one space may precede a bearer token (RFC 6750 section 2.1).
-      const isGood = ([what, text]: Mutation): boolean => entryPoint === 'bearer' && what === 'spaces before' && text.startsWith(' ')
+      const isGood = ([what]: Mutation): boolean => entryPoint === 'bearer' && what === 'spaces before the token'
       await send(entryPoints, entryPoint, mutations.filter(isGood), 'ok')
       await send(entryPoints, entryPoint, mutations.filter(mutation => !isGood(mutation)))
     }
