@@ -1,7 +1,7 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
 import { readClaims } from '../../lib/client/session.js'
-import { browser, signedIn } from './support/browser.js'
+import { browser, signedIn, type Tab } from './support/browser.js'
 import { LIFETIME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'
 
@@ -351,37 +351,29 @@ for (const [answer, scripted] of [['failure', refusal(401, 'FST_AUTH_SESSION_END
   })
 }
 
-t.test('a stale response changes nothing', async t => {
-  const { server, tab } = browser(t, { locks: false })
-  server.cookie = 'ann'
-  const page = tab()
-  const release = server.hold(REFRESH)
-  const renewal = page.refresh()
-  await idle()
-  await page.login({ username: 'bob', password: 'right' })
-  const token = await page.token()
-  server.cookie = 'ann'
-  release()
-  await renewal
-  await idle()
-  t.match(page.state, { claims: { sub: 'bob' } })
-  t.equal(await page.token(), token)
-})
+const CHANGES: ReadonlyArray<readonly [what: string, change: (page: Tab) => Promise<unknown>, state: object]> = [
+  ['the login of another user', page => page.login({ username: 'bob', password: 'right' }), { status: 'in', claims: { sub: 'bob' } }],
+  ['a logout', page => page.logout(), { status: 'out' }]
+]
 
-t.test('a stale response does not undo a logout', async t => {
-  const { server, tab } = browser(t, { locks: false })
-  server.cookie = 'ann'
-  const page = tab()
-  const release = server.hold(REFRESH)
-  const renewal = page.refresh()
-  await idle()
-  await page.logout()
-  server.cookie = 'ann'
-  release()
-  await renewal
-  await idle()
-  t.match(page.state, { status: 'out' })
-})
+for (const [what, change, state] of CHANGES) {
+  t.test(`a stale response does not undo ${what}`, async t => {
+    const { server, tab } = browser(t, { locks: false })
+    server.cookie = 'ann'
+    const page = tab()
+    const release = server.hold(REFRESH)
+    const renewal = page.refresh()
+    await idle()
+    await change(page)
+    const token = await page.token()
+    server.cookie = 'ann'
+    release()
+    await renewal
+    await idle()
+    t.match(page.state, state)
+    t.equal(await page.token(), token)
+  })
+}
 
 t.test('a refresh that was waiting for the lock is not sent after a logout', async t => {
   const { server, tab, ann } = await signedIn(t)
