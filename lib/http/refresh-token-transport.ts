@@ -26,7 +26,7 @@ export interface RefreshTokenTransport {
   readonly body: JsonSchema
   readonly consumes: readonly string[]
   readonly readForm?: (body: string) => Record<string, string> | null
-  /** HTML forms, whose page can only keep a cookie, are accepted. */
+  /** True for the cookie. HTML forms are accepted then, since their page can keep nothing else. */
   readonly setsCookie: boolean
   readonly loginSchema: typeof loginSchema | typeof credentialsSchema
   readonly tokenResponseSchema: JsonSchema

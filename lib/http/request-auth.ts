@@ -192,15 +192,16 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 }
 
-const SCHEME = /^bearer +/i
+const SCHEME = /^bearer /i
 
 /**
- * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1, with one space or more), or null. An access token is read from nowhere else: no
- * cookie, query or body.
+ * The token of `Authorization: Bearer <token>` (RFC 6750 section 2.1, with one space or more), or null. An access token is read
+ * from nowhere else: no cookie, query or body.
  */
 export function bearerToken ({ authorization }: IncomingHttpHeaders): string | null {
-  const scheme = authorization === undefined ? null : SCHEME.exec(authorization)
-  return scheme === null ? null : scheme.input.slice(scheme[0].length)
+  if (authorization === undefined || !SCHEME.test(authorization)) return null
+  const token = authorization.slice('bearer '.length)
+  return token.startsWith(' ') ? token.replace(/^ +/, '') : token
 }
 
 /** The longest user agent that is kept, in characters. */

@@ -63,7 +63,8 @@ export interface SessionVerbs {
    * Starts a session for a user that the app has authenticated itself, and sets the refresh cookie unless
    * `refreshToken.transport` is 'body'. With `remember: false` the cookie ends with the browser; the default is true or, after
    * `identify` of the same user, that of the current session. `claims` go into this access token only. `authTime` is the time of the
-   * authentication if it was not just now, such as that of a session of another system, or 0: `requireFreshLogin` goes by it. `boundTo` is the new value where this request has changed what it has just checked: the password hash after
+   * authentication if it was not just now, such as that of a session of another system, or 0: `requireFreshLogin` goes by it.
+   * `boundTo` is the new value where this request has changed what it has just checked: the password hash after
    * `verifyPassword`, or the value that an accepted challenge was bound to. Rejects with FST_AUTH_USER_REFUSED for an unknown or
    * disabled user, and at the session limit with `whenFull: 'refuseLogin'`; with FST_AUTH_CREDENTIALS_INVALID if what was
    * checked has changed meanwhile; with a TypeError for an impossible subject.

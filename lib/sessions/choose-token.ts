@@ -6,8 +6,8 @@ import { type Tokens, type VerifiedRefreshToken } from '../tokens/jwt.js'
 type Verify = Tokens['verifyRefresh']
 
 /**
- * Chooses and verifies one of several refresh cookies; null if none is valid. A browser sends several if the attributes of the cookie have changed, or if an app on
- * another sub-domain has a cookie of the same name.
+ * Chooses and verifies one of several refresh cookies; null if none is valid. A browser sends several if the attributes of the
+ * cookie have changed, or if an app on another sub-domain has a cookie of the same name.
  *
  * It ignores tokens with an invalid signature, tokens of other subjects than `subject` if that is given, and expired tokens if
  * there is a valid one. Of the rest it takes the token of the newest session.
