@@ -103,6 +103,26 @@ t.test('on a server', async t => {
     t.equal(await store.advance(session.id, 0, change), null)
   })
 
+  t.test('race: without RETURNING, a rotation returns the session as it wrote it, though it was revoked before it is read', async t => {
+    const table = newTable()
+    const other = mysqlStore(pool, { table })
+    await other.create(newSession({ id: 'a' }))
+    let isRevoking = false
+    const reading = watch(asMysql8(pool))
+    const store = mysqlStore(Object.create(reading.pool, { getConnection: { value: revokesBeforeReading } }) as Pool, { table })
+    await store.open()
+    reading.statements.length = 0
+    isRevoking = true
+    t.match(await store.advance('a', 0, ROTATION), { ...ROTATION, revokedAt: null, reason: null })
+    t.equal(reading.statements.length, 2)
+    t.match(await other.get('a'), { ...ROTATION, reason: 'logout' })
+
+    async function revokesBeforeReading () {
+      if (isRevoking && reading.statements.length === 1) await other.revoke('a', 'logout')
+      return await reading.pool.getConnection()
+    }
+  })
+
   t.test('single connections work, of both interfaces', async t => {
     const promises = await mysql.createConnection({ ...place })
     const callback = callbacks.createConnection({ ...place })
