@@ -5,7 +5,7 @@ import fastifyRateLimit from '@fastify/rate-limit'
 import fastifySwagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { authenticate, memoryStore, refuseCrossSite, type RefreshCookieOptions } from '../../lib/index.js'
 import { cookieJar } from '../support/cookie-jar.js'
 import { exactly } from '../support/exactly.js'
 import { COOKIE, FAST_HASHING, openBrowser, SECRET, setCookies, testClock, userTable, type TestClock } from '../support/server.js'
@@ -155,6 +155,20 @@ async function walk (t: Test, app: FastifyInstance, clock: TestClock, base: stri
   t.match(await ada.login('ada'), { statusCode: 200 })
   t.equal((await ada.get(`${base}/auth/sessions`)).json().length, 1)
 }
+
+t.test('a config that the host gives to all routes exempts none of its own', async t => {
+  for (const config of [{ rateLimit: { max: 100 } }, Object.freeze({})]) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.addHook('onRoute', route => { route.config ??= config })
+    await app.register(refreshCookie, { secret: SECRET })
+    app.get('/', { onRequest: authenticate }, async () => 'secret')
+    app.post('/', { onRequest: refuseCrossSite }, async () => 'changed')
+    t.match((await app.inject('/')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+    t.match((await app.inject({ method: 'POST', url: '/', headers: { origin: 'https://evil.example' } })).json(), { code: 'FST_AUTH_CROSS_SITE' })
+    t.equal((await app.inject({ method: 'POST', url: '/auth/refresh' })).json().code, 'FST_AUTH_REFRESH_TOKEN_MISSING')
+  }
+})
 
 t.test('two sibling contexts share users and sessions', async t => {
   const clock = testClock()

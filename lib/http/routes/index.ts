@@ -64,7 +64,8 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     any = true
     route.bodyLimit = BODY_LIMIT
     if (route.method !== 'HEAD') route.handler = observedHandler(route)
-    route.config = Object.assign(route.config ?? {}, { swaggerTransform, [EXEMPT]: true })
+    // A new object: the host's own hooks may give one config to all routes, and the mark would exempt them too.
+    route.config = { ...route.config, swaggerTransform, [EXEMPT]: true }
   })
 
   for (const [name, url] of Object.entries(urls)) {
