@@ -81,11 +81,16 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
  * the prefix of our routes. A path that does not cover refresh may be right behind a proxy that changes paths, so that is a warning.
  */
 export function checkCookiePath (path: string, base: string, { refresh, logout }: Readonly<Record<'refresh' | 'logout', string | false>>): Warning[] {
-  const isSentTo = (route: string): boolean => `${base}${route}/`.startsWith(path.replace(/\/?$/, '/'))
+  const isSentTo = (route: string): boolean => matchesPath(`${base}${route}`, path)
   if (refresh === false) return []
   if (!isSentTo(refresh)) return [{ code: 'FST_AUTH_WARN_COOKIE_PATH', path, refresh: `${base}${refresh}` }]
   if (logout === false || isSentTo(logout)) return []
   throw new TypeError(`option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${logout}', so a logout would end no session: set it to '${base}', or leave it out`)
+}
+
+/** RFC 6265 section 5.1.4. */
+function matchesPath (requested: string, path: string): boolean {
+  return requested === path || requested.startsWith(path.replace(/\/?$/, '/'))
 }
 
 /**
