@@ -18,7 +18,7 @@ export function readOptions (options: RefreshCookieOptions, production: boolean)
     cookie: nameCookies(read.cookie),
     sessions: Object.freeze({ ...read.sessions, maxPerUser: read.sessions.maxPerUser ?? (storeKeepsSessions(read.store) && MAX_PER_USER) })
   })
-  refuseFirst([...refusedCombinations(settings, options.cookie !== undefined, production), ...routesWithoutUsers(options)])
+  refuseFirst([...refusedCombinations(settings, options, production), ...routesWithoutUsers(options)])
   return settings
 }
 
@@ -31,13 +31,17 @@ export function refreshCookieOptions<U extends User> (options: RefreshCookieOpti
 }
 
 /** Combinations of options that are refused, and the way out. */
-function refusedCombinations (settings: Settings, setsCookie: boolean, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
+function refusedCombinations (settings: Settings, given: RefreshCookieOptions, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
   return [
     [settings.secret === undefined && settings.keys === undefined,
       'option "secret" is missing: give at least 32 random bytes, for example from "openssl rand -base64 48", kept outside the code'],
     [settings.keys !== undefined && settings.secret === undefined && refreshToken.secret === undefined,
       'option "refreshToken.secret" is missing: "keys" are for access tokens only; give at least 32 random bytes for refresh tokens'],
+    [settings.keys !== undefined && settings.secret !== undefined && refreshToken.secret !== undefined,
+      'option "secret" does nothing beside "keys" and "refreshToken.secret": leave it out'],
+    [settings.keys !== undefined && given.accessToken?.algorithm !== undefined,
+      'option "accessToken.algorithm" does nothing beside "keys", which name their own: leave it out'],
     [accessToken.expiresIn >= refreshToken.idle,
       'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
     [refreshToken.idle > refreshToken.absolute,
@@ -46,7 +50,7 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
       'option "refreshToken.grace" must be shorter than "refreshToken.idle"'],
     [refreshToken.grace === 0 && refreshToken.recoverLostReply,
       'option "refreshToken.grace" is 0 while "recoverLostReply" is true: for strict single use set recoverLostReply: false too'],
-    [refreshToken.transport === 'body' && setsCookie,
+    [refreshToken.transport === 'body' && given.cookie !== undefined,
       'option "cookie" does nothing while "refreshToken.transport" is \'body\': leave one of the two out'],
     [refreshToken.renewWithAccessToken && refreshToken.transport === 'body',
       'option "refreshToken.renewWithAccessToken" is for cookies that a browser lost: leave it out where "refreshToken.transport" is \'body\''],
@@ -58,10 +62,14 @@ function refusedCombinations (settings: Settings, setsCookie: boolean, productio
       'option "accounts.signup" is \'silent\' without "accounts.onSignup": users would not learn the result of their signup; send them an e-mail there'],
     [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,
       'option "accounts.onSignup" is never called while "accounts.signup" is \'open\': set "accounts.signup" to \'silent\', or use onEvent'],
+    [settings.accounts.onSignup !== undefined && users?.create === undefined,
+      'option "accounts.onSignup" is never called without "users.create": give the function, or leave "accounts" out'],
     [settings.timeouts.call > settings.timeouts.request,
       'option "timeouts.call" must not be longer than "timeouts.request", the time of all calls together'],
     [settings.sessions.maxPerUser !== false && !storeKeepsSessions(settings.store),
       'option "sessions.maxPerUser" needs a store that can list a user\'s sessions: use another store, or leave it out, which then means no limit'],
+    [given.sessions?.whenFull !== undefined && settings.sessions.maxPerUser === false,
+      'option "sessions.whenFull" does nothing without a limit: set "sessions.maxPerUser", or leave "sessions.whenFull" out'],
     [settings.revocation === 'immediate' && settings.store !== undefined && settings.store.subscribe === undefined,
       'option "revocation" is \'immediate\', which needs a store that notifies this instance of revocations by others (subscribe): use another store, or \'refresh\''],
     [settings.revocationUnknown === 'refuse' && settings.revocation !== 'immediate',

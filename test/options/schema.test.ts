@@ -352,6 +352,8 @@ t.test('a misspelled function of users is refused, and other functions are allow
   t.end()
 })
 
+const SIGNING_KEY = { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }
+
 t.test('a dangerous or useless combination is refused with the fix', async t => {
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
     [{ secret: undefined }, /"secret" is missing/],
@@ -387,6 +389,10 @@ t.test('a dangerous or useless combination is refused with the fix', async t => 
     [{ passwords: { memoryCost: 1024 } }, /"passwords\.memoryCost"/],
     [{ accounts: { signup: 'silent' } }, /"accounts\.signup" is 'silent' without "accounts\.onSignup"/],
     [{ accounts: { onSignup () {} } }, /"accounts\.onSignup" is never called/],
+    [{ accounts: { signup: 'silent', onSignup () {} }, users: { findById: () => null } }, /"accounts\.onSignup" is never called without "users\.create"/],
+    [{ keys: [SIGNING_KEY], secret: SECRET, refreshToken: { secret: SECRET } }, /"secret" does nothing beside "keys"/],
+    [{ keys: [SIGNING_KEY], accessToken: { algorithm: 'HS256' } }, /"accessToken\.algorithm" does nothing beside "keys"/],
+    [{ sessions: { maxPerUser: false, whenFull: 'refuseLogin' } }, /"sessions\.whenFull" does nothing/],
     [{ routes: { signup: '/join' } }, /"routes\.signup" needs "users\.create"/],
     [{ routes: { login: '/enter' }, users: { findById: () => null } }, /"routes\.login" needs "users\.findByUsername"/],
     [{ routes: { password: '/secret' }, users: { findById: () => null } }, /"routes\.password" needs "users\.updatePasswordHash"/],
@@ -414,7 +420,7 @@ t.test('values just inside those bounds are accepted', async t => {
     { sessions: { maxPerUser: false }, store: statelessStore() },
     { store: statelessStore() },
     { passwords: { memoryCost: 1024, [allowWeakHashing]: true } },
-    { accounts: { signup: 'silent', onSignup () {} } },
+    { accounts: { signup: 'silent', onSignup () {} }, users: { create: () => null } },
     { rateLimit: { redis: { eval () {} } } }
   ]
   for (const options of FINE) t.doesNotThrow(() => read(options), inspect(options))
