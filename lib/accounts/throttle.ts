@@ -10,7 +10,7 @@ import { type Users } from './user.js'
 
 /** The client that makes an attempt. */
 export interface Caller extends RequestContext {
-  /** The session of the refresh cookie that the request sent, by its signature alone; null if there is none. */
+  /** The session of the refresh cookie that the request sent, by its signature and expiry, without the store; null if there is none. */
   readonly claimedSession: SessionRef | null
   /** Asks the store; true if that session is live. */
   hasLiveSession (): Promise<boolean>
@@ -260,7 +260,8 @@ async function ownSession (subject: string | null, caller: Caller): Promise<Sess
 }
 
 function limitsOf (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {
-  return limits.map(({ max, per }) => ({ name: `${what}:${max}/${per}`, max, per, countsSuccesses }))
+  const named = limits.map(({ max, per }) => ({ name: `${what}:${max}/${per}`, max, per, countsSuccesses }))
+  return [...new Map(named.map(limit => [limit.name, limit])).values()] // a limit that is given twice would count twice in Redis
 }
 
 function assertRefreshAllowed (counted: object | Seconds | null, session: SessionRef, context: RequestContext): void {
