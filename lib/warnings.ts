@@ -19,6 +19,7 @@ const WARNINGS = {
   FST_AUTH_WARN_SHARED_STORE: 'another registration of this server has the same "store", but other "users": users with the same id see and end each other\'s sessions; give each its own store, or table or prefix',
   FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
+  FST_AUTH_WARN_STORE_REFUSED: 'the session store refuses this app, so logins and refreshes answer 503: `err` says why and how to mend it',
   FST_AUTH_WARN_STORE_UNAVAILABLE: 'the session store is unavailable at start: logins and refreshes answer 503 until it is reachable',
   FST_AUTH_WARN_TEST_OPTIONS: 'the clock is that of testOptions(), so tokens never expire and any code of the process can log in as anybody: use it in tests only',
   FST_AUTH_WARN_TRUST_PROXY: 'X-Forwarded-For of a request is ignored, since trustProxy of Fastify is off: behind a proxy all users share its address, so failed logins of one lock out all; set trustProxy to the address of the proxy',

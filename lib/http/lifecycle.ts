@@ -26,7 +26,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, owne
   /** The store retries a failed claim before its next call, as `SessionStore.claim` demands. */
   function claimLater (): void {
     Promise.resolve(owner.current()).then(claim).catch((err: unknown) => {
-      logWarning(fastify.log, { code: 'FST_AUTH_WARN_STORE_CLAIM', err: redacted(err) })
+      logWarning(fastify.log, { code: err instanceof TypeError ? 'FST_AUTH_WARN_STORE_REFUSED' : 'FST_AUTH_WARN_STORE_CLAIM', err: redacted(err) })
     })
   }
 }

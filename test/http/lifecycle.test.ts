@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { mock } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { memoryStore, type AuthEvent, type SessionStore } from '../../lib/index.js'
+import refreshCookie, { memoryStore, type AuthEvent, type SessionStore, type StoreOwner } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { SECRET, START } from '../support/server.js'
 
@@ -257,6 +258,30 @@ t.test('a claim that throws after a change of the keys is logged without secrets
   await app.reloadKeys()
   await new Promise(resolve => setImmediate(resolve))
   t.match(lines.filter(({ msg }) => /owner|claim|belongs|app/.test(msg)), exactly({ err: { message: 'cannot write [redacted]' } }))
+})
+
+t.test('a store that turns out to be of another app once it is reachable is logged with the way out', async t => {
+  const { lines, stream } = keptLog(30)
+  const app = await appOver({ ...memoryStore(), open: async () => { throw new Error('connect ECONNREFUSED') }, claim: async () => { throw new TypeError('the table belongs to another app') } }, stream)
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  await new Promise(resolve => setImmediate(resolve))
+  t.match(lines, exactly({ code: 'FST_AUTH_WARN_STORE_UNAVAILABLE' }, { code: 'FST_AUTH_WARN_STORE_REFUSED', err: { message: 'the table belongs to another app' } }))
+})
+
+t.test('the record of the owner has the ids of the last 20 keys only', async t => {
+  const secrets = [SECRET]
+  const claims: StoreOwner[] = []
+  const app = await appOver({ ...memoryStore(), claim: async owner => { claims.push(owner) } }, undefined, { secret: () => secrets })
+  t.teardown(async () => { await app.close() })
+  await app.ready()
+  for (let nth = 0; nth < 25; nth++) {
+    secrets[0] = randomBytes(48).toString('base64')
+    await app.reloadKeys()
+  }
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(claims.at(-1)?.keyIds.length, 20)
+  t.equal(claims.length, 26)
 })
 
 t.test('an app that closes before it has started leaves no subscription behind', async t => {
