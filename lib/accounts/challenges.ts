@@ -34,9 +34,11 @@ export interface AcceptChallengeOptions {
   readonly verify?: ((subject: string) => Promise<boolean> | boolean) | undefined
 }
 
-/** A challenge that was used up. */
+/** A challenge that was accepted. */
 export interface AcceptedChallenge {
   readonly subject: string
+  /** False if the store keeps no sessions, so that the challenge stays valid. */
+  readonly isUsedUp: boolean
   /**
    * False if the value that it is bound to has changed since, to another than `changedTo`: a login checks again once its session is
    * stored, as after a password.
@@ -91,7 +93,7 @@ export class Challenges {
   async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
     const challenge = await this.#read(token, options, caller)
     const { claims } = challenge
-    const accepted = { subject: claims.sub, isStillValid: async (changedTo?: string) => await isBound(challenge, options, caller, changedTo) }
+    const accepted = { subject: claims.sub, isUsedUp: keepsSessions(this.#options.store), isStillValid: async (changedTo?: string) => await isBound(challenge, options, caller, changedTo) }
     await assertBound(challenge, options, caller)
     if (options.verify === undefined) {
       await this.#use(claims, caller)

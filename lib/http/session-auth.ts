@@ -152,7 +152,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     return this.#newRefreshTokens ?? this.plugin.transport.read(this.request)
   }
 
-  /** The session of the refresh token, from its signature alone; null without a token, or with tokens of several subjects. */
+  /** The session of the refresh token, from its signature and expiry, without the store; null without a valid token, or with tokens of several subjects. */
   override get claimedSession (): RefreshClaims | null {
     return this.plugin.sessions.claimsOf(this.#refreshTokens)
   }
@@ -214,8 +214,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const text = subjectOf(subject, 'request.auth.login()')
       return await this.#login(text, { claims, authTime, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
     } catch (error) {
-      const usedUp = this.#proofs.some(proof => !('user' in proof))
-      throw this.refused(usedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
+      const isUsedUp = this.#proofs.some(proof => 'isUsedUp' in proof && proof.isUsedUp)
+      throw this.refused(isUsedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
     }
   }
 

@@ -443,6 +443,13 @@ t.test('a 503 after a challenge says whether it is used up', async t => {
   t.match((await enter(second)).json(), INVALID)
 })
 
+t.test('a 503 after a challenge that nothing used up does not say so', async t => {
+  const s = await challenged(t, { store: { ...statelessStore(), create: async () => { throw new Error('connect ECONNREFUSED') } } })
+  const answer = await s.app.inject({ method: 'POST', url: '/enter', payload: { token: await s.issue() } })
+  t.match(answer.json(), { statusCode: 503 })
+  t.notMatch(answer.json(), { message: /used up/ })
+})
+
 t.test('challenges are in no list of devices, count against no limit of sessions and end with no session', async t => {
   const s = await challenged(t, { sessions: { maxPerUser: 2, whenFull: 'refuseLogin' } })
   const tokens = [await s.issue(), await s.issue(), await s.issue()]
