@@ -61,6 +61,9 @@ const FAULTS: Readonly<Record<string, () => never>> = {
   'returns nothing': () => undefined as never,
   'returns an array': () => [] as never,
   'returns null': () => null as never,
+  'returns a date': () => new Date() as never,
+  'returns bytes': () => Buffer.from('x') as never,
+  'returns an object without JSON': () => ({ toJSON () {} }) as never,
   'returns a BigInt in the body': () => ({ id: 1n }) as never,
   'returns a circular body': () => circular as never
 }
