@@ -88,7 +88,7 @@ export class PasswordVerifier {
 
   async #isStillValid ({ subject, passwordHash }: VerifiedUser, name: string | null, password: unknown, context: RequestContext, changedTo?: string): Promise<boolean> {
     const found = await this.#findByName(name, context)
-    if (found?.subject !== subject || found.user.disabled) return false
+    if (found?.subject !== subject) return false
     if (found.passwordHash === passwordHash || (changedTo !== undefined && found.passwordHash === changedTo)) return true
     // A concurrent login may have replaced the hash by a stronger one of the same password.
     return await this.#passwords.verify(found.passwordHash, password, context)

@@ -91,16 +91,18 @@ async function enforceLimit (store: SessionStore, { id: started, subject }: Sess
  */
 async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
   let creating: Promise<void> | undefined
+  let isStarted = false
   let isCreated = false
   try {
     await bounded(() => {
+      isStarted = true
       creating = store.create(session)
       return creating
     })
     isCreated = true
     await steps()
   } catch (error) {
-    if (creating !== undefined) await revoke()
+    if (isStarted) await revoke()
     if (!isCreated) creating?.then(revoke, () => {}) // a create that timed out may succeed after the revocation
     throw error
   }
