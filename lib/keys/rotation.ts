@@ -171,7 +171,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
 
   async function reloadAfterPause (): Promise<void> {
     await pause
-    await running?.catch(() => {}) // it may have read the keys before the token arrived
+    await running?.catch(() => {}) // tokens that arrive until then share the next reload
     nextReload = undefined
     pause = new Promise(resolve => { setTimeout(resolve, REFRESH_SEEK_PAUSE_MS).unref() })
     await reload()

@@ -15,7 +15,7 @@ type Verify = Tokens['verifyRefresh']
  */
 export function chooseToken (tokens: readonly string[], verify: Verify, now: EpochSeconds, subject?: string): VerifiedRefreshToken | null {
   const [first = '', ...others] = tokens
-  if (others.length === 0) return verify(first)
+  if (others.length === 0 && subject === undefined) return verify(first)
   const ours = tokens.flatMap(token => verify(token) ?? []).filter(({ claims }) => (subject ?? claims.sub) === claims.sub)
   const unexpired = ours.filter(({ claims }) => now < claims.exp)
   const candidates = unexpired.length > 0 ? unexpired : ours

@@ -174,7 +174,7 @@ export class SessionService {
     })
   }
 
-  /** The claims of the chosen refresh token, from its signature alone; its session may have ended. As `readChosenToken`. */
+  /** The claims of the chosen refresh token, from its signature and expiry, without the store: its session may have ended. As `readChosenToken`. */
   claimsOf (refreshTokens: readonly string[]): RefreshClaims | null {
     return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock())
   }
@@ -189,7 +189,7 @@ export class SessionService {
     if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie even without a store that keeps sessions
     const session = isSessionId(id) ? await context.bounded(() => this.#store.get(id)) : null
     // An idle-expired session is revoked too, since an access token may still renew it.
-    if (session === null || isRevoked(session) || this.#options.clock() >= session.expiresAt) return false
+    if (session === null || this.#options.clock() >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
     return await revokeSession(this.#store, session, reason, context)
   }
@@ -263,8 +263,7 @@ export class SessionService {
 
   /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
   #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
-    const claims = chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims
-    return claims?.sub === subject ? claims.sid : null
+    return chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims.sid ?? null
   }
 }
 

@@ -28,8 +28,8 @@ export interface StoreOwner {
 }
 
 /**
- * A session store keeps rows and has one atomic operation, `advance`. Only `advance` is conditional. Every failure must reject,
- * and is answered with 503 FST_AUTH_STORE_UNAVAILABLE: a store never reports a failure as "no such session".
+ * A session store keeps rows. `advance` and `revoke` are atomic and conditional: of concurrent calls exactly one succeeds. Every failure
+ * must reject, and is answered with 503 FST_AUTH_STORE_UNAVAILABLE: a store never reports a failure as "no such session".
  * docs/own-store.md has a complete one, and the contract tests that it must pass.
  */
 export interface SessionStore {

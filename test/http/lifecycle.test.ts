@@ -67,6 +67,19 @@ t.test('methods of the store keep their `this`', async t => {
   t.equal(store.opened, true)
 })
 
+t.test('race: a login that is refused leaves no live session in a store whose create returns no promise', async t => {
+  const store = memoryStore()
+  let isDisabled = false
+  const create = (session => {
+    store.create(session)
+    isDisabled = true
+  }) as typeof store.create
+  const app = await appOver({ ...store, create }, undefined, { users: { findById: () => ({ id: 'ada', username: 'ada', passwordHash: null, disabled: isDisabled }) } })
+  t.teardown(async () => { await app.close() })
+  t.match((await app.inject({ method: 'POST', url: '/enter' })).json(), { code: 'FST_AUTH_USER_REFUSED' })
+  t.strictSame(await store.list('ada'), [])
+})
+
 t.test('a store that can never work stops the start', async t => {
   const wrong = new TypeError('the table "sessions" is somebody else\'s')
   const app = await appOver({ ...memoryStore(), open: async () => { throw wrong } })

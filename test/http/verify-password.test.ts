@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { memoryStore, type RefreshCookieOptions } from '../../lib/index.js'
+import { type RefreshCookieOptions } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, forget, loggedIn, PASSWORD, setCookies, START, userTable, type Answer, type LoggedIn } from '../support/server.js'
 
@@ -145,20 +145,6 @@ t.test('race: a password that changes between verifyPassword and the login ends 
   t.match(answer.json(), WRONG)
   t.strictSame(setCookies(answer), [])
   t.strictSame(s.events.map(({ type }) => type), ['login_failed'])
-})
-
-t.test('race: a login that is refused leaves no session in a store whose create returns no promise', async t => {
-  const store = memoryStore()
-  const s = await withOwnLogin(t, { store: { ...store, create: (session => { store.create(session) }) as typeof store.create } }, app => {
-    app.post<{ Body: Body }>('/login', async ({ auth, body }) => {
-      const user = await auth.verifyPassword(body)
-      s.users.change('ada', { passwordHash: await app.passwords.hash('another good password') })
-      return await auth.login(user.id)
-    })
-  })
-  const before = (await store.list('1')).length
-  t.match((await s.post('/login', PASSWORD)).json(), WRONG)
-  t.equal((await store.list('1')).length, before)
 })
 
 t.test('race: a user who is disabled meanwhile is refused', async t => {

@@ -20,6 +20,11 @@ function choose (tokens: readonly string[], subject?: string): string | null {
   return chosen && JSON.stringify(chosen.claims)
 }
 
+t.test('a single token of another user than the subject is ignored', async t => {
+  t.equal(choose([tokenOf()], 'bob'), null)
+  t.equal(choose([tokenOf()], 'ada'), tokenOf())
+})
+
 t.test('a single valid token is chosen, an expired one too', async t => {
   for (const token of [tokenOf(), tokenOf({ exp: NOW })]) t.equal(choose([token]), token)
 })

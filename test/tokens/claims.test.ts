@@ -144,6 +144,7 @@ t.test('iat and nbf may be in the future by the leeway', async t => {
   for (const [ahead, verdict] of [[0, 'ok'], [5, 'ok'], [6, INVALID], [3600, INVALID]] as const) {
     t.equal(judged({ ...access, iat: NOW + ahead }), verdict, `iat +${ahead}`)
     t.equal(judged({ ...access, nbf: NOW + ahead }), verdict, `nbf +${ahead}`)
+    t.equal(judged({ ...access, iat: NOW + ahead, exp: NOW + 60, nbf: NOW - 60 }), verdict, `iat +${ahead} with an nbf in the past`)
   }
   t.equal(judged({ ...access, iat: NOW + 1 }, { leeway: 0 }), INVALID)
 })

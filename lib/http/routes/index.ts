@@ -65,7 +65,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     route.bodyLimit = BODY_LIMIT
     if (route.method !== 'HEAD') route.handler = observedHandler(route)
     // A new object: the host's own hooks may give one config to all routes, and the mark would exempt them too.
-    route.config = { ...route.config, swaggerTransform, [EXEMPT]: true }
+    route.config = Object.assign({}, route.config, { swaggerTransform, [EXEMPT]: true })
   })
 
   for (const [name, url] of Object.entries(urls)) {
