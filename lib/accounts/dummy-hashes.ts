@@ -35,6 +35,37 @@ export class DummyHashes {
   }
 }
 
+/** The most kinds of hashes of other systems that count. */
+const MAX_LEGACY_KINDS = 4
+
+/** Shorter ones are placeholders, such as the name of a provider. */
+const SHORTEST_LEGACY_HASH = 20
+
+/** The kinds of hashes of other systems that this process has seen, with one hash of each, for the same purpose. */
+export class LegacyDummyHashes {
+  readonly #dummies = new Map<string, string>()
+
+  add (passwordHash: string): void {
+    const kind = legacyKindOf(passwordHash)
+    if (passwordHash.length < SHORTEST_LEGACY_HASH || this.#dummies.size >= MAX_LEGACY_KINDS) return
+    if (!this.#dummies.has(kind)) this.#dummies.set(kind, passwordHash)
+  }
+
+  /** One hash of each kind but that of `passwordHash`. */
+  dummyHashesExcept (passwordHash: string | null): string[] {
+    const verified = passwordHash === null ? null : legacyKindOf(passwordHash)
+    return [...this.#dummies].filter(([kind]) => kind !== verified).map(([, dummy]) => dummy)
+  }
+}
+
+/** The name and the cost at the start of a hash, before the salt: `pbkdf2_sha256 600000`, `2b 12`, `scrypt ln 16 r 8 p 1`. */
+function legacyKindOf (passwordHash: string): string {
+  const [name = '', ...others] = passwordHash.split(/[$:,={}]+/).filter(part => part !== '')
+  if (name.length > 20) return '' // a salt or a hash
+  const salt = others.findIndex(part => !/^(?:\d{1,9}|[a-z]{1,3})$/i.test(part))
+  return [name, ...others.slice(0, salt)].join(' ')
+}
+
 function kindOf ({ type, memoryCost, timeCost, parallelism }: HashingParameters & Pick<StoredHash, 'type'>): string {
   return `${type} ${memoryCost} ${timeCost} ${parallelism}`
 }

@@ -2,7 +2,7 @@ import { networkOf, readAddress } from '../client-address.js'
 import { busy, startDeadline, type Timeouts } from '../deadline.js'
 import { type Secret } from '../keys/ring.js'
 import { redactErrors } from '../redaction.js'
-import { DummyHashes } from './dummy-hashes.js'
+import { DummyHashes, LegacyDummyHashes } from './dummy-hashes.js'
 import { type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
 import { HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
 import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
@@ -88,8 +88,7 @@ export class PasswordHasher implements Passwords {
   readonly #peppers = new Map<string | null, Buffer>([[null, Buffer.alloc(0)]])
   /** The id of the pepper of new hashes; null without one. */
   readonly #pepperId: string | null
-  /** A hash that `verifyLegacy` has answered for: the dummy hash of users without one. */
-  #legacyDummy: string | null = null
+  readonly #legacyDummies = new LegacyDummyHashes()
 
   /** Throws a TypeError for a pepper whose current key is missing. */
   constructor (options: PasswordHasherOptions) {
@@ -166,14 +165,19 @@ export class PasswordHasher implements Passwords {
     return await this.#argon2.verify(encoded, text, { secret }).catch(outOfMemory)
   }
 
-  /** Verifies a hash of another system, or a dummy hash for a user without one, so that both take the same time. */
+  /** Verifies a hash of another system, and on failure one of each other kind, so that each failure takes the same time. */
   async #matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
     const { verifyLegacy, timeouts } = this.#options
-    const known = passwordHash || this.#legacyDummy
-    if (verifyLegacy === undefined || !known) return false
-    const answer = await startDeadline(timeouts)(() => redactErrors([known, password], () => verifyLegacy(known, password)))
-    this.#legacyDummy ??= known
-    return answer === true && known === passwordHash
+    if (verifyLegacy === undefined) return false
+    const matches = async (hash: string): Promise<unknown> => await startDeadline(timeouts)(() => redactErrors([hash, password], () => verifyLegacy(hash, password)))
+    const stored = passwordHash || null // a column may be empty
+    if (stored !== null) {
+      const answer = await matches(stored)
+      this.#legacyDummies.add(stored)
+      if (answer === true) return true
+    }
+    for (const dummy of this.#legacyDummies.dummyHashesExcept(stored)) await matches(dummy)
+    return false
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import argon2 from 'argon2'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
@@ -248,6 +249,38 @@ t.test('a hash of another system', async t => {
     }
     t.equal(await passwords.verify(null, 'cafe\u0301 au lait'), false, 'and its password is not accepted elsewhere')
     t.equal(await passwords.verify(hash, 'cafe\u0301 au lait'), false)
+  })
+
+  t.test('user enumeration: a failure costs one verification of each kind that was seen, and of no more than four', async t => {
+    const random = () => randomBytes(32).toString('base64')
+    const KINDS = [
+      () => BCRYPT,
+      () => `pbkdf2_sha256$100000$${random()}$${random()}`,
+      () => `pbkdf2_sha256$600000$${random()}$${random()}`,
+      () => `${randomBytes(16).toString('hex')}:${randomBytes(64).toString('hex')}`,
+      () => `$scrypt$ln=16,r=8,p=1$${random()}$${random()}`
+    ]
+    for (const { kinds, cost } of [{ kinds: KINDS.slice(0, 4), cost: 4 }, { kinds: KINDS.slice(1), cost: 4 }, { kinds: [KINDS[2], KINDS[4]], cost: 2 }, { kinds: [() => 'google'], cost: 0 }]) {
+      const { passwords } = fastPasswords({ verifyLegacy })
+      for (const hash of [...kinds, ...kinds]) await passwords.verify(hash?.() ?? null, 'wrong password')
+      for (const hash of [null, '', ...kinds.map(hash => hash?.() ?? '')]) {
+        if (hash === 'google') continue
+        calls.length = 0
+        t.equal(await passwords.verify(hash, 'wrong password'), false)
+        t.equal(calls.length, cost, String(hash))
+      }
+    }
+  })
+
+  t.test('user enumeration: the fifth kind takes longer than others, and slows nobody else', async t => {
+    const { passwords } = fastPasswords({ verifyLegacy })
+    const hashes = [1, 2, 3, 4, 5].map(cost => `sha${cost}$${'0'.repeat(40)}`)
+    for (const hash of hashes) await passwords.verify(hash, 'wrong password')
+    for (const [hash, cost] of [[null, 4], [hashes[0], 4], [hashes[4], 5]] as const) {
+      calls.length = 0
+      await passwords.verify(hash ?? null, 'wrong password')
+      t.equal(calls.length, cost)
+    }
   })
 
   t.test('is not verified without a hash, nor for an impossible password', async t => {
