@@ -34,10 +34,10 @@ export function verifyChosen (tokens: readonly string[], verify: Verify, now: Ep
   return verified
 }
 
-/** The claims of the chosen token; null if it is invalid or expired, or for tokens of several subjects. */
-export function readChosenToken (tokens: readonly string[], verify: Verify, now: EpochSeconds): RefreshClaims | null {
+/** As `verifyChosen`; null if the token is missing, invalid or expired, or for tokens of several subjects. */
+export function verifyChosenOrNull (tokens: readonly string[], verify: Verify, now: EpochSeconds): VerifiedRefreshToken | null {
   try {
-    return verifyChosen(tokens, verify, now).claims
+    return verifyChosen(tokens, verify, now)
   } catch {
     return null
   }

@@ -71,6 +71,17 @@ export async function updateAuthTime (store: SessionStore, id: string, context: 
   })
 }
 
+/**
+ * True if a refresh would keep or rotate the token, or replay its successor; false if it would recover or heal the session. Throws
+ * FST_AUTH_REFRESH_TOKEN_REUSED, after it has ended the session, FST_AUTH_STORE_UNAVAILABLE.
+ */
+export async function isCurrentToken (store: SessionStore, policy: RotationPolicy, token: VerifiedRefreshToken, session: Session, context: RequestContext, at: EpochSeconds): Promise<boolean> {
+  const presented = presentedBy(token, policy, context)
+  const decision = decide(session, presented, policy, at)
+  if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
+  return 'answer' in decision || decision.write === 'rotate'
+}
+
 /** Refreshes a session with a valid access token. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
 export async function renewWithAccessToken (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
   return await updateSession(store, id, context, session => {

@@ -3,8 +3,8 @@ import { AuthError } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims } from '../tokens/claims.js'
 import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
-import { isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
-import { chooseToken, readChosenToken, verifyChosen } from './choose-token.js'
+import { isCurrentToken, isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
+import { chooseToken, verifyChosen, verifyChosenOrNull } from './choose-token.js'
 import { type RequestContext } from '../request-context.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
@@ -135,17 +135,20 @@ export class SessionService {
 
   /**
    * Sets `auth_time` of the session to now, in a new access token and a new refresh token of the same generation. There is no refresh
-   * token for a request without one in `refreshTokens`. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+   * token for a request without one in `refreshTokens`, nor for one whose reply was lost: that first needs a refresh. A token that
+   * was replaced earlier is reuse, as at a refresh. Throws FST_AUTH_SESSION_ENDED, FST_AUTH_REFRESH_TOKEN_REUSED,
+   * FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
    */
   async reauthenticate ({ sid }: AccessClaims, user: User, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#options.clock()
-    const { appClaims } = this.#options
+    const { appClaims, rotationPolicy, repeatRefreshToken } = this.#options
     const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
+    const chosen = verifyChosenOrNull(refreshTokens, this.#tokens.verifyRefresh, at)
+    const sent = chosen?.claims.sid === sid ? chosen : null // the cookie may be that of another session
+    const isCurrent = sent === null ? repeatRefreshToken : await isCurrentToken(this.#store, rotationPolicy, sent, session, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-    const claimed = this.claimsOf(refreshTokens)
-    const sent = claimed?.sid === sid ? claimed : null // the cookie may be that of another session
-    const refreshToken = sent === null && !this.#options.repeatRefreshToken ? null : this.#issuer.refresh(session, sent?.remember !== false, at, sent?.replaces)
+    const refreshToken = isCurrent ? this.#issuer.refresh(session, sent?.claims.remember !== false, at, sent?.claims.replaces) : null
     return { ...this.#issuer.access(session, app, at), refreshToken }
   }
 
@@ -174,9 +177,9 @@ export class SessionService {
     })
   }
 
-  /** The claims of the chosen refresh token, from its signature and expiry, without the store: its session may have ended. As `readChosenToken`. */
+  /** The claims of the chosen refresh token, from its signature and expiry, without the store: its session may have ended. As `verifyChosenOrNull`. */
   claimsOf (refreshTokens: readonly string[]): RefreshClaims | null {
-    return readChosenToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock())
+    return verifyChosenOrNull(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock())?.claims ?? null
   }
 
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */

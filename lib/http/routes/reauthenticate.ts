@@ -13,7 +13,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_CROSS_SITE',
+      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }

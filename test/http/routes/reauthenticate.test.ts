@@ -2,7 +2,8 @@ import Fastify from 'fastify'
 import t from 'tap'
 import refreshCookie, { statelessStore, type RefreshCookieOptions, type SessionStore } from '../../../lib/index.js'
 import { memoryStore } from '../../../lib/stores/memory.js'
-import { loggedIn, PASSWORD, payloadOf, SECRET, server, setCookies, type TestServer } from '../../support/server.js'
+import { exactly } from '../../support/exactly.js'
+import { forget, loggedIn, PASSWORD, payloadOf, SECRET, server, setCookies, type TestServer } from '../../support/server.js'
 
 const proof = (password = PASSWORD) => ({ method: 'POST', url: '/auth/reauthenticate', payload: { password } }) as const
 
@@ -89,6 +90,35 @@ t.test('step-up: the new cookie keeps remember; there is none for a request with
     page.accessToken = ada.accessToken
     t.strictSame(setCookies(await page.send(proof())), [])
   }
+})
+
+t.test('reuse detection: a cookie that was replaced earlier does not reauthenticate, and ends the session', async t => {
+  const { ada, wait, events } = await loggedIn(t)
+  const thief = ada.copy()
+  for (let nth = 0; nth < 3; nth++) {
+    wait('1m')
+    await ada.refresh()
+  }
+  thief.accessToken = ada.accessToken
+  forget(events)
+  const answer = await thief.send(proof())
+  t.match(answer.json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+  t.strictSame(setCookies(answer), [])
+  t.match(events.map(({ type }) => type), exactly('reuse', 'refused'))
+  t.match(await ada.refresh(), { statusCode: 401 })
+})
+
+t.test('step-up: after a lost reply the old cookie gets an access token only, until it has refreshed', async t => {
+  const { ada, wait } = await loggedIn(t)
+  const old = ada.copy()
+  wait('1m')
+  await ada.refresh()
+  wait('1m')
+  old.accessToken = ada.accessToken
+  const answer = await old.send(proof())
+  t.match(answer, { statusCode: 200 })
+  t.strictSame(setCookies(answer), [])
+  t.match(await ada.refresh(), { statusCode: 200 }, 'the session goes on')
 })
 
 t.test('step-up: a wrong password does not reauthenticate', async t => {
