@@ -162,9 +162,9 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     throw new TypeError('refuseCrossSite needs fastify-refresh-cookie itself: a service that only verifies has no cookie that another site could use')
   }
 
-  /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago. */
+  /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago, or as far in the future: the clock was set back. */
   assertFresh (maxAge: number): void {
-    if (this.#plugin.clock() - this.assertAuthenticated().auth_time > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+    if (Math.abs(this.#plugin.clock() - this.assertAuthenticated().auth_time) > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
   }
 
   /** Throws FST_AUTH_ACCESS_TOKEN_MISSING if the request is not authenticated. */

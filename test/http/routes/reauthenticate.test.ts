@@ -33,6 +33,17 @@ t.test('step-up: a route that needs a fresh login refuses an old one until the p
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })
 
+t.test('step-up: a login whose time is in the future, since the clock was set back, is not recent', async t => {
+  const { browser, wait } = await bank(t)
+  const ada = browser()
+  wait('1h')
+  await ada.signup('ada')
+  t.equal((await ada.get('/transfer')).statusCode, 200)
+  wait(-3600)
+  await ada.refresh()
+  t.match((await ada.get('/transfer')).json(), { code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
+})
+
 t.test('step-up: a refresh changes no auth_time', async t => {
   const { browser, wait } = await bank(t)
   const ada = browser()
