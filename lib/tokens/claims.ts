@@ -80,8 +80,11 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
 /** The app cannot set these claims: they state the subject, audience, session and lifetime of a token. */
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
-/** A property named as that of a user, with a value. Inside a string of JSON quotes are escaped, so it does not match there. */
-const HASH_PROPERTY = /[{,]"password_?hash":"[^"]/i
+/**
+ * A property named as that of a user, also without a value: an app whose first users have no password would else notice with the
+ * first one who has. Inside a string of JSON quotes are escaped, so it does not match there.
+ */
+const HASH_PROPERTY = /[{,]"password_?hash":/i
 
 /** Shorter hashes are placeholders, such as the name of a provider. */
 const SHORTEST_HASH = 20
