@@ -20,8 +20,9 @@ export async function findUser (findById: NonNullable<Users['findById']>, subjec
   return user
 }
 
+/** Throws a TypeError for a result that is no set of claims: a bug of the app, which no retry mends. */
 export async function makeAppClaims (make: MakeAppClaims, user: User, { bounded }: RequestContext): Promise<AppClaims> {
-  return await bounded(async () => toAppClaims(await make(user), user.passwordHash))
+  return toAppClaims(await bounded(() => make(user)), user.passwordHash)
 }
 
 /**
