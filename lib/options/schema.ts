@@ -13,8 +13,8 @@ import { type User, type Users } from '../accounts/user.js'
 import { cookie, type NamedCookie } from './cookie-options.js'
 import { type FormatTokenResponse } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
-import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, oneOrMore, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
-import { cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
+import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
+import { audience, cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
 /** The type of a method, so that options for users with more fields fit `register` too. */
 type ClaimsOf<U> = { claims (user: U): Promise<AppClaims> | AppClaims }['claims']
@@ -261,7 +261,7 @@ export const optionTable = group({
   keys: optional(source(keyRing)),
   reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
-  audience: optional(oneOrMore(text)),
+  audience: optional(audience),
   appName: optional(text),
   prefix: defaultTo('/auth', urlPath),
   routes: group({

@@ -28,6 +28,11 @@ export const secrets: Check<readonly Secret[]> = (value, option) => {
   return hideFromLogs(checked)
 }
 
+/** The `aud` of access tokens. With an empty list each token would be refused. */
+export const audience: Check<string | readonly string[]> = (value, option) => Array.isArray(value) && value.length === 0
+  ? refuse(option, value, 'give at least one audience, or leave it out')
+  : oneOrMore(text)(value, option)
+
 /** The memory of the verification cache. A process of Node can hold no more. */
 export const cacheBytes = defaultTo(150_000_000, integer(0, 4_000_000_000))
 
@@ -142,7 +147,10 @@ export const field: Check<string> = (value, option) =>
 
 /** A session store with the required methods. Optional methods are checked where they are needed. */
 export const store: Check<SessionStore> = (value, option) => {
+  if (typeof value === 'function') throw new TypeError(`option "${option}" is a function: call it, as in store: memoryStore()`)
   const missing = ['create', 'get', 'advance', 'revoke', 'revokeAll'].filter(name => !hasFunction(value, name))
+  const isClient = ['query', 'connect', 'prepare'].some(name => hasFunction(value, name))
+  if (missing.length > 0 && isClient) throw new TypeError(`option "${option}" is a database: wrap it, as in store: postgresStore(pool), mysqlStore(pool), redisStore(client) or sqliteStore(db)`)
   if (missing.length > 0) throw new TypeError(`option "${option}" is no session store: it lacks ${missing.join(', ')}`)
   return value as SessionStore // parameters of functions cannot be checked
 }

@@ -1,8 +1,8 @@
 import { type AuditEvent, type EventListener } from '../events.js'
 import { type KeyOptions } from '../keys/import.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
-import { callback, clock, DAY, defaultTo, duration, group, oneOf, oneOrMore, optional, refuseFirst, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
-import { cacheBytes, jwksUrl, keyRing } from './values.js'
+import { callback, clock, DAY, defaultTo, duration, group, oneOf, optional, refuseFirst, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
+import { audience, cacheBytes, jwksUrl, keyRing } from './values.js'
 
 /**
  * The options of `app.register(verifier, options)`: either `keys` or `jwks`, and the claims that access tokens must have.
@@ -51,7 +51,7 @@ export const verifierTable = group({
   jwksRsaAlgorithm: optional(oneOf('RS256', 'PS256')),
   reloadKeysEvery: defaultTo('5m', duration(1, DAY)),
   issuer: optional(text),
-  audience: optional(oneOrMore(text)),
+  audience: optional(audience),
   accessToken: group({
     expiresIn: defaultTo('1d', duration(1, DAY)),
     leeway: defaultTo('5s', duration(0, 60)),

@@ -136,7 +136,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'refreshToken.secret': { takes: ['function'], and: [SECRET.slice(1), 'abcdefg'.repeat(9), [SECRET, SECRET], [SECRET, null], new Uint8Array(32)] },
   issuer: { takes: WORDS },
   appName: { takes: WORDS },
-  audience: { takes: [...WORDS, 'words', 'emptyList'], and: [['api', '']] },
+  audience: { takes: [...WORDS, 'words'], and: [['api', '']] },
   prefix: { takes: ['path'], and: ['/', 'auth', '/auth/', '//auth', '/a b', '/:id', '/*', '/auth?x', '/é', '/a\n'] },
   ...Object.fromEntries(['signup', 'login', 'refresh', 'logout', 'session', 'sessions', 'password', 'reauthenticate', 'verify', 'jwks'].map(name => [`routes.${name}`, { takes: ['path', 'false'], and: ['/', 'login', '/login/', '/:login', '/*'] }])),
   store: { takes: [], and: [{ create () {}, get () {}, advance () {}, revoke () {} }, { ...memoryStore(), advance: true }] },
@@ -353,6 +353,15 @@ t.test('a misspelled function of users is refused, and other functions are allow
 })
 
 const SIGNING_KEY = { kid: 'k1', algorithm: 'HS256', use: 'sign', secret: SECRET }
+
+t.test('a store that was not made is refused with the call that makes it', async t => {
+  throwsSentence(t, { store: memoryStore }, /"store" is a function: call it/)
+  for (const name of ['query', 'connect', 'prepare']) throwsSentence(t, { store: { [name] () {} } }, /"store" is a database: wrap it, as in store: postgresStore\(pool\)/)
+})
+
+t.test('an empty audience, which would refuse each token, is refused', async t => {
+  throwsSentence(t, { audience: [] }, /"audience" is \[\]: give at least one audience/)
+})
 
 t.test('a dangerous or useless combination is refused with the fix', async t => {
   const COMBINATIONS: ReadonlyArray<readonly [options: object, names: RegExp]> = [
