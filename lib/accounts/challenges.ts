@@ -74,8 +74,9 @@ export class Challenges {
   }
 
   /** Throws a TypeError for invalid options, FST_AUTH_STORE_UNAVAILABLE. */
-  async issue (subject: string, options: IssueChallengeOptions, { bounded }: Pick<Caller, 'bounded'>): Promise<string> {
+  async issue (subject: string, given: IssueChallengeOptions, { bounded }: Pick<Caller, 'bounded'>): Promise<string> {
     const { store, tokens } = this.#options
+    const options = Object(given) as IssueChallengeOptions // an app may forget them
     const { purpose, expiresIn = '5m', boundTo } = options
     if ('boundTo' in options) assertBoundValue(boundTo)
     const lifetime = parseDuration(expiresIn)
@@ -90,7 +91,8 @@ export class Challenges {
    * Uses up a challenge. Throws FST_AUTH_CHALLENGE_INVALID, FST_AUTH_CREDENTIALS_INVALID if `verify` returns false, an AuthError
    * that it throws, what `Throttle` throws, FST_AUTH_STORE_UNAVAILABLE.
    */
-  async accept (token: unknown, options: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
+  async accept (token: unknown, given: AcceptChallengeOptions, caller: Caller): Promise<AcceptedChallenge> {
+    const options = Object(given) as AcceptChallengeOptions // an app may forget them
     const challenge = await this.#read(token, options, caller)
     const { claims } = challenge
     const accepted = { subject: claims.sub, isUsedUp: keepsSessions(this.#options.store), isStillValid: async (changedTo?: string) => await isBound(challenge, options, caller, changedTo) }

@@ -66,6 +66,13 @@ t.test('app.issueChallenge makes one without a request, and its refusals are eve
   t.match(s.events.at(-1), { type: 'store_unavailable' })
 })
 
+t.test('without options the error names the purpose', async t => {
+  const s = await challenged(t)
+  await t.rejects(s.app.issueChallenge(1, undefined as never), { name: 'TypeError', message: /"purpose" of a challenge must be/ })
+  s.options.accept = undefined as never
+  t.match((await s.accept(await s.issue())).json(), { statusCode: 500 })
+})
+
 t.test('replay: a challenge is accepted once, also by concurrent requests', async t => {
   const s = await challenged(t)
   const token = await s.issue()
