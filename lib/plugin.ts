@@ -111,6 +111,7 @@ function buildAuthParts (fastify: FastifyInstance, settings: Settings, store: Se
     timeouts: settings.timeouts,
     refusals: hookRefusals(settings, store),
     passwordVerifier: settings.users?.findByUsername && accounts.passwordVerifier,
+    usernameField: settings.accounts.usernameField,
     origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' },
     afterReply: createAfterReply(fastify)
   }

@@ -37,6 +37,8 @@ export interface SessionVerbs {
    * a concurrent password change ends that session and refuses the login. If this route has changed the password itself, give
    * `login` the new hash as `boundTo`.
    *
+   * It reads `username`, and where that is missing the field of `accounts.usernameField`.
+   *
    * Rejects with FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_TOO_MANY_ATTEMPTS or FST_AUTH_BUSY; with a TypeError without
    * `users.findByUsername`.
    */
@@ -116,6 +118,8 @@ export interface SessionAuthParts extends RequestAuthParts {
   readonly sessions: SessionService
   /** Undefined without `users.findByUsername`. */
   readonly passwordVerifier: Pick<PasswordVerifier, 'verifyLogin'> | undefined
+  /** The name of the username in bodies. */
+  readonly usernameField: string
   readonly challenges: Challenges
   readonly transport: RefreshTokenTransport
   readonly origins: OriginPolicy
@@ -178,11 +182,13 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
-    const { passwordVerifier } = this.plugin
+    const { passwordVerifier, usernameField } = this.plugin
     if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
-      const verified = await passwordVerifier.verifyLogin(Object(sent) as Credentials, this) // a request without a body has undefined
+      const body = Object(sent) as Credentials & Readonly<Record<string, unknown>> // a request without a body has undefined
+      const { username = body[usernameField], password } = body
+      const verified = await passwordVerifier.verifyLogin({ username, password }, this)
       this.#proofs.push(verified)
       return verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {

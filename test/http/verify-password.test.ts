@@ -33,6 +33,14 @@ t.test('verifyPassword gives the user, and a login after it starts a session', a
   t.match(s.events, exactly({ type: 'login', subject: '1' }))
 })
 
+t.test('verifyPassword reads the field of accounts.usernameField too', async t => {
+  const s = await withOwnLogin(t, { accounts: { usernameField: 'email' } })
+  await s.app.inject({ method: 'POST', url: '/auth/signup', payload: { email: 'bob', password: PASSWORD } })
+  for (const payload of [{ email: 'bob', password: PASSWORD }, { username: 'bob', password: PASSWORD }, { username: 'bob', email: 'ada', password: PASSWORD }]) {
+    t.match((await s.app.inject({ method: 'POST', url: '/who', payload })).json(), { username: 'bob' })
+  }
+})
+
 t.test('verifyPassword resolves to the very object of users.findByUsername', async t => {
   const row = { id: 7, username: 'ada', passwordHash: '', totp: 'secret' }
   const users = { ...userTable(), findByUsername: () => row, findById: () => row }
