@@ -1,8 +1,10 @@
 import { type KeyObject } from 'node:crypto'
-import { isWellKnown } from './well-known-secrets.js'
+import { isHashOfWord, isWellKnown } from './well-known-secrets.js'
 
 const MIN_SECRET_BYTES = 32
 const MIN_DISTINCT_BYTES = 8
+/** A text that is no spelling of bytes may begin with a few characters that look like one. */
+const MIN_DECODED_BYTES = 16
 
 /** A character of it stands for half a byte. */
 const HEXADECIMAL = /^[\da-f]+$/i
@@ -27,12 +29,15 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
   const bytes = Buffer.from(secret)
   if (bytes.length < minBytes) return `has ${bytes.length} bytes and needs at least ${minBytes}`
   const text = bytes.toString()
-  if (HEXADECIMAL.test(text) && text.length / 2 < minBytes) return `is ${Math.floor(text.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
+  const digits = text.replaceAll('-', '') // a UUID has dashes
+  if (HEXADECIMAL.test(digits) && digits.length / 2 < minBytes) return `is ${Math.floor(digits.length / 2)} bytes in hexadecimal and needs at least ${minBytes}`
   if (text.includes('-----BEGIN')) return 'is a PEM key, which is no shared secret'
   if (/^\s*[[{][^]*"kty"/.test(text)) return 'is a JSON Web Key as text, which is no shared secret'
-  if ([text, ...decoded(text)].some(isPublished)) return 'is a placeholder or from an example, which everybody knows'
-  if (new Set(bytes).size < MIN_DISTINCT_BYTES || isRepetition(bytes)) return 'repeats the same few characters'
-  if (PRINTABLE.test(text) && isSequence(bytes)) return 'is a sequence of characters'
+  const readings = [bytes, ...decoded(text)]
+  const texts = [text, ...readings.map(String).filter(reading => PRINTABLE.test(reading)), ...readings.map(reading => reading.toString('base64url'))]
+  if (texts.some(isPublished) || readings.some(isHashOfWord)) return 'is a placeholder or from an example, which everybody knows'
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES || readings.some(isRepetition)) return 'repeats the same few characters'
+  if (readings.some(isSequence)) return 'is a sequence of characters'
   return null
 }
 
@@ -40,9 +45,9 @@ function isPublished (text: string): boolean {
   return PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)
 }
 
-/** The texts of which a text is the base64 or hexadecimal spelling, which makes them no better. */
-function decoded (text: string): string[] {
-  return [Buffer.from(text, 'base64'), Buffer.from(text, 'hex')].map(String).filter(reading => PRINTABLE.test(reading))
+/** The bytes of which a text is the base64 or hexadecimal spelling, which makes them no better. */
+function decoded (text: string): Buffer[] {
+  return [Buffer.from(text, 'base64'), Buffer.from(text, 'hex')].filter(({ length }) => length >= MIN_DECODED_BYTES)
 }
 
 /** The share of characters that show a repetition or a sequence: far more than in random texts of any alphabet. */

@@ -2,14 +2,24 @@ import { createHash } from 'node:crypto'
 
 const PREFIX_BYTES = 4
 
-/** Examples in the documentation of @fastify/session and @fastify/secure-session and on jwt.io, and of earlier versions of ours. */
+/** Examples of RFC 7515 and RFC 7520, of @fastify/session and @fastify/secure-session, of jwt.io, and of earlier versions of ours; a keyboard. */
 const EXAMPLES: ReadonlySet<string> = new Set([
   'a secret with minimum length of 32 characters',
   'averylogphrasebiggerthanthirtytwochars',
   'a-string-secret-at-least-256-bits-long',
   'a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long',
+  'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
+  'hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg',
+  'qwertyuiopasdfghjklzxcvbnm1234567890',
   'only for tests: aGVsbG8gd29ybGQh+yB3ZWxjb21l'
 ])
+
+/** The SHA-256 of words that people hash by hand, or by a variable that is empty. */
+const HASHES = new Set(['', 'password', 'secret', 'test', 'admin', 'changeme', 'key', 'jwt', '123456'].map(word => createHash('sha256').update(word).digest('base64')))
+
+export function isHashOfWord (bytes: Buffer): boolean {
+  return HASHES.has(bytes.toString('base64'))
+}
 
 /**
  * True if a secret is published, in documentation, templates or the lists that attackers try first.

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
 import t from 'tap'
 import { isRoca, secretWeakness } from '../../lib/keys/strength.js'
 import { powerOfGenerator } from '../support/keys.js'
@@ -38,6 +38,26 @@ t.test('guessing: a published secret is weak, however long', async t => {
     t.match(secretWeakness(secret), /^is a placeholder or from an example/)
     t.match(secretWeakness(`${secret}\n`), /^is a placeholder or from an example/, 'with the end of its line')
     for (const encoding of ['base64', 'base64url', 'hex'] as const) t.match(secretWeakness(Buffer.from(secret).toString(encoding)), /^is a placeholder or from an example/, encoding)
+  }
+})
+
+t.test('guessing: bytes that count, in any spelling, and hashes of words are weak', async t => {
+  const counted = Buffer.from(Array.from({ length: 32 }, (_, byte) => byte))
+  for (const secret of [counted, counted.toString('hex'), counted.toString('base64')]) t.match(secretWeakness(secret), 'is a sequence of characters')
+  for (const secret of [Buffer.alloc(48, 'ab').toString('base64'), Buffer.alloc(32, 1).toString('hex')]) t.match(secretWeakness(secret), 'repeats the same few characters')
+  for (const word of ['', 'password', 'secret']) {
+    const hash = createHash('sha256').update(word).digest()
+    for (const secret of [hash, hash.toString('hex'), hash.toString('base64')]) t.match(secretWeakness(secret), /^is a placeholder or from an example/, word)
+  }
+})
+
+t.test('guessing: a UUID has 16 bytes', async t => {
+  t.equal(secretWeakness(randomUUID()), 'is 16 bytes in hexadecimal and needs at least 32')
+})
+
+t.test('guessing: the examples of RFC 7515 and RFC 7520 are weak', async t => {
+  for (const secret of ['AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', 'hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg']) {
+    for (const spelling of [secret, Buffer.from(secret, 'base64url')]) t.match(secretWeakness(spelling), /^is a placeholder or from an example/)
   }
 })
 
