@@ -89,9 +89,9 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   openOnReady(fastify, store, owner, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, context)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, signal => sessions.purgeExpired(signal), settings.sessions.purgeEvery, timeouts)
-  const explain = production ? undefined : { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure }
+  const setup = { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure, origins: auth.origins }
   const tokenResponse = createTokenResponseBody(transport.tokenResponseSchema, settings.formatTokenResponse)
-  registerRoutesBelow(fastify, options, settings.prefix, { transport, origins: auth.origins, urls, authOf, hooks: createOwnHooks(authOf), accounts, explain, tokenResponse, publicKeys: publicKeys(settings, keys) })
+  registerRoutesBelow(fastify, options, settings.prefix, { transport, urls, authOf, hooks: createOwnHooks(authOf), accounts, setup, explains: !production, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }
 
 /**

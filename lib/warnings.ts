@@ -12,6 +12,8 @@ const WARNINGS = {
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
   FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',
   FST_AUTH_WARN_NO_FIND_BY_ID: '"users.findByUsername" is set without "users.findById": a refresh cannot see that a user was deleted or disabled, and no password can be changed; give it',
+  FST_AUTH_WARN_OTHER_SITE: 'a page of a trusted origin is of another site than this API, and browsers keep no cookie of it there, so its users are logged out at a reload: serve both from one site, or set cookie: { sameSite: \'none\', partitioned: true }',
+  FST_AUTH_WARN_PLAIN_HTTP: 'a page over plain http uses the routes, and browsers keep no Secure cookie of it, so its users are logged out at a reload: serve it over https, or open it at localhost; in development cookie: { secure: false } works too',
   FST_AUTH_WARN_PLUGIN_LATE: 'register the plugin in `plugin` before this one: it does not see routes that exist already',
   FST_AUTH_WARN_SHARED_COOKIE: 'another registration of this server has the same cookie, but no refresh key in common: each login replaces the cookie of the other; give each its own "cookie.name" or "cookie.path"',
   FST_AUTH_WARN_SHARED_KEY: 'another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +

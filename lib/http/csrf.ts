@@ -129,8 +129,12 @@ export function isSafe (method: string): boolean {
 /** Only clients other than browsers, such as tests, omit Origin. */
 const ORIGIN_MISSING = 'This request has no Origin header, which is required where the cookie is SameSite=None'
 
-export function crossSiteRefusal ({ site, origin }: RequestSource): AuthError {
-  return new AuthError('FST_AUTH_CROSS_SITE', site === undefined && origin === undefined ? { message: ORIGIN_MISSING } : {})
+const OPENED_BY_OTHER_SITE = 'Another site has opened this URL. Where it should, as an OAuth provider that calls back, give the route config: { crossSite: true }'
+
+/** `isOwn` is true for the plugin's own routes, which no config exempts. */
+export function crossSiteRefusal ({ site, origin, mode }: PageSource, isOwn = true): AuthError {
+  if (site === undefined && origin === undefined) return new AuthError('FST_AUTH_CROSS_SITE', { message: ORIGIN_MISSING })
+  return new AuthError('FST_AUTH_CROSS_SITE', mode === 'navigate' && !isOwn ? { message: OPENED_BY_OTHER_SITE } : {})
 }
 
 /** Throws FST_AUTH_CROSS_SITE if the refresh cookie must not authenticate the request: a page request by `mayReadByCookie`, any other by the CSRF policy. */

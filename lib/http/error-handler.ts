@@ -5,6 +5,7 @@ import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type TokenAuth } from './request-auth.js'
 import { nameHosts } from './csrf.js'
 import { redirectRefusal } from './html-forms.js'
+import { type CookieSetup } from './setup-warnings.js'
 
 /**
  * The error handler of our routes. It records an AuthError and replaces an unexpected error with one that reveals nothing, then
@@ -47,18 +48,11 @@ const CROSS_SITE = 'No refresh token was sent: log in. If a login has just succe
 
 const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: it is Secure, but was sent over plain http. See "Plain http" in docs/cookies.md of fastify-refresh-cookie'
 
-/** The settings of the refresh cookie that the hints depend on. */
-export interface CookieHints {
-  /** False for `refreshToken.transport: 'body'`. */
-  readonly isUsed: boolean
-  readonly isSecure: boolean
-}
-
 /**
  * Explains two refusals in the reply, outside production. The text is not in the error, which is logged: it may contain hosts
  * from the request.
  */
-export function explainRefusals (scope: FastifyInstance, cookie: CookieHints): void {
+export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetup, 'isUsed' | 'isSecure'>): void {
   const explanations: { readonly [code in AuthErrorCode]?: (request: FastifyRequest) => string | null } = {
     FST_AUTH_CROSS_SITE: crossSite,
     FST_AUTH_REFRESH_TOKEN_MISSING ({ headers, protocol }) {

@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { logWarning, type WarningCode } from '../warnings.js'
 import { type CookieIdentity, isSameCookie } from './cookie.js'
-import { isOwnOrigin, type OriginPolicy } from './csrf.js'
+import { isOwnOrigin, isTrustedSource, type OriginPolicy, sourceOf } from './csrf.js'
 
 /** It collects routes by a hook, which Fastify does not call for routes that exist already. */
 export const SWAGGER = '@fastify/swagger'
@@ -15,20 +15,30 @@ export function warnOfLateSwagger (fastify: FastifyInstance): void {
   })
 }
 
-type Finding = (request: FastifyRequest, reply: FastifyReply, policy: OriginPolicy) => boolean
+/** The settings of a registration that the findings at requests depend on. */
+export interface CookieSetup {
+  /** False for `refreshToken.transport: 'body'`. */
+  readonly isUsed: boolean
+  readonly isSecure: boolean
+  readonly origins: OriginPolicy
+}
+
+type Finding = (request: FastifyRequest, reply: FastifyReply, setup: CookieSetup) => boolean
 
 /** Mistakes that only a request shows. */
 const FINDINGS: ReadonlyArray<readonly [code: WarningCode, isFound: Finding]> = [
   ['FST_AUTH_WARN_TRUST_PROXY', ignoresProxy],
-  ['FST_AUTH_WARN_CORS', sharesWithStrangers]
+  ['FST_AUTH_WARN_CORS', sharesWithStrangers],
+  ['FST_AUTH_WARN_PLAIN_HTTP', isOfPlainHttp],
+  ['FST_AUTH_WARN_OTHER_SITE', isOfOtherSite]
 ]
 
 /** Logs each mistake once, at the first request to one of our routes that shows it. */
-export function warnAtRequests (scope: FastifyInstance, policy: OriginPolicy): void {
+export function warnAtRequests (scope: FastifyInstance, setup: CookieSetup): void {
   const pending = new Map(FINDINGS)
   scope.addHook('onRequest', (request, reply, done) => {
     for (const [code, isFound] of pending) {
-      if (!isFound(request, reply, policy)) continue
+      if (!isFound(request, reply, setup)) continue
       pending.delete(code)
       logWarning(request.log, { code })
     }
@@ -42,10 +52,24 @@ function ignoresProxy ({ headers, ips }: FastifyRequest): boolean {
 }
 
 /** The app's CORS headers let pages of any origin, or of this untrusted one, use the cookie and read the response. */
-function sharesWithStrangers ({ headers: { origin }, host }: FastifyRequest, reply: FastifyReply, { trustedOrigins }: OriginPolicy): boolean {
+function sharesWithStrangers ({ headers: { origin }, host }: FastifyRequest, reply: FastifyReply, { origins: { trustedOrigins } }: CookieSetup): boolean {
   if (origin === undefined || String(reply.getHeader('access-control-allow-credentials')) !== 'true') return false
   const allowed = reply.getHeader('access-control-allow-origin')
   return allowed === '*' || (allowed === origin && !trustedOrigins.has(origin) && !isOwnOrigin(origin, host))
+}
+
+/** A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. */
+function isOfPlainHttp (request: FastifyRequest, _reply: FastifyReply, { isUsed, isSecure, origins }: CookieSetup): boolean {
+  const { origin } = request.headers
+  return isUsed && isSecure && origin !== undefined && INSECURE_ORIGIN.test(origin) && isTrustedSource(sourceOf(request), origins)
+}
+
+/** Browsers treat the machine's own addresses as secure. */
+const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
+
+/** A script of a trusted origin on another site, where browsers neither keep nor send a cookie with SameSite=Lax or Strict. */
+function isOfOtherSite ({ headers }: FastifyRequest, _reply: FastifyReply, { isUsed, origins: { trustedOrigins, crossSiteCookie } }: CookieSetup): boolean {
+  return isUsed && !crossSiteCookie && headers['sec-fetch-site'] === 'cross-site' && headers['sec-fetch-mode'] !== 'navigate' && trustedOrigins.has(String(headers.origin))
 }
 
 /** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */

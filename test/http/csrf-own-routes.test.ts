@@ -44,6 +44,14 @@ function ownRoutes (app: FastifyInstance, config: { crossSite?: boolean } = {}):
   }
 }
 
+t.test('a callback without crossSite is refused with the option that accepts it', async t => {
+  const s = await served(t)
+  const opened = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+  t.match((await s.send('/login', 'GET', opened)).json(), { ...REFUSED, message: /config: \{ crossSite: true \}$/ })
+  t.match((await s.send('/auth/login', 'POST', opened)).json(), { ...REFUSED, message: /trustedOrigins/ })
+  t.match((await s.send('/login', 'GET', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' })).json(), { ...REFUSED, message: /trustedOrigins/ })
+})
+
 async function served (t: Test, options: RefreshCookieOptions = {}, extend: (app: FastifyInstance) => void = ownRoutes): Promise<LoggedIn & { send (url: string, method: string, headers: Headers): ReturnType<LoggedIn['ada']['send']> }> {
   const s = await loggedIn(t, { trustedOrigins: [TRUSTED], ...options }, {}, extend)
   return {

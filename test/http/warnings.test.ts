@@ -95,6 +95,32 @@ t.test('X-Forwarded-For while trustProxy is off causes one warning', async t => 
   }
 })
 
+const DROPPED: ReadonlyArray<readonly [title: string, headers: Record<string, string>, options: RefreshCookieOptions, code: string | null]> = [
+  ['an own page over plain http', { origin: `http://${HOST}` }, {}, 'FST_AUTH_WARN_PLAIN_HTTP'],
+  ['a trusted page over plain http', { origin: 'http://page.example' }, { trustedOrigins: ['http://page.example'] }, 'FST_AUTH_WARN_PLAIN_HTTP'],
+  ['another page over plain http', { origin: 'http://stranger.example' }, {}, null],
+  ['an own page over plain http, without Secure', { origin: `http://${HOST}` }, { cookie: { secure: false } }, null],
+  ['an own page over plain http, without a cookie', { origin: `http://${HOST}` }, { refreshToken: { transport: 'body' } }, null],
+  ['an own page over https', { origin: `https://${HOST}` }, {}, null],
+  ...['localhost', 'localhost:5173', 'app.localhost:5173', '127.0.0.1:3000', '[::1]:3000'].map(host => [`a page at ${host}`, { host, origin: `http://${host}` }, {}, null] as const),
+  ['a page whose name begins as localhost', { host: 'localhost.example', origin: 'http://localhost.example' }, {}, 'FST_AUTH_WARN_PLAIN_HTTP'],
+  ['a script of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }, { trustedOrigins: ['https://page.example'] }, 'FST_AUTH_WARN_OTHER_SITE'],
+  ['a form of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, { trustedOrigins: ['https://page.example'] }, null],
+  ['a script of a trusted page on the same site', { origin: 'https://page.example', 'sec-fetch-site': 'same-site' }, { trustedOrigins: ['https://page.example'] }, null],
+  ['a script of another page on another site', { origin: STRANGER, 'sec-fetch-site': 'cross-site' }, { trustedOrigins: ['https://page.example'] }, null],
+  ['a script of a trusted page on another site, with SameSite=None', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site' }, { trustedOrigins: ['https://page.example'], cookie: { sameSite: 'none', partitioned: true } }, null],
+  ['a script of a trusted page on another site, without a cookie', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site' }, { trustedOrigins: ['https://page.example'], refreshToken: { transport: 'body' } }, null]
+]
+
+for (const [title, headers, options, code] of DROPPED) {
+  t.test(`a cookie that browsers drop: ${title} causes ${code === null ? 'no' : 'one'} warning`, async t => {
+    const { app, codes } = logging(t)
+    await app.register(refreshCookie, { ...OPTIONS, ...options })
+    for (let nth = 0; nth < 2; nth++) await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST, ...headers } })
+    t.strictSame(codes().filter(code => code !== 'FST_AUTH_WARN_COOKIE_NAME'), code === null ? [] : [code])
+  })
+}
+
 const CORS: ReadonlyArray<readonly [title: string, options: FastifyCorsOptions, origin: string | undefined, warns: boolean]> = [
   ['"*" with credentials', { origin: '*', credentials: true }, STRANGER, true],
   ['any origin with credentials', { origin: true, credentials: true }, STRANGER, true],

@@ -1,12 +1,11 @@
 import { type FastifyInstance, type RouteHandlerMethod, type RouteOptions } from 'fastify'
 import { useOwnCompilers } from '../schema-compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
-import { warnAtRequests } from '../setup-warnings.js'
-import { type CookieHints, createErrorHandler, explainRefusals } from '../error-handler.js'
+import { type CookieSetup, warnAtRequests } from '../setup-warnings.js'
+import { createErrorHandler, explainRefusals } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
 import { EXEMPT } from '../request-auth.js'
-import { type OriginPolicy } from '../csrf.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
 import { loginRoute } from './login.js'
@@ -22,9 +21,9 @@ import { verifyRoute } from './verify.js'
 export interface RoutesOptions extends RouteDependencies {
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
-  readonly origins: OriginPolicy
-  /** Settings of the development hints; undefined in production. */
-  readonly explain: CookieHints | undefined
+  readonly setup: CookieSetup
+  /** Refusals explain themselves, outside production. */
+  readonly explains: boolean
 }
 
 const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
@@ -45,7 +44,7 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
  * text/plain) do not change their behaviour. Returns false if there is no route.
  */
 export function registerRoutes (scope: FastifyInstance, options: RoutesOptions): boolean {
-  const { urls, explain, hooks, transport } = options
+  const { urls, setup, hooks, transport } = options
   useOwnCompilers(scope)
   registerContentTypes(scope)
   scope.setErrorHandler(createErrorHandler(options.authOf))
@@ -53,9 +52,9 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache', 'x-content-type-options': 'nosniff' })
     done()
   })
-  warnAtRequests(scope, options.origins)
+  warnAtRequests(scope, setup)
   scope.addHook('onRequest', hooks.refuseCrossSite)
-  if (explain !== undefined) explainRefusals(scope, explain)
+  if (options.explains) explainRefusals(scope, setup)
 
   const tokenUrl = urls.login !== false && options.tokenResponse.standard ? scope.prefix + urls.login : null
   const swaggerTransform = describeRoute([accessTokenScheme(tokenUrl), transport.scheme])
