@@ -31,4 +31,4 @@ export type { SessionAdministration, SessionDecorators } from './http/session-ad
 export type { SessionView } from './http/session-view.js'
 export type { TokenResponse, TokenResponseContext } from './http/token-response.js'
 export type { RequestAuth } from './http/request-auth.js'
-export type { SessionVerbs } from './http/session-auth.js'
+export type { SessionVerbs } from './http/session-verbs.js'

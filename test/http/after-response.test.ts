@@ -1,8 +1,38 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
+import { memoryStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { COOKIE, loggedIn, sessionOf } from '../support/server.js'
+
+t.test('a call that is not awaited is logged, since its cookie is lost', async t => {
+  const lines: string[] = []
+  const store = memoryStore()
+  let gate = Promise.resolve()
+  const slow = {
+    ...store,
+    create: async (...args: Parameters<typeof store.create>) => { await gate; await store.create(...args) },
+    advance: async (...args: Parameters<typeof store.advance>) => { await gate; return await store.advance(...args) },
+    revoke: async (...args: Parameters<typeof store.revoke>) => { await gate; return await store.revoke(...args) }
+  }
+  let ended: Promise<unknown> = Promise.resolve()
+  const { app, ada, wait } = await loggedIn(t, { store: slow }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } }, app => {
+    app.post('/login', async ({ auth }) => { ended = auth.login('1'); return {} })
+    app.post('/refresh', async ({ auth }) => { ended = auth.refresh(); return {} })
+    app.post('/logout', async ({ auth }) => { ended = auth.logout(); return {} })
+  })
+  for (const url of ['/login', '/refresh', '/logout']) {
+    lines.length = 0
+    wait('1m')
+    let open = (): void => {}
+    gate = new Promise(resolve => { open = resolve })
+    const answer = await app.inject({ method: 'POST', url, headers: { cookie: `${COOKIE}=${String(ada.cookie())}` } })
+    open()
+    await ended
+    t.equal(answer.cookies.length, 0, url)
+    t.match(lines.map(line => JSON.parse(line)), exactly({ level: 50, msg: /cookie is lost: await the call$/ }), url)
+  }
+})
 
 t.test('login over an existing session of the same browser', async t => {
   t.test('the replaced session ends once the reply is sent, or at the first refresh', async t => {
