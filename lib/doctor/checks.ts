@@ -1,4 +1,4 @@
-import { FOREIGN, type Observations } from './observations.js'
+import { FOREIGN, type Observations, type Target } from './observations.js'
 import { answerOf, fieldsOf, type Reply } from './connection.js'
 import { clearedCookie, describeCookie, type ReceivedCookie } from './set-cookie.js'
 import { finding, ok, type Row, skipped, type Verdict } from './report.js'
@@ -103,27 +103,29 @@ type Fault = readonly [isWrong: boolean, seen: string, advice: string]
 const BY_PROXY = 'Let Set-Cookie pass through the proxy unchanged (nginx: no proxy_cookie_flags, proxy_cookie_path or proxy_cookie_domain)'
 
 /** A logout without a cookie clears it, which shows its attributes. */
-function checkCookie ({ logout, logoutByBody, target: { path } }: Observations): Verdict {
+function checkCookie ({ logout, logoutByBody, target }: Observations): Verdict {
   const cookie = clearedCookie(logout)
-  if (cookie !== undefined) return judgeCookie(cookie, path)
+  if (cookie !== undefined) return judgeCookie(cookie, target)
   if (logoutByBody.status === 204) return skipped('refresh tokens are sent in bodies')
   return finding('a logout sets no cookie', BY_PROXY)
 }
 
-function judgeCookie (cookie: ReceivedCookie, path: string): Verdict {
+function judgeCookie (cookie: ReceivedCookie, target: Target): Verdict {
   const seen = describeCookie(cookie)
-  const [fault] = faultsOf(cookie, path).filter(([isWrong]) => isWrong)
+  const [fault] = faultsOf(cookie, target).filter(([isWrong]) => isWrong)
   return fault === undefined ? ok(seen) : finding(`${seen}: ${fault[1]}`, fault[2])
 }
 
 /** The most serious first. */
-function faultsOf ({ name, attributes }: ReceivedCookie, path: string): Fault[] {
+function faultsOf ({ name, attributes }: ReceivedCookie, { path, page, site }: Target): Fault[] {
   const hasAll = (...names: readonly string[]): boolean => names.every(attribute => attributes.has(attribute))
   const sentBelow = (attributes.get('path') ?? path).replace(/\/?$/, '/') // by default the folder of the request
   return [
     [!hasAll('httponly'), 'scripts can read it', `HttpOnly was removed. ${BY_PROXY}`],
     [!hasAll('secure'), 'it is sent over plain http too', `Set cookie.secure to true. If it is: ${BY_PROXY}`],
     [!hasAll('samesite'), 'it has no SameSite', `SameSite was removed. ${BY_PROXY}`],
+    [site === 'cross-site' && attributes.get('samesite')?.toLowerCase() !== 'none', `browsers do not keep it for ${page}, which is of another site`,
+      "Serve pages and routes from one site, for example through a proxy, or set cookie: { sameSite: 'none', partitioned: true }"],
     [name.startsWith('__Host-') && (hasAll('domain') || attributes.get('path') !== '/'), 'browsers reject this name with a Domain or a Path', BY_PROXY],
     [!`${path}/`.startsWith(sentBelow), `browsers do not send it to ${path}/refresh`, `Set cookie.path to '${path}', the path that the browser sees, or leave it out`]
   ]
@@ -175,11 +177,11 @@ function isRefused (reply: Reply): boolean {
 }
 
 /** Only origins that are named may read replies with credentials (Fetch standard, CORS protocol). */
-function checkCors ({ foreignPreflight, foreignOrigin, preflight, target: { page, isSameOrigin } }: Observations): Verdict {
+function checkCors ({ foreignPreflight, foreignOrigin, preflight, target: { page, site } }: Observations): Verdict {
   const granted = [foreignPreflight, foreignOrigin].map(grantOf).filter(({ credentials }) => credentials).map(({ origin }) => origin)
   if (granted.includes(FOREIGN)) return finding(`any origin may use the cookie (Access-Control-Allow-Origin: ${FOREIGN} with credentials)`, 'List your origins in @fastify/cors or in the proxy, and do not reflect the Origin of the request')
   if (granted.includes('*')) return finding('Access-Control-Allow-Origin: * with credentials, which browsers refuse', 'List your origins in @fastify/cors or in the proxy instead of *')
-  if (isSameOrigin) return ok('no other origin may use the cookie')
+  if (site === 'same-origin') return ok('no other origin may use the cookie')
   const { origin, credentials, headers } = grantOf(preflight)
   if (origin !== page) return finding(`${page} is not allowed (Access-Control-Allow-Origin: ${origin ?? 'nothing'})`, `Register @fastify/cors with origin: ['${page}'] and credentials: true`)
   if (!credentials) return finding(`${page} is allowed without credentials`, 'Add credentials: true to @fastify/cors, or browsers send no cookie')

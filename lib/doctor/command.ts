@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { systemMilliseconds } from '../time.js'
 import { runChecks } from './checks.js'
 import { openConnection, type Send } from './connection.js'
-import { type Account, probe, type Target } from './observations.js'
+import { type Account, probe, siteOf, type Target } from './observations.js'
 import { formatJson, formatTable, printable, type Row, skipped } from './report.js'
 import { clearedCookie } from './set-cookie.js'
 import { walk } from './walk.js'
@@ -87,7 +87,7 @@ function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOC
   const page = origin ?? own
   if (!isHttp(page) || new URL(page).origin !== page) return `${USAGE}\n\n--origin must be an origin such as https://app.example, without a path`
   const account = username && password ? { username, password, field } : null
-  return { target: { base: own + path, path, page, isSameOrigin: page === own }, account, json }
+  return { target: { base: own + path, path, page, site: siteOf(page, own) }, account, json }
 }
 
 function parse (args: readonly string[]): { readonly url: string, readonly origin: string | undefined, readonly field: string, readonly json: boolean } | null {

@@ -8,8 +8,8 @@ export interface Target {
   readonly path: string
   /** The origin of the pages that use it. */
   readonly page: string
-  /** The pages have the origin of the routes. */
-  readonly isSameOrigin: boolean
+  /** The relation of the pages to the routes, as in `Sec-Fetch-Site`. */
+  readonly site: 'same-origin' | 'same-site' | 'cross-site'
 }
 
 /** A test account. */
@@ -21,8 +21,23 @@ export interface Account {
 }
 
 /** The headers that a browser sends with a POST of the page. */
-export function browserHeaders ({ page, isSameOrigin }: Target): Readonly<Record<string, string>> {
-  return { origin: page, 'sec-fetch-site': isSameOrigin ? 'same-origin' : 'cross-site' }
+export function browserHeaders ({ page, site }: Target): Readonly<Record<string, string>> {
+  return { origin: page, 'sec-fetch-site': site }
+}
+
+/** Two hosts are of one site if scheme and last two labels are equal; the Public Suffix List is not used. */
+export function siteOf (page: string, own: string): Target['site'] {
+  if (page === own) return 'same-origin'
+  const [one, other] = [new URL(page), new URL(own)]
+  if (one.protocol !== other.protocol) return 'cross-site'
+  if (one.hostname === other.hostname) return 'same-site'
+  return registrableDomain(one) === registrableDomain(other) ? 'same-site' : 'cross-site'
+}
+
+/** An address has none, and `localhost` is a public suffix. */
+function registrableDomain ({ hostname }: URL): string {
+  const isAddress = /^[\d.]+$|^\[/.test(hostname)
+  return isAddress || hostname.endsWith('.localhost') ? hostname : hostname.split('.').slice(-2).join('.')
 }
 
 /** Replies to requests that need no account. None of them can create, change or lock anything. */

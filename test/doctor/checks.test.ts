@@ -3,13 +3,13 @@ import t from 'tap'
 import { runChecks } from '../../lib/doctor/checks.js'
 import { examine } from '../../lib/doctor/command.js'
 import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
-import { probe, type Target } from '../../lib/doctor/observations.js'
+import { probe, siteOf, type Target } from '../../lib/doctor/observations.js'
 import { formatJson, formatTable } from '../../lib/doctor/report.js'
 import { walk } from '../../lib/doctor/walk.js'
 import { START } from '../support/server.js'
 
 const DAY = 86_400_000
-const TARGET: Target = { base: 'https://app.example/auth', path: '/auth', page: 'https://app.example', isSameOrigin: true }
+const TARGET: Target = { base: 'https://app.example/auth', path: '/auth', page: 'https://app.example', site: 'same-origin' }
 const ADA = { username: 'ada', password: 'correct horse battery staple', field: 'username' }
 
 /** A reply from another machine over https. */
@@ -22,6 +22,30 @@ async function judged (check: string, more: Partial<Reply>, target: Target = TAR
   const row = runChecks(await probe(async () => reply(more), target)).find(row => row.check === check)
   return `${row?.result}: ${row?.seen}`
 }
+
+t.test('the relation of a page to the routes', async t => {
+  const PAGES: ReadonlyArray<readonly [page: string, own: string, site: Target['site']]> = [
+    ['https://app.example', 'https://app.example', 'same-origin'],
+    ['https://app.example:8443', 'https://app.example', 'same-site'],
+    ['https://www.app.example', 'https://api.app.example', 'same-site'],
+    ['http://app.example', 'https://app.example', 'cross-site'],
+    ['https://shop.example', 'https://app.example', 'cross-site'],
+    ['http://localhost:5173', 'http://localhost:3000', 'same-site'],
+    ['http://127.0.0.1:5173', 'http://localhost:3000', 'cross-site'],
+    ['http://127.0.0.1:5173', 'http://127.0.0.2:3000', 'cross-site'],
+    ['http://[::1]:5173', 'http://localhost:3000', 'cross-site'],
+    ['http://app.localhost:5173', 'http://api.localhost:3000', 'cross-site']
+  ]
+  for (const [page, own, site] of PAGES) t.equal(siteOf(page, own), site, `${page} ${own}`)
+})
+
+t.test('a page of another site keeps only a cookie with SameSite=None', async t => {
+  const target: Target = { ...TARGET, page: 'https://shop.example', site: 'cross-site' }
+  const setCookie = (sameSite: string): Partial<Reply> => ({ headers: { 'set-cookie': [`__Host-a=; Path=/; HttpOnly; Secure; SameSite=${sameSite}`] } })
+  t.match(await judged('cookie', setCookie('Strict'), target), /^finding: .* browsers do not keep it for https:\/\/shop\.example/)
+  t.match(await judged('cookie', setCookie('None'), target), /^ok/)
+  t.match(await judged('cookie', setCookie('Strict'), { ...target, site: 'same-site' }), /^ok/)
+})
 
 t.test('a certificate that lasts', async t => {
   t.equal(await judged('tls', {}), 'ok: https, the certificate ends in 90 days')

@@ -157,7 +157,7 @@ t.test('pages of another origin', async t => {
   ]
   for (const [headers, expected] of grants) {
     t.test(expected, async t => {
-      const { port } = await listening(t, { trustedOrigins: [PAGE] })
+      const { port } = await listening(t, { trustedOrigins: [PAGE], cookie: { sameSite: 'none', partitioned: true } })
       t.match((await examined([await proxy(t, port, { reply: received => Object.assign(received, headers) }), ...origin])).findings, exactly(expected))
     })
   }
