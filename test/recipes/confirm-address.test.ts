@@ -1,39 +1,135 @@
 import { EventEmitter, once } from 'node:events'
-import t from 'tap'
-import { type User } from '../../lib/accounts/user.js'
-import { PASSWORD, userTable } from '../support/server.js'
-import { recipe } from './recipe.js'
+import t, { type Test } from 'tap'
+import { PASSWORD, type Answer, type Browser } from '../support/server.js'
+import { recipe, type Recipe } from './recipe.js'
 
-t.test('a silent signup: the link of the mail enables the user, once, and logs in', async t => {
-  const mails = new EventEmitter()
-  const users = userTable()
-  const people = {
-    async insert ({ disabled, ...row }: { username: string, passwordHash: string, disabled: boolean }) {
-      const user = await users.create(row)
-      if (user !== null) users.change(row.username, { disabled })
-      return user && { ...user, disabled }
-    },
-    async update (id: string, columns: Partial<User>) { users.change(String((await users.findById(id))?.username), columns) }
+interface Person {
+  readonly id: number
+  readonly username: string
+  readonly passwordHash: string
+  readonly disabled: boolean
+  readonly confirmedAt: Date | null
+}
+
+/** The app's table. */
+function peopleTable () {
+  const rows = new Map<string, Person>()
+  const find = (id: string) => [...rows.values()].find(row => String(row.id) === id) ?? null
+  const set = (id: string, oldHash: string, columns: Partial<Person>): boolean => {
+    const row = find(id)
+    if (row?.passwordHash !== oldHash) return false
+    rows.set(row.username, { ...row, ...columns })
+    return true
   }
-  const s = await recipe(t, 'confirm-address', { given: { users, people, send: async (to: string, text: string) => { mails.emit('mail', to, text) } } })
-  const ada = s.browser()
-  const send = async (url: string, payload: object) => await ada.send({ method: 'POST', url, payload })
-  const credentials = { email: 'ada@example.com', password: PASSWORD }
+  return {
+    findById: async (id: string) => find(id),
+    findByUsername: async (username: string) => rows.get(username) ?? null,
+    async insert (row: { username: string, passwordHash: string }) {
+      if (rows.has(row.username)) return null
+      const person = { ...row, id: rows.size + 1, disabled: false, confirmedAt: null }
+      rows.set(row.username, person)
+      return person
+    },
+    updatePasswordHash: async (id: string, newHash: string, oldHash: string) => set(id, oldHash, { passwordHash: newHash }),
+    confirm: async (id: string, newHash: string, oldHash: string) => set(id, oldHash, { passwordHash: newHash, confirmedAt: new Date() }),
+    ban (username: string) { rows.set(username, { ...rows.get(username) as Person, disabled: true }) }
+  }
+}
 
-  const firstMail = once(mails, 'mail')
-  t.match(await send('/auth/signup', credentials), { statusCode: 202 })
-  const [to, link] = await firstMail
-  t.equal(to, 'ada@example.com')
+interface Signups extends Recipe {
+  readonly people: ReturnType<typeof peopleTable>
+  readonly mails: string[]
+  post (browser: Browser, url: string, payload: object): Promise<Answer>
+  /** Signs up, and gives the mail. */
+  mailTo (email: string, password: string): Promise<string>
+}
+
+const VICTIM = 'ada@example.com'
+const ATTACKERS = 'a password of the attacker'
+
+async function signups (t: Test): Promise<Signups> {
+  const people = peopleTable()
+  const sent = new EventEmitter()
+  const mails: string[] = []
+  const s = await recipe(t, 'confirm-address', {
+    given: {
+      people,
+      async send (to: string, text: string) {
+        t.equal(to, VICTIM)
+        mails.push(text)
+        sent.emit('mail')
+      }
+    }
+  })
+  const post = async (browser: Browser, url: string, payload: object): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
+  return {
+    ...s,
+    people,
+    mails,
+    post,
+    async mailTo (email, password) {
+      const mail = once(sent, 'mail')
+      t.match(await post(s.browser(), '/auth/signup', { email, password }), { statusCode: 202, body: '' }, 'for free and taken names alike')
+      await mail
+      return String(mails.at(-1))
+    }
+  }
+}
+
+function tokenIn (mail: string): string {
+  return new URL(mail).hash.slice(1)
+}
+
+t.test('a silent signup: the link of the mail confirms the address once, sets the password, and logs in', async t => {
+  const s = await signups(t)
+  const link = await s.mailTo(VICTIM, PASSWORD)
   t.match(link, /^https:\/\/app\.example\/confirm#eyJ/)
-  t.match((await send('/auth/login', credentials)).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'the address is not confirmed')
+  const ada = s.browser()
+  t.match((await s.post(ada, '/auth/login', { email: VICTIM, password: PASSWORD })).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' }, 'the address is not confirmed')
 
-  const secondMail = once(mails, 'mail')
-  t.match(await send('/auth/signup', credentials), { statusCode: 202 }, 'as for a free name')
-  t.match((await secondMail)[1], /You have an account/)
-
-  const token = new URL(link).hash.slice(1)
-  t.match(await send('/confirm', { token }), { statusCode: 200 })
+  const token = tokenIn(link)
+  t.match((await s.post(ada, '/confirm', { token })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  t.match((await s.post(ada, '/confirm', { token, password: VICTIM })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' }, 'the policy knows the name')
+  t.match(await s.post(ada, '/confirm', { token, password: PASSWORD }), { statusCode: 200 }, 'a refused password does not use it up')
   t.match(await ada.refresh(), { statusCode: 200 })
-  t.match((await send('/confirm', { token })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
-  t.match(await send('/auth/login', credentials), { statusCode: 200 })
+  t.match((await s.post(ada, '/confirm', { token, password: PASSWORD })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  t.match(await s.post(ada, '/auth/login', { email: VICTIM, password: PASSWORD }), { statusCode: 200 })
+  t.match(await s.mailTo(VICTIM, PASSWORD), /You have an account/)
+})
+
+t.test('account pre-hijacking: a password that a stranger signed up with never works', async t => {
+  const s = await signups(t)
+  const provoked = await s.mailTo(VICTIM, ATTACKERS)
+  const own = await s.mailTo(VICTIM, PASSWORD)
+  t.match(own, /\/confirm#eyJ/, 'a taken address that is not confirmed gets another link')
+  t.match(await s.post(s.browser(), '/confirm', { token: tokenIn(provoked), password: PASSWORD }), { statusCode: 200 }, 'whichever link the owner follows')
+  t.match(await s.post(s.browser(), '/auth/login', { email: VICTIM, password: ATTACKERS }), { statusCode: 401 })
+  t.match(await s.post(s.browser(), '/auth/login', { email: VICTIM, password: PASSWORD }), { statusCode: 200 })
+  t.match((await s.post(s.browser(), '/confirm', { token: tokenIn(own), password: ATTACKERS })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'the other links end')
+})
+
+t.test('a link that has expired: another signup sends a new one', async t => {
+  const s = await signups(t)
+  const old = tokenIn(await s.mailTo(VICTIM, ATTACKERS))
+  s.wait('2d')
+  t.match((await s.post(s.browser(), '/confirm', { token: old, password: PASSWORD })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  const token = tokenIn(await s.mailTo(VICTIM, crypto.randomUUID()))
+  t.match(await s.post(s.browser(), '/confirm', { token, password: PASSWORD }), { statusCode: 200 })
+})
+
+t.test('a link that was not used does not end a ban', async t => {
+  const s = await signups(t)
+  const token = tokenIn(await s.mailTo(VICTIM, PASSWORD))
+  s.people.ban(VICTIM)
+  t.match((await s.post(s.browser(), '/confirm', { token, password: PASSWORD })).json(), { code: 'FST_AUTH_USER_REFUSED' })
+  t.match(await s.post(s.browser(), '/auth/login', { email: VICTIM, password: PASSWORD }), { statusCode: 401 })
+})
+
+t.test('a banned user who never confirmed gets no link', async t => {
+  const s = await signups(t)
+  await s.mailTo(VICTIM, PASSWORD)
+  s.people.ban(VICTIM)
+  t.match(await s.post(s.browser(), '/auth/signup', { email: VICTIM, password: PASSWORD }), { statusCode: 202 })
+  for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
+  t.equal(s.mails.length, 1)
 })
