@@ -37,42 +37,45 @@ async function recipe (t: Test, name: string, given: Record<string, unknown>): P
   return { ...s, modules, post: async (url, payload) => await s.app.inject({ method: 'POST', url, payload }) }
 }
 
-/** The app's table of TOTP secrets, with one row. */
-function authenticatorsOf (subject: string) {
-  let lastStep = 0
-  let proposed: string | undefined
-  const table = {
-    secret: '',
-    findById: async (sub: string) => sub === subject && table.secret !== '' ? { secret: table.secret } : undefined,
-    propose: async (_sub: string, secret: string) => { proposed = secret },
-    findProposed: async () => proposed,
-    async confirm () {
-      table.secret = proposed ?? ''
-      proposed = undefined
+/** A row of the app's table of TOTP secrets. */
+interface Authenticator { readonly id: number, readonly sub: string, readonly secret: string, isConfirmed: boolean, lastStep: number }
+
+function authenticatorsTable () {
+  let rows: Authenticator[] = []
+  const find = (id: number): Authenticator => rows.find(row => row.id === id) as Authenticator
+  return {
+    findByUser: async (sub: string) => rows.find(row => row.sub === sub && row.isConfirmed),
+    findProposed: async (sub: string) => rows.findLast(row => row.sub === sub && !row.isConfirmed),
+    async propose (sub: string, secret: string) { rows.push({ id: rows.length, sub, secret, isConfirmed: false, lastStep: 0 }) },
+    async confirm (id: number) {
+      const { sub } = find(id)
+      rows = rows.filter(row => row.id === id || row.sub !== sub)
+      find(id).isConfirmed = true
     },
-    async advance (_sub: string, step: number) {
-      const isNew = step > lastStep
-      lastStep = Math.max(step, lastStep)
+    async advance (id: number, step: number) {
+      const row = find(id)
+      const isNew = step > row.lastStep
+      row.lastStep = Math.max(step, row.lastStep)
       return isNew
     }
   }
-  return table
+}
+
+/** The codes of an authenticator app, for a reply of `/totp/new`; otplib uses the machine's clock. */
+function codesOf ({ modules }: RecipeServer, reply: Answer): (seconds: number) => string {
+  const otplib = modules['otplib'] as { generateSync (options: { secret: string, epoch: number }): string } // what the sample imports; the types of its module are not needed for one function
+  const secret = String(new URL(reply.json().uri).searchParams.get('secret'))
+  return epoch => otplib.generateSync({ secret, epoch })
 }
 
 t.test('a second factor: password, then code', async t => {
-  const authenticators = authenticatorsOf('1')
-  const s = await recipe(t, 'second-factor', { authenticators })
-  // What the sample imports; the types of its module are not needed for two functions.
-  const otplib = s.modules['otplib'] as { generateSync (options: { secret: string, epoch: number }): string }
+  const s = await recipe(t, 'second-factor', { authenticators: authenticatorsTable() })
   t.match(await s.post('/login', { username: 'ada', password: PASSWORD }), { statusCode: 200 }, 'without a second factor the password logs in')
-  const { uri } = (await s.ada.send({ method: 'POST', url: '/totp/new' })).json()
-  const secret = String(new URL(uri).searchParams.get('secret'))
-  const codeAt = (seconds: number): string => otplib.generateSync({ secret, epoch: seconds })
-  const now = Math.floor(Date.now() / 1000) // otplib uses the machine's clock
+  const codeAt = codesOf(s, await s.ada.send({ method: 'POST', url: '/totp/new' }))
+  const now = Math.floor(Date.now() / 1000)
   for (const [code, status] of [['000000', 400], ['', 400], [codeAt(now - 30), 204]] as const) {
     t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code } })).statusCode, status)
   }
-  t.equal(authenticators.secret, secret)
   t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code: codeAt(now) } })).statusCode, 400, 'it was confirmed')
   const stepOne = async (password = PASSWORD): Promise<Answer> => await s.post('/login', { username: 'ada', password })
   t.match(await stepOne('wrong password'), { statusCode: 401 })
@@ -92,6 +95,37 @@ t.test('a second factor: password, then code', async t => {
     statuses.push((await s.post('/login/totp', { challenge: (await stepOne('another good password')).json().challenge, code })).statusCode)
   }
   t.strictSame(statuses, [401, 401, 401, 429, 429])
+})
+
+t.test('a second factor: a code of the old authenticator is needed for a new one', async t => {
+  const authenticators = authenticatorsTable()
+  const s = await recipe(t, 'second-factor', { authenticators })
+  const post = async (browser: Browser, url: string, payload: object = {}): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
+  const now = Math.floor(Date.now() / 1000)
+  const enrol = async (browser: Browser, body: object = {}): Promise<(seconds: number) => string> => {
+    const codeAt = codesOf(s, await post(browser, '/totp/new', body))
+    t.match(await post(browser, '/totp', { code: codeAt(now) }), { statusCode: 204 })
+    return codeAt
+  }
+  const codeAt = await enrol(s.ada)
+  const eve = s.browser()
+  await eve.signup('eve')
+  const evesCodeAt = await enrol(eve)
+
+  const asked = (await post(s.ada, '/totp/new')).json()
+  t.strictSame(Object.keys(asked), ['challenge'], 'an access token of a fresh login is not enough')
+  t.match(await post(s.ada, '/totp', { code: codeAt(now + 30) }), { statusCode: 400 }, 'nothing is proposed')
+  const { challenge: evesChallenge } = (await post(eve, '/totp/new')).json()
+  t.match(await post(s.ada, '/totp/new', { challenge: evesChallenge, code: evesCodeAt(now + 30) }), { statusCode: 401 }, 'the second factor of another user')
+  t.match((await post(s.ada, '/totp/new', { challenge: 'forged', code: codeAt(now + 30) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  t.match(await post(s.ada, '/totp/new', { challenge: asked.challenge, code: '' }), { statusCode: 401 })
+
+  await enrol(s.ada, { challenge: asked.challenge, code: codeAt(now + 30) })
+  t.not((await authenticators.findByUser('1'))?.id, 0, 'the new one is in its place')
+  const again = (await post(s.ada, '/totp/new')).json().challenge
+  const statuses: number[] = []
+  for (let guess = 0; guess < 4; guess++) statuses.push((await post(s.ada, '/totp/new', { challenge: again, code: '12345x' })).statusCode)
+  t.strictSame(statuses, [401, 401, 401, 429], 'guesses are limited')
 })
 
 t.test('passkeys: one is added after a fresh login, and logs in', async t => {
