@@ -42,6 +42,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   settings: '(name: unknown) => string',
   send: '(to: unknown, text: string) => void',
   repository: 'any',
+  recoveryCodes: 'any',
   prisma: 'any',
   people: 'any',
   passkeys: 'any',
