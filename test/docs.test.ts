@@ -119,6 +119,13 @@ t.test('every code block compiles', async t => {
   t.strictSame(complaints(programs), [])
 })
 
+t.test('the sample of a password reset needs only the types of its inputs in strict TypeScript', async t => {
+  const samples = blocks.filter(({ code }) => code.includes("app.post('/reset'"))
+  t.equal(samples.length, 1)
+  const typed = samples.map(sample => ({ ...sample, code: sample.code.replace(/app\.post\('/g, "app.post<{ Body: Record<'username' | 'token' | 'password', string> }>('").replaceAll('async sub =>', 'async (sub: string) =>') }))
+  t.strictSame(diagnose(typed, GIVEN, AMBIENT.ts), [])
+})
+
 t.test('the first example is short, and runs as printed', async t => {
   const [first] = programs
   t.match(first, { language: 'js', given: exactly() })
