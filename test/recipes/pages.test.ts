@@ -1,0 +1,65 @@
+import t, { type Test } from 'tap'
+import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
+import { FAST_HASHING, PASSWORD, SECRET, testClock, userTable, type Answer, type Browser } from '../support/server.js'
+import { recipe, type Recipe } from './recipe.js'
+
+interface Forms extends Recipe {
+  submit (browser: Browser, fields: Record<string, string>, headers?: Record<string, string>): Promise<Answer>
+}
+
+/** The sample of a password change by an HTML form, with Ada signed up. */
+async function passwordForm (t: Test, options: RefreshCookieOptions = {}): Promise<Forms & { readonly ada: Browser }> {
+  const users = userTable()
+  const clock = testClock()
+  const s = await recipe(t, 'password-form', {
+    given: { users },
+    clock,
+    async before (app) {
+      app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async (_request: unknown, body: string) => Object.fromEntries(new URLSearchParams(body)))
+      await app.register(refreshCookie, { secret: SECRET, clock, users, passwords: FAST_HASHING, rateLimit: { perAccount: { max: 3, per: '15m' } }, ...options })
+    }
+  })
+  const ada = s.browser()
+  await ada.signup('ada')
+  return {
+    ...s,
+    ada,
+    submit: async (browser, fields, headers = {}) => await browser.send({
+      method: 'POST', url: '/account/password', payload: new URLSearchParams(fields).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers }
+    })
+  }
+}
+
+const NEW_PASSWORD = 'another good password'
+const CHANGE = { currentPassword: PASSWORD, newPassword: NEW_PASSWORD }
+
+t.test('a password change by a form: the other sessions end, the browser stays logged in', async t => {
+  const s = await passwordForm(t)
+  const phone = s.browser()
+  await phone.login('ada', { remember: false })
+  const { ada } = s
+  t.match(await s.submit(ada, CHANGE), { statusCode: 303, headers: { location: '/account?changed' } })
+  t.match(await ada.refresh(), { statusCode: 200 })
+  t.match(await phone.refresh(), { statusCode: 401 })
+  t.match(await s.browser().login('ada'), { statusCode: 401 })
+
+  await phone.login('ada', { password: NEW_PASSWORD, remember: false })
+  const changed = await s.submit(phone, { currentPassword: NEW_PASSWORD, newPassword: 'a third good password' })
+  t.notMatch(String(changed.headers['set-cookie']), /max-age|expires/i, 'it keeps the choice of a login that ends with the browser')
+})
+
+t.test('a password change by a form: a refusal is a code in the address of the page', async t => {
+  const s = await passwordForm(t)
+  const refusal = async (browser: Browser, fields: Record<string, string>, headers?: Record<string, string>): Promise<string> => {
+    const { statusCode, headers: { location } } = await s.submit(browser, fields, headers)
+    t.equal(statusCode, 303)
+    return String(location)
+  }
+  t.equal(await refusal(s.ada, { ...CHANGE, newPassword: 'x' }), '/account?error=FST_AUTH_PASSWORD_REFUSED')
+  t.equal(await refusal(s.ada, {}), '/account?error=FST_AUTH_CREDENTIALS_INVALID')
+  t.equal(await refusal(s.browser(), CHANGE), '/account?error=FST_AUTH_REFRESH_TOKEN_MISSING')
+  t.equal(await refusal(s.ada, CHANGE, { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }), '/account?error=FST_AUTH_CROSS_SITE')
+  t.match(await s.browser().login('ada'), { statusCode: 200 }, 'nothing has changed')
+  for (let guess = 0; guess < 3; guess++) await refusal(s.ada, { ...CHANGE, currentPassword: 'wrong' })
+  t.equal(s.users.replaced.length, 0)
+})
