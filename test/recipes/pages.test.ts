@@ -1,3 +1,4 @@
+import cors from '@fastify/cors'
 import t, { type Test } from 'tap'
 import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
 import { FAST_HASHING, PASSWORD, SECRET, testClock, userTable, type Answer, type Browser } from '../support/server.js'
@@ -62,4 +63,33 @@ t.test('a password change by a form: a refusal is a code in the address of the p
   t.match(await s.browser().login('ada'), { statusCode: 200 }, 'nothing has changed')
   for (let guess = 0; guess < 3; guess++) await refusal(s.ada, { ...CHANGE, currentPassword: 'wrong' })
   t.equal(s.users.replaced.length, 0)
+})
+
+t.test('server-sent events by the cookie: own pages and trusted origins, with the CORS headers', async t => {
+  const users = userTable()
+  const pages = ['https://shop.example']
+  const clock = testClock()
+  const s = await recipe(t, 'server-sent-events', {
+    clock,
+    async before (app) {
+      await app.register(cors, { origin: pages, credentials: true })
+      await app.register(refreshCookie, { secret: SECRET, clock, users, passwords: FAST_HASHING, trustedOrigins: pages })
+    }
+  })
+  const ada = s.browser()
+  await ada.signup('ada')
+  const url = await s.app.listen({ host: '127.0.0.1', port: 0 })
+  const open = async (headers: Record<string, string>): Promise<Response> => await fetch(`${url}/events`, { headers: { 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', ...headers } })
+  const cookie = String(ada.jar.header('/events'))
+
+  const stream = await open({ cookie, origin: 'https://shop.example', 'sec-fetch-site': 'cross-site' })
+  t.equal(stream.status, 200)
+  t.match(Object.fromEntries(stream.headers), {
+    'access-control-allow-origin': 'https://shop.example', 'access-control-allow-credentials': 'true', 'cache-control': 'no-store', 'content-type': /^text\/event-stream/
+  })
+  const { value } = await stream.body?.getReader().read() ?? {}
+  t.equal(new TextDecoder().decode(value as Uint8Array), 'data: hello 1\n\n')
+  t.match(await open({ cookie, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }), { status: 403 })
+  t.match(await open({}), { status: 401 })
+  s.app.server.closeAllConnections()
 })

@@ -1,5 +1,6 @@
 import crypto from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
+import stream from 'node:stream'
 import * as opentelemetry from '@opentelemetry/api'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
@@ -48,6 +49,7 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
     '@opentelemetry/api': opentelemetry,
     'node:crypto': crypto,
     'node:diagnostics_channel': diagnostics,
+    'node:stream': stream,
     'prom-client': prometheus,
     jose
   }
