@@ -82,7 +82,7 @@ const AMBIENT = {
     declare module 'vitest'
     declare module '*/app.mjs' { export function build (auth?: object): import('fastify').FastifyInstance }
     type UntypedHandler = (request: Omit<import('fastify').FastifyRequest, 'body' | 'query' | 'params'> & Record<'body' | 'query' | 'params', any>, reply: import('fastify').FastifyReply) => unknown
-    type UntypedApp = Omit<import('fastify').FastifyInstance, 'get' | 'post'> & { google: any } & Record<'get' | 'post', {
+    type UntypedApp = Omit<import('fastify').FastifyInstance, 'get' | 'post'> & { github: any, google: any } & Record<'get' | 'post', {
       (path: string, handler: UntypedHandler): unknown
       (path: string, options: object, handler: UntypedHandler): unknown
     }>

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { fastifyOauth2 } from '@fastify/oauth2'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { HOST, loggedIn, ORIGIN, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
@@ -283,6 +284,41 @@ t.test('Google, or another OpenID provider: the state is checked, then the cooki
   await refused(visitor, withParameters(await begin(visitor), { state: 'another' }), 'another state')
   await refused(visitor, withParameters(await begin(visitor), { code: 'another' }), 'a code that the provider did not issue')
   await refused(visitor, withParameters(await begin(visitor), { error: 'access_denied', code: '' }), 'the user cancelled')
+})
+
+t.test('GitHub: its number of the user is the account, from its API', async t => {
+  const provider = await openidProvider(t, 'unused')
+  const asked: unknown[] = []
+  const answers = [Response.json({ message: 'Bad credentials' }, { status: 401 }), Response.json({ id: 583231, login: 'ada' })]
+  const fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    asked.push([url, init.headers])
+    return answers.shift() as Response
+  }
+  const linked: string[] = []
+  const linkedAccounts = {
+    async findOrCreate (key: string) {
+      linked.push(key)
+      return { id: '1' }
+    }
+  }
+  const real = { ...fastifyOauth2.GITHUB_CONFIGURATION }
+  Object.assign(fastifyOauth2.GITHUB_CONFIGURATION, { tokenHost: provider.issuer, tokenPath: '/token', authorizePath: '/authorize' })
+  t.teardown(() => { Object.assign(fastifyOauth2.GITHUB_CONFIGURATION, real) })
+  const s = await recipe(t, 'github', { clientId: 'shop', clientSecret: 'its-secret', linkedAccounts, fetch })
+  const logIn = async (browser: Browser): Promise<Answer> => {
+    const url = provider.authorize(new URL(String((await browser.get('/login/github')).headers.location)))
+    const answer = await s.app.inject({ url, headers: { host: HOST, cookie: browser.jar.header(url) ?? '', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' } })
+    browser.jar.store(answer.headers['set-cookie'])
+    return answer
+  }
+
+  const browser = s.browser()
+  t.match(await logIn(browser), { statusCode: 303, headers: { location: '/login?failed' } }, 'GitHub refuses')
+  t.equal(browser.cookie(), undefined)
+  t.match(await logIn(browser), { statusCode: 303, headers: { location: /^\/$/ } })
+  t.match(await browser.refresh(), { statusCode: 200 })
+  t.strictSame(linked, ['github 583231'])
+  t.strictSame(asked.at(-1), ['https://api.github.com/user', { authorization: 'Bearer of the provider', 'user-agent': 'shop' }])
 })
 
 t.test('a login link: shown by GET, used up by its button', async t => {
