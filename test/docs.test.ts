@@ -26,8 +26,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
-  oldSessionOf: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
-  endOldSession: "(request: import('fastify').FastifyRequest) => Promise<void>",
+  takeOldSession: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
   privateKey: 'string',
