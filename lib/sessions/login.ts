@@ -4,9 +4,8 @@ import { type RequestContext } from '../request-context.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type AppClaims, isSubject, isTime, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
 import { type Issued, type IssuedRefreshToken, type Issuer } from './issue.js'
-import { assertWithinLimit, type SessionLimit, sessionsOverLimit } from './limit.js'
+import { assertWithinLimit, enforceLimit, type SessionLimit } from './limit.js'
 import { claimsOfLogin, findUser, type UserSource } from './load-user.js'
-import { revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { newSession, type Session } from './session.js'
 import { type SessionStore } from './store.js'
@@ -76,13 +75,6 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
   })
   context.emit({ type: 'login', subject, sessionId: session.id })
   return { ...issuer.access(session, app, at), refreshToken: issuer.refresh(session, remember, at, replaced), replaced }
-}
-
-/** Never evicts the session just created, which may look like the oldest one if the clocks of instances differ. */
-async function enforceLimit (store: SessionStore, { id: started, subject }: Session, replaced: string | null, limit: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-  if (limit.whenFull === 'refuseLogin') return await assertWithinLimit(store, subject, { replaced, started }, limit, context, at)
-  const excess = await sessionsOverLimit(store, subject, { replaced, started }, limit.max, context, at)
-  for (const session of excess) await revokeSession(store, session, 'limit', context)
 }
 
 /**
