@@ -48,7 +48,7 @@ export class PageSessionError extends Error {
 
 /**
  * The user of a page request; null if nobody is logged in, or if another site sent the request in a way that pages must not
- * (see docs/pages.md). It changes nothing, so parallel calls are safe.
+ * (see docs/renderers.md). It changes nothing, so parallel calls are safe.
  *
  * It sends the refresh cookie to the API and no other cookie, and no request at all without that cookie. Pass all headers rather than
  * the Cookie header alone, so that the API knows whether another site sent the request; with a SameSite=None cookie it needs them.

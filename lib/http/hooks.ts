@@ -24,8 +24,8 @@ export interface AuthenticateHooks {
   readonly authenticateOptional: AuthenticateHook
   /**
    * Authenticates a page, a download or a WebSocket upgrade by the refresh cookie, and sets `request.auth.identity`: see
-   * `request.auth.identify`. It rotates nothing and sets no cookie. For GET and HEAD only: a route of another method is refused at
-   * registration with a TypeError, and below a hook of a whole app with 401 FST_AUTH_ACCESS_TOKEN_MISSING. Requests of other
+   * `request.auth.identify`. It rotates nothing and sets no cookie. For GET and HEAD only: a route of another method is refused with a
+   * TypeError once the plugin is loaded, else and below a hook of a whole app with 401 FST_AUTH_ACCESS_TOKEN_MISSING. Requests of other
    * sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab.
    */
   readonly authenticateByCookie: AuthenticateHook
