@@ -66,7 +66,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
 
   const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock, verifyWithin: timeouts.call + settings.passwords.queue.maxWait })
   const auth = buildAuthParts(fastify, settings, store, { audit, sessions, accounts, challenges, transport })
-  const authOf = decorateRequest(fastify, request => new SessionAuth(auth, request))
+  const authOf = decorateRequest(fastify, SessionAuth, auth)
   decorateHooks(fastify, authOf, auth.refusals)
   decorateInstance(fastify, {
     verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, context),
@@ -138,7 +138,7 @@ function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRef
 }
 
 function registrationOf ({ issuer, audience, cookie, refreshToken: { transport } }: Settings, users: object | undefined, store: SessionStore, { rings }: OpenedKeys): Registration {
-  return { keyIds: [...rings().refresh.byKid.keys()], users, issuer, audience, store, cookie: transport === 'cookie' ? cookie : null }
+  return { keyIds: [...rings.refresh.byKid.keys()], users, issuer, audience, store, cookie: transport === 'cookie' ? cookie : null }
 }
 
 function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: SerializeCookie): RefreshTokenTransport {
@@ -146,12 +146,12 @@ function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: Se
 }
 
 async function openAppKeys (fastify: FastifyInstance, settings: Settings, emit: Parameters<typeof openKeys>[1]): Promise<{ keys: OpenedKeys, owner: ReturnType<typeof createOwnerSource> }> {
-  const owner = createOwnerSource(settings.appName, () => keys.rings().refresh)
+  const owner = createOwnerSource(settings.appName, () => keys.rings.refresh)
   const keys = await openKeys(settings, event => {
     emit(event)
     owner.follow(event)
   }, fastify.log)
-  if (keys.rings().access.signing === null) throw new TypeError("option \"keys\" has no key with use: 'sign': give one, or register fastify-refresh-cookie/verifier in a service that only verifies")
+  if (keys.rings.access.signing === null) throw new TypeError("option \"keys\" has no key with use: 'sign': give one, or register fastify-refresh-cookie/verifier in a service that only verifies")
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
   return { keys, owner }
 }
@@ -187,7 +187,7 @@ function buildRevocations ({ clock, accessToken, refreshToken, timeouts, revocat
 
 function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, users = {}, appName }: Settings, { rings }: OpenedKeys, log: FastifyBaseLogger): Throttle {
   // All instances of an app share the prefix; two apps on one Redis do not.
-  const keyPrefix = prefix ?? `auth:${appName ?? rings().refresh.signing?.kid}:`
+  const keyPrefix = prefix ?? `auth:${appName ?? rings.refresh.signing?.kid}:`
   return new Throttle({
     limits,
     counter: limits => redis === undefined ? new MemoryCounter(limits) : new RedisCounter(limits, redis, keyPrefix),

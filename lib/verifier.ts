@@ -25,7 +25,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   fastify.addHook('onClose', async () => audit.close())
 
   const keys = await openKeys({ ...settings, accessToken: undefined }, context.emit, fastify.log)
-  if (keys.rings().access.signing !== null) throw new TypeError('option "keys" has a key with use: \'sign\', which a verifier must not have: give its public half with use: \'verify\'')
+  if (keys.rings.access.signing !== null) throw new TypeError('option "keys" has a key with use: \'sign\', which a verifier must not have: give its public half with use: \'verify\'')
   if (keys.changing.size > 0) followKeys(fastify, keys, settings.reloadKeysEvery)
 
   const access = { ...accessToken, issuer, audience }
@@ -35,7 +35,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
       ...tokens,
       verifyAccess (token) {
         // Before the first successful load of a key a token can be neither accepted nor refused: 503, no 401.
-        if (keys.rings().access.byKid.size === 0) throw unavailable(undefined)
+        if (keys.rings.access.byKid.size === 0) throw unavailable(undefined)
         return tokens.verifyAccess(token)
       }
     },
@@ -45,7 +45,7 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
   })
 
   const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie } }
-  decorateHooks(fastify, decorateRequest(fastify, request => new TokenAuth(parts, request)), REFUSALS)
+  decorateHooks(fastify, decorateRequest(fastify, TokenAuth, parts), REFUSALS)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, context), reloadKeys: keys.reload })
 }
 

@@ -62,8 +62,9 @@ export class HashingQueue {
     const round = this.#roundFor(client)
     const later = this.#waiters.findIndex(waiter => waiter.round > round)
     if (this.#waiters.length >= waiting) {
-      if (later < 0) throw busy(new Error(FULL))
-      for (const last of this.#waiters.slice(-1)) this.#refuse(last, FULL)
+      const last = this.#waiters.at(-1)
+      if (later < 0 || last === undefined) throw busy(new Error(FULL))
+      this.#refuse(last, FULL)
     }
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => this.#refuse(waiter, `no turn for password work within ${maxWait} s`), maxWait * 1000)

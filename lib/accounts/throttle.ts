@@ -151,7 +151,8 @@ export class Throttle {
   refresh (session: SessionRef, context: RequestContext): Promise<void> | void {
     if (this.#perSession === undefined) return
     if (!(this.#perSession instanceof MemoryCounter)) return this.#refreshShared(this.#perSession, session, context)
-    assertRefreshAllowed(this.#perSession.consume(session.sid), session, context)
+    const counted = this.#perSession.consume(session.sid)
+    if (typeof counted === 'number') throw throttled('session', session.sub, counted, context)
   }
 
   /** Refunds the attempt and resets the failures of this user only, since several accounts may share the counter of a name. */
@@ -181,7 +182,8 @@ export class Throttle {
   async #refreshShared (perSession: AttemptCounter, session: SessionRef, context: RequestContext): Promise<void> {
     const counted = this.#consumeShared(perSession, session.sid, context).catch(() => null)
     // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
-    assertRefreshAllowed(this.#reachable ? await counted : null, session, context)
+    const wait = this.#reachable ? await counted : null
+    if (typeof wait === 'number') throw throttled('session', session.sub, wait, context)
   }
 
   /** Consumes from one counter for an attempt. Resolves to the time to wait if that is impossible, else to 0. */
@@ -262,10 +264,6 @@ async function ownSession (subject: string | null, caller: Caller): Promise<Sess
 function limitsOf (what: string, limits: readonly Limit[], countsSuccesses = false): CounterLimit[] {
   const named = limits.map(({ max, per }) => ({ name: `${what}:${max}/${per}`, max, per, countsSuccesses }))
   return [...new Map(named.map(limit => [limit.name, limit])).values()] // a limit that is given twice would count twice in Redis
-}
-
-function assertRefreshAllowed (counted: object | Seconds | null, session: SessionRef, context: RequestContext): void {
-  if (typeof counted === 'number') throw throttled('session', session.sub, counted, context)
 }
 
 function throttled (what: 'address' | 'account' | 'session', subject: string | null, wait: Seconds, context: RequestContext): AuthError {

@@ -57,18 +57,14 @@ export function createAudit (clock: Clock, listener: EventListener | undefined, 
       publishEvent(event)
       const now = clock()
       for (const dropped of limit.takeDropped(now)) write(dropped, UNKNOWN_CLIENT, null, appLog)
-      if (isTaken(levelOf(event), log) && limit.admits(event, now)) write(event, from, requestId, log, cause)
+      if ((listener !== undefined || isWritten(levelOf(event), log)) && limit.admits(event, now)) write(event, from, requestId, log, cause)
     },
 
-    isRecorded: (type, log) => areEventsObserved() || isTaken(EVENT_LEVELS[type], log),
+    isRecorded: (type, log) => areEventsObserved() || listener !== undefined || isWritten(EVENT_LEVELS[type], log),
 
     close () {
       for (const dropped of limit.takeDropped(Infinity)) write(dropped, UNKNOWN_CLIENT, null, appLog)
     }
-  }
-
-  function isTaken (level: Level, log: FastifyBaseLogger): boolean {
-    return listener !== undefined || isWritten(level, log)
   }
 
   function write (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {

@@ -25,11 +25,11 @@ export interface RefreshCookie {
   /** All distinct values of the cookie, in the order of the request. */
   readonly read: (request: FastifyRequest) => string[]
   /** The Set-Cookie line of a token. */
-  line (token: IssuedRefreshToken): string
-  /** Sets the cookie and clears the former ones. */
-  set (reply: FastifyReply, token: IssuedRefreshToken): void
+  readonly setCookieLine: (token: IssuedRefreshToken) => string
+  /** Sets the cookie and clears the former ones. Adds nothing to the token response. */
+  readonly send: (reply: FastifyReply, token: IssuedRefreshToken) => Record<never, never>
   /** Clears the cookie and the former ones. A browser deletes a cookie only if path, domain and partition match. */
-  clear (reply: FastifyReply): void
+  readonly clear: (reply: FastifyReply) => void
 }
 
 /** The cookie is always HttpOnly. */
@@ -38,6 +38,7 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
   const attributes = { ...where, httpOnly: true }
   const suffix = serialize(name, '', attributes).slice(`${name}=`.length) // written once: it takes 7 µs
   const clearing = { maxAge: 0, expires: new Date(0) }
+  const cleared = serialize(name, '', { ...attributes, ...clearing })
   // Browsers reject a name prefix or `Partitioned` without `Secure`.
   const formerCleared = former.map(({ name, ...place }) =>
     serialize(name, '', { ...attributes, ...place, secure: attributes.secure || place.partitioned || name.startsWith('__'), ...clearing }))
@@ -47,15 +48,14 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
 
     read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
 
-    line,
+    setCookieLine: line,
 
-    set (reply, token) {
+    send (reply, token) {
       write(reply, line(token))
+      return {}
     },
 
-    clear (reply) {
-      write(reply, serialize(name, '', { ...attributes, ...clearing }))
-    }
+    clear: reply => write(reply, cleared)
   }
 
   function line ({ value, maxAge, expiresAt }: IssuedRefreshToken): string {

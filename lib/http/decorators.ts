@@ -68,14 +68,14 @@ export async function refusing<T> (context: RequestContext, act: () => Promise<T
 }
 
 /** Decorates requests with `auth`, created on first use. Returns the function that finds it. */
-export function decorateRequest<T extends TokenAuth> (fastify: FastifyInstance, create: (request: FastifyRequest) => T): (request: FastifyRequest) => T {
+export function decorateRequest<P, T extends TokenAuth> (fastify: FastifyInstance, Auth: new (parts: P, request: FastifyRequest) => T, parts: P): (request: FastifyRequest) => T {
   // A symbol per registration, so that one in an inner context has its own `request.auth`.
   const made = Symbol('auth')
   type Decorated = FastifyRequest & { [made]: T | null } // decorated below
 
   function authenticationOf (request: FastifyRequest): T {
     const decorated = request as Decorated
-    decorated[made] ??= create(request)
+    decorated[made] ??= new Auth(parts, request)
     return decorated[made]
   }
 

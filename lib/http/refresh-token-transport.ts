@@ -39,14 +39,8 @@ export function cookieTransport (cookie: RefreshCookie, renewWithAccessToken: bo
   const scheme = refreshCookieScheme(cookie.name)
   const security = [{ [scheme.name]: [] }]
   return {
-    read: cookie.read,
+    ...cookie,
     renewingToken: ({ headers }) => renewWithAccessToken ? bearerToken(headers) : null,
-    send (reply, token) {
-      cookie.set(reply, token)
-      return {}
-    },
-    setCookieLine: cookie.line,
-    clear (reply) { cookie.clear(reply) },
     scheme,
     security,
     refreshSecurity: renewWithAccessToken ? [...security, { [ACCESS_TOKEN_SCHEME]: [] }] : security,

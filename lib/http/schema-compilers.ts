@@ -30,11 +30,14 @@ export function useOwnCompilers (scope: FastifyInstance): void {
 
   scope.setValidatorCompiler(route => {
     let compiled: ReturnType<Compile> | undefined
-    const validator = (): ReturnType<Compile> => {
+    const validate: ReturnType<Compile> = value => {
       const { body, query } = compilers as Compilers // the hook has loaded them
-      return (compiled ??= (route.httpPart === 'querystring' ? query : body)(route))
+      compiled ??= (route.httpPart === 'querystring' ? query : body)(route)
+      const result = compiled(value)
+      validate.errors = compiled.errors ?? null // Fastify reads it at once, as from Ajv
+      return result
     }
-    return Object.defineProperty((body: unknown) => validator()(body), 'errors', { get: () => validator().errors })
+    return validate
   })
   scope.setSerializerCompiler(({ httpStatus }) => Number(httpStatus) >= 400 ? serializeRefusal : JSON.stringify)
   scope.setSchemaErrorFormatter(formatSchemaErrors)

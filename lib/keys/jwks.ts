@@ -19,8 +19,8 @@ export interface PublicKeys {
 }
 
 /** The keys of `GET /jwks`; undefined if they are and stay secrets. */
-export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, { rings }: KeySource): PublicKeys | undefined {
-  const ring = (): KeyRing => rings().access
+export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, source: KeySource): PublicKeys | undefined {
+  const ring = (): KeyRing => source.rings.access
   return keys?.changes || pairsOf(ring()).length > 0 ? { ring, maxAge: jwksMaxAge(reloadKeysEvery) } : undefined
 }
 

@@ -50,7 +50,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
       emit(event)
     }
   })
-  return { ...source, changing: changingKeys(settings) }
+  return Object.assign(source, { changing: changingKeys(settings) }) // not a copy: `rings` is replaced
 }
 
 /** An error of the app's function for the log. A parser, such as JSON.parse, quotes the text in its message: here a secret. */
@@ -115,7 +115,7 @@ interface KeySourceOptions {
 
 /** The current keys of a service. */
 export interface KeySource {
-  rings (): KeyRings
+  readonly rings: KeyRings
   /** False if the last reload failed, so that the old keys are in use. */
   isCurrent (): boolean
   /** Reads the keys again. Rejects on failure; the old keys then stay in use. */
@@ -139,7 +139,6 @@ const KINDS: readonly TokenKind[] = ['access', 'refresh']
 type LoadedAt = ReadonlyMap<string, EpochSeconds>
 
 export function createKeySource ({ first, load, clock, period, emit }: KeySourceOptions): KeySource {
-  let rings = first
   // Keys at start may sign at once.
   let loadedAt: Record<TokenKind, LoadedAt> = { access: loadTimes(first.access, -Infinity), refresh: loadTimes(first.refresh, -Infinity) }
   let running: Promise<void> | undefined
@@ -148,7 +147,8 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   let lastSeekAt = -Infinity
   let isCurrent = true
 
-  return { rings: () => rings, isCurrent: () => isCurrent, reload, seek }
+  const source = { rings: first, isCurrent: () => isCurrent, reload, seek }
+  return source
 
   /** A reload that begins after this call: one in progress may have read the keys before a change. */
   function reload (): Promise<void> {
@@ -160,7 +160,7 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   }
 
   function seek (kind: TokenKind, kid: string | undefined): Promise<void> | undefined {
-    if (kid === undefined || rings[kind].byKid.has(kid)) return undefined
+    if (kid === undefined || source.rings[kind].byKid.has(kid)) return undefined
     if (kind === 'refresh') return (nextReload ??= handled(reloadAfterPause()))
     if (running !== undefined) return running
     const now = clock()
@@ -191,11 +191,11 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   function apply (next: KeyRings): void {
     const now = clock()
     const known = { access: loadTimes(next.access, now, loadedAt.access), refresh: loadTimes(next.refresh, now, loadedAt.refresh) }
-    const change = (kind: TokenKind): KeyRing => changeOrKeep(rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagationOf(next[kind], period))
-    const before = rings
-    rings = { access: change('access'), refresh: change('refresh') }
+    const change = (kind: TokenKind): KeyRing => changeOrKeep(source.rings[kind], next[kind], kid => now - Number(known[kind].get(kid)) >= propagationOf(next[kind], period))
+    const before = source.rings
+    source.rings = { access: change('access'), refresh: change('refresh') }
     loadedAt = known
-    for (const kind of KINDS) if (rings[kind] !== before[kind]) emit(changeEvent(kind, rings[kind]))
+    for (const kind of KINDS) if (source.rings[kind] !== before[kind]) emit(changeEvent(kind, source.rings[kind]))
   }
 }
 

@@ -16,7 +16,7 @@ export interface UserSource {
 /** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
 export async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
   const user = await bounded(() => findById(subject))
-  if (!isAccepted(user)) throw refusalOf(user)
+  if (user == null || user.disabled) throw refusalOf(user)
   return user
 }
 
@@ -43,7 +43,7 @@ export async function claimsOfLogin (subject: string, user: User | undefined, ow
 export function loadAppClaims (subject: string, { findById, appClaims }: UserSource, context: RequestContext, onRefused?: () => Promise<unknown>): Promise<AppClaims> {
   if (findById === undefined) return Promise.resolve({})
   return context.bounded(() => findById(subject)).then(user => {
-    if (!isAccepted(user)) return refuse(user, onRefused)
+    if (user == null || user.disabled) return refuse(user, onRefused)
     return appClaims === undefined ? {} : makeAppClaims(appClaims, user, context)
   })
 }
@@ -51,10 +51,6 @@ export function loadAppClaims (subject: string, { findById, appClaims }: UserSou
 async function refuse (user: User | null | undefined, onRefused: (() => Promise<unknown>) | undefined): Promise<never> {
   await onRefused?.()
   throw refusalOf(user)
-}
-
-function isAccepted (user: User | null | undefined): user is User {
-  return user != null && !user.disabled
 }
 
 function refusalOf (user: User | null | undefined): AuthError {

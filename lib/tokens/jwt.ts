@@ -41,7 +41,7 @@ export type VerificationPolicy = AccessPolicy & { readonly cacheBytes: number }
  */
 export async function createTokens (scope: FastifyInstance, keys: OpenedKeys, policy: VerificationPolicy): Promise<Tokens> {
   const access = new Codec('access', keys)
-  const refresh = new Codec('refresh', keys, TYPES.refresh, await registerJwt(scope, keys.rings().refresh))
+  const refresh = new Codec('refresh', keys, TYPES.refresh, await registerJwt(scope, keys.rings.refresh))
   return {
     ...createAccessVerifier(keys, policy, access),
     signAccess: access.sign.bind(access),
@@ -60,7 +60,7 @@ export function createAccessVerifier (keys: OpenedKeys, policy: VerificationPoli
   let cache = new VerificationCache(policy.cacheBytes)
   return {
     verifyAccess (token) {
-      const current = keys.rings().access
+      const current = keys.rings.access
       if (ring !== current) [ring, cache] = [current, new VerificationCache(policy.cacheBytes)]
       return cache.get(token) ?? cache.set(token, readAccessClaims(codec.verify(token)?.payload, policy))
     },
@@ -94,7 +94,7 @@ export class Codec {
   }
 
   get signingKey (): SigningKey {
-    return this.#keys.rings()[this.#kind].signing as SigningKey // a service that only verifies never signs
+    return this.#keys.rings[this.#kind].signing as SigningKey // a service that only verifies never signs
   }
 
   sign (claims: object): string {
@@ -107,7 +107,7 @@ export class Codec {
   /** Null for a token that is not valid: another key, algorithm or `typ`, or a wrong signature. */
   verify (token: string): { readonly payload: unknown, readonly key: Key, readonly signedByCurrentKey: boolean } | null {
     const header = headerOf(token)
-    const ring = this.#keys.rings()[this.#kind]
+    const ring = this.#keys.rings[this.#kind]
     const key = this.#last?.header === header && this.#last.ring === ring ? this.#last.key : findKey(header, ring, this.#type)
     if (key === null) return null
     const verify = this.#verifiers.get(key) ?? createVerifier(key)

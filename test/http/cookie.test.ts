@@ -47,9 +47,9 @@ t.test('every cookie attribute is always explicit, so defaults of a host change 
   const cookie = refreshCookie({ path: '/auth', domain: 'example.com', sameSite: 'none', partitioned: true })
   const where = { path: '/auth', domain: 'example.com', sameSite: 'none', secure: true, partitioned: true, httpOnly: true }
   const { headers, reply: target } = reply()
-  cookie.set(target, { value: 'token', maxAge: 60, expiresAt: AT })
+  cookie.send(target, { value: 'token', maxAge: 60, expiresAt: AT })
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token; Max-Age=60; Expires=Sun, 17 Mar 2030 17:46:40 GMT ${JSON.stringify(where)}`])
-  cookie.set(target, { value: 'token', maxAge: null, expiresAt: AT })
+  cookie.send(target, { value: 'token', maxAge: null, expiresAt: AT })
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}=token ${JSON.stringify(where)}`], 'a session cookie of the browser')
   cookie.clear(target)
   t.strictSame(headers['set-cookie'], [`${SETTINGS.name}= ${JSON.stringify({ ...where, ...CLEARED })}`])
@@ -69,7 +69,7 @@ t.test('former cookies are cleared before the current one is set or cleared, how
       `refresh= ${JSON.stringify({ path: '/auth', domain: 'example.com', sameSite: 'strict', secure, partitioned: false, httpOnly: true, ...CLEARED })}`
     ]
     const sameText = (line: unknown): unknown => JSON.stringify(Object.entries(JSON.parse(String(line).replace(/^[^ ]* /, ''))).sort())
-    cookie.set(target, { value: 'token', maxAge: 60, expiresAt: AT })
+    cookie.send(target, { value: 'token', maxAge: 60, expiresAt: AT })
     cookie.clear(target)
     const [mine, ...lines] = [headers['set-cookie']].flat()
     t.equal(mine, 'refresh=mine; Path=/', 'a cookie of the app')
@@ -81,7 +81,7 @@ t.test('former cookies are cleared before the current one is set or cleared, how
 t.test('XSS: the cookie is always HttpOnly', async t => {
   for (const secure of [true, false]) {
     const { headers, reply: target } = reply()
-    refreshCookie({ name: 'refresh', secure }).set(target, { value: 'token', maxAge: 60, expiresAt: AT })
+    refreshCookie({ name: 'refresh', secure }).send(target, { value: 'token', maxAge: 60, expiresAt: AT })
     t.match(headers['set-cookie'], exactly(/"httpOnly":true/))
   }
 })
@@ -90,7 +90,7 @@ t.test('one reply keeps the last refresh cookie and all cookies of the host', as
   for (const before of ['mine=1; Path=/', ['mine=1; Path=/'], ['mine=1; Path=/', `${SETTINGS.name}=old`, `${SETTINGS.name}-2=other`]]) {
     const { headers, reply: target } = reply({ 'set-cookie': before })
     const others = [before].flat().filter(line => !line.startsWith(`${SETTINGS.name}=`))
-    refreshCookie().set(target, { value: 'first', maxAge: 60, expiresAt: AT })
+    refreshCookie().send(target, { value: 'first', maxAge: 60, expiresAt: AT })
     refreshCookie().clear(target)
     t.equal([headers['set-cookie']].flat().length, others.length + 1)
     t.match(headers['set-cookie'], exactly(...others, new RegExp(`^${SETTINGS.name}= `)))
