@@ -20,6 +20,8 @@ export interface SessionAdministration {
    * `after`. Times are in seconds since the epoch. Rejects with a TypeError for an invalid page.
    */
   list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
+  /** The session with this id, for one that stays open, such as a socket; null if it does not exist or has ended. */
+  get (id: string): Promise<Session | null>
   /** Ends a session. Resolves to false if it does not exist or has ended already. */
   revoke (id: string): Promise<boolean>
   /**
@@ -56,6 +58,7 @@ declare module 'fastify' {
 export function sessionAdministration (sessions: SessionService, context: RequestContext): SessionAdministration {
   return {
     list: (subject, part) => refusing(context, () => sessions.list(subjectOf(subject, 'app.sessions'), context, part)),
+    get: id => refusing(context, () => sessions.findLive(id, context)),
     revoke: id => refusing(context, () => sessions.revoke(id, 'revoked', context)),
     revokeAll: subject => refusing(context, () => sessions.revokeAll(subjectOf(subject, 'app.sessions'), 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()

@@ -10,7 +10,7 @@ import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations, revokeAllSessions, revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
+import { CHALLENGE_PREFIX, isLive, isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { LoginTurns, type SessionLimit } from './limit.js'
 import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
@@ -185,6 +185,13 @@ export class SessionService {
   /** A page of the subject's live sessions, oldest first. A TypeError for an invalid page, or if the store keeps no sessions. */
   async list (subject: string, context: RequestContext, part: SessionListOptions = {}): Promise<Session[]> {
     return await listLive(this.#store, subject, checkedPage(part), context, this.#options.clock())
+  }
+
+  /** The live session with this id, or null. A TypeError if the store keeps no sessions. */
+  async findLive (id: string, context: RequestContext): Promise<Session | null> {
+    assertKept(this.#store)
+    const session = isSessionId(id) && !id.startsWith(CHALLENGE_PREFIX) ? await context.bounded(() => this.#store.get(id)) : null
+    return session !== null && isLive(session, this.#options.clock()) ? session : null
   }
 
   /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */

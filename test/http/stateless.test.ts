@@ -26,6 +26,7 @@ t.test('the stateless store refuses app.sessions.revoke, since the session would
   await t.rejects(app.sessions.revokeAll('1'), NEEDS_LIST)
   await t.rejects(app.sessions.revoke('session-1'), NEEDS_LIST)
   await t.rejects(app.sessions.list('1'), NEEDS_LIST)
+  await t.rejects(app.sessions.get('session-1'), NEEDS_LIST)
   t.equal(await app.sessions.purgeExpired(), 0)
 })
 

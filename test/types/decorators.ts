@@ -110,6 +110,7 @@ export async function verbs (auth: RequestAuth): Promise<void> {
 
 export async function administration (app: FastifyInstance): Promise<void> {
   assertType<Same<Awaited<ReturnType<typeof app.sessions.list>>, Session[]>>()
+  assertType<Same<Awaited<ReturnType<typeof app.sessions.get>>, Session | null>>()
   assertType<Same<Awaited<ReturnType<typeof app.sessions.revoke>>, boolean>>()
   assertType<Same<Awaited<ReturnType<typeof app.sessions.revokeAll>>, number>>()
   assertType<Same<Awaited<ReturnType<typeof app.sessions.purgeExpired>>, number>>()

@@ -7,7 +7,7 @@ import t from 'tap'
 import { statelessStore } from '../../../lib/index.js'
 import { exactly } from '../../support/exactly.js'
 import { newSession } from '../../support/session.js'
-import { forget, loggedIn, PASSWORD, server, sessionOf, START, type Answer, type Browser, type LoggedIn } from '../../support/server.js'
+import { forget, loggedIn, PASSWORD, payloadOf, server, sessionOf, START, type Answer, type Browser, type LoggedIn } from '../../support/server.js'
 
 const ENDED = { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' }
 const UNKNOWN = { statusCode: 404, code: 'FST_AUTH_SESSION_UNKNOWN' }
@@ -293,6 +293,19 @@ t.test('app.sessions', async t => {
     t.match(events, exactly({ type: 'revoked', subject: '1', sessionId: null }))
     for (const browser of [ada, phone]) t.match((await browser.refresh()).json(), ENDED)
     t.match(await bob.refresh(), { statusCode: 200 })
+  })
+
+  t.test('finds a session until it has ended', async t => {
+    const { app, ada, wait } = await loggedIn(t)
+    const id = sessionOf(ada)
+    t.match(await app.sessions.get(id), { id, subject: '1' })
+    for (const other of ['session-1', '', 'a\0b', String(payloadOf(await app.issueChallenge('1', { purpose: 'totp' }))['jti'])]) t.equal(await app.sessions.get(other), null, other)
+    await ada.logout()
+    t.equal(await app.sessions.get(id), null)
+    await ada.login('ada')
+    const next = sessionOf(ada)
+    wait('8d')
+    t.equal(await app.sessions.get(next), null, 'nor one that has expired')
   })
 
   t.test('deletes rows of expired sessions', async t => {
