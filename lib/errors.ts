@@ -2,7 +2,7 @@
  * Every error of this package: a stable code, its HTTP status and a fixed message.
  * A message never holds a token, a password or any other input of the client. Details for the log are in `cause`.
  */
-const REFUSALS = {
+const ERRORS = {
   FST_AUTH_ACCESS_TOKEN_MISSING: [401, 'An access token is required: send it as "Authorization: Bearer <token>"'],
   FST_AUTH_ACCESS_TOKEN_INVALID: [401, 'The access token is not valid'],
   FST_AUTH_ACCESS_TOKEN_EXPIRED: [401, 'The access token has expired: refresh it'],
@@ -26,10 +26,10 @@ const REFUSALS = {
 } as const satisfies Record<string, readonly [status: number, message: string]>
 
 /** The code of an error, stable across releases. docs/errors.md says what a client does at each. */
-export type AuthErrorCode = keyof typeof REFUSALS
+export type AuthErrorCode = keyof typeof ERRORS
 
 /** All codes, in the order of the table. */
-export const authErrorCodes = Object.keys(REFUSALS) as readonly AuthErrorCode[] // Object.keys is typed string[]
+export const authErrorCodes = Object.keys(ERRORS) as readonly AuthErrorCode[] // Object.keys is typed string[]
 
 /** The details of an error. */
 interface AuthErrorOptions {
@@ -59,7 +59,7 @@ export class AuthError extends Error {
   readonly retryAfter: number | undefined
 
   constructor (code: AuthErrorCode, options: AuthErrorOptions = {}) {
-    const [statusCode, message] = REFUSALS[code]
+    const [statusCode, message] = ERRORS[code]
     const cause = options.cause ?? (options.reason === undefined ? undefined : withoutStack(options.reason))
     super(options.message ?? message, cause === undefined ? undefined : { cause })
     this.code = code
@@ -101,12 +101,12 @@ export function withMessage (error: unknown, message: string): unknown {
 
 /** The HTTP status of a code. */
 export function statusOf (code: AuthErrorCode): number {
-  return REFUSALS[code][0]
+  return ERRORS[code][0]
 }
 
 /** The fixed message of a code. */
 export function messageOf (code: AuthErrorCode): string {
-  return REFUSALS[code][1]
+  return ERRORS[code][1]
 }
 
 /** Codes for an access token that was sent and refused. */

@@ -1,5 +1,5 @@
 import { AuthError, type AuthErrorCode } from './errors.js'
-import { type KeyEvent } from './keys/rotation.js'
+import { type KeyEvent } from './keys/reload.js'
 import { type RefreshOutcome } from './sessions/rotation-policy.js'
 import { type RevokeReason } from './sessions/session.js'
 import { type EpochSeconds } from './time.js'

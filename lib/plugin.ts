@@ -13,7 +13,7 @@ import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './ht
 import { createAfterReply, createOwnerSource, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
 import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { markContext, noteRegistration, type Registration, SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
-import { type HookRefusals } from './http/request-auth.js'
+import { type UnusableHooks } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
 import { createOwnHooks } from './http/hooks.js'
 import { markProtected } from './http/openapi.js'
@@ -24,7 +24,7 @@ import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
 import { issueChallengeWith, sessionAdministration } from './http/session-administration.js'
 import { createTokenResponseBody } from './http/token-response.js'
 import { publicKeys } from './keys/jwks.js'
-import { openKeys, type OpenedKeys } from './keys/rotation.js'
+import { openKeys, type OpenedKeys } from './keys/reload.js'
 import { readOptions, warningsOf } from './options/read-options.js'
 import { type RefreshCookieOptions, type Settings } from './options/schema.js'
 import { redacted } from './redaction.js'
@@ -67,7 +67,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock, verifyWithin: timeouts.call + settings.passwords.queue.maxWait })
   const auth = buildAuthParts(fastify, settings, store, { audit, sessions, accounts, challenges, transport })
   const authOf = decorateRequest(fastify, SessionAuth, auth)
-  decorateHooks(fastify, authOf, auth.refusals)
+  decorateHooks(fastify, authOf, auth.unusableHooks)
   decorateInstance(fastify, {
     verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, context),
     reloadKeys: keys.reload,
@@ -109,7 +109,7 @@ function buildAuthParts (fastify: FastifyInstance, settings: Settings, store: Se
     authenticate: parts.sessions.authenticate,
     clock: settings.clock,
     timeouts: settings.timeouts,
-    refusals: hookRefusals(settings, store),
+    unusableHooks: unusableHooksOf(settings, store),
     passwordVerifier: settings.users?.findByUsername && accounts.passwordVerifier,
     usernameField: settings.accounts.usernameField,
     origins: { trustedOrigins: new Set(settings.trustedOrigins), crossSiteCookie: settings.cookie.sameSite === 'none' },
@@ -130,7 +130,7 @@ async function registerJwtAndCookie (fastify: FastifyInstance, keys: OpenedKeys,
   return registered
 }
 
-function hookRefusals ({ refreshToken }: Settings, store: SessionStore): HookRefusals {
+function unusableHooksOf ({ refreshToken }: Settings, store: SessionStore): UnusableHooks {
   return {
     strict: keepsSessions(store) ? undefined : 'authenticateStrict needs a store that keeps sessions: use another store, or authenticate',
     byCookie: refreshToken.transport === 'cookie' ? undefined : "authenticateByCookie needs the refresh cookie, which refreshToken.transport 'body' does not use: use authenticate"

@@ -6,12 +6,12 @@ import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith
 import { followKeys } from './http/lifecycle.js'
 import { markContext } from './http/setup-warnings.js'
 import { TokenAuth } from './http/request-auth.js'
-import { openKeys } from './keys/rotation.js'
+import { openKeys } from './keys/reload.js'
 import { readVerifierOptions, type VerifierOptions } from './options/verifier-schema.js'
 import { createAuthenticate } from './sessions/authenticate.js'
 import { createAccessVerifier } from './tokens/jwt.js'
 
-const REFUSALS = {
+const UNUSABLE_HOOKS = {
   strict: 'authenticateStrict needs the session store, which a service that only verifies does not have: use authenticate',
   byCookie: 'authenticateByCookie needs the sessions, which a service that only verifies does not have: use authenticate'
 }
@@ -41,11 +41,11 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
     },
     access,
     clock,
-    isUnrevoked: async () => { throw new TypeError(REFUSALS.strict) }
+    isUnrevoked: async () => { throw new TypeError(UNUSABLE_HOOKS.strict) }
   })
 
-  const parts = { authenticate, clock, timeouts, audit, refusals: { byCookie: REFUSALS.byCookie } }
-  decorateHooks(fastify, decorateRequest(fastify, TokenAuth, parts), REFUSALS)
+  const parts = { authenticate, clock, timeouts, audit, unusableHooks: { byCookie: UNUSABLE_HOOKS.byCookie } }
+  decorateHooks(fastify, decorateRequest(fastify, TokenAuth, parts), UNUSABLE_HOOKS)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, context), reloadKeys: keys.reload })
 }
 

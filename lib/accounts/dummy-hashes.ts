@@ -17,12 +17,12 @@ export class DummyHashes {
   #left: number
 
   constructor (today: HashingParameters) {
-    this.#dummies = new Map([[kindOf({ ...today, type: 'argon2id' }), dummyHash(today)]])
+    this.#dummies = new Map([[costKey({ ...today, type: 'argon2id' }), dummyHash(today)]])
     this.#left = (MAX_DUMMY_WORK - 1) * workOf(today)
   }
 
   add (stored: StoredHash): void {
-    const kind = kindOf(stored)
+    const kind = costKey(stored)
     if (this.#dummies.has(kind) || workOf(stored) > this.#left) return
     this.#left -= workOf(stored)
     this.#dummies.set(kind, dummyHash(stored, stored.type))
@@ -30,7 +30,7 @@ export class DummyHashes {
 
   /** One dummy hash of each kind but that of `stored`. */
   dummyHashesExcept (stored: StoredHash | null): string[] {
-    const verified = stored === null ? null : kindOf(stored)
+    const verified = stored === null ? null : costKey(stored)
     return [...this.#dummies].filter(([kind]) => kind !== verified).map(([, dummy]) => dummy)
   }
 }
@@ -66,7 +66,7 @@ function legacyKindOf (passwordHash: string): string {
   return [name, ...others.slice(0, salt)].join(' ')
 }
 
-function kindOf ({ type, memoryCost, timeCost, parallelism }: HashingParameters & Pick<StoredHash, 'type'>): string {
+function costKey ({ type, memoryCost, timeCost, parallelism }: HashingParameters & Pick<StoredHash, 'type'>): string {
   return `${type} ${memoryCost} ${timeCost} ${parallelism}`
 }
 

@@ -7,7 +7,7 @@ import { type AccessClaims } from '../tokens/claims.js'
 import { logWarning } from '../warnings.js'
 import { isSafe } from './csrf.js'
 import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
-import { type HookRefusals, REPLY, type TokenAuth } from './request-auth.js'
+import { type UnusableHooks, REPLY, type TokenAuth } from './request-auth.js'
 
 /** The decorators of an app, with or without sessions: the hooks, `verifyAccessToken` and `reloadKeys`. */
 export interface AuthenticationDecorators extends AuthenticateHooks {
@@ -33,16 +33,16 @@ export function decorateInstance (fastify: FastifyInstance, decorators: Readonly
  * Decorates an instance with its hooks, `app.authenticate` and the others. Skips a name that the app or another plugin
  * has, with a warning, since the hooks can be imported. Routes registered from now on must fit their hooks.
  */
-export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => TokenAuth, refusals: HookRefusals): void {
+export function decorateHooks (fastify: FastifyInstance, authenticationOf: (request: FastifyRequest) => TokenAuth, unusableHooks: UnusableHooks): void {
   const hooks = createHooks(authenticationOf)
   for (const [name, hook] of Object.entries(hooks)) {
     if (Object.hasOwn(fastify, name)) logWarning(fastify.log, { code: 'FST_AUTH_WARN_NAME_TAKEN', decorator: name })
     else fastify.decorate(name, hook)
   }
-  fastify.addHook('onRoute', route => assertHooksFit(route, refusals))
+  fastify.addHook('onRoute', route => assertHooksFit(route, unusableHooks))
 }
 
-function assertHooksFit ({ method, onRequest, preParsing, preValidation, preHandler }: RouteOptions, { strict, byCookie }: HookRefusals): void {
+function assertHooksFit ({ method, onRequest, preParsing, preValidation, preHandler }: RouteOptions, { strict, byCookie }: UnusableHooks): void {
   const hooks = [onRequest, preParsing, preValidation, preHandler].flat().filter(hook => hook !== undefined)
   if (strict !== undefined && hooks.some(isStrict)) throw new TypeError(strict)
   if (!hooks.some(isByCookie)) return
@@ -51,14 +51,14 @@ function assertHooksFit ({ method, onRequest, preParsing, preValidation, preHand
 }
 
 export function verifyAccessTokenWith (authenticate: Authenticate, context: RequestContext): AuthenticationDecorators['verifyAccessToken'] {
-  return token => refusing(context, async () => {
+  return token => recordingRefusals(context, async () => {
     if (typeof token !== 'string') throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
     return await authenticate(token, context)
   })
 }
 
 /** Emits an event for a refusal outside a request, and rethrows it. */
-export async function refusing<T> (context: RequestContext, act: () => Promise<T>): Promise<T> {
+export async function recordingRefusals<T> (context: RequestContext, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (error) {

@@ -11,9 +11,9 @@ import { type CookieSetup } from './setup-warnings.js'
  * The error handler of our routes. It records an AuthError and replaces an unexpected error with one that reveals nothing, then
  * rethrows to the host's error handler, or to Fastify's. The refusal of an HTML form is a redirect instead.
  */
-export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<TokenAuth, 'refused'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
+export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<TokenAuth, 'recordRefusal'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
-    const shown = error instanceof AuthError ? authOf(request).refused(error) : withoutDetails(error)
+    const shown = error instanceof AuthError ? authOf(request).recordRefusal(error) : withoutDetails(error)
     if (!redirectRefusal(request, reply, error)) throw shown
   }
 }

@@ -140,8 +140,8 @@ function hook (check: (auth: TokenAuth) => Promise<void> | void, authenticationO
 
     /** Checks the exemption only on refusal: the check costs more than the rest of the hook. */
     function refuse (error: unknown, auth: TokenAuth | undefined): void {
-      if (exempts && auth?.isExempt) return done()
-      auth?.refused(error)
+      if (exempts && auth?.isOwnRoute) return done()
+      auth?.recordRefusal(error)
       done(error as Error) // the checks throw only errors
     }
   }, ...marks)

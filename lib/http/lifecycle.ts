@@ -3,7 +3,7 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type F
 import { type AuthEvent } from '../events.js'
 import { type RequestContext } from '../request-context.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
-import { type KeySource } from '../keys/rotation.js'
+import { type KeySource } from '../keys/reload.js'
 import { type KeyRing } from '../keys/ring.js'
 import { redacted } from '../redaction.js'
 import { type Revocations } from '../sessions/revocations.js'

@@ -45,17 +45,17 @@ export interface RequestAuthParts {
   readonly clock: Clock
   readonly timeouts: Timeouts
   readonly audit: Audit
-  readonly refusals: HookRefusals
+  readonly unusableHooks: UnusableHooks
 }
 
 /** The error messages of hooks that cannot work in an app; undefined where they work. */
-export interface HookRefusals {
+export interface UnusableHooks {
   readonly strict?: string | undefined
   readonly byCookie?: string | undefined
 }
 
 /** Marks the plugin's own routes in their config: the hooks of a whole app exempt them, also those of another registration. Global, since one process may load two copies of this package. */
-export const EXEMPT = Symbol.for('fastify-refresh-cookie.exempt')
+export const OWN_ROUTE = Symbol.for('fastify-refresh-cookie.ownRoute')
 
 /** The property of a request that holds its reply; null in hooks that run before ours. */
 export const REPLY = Symbol('reply')
@@ -64,18 +64,18 @@ export const REPLY = Symbol('reply')
 export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implements RequestContext {
   claims: AccessClaims | null = null
   // Private fields, so that no log or inspection of `request.auth` prints them.
-  readonly #plugin: Parts
+  readonly #parts: Parts
   readonly #request: FastifyRequest
   #bounded: Bounded | undefined
   #refusal: AuthError | undefined
 
-  constructor (plugin: Parts, request: FastifyRequest) {
-    this.#plugin = plugin
+  constructor (parts: Parts, request: FastifyRequest) {
+    this.#parts = parts
     this.#request = request
   }
 
-  protected get plugin (): Parts {
-    return this.#plugin
+  protected get parts (): Parts {
+    return this.#parts
   }
 
   protected get request (): FastifyRequest {
@@ -109,16 +109,16 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   get bounded (): Bounded {
-    this.#bounded ??= startDeadline(this.#plugin.timeouts)
+    this.#bounded ??= startDeadline(this.#parts.timeouts)
     return this.#bounded
   }
 
   emit (event: AuthEvent, cause?: unknown): void {
-    this.#plugin.audit.record(event, this, this.#request.id, this.#request.log, cause)
+    this.#parts.audit.record(event, this, this.#request.id, this.#request.log, cause)
   }
 
-  get isExempt (): boolean {
-    return EXEMPT in this.#request.routeOptions.config
+  get isOwnRoute (): boolean {
+    return OWN_ROUTE in this.#request.routeOptions.config
   }
 
   /** The session of the refresh token; null in a verifier. */
@@ -131,7 +131,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
       await this.authenticateRequest()
       return this.assertAuthenticated()
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
@@ -139,7 +139,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   authenticateRequest (options?: { readonly strict?: boolean }): Promise<void> | void {
     const token = bearerToken(this.#request.headers)
     if (token === null) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING')
-    const claims = this.#plugin.authenticate(token, this, options)
+    const claims = this.#parts.authenticate(token, this, options)
     if (claims instanceof Promise) {
       const asked = isObserved() ? observe('authenticate', 'request', () => claims) : claims
       return asked.then(known => { this.claims = known })
@@ -148,13 +148,13 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   authenticateStrict (): Promise<void> | void {
-    if (this.#plugin.refusals.strict !== undefined) throw new TypeError(this.#plugin.refusals.strict)
+    if (this.#parts.unusableHooks.strict !== undefined) throw new TypeError(this.#parts.unusableHooks.strict)
     return this.authenticateRequest({ strict: true })
   }
 
   /** Only an app with sessions overrides it. */
   async authenticateByCookie (): Promise<void> {
-    throw new TypeError(this.#plugin.refusals.byCookie)
+    throw new TypeError(this.#parts.unusableHooks.byCookie)
   }
 
   /** As in `SessionAuth`. A service that only verifies has no cookie to protect, and no trusted origins. */
@@ -164,7 +164,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
 
   /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago, or as far in the future: the clock was set back. */
   assertFresh (maxAge: number): void {
-    if (Math.abs(this.#plugin.clock() - this.assertAuthenticated().auth_time) > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
+    if (Math.abs(this.#parts.clock() - this.assertAuthenticated().auth_time) > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
   }
 
   /** Throws FST_AUTH_ACCESS_TOKEN_MISSING if the request is not authenticated. */
@@ -177,12 +177,12 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
    * Records a refusal of a hook, a method of `request.auth` or a route, and returns it. Sets its headers on the reply, since the
    * host's own error handler may ignore those of the error, and emits an event. Several callers may pass the same error.
    */
-  refused<E> (error: E, verb?: RefreshTokenVerb): E {
+  recordRefusal<E> (error: E, verb?: RefreshTokenVerb): E {
     if (!(error instanceof AuthError) || error === this.#refusal) return error
     this.#refusal = error
     this.reply?.headers(error.headers)
     const type = refusalTypeOf(error, verb)
-    if (type === null || !this.#plugin.audit.isRecorded(type, this.#request.log)) return error
+    if (type === null || !this.#parts.audit.isRecorded(type, this.#request.log)) return error
     this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.claimedSession : null), error.cause)
     return error
   }

@@ -108,7 +108,7 @@ export function readOAuthForm (body: string, grantType: string, names: Readonly<
 }
 
 /** The response schemas of refusals: one per status, with its codes. */
-export function refusals (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
+export function refusalSchemas (...codes: readonly AuthErrorCode[]): Record<number, JsonSchema> {
   const statuses = [...new Set(codes.map(statusOf))]
   return Object.fromEntries(statuses.map(status => [status, refusal(status, codes.filter(code => statusOf(code) === status))]))
 }

@@ -6,7 +6,7 @@ import { type SessionListOptions } from '../sessions/list.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'
 import { subjectOf } from '../tokens/claims.js'
-import { refusing } from './decorators.js'
+import { recordingRefusals } from './decorators.js'
 import { type AuthHealth } from './health.js'
 
 /**
@@ -57,14 +57,14 @@ declare module 'fastify' {
 
 export function sessionAdministration (sessions: SessionService, context: RequestContext): SessionAdministration {
   return {
-    list: (subject, part) => refusing(context, () => sessions.list(subjectOf(subject, 'app.sessions'), context, part)),
-    get: id => refusing(context, () => sessions.findLive(id, context)),
-    revoke: id => refusing(context, () => sessions.revoke(id, 'revoked', context)),
-    revokeAll: subject => refusing(context, () => sessions.revokeAll(subjectOf(subject, 'app.sessions'), 'revoked', context)),
+    list: (subject, part) => recordingRefusals(context, () => sessions.list(subjectOf(subject, 'app.sessions'), context, part)),
+    get: id => recordingRefusals(context, () => sessions.findLive(id, context)),
+    revoke: id => recordingRefusals(context, () => sessions.revoke(id, 'revoked', context)),
+    revokeAll: subject => recordingRefusals(context, () => sessions.revokeAll(subjectOf(subject, 'app.sessions'), 'revoked', context)),
     purgeExpired: () => sessions.purgeExpired()
   }
 }
 
 export function issueChallengeWith (challenges: Challenges, context: RequestContext): SessionDecorators['issueChallenge'] {
-  return (subject, options) => refusing(context, () => challenges.issue(subjectOf(subject, 'app.issueChallenge()'), options, context))
+  return (subject, options) => recordingRefusals(context, () => challenges.issue(subjectOf(subject, 'app.issueChallenge()'), options, context))
 }

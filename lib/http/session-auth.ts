@@ -51,27 +51,27 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     if (this.#isTrusted) return
     if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
     const source = sourceOf(this.request)
-    const route = { isOwn: this.isExempt, crossSite: this.request.routeOptions.config.crossSite === true }
-    if (!mayChangeState(source, this.plugin.origins, route)) throw crossSiteRefusal(source, route.isOwn)
+    const route = { isOwn: this.isOwnRoute, crossSite: this.request.routeOptions.config.crossSite === true }
+    if (!mayChangeState(source, this.parts.origins, route)) throw crossSiteRefusal(source, route.isOwn)
     this.#isTrusted = true
   }
 
   get #refreshTokens (): readonly string[] {
-    return this.#newRefreshTokens ?? this.plugin.transport.read(this.request)
+    return this.#newRefreshTokens ?? this.parts.transport.read(this.request)
   }
 
   /** The session of the refresh token, from its signature and expiry, without the store; null without a valid token, or with tokens of several subjects. */
   override get claimedSession (): RefreshClaims | null {
-    return this.plugin.sessions.claimsOf(this.#refreshTokens)
+    return this.parts.sessions.claimsOf(this.#refreshTokens)
   }
 
   async hasLiveSession (): Promise<boolean> {
-    return await this.plugin.sessions.hasLiveSession(this.#refreshTokens, this)
+    return await this.parts.sessions.hasLiveSession(this.#refreshTokens, this)
   }
 
   /** The claims of any access token. The request's own authentication stays as it is. */
   async verify (token: string): Promise<AccessClaims> {
-    return await this.plugin.sessions.authenticate(token, this)
+    return await this.parts.sessions.authenticate(token, this)
   }
 
   /**
@@ -81,12 +81,12 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
    */
   async assertUnrevoked (): Promise<AccessClaims> {
     const claims = this.assertAuthenticated()
-    await this.plugin.sessions.assertUnrevoked(claims, this)
+    await this.parts.sessions.assertUnrevoked(claims, this)
     return claims
   }
 
   async verifyPassword (sent: Credentials): Promise<User & CustomUser> {
-    const { passwordVerifier, usernameField } = this.plugin
+    const { passwordVerifier, usernameField } = this.parts
     if (passwordVerifier === undefined) throw new TypeError('request.auth.verifyPassword() needs "users.findByUsername"')
     try {
       this.refuseCrossSite()
@@ -96,25 +96,25 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       this.#proofs.push(verified)
       return verified.user as User & CustomUser // the app's own object, with the columns that it declares
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
   async issueChallenge (subject: UserId, options: IssueChallengeOptions): Promise<string> {
     try {
-      return await this.plugin.challenges.issue(subjectOf(subject, 'request.auth.issueChallenge()'), options, this)
+      return await this.parts.challenges.issue(subjectOf(subject, 'request.auth.issueChallenge()'), options, this)
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
   async acceptChallenge (token: unknown, options: AcceptChallengeOptions): Promise<string> {
     try {
-      const accepted = await this.plugin.challenges.accept(token, options, this)
+      const accepted = await this.parts.challenges.accept(token, options, this)
       this.#proofs.push(accepted)
       return accepted.subject
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
@@ -125,7 +125,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       return await this.#login(text, { claims, authTime, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
     } catch (error) {
       const isUsedUp = this.#proofs.some(proof => 'isUsedUp' in proof && proof.isUsedUp)
-      throw this.refused(isUsedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
+      throw this.recordRefusal(isUsedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
     }
   }
 
@@ -137,7 +137,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   /** Sets `auth_time` of the session to now. */
   async reauthenticateUser (user: User): Promise<TokenResponse> {
     const reply = this.unsentReply
-    return this.#respond(reply, await this.plugin.sessions.reauthenticate(this.assertAuthenticated(), user, this.#refreshTokens, this))
+    return this.#respond(reply, await this.parts.sessions.reauthenticate(this.assertAuthenticated(), user, this.#refreshTokens, this))
   }
 
   /** As `SessionService.changePassword`; the new session keeps the `remember` of the old one. */
@@ -146,13 +146,13 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     const claims = this.assertAuthenticated()
     const { claimedSession } = this
     const remember = claimedSession?.sid === claims.sid ? claimedSession.remember : undefined // the cookie may be that of another session
-    return this.#respond(reply, await this.plugin.sessions.changePassword(claims, user, write, this, remember))
+    return this.#respond(reply, await this.parts.sessions.changePassword(claims, user, write, this, remember))
   }
 
   /** Not async: that saves each refresh a promise. */
   refresh (): Promise<TokenResponse> {
-    const { sessions, transport } = this.plugin
-    const refuse = (error: unknown): never => { throw this.refused(error, 'refresh') }
+    const { sessions, transport } = this.parts
+    const refuse = (error: unknown): never => { throw this.recordRefusal(error, 'refresh') }
     try {
       this.refuseCrossSite()
       const reply = this.unsentReply
@@ -160,7 +160,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       const issuing = accessToken === null ? sessions.refresh(this.#refreshTokens, this) : sessions.refreshOrRenew(this.#refreshTokens, accessToken, this)
       return issuing.then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
-      return Promise.reject(this.refused(error, 'refresh'))
+      return Promise.reject(this.recordRefusal(error, 'refresh'))
     }
   }
 
@@ -176,7 +176,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       return await this.#identify(options)
     } catch (error) {
-      throw this.refused(error, 'identify')
+      throw this.recordRefusal(error, 'identify')
     }
   }
 
@@ -185,18 +185,18 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       return await this.#identify(options)
     } catch (error) {
       if (error instanceof AuthError && error.statusCode === 401) return null
-      throw this.refused(error, 'identify')
+      throw this.recordRefusal(error, 'identify')
     }
   }
 
   override async authenticateByCookie (): Promise<void> {
-    if (this.plugin.refusals.byCookie !== undefined) return await super.authenticateByCookie()
+    if (this.parts.unusableHooks.byCookie !== undefined) return await super.authenticateByCookie()
     if (!isSafe(this.request.method)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING', { message: COOKIE_READS_ONLY })
     await this.identify()
   }
 
   async logout (): Promise<void> {
-    const { sessions, transport } = this.plugin
+    const { sessions, transport } = this.parts
     try {
       this.refuseCrossSite()
       const reply = this.unsentReply
@@ -209,36 +209,36 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
       this.claims = null
       this.#identity = null
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
   async sessions (part: SessionViewListOptions = {}): Promise<SessionView[]> {
     return await this.#asCaller(async caller => {
-      const listed = await this.plugin.sessions.list(caller.sub, this, { ...part, after: part.after && positionOf(part.after) })
+      const listed = await this.parts.sessions.list(caller.sub, this, { ...part, after: part.after && positionOf(part.after) })
       return listed.map(session => toSessionView(session, caller))
     })
   }
 
   async revokeSession (id: string): Promise<void> {
     await this.#asCaller(async ({ sub }) => {
-      const ended = await this.plugin.sessions.revoke(id, 'revoked', this, sub)
+      const ended = await this.parts.sessions.revoke(id, 'revoked', this, sub)
       if (!ended) throw new AuthError('FST_AUTH_SESSION_UNKNOWN')
     })
   }
 
   async revokeOtherSessions (): Promise<number> {
-    return await this.#asCaller(async ({ sub, sid }) => await this.plugin.sessions.revokeAll(sub, 'revoked', this, sid))
+    return await this.#asCaller(async ({ sub, sid }) => await this.parts.sessions.revokeAll(sub, 'revoked', this, sid))
   }
 
   /** Acts for the user of the access token, else for that of the cookie, once `identify` has accepted it. */
   async #asCaller<T> (act: (caller: Identity | AccessClaims) => Promise<T>): Promise<T> {
     try {
       const caller = this.claims ?? this.#identity ?? this.assertAuthenticated()
-      await this.plugin.sessions.assertUnrevoked(caller, this)
+      await this.parts.sessions.assertUnrevoked(caller, this)
       return await act(caller)
     } catch (error) {
-      throw this.refused(error)
+      throw this.recordRefusal(error)
     }
   }
 
@@ -257,7 +257,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   async #identify (options?: IdentifyOptions): Promise<Identity> {
-    const { sessions, origins } = this.plugin
+    const { sessions, origins } = this.parts
     assertMayUseCookie(this.request, origins)
     // A page of one user must not reach another through a cache. The route may set its own header later.
     if (this.reply?.hasHeader('cache-control') === false) this.reply.header('cache-control', 'no-store')
@@ -267,10 +267,10 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
 
   async #login (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
     const reply = this.unsentReply
-    const { replaced, ...issued } = await this.plugin.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens })
+    const { replaced, ...issued } = await this.parts.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens })
     if (replaced !== null) {
-      const end = (): Promise<void> => this.plugin.sessions.endReplaced(subject, replaced, this)
-      this.plugin.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
+      const end = (): Promise<void> => this.parts.sessions.endReplaced(subject, replaced, this)
+      this.parts.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
     }
     return this.#respond(reply, issued)
   }
@@ -285,7 +285,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
-    const fields = refreshToken === null ? {} : this.plugin.transport.send(reply, refreshToken)
+    const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)
     this.claims = issued.claims
     return { access_token: issued.accessToken, token_type: 'Bearer', expires_in: issued.expiresIn, ...fields }
   }

@@ -1,5 +1,5 @@
 import { type Seconds } from '../time.js'
-import { jwksMaxAge, type KeySettings, type KeySource } from './rotation.js'
+import { jwksMaxAge, type KeySettings, type KeySource } from './reload.js'
 import { isHmac, type Key, type KeyRing } from './ring.js'
 
 /** A JSON Web Key Set (RFC 7517 section 5) of public keys. */

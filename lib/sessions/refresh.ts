@@ -15,7 +15,7 @@ interface Refreshed {
 /** Retries after a lost compare-and-set; each one reads the row and decides again. */
 const MAX_RETRIES = 3
 
-const REFUSALS: Record<RefreshRefusal, AuthErrorCode> = {
+const CODES: Record<RefreshRefusal, AuthErrorCode> = {
   ended: 'FST_AUTH_SESSION_ENDED',
   endedByReuse: 'FST_AUTH_REFRESH_TOKEN_REUSED',
   expired: 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
@@ -86,7 +86,7 @@ export async function isCurrentToken (store: SessionStore, policy: RotationPolic
 export async function renewWithAccessToken (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
   return await updateSession(store, id, context, session => {
     const decision = decideRenewal(session, context.userAgent, policy, at)
-    if ('refuse' in decision) throw new AuthError(REFUSALS[decision.refuse])
+    if ('refuse' in decision) throw new AuthError(CODES[decision.refuse])
     return 'answer' in decision ? null : decision.change
   })
 }
@@ -107,7 +107,7 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
 /** Throws the error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
 export async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
   if (refusal === 'reuse') await endByReuse(store, session, presented, context)
-  throw new AuthError(REFUSALS[refusal])
+  throw new AuthError(CODES[refusal])
 }
 
 /**

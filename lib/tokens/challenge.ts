@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { type OpenedKeys } from '../keys/rotation.js'
+import { type OpenedKeys } from '../keys/reload.js'
 import { type Key } from '../keys/ring.js'
 import { isId, isRecord, isSubject, isTime } from './claims.js'
 import { Codec, kidOf } from './jwt.js'

@@ -1,6 +1,6 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import { type FastifyInstance } from 'fastify'
-import { type OpenedKeys } from '../keys/rotation.js'
+import { type OpenedKeys } from '../keys/reload.js'
 import { type Key, type KeyRing, type SigningKey, type TokenKind } from '../keys/ring.js'
 import { type AccessClaims, type AccessPolicy, isRefreshClaims, MAX_TOKEN_LENGTH, readAccessClaims, type RefreshClaims } from './claims.js'
 import { createSigner, createVerifier, decode, type Sign, type Verify } from './jws.js'

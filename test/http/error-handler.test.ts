@@ -6,7 +6,7 @@ import { createErrorHandler, formatSchemaErrors } from '../../lib/http/error-han
 /** The rethrown error, and the recorded refusals. */
 function handled (error: object): { thrown: Error & { statusCode?: number }, refusals: unknown[] } {
   const refusals: unknown[] = []
-  const handle = createErrorHandler(() => ({ refused (refusal) { refusals.push(refusal); return refusal } }))
+  const handle = createErrorHandler(() => ({ recordRefusal (refusal) { refusals.push(refusal); return refusal } }))
   try {
     handle(error as never, {} as FastifyRequest, {} as FastifyReply)
     throw new Error('nothing was thrown')

@@ -5,7 +5,7 @@ import { type CookieSetup, warnAtRequests } from '../setup-warnings.js'
 import { createErrorHandler, explainRefusals } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics.js'
 import { describeRoute } from '../openapi.js'
-import { EXEMPT } from '../request-auth.js'
+import { OWN_ROUTE } from '../request-auth.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
 import { loginRoute } from './login.js'
@@ -64,7 +64,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     route.bodyLimit = BODY_LIMIT
     if (route.method !== 'HEAD') route.handler = observedHandler(route)
     // A new object: the host's own hooks may give one config to all routes, and the mark would exempt them too.
-    route.config = Object.assign({}, route.config, { swaggerTransform, [EXEMPT]: true })
+    route.config = Object.assign({}, route.config, { swaggerTransform, [OWN_ROUTE]: true })
   })
 
   for (const [name, url] of Object.entries(urls)) {

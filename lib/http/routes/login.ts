@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { readCredentials, readOAuthForm, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { readCredentials, readOAuthForm, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
@@ -16,7 +16,7 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
-      ...refusals('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusalSchemas('FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const oauthNames = { username: usernameField, [usernameField]: usernameField, password: 'password' } // Swagger shows `usernameField`

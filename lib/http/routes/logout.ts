@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { noContent, refusals, refusedByFastify } from '../schemas.js'
+import { noContent, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /logout`: 204 for any refresh token, valid or not; 503 if the store fails, which keeps the cookie. */
@@ -16,7 +16,7 @@ export function logoutRoute (scope: FastifyInstance, url: string, { transport, a
     response: {
       204: noContent('Logged out.'),
       ...refusedByFastify,
-      ...refusals('FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusalSchemas('FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
   const config = { readForm: transport.readForm ?? ((body: string) => readHtmlForm(body, {}, false)) }

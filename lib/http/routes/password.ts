@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusals, refusedByFastify } from '../schemas.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a token response and a new refresh token; ends every other session of the user. */
@@ -13,7 +13,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts: 
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
+      ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }

@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusals, refusedByFastify } from '../schemas.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token and a refresh cookie whose `auth_time` is now; the session stays. */
@@ -13,7 +13,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
-      ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE',
+      ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }

@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { type FromSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
+import { type FromSchema, noContent, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { isAnonymous } from '../refresh-token-transport.js'
 import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
@@ -31,7 +31,7 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
       200: tokenResponse.schema,
       204: noContent('No refresh token was sent, and `optional` is `true`.'),
       ...refusedByFastify,
-      ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
+      ...refusalSchemas('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
         'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }

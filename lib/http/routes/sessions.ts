@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { LIST_LIMIT } from '../../sessions/list.js'
-import { ACCESS_TOKEN_SCHEME, emptyBodySchema, errorSchema, type JsonSchema, noContent, refusals, refusedByFastify } from '../schemas.js'
+import { ACCESS_TOKEN_SCHEME, emptyBodySchema, errorSchema, type JsonSchema, noContent, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { formatCursor, parseCursor, type SessionViewListQuery, sessionViewListSchema, sessionViewSchema } from '../session-view.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
@@ -20,7 +20,7 @@ const listSchema: RouteSchema = {
     },
     400: errorSchema('A parameter does not match the schema; the message names it.'),
     500: refusedByFastify[500],
-    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
+    ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_STORE_UNAVAILABLE')
   }
 }
 
@@ -35,7 +35,7 @@ const revokeSchema: RouteSchema = {
     204: noContent('Ended.'),
     414: errorSchema('The id is longer than the router accepts (Fastify\'s maxParamLength).'),
     ...refusedByFastify,
-    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
+    ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_SESSION_UNKNOWN', 'FST_AUTH_STORE_UNAVAILABLE')
   }
 }
 
@@ -48,7 +48,7 @@ const revokeOthersSchema: RouteSchema = {
   response: {
     204: noContent('Ended.'),
     ...refusedByFastify,
-    ...refusals(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+    ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
   }
 }
 
@@ -90,7 +90,7 @@ export function sessionRoute (scope: FastifyInstance, url: string, { transport, 
     response: {
       200: identitySchema,
       500: refusedByFastify[500],
-      ...refusals('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED', 'FST_AUTH_REFRESH_TOKEN_REUSED',
+      ...refusalSchemas('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED', 'FST_AUTH_REFRESH_TOKEN_REUSED',
         'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }

@@ -1,6 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { credentialsSchema, noContent, readCredentials, refusals, refusedByFastify, withUsernameField } from '../schemas.js'
+import { credentialsSchema, noContent, readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
@@ -17,9 +17,9 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
     security: [],
     body: withUsernameField(signup.isSilent ? credentialsSchema : transport.loginSchema, usernameField),
     response: {
-      ...(signup.isSilent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusals('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
+      ...(signup.isSilent ? { 202: noContent('Accepted. The result is sent by e-mail.') } : { 201: tokenResponse.schema, ...refusalSchemas('FST_AUTH_USERNAME_TAKEN', 'FST_AUTH_USER_REFUSED') }),
       ...refusedByFastify,
-      ...refusals('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusalSchemas('FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 

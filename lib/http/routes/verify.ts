@@ -1,5 +1,5 @@
 import { type FastifyInstance } from 'fastify'
-import { type FromSchema, refusals, refusedByFastify, verifiedSchema, verifySchema } from '../schemas.js'
+import { type FromSchema, refusalSchemas, refusedByFastify, verifiedSchema, verifySchema } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /verify`: 200 with the claims of a valid access token, for services that cannot verify it themselves. */
@@ -13,7 +13,7 @@ export function verifyRoute (scope: FastifyInstance, url: string, { authOf }: Ro
     response: {
       200: verifiedSchema,
       ...refusedByFastify,
-      ...refusals('FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
+      ...refusalSchemas('FST_AUTH_ACCESS_TOKEN_INVALID', 'FST_AUTH_ACCESS_TOKEN_EXPIRED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
 
