@@ -61,19 +61,33 @@ export async function getSession (from: PageHeaders, options: PageSessionOptions
   const site = siteOf(headers)
   const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
   if (response.status === 200) return await readSession(response)
-  const isRefusal = /"code"\s*:\s*"FST_AUTH_/.test(await response.text().catch(() => '')) // and not that of a proxy
+  const isRefusal = /"code"\s*:\s*"FST_AUTH_/.test(await textOf(response).catch(() => '')) // and not that of a proxy
   if (isRefusal && (response.status === 401 || (response.status === 403 && site !== undefined))) return null
   throw new PageSessionError(`GET /session returned ${response.status}${HINTS[response.status] ?? ''}`, response.status)
 }
 
 async function readSession (response: Response): Promise<PageSession> {
   try {
-    const session: unknown = await response.json()
+    const session: unknown = JSON.parse(await textOf(response))
     if (typeof session === 'object' && session !== null && 'sub' in session && typeof session.sub === 'string') return session as PageSession // the schema of the route
   } catch (cause) {
     throw new PageSessionError('The response of GET /session was cut off, or is not JSON: check the url', response.status, { cause })
   }
   throw new PageSessionError('The response of GET /session is not a session: check the url', response.status)
+}
+
+/** The longest body that is read, in characters; claims have 4 KiB. */
+const MAX_BODY = 65_536
+
+async function textOf ({ body }: Response): Promise<string> {
+  const reader = body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    text += decoder.decode(part.value, { stream: true })
+    if (text.length > MAX_BODY) throw new RangeError(`the body is longer than ${MAX_BODY} characters`, { cause: await reader?.cancel() })
+  }
+  return text
 }
 
 const HINTS: Readonly<Record<number, string>> = {
@@ -113,7 +127,7 @@ export async function refreshSession (from: PageHeaders, options: RefreshOptions
   try {
     const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)
     await response.body?.cancel()
-    const setCookie = response.status === 200 ? response.headers.getSetCookie() : []
+    const setCookie = response.status === 200 ? response.headers.getSetCookie().filter(line => isRefreshCookie(line, options)) : []
     return setCookie.length === 0 ? null : { setCookie, cookie: withCookies(String(cookies), setCookie) }
   } catch {
     return null
@@ -153,13 +167,23 @@ function isHeaders (headers: object): headers is { get (name: string): string | 
 const DEFAULT_NAMES = ['__Host-Http-refresh', '__Secure-refresh', 'refresh']
 
 /** The pairs of the refresh cookie. A browser may send several of one name; the API chooses. */
-function refreshCookies (cookies: string | undefined, { cookieName }: PageSessionOptions): string {
-  const names = cookieName === undefined ? DEFAULT_NAMES : [cookieName]
-  return pairsOf(cookies).filter(pair => names.includes(nameOf(pair))).join('; ')
+function refreshCookies (cookies: string | undefined, options: PageSessionOptions): string {
+  return pairsOf(cookies).filter(pair => namesOf(options).includes(nameOf(pair))).join('; ')
 }
 
+/** A line that sets the refresh cookie, or clears that of a former setting. Other cookies of the API are none of the page's. */
+function isRefreshCookie (line: string, options: PageSessionOptions): boolean {
+  const [pair = ''] = line.split(';', 1)
+  return namesOf(options).includes(nameOf(pair)) || pair === `${nameOf(pair)}=`
+}
+
+function namesOf ({ cookieName }: PageSessionOptions): readonly string[] {
+  return cookieName === undefined ? DEFAULT_NAMES : [cookieName]
+}
+
+/** Only spaces and tabs are whitespace (RFC 9110 section 5.6.3): `trim` would give a cookie whose name begins with U+00A0 the name of ours. */
 function pairsOf (cookies = ''): string[] {
-  return cookies.split(';').map(pair => pair.trim()).filter(pair => pair !== '')
+  return cookies.split(';').map(pair => pair.replace(/^[ \t]+/, '')).filter(pair => pair !== '')
 }
 
 function nameOf (pair: string): string {

@@ -215,7 +215,31 @@ t.test('refreshSession drops a cookie that the response clears', async t => {
   app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`, 'LB=abc==; Path=/']).send({}))
   t.teardown(async () => { await app.close() })
   const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/auth`
-  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new; LB=abc==` })
+  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new`, setCookie: exactly('refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`) }, 'and other cookies of the API')
+})
+
+t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not that of the user', async t => {
+  const s = await api(t)
+  const planted = `\xa0${String(s.ada.jar.header('/'))}`
+  for (const headers of [{ ...TYPED, cookie: planted }, { ...TYPED, cookie: `a=1; ${planted}` }]) {
+    t.equal(await getSession(headers, { url: s.url }), null)
+    t.equal(await refreshSession(headers, { url: s.url }), null)
+  }
+  t.strictSame(s.received, [])
+  t.match(await getSession(`a=1;\t ${String(s.ada.jar.header('/'))}`, { url: s.url }), { sub: '1' })
+})
+
+t.test('denial of service: a body without an end is not read', async t => {
+  const endless = createServer((request, response) => {
+    response.writeHead(request.url === '/ok/session' ? 200 : 500)
+    const write = (): void => { while (response.write('x'.repeat(10_000)) && !response.destroyed); }
+    response.on('drain', write)
+    write()
+  })
+  t.teardown(() => { endless.close().closeAllConnections() })
+  await new Promise<void>(resolve => { endless.listen(0, '127.0.0.1', resolve) })
+  const { port } = endless.address() as AddressInfo // it listens on TCP
+  for (const path of ['ok', 'failed']) await t.rejects(getSession(`${COOKIE}=x`, { url: `http://127.0.0.1:${port}/${path}` }), { name: 'PageSessionError' })
 })
 
 t.test('a session that was refreshed by pages lasts to its absolute end, one that was only read does not', async t => {
