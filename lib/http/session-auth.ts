@@ -10,7 +10,7 @@ import { type SessionService } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
 import { type AfterReply } from './lifecycle.js'
-import { type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { PRIVATE, type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { type SessionVerbs } from './session-verbs.js'
@@ -176,6 +176,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     try {
       return await this.#identify(options)
     } catch (error) {
+      this.#keepPrivate() // another visitor must not get the refusal of this one
       throw this.recordRefusal(error, 'identify')
     }
   }
@@ -259,9 +260,10 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   async #identify (options?: IdentifyOptions): Promise<Identity> {
     const { sessions, origins } = this.parts
     assertMayUseCookie(this.request, origins)
-    // A page of one user must not reach another through a cache. The route may set its own header later.
+    // A page of one user must not reach another through a cache, see `keepFromCaches`. That of a visitor may set its own header later.
     if (this.reply?.hasHeader('cache-control') === false) this.reply.header('cache-control', 'no-store')
     this.#identity = await sessions.identify(this.#refreshTokens, this, options)
+    this.#keepPrivate()
     return this.#identity
   }
 
@@ -275,6 +277,10 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     return this.#respond(reply, issued)
   }
 
+  #keepPrivate (): void {
+    if (this.reply !== null) Reflect.set(this.reply, PRIVATE, true)
+  }
+
   /** Nothing rejects here: of a call that nobody awaits that would end the process. */
   #noteLateReply (reply: FastifyReply): void {
     if (reply.sent || reply.raw.headersSent) this.request.log.error('auth: the reply was sent before request.auth.login(), refresh() or logout() had ended, so its cookie is lost: await the call')
@@ -283,6 +289,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     this.#noteLateReply(reply)
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
+    this.#keepPrivate()
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
     const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)

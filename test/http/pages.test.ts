@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fastifyAuth from '@fastify/auth'
+import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { authenticateByCookie, statelessStore, type AuthenticateHook, type RefreshCookieOptions } from '../../lib/index.js'
@@ -101,6 +105,41 @@ t.test('reuse detection: a thief who only reads pages is found, and the owner is
   t.match((await thief.get('/page')).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
   t.match(s.events, exactly({ type: 'reuse', presented: 0, current: 2 }, { type: 'identify_refused', code: 'FST_AUTH_REFRESH_TOKEN_REUSED' }))
   t.match((await s.ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+})
+
+t.test('private replies in shared caches: @fastify/static and defaults of the app make none public', async t => {
+  const root = await mkdtemp(join(tmpdir(), 'pages-'))
+  t.teardown(async () => { await rm(root, { recursive: true }) })
+  await writeFile(join(root, 'invoice.txt'), 'of ada')
+  for (const before of ['public, max-age=60', 's-maxage=60', undefined]) {
+    const s = await loggedIn(t, {}, {}, app => {
+      app.register(fastifyStatic, { root, maxAge: '1h' })
+      app.addHook('onRequest', async ({ auth, headers }, reply) => {
+        if (before !== undefined) reply.header('cache-control', before)
+        if (headers['sec-fetch-dest'] === 'document') await auth.refresh().catch(() => {})
+      })
+      app.get('/account', { onRequest: app.authenticateByCookie }, async ({ auth }) => auth.identity)
+      app.get('/invoice', { onRequest: app.authenticateByCookie }, async (_request, reply) => reply.sendFile('invoice.txt'))
+      app.get('/home', async ({ auth }, reply) => {
+        const identity = await auth.identifyOrNull()
+        return reply.header('cache-control', 'public, max-age=60').send({ identity })
+      })
+      app.get('/mine', async ({ auth }, reply) => {
+        await auth.identify()
+        return reply.header('cache-control', 'private, max-age=60').send('mine')
+      })
+    })
+    const view = async (url: string, headers: object = { cookie: String(s.ada.jar.header('/')) }): Promise<Answer> => await s.app.inject({ url, headers: { host: HOST, ...headers } })
+    for (const url of ['/account', '/invoice', '/home']) t.match(await view(url), { statusCode: 200, headers: { 'cache-control': 'no-store' } }, url)
+    t.match(await view('/account', {}), { statusCode: 401, headers: { 'cache-control': 'no-store' } }, 'nor a refusal')
+    t.match(await view('/mine'), { headers: { 'cache-control': 'private, max-age=60' } })
+    t.match(await view('/home', {}), { headers: { 'cache-control': 'public, max-age=60' } }, 'a page of nobody may be public')
+    t.match(await view('/invoice.txt'), { headers: { 'cache-control': before === undefined ? 'public, max-age=3600' : /3600/ } }, 'a file for everybody too')
+    s.wait('1m')
+    const refreshed = await view('/invoice.txt', { cookie: String(s.ada.jar.header('/')), ...TYPED })
+    t.match(refreshed, { statusCode: 200, headers: { 'cache-control': 'no-store' } }, 'not with a new cookie')
+    t.equal(refreshed.cookies.length, 1)
+  }
 })
 
 t.test('a page is not stored by caches, unless the route says otherwise', async t => {
