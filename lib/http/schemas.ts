@@ -59,6 +59,12 @@ export const passwordSchema = {
   additionalProperties: false
 } as const satisfies JsonSchema
 
+/** The body of reauthenticate with the transport 'body'. */
+export const passwordAndRefreshTokenSchema = {
+  ...passwordSchema,
+  properties: { password, refresh_token: { type: 'string', description: 'The current one. The reply then has one that is as recent as the access token.' } }
+} as const satisfies JsonSchema
+
 /** The body of refresh and logout with the transport 'body'. */
 export const refreshTokenSchema = {
   type: ['object', 'null'],

@@ -141,12 +141,12 @@ export class SessionService {
    */
   async reauthenticate ({ sid }: AccessClaims, user: User, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#options.clock()
-    const { appClaims, rotationPolicy, repeatRefreshToken } = this.#options
+    const { appClaims, rotationPolicy } = this.#options
     const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
     const chosen = verifyChosenOrNull(refreshTokens, this.#tokens.verifyRefresh, at)
     const sent = chosen?.claims.sid === sid ? chosen : null // the cookie may be that of another session
-    const isCurrent = sent === null ? repeatRefreshToken : await isCurrentToken(this.#store, rotationPolicy, sent, session, context, at)
+    const isCurrent = sent !== null && await isCurrentToken(this.#store, rotationPolicy, sent, session, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
     const refreshToken = isCurrent ? this.#issuer.refresh(session, sent?.claims.remember !== false, at, sent?.claims.replaces) : null
     return { ...this.#issuer.access(session, app, at), refreshToken }

@@ -129,12 +129,13 @@ t.test('native app: cookies are ignored', async t => {
   t.match(await ada.refresh(), { statusCode: 200 }, 'so that session still exists')
 })
 
-t.test('a password change returns a new refresh token, a reauthentication the current one', async t => {
+t.test('a password change returns a new refresh token, a reauthentication the current one for a request that has it', async t => {
   const { ada, wait } = await native(t)
   const post = async (path: string, payload: object): Promise<Answer> => await ada.send({ method: 'POST', url: path, payload, headers: { authorization: `Bearer ${String(ada.accessToken)}` } })
   wait('1m')
-  const proven = (await post('/auth/reauthenticate', { password: PASSWORD })).json()
+  const proven = (await post('/auth/reauthenticate', { password: PASSWORD, refresh_token: ada.refreshToken })).json()
   t.match(payloadOf(proven.refresh_token), { sid: payloadOf(ada.refreshToken)['sid'], gen: 0 })
+  t.strictSame(Object.keys((await post('/auth/reauthenticate', { password: PASSWORD })).json()), ['access_token', 'token_type', 'expires_in'], 'and none for a thief of the access token')
   t.match(await ada.refresh(), { statusCode: 200 }, 'and the previous one works as well')
   const changed = (await post('/auth/password', { currentPassword: PASSWORD, newPassword: 'another good password' })).json()
   t.match((await ada.refresh()).json(), ENDED)

@@ -1,15 +1,15 @@
 import { type FastifyInstance } from 'fastify'
-import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordSchema, refusalSchemas, refusedByFastify } from '../schemas.js'
+import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordAndRefreshTokenSchema, passwordSchema, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token and a refresh cookie whose `auth_time` is now; the session stays. */
-export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier }, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
+export function reauthenticateRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier }, transport, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'reauthenticate',
     summary: 'Confirm the password again',
     tags: TAGS,
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
-    body: passwordSchema,
+    body: transport.setsCookie ? passwordSchema : passwordAndRefreshTokenSchema,
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
