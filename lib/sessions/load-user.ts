@@ -1,6 +1,6 @@
 import { type User, type Users } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
-import { toAppClaims, type AppClaims } from '../tokens/claims.js'
+import { subjectOf, toAppClaims, type AppClaims } from '../tokens/claims.js'
 import { type RequestContext } from '../request-context.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */
@@ -13,11 +13,18 @@ export interface UserSource {
   readonly appClaims?: MakeAppClaims | undefined
 }
 
-/** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user. */
+/** Throws FST_AUTH_USER_REFUSED for an unknown or disabled user, a TypeError for another user, or for rows in place of one. */
 export async function findUser (findById: NonNullable<Users['findById']>, subject: string, { bounded }: RequestContext): Promise<User> {
   const user = await bounded(() => findById(subject))
-  if (user == null || user.disabled) throw refusalOf(user)
+  if (!isAccepted(user, subject)) throw refusalOf(user)
   return user
+}
+
+/** Otherwise an empty list of rows, or false, would be a user who is not disabled. */
+function isAccepted (user: User | null | undefined, subject: string): user is User {
+  if (user == null) return false
+  if (subjectOf(Object(user).id, '"users.findById"') !== subject) throw new TypeError('"users.findById" gave another user than the one with the id that it was called with')
+  return !user.disabled
 }
 
 /** Throws a TypeError for a result that is no set of claims: a bug of the app, which no retry mends. */
@@ -43,7 +50,7 @@ export async function claimsOfLogin (subject: string, user: User | undefined, ow
 export function loadAppClaims (subject: string, { findById, appClaims }: UserSource, context: RequestContext, onRefused?: () => Promise<unknown>): Promise<AppClaims> {
   if (findById === undefined) return Promise.resolve({})
   return context.bounded(() => findById(subject)).then(user => {
-    if (user == null || user.disabled) return refuse(user, onRefused)
+    if (!isAccepted(user, subject)) return refuse(user, onRefused)
     return appClaims === undefined ? {} : makeAppClaims(appClaims, user, context)
   })
 }
@@ -54,5 +61,5 @@ async function refuse (user: User | null | undefined, onRefused: (() => Promise<
 }
 
 function refusalOf (user: User | null | undefined): AuthError {
-  return new AuthError('FST_AUTH_USER_REFUSED', { reason: user == null ? '"users.findById" found no user' : 'the user is disabled' })
+  return new AuthError('FST_AUTH_USER_REFUSED', { reason: user == null ? '"users.findById", which gets the id as text, found no user' : 'the user is disabled' })
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import argon2 from 'argon2'
 import t from 'tap'
 import { type User, type UserId, type Users } from '../../lib/index.js'
-import { FAST_HASHING, PASSWORD, payloadOf, server, setCookies, userTable } from '../support/server.js'
+import { FAST_HASHING, loggedIn, PASSWORD, payloadOf, server, setCookies, userTable } from '../support/server.js'
 
 /** A row of Mongoose, Sequelize or an entity with accessors: a spread copies none of its fields. */
 class Person implements User {
@@ -223,6 +223,21 @@ t.test('a signup that returns no user is logged as a bug, not as a taken name', 
     t.match(lines.join(''), '\\"users.create\\" gave undefined: it must return the new user, or null where the name is taken')
     t.equal((await browser().login('ada')).statusCode, 200, 'the account was created')
   }
+})
+
+t.test('rows, false or another user in place of that of findById are a 500, and no user', async t => {
+  const users = userTable()
+  let found: unknown
+  const s = await loggedIn(t, { users: { ...users, findById: id => found === undefined ? users.findById(id) : found as never } }, {}, app => {
+    app.get('/page', { onRequest: app.authenticateByCookie }, async ({ auth }) => auth.identity.sub)
+  })
+  for (const wrong of [[], [{ id: 1, disabled: true }], false, true, '', 0, {}, { rows: [] }, [[], []], { id: 2, username: 'bob', passwordHash: null }]) {
+    found = wrong
+    t.match((await s.ada.refresh()).json(), { statusCode: 500 }, JSON.stringify(wrong))
+    t.match(await s.ada.get('/page'), { statusCode: 500 })
+  }
+  found = undefined
+  t.match(await s.ada.refresh(), { statusCode: 200 }, 'the session stays')
 })
 
 t.test('undefined means not found, as with find(), [0] and first() of query libraries', async t => {
