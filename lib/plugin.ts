@@ -84,7 +84,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
     expiresIn: settings.accessToken.expiresIn,
     routes: urls,
     transport,
-    login: async (subject, options) => await sessions.login(subject, context, options)
+    login: async (subject, { userAgent, ...options }) => await sessions.login(subject, { ...context, userAgent, ip: '127.0.0.1' }, options)
   })
 
   openOnReady(fastify, store, owner, timeouts, clock)

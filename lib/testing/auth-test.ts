@@ -74,7 +74,7 @@ export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): Aut
     async as (id, { user, claims, remember, ...options } = {}) {
       await app.ready()
       const subject = subjectOf(id, 'as()')
-      const login = await registration().login(subject, { claims, remember, user: user && { id, username: subject, passwordHash: null, ...user } }).catch(explained)
+      const login = await registration().login(subject, { claims, remember, userAgent: options.userAgent ?? USER_AGENT, user: user && { id, username: subject, passwordHash: null, ...user } }).catch(explained)
       const page = browser(options)
       page.accessToken = login.accessToken
       if (login.setCookie === null) page.refreshToken = login.refreshToken

@@ -28,6 +28,8 @@ interface TestLoginOptions {
   readonly user?: User | undefined
   readonly claims?: AppClaims | undefined
   readonly remember?: boolean | undefined
+  /** That of the browser. */
+  readonly userAgent: string
 }
 
 interface TestLogin {

@@ -22,6 +22,8 @@ export interface TestRequest {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** An object is sent as JSON. */
   readonly payload?: string | object | undefined
+  /** As `payload`. */
+  readonly body?: string | object | undefined
   /** Added to the query of `url`. */
   readonly query?: Readonly<Record<string, string>> | undefined
 }
@@ -217,12 +219,13 @@ export class TestBrowser implements TestPage {
 }
 
 function urlOf ({ url, query = {} }: TestRequest, origin: string): URL {
+  if (typeof url !== 'string') throw new TypeError('a request of a test browser needs a "url"')
   const full = new URL(url, origin)
   for (const [name, value] of Object.entries(query)) full.searchParams.append(name, value)
   return full
 }
 
-function contentOf ({ payload }: TestRequest): { readonly type?: string, readonly payload?: string } {
+function contentOf ({ body, payload = body }: TestRequest): { readonly type?: string, readonly payload?: string } {
   if (payload === undefined) return {}
   return typeof payload === 'string' ? { payload } : { type: 'application/json', payload: JSON.stringify(payload) }
 }

@@ -49,6 +49,27 @@ t.test('as() logs a user in without a password, and the browser refreshes', asyn
   t.strictSame(auth.events.map(({ type }) => type), ['login', 'access_token_refused', 'refresh'])
 })
 
+t.test('as() logs in from the browser that it returns', async t => {
+  const { auth } = await testing(t, { sessions: { bindUserAgent: true } })
+  for (const options of [{}, { userAgent: 'phone' }]) {
+    const ada = await auth.as('ada', options)
+    t.match((await ada.inject('/auth/sessions')).json(), [{ userAgent: options.userAgent ?? /Firefox/, ip: '127.0.0.1' }])
+    auth.clock.advance('1m')
+    ada.loseReply()
+    await t.rejects(ada.refresh())
+    auth.clock.advance('1m')
+    t.equal((await ada.refresh()).statusCode, 200, 'so it is the same browser')
+    await ada.logout()
+  }
+})
+
+t.test('inject() takes a body as app.inject does, and names a missing url', async t => {
+  const { auth } = await testing(t)
+  const ada = await auth.as('ada')
+  t.match((await ada.inject({ method: 'POST', url: '/auth/login', body: { username: 'ada', password: 'wrong' } })).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
+  await t.rejects(ada.inject({ path: '/me' } as never), { name: 'TypeError', message: /needs a "url"/ })
+})
+
 t.test('as() takes a user that is not stored, claims, and a login that ends with the browser', async t => {
   const { auth } = await testing(t)
   await t.rejects(auth.as('eve'), { code: 'FST_AUTH_USER_REFUSED', message: /pass \{ user \}/ })
