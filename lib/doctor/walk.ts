@@ -39,6 +39,7 @@ export async function walk (send: Send, target: Target, account: Account, cookie
 
 function judgeLogin (login: Reply, cookie: ReceivedCookie | undefined): Verdict {
   const seen = `POST /login answered ${answerOf(login)}`
+  if (login.status === 429) return finding(seen, 'Wait until the rate limit of the account or of this address allows it, and run again')
   if (login.status !== 200) return finding(seen, 'Check DOCTOR_USERNAME and DOCTOR_PASSWORD, and --username-field if the field has another name; an account with a second factor cannot be used')
   if (accessTokenOf(login) === null) return finding(`${seen} without a usable access_token`, 'Let the reply pass through the proxy unchanged: no header can carry this token')
   if (cookie !== undefined) return ok(`${seen} with ${describeCookie(cookie)}`)
