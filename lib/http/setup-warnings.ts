@@ -46,9 +46,10 @@ export function warnAtRequests (scope: FastifyInstance, setup: CookieSetup): voi
   })
 }
 
-/** Fastify sets `ips` only where trustProxy is on. */
-function ignoresProxy ({ headers, ips }: FastifyRequest): boolean {
-  return headers['x-forwarded-for'] !== undefined && ips === undefined
+/** Fastify sets `ips` only where trustProxy is on. A gateway of serverless functions gives the address of the client itself. */
+function ignoresProxy ({ headers, ips, ip }: FastifyRequest): boolean {
+  const forwarded = headers['x-forwarded-for']
+  return forwarded !== undefined && ips === undefined && !String(forwarded).split(/[,\s]+/).includes(ip)
 }
 
 /** The app's CORS headers let pages of any origin, or of this untrusted one, use the cookie and read the response. */
