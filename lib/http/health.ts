@@ -6,8 +6,8 @@ import { type SessionStore } from '../sessions/store.js'
 /** The state of an instance. A part that is not in use counts as fine. */
 export interface AuthHealth {
   /**
-   * True if the store, the revocation feed and the rate limits are. The other parts do not count: with old keys an instance
-   * works, and a flood of logins that fills the queue must not take all instances out of the load balancer.
+   * True if the store and the revocation feed are. The other parts do not count: with old keys an instance works, and while logins
+   * fail, by a full queue or without the Redis of the rate limits, all instances would leave the load balancer, refreshes with them.
    */
   readonly ok: boolean
   /** The session store answers within `timeouts.call`. */
@@ -44,6 +44,6 @@ export function createHealth ({ store, revocations, keys, passwords, pingCounter
       passwordQueue: !passwords.isFull,
       rateLimits
     }
-    return { ok: parts.store && parts.revocationFeed && parts.rateLimits, ...parts }
+    return { ok: parts.store && parts.revocationFeed, ...parts }
   }
 }
