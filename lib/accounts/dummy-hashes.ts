@@ -62,7 +62,7 @@ export class LegacyDummyHashes {
 function legacyKindOf (passwordHash: string): string {
   const [name = '', ...others] = passwordHash.split(/[$:,={}]+/).filter(part => part !== '')
   if (name.length > 20) return '' // a salt or a hash
-  const salt = others.findIndex(part => !/^(?:\d{1,9}|[a-z]{1,3})$/i.test(part))
+  const salt = others.findIndex(part => !/^(?:\d{1,9}|[a-z]{1,3}|rounds|sha\d{1,3}|2[abxy])$/i.test(part))
   return [name, ...others.slice(0, salt)].join(' ')
 }
 

@@ -257,7 +257,7 @@ t.test('a hash of another system', async t => {
       () => BCRYPT,
       () => `pbkdf2_sha256$100000$${random()}$${random()}`,
       () => `pbkdf2_sha256$600000$${random()}$${random()}`,
-      () => `${randomBytes(16).toString('hex')}:${randomBytes(64).toString('hex')}`,
+      () => `${randomBytes(16).toString('base64url')}:${randomBytes(64).toString('hex')}`,
       () => `$scrypt$ln=16,r=8,p=1$${random()}$${random()}`
     ]
     for (const { kinds, cost } of [{ kinds: KINDS.slice(0, 4), cost: 4 }, { kinds: KINDS.slice(1), cost: 4 }, { kinds: [KINDS[2], KINDS[4]], cost: 2 }, { kinds: [() => 'google'], cost: 0 }]) {
@@ -279,6 +279,16 @@ t.test('a hash of another system', async t => {
     for (const [hash, cost] of [[null, 4], [hashes[0], 4], [hashes[4], 5]] as const) {
       calls.length = 0
       await passwords.verify(hash ?? null, 'wrong password')
+      t.equal(calls.length, cost)
+    }
+  })
+
+  t.test('user enumeration: a text of under 20 characters is no kind of hash', async t => {
+    const { passwords } = fastPasswords({ verifyLegacy })
+    for (const [length, cost] of [[19, 0], [20, 1]] as const) {
+      await passwords.verify('x'.repeat(length), 'wrong password')
+      calls.length = 0
+      await passwords.verify(null, 'wrong password')
       t.equal(calls.length, cost)
     }
   })
@@ -397,4 +407,25 @@ t.test('no text of more than 2048 UTF-16 units fits into 1024 bytes after normal
     most = Math.max(most, character.normalize('NFD').length / Buffer.byteLength(character.normalize('NFC')))
   }
   t.ok(most < 2, `at most ${most} units for a byte`)
+})
+
+t.test('user enumeration: the kinds of hashes may cost eight new hashes together', async t => {
+  const { passwords, work } = fastPasswords({}, { verify: async () => false })
+  const hash = await passwords.hash('correct horse')
+  await passwords.verify(hash.replace('m=1024', 'm=7168'), 'correct horse')
+  work.verified.length = 0
+  await passwords.verify(null, 'correct horse')
+  t.equal(work.verified.length, 2)
+})
+
+t.test('user enumeration: the cost of a hash of another system counts, wherever it stands before the salt', async t => {
+  const salted = 'x'.repeat(16) + '$' + '0'.repeat(43)
+  for (const [one, other] of [['pbkdf2:sha256:260000$', 'pbkdf2:sha256:600000$'], ['{bcrypt}$2a$10$', '{bcrypt}$2a$12$'], ['$6$rounds=5000$', '$6$rounds=656000$']] as const) {
+    let calls = 0
+    const { passwords } = fastPasswords({ verifyLegacy: () => { calls++; return false } })
+    for (const start of [one, other]) await passwords.verify(start + salted, 'wrong password')
+    calls = 0
+    await passwords.verify(null, 'wrong password')
+    t.equal(calls, 2, one)
+  }
 })
