@@ -171,3 +171,17 @@ t.test('work that must finish has its own deadline', async t => {
   await turn()
   t.match(fresh, { state: 'refused', error: { cause: { message: 'no answer within 2000 ms' } } }, 'but not more')
 })
+
+t.test('a late result gives the next calls neither more nor less time', async t => {
+  const pass = fakeTime(t)
+  const bounded = startDeadline(timeouts)
+  let answer = (): void => {}
+  const late = watch(bounded(() => new Promise<void>(resolve => { answer = resolve })))
+  pass(2000)
+  await turn()
+  t.equal(late.state, 'refused')
+  answer()
+  await turn()
+  pass(10_000)
+  t.equal(await bounded(() => 'in time'), 'in time')
+})

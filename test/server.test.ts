@@ -254,3 +254,18 @@ t.test('a session that was refreshed by pages lasts to its absolute end, one tha
   s.wait('1d')
   t.equal(await getSession(s.cookies(), { url: s.url }), null)
 })
+
+t.test('refreshSession pauses after a refresh, whatever characters of base64url the token has', async t => {
+  const s = await api(t)
+  const payload = Buffer.from(JSON.stringify({ x: '???>>>', iat: Date.now() / 1000 })).toString('base64url')
+  t.match(payload, /_.*-/)
+  t.equal(await refreshSession({ ...TYPED, cookie: `${COOKIE}=a.${payload}.c` }, { url: s.url }), null)
+  t.equal(s.received.length, 0)
+})
+
+t.test('refreshSession leaves no body unread, which would keep the connection', async t => {
+  let cancelled = 0
+  t.intercept(globalThis, 'fetch', { value: async () => new Response(new ReadableStream({ cancel () { cancelled++ } })) })
+  t.equal(await refreshSession({ ...TYPED, cookie: `${COOKIE}=x` }, { url: 'http://127.0.0.1:1/auth' }), null)
+  t.equal(cancelled, 1)
+})

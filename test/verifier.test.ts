@@ -319,7 +319,7 @@ t.test('the log names each skipped key of a set with the reason, and shows no pa
     [{ kid: 'curve', ...p384 }, /^key 4 \(kid curve\) has no alg, and its type fits none of RS256, PS256, ES256, EdDSA$/],
     [{ kid: 'curve2', ...ed448 }, /^key 5 \(kid curve2\) has no alg, and its type/],
     [{ ...GOOD, kid: 'enc', use: 'enc' }, /^key 6 \(kid enc\) is a JSON Web Key that is not for signatures$/],
-    [{ kid: 'line\nbreak', kty: 'oct', k: SECRET }, /^key 7 has no alg, and its type/],
+    [{ kid: 'two words', kty: 'oct', k: SECRET }, /^key 7 has no alg, and its type/],
     [{ ...GOOD, kid: 'private', d: SECRET }, /^key 8 \(kid private\) is not a public key$/]
   ]
   const reasons = exactly(...UNFIT.map(([, reason]) => reason))
@@ -346,9 +346,11 @@ t.test('the log names each skipped key of a set with the reason, and shows no pa
   keys = [GOOD]
   await app.reloadKeys()
   t.equal(left().length, 1)
-  keys = [...Array.from({ length: 12 }, () => ({})), GOOD]
-  await app.reloadKeys()
-  t.strictSame(left()[1].slice(-2), ['key 10 has no kid', 'and 2 more'])
+  for (const [count, last] of [[10, ['key 9 has no kid', 'key 10 has no kid']], [12, ['key 10 has no kid', 'and 2 more']]] as const) {
+    keys = [...Array.from({ length: count }, () => ({})), GOOD]
+    await app.reloadKeys()
+    t.strictSame(left().at(-1).slice(-2), last)
+  }
 
   const text = lines.join('')
   for (const material of [SECRET, String(weak.n), String(p384.x), String(ed448.x)]) t.notOk(text.includes(material))

@@ -361,3 +361,9 @@ t.test('a later replacement of the platform’s fetch is used', async t => {
   globalThis.fetch = async () => Response.json('mocked')
   t.equal(await (await ann.fetch('/api/me')).json(), 'mocked')
 })
+
+t.test('headers of the second argument replace those of a Request, as with the platform’s fetch', async t => {
+  const { server, ann } = await signedIn(t)
+  await ann.fetch(new Request('https://app.test/api/me', { headers: { 'x-own': '1' } }), { headers: { 'x-own': '2' } })
+  t.equal(server.arrivals.at(-1)?.headers.get('x-own'), '2')
+})

@@ -52,6 +52,7 @@ t.test('a certificate that lasts', async t => {
 })
 
 t.test('a certificate that ends soon', async t => {
+  t.match(await judged('tls', { certificateEnds: START * 1000 + 14 * DAY }), /^ok/)
   t.equal(await judged('tls', { certificateEnds: START * 1000 + 13 * DAY }), 'finding: https, the certificate ends in 13 days')
 })
 
@@ -185,4 +186,15 @@ t.test('cleartext transmission: no password goes to another machine over plain h
 
 t.test('a logout that fails', async t => {
   t.equal(await walked('logout', answers({})), 'finding: POST /logout answered 200')
+})
+
+t.test('a cookie of a path that only begins alike is not sent', async t => {
+  const headers = { 'set-cookie': ['__Secure-a=; Path=/auth; HttpOnly; Secure; SameSite=Strict'] }
+  t.match(await judged('cookie', { headers }), /^ok/)
+  t.match(await judged('cookie', { headers }, { ...TARGET, base: 'https://app.example/authors', path: '/authors' }), /^finding: .* do not send it to \/authors\/refresh/)
+})
+
+t.test('of several cookies that a logout clears, the last is that of now', async t => {
+  const headers = { 'set-cookie': ['old=; Path=/', '__Host-a=; Path=/; HttpOnly; Secure; SameSite=Strict'] }
+  t.match(await judged('cookie', { headers }), /^ok: __Host-a/)
 })

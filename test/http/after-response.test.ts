@@ -1,7 +1,9 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { connect } from 'node:net'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import { memoryStore } from '../../lib/index.js'
+import { createAfterReply } from '../../lib/http/lifecycle.js'
 import { exactly } from '../support/exactly.js'
 import { COOKIE, loggedIn, sessionOf } from '../support/server.js'
 
@@ -95,4 +97,18 @@ t.test('login over an existing session of the same browser', async t => {
     await app.close()
     t.ok(ended)
   })
+})
+
+t.test('a task that has ended is not kept until the app closes', async t => {
+  let close = async (): Promise<void> => {}
+  const app = { addHook (_name: string, hook: typeof close) { close = hook } } as unknown as FastifyInstance
+  const raw = new EventEmitter()
+  createAfterReply(app)({} as FastifyRequest, { raw } as FastifyReply, async () => {}, 'failed')
+  raw.emit('finish')
+  await new Promise(setImmediate)
+  const { all } = Promise
+  const waited: number[] = []
+  t.intercept(Promise, 'all', { value: async (tasks: Iterable<unknown>) => { waited.push([...tasks].length); return await all.call(Promise, [...tasks]) } })
+  await close()
+  t.same(waited, [0])
 })

@@ -294,6 +294,7 @@ t.test('the record of the owner has the ids of the last 20 keys only', async t =
   }
   await new Promise(resolve => setImmediate(resolve))
   t.equal(claims.at(-1)?.keyIds.length, 20)
+  t.not(claims.at(-1)?.keyIds[0], claims.at(-2)?.keyIds[0], 'the newest of them')
   t.equal(claims.length, 26)
 })
 
@@ -306,4 +307,14 @@ t.test('an app that closes before it has started leaves no subscription behind',
   const app = await appOver({ ...memoryStore(), subscribe }, undefined, { revocation: 'immediate' })
   await app.close()
   t.equal(subscriptions, 0)
+})
+
+t.test('clock skew: the time of the store is compared with the middle of the call', async t => {
+  let time = START
+  const now = async () => { time += 6; return START + 3 }
+  const { lines, stream } = keptLog(30)
+  const app = await appOver({ ...memoryStore(), now }, stream, { clock: () => time })
+  await app.ready()
+  t.strictSame(lines, [])
+  await app.close()
 })

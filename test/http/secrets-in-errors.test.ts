@@ -208,3 +208,16 @@ t.test('an error without secrets is logged unchanged, a redacted one keeps name,
   t.notOk(SECRET_TEXT.test(String(new AuthError('FST_AUTH_BUSY', { cause: redacted(HASH) }).cause)))
   t.end()
 })
+
+t.test('information leak: a hash behind many other values of a Map or a Set is found', t => {
+  const values = new Set([...Array.from({ length: 900 }, (_, nth) => nth), HASH])
+  const error = Object.assign(new Error('failed'), { values })
+  t.not(redacted(error), error)
+  t.end()
+})
+
+t.test('an error whose message cannot be read keeps its code', t => {
+  const error = Object.defineProperty(Object.assign(new Error('failed'), { code: 'E' }), 'message', { get () { throw new Error('closed') } })
+  t.match(redacted(error), { code: 'E' })
+  t.end()
+})

@@ -203,6 +203,8 @@ t.test('an unknown kid of a refresh token waits for a reload that began after it
   s.answer = async () => await new Promise(resolve => { answer = resolve })
   const periodic = s.source.reload()
   const late = s.source.seek('refresh', secret)
+  await turn()
+  t.equal(s.source.seek('refresh', 'another'), late, 'tokens that arrive until then share the next reload')
   const later = s.source.seek('refresh', 'junk')
   answer(rings([OLD.signs]))
   await periodic
@@ -274,4 +276,21 @@ t.test('keys are read again while the app runs only if a function or a key set g
     const opened = await openKeys(settings, () => {}, Fastify().log)
     t.strictSame([...opened.changing], changing, Object.keys(sources).join())
   }
+})
+
+t.test('an unknown kid of an access token waits for a reload that runs, also in the seconds after another', async t => {
+  const s = setting()
+  await s.source.seek('access', 'garbage')
+  s.answer = async () => rings([OLD.signs, NEW.verifies])
+  const periodic = s.source.reload()
+  await s.source.seek('access', 'new')
+  t.ok(s.source.rings.access.byKid.has('new'))
+  await periodic
+})
+
+t.test('the pause between reloads for refresh tokens keeps no process alive', async t => {
+  const timers = (): number => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+  const before = timers()
+  await setting().source.seek('refresh', 'junk')
+  t.equal(timers(), before)
 })

@@ -60,8 +60,10 @@ t.test('instances of one app can start at once', async t => {
 })
 
 t.test('a record that changes at each attempt ends in an error, not in an endless loop', async t => {
-  const { marker } = recordedMarker({ replace: async () => false })
+  let attempts = 0
+  const { marker } = recordedMarker({ replace: async () => { attempts++; return false } })
   await t.rejects(ownership(marker).claim({ keyIds: ['a'] }), { name: 'Error' })
+  t.equal(attempts, 5)
 })
 
 t.test('a failed claim is retried before the next call, once for all concurrent calls', async t => {
@@ -84,4 +86,10 @@ t.test('a failed claim is retried before the next call, once for all concurrent 
   t.equal(reads, 1)
   t.equal(owned.resolveClaims(), undefined)
   t.same(recorded(), { keyIds: ['a'] })
+})
+
+t.test('a start that changes nothing in the record does not write it', async t => {
+  const { marker } = recordedMarker()
+  await ownership(marker).claim({ keyIds: ['a'] })
+  await t.resolves(ownership({ ...marker, replace: async () => t.fail('it is written') }).claim({ keyIds: ['a'] }))
 })

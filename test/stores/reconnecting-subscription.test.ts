@@ -17,7 +17,7 @@ t.test('failover: a lost connection is opened again', async t => {
   const opened = notifications<AbortController>()
   const { connections, pauses, stop } = subscription(async closing => {
     opened.notify(closing)
-    return async () => {}
+    return async () => t.fail('a closed connection is asked')
   })
   const first = await opened.next()
   t.equal(await connections.next(), true)
@@ -133,4 +133,43 @@ t.test('a client that throws on close does not end the process', async t => {
     closing.abort()
     t.equal(closed, 1)
   }
+})
+
+t.test('the back-off grows while each connection is lost before it is up', async t => {
+  const { pauses, stop } = subscription(async closing => {
+    closing.abort()
+    return async () => {}
+  })
+  for (const longest of [100, 200, 400]) {
+    const { ms, end } = await pauses.next()
+    t.ok(ms >= longest / 2 && ms < longest, `${ms} ms`)
+    end()
+  }
+  stop()
+})
+
+t.test('attempts leave no listener behind', async t => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  let attempts = 0
+  await new Promise<void>(resolve => {
+    const stop = subscribeWithReconnect(async () => { throw new Error('not yet') }, () => {}, async () => {
+      if (++attempts < 20) return
+      stop()
+      resolve()
+    })
+  })
+  await new Promise(setImmediate)
+  t.strictSame(warnings, [])
+})
+
+t.test('the default pause keeps no process alive', async t => {
+  const timers = (): number => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+  const before = timers()
+  const stop = subscribeWithReconnect(async () => async () => {}, () => {})
+  await new Promise(setImmediate)
+  t.equal(timers(), before)
+  stop()
 })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { whenAborted, type Pause } from '../../lib/stores/reconnecting-subscription.js'
 import { messageOf, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
@@ -180,4 +181,16 @@ t.test('a connection that is lost during a probe does not count as a silent one'
   way.closing.abort()
   t.equal(await connections.next(), false)
   t.equal(warnings(), 0)
+})
+
+t.test('probes leave no listener behind on a connection that stays up', async t => {
+  const { way, connections, elapse, pending } = probed(t)
+  t.equal(await connections.next(), true)
+  const counts = []
+  for (let nth = 0; nth < 2; nth++) {
+    while (!pending().includes(PROBE)) await turn()
+    counts.push(getEventListeners(way.closing.signal, 'abort').length)
+    await elapse(PROBE)
+  }
+  t.equal(Number(counts[1]) - Number(counts[0]), 1, 'that of the pause of this test')
 })

@@ -27,6 +27,7 @@ function build (auth: RefreshCookieOptions): FastifyInstance {
     ...auth
   })
   app.get('/me', { onRequest: authenticate }, async ({ auth }) => auth.claims)
+  app.get('/origin', async ({ headers }) => headers.origin ?? 'none')
   app.get('/page', { onRequest: authenticateByCookie }, async ({ auth }) => auth.identity.sub)
   return app
 }
@@ -53,7 +54,7 @@ t.test('as() logs in from the browser that it returns', async t => {
   const { auth } = await testing(t, { sessions: { bindUserAgent: true } })
   for (const options of [{}, { userAgent: 'phone' }]) {
     const ada = await auth.as('ada', options)
-    t.match((await ada.inject('/auth/sessions')).json(), [{ userAgent: options.userAgent ?? /Firefox/, ip: '127.0.0.1' }])
+    t.match((await ada.inject('/auth/sessions')).json(), exactly({ userAgent: options.userAgent ?? /Firefox/, ip: '127.0.0.1' }))
     auth.clock.advance('1m')
     ada.loseReply()
     await t.rejects(ada.refresh())
@@ -112,6 +113,8 @@ t.test('a lost reply, a race of tabs, and theft', async t => {
   const ada = await auth.as('ada')
   ada.loseReply()
   await t.rejects(ada.refresh(), { message: 'The reply was lost (loseReply)' })
+  ada.loseReply()
+  await t.rejects(ada.inject('/auth/sessions'), { message: 'The reply was lost (loseReply)' })
   t.strictSame((await auth.race(3, async () => await ada.refresh())).map(({ statusCode }) => statusCode), [200, 200, 200])
   const thief = auth.steal(ada)
   auth.clock.advance('2m')
@@ -288,4 +291,10 @@ t.test('a test clock moves only forward, by durations', async t => {
   clock.advance(5)
   t.equal(clock(), 1065)
   for (const wrong of [-1, 0.5, 'soon']) t.throws(() => clock.advance(wrong as number), { message: /not a duration/ })
+})
+
+t.test('a link of another site has no Origin, its script has one', async t => {
+  const { auth } = await testing(t)
+  const page = auth.browser().pageOf('https://evil.example')
+  t.strictSame([(await page.open('/origin')).body, (await page.inject('/origin')).body], ['none', 'https://evil.example'])
 })

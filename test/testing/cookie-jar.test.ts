@@ -42,6 +42,7 @@ t.test('which cookies a browser stores', async t => {
     ['a=1; Domain=com', undefined],
     ['a=1; Path=/other', undefined],
     ['a=1; Path=relative', 'a=1'],
+    [`a=1; Path=/${'x'.repeat(1023)}`, undefined],
     [`a=1; Path=/${'x'.repeat(1024)}`, 'a=1'],
     ['a=1; Max-Age=1', 'a=1'],
     ['a=1; Max-Age=0', undefined],

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import callbacks from 'mysql2'
 import mysql, { type Pool, type PoolOptions } from 'mysql2/promise'
 import t, { type Test } from 'tap'
+import { MysqlRunner } from '../../../lib/stores/mysql/database.js'
 import { mysqlSchema, mysqlStore } from '../../../lib/stores/mysql/index.js'
 import { newTable } from '../../support/databases.js'
 import { START } from '../../support/fake-clock.js'
@@ -51,6 +52,13 @@ t.test('on a server', async t => {
   const place = await mysqlDatabase(t)
   if (place === null) return
   const pool = poolAt(t, { ...place })
+
+  t.test('each refusal of a connection says what to correct', async t => {
+    for (const errno of [1044, 1045, 1049, 1698]) {
+      const { pool: refused } = watch(pool, () => { throw failure(errno) })
+      await t.rejects(mysqlStore(refused, { table: newTable() }).open(), { name: 'TypeError', message: /refuses the user, the password or the database/ }, String(errno))
+    }
+  })
 
   /** A pool whose connections run a statement first. */
   const poolWith = (t: Test, first: string, options: PoolOptions = {}): Pool => {
@@ -494,4 +502,21 @@ t.test('an unreachable server is an error', async t => {
 t.test('the types accept pools and connections of both interfaces', async t => {
   const compiled = (a: Pool, b: mysql.Connection, c: callbacks.Pool, d: callbacks.Connection) => [mysqlStore(a), mysqlStore(b), mysqlStore(c), mysqlStore(d)]
   t.type(compiled, 'function')
+})
+
+t.test('a connection on which KILL fails does not go back to the pool', async t => {
+  const ended: string[] = []
+  let nth = 0
+  const pool = {
+    pool: {},
+    query: async () => {},
+    async getConnection () {
+      const name = String(++nth)
+      const query = name === '1' ? () => new Promise(() => {}) : async () => { throw new Error('lost') }
+      return { threadId: 7, query, release: () => ended.push(`${name} released`), destroy: () => ended.push(`${name} destroyed`) }
+    }
+  }
+  await t.rejects(new MysqlRunner(pool, 100).rows('SELECT 1'), { message: /within 100 ms/ })
+  await new Promise(setImmediate)
+  t.same(ended, ['1 destroyed', '2 destroyed'])
 })

@@ -164,6 +164,28 @@ t.test('on a server', async t => {
     t.same(await store.list('ada'), [])
   })
 
+  t.test('revocations leave no listener behind on a connection', async t => {
+    const one = poolOn(t, { connectionString, max: 1 })
+    const store = postgresStore(one, { table: newTable() })
+    await store.open()
+    const counts = []
+    for (let nth = 0; nth < 2; nth++) {
+      await store.revoke('nobody', 'logout')
+      const client = await one.connect()
+      counts.push(client.listenerCount('error'))
+      client.release()
+    }
+    t.equal(counts[1], counts[0])
+  })
+
+  t.test('an index on a part of the ids does not make them unique', async t => {
+    const table = newTable()
+    await postgresStore(pool, { table }).open()
+    await pool.query(`ALTER TABLE ${table} DROP CONSTRAINT ${table}_pkey`)
+    await pool.query(`CREATE UNIQUE INDEX ON ${table} (id) WHERE generation = 0`)
+    await t.rejects(postgresStore(pool, { table }).open(), { name: 'TypeError', message: /column "id"/ })
+  })
+
   t.test('a revocation waits for a locked session, so that none survives', async t => {
     const table = newTable()
     const store = postgresStore(pool, { table })
@@ -287,7 +309,7 @@ t.test('on a server', async t => {
     const grants = {
       'SELECT, INSERT, UPDATE, DELETE': '',
       'INSERT, UPDATE, DELETE': 'SELECT',
-      UPDATE: 'SELECT, INSERT, DELETE, UPDATE (generation, previous)',
+      UPDATE: 'SELECT, INSERT, DELETE, UPDATE (generation, previous, rotated_at, idle_expires_at, auth_time, revoked_at, reason)',
       DELETE: 'SELECT, INSERT, UPDATE (generation, previous, rotated_at, idle_expires_at, auth_time, revoked_at, reason, user_agent)'
     }
     for (const [lacking, granted] of Object.entries(grants)) {

@@ -5,6 +5,8 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { createClient, createClientPool, createCluster, RESP_TYPES, type RedisClientType } from 'redis'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../lib/time.js'
+import { type Ioredis, ioredisCommands } from '../../../lib/stores/redis/ioredis.js'
+import { type NodeRedis, nodeRedisCommands } from '../../../lib/stores/redis/node-redis.js'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../../lib/stores/redis/index.js'
 import { exactly } from '../../support/exactly.js'
 import { fakeClock, START } from '../../support/fake-clock.js'
@@ -557,4 +559,18 @@ t.test('the types accept clients and clusters of both packages', async t => {
   const compiled = (redis: Redis, cluster: Cluster, client: ReturnType<typeof createClient>, plain: RedisClientType, nodeCluster: ReturnType<typeof createCluster>) =>
     [redisStore(redis), redisStore(cluster), redisStore(client), redisStore(plain), redisStore(nodeCluster), redisStore(createClient({ RESP: 2 }))]
   t.type(compiled, 'function')
+})
+
+t.test('a connection that receives messages has a limit for each reply', async t => {
+  const given: object[] = []
+  const duplicate = (options: object): never => {
+    given.push(options)
+    throw new Error('enough')
+  }
+  const clients = [
+    ioredisCommands({ status: 'ready', options: { enableOfflineQueue: false, maxRetriesPerRequest: 0 }, duplicate } as unknown as Ioredis),
+    nodeRedisCommands({ isReady: true, options: { disableOfflineQueue: true }, duplicate } as unknown as NodeRedis)
+  ]
+  for (const { subscribe } of clients) await t.rejects(subscribe('revoked', () => {})(new AbortController()), { message: 'enough' })
+  t.match(given, exactly({ commandTimeout: 5000 }, { commandOptions: { timeout: 5000 }, socket: { socketTimeout: 20_000 } }))
 })

@@ -45,7 +45,8 @@ t.test('a subscription is up after the first poll, and reports only later revoca
   source.revoke('before')
   const { revoked, connections, ready } = listening(source)
   await ready
-  t.same(connections, [true])
+  await source.next()
+  t.same(connections, [true], 'a poll without news reports nothing')
   source.revoke('a', 'b')
   source.revoke('c')
   await source.next()
@@ -152,4 +153,39 @@ t.test('a new subscription after the last one begins anew', async t => {
   const second = listening(source)
   await second.ready
   t.same([second.revoked, second.connections], [[], [true]])
+})
+
+t.test('a read that ends after its subscription changes nothing for the next one', async t => {
+  const source = polled(t)
+  const first = listening(source)
+  await first.ready
+  let answer = (): void => {}
+  source.table.answers = new Promise(resolve => { answer = resolve })
+  await source.next()
+  await first.stop()
+  source.table.answers = Promise.resolve()
+  source.revoke('between')
+  const second = listening(source)
+  await second.ready
+  answer()
+  await source.next()
+  await source.next()
+  t.same([second.revoked, second.connections], [[], [true]])
+})
+
+t.test('a read that fails after its subscription has ended does not interrupt the next one', async t => {
+  let fail = (): void => {}
+  let reads = 0
+  const poll = new RevocationPoll(1000, async () => {
+    if (++reads === 1) await new Promise((_resolve, reject) => { fail = () => reject(new Error('late')) })
+    return { newest: 0, revoked: [] }
+  }, async () => await new Promise(() => {}))
+  const stop = poll.subscribe(() => {})
+  await stop()
+  const connections: boolean[] = []
+  poll.subscribe(() => {}, up => connections.push(up))
+  await new Promise(setImmediate)
+  fail()
+  await new Promise(setImmediate)
+  t.same(connections, [true])
 })

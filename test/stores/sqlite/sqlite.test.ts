@@ -219,3 +219,19 @@ t.test('another failure at the start is the error of SQLite, and the next call t
   await t.rejects(store.open(), { name: 'Odd' })
   await t.resolves(store.open())
 })
+
+t.test('a revocation that ends no session has no number', async t => {
+  const db = sqliteDatabase(t)
+  await sqliteStore(db).revoke('nobody', 'logout')
+  t.same(db.prepare("SELECT revocation FROM auth_sessions WHERE id = ':revocations'").get(), { revocation: 0 })
+})
+
+t.test('two apps: the first call after a failed start waits until the owner is known', async t => {
+  const db = sqliteDatabase(t)
+  await sqliteStore(db).claim({ name: 'shop', keyIds: ['a'] })
+  let isAway = true
+  const store = sqliteStore({ prepare: sql => db.prepare(sql), exec: sql => { if (isAway) throw new Error('away'); return db.exec(sql) } })
+  await t.rejects(store.claim({ name: 'blog', keyIds: ['b'] }), { message: 'away' })
+  isAway = false
+  await t.rejects(store.create(newSession()), { name: 'TypeError', message: /belongs to another app/ })
+})
