@@ -160,7 +160,7 @@ function pathMatches (path: string, requested: string): boolean {
 
 /** Browsers treat the machine's own addresses as secure. */
 export function isTrustworthy ({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+  return protocol === 'https:' || /^(?:localhost|[\w.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }
 
 /** The page, and the tab around it, are of the site of the URL. */

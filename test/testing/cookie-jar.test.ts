@@ -31,6 +31,7 @@ t.test('which cookies a browser stores', async t => {
     ['a=1; Secure', undefined, 'http://app.example.com/auth/login'],
     ['a=1; Secure', 'a=1', 'http://localhost:3000/auth/login'],
     ['a=1; Secure', 'a=1', 'http://127.0.0.1:3000/auth/login'],
+    ['a=1; Secure', 'a=1', 'http://app.localhost:3000/auth/login'],
     ['a=1; Secure', 'a=1', 'http://[::1]:3000/auth/login'],
     ['a=1; SameSite=None', undefined],
     ['a=1; SameSite=None; Secure', 'a=1'],
