@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { mock } from 'node:test'
 import { fastifyOauth2 } from '@fastify/oauth2'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -23,7 +24,7 @@ async function turns (): Promise<void> {
 const IMPORT = /^import (\{ .* \}|\w+) from '(.*)'$/gm
 
 /** Runs the sample below `<!-- recipe: name -->`, with these variables besides `app` and `users`. */
-async function recipe (t: Test, name: string, given: Record<string, unknown>): Promise<RecipeServer> {
+async function recipe (t: Test, name: string, given: Record<string, unknown>, perAccount: { max: number, per: '15m' } = { max: 3, per: '15m' }): Promise<RecipeServer> {
   const [, printed = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n<!--.*-->\\n\`\`\`js\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
   const modules: Record<string, unknown> = {}
   for (const [, , path = ''] of printed.matchAll(IMPORT)) modules[path] = await import(path)
@@ -31,7 +32,7 @@ async function recipe (t: Test, name: string, given: Record<string, unknown>): P
   let app: FastifyInstance | undefined
   const users = { findById: (sub: string) => s.users.findById(sub), findByUsername: (name: string) => s.users.findByUsername(name), updatePasswordHash: (...row: Parameters<LoggedIn['users']['updatePasswordHash']>) => s.users.updatePasswordHash(...row) }
   const AsyncFunction = Object.getPrototypeOf(recipe).constructor as typeof Function // the only way to it
-  const s: LoggedIn = await loggedIn(t, { rateLimit: { perAccount: { max: 3, per: '15m' } } }, {}, made => {
+  const s: LoggedIn = await loggedIn(t, { rateLimit: { perAccount } }, {}, made => {
     app = made
     AsyncFunction('app', 'users', 'modules', ...Object.keys(given), code)(app, users, modules, ...Object.values(given))
   })
@@ -81,12 +82,12 @@ function codesOf ({ modules }: RecipeServer, reply: Answer): (seconds: number) =
 t.test('a second factor: password, then code', async t => {
   const s = await recipe(t, 'second-factor', { authenticators: authenticatorsTable(), recoveryCodes: recoveryCodesTable() })
   t.match(await s.post('/login', { username: 'ada', password: PASSWORD }), { statusCode: 200 }, 'without a second factor the password logs in')
-  const codeAt = codesOf(s, await s.ada.send({ method: 'POST', url: '/totp/new' }))
+  const proposal = await s.ada.send({ method: 'POST', url: '/totp/new' })
+  const codeAt = codesOf(s, proposal)
   const now = Math.floor(Date.now() / 1000)
-  for (const [code, status] of [['000000', 400], ['', 400], [codeAt(now - 30), 200]] as const) {
-    t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code } })).statusCode, status)
-  }
-  t.equal((await s.ada.send({ method: 'POST', url: '/totp', payload: { code: codeAt(now) } })).statusCode, 400, 'it was confirmed')
+  const confirm = async (code: string): Promise<Answer> => await s.ada.send({ method: 'POST', url: '/totp', payload: { challenge: proposal.json().challenge, code } })
+  for (const [code, status] of [['000000', 401], ['', 401], [codeAt(now - 30), 200]] as const) t.equal((await confirm(code)).statusCode, status)
+  t.match((await confirm(codeAt(now))).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it was confirmed')
   const stepOne = async (password = PASSWORD): Promise<Answer> => await s.post('/login', { username: 'ada', password })
   t.match(await stepOne('wrong password'), { statusCode: 401 })
   const first = await stepOne()
@@ -113,8 +114,9 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
   const post = async (browser: Browser, url: string, payload: object = {}): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
   const now = Math.floor(Date.now() / 1000)
   const enrol = async (browser: Browser, body: object = {}): Promise<(seconds: number) => string> => {
-    const codeAt = codesOf(s, await post(browser, '/totp/new', body))
-    t.match(await post(browser, '/totp', { code: codeAt(now) }), { statusCode: 200 })
+    const proposal = await post(browser, '/totp/new', body)
+    const codeAt = codesOf(s, proposal)
+    t.match(await post(browser, '/totp', { challenge: proposal.json().challenge, code: codeAt(now) }), { statusCode: 200 })
     return codeAt
   }
   const codeAt = await enrol(s.ada)
@@ -124,7 +126,7 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
 
   const asked = (await post(s.ada, '/totp/new')).json()
   t.strictSame(Object.keys(asked), ['challenge'], 'an access token of a fresh login is not enough')
-  t.match(await post(s.ada, '/totp', { code: codeAt(now + 30) }), { statusCode: 400 }, 'nothing is proposed')
+  t.match(await post(s.ada, '/totp', { challenge: asked.challenge, code: codeAt(now + 30) }), { statusCode: 401 }, 'nothing is proposed')
   const { challenge: evesChallenge } = (await post(eve, '/totp/new')).json()
   t.match(await post(s.ada, '/totp/new', { challenge: evesChallenge, code: evesCodeAt(now + 30) }), { statusCode: 401 }, 'the second factor of another user')
   t.match((await post(s.ada, '/totp/new', { challenge: 'forged', code: codeAt(now + 30) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
@@ -138,13 +140,54 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
   t.strictSame(statuses, [401, 401, 401, 429], 'guesses are limited')
 })
 
+t.test('a second factor: guesses of the first code of a new authenticator are limited', async t => {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  t.teardown(() => mock.timers.reset())
+  const s = await recipe(t, 'second-factor', { authenticators: authenticatorsTable(), recoveryCodes: recoveryCodesTable() }, { max: 10, per: '15m' })
+  const post = async (url: string, payload: object = {}): Promise<Answer> => await s.ada.send({ method: 'POST', url, payload })
+  const propose = async (): Promise<{ challenge: string, codeAt: (seconds: number) => string }> => {
+    const proposal = await post('/totp/new')
+    return { challenge: proposal.json().challenge, codeAt: codesOf(s, proposal) }
+  }
+  const now = Math.floor(Date.now() / 1000)
+  const statuses: number[] = []
+  for (let guess = 1; guess <= 11; guess++) {
+    const { challenge, codeAt } = await propose()
+    statuses.push((await post('/totp', { challenge, code: codeAt(now - 3600) })).statusCode)
+  }
+  t.strictSame(statuses, [...Array<number>(10).fill(401), 429], 'however many challenges they are spread over')
+  const { challenge, codeAt } = await propose()
+  t.match(await post('/totp', { challenge, code: codeAt(now) }), { statusCode: 429 }, 'a right code too')
+  mock.timers.tick(15 * 60_000) // limits and otplib use the machine's clock
+  t.match(await post('/totp', { challenge, code: codeAt(now + 15 * 60) }), { statusCode: 200 })
+})
+
+t.test('a second factor: a code of a confirmed authenticator confirms nothing', async t => {
+  const table = authenticatorsTable()
+  const authenticators = { ...table, findProposed: async (sub: string) => await table.findByUser(sub) ?? await table.findProposed(sub) } // a mistake of the app
+  const recoveryCodes = recoveryCodesTable()
+  const s = await recipe(t, 'second-factor', { authenticators, recoveryCodes })
+  const post = async (url: string, payload: object = {}): Promise<Answer> => await s.ada.send({ method: 'POST', url, payload })
+  const now = Math.floor(Date.now() / 1000)
+  const proposal = await post('/totp/new')
+  const codeAt = codesOf(s, proposal)
+  t.match(await post('/totp', { challenge: proposal.json().challenge, code: codeAt(now) }), { statusCode: 200 })
+  const hashes = recoveryCodes.hashesOf('1')
+  const another = await post('/totp/new')
+  for (const { challenge } of [proposal.json(), another.json(), {}]) {
+    t.match((await post('/totp', { challenge, code: codeAt(now + 30) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  }
+  t.strictSame(recoveryCodes.hashesOf('1'), hashes, 'and shows no recovery codes')
+})
+
 t.test('a second factor: a recovery code is accepted once, in place of the phone', async t => {
   const recoveryCodes = recoveryCodesTable()
   const s = await recipe(t, 'second-factor', { authenticators: authenticatorsTable(), recoveryCodes })
   const now = Math.floor(Date.now() / 1000)
   const enrol = async (body: object): Promise<string[]> => {
-    const codeAt = codesOf(s, await s.ada.send({ method: 'POST', url: '/totp/new', payload: body }))
-    return (await s.ada.send({ method: 'POST', url: '/totp', payload: { code: codeAt(now) } })).json().recoveryCodes
+    const proposal = await s.ada.send({ method: 'POST', url: '/totp/new', payload: body })
+    const payload = { challenge: proposal.json().challenge, code: codesOf(s, proposal)(now) }
+    return (await s.ada.send({ method: 'POST', url: '/totp', payload })).json().recoveryCodes
   }
   const codes = await enrol({})
   t.equal(new Set(codes).size, 10)
