@@ -25,6 +25,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   User: 'any', // a model of Mongoose
   $state: '<T>(value: T) => T', // Svelte's
   app: "import('fastify').FastifyInstance",
+  askForCode: '(request: unknown, purpose: string) => Promise<{ challenge: string } | null>', // of docs/logins.md
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
   takeOldSession: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { HOST, loggedIn, ORIGIN, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 import { softwareAuthenticator } from '../support/software-authenticator.js'
 
-const page = readFileSync('docs/logins.md', 'utf8') + readFileSync('docs/mail.md', 'utf8')
+const page = ['logins', 'mail', 'users'].map(name => readFileSync(`docs/${name}.md`, 'utf8')).join('')
 
 interface RecipeServer extends LoggedIn {
   /** The modules that the sample imports. */
@@ -23,12 +23,18 @@ async function turns (): Promise<void> {
 /** An import of a sample: all names in braces, or one default. */
 const IMPORT = /^import (\{ .* \}|\w+) from '(.*)'$/gm
 
-/** Runs the sample below `<!-- recipe: name -->`, with these variables besides `app` and `users`. */
-async function recipe (t: Test, name: string, given: Record<string, unknown>, perAccount: { max: number, per: '15m' } = { max: 3, per: '15m' }): Promise<RecipeServer> {
-  const [, printed = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n<!--.*-->\\n\`\`\`js\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+/** The sample below `<!-- recipe: name -->`. */
+function printed (name: string): string {
+  const [, code = 'throw new Error("there is no such recipe")'] = new RegExp(`<!-- recipe: ${name} -->\\n<!--.*-->\\n\`\`\`js\\n([^]*?)^\`\`\`$`, 'm').exec(page) ?? []
+  return code
+}
+
+/** Runs these samples, separated by a comma, as one module, with these variables besides `app` and `users`. */
+async function recipe (t: Test, names: string, given: Record<string, unknown>, perAccount: { max: number, per: '15m' } = { max: 3, per: '15m' }): Promise<RecipeServer> {
+  const sample = names.split(', ').map(printed).join('')
   const modules: Record<string, unknown> = {}
-  for (const [, , path = ''] of printed.matchAll(IMPORT)) modules[path] = await import(path)
-  const code = printed.replace(IMPORT, (_line, names: string, path: string) => `const ${names.startsWith('{') ? names : `{ default: ${names} }`} = modules['${path}']`)
+  for (const [, , path = ''] of sample.matchAll(IMPORT)) modules[path] = await import(path)
+  const code = sample.replace(IMPORT, (_line, imported: string, path: string) => `const ${imported.startsWith('{') ? imported : `{ default: ${imported} }`} = modules['${path}']`)
   let app: FastifyInstance | undefined
   const users = { findById: (sub: string) => s.users.findById(sub), findByUsername: (name: string) => s.users.findByUsername(name), updatePasswordHash: (...row: Parameters<LoggedIn['users']['updatePasswordHash']>) => s.users.updatePasswordHash(...row) }
   const AsyncFunction = Object.getPrototypeOf(recipe).constructor as typeof Function // the only way to it
@@ -209,6 +215,42 @@ t.test('a second factor: a recovery code is accepted once, in place of the phone
   t.equal(later.length, 10, 'it replaces a lost authenticator')
   t.equal(recoveryCodes.hashesOf('1').length, 10)
   t.match(await s.post('/login/totp', { challenge, code: codes[3] }), { statusCode: 401 }, 'the earlier ones end')
+})
+
+t.test('a password change with a second factor: the old password and a code', async t => {
+  const s = await recipe(t, 'second-factor, password-with-code', { authenticators: authenticatorsTable(), recoveryCodes: recoveryCodesTable() })
+  const post = async (browser: Browser, url: string, payload: object = {}): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
+  const now = Math.floor(Date.now() / 1000)
+  const enrol = async (browser: Browser): Promise<(seconds: number) => string> => {
+    const proposal = await post(browser, '/totp/new')
+    await post(browser, '/totp', { challenge: proposal.json().challenge, code: codesOf(s, proposal)(now) })
+    return codesOf(s, proposal)
+  }
+  const passwords = { currentPassword: PASSWORD, newPassword: 'another good password' }
+  const bob = s.browser()
+  await bob.signup('bob')
+  t.match(await post(bob, '/password', passwords), { statusCode: 200 }, 'without a second factor the password is enough')
+
+  const codeAt = await enrol(s.ada)
+  const eve = s.browser()
+  await eve.signup('eve')
+  const evesCodeAt = await enrol(eve)
+  t.match(await post(s.browser(), '/password', passwords), { statusCode: 401 }, 'visitors have none')
+  t.match(await post(s.ada, '/password', { ...passwords, currentPassword: 'wrong password' }), { statusCode: 401 })
+  t.match((await post(s.ada, '/password', { ...passwords, newPassword: 'x' })).json(), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+  const asked = await post(s.ada, '/password', passwords)
+  t.strictSame([Object.keys(asked.json()), setCookies(asked)], [['challenge'], []], 'the password alone starts no session')
+  const { challenge } = asked.json()
+  const { challenge: evesChallenge } = (await post(eve, '/password', passwords)).json()
+  t.match(await post(s.ada, '/password', { ...passwords, challenge: evesChallenge, code: evesCodeAt(now + 30) }), { statusCode: 401 }, 'the second factor of another user')
+  t.match(await post(s.ada, '/password', { ...passwords, challenge, code: '12345x' }), { statusCode: 401 })
+  const other = s.ada.copy()
+  const changed = await post(s.ada, '/password', { ...passwords, challenge, code: codeAt(now + 30) })
+  t.match(changed, { statusCode: 200 })
+  t.match(await s.ada.refresh(), { statusCode: 200 })
+  t.match(await other.refresh(), { statusCode: 401 }, 'the other sessions have ended')
+  t.match(await s.post('/login', { username: 'ada', password: PASSWORD }), { statusCode: 401 })
+  t.match(await s.post('/login', { username: 'ada', password: passwords.newPassword }), { statusCode: 200 })
 })
 
 t.test('passkeys: one is added after a fresh login, and logs in', async t => {
