@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import t, { type Test } from 'tap'
-import { PASSWORD, type Answer, type Browser } from '../support/server.js'
+import { exactly } from '../support/exactly.js'
+import { PASSWORD, SECRET, type Answer, type Browser } from '../support/server.js'
 import { recipe, type Recipe } from './recipe.js'
 
 interface Person {
@@ -11,28 +12,33 @@ interface Person {
   readonly confirmedAt: Date | null
 }
 
-/** The app's table. */
+/** As a collation that ignores accents and case. */
+function fold (username: string): string {
+  return username.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
+}
+
+/** The app's table, on a database with such a collation. */
 function peopleTable () {
   const rows = new Map<string, Person>()
   const find = (id: string) => [...rows.values()].find(row => String(row.id) === id) ?? null
   const set = (id: string, oldHash: string, columns: Partial<Person>): boolean => {
     const row = find(id)
     if (row?.passwordHash !== oldHash) return false
-    rows.set(row.username, { ...row, ...columns })
+    rows.set(fold(row.username), { ...row, ...columns })
     return true
   }
   return {
     findById: async (id: string) => find(id),
-    findByUsername: async (username: string) => rows.get(username) ?? null,
+    findByUsername: async (username: string) => rows.get(fold(username)) ?? null,
     async insert (row: { username: string, passwordHash: string }) {
-      if (rows.has(row.username)) return null
+      if (rows.has(fold(row.username))) return null
       const person = { ...row, id: rows.size + 1, disabled: false, confirmedAt: null }
-      rows.set(row.username, person)
+      rows.set(fold(row.username), person)
       return person
     },
     updatePasswordHash: async (id: string, newHash: string, oldHash: string) => set(id, oldHash, { passwordHash: newHash }),
     confirm: async (id: string, newHash: string, oldHash: string) => set(id, oldHash, { passwordHash: newHash, confirmedAt: new Date() }),
-    ban (username: string) { rows.set(username, { ...rows.get(username) as Person, disabled: true }) }
+    ban (username: string) { rows.set(fold(username), { ...rows.get(username) as Person, disabled: true }) }
   }
 }
 
@@ -132,4 +138,26 @@ t.test('a banned user who never confirmed gets no link', async t => {
   t.match(await s.post(s.browser(), '/auth/signup', { email: VICTIM, password: PASSWORD }), { statusCode: 202 })
   for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
   t.equal(s.mails.length, 1)
+})
+
+t.test('a look-alike address gets no mail about the account that it finds', async t => {
+  const s = await signups(t)
+  await s.mailTo(VICTIM, PASSWORD)
+  const link = await s.mailTo('adá@example.com', ATTACKERS) // `send` checks where the mail goes
+  t.match(link, /\/confirm#eyJ/)
+  await s.post(s.browser(), '/confirm', { token: tokenIn(link), password: PASSWORD })
+  t.match(await s.mailTo('ADA@example.com', ATTACKERS), /You have an account/)
+})
+
+t.test('a silent signup: the mail goes to the address of the account', async t => {
+  const sent = new EventEmitter()
+  const people = peopleTable()
+  const { browser } = await recipe(t, 'silent-signup', { given: { people, secret: SECRET, sendMail: async (to: string, user: object | null) => { sent.emit('mail', to, user) } } })
+  const mailOf = async (email: string): Promise<unknown[]> => {
+    const mail = once(sent, 'mail')
+    t.match(await browser().send({ method: 'POST', url: '/auth/signup', payload: { email, password: PASSWORD } }), { statusCode: 202 })
+    return await mail
+  }
+  t.match(await mailOf(VICTIM), exactly(VICTIM, { username: VICTIM }))
+  t.strictSame(await mailOf('adá@example.com'), [VICTIM, null])
 })
