@@ -4,10 +4,14 @@ import { mock } from 'node:test'
 import { fastifyOauth2 } from '@fastify/oauth2'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import * as library from '../../lib/index.js'
 import { HOST, loggedIn, ORIGIN, PASSWORD, payloadOf, setCookies, type Answer, type Browser, type LoggedIn } from '../support/server.js'
 import { softwareAuthenticator } from '../support/software-authenticator.js'
 
 const page = ['logins', 'mail', 'users'].map(name => readFileSync(`docs/${name}.md`, 'utf8')).join('')
+
+/** The headers of a page of another site. */
+const CROSS_SITE = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
 
 interface RecipeServer extends LoggedIn {
   /** The modules that the sample imports. */
@@ -33,7 +37,7 @@ function printed (name: string): string {
 async function recipe (t: Test, names: string, given: Record<string, unknown>, perAccount: { max: number, per: '15m' } = { max: 3, per: '15m' }): Promise<RecipeServer> {
   const sample = names.split(', ').map(printed).join('')
   const modules: Record<string, unknown> = {}
-  for (const [, , path = ''] of sample.matchAll(IMPORT)) modules[path] = await import(path)
+  for (const [, , path = ''] of sample.matchAll(IMPORT)) modules[path] = path === 'fastify-refresh-cookie' ? library : await import(path)
   const code = sample.replace(IMPORT, (_line, imported: string, path: string) => `const ${imported.startsWith('{') ? imported : `{ default: ${imported} }`} = modules['${path}']`)
   let app: FastifyInstance | undefined
   const users = { findById: (sub: string) => s.users.findById(sub), findByUsername: (name: string) => s.users.findByUsername(name), updatePasswordHash: (...row: Parameters<LoggedIn['users']['updatePasswordHash']>) => s.users.updatePasswordHash(...row) }
@@ -98,7 +102,9 @@ t.test('a second factor: password, then code', async t => {
   t.match(await stepOne('wrong password'), { statusCode: 401 })
   const first = await stepOne()
   t.strictSame(setCookies(first), [], 'the password alone logs nobody in')
-  const entered = await s.post('/login/totp', { challenge: first.json().challenge, code: codeAt(now) })
+  const payload = { challenge: first.json().challenge, code: codeAt(now) }
+  t.match((await s.app.inject({ method: 'POST', url: '/login/totp', payload, headers: CROSS_SITE })).json(), { code: 'FST_AUTH_CROSS_SITE' }, 'another site does not use the challenge up')
+  const entered = await s.post('/login/totp', payload)
   t.match(entered, { statusCode: 200 })
   t.equal(setCookies(entered).length, 1)
   t.match(await s.post('/login/totp', { challenge: (await stepOne()).json().challenge, code: codeAt(now) }), { statusCode: 401 }, 'a code is accepted once')
@@ -431,9 +437,10 @@ t.test('a login link: shown by GET, used up by its button', async t => {
 
   await s.post('/login/mail', { username: 'ada' })
   await turns()
-  const forged = await press(sent[1], { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })
+  const forged = await press(sent[1], CROSS_SITE)
   t.match(forged.json(), { code: 'FST_AUTH_CROSS_SITE' }, 'another site cannot log its visitors in')
   t.strictSame(setCookies(forged), [])
+  t.match(await press(sent[1]), { statusCode: 200 }, 'nor use the link up')
   await s.post('/login/mail', { username: 'ada' })
   await turns()
   s.wait('15m')
@@ -448,7 +455,8 @@ t.test('a password reset: one link, one new password', async t => {
   await turns()
   const [token, older] = sent
   t.match(await s.post('/reset', { token, password: 'x' }), { statusCode: 400 }, 'a refused password does not use it up')
-  t.match(await s.post('/reset', { token, password: 'another good password' }), { statusCode: 204 })
+  t.match((await s.app.inject({ method: 'POST', url: '/reset', payload: { token, password: 'another good password' }, headers: CROSS_SITE })).json(), { code: 'FST_AUTH_CROSS_SITE' })
+  t.match(await s.post('/reset', { token, password: 'another good password' }), { statusCode: 204 }, 'nor another site')
   t.match(await s.ada.refresh(), { statusCode: 401 }, 'the sessions have ended')
   for (const used of [token, older]) t.match((await s.post('/reset', { token: used, password: 'a third good password' })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
   t.match(await s.browser().login('ada', { password: 'another good password' }), { statusCode: 200 })
