@@ -32,12 +32,14 @@ export interface RecipeSurroundings {
   readonly options?: library.RefreshCookieOptions
   /** A clock shared with another server. */
   readonly clock?: TestClock
+  /** Modules that its block imports, besides the usual ones. */
+  readonly modules?: Readonly<Record<string, object>>
   /** Additions to the app before the recipe. */
   readonly before?: (app: FastifyInstance) => unknown
 }
 
 /** Runs the server that a page prints below `<!-- recipe: name -->`. */
-export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
+export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), modules: more = {}, before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   const users = userTable()
@@ -51,7 +53,8 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
     'node:diagnostics_channel': diagnostics,
     'node:stream': stream,
     'prom-client': prometheus,
-    jose
+    jose,
+    ...more
   }
   process.env['AUTH_SECRET'] = SECRET
   await run(blockOf(name), { app, users, ...given }, path => modules[path])
