@@ -11,7 +11,7 @@ import { Throttle } from './accounts/throttle.js'
 import { createAppContext, createAudit } from './http/audit-log.js'
 import { checkCookiePath, createRefreshCookie, type SerializeCookie } from './http/cookie.js'
 import { createAfterReply, createOwnerSource, followKeys, followRevocations, openOnReady, purgePeriodically } from './http/lifecycle.js'
-import { decorateHooks, decorateInstance, decorateRequest, keepFromCaches, verifyAccessTokenWith } from './http/decorators.js'
+import { decorateHooks, decorateInstance, decorateRequest, verifyAccessTokenWith } from './http/decorators.js'
 import { markContext, noteRegistration, type Registration, SWAGGER, warnOfLateSwagger } from './http/setup-warnings.js'
 import { type UnusableHooks } from './http/request-auth.js'
 import { createHealth } from './http/health.js'
@@ -67,7 +67,6 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock, verifyWithin: timeouts.call + settings.passwords.queue.maxWait })
   const auth = buildAuthParts(fastify, settings, store, { audit, sessions, accounts, challenges, transport })
   const authOf = decorateRequest(fastify, SessionAuth, auth)
-  keepFromCaches(fastify)
   decorateHooks(fastify, authOf, auth.unusableHooks)
   decorateInstance(fastify, {
     verifyAccessToken: verifyAccessTokenWith(sessions.authenticate, context),

@@ -7,7 +7,7 @@ import { type AccessClaims } from '../tokens/claims.js'
 import { logWarning } from '../warnings.js'
 import { isSafe } from './csrf.js'
 import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
-import { type UnusableHooks, PRIVATE, REPLY, type TokenAuth } from './request-auth.js'
+import { type UnusableHooks, REPLY, type TokenAuth } from './request-auth.js'
 
 /** The decorators of an app, with or without sessions: the hooks, `verifyAccessToken` and `reloadKeys`. */
 export interface AuthenticationDecorators extends AuthenticateHooks {
@@ -95,20 +95,6 @@ function keepReply (fastify: FastifyInstance): void {
     done()
   })
 }
-
-/**
- * Keeps replies with a refresh cookie, or with a page of its user, out of shared caches. Late, since @fastify/static and defaults of the
- * app set Cache-Control after the route, and before it.
- */
-export function keepFromCaches (fastify: FastifyInstance): void {
-  if (!fastify.hasReplyDecorator(PRIVATE)) fastify.decorateReply(PRIVATE, false)
-  fastify.addHook('onSend', (_request, reply, payload, done) => {
-    if (Reflect.get(reply, PRIVATE) === true && !IS_PRIVATE.test(String(reply.getHeader('cache-control')))) reply.header('cache-control', 'no-store')
-    done(null, payload)
-  })
-}
-
-const IS_PRIVATE = /\b(?:private|no-store)\b/i
 
 function decorateOrExplain (name: string, decorate: () => unknown): void {
   try {

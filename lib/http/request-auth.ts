@@ -57,9 +57,6 @@ export interface UnusableHooks {
 /** Marks the plugin's own routes in their config: the hooks of a whole app exempt them, also those of another registration. Global, since one process may load two copies of this package. */
 export const OWN_ROUTE = Symbol.for('fastify-refresh-cookie.ownRoute')
 
-/** The property of a reply that no shared cache may store. */
-export const PRIVATE = Symbol.for('fastify-refresh-cookie.private')
-
 /** The property of a request that holds its reply; null in hooks that run before ours. */
 export const REPLY = Symbol('reply')
 

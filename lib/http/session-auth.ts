@@ -9,8 +9,9 @@ import { type WritePassword } from '../sessions/password-change.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
+import { keepFromCaches } from './cache-control.js'
 import { type AfterReply } from './lifecycle.js'
-import { PRIVATE, type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { type SessionVerbs } from './session-verbs.js'
@@ -260,7 +261,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   async #identify (options?: IdentifyOptions): Promise<Identity> {
     const { sessions, origins } = this.parts
     assertMayUseCookie(this.request, origins)
-    // A page of one user must not reach another through a cache, see `keepFromCaches`. That of a visitor may set its own header later.
+    // A page of a visitor may set its own header later.
     if (this.reply?.hasHeader('cache-control') === false) this.reply.header('cache-control', 'no-store')
     this.#identity = await sessions.identify(this.#refreshTokens, this, options)
     this.#keepPrivate()
@@ -278,7 +279,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   #keepPrivate (): void {
-    if (this.reply !== null) Reflect.set(this.reply, PRIVATE, true)
+    if (this.reply !== null) keepFromCaches(this.reply)
   }
 
   /** Nothing rejects here: of a call that nobody awaits that would end the process. */
@@ -289,7 +290,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     this.#noteLateReply(reply)
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    this.#keepPrivate()
+    keepFromCaches(reply)
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
     const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)
