@@ -27,7 +27,9 @@ const GIVEN: Readonly<Record<string, string>> = {
   app: "import('fastify').FastifyInstance",
   askForCode: '(request: unknown, purpose: string) => Promise<{ challenge: string } | null>', // of docs/logins.md
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
-  takeOldSession: "(request: import('fastify').FastifyRequest) => Promise<string | null>",
+  takeOldSession: "(request: import('fastify').FastifyRequest) => Promise<string | number | null>",
+  client: '{ getDel (key: string): Promise<string | null> }', // of node-redis
+  oldSecret: 'string | string[]',
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
   privateKey: 'string',

@@ -1,6 +1,9 @@
+import cookie, { sign } from '@fastify/cookie'
+import jwt from '@fastify/jwt'
 import t from 'tap'
 import { type FastifyRequest } from 'fastify'
 import refreshCookie from '../../lib/index.js'
+import { exactly } from '../support/exactly.js'
 import { ORIGIN, SECRET, sessionOf, testClock, userTable } from '../support/server.js'
 import { recipe } from './recipe.js'
 
@@ -28,4 +31,50 @@ t.test('an old session is exchanged once, however many tabs ask', async t => {
   t.strictSame(answers.map(({ statusCode }) => statusCode).sort(), [200, 401, 401, 401, 401])
   t.match(await ada.refresh(), { statusCode: 200 })
   t.strictSame((await s.app.sessions.list('1')).map(({ id }) => id), [sessionOf(ada)])
+})
+
+t.test('a session of express-session and connect-redis is exchanged once, with its current or its previous secret', async t => {
+  const users = userTable({ ada: {} })
+  const sessions = new Map([
+    ['sess:of ada', '{"cookie":{},"passport":{"user":1}}'],
+    ['sess:older', '{"cookie":{},"passport":{"user":"1"}}'],
+    ['sess:of nobody', '{"cookie":{},"cart":[]}']
+  ])
+  const client = {
+    async getDel (key: string) {
+      const session = sessions.get(key) ?? null
+      sessions.delete(key)
+      return session
+    }
+  }
+  const s = await recipe(t, ['old-express-session', 'exchange'], {
+    given: { client, oldSecret: ['current', 'previous'] },
+    before: async app => { await app.register(refreshCookie, { secret: SECRET, users }) }
+  })
+  const exchange = async (cookie?: string) => await s.app.inject({ method: 'POST', url: '/auth/exchange', headers: { ...cookie !== undefined && { cookie: `connect.sid=${encodeURIComponent(cookie)}` } } })
+  t.match(await exchange(`s:${sign('of ada', 'current')}`), { statusCode: 200 })
+  t.match(await exchange(`s:${sign('of ada', 'current')}`), { statusCode: 401 }, 'it was deleted')
+  t.match(await exchange(`s:${sign('older', 'stolen')}`), { statusCode: 401 })
+  t.match(await exchange(`s:${sign('older', 'previous')}`), { statusCode: 200 })
+  t.match(await exchange(`s:${sign('of nobody', 'current')}`), { statusCode: 401 })
+  for (const cookie of [undefined, '', 's:', 'older', 's:older']) t.match(await exchange(cookie), { statusCode: 401 })
+})
+
+t.test('a cookie of @fastify/jwt is exchanged and cleared', async t => {
+  const users = userTable({ ada: {} })
+  const s = await recipe(t, ['old-jwt', 'exchange'], {
+    before: async app => {
+      await app.register(cookie)
+      await app.register(jwt, { secret: 'old secret', cookie: { cookieName: 'token', signed: false } })
+      await app.register(refreshCookie, { secret: SECRET, users })
+    }
+  })
+  const exchange = async (headers: Record<string, string>) => await s.app.inject({ method: 'POST', url: '/auth/exchange', headers })
+  const token = s.app.jwt.sign({ id: 1 })
+  const reply = await exchange({ cookie: `token=${token}` })
+  t.match(reply, { statusCode: 200 })
+  t.match(reply.cookies.find(({ name }) => name === 'token'), { value: '', path: '/' })
+  t.equal(reply.cookies.length, 2)
+  t.match(await exchange({ authorization: `Bearer ${token}` }), { statusCode: 401 }, 'the cookie only')
+  t.match(await exchange({ cookie: `token=${token}x` }), { statusCode: 401, cookies: exactly() })
 })

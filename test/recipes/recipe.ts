@@ -1,6 +1,7 @@
 import crypto from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
 import stream from 'node:stream'
+import cookie from '@fastify/cookie'
 import * as opentelemetry from '@opentelemetry/api'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
@@ -38,8 +39,8 @@ export interface RecipeSurroundings {
   readonly before?: (app: FastifyInstance) => unknown
 }
 
-/** Runs the server that a page prints below `<!-- recipe: name -->`. */
-export async function recipe (t: Test, name: string, { given = {}, options = {}, clock = testClock(), modules: more = {}, before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
+/** Runs the server that a page prints below `<!-- recipe: name -->`, or that several such blocks are together. */
+export async function recipe (t: Test, name: string | readonly string[], { given = {}, options = {}, clock = testClock(), modules: more = {}, before = () => {} }: RecipeSurroundings = {}): Promise<Recipe> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   const users = userTable()
@@ -48,6 +49,7 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
     'fastify-refresh-cookie': { ...library, __esModule: true, default: underTest({ clock, ...options }) },
     'fastify-refresh-cookie/postgres': postgres,
     'fastify-refresh-cookie/verifier': { ...verifying, __esModule: true, default: verifierUnderTest({ clock }) },
+    '@fastify/cookie': { ...cookie, __esModule: true, default: cookie },
     '@opentelemetry/api': opentelemetry,
     'node:crypto': crypto,
     'node:diagnostics_channel': diagnostics,
@@ -57,7 +59,7 @@ export async function recipe (t: Test, name: string, { given = {}, options = {},
     ...more
   }
   process.env['AUTH_SECRET'] = SECRET
-  await run(blockOf(name), { app, users, ...given }, path => modules[path])
+  await run([name].flat().map(blockOf).join('\n'), { app, users, ...given }, path => modules[path])
   await app.ready()
   return { app, users, clock, wait: clock.wait, browser: () => openBrowser(app, cookieJar(clock)) }
 }
