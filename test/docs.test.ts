@@ -70,6 +70,7 @@ const GIVEN_UNTYPED: Readonly<Record<string, string>> = {
 /** What both declare: packages that the tests do not install, or whose types a sample in JavaScript does not need. */
 const AMBIENT = {
   ts: `
+    declare module '@fastify/aws-lambda'
     declare module 'next/headers'
     declare module 'next/server' { export const NextResponse: any; export type NextRequest = Request }
     declare module 'react'
