@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
-import { createConsumer } from '../package/consumer.js'
+import { createConsumer, type Consumer } from '../package/consumer.js'
 import { read } from '../support/documentation.js'
 import { exactly } from '../support/exactly.js'
 import { SECRET } from '../support/server.js'
@@ -14,13 +14,20 @@ const COMPILER: ts.CompilerOptions = { module: ts.ModuleKind.ESNext, target: ts.
 
 const CREDENTIALS = { username: 'ada', password: 'correct horse battery' }
 
-/** The files that the page prints, with `changes`, started as a program with the packed package: its address. */
-async function startNest (t: Test, changes: (code: string) => string = code => code): Promise<string> {
-  const { folder, write } = await createConsumer(t, HOSTS)
+/** A project with the packed package and the files that the page prints, with `changes`. */
+async function writeNest (t: Test, changes: (code: string) => string = code => code): Promise<Consumer> {
+  const consumer = await createConsumer(t, HOSTS)
+  const { write } = consumer
   await write('package.json', '{ "type": "module" }')
   for (const [, name = '', code = ''] of read('docs/nestjs.md').text.matchAll(/^<!-- file: (\S+)\.ts -->\n```ts\n([^]*?)^```$/gm)) {
     await write(`${name}.js`, ts.transpileModule(changes(code), { compilerOptions: COMPILER }).outputText)
   }
+  return consumer
+}
+
+/** The program of that project: its address. */
+async function startNest (t: Test, changes?: (code: string) => string): Promise<string> {
+  const { folder } = await writeNest(t, changes)
   return await startProgram(t, process.execPath, ['--import', ANY_PORT, join(folder, 'main.js')], { cwd: folder, env: { PATH: process.env['PATH'], AUTH_SECRET: SECRET } })
 }
 
@@ -88,13 +95,23 @@ t.test('the page for NestJS runs as printed', async t => {
   })
 })
 
-t.test('a global guard protects every controller and no route of the plugin', async t => {
+t.test('a global guard protects every controller but public ones, and no route of the plugin', async t => {
   const url = await startNest(t, code => code
-    .replace('{ AuthFilter }', '{ AuthFilter, AuthGuard }')
-    .replace('import refreshCookie from', 'import refreshCookie, { authenticate } from')
-    .replace('app.useGlobalFilters(', 'app.useGlobalGuards(new AuthGuard(authenticate)); app.useGlobalFilters('))
-  t.match(await (await fetch(`${url}/api/hello`)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
-  t.equal((await post(`${url}/api/auth/signup`, CREDENTIALS)).status, 201)
+    .replace("import { Auth, CurrentUser } from './auth.js'", "import { APP_GUARD } from '@nestjs/core'; import { Auth, AuthGuard, CurrentUser, Public } from './auth.js'")
+    .replace('providers: [UsersService]', 'providers: [UsersService, { provide: APP_GUARD, useValue: new AuthGuard() }]')
+    .replace('export class AccountController {', "$&\n  @Get('guarded') guarded () { return {} }\n  @Get('public') @Public() open () { return {} }"))
+  t.match(await (await fetch(`${url}/api/guarded`)).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+  t.match(await (await fetch(`${url}/api/me`)).json(), { statusCode: 401, code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+  t.equal((await fetch(`${url}/api/public`)).status, 200)
+  t.strictSame(await (await fetch(`${url}/api/hello`)).json(), { hello: 'stranger' }, 'the hook of the method alone')
+  const signup = await post(`${url}/api/auth/signup`, CREDENTIALS)
+  t.equal(signup.status, 201)
+  t.equal((await fetch(`${url}/api/guarded`, { headers: await tokenOf(signup) })).status, 200)
+})
+
+t.test('the test of the page runs as printed', async t => {
+  const { run } = await writeNest(t)
+  t.match(await run('auth.test.js'), /pass 1\b/)
 })
 
 t.test('without the plugin a guarded route is never open', async t => {
