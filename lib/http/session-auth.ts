@@ -38,7 +38,7 @@ const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: p
 export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionVerbs {
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
-  /** The passwords that this request has verified, and the challenges that it has used up. */
+  /** The passwords that this request has verified, and the challenges that it has accepted. */
   readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
   /** Those that the reply sets or clears, in place of those that the request sent; undefined before that. */

@@ -72,7 +72,7 @@ export interface SessionVerbs {
    * The user of the refresh cookie, for pages that a server renders. It rotates nothing, sets no cookie, issues no access token and
    * consumes no rate limit; it reads the session once, and the user by `users.findById` unless `user` is false. The session is
    * not extended: refresh at least once within its idle lifetime (docs/pages.md). A token that was replaced earlier is reuse and ends the session, as for a
-   * refresh; the answer never shows when the last refresh was. The response gets `Cache-Control: no-store` unless it has one.
+   * refresh; the answer never shows when the last refresh was. The response gets `Cache-Control: no-store` unless it is private.
    *
    * GET and HEAD requests of other sites are refused with 403 FST_AUTH_CROSS_SITE, except navigations of a whole tab; requests of other
    * methods follow the CSRF policy. Rejects with FST_AUTH_REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED or _REUSED,
