@@ -75,6 +75,11 @@ t.test('the path that arrives is read up to its query', async t => {
   t.equal(await judged('route', { status: 404, body: body('/refresh') }), 'finding: the app received /refresh instead of /auth/refresh')
 })
 
+t.test('a refusal of the app itself shows that the proxy changed the path', async t => {
+  const row = runChecks(await probe(async () => reply({ status: 401, body: JSON.stringify({ code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }) }), TARGET)).find(({ check }) => check === 'route')
+  t.match(row, { result: 'finding', seen: 'POST /auth/refresh answered 401 FST_AUTH_ACCESS_TOKEN_MISSING', advice: /the proxy removes or adds a part of the path/ })
+})
+
 t.test('denial of service: the message of a 404 takes linear time', async t => {
   const body = JSON.stringify({ message: `Route POST:${'a'.repeat(1_000_000)}` })
   t.equal(await judged('route', { status: 404, body }), 'finding: POST /auth/refresh answered 404')
