@@ -85,7 +85,9 @@ async function textOf ({ body }: Response): Promise<string> {
   let text = ''
   for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
     text += decoder.decode(part.value, { stream: true })
-    if (text.length > MAX_BODY) throw new RangeError(`the body is longer than ${MAX_BODY} characters`, { cause: await reader?.cancel() })
+    if (text.length <= MAX_BODY) continue
+    await reader?.cancel()
+    throw new RangeError(`the body is longer than ${MAX_BODY} characters`)
   }
   return text
 }

@@ -230,16 +230,24 @@ t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not t
 })
 
 t.test('denial of service: a body without an end is not read', async t => {
+  let sent = 0
   const endless = createServer((request, response) => {
     response.writeHead(request.url === '/ok/session' ? 200 : 500)
-    const write = (): void => { while (response.write('x'.repeat(10_000)) && !response.destroyed); }
+    const write = (): void => {
+      do sent += 10_000
+      while (response.write('x'.repeat(10_000)) && !response.destroyed)
+    }
     response.on('drain', write)
     write()
   })
   t.teardown(() => { endless.close().closeAllConnections() })
   await new Promise<void>(resolve => { endless.listen(0, '127.0.0.1', resolve) })
   const { port } = endless.address() as AddressInfo // it listens on TCP
-  for (const path of ['ok', 'failed']) await t.rejects(getSession(`${COOKIE}=x`, { url: `http://127.0.0.1:${port}/${path}` }), { name: 'PageSessionError' })
+  for (const path of ['ok', 'failed']) {
+    sent = 0
+    await t.rejects(getSession(`${COOKIE}=x`, { url: `http://127.0.0.1:${port}/${path}` }), { name: 'PageSessionError' })
+    t.ok(sent < 20_000_000, `${sent} bytes`) // the buffers of a connection; in 5 s, the timeout, it would be far more
+  }
 })
 
 t.test('a session that was refreshed by pages lasts to its absolute end, one that was only read does not', async t => {

@@ -68,7 +68,7 @@ function checkRoute ({ visit, target: { page, path } }: Observations): Verdict {
   if (status === 404) return checkPrefix(visit, path)
   if (status >= 300 && status < 400) return finding(`${seen} to ${headers.location}`, 'Give the URL that it redirects to, and use it in the page: browsers repeat a POST that was redirected by 301 to 303 as GET')
   if (answer === '403 FST_AUTH_CROSS_SITE') return finding(seen, `Add ${page} to trustedOrigins, and forward Host and Origin`)
-  if (/ FST_AUTH_/.test(answer)) return finding(seen, 'The app has no such route: the proxy removes or adds a part of the path. Compare the prefix of the plugin with the path that arrives (nginx: proxy_pass without a path after the port)')
+  if (answer.startsWith('401 FST_AUTH_')) return finding(seen, 'The app has no such route: the proxy removes or adds a part of the path. Compare the prefix of the plugin with the path that arrives (nginx: proxy_pass without a path after the port)')
   if (status >= 500) return finding(seen, 'Check that the app runs and that the proxy reaches it; its log has the cause')
   return finding(`${seen}, ${headers['content-type'] ?? 'no content'}`, 'Something before the app answers (a page, a firewall, another route): lead this path to the app')
 }

@@ -34,10 +34,10 @@ export function siteOf (page: string, own: string): Target['site'] {
   return registrableDomain(one) === registrableDomain(other) ? 'same-site' : 'cross-site'
 }
 
-/** An address has none, and `localhost` is a public suffix. */
+/** An address has none. */
 function registrableDomain ({ hostname }: URL): string {
   const isAddress = /^[\d.]+$|^\[/.test(hostname)
-  return isAddress || hostname.endsWith('.localhost') ? hostname : hostname.split('.').slice(-2).join('.')
+  return isAddress ? hostname : hostname.split('.').slice(-2).join('.')
 }
 
 /** Replies to requests that need no account. None of them can create, change or lock anything. */

@@ -129,7 +129,7 @@ export function isSafe (method: string): boolean {
 /** Only clients other than browsers, such as tests, omit Origin. */
 const ORIGIN_MISSING = 'This request has no Origin header, which is required where the cookie is SameSite=None'
 
-const OPENED_BY_OTHER_SITE = 'Another site has opened this URL. Where it should, as an OAuth provider that calls back, give the route config: { crossSite: true }'
+const OPENED_BY_OTHER_SITE = 'Another site has opened this URL. If it may, as an OAuth provider does after a login, set on the route config: { crossSite: true }'
 
 /** `isOwn` is true for the plugin's own routes, which no config exempts. */
 export function crossSiteRefusal ({ site, origin, mode }: PageSource, isOwn = true): AuthError {

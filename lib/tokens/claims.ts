@@ -81,8 +81,8 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
 /**
- * A property named as that of a user, also without a value: an app whose first users have no password would else notice with the
- * first one who has. Inside a string of JSON quotes are escaped, so it does not match there.
+ * A property named as that of a user, also without a value: otherwise an app whose first users have no password would see the error
+ * only with the first user who has one. Inside a string of JSON quotes are escaped, so it does not match there.
  */
 const HASH_PROPERTY = /[{,]"password_?hash":/i
 

@@ -34,7 +34,9 @@ t.test('the relation of a page to the routes', async t => {
     ['http://127.0.0.1:5173', 'http://localhost:3000', 'cross-site'],
     ['http://127.0.0.1:5173', 'http://127.0.0.2:3000', 'cross-site'],
     ['http://[::1]:5173', 'http://localhost:3000', 'cross-site'],
-    ['http://app.localhost:5173', 'http://api.localhost:3000', 'cross-site']
+    ['http://app.localhost:5173', 'http://api.localhost:3000', 'cross-site'],
+    ['http://app.localhost:5173', 'http://localhost:3000', 'cross-site'],
+    ['http://www.app.localhost:5173', 'http://app.localhost:3000', 'same-site']
   ]
   for (const [page, own, site] of PAGES) t.equal(siteOf(page, own), site, `${page} ${own}`)
 })

@@ -22,7 +22,7 @@ export interface RoutesOptions extends RouteDependencies {
   /** False turns a route off. */
   readonly urls: Readonly<Record<RouteName, string | false>>
   readonly setup: CookieSetup
-  /** Refusals explain themselves, outside production. */
+  /** True outside production: refusals carry development hints. */
   readonly explains: boolean
 }
 
