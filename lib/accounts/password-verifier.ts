@@ -1,6 +1,6 @@
 import { type RequestContext } from '../request-context.js'
 import { AuthError } from '../errors.js'
-import { type SessionRef, subjectOf } from '../tokens/claims.js'
+import { assertFound, type SessionRef, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
 import { updateHash, wasReplaced } from './password-update.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
@@ -68,12 +68,18 @@ export class PasswordVerifier {
     const attempt = await this.#throttle.start(caller)
     try {
       await this.#throttle.consumeSession(attempt, session)
-      const found = await caller.bounded(() => this.#users.findById?.(session.sub))
-      return await this.#verify(readUser(found, '"users.findById"'), password, attempt, caller, { message: 'The password is wrong' })
+      const found = await this.#findById(session.sub, caller)
+      return await this.#verify(found, password, attempt, caller, { message: 'The password is wrong' })
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
     }
+  }
+
+  async #findById (subject: string, { bounded }: RequestContext): Promise<FoundUser | null> {
+    const user = await bounded(() => this.#users.findById?.(subject))
+    if (user != null) assertFound(Object(user).id, subject)
+    return readUser(user, '"users.findById"')
   }
 
   async #findByName (name: string | null, { bounded }: RequestContext): Promise<FoundUser | null> {
@@ -119,7 +125,7 @@ export class PasswordVerifier {
   /** Replaces a hash that is weaker than a new one: only a login knows the password. */
   async #rehash (verified: VerifiedUser, password: unknown, context: RequestContext): Promise<VerifiedUser> {
     const newHash = await this.#passwords.hash(password, context).catch(() => null)
-    if (newHash === null) return verified // the queue is full, and the next login tries again
+    if (newHash === null) return verified // e.g. the queue is full: the next login tries again
     try {
       const answer = await context.bounded(() => updateHash(this.#users, verified, newHash))
       return wasReplaced(answer) ? { ...verified, passwordHash: newHash } : verified

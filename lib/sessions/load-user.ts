@@ -1,6 +1,6 @@
 import { type User, type Users } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
-import { subjectOf, toAppClaims, type AppClaims } from '../tokens/claims.js'
+import { assertFound, toAppClaims, type AppClaims } from '../tokens/claims.js'
 import { type RequestContext } from '../request-context.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */
@@ -20,10 +20,9 @@ export async function findUser (findById: NonNullable<Users['findById']>, subjec
   return user
 }
 
-/** Otherwise an empty list of rows, or false, would be a user who is not disabled. */
 function isAccepted (user: User | null | undefined, subject: string): user is User {
   if (user == null) return false
-  if (subjectOf(Object(user).id, '"users.findById"') !== subject) throw new TypeError('"users.findById" gave another user than the one with the id that it was called with')
+  assertFound(Object(user).id, subject) // an empty list of rows, or false, has no id
   return !user.disabled
 }
 

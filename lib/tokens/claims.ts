@@ -186,6 +186,11 @@ export function subjectOf (id: unknown, from = 'the app'): string {
   throw new TypeError(`${from} gave ${kindOf(id)} as the id of a user: it must be a string of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a string, e.g. an ObjectId`)
 }
 
+/** Throws a TypeError if the id of a user from `users.findById` is another than `subject`, for which it was called. */
+export function assertFound (id: unknown, subject: string): void {
+  if (subjectOf(id, '"users.findById"') !== subject) throw new TypeError('"users.findById" gave another user than the one with the id that it was called with')
+}
+
 function textOf (id: unknown): string | null {
   if (typeof id === 'string' || typeof id === 'bigint' || Number.isSafeInteger(id)) return String(id)
   return typeof id === 'object' && id !== null ? ownTextOf(id) : null

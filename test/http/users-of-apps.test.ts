@@ -235,6 +235,7 @@ t.test('rows, false or another user in place of that of findById are a 500, and 
     found = wrong
     t.match((await s.ada.refresh()).json(), { statusCode: 500 }, JSON.stringify(wrong))
     t.match(await s.ada.get('/page'), { statusCode: 500 })
+    t.match(await s.ada.send({ method: 'POST', url: '/auth/reauthenticate', payload: { password: PASSWORD } }), { statusCode: 500 })
   }
   found = undefined
   t.match(await s.ada.refresh(), { statusCode: 200 }, 'the session stays')
