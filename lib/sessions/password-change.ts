@@ -38,13 +38,13 @@ export async function changePassword ({ current, endOthers, login }: PasswordCha
   try {
     const issued = await login(async () => {
       state = PASSWORD_STATE.unknown
-      await write(() => { retryEndOthers(current).catch(() => {}) })
+      await write(() => { retryEndOthers(current).catch(reportUnended) })
       state = PASSWORD_STATE.changed
     })
     await retryEndOthers(issued.claims.sid)
     return issued
   } catch (error) {
-    if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await retryEndOthers(current).catch(() => {})
+    if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await retryEndOthers(current).catch(reportUnended)
     throw withMessage(error, state)
   }
 
@@ -55,6 +55,11 @@ export async function changePassword ({ current, endOthers, login }: PasswordCha
       if (attempts === 1) throw error
       await retryEndOthers(keptId, attempts - 1)
     }
+  }
+
+  /** The other sessions may live on, and no reply says so. */
+  function reportUnended (error: unknown): void {
+    context.emit({ type: 'store_unavailable' }, error)
   }
 }
 

@@ -157,12 +157,13 @@ t.test('a late write that changed nothing, or a store outage then, changes nothi
     let answer = (_replaced: boolean): void => {}
     const s = await changing(t, () => () => new Promise(resolve => { answer = resolve }))
     await settled(change(s.ada))
-    forget(s.store.calls)
+    forget(s.store.calls, s.events)
     const fault: Fault = { moment: 'before', kind: 'throw' }
     s.store.faults.push(fault, fault, fault)
     answer(kind === 'store away')
     await new Promise(resolve => setImmediate(resolve))
     t.equal(s.store.calls.length, kind === 'store away' ? 3 : 0)
+    t.strictSame(s.events.map(({ type }) => type), kind === 'store away' ? ['password_changed', 'store_unavailable'] : [])
     forget(s.store.faults)
     t.equal((await s.ada.refresh()).statusCode, 200)
   }
