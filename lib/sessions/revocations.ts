@@ -110,7 +110,7 @@ export class Revocations {
    */
   connected (up: boolean): void {
     this.#isUp = up
-    if (up) this.#confirmed.clear() // answers from before the gap no longer count
+    if (up) this.#confirmed.clear() // they are older than the gap: their sequence numbers no longer count, and they take up room
     this.#gap = up ? { end: this.#options.clock(), sequence: ++this.#sequence } : { end: NEVER, sequence: NEVER }
   }
 
@@ -155,7 +155,7 @@ function deleteWhile<V> (entries: Map<string, V>, isExpired: (value: V) => boole
 /** Ends a session. Resolves to false if it had ended before. Throws FST_AUTH_STORE_UNAVAILABLE. */
 export async function revokeSession (store: SessionStore, { id, subject }: Pick<Session, 'id' | 'subject'>, reason: RevokeReason, context: RequestContext, bounded = context.bounded): Promise<boolean> {
   const ended = await bounded(() => store.revoke(id, reason))
-  if (ended) context.emit({ type: 'revoked', subject, sessionId: id, reason })
+  if (ended) context.emit(reason === 'logout' ? { type: 'logout', subject, sessionId: id } : { type: 'revoked', subject, sessionId: id, reason })
   return ended
 }
 

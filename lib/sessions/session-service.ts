@@ -10,7 +10,7 @@ import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations, revokeAllSessions, revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
-import { CHALLENGE_PREFIX, isLive, isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
+import { isChallengeId, isLive, isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { LoginTurns, type SessionLimit } from './limit.js'
 import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
@@ -190,14 +190,14 @@ export class SessionService {
   /** The live session with this id, or null. A TypeError if the store keeps no sessions. */
   async findLive (id: string, context: RequestContext): Promise<Session | null> {
     assertKept(this.#store)
-    const session = isSessionId(id) && !id.startsWith(CHALLENGE_PREFIX) ? await context.bounded(() => this.#store.get(id)) : null
+    const session = isSessionId(id) && !isChallengeId(id) ? await context.bounded(() => this.#store.get(id)) : null
     return session !== null && isLive(session, this.#options.clock()) ? session : null
   }
 
   /** Ends a session; with `subject`, only one of that subject. Resolves to false if this call ended none. A TypeError if the store keeps no sessions. */
   async revoke (id: string, reason: RevokeReason, context: RequestContext, subject?: string): Promise<boolean> {
     if (reason !== 'logout') assertKept(this.#store) // a logout clears the cookie even without a store that keeps sessions
-    const session = isSessionId(id) ? await context.bounded(() => this.#store.get(id)) : null
+    const session = isSessionId(id) && !isChallengeId(id) ? await context.bounded(() => this.#store.get(id)) : null
     // An idle-expired session is revoked too, since an access token may still renew it.
     if (session === null || this.#options.clock() >= session.expiresAt) return false
     if (subject !== undefined && session.subject !== subject) return false
@@ -250,8 +250,7 @@ export class SessionService {
     await this.#seekKeys([token], context)
     const claims = this.#tokens.verifyRefresh(token)?.claims
     if (claims === undefined) return null
-    const ended = await context.bounded(() => this.#store.revoke(claims.sid, 'logout'))
-    if (ended) context.emit({ type: 'logout', subject: claims.sub, sessionId: claims.sid })
+    await revokeSession(this.#store, { id: claims.sid, subject: claims.sub }, 'logout', context)
     if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
     return claims.sid
   }

@@ -51,6 +51,11 @@ export type SessionPosition = Pick<Session, 'createdAt' | 'id'>
 /** The prefix of the ids of challenge rows, which no access token names. */
 export const CHALLENGE_PREFIX = 'challenge-'
 
+/** A list, a look-up or a revocation of sessions ignores these rows: to revoke one would use its challenge up. */
+export function isChallengeId (id: string): boolean {
+  return id.startsWith(CHALLENGE_PREFIX)
+}
+
 /** Other values must not reach a store: PostgreSQL, for one, refuses U+0000. */
 export function isSessionId (value: unknown): value is string {
   return typeof value === 'string' && /^[\w-]{1,64}$/.test(value)

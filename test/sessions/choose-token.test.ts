@@ -56,6 +56,12 @@ t.test('of two equal tokens the later one in the header wins, which the browser 
   t.equal(choose([two, one]), one)
 })
 
+t.test('of two tokens of one generation the later one in the header wins, such as that of a reauthentication', async t => {
+  const [one, two] = [tokenOf({ gen: 1 }), tokenOf({ gen: 1, auth_time: NOW })]
+  t.equal(choose([one, two]), two)
+  t.equal(choose([two, one]), one)
+})
+
 t.test('without a valid signature none is chosen', async t => {
   for (const tokens of [[], ['garbage'], ['garbage', 'rubbish']]) t.equal(choose(tokens), null)
 })

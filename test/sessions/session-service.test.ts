@@ -51,6 +51,15 @@ t.test('login', async t => {
     t.strictSame(c.events, [])
   })
 
+  t.test('refuses a user who is disabled while the session is written', async t => {
+    for (const after of [undefined, person('ada', true)]) {
+      const people = [person('ada'), after]
+      const c = core({ findById: () => people.shift() })
+      await t.rejects(c.sessions.login('ada', c.context()), { code: REFUSED })
+      t.strictSame([people, c.store.calls, c.events], [[], ['create', 'revoke'], []])
+    }
+  })
+
   t.test('does not load a user again', async t => {
     const c = core()
     await c.sessions.login('eve', c.context(), { user: person('eve') })
@@ -570,6 +579,7 @@ t.test('administration', async t => {
     t.notOk(await c.sessions.revoke('unknown', 'revoked', c.context()))
     c.store.calls.splice(0)
     t.notOk(await c.sessions.revoke('no id', 'revoked', c.context()))
+    t.notOk(await c.sessions.revoke('challenge-a', 'revoked', c.context()), 'which would use the challenge up')
     t.strictSame(c.store.calls, [], 'for which no store is asked')
     t.notOk(await c.sessions.revoke(sid, 'revoked', c.context(), 'bob'))
     t.equal(await ada.refresh(), 'hold')
