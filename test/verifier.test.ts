@@ -359,9 +359,9 @@ t.test('the log names each skipped key of a set with the reason, and shows no pa
 t.test('an invalid key set changes nothing', async t => {
   const s = await issuer(t, [ONE.signs])
   const elsewhere = await jwksAt(t, answering(() => s.app))
-  const ANSWERS: ReadonlyArray<readonly [what: string, listener: RequestListener]> = [
-    ['no JSON', (_request, response) => response.end('<html>')],
-    ['nothing', (_request, response) => response.writeHead(204).end()],
+  const ANSWERS: ReadonlyArray<readonly [what: string, listener: RequestListener, message?: string]> = [
+    ['no JSON', (_request, response) => response.end('<html>'), 'the response is no JSON'],
+    ['nothing', (_request, response) => response.writeHead(204).end(), 'the response is no JSON'],
     ['null', (_request, response) => response.end('null')],
     ['a list', (_request, response) => response.end('[]')],
     ['no keys', (_request, response) => response.end('{"keys":[]}')],
@@ -373,12 +373,12 @@ t.test('an invalid key set changes nothing', async t => {
     ['an end without end', (_request, response) => { response.write('{'); setInterval(() => response.write(' '), 100).unref() }]
   ]
   const before = elsewhere.asked()
-  for (const [what, listener] of ANSWERS) {
+  for (const [what, listener, message] of ANSWERS) {
     let wrong = false
     const { url } = await jwksAt(t, (request, response) => wrong ? listener(request, response) : response.end(JSON.stringify({ keys: [GOOD] })))
     const { app, send } = await verifying(t, { jwks: url, timeouts: { call: 1 } }, s.clock)
     wrong = true
-    await t.rejects(app.reloadKeys(), what)
+    await t.rejects(app.reloadKeys(), { message: message ?? /./ }, what)
     t.equal(await send(await s.token()), 'ok', what)
   }
   t.equal(elsewhere.asked(), before, 'and no redirect was followed')

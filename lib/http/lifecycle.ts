@@ -184,7 +184,7 @@ export function createAfterReply (fastify: FastifyInstance): AfterReply {
   return ({ log }, reply, task, failure) => {
     reply.raw.once('finish', () => {
       const run = task()
-        .catch((err: unknown) => log.warn({ err }, failure))
+        .catch((err: unknown) => log.warn({ err: redacted(err) }, failure))
         .finally(() => running.delete(run))
       running.add(run)
     })

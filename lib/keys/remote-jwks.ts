@@ -28,7 +28,7 @@ interface RemoteKeys {
 export async function fetchJwks (url: string, { timeout, rsaAlgorithm }: FetchOptions): Promise<RemoteKeys> {
   const response = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(timeout * 1000) })
   if (!response.ok) throw new Error(`the key set has status ${response.status}`)
-  const members = jwksIn(JSON.parse(await readText(response))).map((member, index) => importJwk(member, index, rsaAlgorithm))
+  const members = jwksIn(parseJson(await readText(response))).map((member, index) => importJwk(member, index, rsaAlgorithm))
   const keys = members.filter(member => typeof member !== 'string')
   const ignored = firstReasons(members.filter(member => typeof member === 'string'))
   if (keys.length === 0) throw new Error(['the key set holds no key that verifies access tokens', ...ignored].join('; '))
@@ -46,6 +46,15 @@ async function readText ({ body }: Response): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString()
+}
+
+/** The parser's own error quotes the text, which the log of keys leaves out. */
+function parseJson (text: string): ReturnType<typeof JSON.parse> {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('the response is no JSON')
+  }
 }
 
 function jwksIn (jwks: { keys?: unknown } | null): unknown[] {

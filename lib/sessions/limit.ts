@@ -26,7 +26,7 @@ export class LoginTurns {
   /** Rejects with FST_AUTH_BUSY if the logins before take longer than one call may. The wait uses up no time of the request. */
   run<T> (subject: string, { bounded }: RequestContext, login: () => Promise<T>): Promise<T> {
     const before = this.#last.get(subject)
-    const running = before === undefined ? login() : bounded.withNewDeadline()(() => before).catch(() => { throw busy(undefined, 1) }).then(login)
+    const running = before === undefined ? login() : bounded.withNewDeadline()(() => before).catch(cause => { throw busy(cause, 1) }).then(login)
     // Those before may still run when this login has given up waiting for them.
     const ended: Promise<unknown> = running.then(() => before, () => before).then(() => { if (this.#last.get(subject) === ended) this.#last.delete(subject) })
     this.#last.set(subject, ended)

@@ -120,9 +120,12 @@ class RedisStore implements Store {
     // Before as well as after: if Redis fails midway, the second message is never sent.
     await this.#report(revocation)
     try {
-      return await this.#endBatch(subject, reason, at, exceptId)
-    } finally {
+      const count = await this.#endBatch(subject, reason, at, exceptId)
       await this.#report(revocation) // other instances discard what they read between the two messages
+      return count
+    } catch (error) {
+      await this.#report(revocation).catch(() => {}) // the first error is the cause
+      throw error
     }
   }
 

@@ -269,12 +269,25 @@ t.test('on a server', async t => {
     const session = newSession()
     let meanwhile: unknown
     const store = redisStore(hooked(client, async (_sha, key) => {
-      if (key === `s:${session.id}`) meanwhile ??= [await newStore().list('ada'), await newStore().revokeAll('ada', 'revoked'), await indexOfAda()]
+      if (key !== `s:${session.id}`) return
+      clock.wait(1)
+      meanwhile ??= [await newStore().list('ada'), await newStore().revokeAll('ada', 'revoked'), await indexOfAda()]
     }), { prefix: '', clock: clock.now })
     await store.create(session)
     t.same(meanwhile, [[], 0, [session.id]])
     t.match(await store.list('ada'), exactly({ id: session.id }))
     t.equal(await store.revokeAll('ada', 'revoked'), 1)
+  })
+
+  t.test('a revocation of all sessions that fails has the first error as its cause, and is reported to all instances', async t => {
+    await newStore().create(newSession())
+    const keys: unknown[] = []
+    const store = redisStore(hooked(client, async (_sha, key) => {
+      keys.push(key)
+      if (keys.length > 1) throw new Error(keys.length === 2 ? 'no list' : 'no publish')
+    }), { prefix: '', clock: clock.now })
+    await t.rejects(store.revokeAll('ada', 'revoked'), { message: 'no list' })
+    t.equal(keys.length, 3)
   })
 
   t.test('a session whose write failed does not exist', async t => {
