@@ -62,7 +62,7 @@ export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetu
   }
   scope.addHook<unknown>('onSend', (request, reply, payload, done) => {
     const { code } = reply.statusCode === 401 || reply.statusCode === 403 ? parse(payload) : {}
-    const message = explanations[code as AuthErrorCode]?.(request) ?? null // undefined for any other code
+    const message = Object.hasOwn(explanations, String(code)) ? explanations[code as AuthErrorCode]?.(request) ?? null : null
     done(null, message === null ? payload : JSON.stringify({ ...parse(payload), message }))
   })
 }

@@ -69,7 +69,7 @@ t.test('Secure cookie over plain http: outside production the 401 explains the m
 })
 
 t.test('an app with its own error handler keeps its error bodies', async t => {
-  for (const body of [{ title: 'no' }, 'no', '{', 'null', Buffer.from('no')]) {
+  for (const body of [{ title: 'no' }, { code: 'constructor' }, 'no', '{', 'null', Buffer.from('no')]) {
     const app = Fastify()
     t.teardown(async () => { await app.close() })
     app.setErrorHandler(async (_error, _request, reply) => await reply.code(403).send(body))
