@@ -40,11 +40,10 @@ const plugin: FastifyPluginAsync<VerifierOptions> = async (fastify, options) => 
       }
     },
     access,
-    clock,
-    isUnrevoked: async () => { throw new TypeError(UNUSABLE_HOOKS.strict) }
+    clock
   })
 
-  const parts = { authenticate, clock, timeouts, audit, unusableHooks: { byCookie: UNUSABLE_HOOKS.byCookie } }
+  const parts = { authenticate, clock, timeouts, audit, unusableHooks: UNUSABLE_HOOKS }
   decorateHooks(fastify, decorateRequest(fastify, TokenAuth, parts), UNUSABLE_HOOKS)
   decorateInstance(fastify, { verifyAccessToken: verifyAccessTokenWith(authenticate, context), reloadKeys: keys.reload })
 }

@@ -146,7 +146,7 @@ t.test('broken access control: a strict hook needs sessions, so the start stops 
   const message = /authenticateStrict needs the session store/
   for (const onRequest of [app.authenticateStrict, authenticateStrict]) t.throws(() => app.get('/', { onRequest }, async () => ({})), { name: 'TypeError', message })
   const { token } = await issuer(t, [ONE.signs])
-  t.match((await app.inject('/before')).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING' })
+  t.match((await app.inject('/before')).json(), { statusCode: 500, message })
   t.match((await app.inject({ url: '/before', headers: { authorization: `Bearer ${await token()}` } })).json(), { statusCode: 500, message })
 })
 

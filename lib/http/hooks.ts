@@ -33,7 +33,8 @@ export interface AuthenticateHooks {
   readonly authenticateStrict: AuthenticateHook
   /**
    * Makes a hook that authenticates and also requires a login or reauthentication at most `age` ago (whole seconds, or a text
-   * such as '5m'). An older one is refused with FST_AUTH_FRESH_LOGIN_REQUIRED. Throws a TypeError for an invalid duration.
+   * such as '5m'). An older one is refused with FST_AUTH_FRESH_LOGIN_REQUIRED. It asks the store as `authenticateStrict` does, if the
+   * store keeps sessions: a session that has ended must not add a way to log in. Throws a TypeError for an invalid duration.
    */
   readonly requireFreshLogin: (age: Duration) => AuthenticateHook
 }
@@ -71,10 +72,7 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
     requireFreshLogin (age) {
       const maxAge = parseDuration(age)
       if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
-      return marked(hook(auth => {
-        const pending = auth.authenticateRequest()
-        return pending === undefined ? auth.assertFresh(maxAge) : pending.then(() => auth.assertFresh(maxAge))
-      }, authenticationOf), REQUIRES_TOKEN)
+      return marked(hook(auth => auth.authenticateFresh(maxAge), authenticationOf), REQUIRES_TOKEN)
     }
   }
 }

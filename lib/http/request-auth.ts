@@ -152,6 +152,12 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     return this.authenticateRequest({ strict: true })
   }
 
+  /** Strict where sessions are kept, so that a session that a password reset has ended cannot enrol a passkey (OWASP ASVS 7.5.1). */
+  authenticateFresh (maxAge: number): Promise<void> | void {
+    const pending = this.authenticateRequest({ strict: this.#parts.unusableHooks.strict === undefined })
+    return pending === undefined ? this.#assertFresh(maxAge) : pending.then(() => this.#assertFresh(maxAge))
+  }
+
   /** Only an app with sessions overrides it. */
   async authenticateByCookie (): Promise<void> {
     throw new TypeError(this.#parts.unusableHooks.byCookie)
@@ -163,7 +169,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   }
 
   /** Throws FST_AUTH_FRESH_LOGIN_REQUIRED if `auth_time` is more than `maxAge` seconds ago, or as far in the future: the clock was set back. */
-  assertFresh (maxAge: number): void {
+  #assertFresh (maxAge: number): void {
     if (Math.abs(this.#parts.clock() - this.assertAuthenticated().auth_time) > maxAge) throw new AuthError('FST_AUTH_FRESH_LOGIN_REQUIRED')
   }
 

@@ -19,8 +19,8 @@ interface AuthenticateOptions {
   readonly clock: Clock
   /** Without it, only `strict` notices that a session has ended. */
   readonly revocations?: Revocations | undefined
-  /** The session is in the store and not revoked. */
-  isUnrevoked (sessionId: string, context: RequestContext): Promise<boolean>
+  /** The session is in the store and not revoked. Without it `strict` refuses every token. */
+  isUnrevoked? (sessionId: string, context: RequestContext): Promise<boolean>
 }
 
 /** Checks the signature, then the claims, then the session. */
@@ -52,14 +52,14 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
   }
 
   async function assertUnrevoked (claims: AccessClaims, context: RequestContext): Promise<AccessClaims> {
-    if (!await isUnrevoked(claims.sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
+    if (!await isUnrevoked?.(claims.sid, context)) throw new AuthError('FST_AUTH_SESSION_ENDED')
     return claims
   }
 
   /** Asks the store once and keeps its answer. If the store fails, `revocationUnknown` decides. */
   async function resolveUnknown (claims: AccessClaims, context: RequestContext): Promise<AccessClaims> {
     try {
-      const verdict = await revocations?.ask(claims.sid, () => isUnrevoked(claims.sid, context))
+      const verdict = await revocations?.ask(claims.sid, async () => await isUnrevoked?.(claims.sid, context) === true)
       if (verdict === 'revoked') throw new AuthError('FST_AUTH_SESSION_ENDED')
     } catch (error) {
       if (!isUnavailable(error) || revocations?.refusesUnknown()) throw error

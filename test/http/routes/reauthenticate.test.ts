@@ -33,6 +33,26 @@ t.test('step-up: a route that needs a fresh login refuses an old one until the p
   t.equal((await ada.get('/transfer')).statusCode, 200)
 })
 
+t.test('requireFreshLogin refuses a session that has ended, though authenticate accepts its access token', async t => {
+  const { app, browser, store } = await bank(t)
+  const ada = browser()
+  await ada.signup('ada')
+  store.faults.push({ moment: 'before', kind: 'throw' })
+  t.match((await ada.get('/transfer')).json(), { statusCode: 503, code: 'FST_AUTH_STORE_UNAVAILABLE' })
+  await app.sessions.revokeAll('1')
+  t.match((await ada.get('/transfer')).json(), { statusCode: 401, code: 'FST_AUTH_SESSION_ENDED' })
+  t.equal((await ada.get('/me')).statusCode, 200)
+})
+
+t.test('requireFreshLogin goes by the token alone if the store keeps no sessions', async t => {
+  const { browser, wait } = await bank(t, statelessStore())
+  const ada = browser()
+  await ada.signup('ada')
+  t.equal((await ada.get('/transfer')).statusCode, 200)
+  wait('6m')
+  t.match((await ada.get('/transfer')).json(), { statusCode: 403, code: 'FST_AUTH_FRESH_LOGIN_REQUIRED' })
+})
+
 t.test('step-up: a login whose time is in the future, since the clock was set back, is not recent', async t => {
   const { browser, wait } = await bank(t)
   const ada = browser()
