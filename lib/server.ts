@@ -152,9 +152,9 @@ type ReadHeader = (name: string) => string | undefined
 function read (from: PageHeaders): ReadHeader {
   if (typeof from === 'string') return name => name === 'cookie' ? from : undefined
   const headers = from ?? {}
-  // Without types they would be headers without a cookie, and so a visitor who is not logged in.
-  if (headers instanceof Promise || 'headers' in headers) throw new TypeError('getSession and refreshSession take the headers of a request: in Next.js write await headers()')
-  if (isHeaders(headers)) return name => headers.get(name) ?? undefined
+  if (isHeaders(headers)) return name => headers.get(name) ?? undefined // also those of Next.js, which have a property `headers`
+  // Without types these would be headers without a cookie, and so a visitor who is not logged in.
+  if (headers instanceof Promise || isRequest(headers)) throw new TypeError('getSession and refreshSession take the headers of a request: in Next.js write await headers()')
   return name => {
     const value = headers[name]
     return typeof value === 'string' ? value : value?.join('; ')
@@ -163,6 +163,11 @@ function read (from: PageHeaders): ReadHeader {
 
 function isHeaders (headers: object): headers is { get (name: string): string | null | undefined } {
   return 'get' in headers && typeof headers.get === 'function'
+}
+
+/** A request in place of its headers; a header may have any name, and its value is text or a list of texts. */
+function isRequest ({ headers }: { readonly headers?: unknown }): boolean {
+  return typeof headers === 'object' && !Array.isArray(headers)
 }
 
 /** The names that the plugin gives the cookie by default: see the options `cookie.secure`, `path` and `domain`. */

@@ -55,6 +55,17 @@ t.test('a promise or a request instead of headers is an error, and not nobody', 
   }
 })
 
+t.test('headers with a property or a header of the name headers are headers', async t => {
+  const s = await api(t)
+  /** As `headers()` of Next.js 16 gives them. */
+  class HeadersAdapter extends Headers {
+    readonly headers = { cookie: s.cookies() }
+  }
+  for (const from of [new HeadersAdapter({ cookie: s.cookies() }), { cookie: s.cookies(), headers: 'x' }, { cookie: s.cookies(), headers: ['x'] }]) {
+    t.match(await getSession(from, { url: s.url }), { sub: '1' })
+  }
+})
+
 t.test('nobody is null: an invalid cookie, an ended session', async t => {
   const s = await api(t)
   const cookie = s.cookies()
