@@ -25,9 +25,6 @@ const PASSWORD_STATE = {
   changed: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices'
 } as const
 
-/** Attempts to end the sessions once the password is written, each with its own deadline. */
-const MAX_ATTEMPTS = 3
-
 /**
  * Changes a password and then ends the other sessions, which began with the old one. It ends them after the write, since of two
  * concurrent changes one is refused, and that one must not end the new session of the other. The message of a 503 states the
@@ -38,23 +35,14 @@ export async function changePassword ({ current, endOthers, login }: PasswordCha
   try {
     const issued = await login(async () => {
       state = PASSWORD_STATE.unknown
-      await write(() => { retryEndOthers(current).catch(reportUnended) })
+      await write(() => { endOthers(current, context).catch(reportUnended) })
       state = PASSWORD_STATE.changed
     })
-    await retryEndOthers(issued.claims.sid)
+    await endOthers(issued.claims.sid, context)
     return issued
   } catch (error) {
-    if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await retryEndOthers(current).catch(reportUnended)
+    if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await endOthers(current, context).catch(reportUnended)
     throw withMessage(error, state)
-  }
-
-  async function retryEndOthers (keptId: string, attempts = MAX_ATTEMPTS): Promise<void> {
-    try {
-      await endOthers(keptId, context) // with a deadline of its own
-    } catch (error) {
-      if (attempts === 1) throw error
-      await retryEndOthers(keptId, attempts - 1)
-    }
   }
 
   /** The other sessions may live on, and no reply says so. */

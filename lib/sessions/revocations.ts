@@ -1,3 +1,4 @@
+import { withMessage } from '../errors.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { CHALLENGE_PREFIX, type RevokeReason, type Session } from './session.js'
 import { assertKept, type RevocationListener, type SessionStore } from './store.js'
@@ -159,9 +160,12 @@ export async function revokeSession (store: SessionStore, { id, subject }: Pick<
   return ended
 }
 
+/** Attempts to end a batch of sessions, each with its own deadline: after a password reset nobody else ends those of the old password. */
+const MAX_ATTEMPTS = 3
+
 /**
  * Ends all sessions of a subject, or all but one. Resolves to the number of ended sessions. If it throws
- * FST_AUTH_STORE_UNAVAILABLE some may have ended; call it again for the others. A TypeError if the store keeps no sessions.
+ * FST_AUTH_STORE_UNAVAILABLE, after three attempts, some may have ended; call it again for the others. A TypeError if the store keeps no sessions.
  */
 export async function revokeAllSessions (store: SessionStore, subject: string, reason: RevokeReason, context: RequestContext, exceptId?: string): Promise<number> {
   assertKept(store)
@@ -170,7 +174,7 @@ export async function revokeAllSessions (store: SessionStore, subject: string, r
   try {
     // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
     do {
-      ended = await context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId))
+      ended = await retry(() => context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId)))
       if (!Number.isInteger(ended)) throw new TypeError('the "revokeAll" of the store must resolve to the number of sessions that it revoked')
       count += ended
     } while (ended > 0)
@@ -178,4 +182,13 @@ export async function revokeAllSessions (store: SessionStore, subject: string, r
     if (count > 0) context.emit({ type: 'revoked', subject, sessionId: null, reason })
   }
   return count
+}
+
+async function retry<T> (call: () => Promise<T>, attempts = MAX_ATTEMPTS): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    if (attempts === 1) throw withMessage(error, 'Some of the sessions may not have ended: end them again')
+    return await retry(call, attempts - 1)
+  }
 }

@@ -643,8 +643,9 @@ t.test('administration', async t => {
     t.match(c.events.filter(({ type }) => type === 'revoked'), exactly({ sessionId: null, reason: 'revoked' }), 'one event for all')
 
     for (let nth = 0; nth < 7; nth++) await c.browser().login('ada')
-    c.store.faults.push(null, null, { moment: 'before', kind: 'throw', call: 'revokeAll' })
-    await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE' })
+    const fault = { moment: 'before', kind: 'throw', call: 'revokeAll' } as const
+    c.store.faults.push(null, fault, fault, null, fault, fault, fault)
+    await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: /^Some of the sessions may not have ended/ }, 'after three attempts')
     t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'sessions that ended before a failure stay ended, and are reported')
     t.equal((await c.sessions.list('ada', c.context())).length, 4)
     t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call continues there')
