@@ -54,11 +54,16 @@ interface Authenticator { readonly id: number, readonly sub: string, readonly se
 
 function authenticatorsTable () {
   let rows: Authenticator[] = []
+  let next = 0
   const find = (id: number): Authenticator => rows.find(row => row.id === id) as Authenticator
   return {
     findByUser: async (sub: string) => rows.find(row => row.sub === sub && row.isConfirmed),
-    findProposed: async (sub: string) => rows.findLast(row => row.sub === sub && !row.isConfirmed),
-    async propose (sub: string, secret: string) { rows.push({ id: rows.length, sub, secret, isConfirmed: false, lastStep: 0 }) },
+    findProposed: async (sub: string, id: number) => rows.find(row => row.sub === sub && row.id === id && !row.isConfirmed),
+    async propose (sub: string, secret: string) {
+      const id = next++
+      rows.push({ id, sub, secret, isConfirmed: false, lastStep: 0 })
+      return id
+    },
     async confirm (id: number) {
       const { sub } = find(id)
       rows = rows.filter(row => row.id === id || row.sub !== sub)
@@ -95,7 +100,8 @@ t.test('a second factor: password, then code', async t => {
   const proposal = await s.ada.send({ method: 'POST', url: '/totp/new' })
   const codeAt = codesOf(s, proposal)
   const now = Math.floor(Date.now() / 1000)
-  const confirm = async (code: string): Promise<Answer> => await s.ada.send({ method: 'POST', url: '/totp', payload: { challenge: proposal.json().challenge, code } })
+  const { id, challenge: proposed } = proposal.json()
+  const confirm = async (code: string): Promise<Answer> => await s.ada.send({ method: 'POST', url: '/totp', payload: { id, challenge: proposed, code } })
   for (const [code, status] of [['000000', 401], ['', 401], [codeAt(now - 30), 200]] as const) t.equal((await confirm(code)).statusCode, status)
   t.match((await confirm(codeAt(now))).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it was confirmed')
   const stepOne = async (password = PASSWORD): Promise<Answer> => await s.post('/login', { username: 'ada', password })
@@ -128,7 +134,7 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
   const enrol = async (browser: Browser, body: object = {}): Promise<(seconds: number) => string> => {
     const proposal = await post(browser, '/totp/new', body)
     const codeAt = codesOf(s, proposal)
-    t.match(await post(browser, '/totp', { challenge: proposal.json().challenge, code: codeAt(now) }), { statusCode: 200 })
+    t.match(await post(browser, '/totp', { ...proposal.json(), code: codeAt(now) }), { statusCode: 200 })
     return codeAt
   }
   const codeAt = await enrol(s.ada)
@@ -152,42 +158,68 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
   t.strictSame(statuses, [401, 401, 401, 429], 'guesses are limited')
 })
 
+t.test('race: a proposal that is stored after another one was confirmed is void, and the other sessions have ended', async t => {
+  const table = authenticatorsTable()
+  let store = (): void => {}
+  let isLate = false
+  const propose: typeof table.propose = async (...row) => {
+    if (isLate) await new Promise<void>(resolve => { store = resolve })
+    return await table.propose(...row)
+  }
+  const s = await recipe(t, 'second-factor', { authenticators: { ...table, propose }, recoveryCodes: recoveryCodesTable() })
+  const thief = s.browser()
+  await thief.login('ada')
+  const post = async (browser: Browser, url: string, payload: object = {}): Promise<Answer> => await browser.send({ method: 'POST', url, payload })
+  const now = Math.floor(Date.now() / 1000)
+  const proposal = await post(s.ada, '/totp/new')
+  isLate = true
+  const pending = post(thief, '/totp/new')
+  await turns()
+  t.match(await post(s.ada, '/totp', { ...proposal.json(), code: codesOf(s, proposal)(now) }), { statusCode: 200 })
+  store()
+  const late = await pending
+  t.match((await thief.refresh()).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+  await thief.login('ada')
+  t.match((await post(thief, '/totp', { ...late.json(), code: codesOf(s, late)(now) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  t.match(await table.findByUser('1'), { id: 0 }, 'the confirmed one stays')
+})
+
 t.test('a second factor: guesses of the first code of a new authenticator are limited', async t => {
   mock.timers.enable({ apis: ['Date'], now: Date.now() })
   t.teardown(() => mock.timers.reset())
   const s = await recipe(t, 'second-factor', { authenticators: authenticatorsTable(), recoveryCodes: recoveryCodesTable() }, { max: 10, per: '15m' })
   const post = async (url: string, payload: object = {}): Promise<Answer> => await s.ada.send({ method: 'POST', url, payload })
-  const propose = async (): Promise<{ challenge: string, codeAt: (seconds: number) => string }> => {
+  const propose = async (): Promise<{ id: number, challenge: string, codeAt: (seconds: number) => string }> => {
     const proposal = await post('/totp/new')
-    return { challenge: proposal.json().challenge, codeAt: codesOf(s, proposal) }
+    return { ...proposal.json(), codeAt: codesOf(s, proposal) }
   }
   const now = Math.floor(Date.now() / 1000)
   const statuses: number[] = []
   for (let guess = 1; guess <= 11; guess++) {
-    const { challenge, codeAt } = await propose()
-    statuses.push((await post('/totp', { challenge, code: codeAt(now - 3600) })).statusCode)
+    const { id, challenge, codeAt } = await propose()
+    statuses.push((await post('/totp', { id, challenge, code: codeAt(now - 3600) })).statusCode)
   }
   t.strictSame(statuses, [...Array<number>(10).fill(401), 429], 'however many challenges they are spread over')
-  const { challenge, codeAt } = await propose()
-  t.match(await post('/totp', { challenge, code: codeAt(now) }), { statusCode: 429 }, 'a right code too')
+  const { id, challenge, codeAt } = await propose()
+  t.match(await post('/totp', { id, challenge, code: codeAt(now) }), { statusCode: 429 }, 'a right code too')
   mock.timers.tick(15 * 60_000) // limits and otplib use the machine's clock
-  t.match(await post('/totp', { challenge, code: codeAt(now + 15 * 60) }), { statusCode: 200 })
+  t.match(await post('/totp', { id, challenge, code: codeAt(now + 15 * 60) }), { statusCode: 200 })
 })
 
 t.test('a second factor: a code of a confirmed authenticator confirms nothing', async t => {
   const table = authenticatorsTable()
-  const authenticators = { ...table, findProposed: async (sub: string) => await table.findByUser(sub) ?? await table.findProposed(sub) } // a mistake of the app
+  const authenticators = { ...table, findProposed: async (sub: string, id: number) => await table.findByUser(sub) ?? await table.findProposed(sub, id) } // a mistake of the app
   const recoveryCodes = recoveryCodesTable()
   const s = await recipe(t, 'second-factor', { authenticators, recoveryCodes })
   const post = async (url: string, payload: object = {}): Promise<Answer> => await s.ada.send({ method: 'POST', url, payload })
   const now = Math.floor(Date.now() / 1000)
   const proposal = await post('/totp/new')
   const codeAt = codesOf(s, proposal)
-  t.match(await post('/totp', { challenge: proposal.json().challenge, code: codeAt(now) }), { statusCode: 200 })
+  t.match(await post('/totp', { ...proposal.json(), code: codeAt(now) }), { statusCode: 200 })
   const hashes = recoveryCodes.hashesOf('1')
   const another = await post('/totp/new')
-  for (const { challenge } of [proposal.json(), another.json(), {}]) {
-    t.match((await post('/totp', { challenge, code: codeAt(now + 30) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  for (const body of [proposal.json(), another.json(), {}]) {
+    t.match((await post('/totp', { ...body, code: codeAt(now + 30) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
   }
   t.strictSame(recoveryCodes.hashesOf('1'), hashes, 'and shows no recovery codes')
 })
@@ -198,7 +230,7 @@ t.test('a second factor: a recovery code is accepted once, in place of the phone
   const now = Math.floor(Date.now() / 1000)
   const enrol = async (body: object): Promise<string[]> => {
     const proposal = await s.ada.send({ method: 'POST', url: '/totp/new', payload: body })
-    const payload = { challenge: proposal.json().challenge, code: codesOf(s, proposal)(now) }
+    const payload = { ...proposal.json(), code: codesOf(s, proposal)(now) }
     return (await s.ada.send({ method: 'POST', url: '/totp', payload })).json().recoveryCodes
   }
   const codes = await enrol({})
@@ -229,7 +261,7 @@ t.test('a password change with a second factor: the old password and a code', as
   const now = Math.floor(Date.now() / 1000)
   const enrol = async (browser: Browser): Promise<(seconds: number) => string> => {
     const proposal = await post(browser, '/totp/new')
-    await post(browser, '/totp', { challenge: proposal.json().challenge, code: codesOf(s, proposal)(now) })
+    await post(browser, '/totp', { ...proposal.json(), code: codesOf(s, proposal)(now) })
     return codesOf(s, proposal)
   }
   const passwords = { currentPassword: PASSWORD, newPassword: 'another good password' }
