@@ -1,5 +1,5 @@
 /** The signature of the platform's fetch. */
-export type Fetch = (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
+export type Fetch = (input: Parameters<typeof fetch>[0], init?: RequestInit) => Promise<Response>
 
 /** The details of an `AuthError`. */
 export interface AuthProblem {
