@@ -56,7 +56,7 @@ const ENGINES = {
       }
       return Object.create(lent, { query: { value: query } })
     }
-    return { store: mysqlStore(Object.create(pool, { getConnection: { value: getConnection } }), { clock, timeoutMs: 60_000 }), close: () => pool.end() }
+    return { store: mysqlStore(Object.create(pool, { getConnection: { value: getConnection } }), { clock, timeoutMs: 60_000, pollEveryMs: options.pollEveryMs }), close: () => pool.end() }
   },
 
   async sqlite () {
