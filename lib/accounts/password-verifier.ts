@@ -77,9 +77,9 @@ export class PasswordVerifier {
   }
 
   async #findById (subject: string, { bounded }: RequestContext): Promise<FoundUser | null> {
-    const user = await bounded(() => this.#users.findById?.(subject))
-    if (user != null) assertFound(Object(user).id, subject)
-    return readUser(user, '"users.findById"')
+    const found = readUser(await bounded(() => this.#users.findById?.(subject)), '"users.findById"')
+    if (found !== null) assertFound(found.subject, subject)
+    return found
   }
 
   async #findByName (name: string | null, { bounded }: RequestContext): Promise<FoundUser | null> {

@@ -53,16 +53,16 @@ const DROPPED = 'No refresh token was sent: log in. If a login has just succeede
  * from the request.
  */
 export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetup, 'isUsed' | 'isSecure'>): void {
-  const explanations: { readonly [code in AuthErrorCode]?: (request: FastifyRequest) => string | null } = {
+  const explanations = new Map<unknown, (request: FastifyRequest) => string | null>(Object.entries({
     FST_AUTH_CROSS_SITE: crossSite,
-    FST_AUTH_REFRESH_TOKEN_MISSING ({ headers, protocol }) {
+    FST_AUTH_REFRESH_TOKEN_MISSING ({ headers, protocol }: FastifyRequest) {
       if (cookie.isUsed && headers['sec-fetch-site'] === 'cross-site') return CROSS_SITE
       return cookie.isUsed && cookie.isSecure && protocol === 'http' ? DROPPED : null
     }
-  }
+  } satisfies Partial<Record<AuthErrorCode, unknown>>))
   scope.addHook<unknown>('onSend', (request, reply, payload, done) => {
     const { code } = reply.statusCode === 401 || reply.statusCode === 403 ? parse(payload) : {}
-    const message = Object.hasOwn(explanations, String(code)) ? explanations[code as AuthErrorCode]?.(request) ?? null : null
+    const message = explanations.get(code)?.(request) ?? null
     done(null, message === null ? payload : JSON.stringify({ ...parse(payload), message }))
   })
 }

@@ -49,7 +49,7 @@ async function readText ({ body }: Response): Promise<string> {
 }
 
 /** The parser's own error quotes the text, which the log of keys leaves out. */
-function parseJson (text: string): ReturnType<typeof JSON.parse> {
+function parseJson (text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -57,8 +57,8 @@ function parseJson (text: string): ReturnType<typeof JSON.parse> {
   }
 }
 
-function jwksIn (jwks: { keys?: unknown } | null): unknown[] {
-  const members: unknown = jwks?.keys
+function jwksIn (jwks: unknown): unknown[] {
+  const members: unknown = Object(jwks).keys
   if (!Array.isArray(members)) throw new Error('the response is no key set')
   return members
 }

@@ -1,6 +1,6 @@
 import { withMessage } from '../errors.js'
 import { type AccessClaims } from '../tokens/claims.js'
-import { CHALLENGE_PREFIX, type RevokeReason, type Session } from './session.js'
+import { isChallengeId, type RevokeReason, type Session } from './session.js'
 import { assertKept, type RevocationListener, type SessionStore } from './store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type RequestContext } from '../request-context.js'
@@ -86,7 +86,7 @@ export class Revocations {
 
   /** The listener for the store's `subscribe`. */
   readonly listener: RevocationListener = revocation => {
-    if ('id' in revocation && revocation.id.startsWith(CHALLENGE_PREFIX)) return
+    if ('id' in revocation && isChallengeId(revocation.id)) return
     this.#deleteExpired()
     const knownAt = this.#options.clock()
     const until = knownAt + this.#options.retain
@@ -174,7 +174,7 @@ export async function revokeAllSessions (store: SessionStore, subject: string, r
   try {
     // Each call ends a batch and has its own deadline, since many sessions take longer than the deadline of a request.
     do {
-      ended = await retry(() => context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId)))
+      ended = await revokeBatch(store, subject, reason, context, exceptId)
       if (!Number.isInteger(ended)) throw new TypeError('the "revokeAll" of the store must resolve to the number of sessions that it revoked')
       count += ended
     } while (ended > 0)
@@ -184,11 +184,12 @@ export async function revokeAllSessions (store: SessionStore, subject: string, r
   return count
 }
 
-async function retry<T> (call: () => Promise<T>, attempts = MAX_ATTEMPTS): Promise<T> {
+async function revokeBatch (store: SessionStore, subject: string, reason: RevokeReason, context: RequestContext, exceptId: string | undefined, attempts = MAX_ATTEMPTS): Promise<number> {
   try {
-    return await call()
+    return await context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId))
   } catch (error) {
     if (attempts === 1) throw withMessage(error, 'Some of the sessions may not have ended: end them again')
-    return await retry(call, attempts - 1)
+    context.emit({ type: 'store_unavailable' }, error) // the batch may have ended all the same, and no `revoked` would report it
+    return await revokeBatch(store, subject, reason, context, exceptId, attempts - 1)
   }
 }
