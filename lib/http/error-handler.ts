@@ -32,7 +32,7 @@ function withoutDetails (error: FastifyError): Error {
  * it. The log gets no stack trace of a refusal of Fastify, which would look like a bug.
  */
 function unlogged (error: FastifyError): FastifyError {
-  if (error.code?.startsWith('FST_ERR_')) error.stack = `${error.name}: ${error.message}`
+  if (String(error.code).startsWith('FST_ERR_')) error.stack = `${error.name}: ${error.message}`
   return error.validation === undefined ? error : Object.defineProperty(error, 'validation', { enumerable: false })
 }
 

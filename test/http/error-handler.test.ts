@@ -27,6 +27,13 @@ t.test('an error of Fastify below 500 is rethrown unchanged', async t => {
   }
 })
 
+t.test('an error of the host below 500 is rethrown unchanged, whatever its code', async t => {
+  for (const code of [429, null, {}, undefined]) {
+    const error = Object.assign(new Error('slow down'), { statusCode: 429, code })
+    t.strictSame(handled(error), { thrown: error, refusals: [] })
+  }
+})
+
 t.test("information leak: Ajv's validation details are readable by the host and not logged", async t => {
   const validation = [failure({ params: { additionalProperty: 'hunter2' } })]
   const error = Object.assign(new Error('body has an unknown field'), { statusCode: 400, validation })
