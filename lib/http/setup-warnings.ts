@@ -59,10 +59,13 @@ function sharesWithStrangers ({ headers: { origin }, host }: FastifyRequest, rep
   return allowed === '*' || (allowed === origin && !trustedOrigins.has(origin) && !isOwnOrigin(origin, host))
 }
 
-/** A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. */
+/**
+ * A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. They send no `Sec-Fetch-Mode` there; the
+ * `fetch` of a renderer in a private network does.
+ */
 function isOfPlainHttp (request: FastifyRequest, _reply: FastifyReply, { isUsed, isSecure, origins }: CookieSetup): boolean {
-  const { origin } = request.headers
-  return isUsed && isSecure && origin !== undefined && INSECURE_ORIGIN.test(origin) && isTrustedSource(sourceOf(request), origins)
+  const { origin, 'sec-fetch-mode': mode } = request.headers
+  return isUsed && isSecure && mode === undefined && origin !== undefined && INSECURE_ORIGIN.test(origin) && isTrustedSource(sourceOf(request), origins)
 }
 
 /** Browsers treat the machine's own addresses as secure. */

@@ -102,6 +102,7 @@ const DROPPED: ReadonlyArray<readonly [title: string, headers: Record<string, st
   ['another page over plain http', { origin: 'http://stranger.example' }, {}, null],
   ['an own page over plain http, without Secure', { origin: `http://${HOST}` }, { cookie: { secure: false } }, null],
   ['an own page over plain http, without a cookie', { origin: `http://${HOST}` }, { refreshToken: { transport: 'body' } }, null],
+  ['a renderer in a private network', { origin: `http://${HOST}`, 'sec-fetch-mode': 'cors' }, {}, null],
   ['an own page over https', { origin: `https://${HOST}` }, {}, null],
   ...['localhost', 'localhost:5173', 'app.localhost:5173', '127.0.0.1:3000', '[::1]:3000'].map(host => [`a page at ${host}`, { host, origin: `http://${host}` }, {}, null] as const),
   ['a page whose name begins as localhost', { host: 'localhost.example', origin: 'http://localhost.example' }, {}, 'FST_AUTH_WARN_PLAIN_HTTP'],
