@@ -39,6 +39,7 @@ async function servers (t: Test, options: RefreshCookieOptions = {}) {
   const { port } = renderer.address() as AddressInfo
   return {
     api: url,
+    userAgents: async () => (await api.sessions.list('1')).map(({ userAgent }) => userAgent),
     logIn: async (password: string, { visitor = '203.0.113.1', ...headers }: Record<string, string> = {}) => await fetch(`http://127.0.0.1:${port}/login`, {
       method: 'POST',
       headers: { origin: ORIGIN, 'x-visitor': visitor, ...headers },
@@ -63,11 +64,12 @@ function cookieOf (response: Response): string {
 
 t.test('a login by an action of a renderer: the cookie of the API reaches the browser', async t => {
   const s = await servers(t)
-  const entered = await s.logIn(PASSWORD)
+  const entered = await s.logIn(PASSWORD, { 'user-agent': 'Firefox' })
   t.match(entered, { status: 303 })
   t.equal(entered.headers.get('location'), '/')
   t.match(entered.headers.get('cache-control'), /no-store/)
   t.match(entered.headers.getSetCookie(), exactly(/^__Host-Http-refresh=eyJ.*; HttpOnly.*; Secure/i))
+  t.strictSame((await s.userAgents()).filter(userAgent => userAgent !== 'node'), ['Firefox'], 'the device of the visitor')
   const cookie = cookieOf(entered)
   t.equal((await fetch(`${s.api}/auth/refresh`, { method: 'POST', headers: { cookie } })).status, 200)
 
