@@ -184,12 +184,17 @@ export async function revokeAllSessions (store: SessionStore, subject: string, r
   return count
 }
 
-async function revokeBatch (store: SessionStore, subject: string, reason: RevokeReason, context: RequestContext, exceptId: string | undefined, attempts = MAX_ATTEMPTS): Promise<number> {
-  try {
-    return await context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId))
-  } catch (error) {
-    if (attempts === 1) throw withMessage(error, 'Some of the sessions may not have ended: end them again')
-    context.emit({ type: 'store_unavailable' }, error) // the batch may have ended all the same, and no `revoked` would report it
-    return await revokeBatch(store, subject, reason, context, exceptId, attempts - 1)
+async function revokeBatch (store: SessionStore, subject: string, reason: RevokeReason, context: RequestContext, exceptId: string | undefined): Promise<number> {
+  let failure: unknown
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    try {
+      const ended = await context.bounded.withNewDeadline()(() => store.revokeAll(subject, reason, exceptId))
+      // The failed attempt may have ended the batch. Then no `revoked` reports it, and no refusal the failure.
+      if (failure !== undefined) context.emit({ type: 'store_unavailable' }, failure)
+      return ended
+    } catch (error) {
+      failure = error
+    }
   }
+  throw withMessage(failure, 'Some of the sessions may not have ended: end them again')
 }

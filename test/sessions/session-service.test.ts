@@ -647,6 +647,7 @@ t.test('administration', async t => {
     c.store.faults.push(null, fault, fault, null, fault, fault, fault)
     await t.rejects(c.sessions.revokeAll('ada', 'revoked', c.context()), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: /^Some of the sessions may not have ended/ }, 'after three attempts')
     t.equal(c.events.filter(({ type }) => type === 'revoked').length, 2, 'sessions that ended before a failure stay ended, and are reported')
+    t.equal(c.events.filter(({ type }) => type === 'store_unavailable').length, 1, 'attempts that failed before a success are reported, since no refusal is')
     t.equal((await c.sessions.list('ada', c.context())).length, 4)
     t.equal(await c.sessions.revokeAll('ada', 'revoked', c.context()), 4, 'and the next call continues there')
   })
