@@ -4,6 +4,7 @@ import { type RefreshOutcome } from './sessions/rotation-policy.js'
 import { type RevokeReason } from './sessions/session.js'
 import { type EpochSeconds } from './time.js'
 import { type SessionRef } from './tokens/claims.js'
+import { type Bounded } from './deadline.js'
 
 /** The client of a request; null where it is unknown. */
 export interface ClientInfo {
@@ -116,4 +117,12 @@ export function emitRefusal (error: unknown, context: { emit (event: AuthEvent, 
   if (!(error instanceof AuthError)) return
   const type = refusalTypeOf(error)
   if (type !== null) context.emit(refusalEvent(type, error), error.cause)
+}
+
+/** The context of a request. */
+export interface RequestContext extends ClientInfo {
+  /** Calls the store and the app's functions within the deadline of the request. */
+  readonly bounded: Bounded
+  /** Records an event. `cause` is for the log only. Must not throw. */
+  emit (event: AuthEvent, cause?: unknown): void
 }

@@ -29,12 +29,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/session.ts': { uses: ['random.ts'], usesTypesOf: ['time.ts'] },
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
-  'events.ts': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
-  'request-context.ts': { usesTypesOf: ['deadline.ts', 'events.ts'] },
+  'events.ts': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
   'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['events.ts', 'sessions/store.ts'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
     uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
-    usesTypesOf: ['time.ts', 'accounts/user.ts', 'request-context.ts']
+    usesTypesOf: ['time.ts', 'accounts/user.ts', 'events.ts']
   },
   'stores/': {
     uses: ['time.ts', 'random.ts', 'options/validators.ts', 'sessions/session.ts'],
@@ -44,12 +43,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
-    usesTypesOf: ['accounts/user.ts', 'request-context.ts', 'keys/', 'sessions/'],
+    usesTypesOf: ['accounts/user.ts', 'events.ts', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'node:timers/promises', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
-    usesTypesOf: ['accounts/', 'request-context.ts'],
+    usesTypesOf: ['accounts/'],
     packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {

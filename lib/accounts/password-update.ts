@@ -1,13 +1,13 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { redactErrors } from '../redaction.js'
-import { type WritePassword } from '../sessions/password-change.js'
+import { type WritePassword } from '../sessions/session-service.js'
 import { kindOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
 import { type Users, type VerifiedUser } from './user.js'
 
-/** Writes new passwords; needs `updatePasswordHash`. `sessions/password-change.ts` ends the sessions of the old one. */
+/** Writes new passwords; needs `updatePasswordHash`. `SessionService.changePassword` ends the sessions of the old one. */
 export class PasswordUpdate {
   readonly #users: Users
   readonly #passwords: Passwords

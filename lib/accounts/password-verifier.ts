@@ -1,4 +1,4 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { AuthError } from '../errors.js'
 import { assertFound, type SessionRef, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'

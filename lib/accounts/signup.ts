@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { startDeadline, type Timeouts } from '../deadline.js'
 import { AuthError, withMessage } from '../errors.js'
 import { redacted, redactErrors } from '../redaction.js'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { networkOf } from '../client-address.js'
 import { type Bounded, busy } from '../deadline.js'
 import { AuthError } from '../errors.js'

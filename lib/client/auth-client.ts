@@ -1,6 +1,5 @@
 import { authorizedFetch, unlessAborted } from './authorized-fetch.js'
-import { AuthError, authRequests, type AuthProblem, type Fetch, type TokenResponse } from './requests.js'
-import { readClaims, type AccessClaims, type AuthState, type Session } from './session.js'
+import { AuthError, authRequests, type AuthProblem, type Fetch, type TokenResponse, readClaims, type AccessClaims, type AuthState, type Session } from './requests.js'
 import { logoutMarker, withTabLock } from './tabs.js'
 
 /** The options of `createAuthClient`; all are optional. */

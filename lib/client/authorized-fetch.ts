@@ -1,5 +1,4 @@
-import { type Fetch } from './requests.js'
-import { type Session } from './session.js'
+import { type Fetch, type Session } from './requests.js'
 
 type AnySession = Session<{ readonly sub: string }>
 

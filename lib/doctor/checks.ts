@@ -1,6 +1,5 @@
-import { FOREIGN, type Observations, type Target } from './observations.js'
+import { FOREIGN, type Observations, type Target, clearedCookie, describeCookie, type ReceivedCookie } from './observations.js'
 import { answerOf, fieldsOf, type Reply } from './connection.js'
-import { clearedCookie, describeCookie, type ReceivedCookie } from './set-cookie.js'
 import { finding, ok, type Row, skipped, type Verdict } from './report.js'
 
 export type Check = (seen: Observations) => Verdict

@@ -2,9 +2,8 @@ import { parseArgs } from 'node:util'
 import { systemMilliseconds } from '../time.js'
 import { runChecks } from './checks.js'
 import { openConnection, type Send } from './connection.js'
-import { type Account, probe, siteOf, type Target } from './observations.js'
+import { type Account, probe, siteOf, type Target, clearedCookie } from './observations.js'
 import { formatJson, formatTable, printable, type Row, skipped } from './report.js'
-import { clearedCookie } from './set-cookie.js'
 import { walk } from './walk.js'
 
 /** The surroundings of the command. */

@@ -1,7 +1,6 @@
 import { randomId } from '../random.js'
 import { answerOf, fieldsOf, type Reply, type Send } from './connection.js'
-import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type ReceivedCookie } from './set-cookie.js'
-import { browserHeaders, type Account, type Target } from './observations.js'
+import { clearedCookie, describeCookie, isSamePlace, refreshCookie, type ReceivedCookie, browserHeaders, type Account, type Target } from './observations.js'
 import { finding, ok, type Row, skipped, type Verdict } from './report.js'
 
 /** An address of documentation (RFC 5737): the app sees it only if it accepts X-Forwarded-For of clients. */

@@ -1,6 +1,5 @@
 import { type FastifyBaseLogger } from 'fastify'
-import { type AuthEvent, type ClientInfo, type EventListener } from '../events.js'
-import { type RequestContext } from '../request-context.js'
+import { type AuthEvent, type ClientInfo, type EventListener, type RequestContext } from '../events.js'
 import { isThenable, startDeadline, type Timeouts } from '../deadline.js'
 import { areEventsObserved, publishEvent } from '../diagnostics.js'
 import { redacted } from '../redaction.js'

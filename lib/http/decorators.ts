@@ -1,6 +1,5 @@
 import { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
-import { type RequestContext } from '../request-context.js'
-import { emitRefusal } from '../events.js'
+import { emitRefusal, type RequestContext } from '../events.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type AccessClaims } from '../tokens/claims.js'

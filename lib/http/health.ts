@@ -1,4 +1,4 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { randomId } from '../random.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore } from '../sessions/store.js'

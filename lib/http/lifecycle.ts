@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { type AuthEvent } from '../events.js'
-import { type RequestContext } from '../request-context.js'
+import { type AuthEvent, type RequestContext } from '../events.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { type KeySource } from '../keys/reload.js'
 import { type KeyRing } from '../keys/ring.js'

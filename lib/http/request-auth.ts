@@ -1,7 +1,6 @@
 import { type IncomingHttpHeaders } from 'node:http'
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type AuthEvent, type RefreshTokenVerb, refusalEvent, refusalTypeOf } from '../events.js'
-import { type RequestContext } from '../request-context.js'
+import { type AuthEvent, type RefreshTokenVerb, refusalEvent, refusalTypeOf, type RequestContext } from '../events.js'
 import { readAddress } from '../client-address.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
 import { isObserved, observe } from '../diagnostics.js'

@@ -1,7 +1,7 @@
 import { type Challenges, type IssueChallengeOptions } from '../accounts/challenges.js'
 import { type Passwords } from '../accounts/hashing.js'
 import { type UserId } from '../accounts/user.js'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { type SessionListOptions } from '../sessions/list.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'

@@ -1,4 +1,4 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { withMessage } from '../errors.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { type FromSchema, type JsonSchema } from './schemas.js'

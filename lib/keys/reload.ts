@@ -5,7 +5,7 @@ import { redacted } from '../redaction.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { logWarning } from '../warnings.js'
 import { fetchJwks } from './remote-jwks.js'
-import { changeKeyRing, createKeyRing, deriveKeyRing, isHmac, isSameRing, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
+import { changeKeyRing, createKeyRing, deriveKeyRing, isSameRing, keyPairsOf, type HmacAlgorithm, type KeyRing, type KeyRings, type Secret, type TokenKind } from './ring.js'
 
 export interface KeySettings {
   readonly secret?: Source<readonly Secret[]> | undefined
@@ -199,14 +199,26 @@ export function createKeySource ({ first, load, clock, period, emit }: KeySource
   }
 }
 
-/** The time for which verifiers may cache the keys of `GET /jwks`. */
-export function jwksMaxAge (reloadKeysEvery: Seconds): Seconds {
+/** The public keys that `GET /jwks` publishes. */
+export interface PublicKeys {
+  ring (): KeyRing
+  /** The time for which verifiers may cache them. */
+  readonly maxAge: Seconds
+}
+
+/** The keys of `GET /jwks`; undefined if they are and stay secrets. */
+export function publicKeys ({ keys, reloadKeysEvery }: KeySettings, source: KeySource): PublicKeys | undefined {
+  const ring = (): KeyRing => source.rings.access
+  return keys?.changes || keyPairsOf(ring()).length > 0 ? { ring, maxAge: jwksMaxAge(reloadKeysEvery) } : undefined
+}
+
+function jwksMaxAge (reloadKeysEvery: Seconds): Seconds {
   return Math.min(reloadKeysEvery, 300)
 }
 
 /** The time until all instances have reloaded the keys, and until no cache has the public keys from before. */
-function propagationOf ({ byKid }: KeyRing, period: Seconds): Seconds {
-  const isPublished = [...byKid.values()].some(({ algorithm }) => !isHmac(algorithm))
+function propagationOf (ring: KeyRing, period: Seconds): Seconds {
+  const isPublished = keyPairsOf(ring).length > 0
   return period - 1 + (isPublished ? jwksMaxAge(period) : 0) // clocks may have whole seconds, and timers fire slightly early
 }
 

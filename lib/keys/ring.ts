@@ -63,6 +63,11 @@ export function isHmac (algorithm: Algorithm): algorithm is HmacAlgorithm {
   return Object.hasOwn(HMAC_KEY_LENGTHS, algorithm)
 }
 
+/** The keys of a ring that have a public key. */
+export function keyPairsOf ({ byKid }: KeyRing): Key[] {
+  return [...byKid.values()].filter(({ algorithm }) => !isHmac(algorithm))
+}
+
 function canSign (key: Key): key is SigningKey {
   return key.signs !== null
 }

@@ -1,6 +1,6 @@
 import { type User } from '../accounts/user.js'
 import { isHostOnly } from '../http/cookie.js'
-import { defaultCookieName, nameCookies } from './cookie-options.js'
+import { defaultCookieName, nameCookies } from './values.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 import { refuseFirst } from './validators.js'
 import { isMemoryStore } from '../stores/memory.js'

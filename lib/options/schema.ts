@@ -10,11 +10,10 @@ import { type HmacAlgorithm, type Secret } from '../keys/ring.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { systemClock, type Clock, type Duration } from '../time.js'
 import { type User, type Users } from '../accounts/user.js'
-import { cookie, type NamedCookie } from './cookie-options.js'
+import { cookie, type NamedCookie, audience, cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 import { type FormatTokenResponse } from '../http/token-response.js'
 import { type RouteName } from '../http/routes/route.js'
 import { callback, clock, DAY, defaultTo, duration, flag, group, integer, listOf, oneOf, optional, orFalse, REGISTER_OPTIONS, source, text, type Checked } from './validators.js'
-import { audience, cacheBytes, field, keyRing, origin, passwords, rateLimit, route, secrets, store, urlPath, users } from './values.js'
 
 /** The type of a method, so that options for users with more fields fit `register` too. */
 type ClaimsOf<U> = { claims (user: U): Promise<AppClaims> | AppClaims }['claims']

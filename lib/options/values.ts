@@ -9,7 +9,8 @@ import { isOrigin } from '../http/csrf.js'
 import { secretWeakness } from '../keys/strength.js'
 import { type SessionStore } from '../sessions/store.js'
 import { type Users } from '../accounts/user.js'
-import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check } from './validators.js'
+import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check, type Checked, listOf } from './validators.js'
+import { isHostOnly, isSameCookie, type CookieIdentity } from '../http/cookie.js'
 
 const secret: Check<Secret> = (value, option) => {
   // Bytes are copied, since their owner may overwrite them.
@@ -123,15 +124,15 @@ export const origin: Check<string> = (value, option) =>
     ? value
     : refuse(option, value, "it must be an origin as browsers send it, such as 'https://app.example.com': no path, no wildcard, no trailing slash")
 
-export const cookieName: Check<string> = (value, option) =>
+const cookieName: Check<string> = (value, option) =>
   typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value)
     ? value
     : refuse(option, value, "it must be a cookie name (RFC 6265 section 4.1.1), such as '__Host-Http-shop'")
 
-export const cookiePath: Check<string> = (value, option) =>
+const cookiePath: Check<string> = (value, option) =>
   typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
 
-export const domain: Check<string> = (value, option) =>
+const domain: Check<string> = (value, option) =>
   typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
     ? value
     : refuse(option, value, "it must be a domain such as 'example.com', without a leading dot")
@@ -219,4 +220,49 @@ export const rateLimit: typeof rateLimitOptions = Object.assign((value: unknown,
 
 function hasFunction (value: unknown, name: string): boolean {
   return typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
+}
+
+/** The options of the refresh cookie. */
+export const cookie = group({
+  name: optional(cookieName),
+  path: defaultTo('/', cookiePath),
+  domain: optional(domain),
+  sameSite: defaultTo('strict', oneOf('strict', 'lax', 'none')),
+  secure: defaultTo(true, flag),
+  partitioned: defaultTo(false, flag),
+  former: defaultTo([], listOf(group({
+    name: optional(cookieName),
+    path: defaultTo('/', cookiePath),
+    domain: optional(domain),
+    partitioned: defaultTo(false, flag)
+  })))
+})
+
+type Cookie = Checked<typeof cookie>
+
+/** The cookie and its former ones, all with their names. */
+export type NamedCookie = Omit<Cookie, 'name' | 'former'> & CookieIdentity & { readonly former: readonly CookieIdentity[] }
+
+/**
+ * Gives the cookie and its former ones their default names. Throws if clearing a former one would clear the current one, or
+ * nothing.
+ */
+export function nameCookies ({ name, former, ...where }: Cookie): NamedCookie {
+  const named = { ...where, name: name ?? defaultCookieName(where) }
+  const places = former.map((place, index) => {
+    const known = { ...place, name: place.name ?? name ?? defaultCookieName({ ...place, secure: where.secure }) }
+    const option = `option "cookie.former[${index}]"`
+    if (isSameCookie(known, named)) throw new TypeError(`${option} equals the current cookie, which each login would then clear: leave it out, or give the former settings`)
+    if (/^__Host-/i.test(known.name) && !isHostOnly(known)) {
+      throw new TypeError(`${option} has the name '${known.name}', which browsers reject with a path or a domain: give its former name`)
+    }
+    return known
+  })
+  return Object.freeze({ ...named, former: Object.freeze(places) })
+}
+
+/** The strongest prefix that the other settings allow (RFC 6265bis section 4.1.3; "__Host-Http-" also requires HttpOnly). */
+export function defaultCookieName ({ path, domain, secure }: { path: string, domain: string | undefined, secure: boolean }): string {
+  if (!secure) return 'refresh'
+  return isHostOnly({ path, domain }) ? '__Host-Http-refresh' : '__Secure-refresh'
 }

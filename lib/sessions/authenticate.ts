@@ -1,4 +1,4 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { AuthError } from '../errors.js'
 import { isUnavailable } from '../deadline.js'
 import { type Clock } from '../time.js'

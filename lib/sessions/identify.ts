@@ -1,4 +1,4 @@
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims, type RefreshClaims } from '../tokens/claims.js'

@@ -1,6 +1,6 @@
 import { byCreation, isLive, isSessionId, LIST_START, type Session, type SessionPosition } from './session.js'
 import { assertKept, type SessionStore } from './store.js'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 import { type EpochSeconds } from '../time.js'
 
 /** A page of a list of sessions. */

@@ -1,7 +1,7 @@
 import { type User, type Users } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
 import { assertFound, toAppClaims, type AppClaims } from '../tokens/claims.js'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */
 type MakeAppClaims = (user: User) => Promise<AppClaims> | AppClaims

@@ -3,7 +3,7 @@ import { type AccessClaims } from '../tokens/claims.js'
 import { isChallengeId, type RevokeReason, type Session } from './session.js'
 import { assertKept, type RevocationListener, type SessionStore } from './store.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
-import { type RequestContext } from '../request-context.js'
+import { type RequestContext } from '../events.js'
 
 /** `unknown`: the store must be asked. */
 export type Verdict = 'unrevoked' | 'revoked' | 'unknown'

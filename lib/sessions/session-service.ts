@@ -1,19 +1,16 @@
 import { isUnavailable } from '../deadline.js'
-import { AuthError } from '../errors.js'
+import { AuthError, withMessage } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims } from '../tokens/claims.js'
 import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
-import { isCurrentToken, isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
-import { chooseToken, verifyChosen, verifyChosenOrNull } from './choose-token.js'
-import { type RequestContext } from '../request-context.js'
+import { isCurrentToken, isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime, chooseToken, verifyChosen, verifyChosenOrNull } from './refresh.js'
+import { type RequestContext } from '../events.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
-import { changePassword, type WritePassword } from './password-change.js'
 import { type Revocations, revokeAllSessions, revokeSession } from './revocations.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { isChallengeId, isLive, isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
-import { LoginTurns, type SessionLimit } from './limit.js'
-import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
+import { LoginTurns, type SessionLimit, type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
@@ -37,6 +34,19 @@ export interface SessionServiceOptions extends UserSource {
   /** Consumes the rate limit of a refresh, after the signature was verified and before the store is called. */
   readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void> | void) | undefined
 }
+
+/**
+ * Writes a password by compare-and-set. Throws a refusal if it was not written, and FST_AUTH_STORE_UNAVAILABLE or any other
+ * error if that is unknown. A timed-out write may still succeed; then it calls `onLateSuccess`.
+ */
+export type WritePassword = (onLateSuccess: () => void) => Promise<void>
+
+/** The state of the password when a step fails, as the error message of the reply. */
+const PASSWORD_STATE = {
+  unchanged: 'The password was not changed: try again',
+  unknown: 'It is unknown whether the password was changed: try again, and log in with the new one if the old one is refused',
+  changed: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices'
+} as const
 
 /** The session service, without HTTP. `rotation-policy.ts` decides about refreshes. */
 export class SessionService {
@@ -153,15 +163,28 @@ export class SessionService {
   }
 
   /**
-   * Writes a new password with `write`, ends every session of the user and starts a new one. Throws as `write` and `login` do; the
-   * message of FST_AUTH_STORE_UNAVAILABLE states whether the password was changed.
+   * Writes a new password with `write`, starts a new session and ends the others of the user, which began with the old password. It
+   * ends them after the write, since of two concurrent changes one is refused, and that one must not end the new session of the
+   * other. Throws as `write` and `login` do; the message of FST_AUTH_STORE_UNAVAILABLE states whether the password was changed.
    */
   async changePassword ({ sub, sid }: SessionRef, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued> {
-    return await changePassword({
-      current: sid,
-      endOthers: (keptId, context) => this.revokeAll(sub, 'password_changed', context, keptId),
-      login: write => loginSubject(sub, { user, remember, replaced: null, write }, this.#options, this.#issuer, context)
-    }, write, context)
+    const endOthers = (keptId: string): Promise<number> => this.revokeAll(sub, 'password_changed', context, keptId)
+    // These sessions may live on, and no reply says so.
+    const reportUnended = (error: unknown): void => context.emit({ type: 'store_unavailable' }, error)
+    let state: string = PASSWORD_STATE.unchanged
+    const writePassword = async (): Promise<void> => {
+      state = PASSWORD_STATE.unknown
+      await write(() => { endOthers(sid).catch(reportUnended) })
+      state = PASSWORD_STATE.changed
+    }
+    try {
+      const issued = await loginSubject(sub, { user, remember, replaced: null, write: writePassword }, this.#options, this.#issuer, context)
+      await endOthers(issued.claims.sid)
+      return issued
+    } catch (error) {
+      if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await endOthers(sid).catch(reportUnended)
+      throw withMessage(error, state)
+    }
   }
 
   /**
@@ -282,4 +305,8 @@ export class SessionService {
  */
 function withAuthTimeOf ({ auth_time: authTime }: { readonly auth_time: EpochSeconds }, session: Session): Session {
   return { ...session, authTime }
+}
+
+function isRefusal (error: unknown): boolean {
+  return error instanceof AuthError && !isUnavailable(error)
 }

@@ -4,9 +4,8 @@ import { type AuditEvent } from '../events.js'
 import { type AppClaims, subjectOf } from '../tokens/claims.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { CookieJar } from './cookie-jar.js'
-import { registrationsOf, type TestRegistration } from './registration.js'
+import { registrationsOf, type TestRegistration, assertNotProduction, eventsOf, type TestClock } from './test-options.js'
 import { sendOverHttp, TestBrowser, type TestBrowserOptions } from './test-browser.js'
-import { assertNotProduction, eventsOf, type TestClock } from './test-options.js'
 
 /** The app under test: its root instance, or that of any context. */
 export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>

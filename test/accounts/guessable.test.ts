@@ -1,6 +1,6 @@
 import t from 'tap'
 import { dictionary } from '@zxcvbn-ts/language-common'
-import { isGuessable, loadCommonPasswords } from '../../lib/accounts/guessable.js'
+import { isGuessable, loadCommonPasswords } from '../../lib/accounts/password-policy.js'
 import { seededRandom } from '../support/seeded-random.js'
 
 const common = await loadCommonPasswords()

@@ -1,7 +1,7 @@
 import argon2 from 'argon2'
 import t from 'tap'
 import { allowWeakHashing, assertStrong, type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from '../../lib/accounts/hash-format.js'
-import { DummyHashes, dummyHash } from '../../lib/accounts/dummy-hashes.js'
+import { DummyHashes, dummyHash } from '../../lib/accounts/hashing.js'
 
 const SALT = 'c29tZXNhbHQxMjM0NTY3OA'
 const HASH = 'YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AuthError } from '../../lib/client/index.js'
-import { readClaims } from '../../lib/client/session.js'
+import { readClaims } from '../../lib/client/requests.js'
 import { browser, signedIn, type Tab } from './support/browser.js'
 import { LIFETIME, refusal } from './support/fake-server.js'
 import { idle } from './support/fake-time.js'

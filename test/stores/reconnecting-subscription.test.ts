@@ -1,5 +1,5 @@
 import t from 'tap'
-import { subscribeWithReconnect, whenAborted, type Connect, type Pause } from '../../lib/stores/reconnecting-subscription.js'
+import { subscribeWithReconnect, whenAborted, type Connect, type Pause } from '../../lib/stores/revocation-feed.js'
 import { notifications } from '../support/notifications.js'
 
 /** A subscription whose pauses end when the test says so. */

@@ -1,7 +1,6 @@
 import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
-import { whenAborted, type Pause } from '../../lib/stores/reconnecting-subscription.js'
-import { messageOf, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
+import { whenAborted, type Pause, messageOf, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
 import { type Revocation } from '../../lib/sessions/store.js'
 import { notifications } from '../support/notifications.js'
 

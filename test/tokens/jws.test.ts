@@ -1,7 +1,7 @@
 import { createHmac, createPublicKey, createSecretKey, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { HMAC_KEY_LENGTHS, isHmac, type Algorithm, type SigningKey } from '../../lib/keys/ring.js'
-import { createSigner, createVerifier, decode } from '../../lib/tokens/jws.js'
+import { createSigner, createVerifier, decode } from '../../lib/tokens/jwt.js'
 import { ALGORITHMS, generatePair } from '../support/keys.js'
 import { respelled } from './forge.js'
 

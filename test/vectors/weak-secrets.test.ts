@@ -23,6 +23,6 @@ t.test('the list in the package equals the public one', { skip: withoutVectors }
   const lines = readVectors('weak-secrets.txt').split('\n').map(line => line.trim()).filter(line => Buffer.byteLength(line) >= 32)
   const prefixes = new Set(lines.map(line => createHash('sha256').update(line).digest('hex').slice(0, 8)))
   const expected = Buffer.from([...prefixes].sort().join(''), 'hex').toString('base64').replace(/=*$/, '')
-  const [, shipped = ''] = /Buffer\.from\(`([^`]*)`/.exec(readFileSync('lib/keys/well-known-secrets.ts', 'utf8')) ?? []
+  const [, shipped = ''] = /Buffer\.from\(`([^`]*)`/.exec(readFileSync('lib/keys/strength.ts', 'utf8')) ?? []
   t.equal(shipped.replace(/\s/g, ''), expected)
 })

@@ -1,7 +1,7 @@
 import { type FastifyInstance } from 'fastify'
-import { toJwks } from '../../keys/jwks.js'
 import { type JsonSchema, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
+import { keyPairsOf, type KeyRing } from '../../keys/ring.js'
 
 /** `GET /jwks`: the public keys of access tokens as a JWK Set (RFC 7517 section 5), for services that only verify. */
 export function jwksRoute (scope: FastifyInstance, url: string, { publicKeys }: RouteDependencies): void {
@@ -46,3 +46,13 @@ const jwksSchema = {
   },
   required: ['keys']
 } as const satisfies JsonSchema
+
+/** A JSON Web Key Set (RFC 7517 section 5) of public keys. */
+interface Jwks {
+  readonly keys: ReadonlyArray<{ readonly kty: string, readonly kid: string, readonly use: 'sig', readonly alg: string } & Readonly<Record<'n' | 'e' | 'crv' | 'x' | 'y', string | undefined>>>
+}
+
+/** The public keys of a ring, without its secrets. */
+function toJwks (ring: KeyRing): Jwks {
+  return { keys: keyPairsOf(ring).map(({ kid, algorithm, verifies }) => ({ ...verifies.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm })) as Jwks['keys'] } // a public key exports no private members
+}

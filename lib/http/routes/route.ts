@@ -2,7 +2,7 @@ import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions }
 import { type PasswordUpdate } from '../../accounts/password-update.js'
 import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
-import { type PublicKeys } from '../../keys/jwks.js'
+import { type PublicKeys } from '../../keys/reload.js'
 import { type OwnHooks } from '../hooks.js'
 import { type RefreshTokenTransport } from '../refresh-token-transport.js'
 import { type TokenResponseBody } from '../token-response.js'

@@ -1,6 +1,6 @@
 import { type Session } from '../../sessions/session.js'
 import { COLUMNS, createSession, OWN_COLUMNS, OWNER_ID, ownRow, SESSION } from '../sql/session-table.js'
-import { COUNTER_ID } from '../sql/revocation-poll.js'
+import { COUNTER_ID } from '../sql/store.js'
 import { hex } from './database.js'
 
 interface Column {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { whenAborted, type Connect } from '../reconnecting-subscription.js'
+import { whenAborted, type Connect } from '../revocation-feed.js'
 
 /** A database: a `Pool` of the package pg, a PGlite instance, or anything else with such a `query`. */
 export interface PostgresDatabase {

@@ -1,14 +1,14 @@
 import { checkedOptions } from '../../options/validators.js'
-import { type SessionStore } from '../../sessions/store.js'
-import { type Clock } from '../../time.js'
-import { revocationFeed } from '../revocation-feed.js'
-import { DEFAULT_TABLE, tableName } from '../sql/session-table.js'
+import { type SessionStore, type Revocation } from '../../sessions/store.js'
+import { type Clock, type EpochSeconds } from '../../time.js'
+import { revocationFeed, messageOf } from '../revocation-feed.js'
+import { DEFAULT_TABLE, tableName, retried, type Row, SessionTable } from '../sql/session-table.js'
 import { sqlStore, type SqlStore } from '../sql/store.js'
-import { listenOn, type PostgresDatabase } from './database.js'
-import { PostgresTable, type PostgresTableOptions } from './session-table.js'
+import { listenOn, type PostgresDatabase, hasCode, missingTimeouts, type RunStatement, statementRunner } from './database.js'
+import { type RevokeReason, type Session } from '../../sessions/session.js'
+import { assertColumns, assertRights, type FoundColumn, GRANTED, schemaOf, sessionOf, type Statements, statementsOn } from './statements.js'
 
 export { type PostgresDatabase } from './database.js'
-export { postgresSchema, type PostgresTableOptions } from './session-table.js'
 
 /** Every method of a store; `subscribe` only for a database that can LISTEN. */
 export type PostgresStore = SqlStore & Pick<SessionStore, 'subscribe'>
@@ -62,3 +62,128 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
 function warnOfSilence (): void {
   process.emitWarning('postgresStore: LISTEN succeeded, but messages of NOTIFY are not delivered, as behind PgBouncer in transaction mode, so this process does not learn of sessions that other processes revoke: set the option "listen" to a Pool of pg that connects to the server directly, such as postgresStore(pool, { listen: new pg.Pool({ connectionString: directUrl }) })', { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_LISTEN' })
 }
+
+/** Sessions in a table of PostgreSQL. Each method but `prepare` sends one statement, again if the server rolled it back. */
+class PostgresTable extends SessionTable<Statements> {
+  readonly #db: PostgresDatabase
+  readonly #table: string
+  readonly #query: RunStatement
+
+  constructor (db: PostgresDatabase, table: string) {
+    super(statementsOn(table))
+    this.#db = db
+    this.#table = table
+    this.#query = statementRunner(db, { prepared: [this.sql.get, this.sql.advance], outside: [this.sql.revoke, this.sql.revokeAll] })
+  }
+
+  async prepare (): Promise<void> {
+    await prepareTable(this.#table, this.sql, (statement, values) => this.#run(statement, ...values))
+    const missing = await missingTimeouts(this.#db, this.#query)
+    if (missing.length > 0) warnOfMissing(missing)
+  }
+
+  async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
+    const message = messageOf(revocation)
+    const [ended] = 'id' in revocation
+      ? await this.rows(this.sql.revoke, revocation.id, at, reason, message)
+      : await this.rows(this.sql.revokeAll, revocation.subject, at, reason, message, revocation.exceptId ?? null, limit)
+    return Number(ended?.['count'] ?? 0)
+  }
+
+  /** The channel of NOTIFY. */
+  async channel (): Promise<string> {
+    const [row] = await this.rows(this.sql.channel)
+    return String(row?.['channel'])
+  }
+
+  async send (message: string): Promise<void> {
+    await this.write(this.sql.send, message)
+  }
+
+  /** PostgreSQL's text cannot hold NUL: no row has such an id or subject, and a query with it would be an error. */
+  protected rows (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+    const [key] = values
+    return typeof key === 'string' && key.includes('\0') ? Promise.resolve([]) : this.#run(statement, ...values)
+  }
+
+  /** Each statement that is to count its rows returns them. */
+  protected async write (statement: string, ...values: unknown[]): Promise<number> {
+    return (await this.#run(statement, ...values)).length
+  }
+
+  protected override sessionOf (row: Row): Session {
+    return sessionOf(row)
+  }
+
+  #run (statement: string, ...values: unknown[]): Promise<readonly Row[]> {
+    return retried(() => this.#query(statement, values), isRolledBack) as Promise<readonly Row[]> // objects keyed by column name
+  }
+}
+
+/** Errors of PostgreSQL: serialization_failure and deadlock_detected. */
+const ROLLED_BACK = ['40001', '40P01']
+
+function isRolledBack (error: unknown): boolean {
+  return hasCode(error, ROLLED_BACK)
+}
+
+function warnOfMissing (timeouts: readonly string[]): void {
+  process.emitWarning(`postgresStore: its pool has no ${timeouts.join(' and no ')}, so a call could run, or keep its connection, minutes after its caller gave up: make the pool with ${timeouts.map(name => `${name}: 5000`).join(', ')}${timeouts.includes('statement_timeout') ? ", or where a pooler refuses statement_timeout, ALTER ROLE app SET statement_timeout = '5s'" : ''}`, { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_TIMEOUT' })
+}
+
+/** The options of `postgresSchema`. */
+export interface PostgresTableOptions {
+  /** The store's table, `'auth_sessions'` by default: a name of a-z, 0-9 and _, or `'schema.name'`. */
+  readonly table?: string | undefined
+}
+
+/** The SQL that creates a store's table and its indexes, for migrations. Throws a TypeError for an invalid name. */
+export function postgresSchema ({ table = DEFAULT_TABLE }: PostgresTableOptions = {}): string {
+  return schemaOf(tableName(table, 'postgresSchema'))
+}
+
+/** Creates the table if it is missing, and checks the server, its columns and the user's rights. */
+async function prepareTable (table: string, sql: Statements, run: RunStatement): Promise<void> {
+  await createTable(table, sql, run)
+  const [server] = await run("SELECT current_setting('transaction_read_only') AS mode", []) as ReadonlyArray<{ mode: string }>
+  if (server?.mode === 'on') throw new Error('postgresStore: the server is read-only: connect the pool to the primary') // as during a failover, so another try may succeed
+  const found = await run(sql.columns, [sql.name]) as FoundColumn[] // the columns of that statement
+  assertColumns(table, found)
+  assertRights(sql.name, found)
+  await createIndexes(table, sql, run)
+}
+
+async function createTable (table: string, sql: Statements, run: RunStatement): Promise<void> {
+  try {
+    await run(sql.createTable, [])
+  } catch (cause) {
+    if (hasCode(cause, NO_ACCESS)) throw new TypeError('postgresStore: the server refuses the user, the password or the database of the pool: correct its connection string', { cause })
+    if (hasCode(cause, [PROTOCOL_VIOLATION]) && /startup parameter/.test(cause.message)) throw refusedByPooler(cause)
+    if (!hasCode(cause, NOT_ALLOWED)) throw cause
+    const [row] = await run('SELECT quote_ident(current_user) AS role', []) as ReadonlyArray<{ role: string }>
+    const schema = table.includes('.') ? sql.name.split('.')[0] : 'public'
+    throw new TypeError(`postgresStore: the table "${table}" is missing, and this user may not create it or may not use its schema: as a user with these rights, run the SQL of postgresSchema({ table: '${table}' }), and then: GRANT USAGE ON SCHEMA ${schema} TO ${row?.role}; GRANT ${GRANTED.join(', ')} ON ${sql.name} TO ${row?.role};`, { cause })
+  }
+}
+
+async function createIndexes (table: string, sql: Statements, run: RunStatement): Promise<void> {
+  try {
+    await run(sql.createIndexes, [])
+  } catch (cause) {
+    if (!hasCode(cause, NOT_ALLOWED)) throw cause
+    throw new TypeError(`postgresStore: the table "${table}" lacks an index, and this user may not create it: as the owner of the table, run the statements for the missing indexes: ${sql.indexes.join(' ')}`, { cause })
+  }
+}
+
+/** PgBouncer rejects settings that it cannot keep per client. */
+function refusedByPooler (cause: Error): TypeError {
+  return new TypeError("postgresStore: a pooler rejects \"statement_timeout\", or another setting that the pool sends with each new connection: leave it out of the pool's options and set it in the database, such as ALTER ROLE app SET statement_timeout = '5s'", { cause })
+}
+
+/**
+ * Errors of PostgreSQL: invalid_authorization_specification, invalid_password and invalid_catalog_name; protocol_violation;
+ * insufficient_privilege and invalid_schema_name.
+ */
+const NO_ACCESS = ['28000', '28P01', '3D000']
+const PROTOCOL_VIOLATION = '08P01'
+const NOT_ALLOWED = ['42501', '3F000']

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { type Connect } from '../reconnecting-subscription.js'
+import { type Connect } from '../revocation-feed.js'
 import { CHECK_RIGHTS, type RedisScript } from './scripts.js'
 
 /** The commands that the store needs: one interface over both client packages. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { whenAborted } from '../reconnecting-subscription.js'
+import { whenAborted } from '../revocation-feed.js'
 import { assertOption, DEFAULT_USER, evalScript, notConnected, randomNode, readMemoryInfo, REPLY_TIMEOUT_MS, unsupportedVersion, type RedisCommands } from './commands.js'
 
 interface Connection extends NodeJS.EventEmitter {

@@ -1,6 +1,6 @@
 import { type Session } from '../../sessions/session.js'
 import { advanceReturning, COLUMNS, createSession, FIELDS, OWN_COLUMNS, ownerStatements, ownRow, SESSION } from '../sql/session-table.js'
-import { COUNTER_ID } from '../sql/revocation-poll.js'
+import { COUNTER_ID } from '../sql/store.js'
 
 /** The types of the columns. SQLite compares text byte by byte, unless a column has another collation. */
 export const TYPES: Readonly<Record<keyof Session, string>> = {

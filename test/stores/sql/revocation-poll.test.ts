@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { type Revocation } from '../../../lib/sessions/store.js'
-import { RevocationPoll, type NumberedRevocation } from '../../../lib/stores/sql/revocation-poll.js'
+import { RevocationPoll, type NumberedRevocation } from '../../../lib/stores/sql/store.js'
 
 /** A counter and its revocations, read by a poll whose next turn the test gives. */
 function polled (t: Test) {
