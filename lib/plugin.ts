@@ -21,7 +21,7 @@ import { markProtected } from './http/openapi.js'
 import { bodyTransport, cookieTransport, type RefreshTokenTransport } from './http/refresh-token-transport.js'
 import { SessionAuth, type SessionAuthParts } from './http/session-auth.js'
 import { type Accounts } from './http/routes/route.js'
-import { registerRoutes, type RoutesOptions } from './http/routes/index.js'
+import { registerRoutes, type RoutesOptions, servedRoutes, verifiesPasswords } from './http/routes/index.js'
 import { createTokenResponseBody } from './http/token-response.js'
 import { openKeys, publicKeys, type OpenedKeys } from './keys/reload.js'
 import { readOptions, warningsOf } from './options/read-options.js'
@@ -60,7 +60,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   const passwords = new PasswordHasher({ ...settings.passwords, contextWords: [settings.issuer ?? []].flat(), timeouts })
   const accounts = buildAccounts(fastify, settings, passwords, throttle)
   const transport = buildTransport(settings, serializeCookie)
-  const urls = servedRoutes(settings, store)
+  const urls = servedRoutes(settings.routes, settings.users, store, fastify.log)
   if (verifiesPasswords(urls)) await loadArgon2() // a missing build shows before the first login
 
   const challenges = new Challenges({ store: observed, tokens: new ChallengeTokens(keys), throttle, clock, verifyWithin: timeouts.call + settings.passwords.queue.maxWait })
@@ -214,28 +214,9 @@ async function warnOfSettings (fastify: FastifyInstance, settings: Settings, pro
   warnOfLateSwagger(fastify)
 }
 
-/** The URLs of the routes; false for those that need a function which `users` or the store lacks. */
-function servedRoutes ({ users = {}, routes }: Settings, store: SessionStore): Settings['routes'] {
-  const keeps = keepsSessions(store)
-  const reauthenticates = users.findById !== undefined && keeps
-  return {
-    ...routes,
-    signup: users.create !== undefined && routes.signup,
-    login: users.findByUsername !== undefined && routes.login,
-    sessions: keeps && routes.sessions,
-    password: reauthenticates && users.updatePasswordHash !== undefined && routes.password,
-    reauthenticate: reauthenticates && routes.reauthenticate
-  }
-}
-
 /** Only a process with a channel to its parent can be a worker, and `node:cluster` takes 3 ms to load. */
 async function isClusterWorker (): Promise<boolean> {
   return process.send !== undefined && (await import('node:cluster')).default.isWorker
-}
-
-/** Users without a password are verified against a dummy hash of argon2. */
-function verifiesPasswords ({ signup, login, password, reauthenticate }: Settings['routes']): boolean {
-  return [signup, login, password, reauthenticate].some(url => url !== false)
 }
 
 function warningsIn (log: FastifyBaseLogger): (message: string, details: object) => void {

@@ -1,4 +1,6 @@
-import { type FastifyInstance, type RouteHandlerMethod, type RouteOptions } from 'fastify'
+import { type FastifyBaseLogger, type FastifyInstance, type RouteHandlerMethod, type RouteOptions } from 'fastify'
+import { type Users } from '../../accounts/user.js'
+import { keepsSessions, type SessionStore } from '../../sessions/store.js'
 import { useOwnCompilers } from '../schema-compilers.js'
 import { BODY_LIMIT, registerContentTypes } from '../content-types.js'
 import { type CookieSetup, warnAtRequests } from '../setup-warnings.js'
@@ -18,9 +20,11 @@ import { sessionRoute, sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
 
+/** The URL of each route; false turns it off. */
+type RouteUrls = Readonly<Record<RouteName, string | false>>
+
 export interface RoutesOptions extends RouteDependencies {
-  /** False turns a route off. */
-  readonly urls: Readonly<Record<RouteName, string | false>>
+  readonly urls: RouteUrls
   readonly setup: CookieSetup
   /** True outside production: refusals carry development hints. */
   readonly explains: boolean
@@ -37,6 +41,40 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
   reauthenticate: reauthenticateRoute,
   verify: verifyRoute,
   jwks: jwksRoute
+}
+
+/** The functions of `users` without which a route is not served. */
+const NEEDED_FUNCTIONS: Readonly<Partial<Record<RouteName, ReadonlyArray<keyof Users>>>> = {
+  signup: ['create'],
+  login: ['findByUsername'],
+  password: ['findById', 'updatePasswordHash'],
+  reauthenticate: ['findById']
+}
+
+/** The routes that need a store that keeps sessions. */
+const OF_KEPT_SESSIONS: readonly RouteName[] = ['sessions', 'password', 'reauthenticate']
+
+/**
+ * The URLs of the routes, false also for those that need a function which `users` lacks, or a store that keeps sessions. A function
+ * that is missing, or has another name, would else show only as a 404, so the log names it.
+ */
+export function servedRoutes (urls: RouteUrls, users: Users | undefined, store: SessionStore, log: Pick<FastifyBaseLogger, 'info'>): RouteUrls {
+  const served = { ...urls }
+  const missing: Partial<Record<RouteName, ReadonlyArray<keyof Users>>> = {}
+  for (const name of Object.keys(urls) as RouteName[]) { // Object.keys is typed string[]
+    if (OF_KEPT_SESSIONS.includes(name) && !keepsSessions(store)) served[name] = false
+    const lacking = (NEEDED_FUNCTIONS[name] ?? []).filter(needed => users?.[needed] === undefined)
+    if (served[name] === false || lacking.length === 0) continue
+    served[name] = false
+    missing[name] = lacking
+  }
+  if (users !== undefined && Object.keys(missing).length > 0) log.info({ missing }, 'auth: the routes in `missing` are not served, since "users" lacks these functions: give them, or set the route to false')
+  return served
+}
+
+/** Users without a password are verified against a dummy hash of argon2. */
+export function verifiesPasswords ({ signup, login, password, reauthenticate }: RouteUrls): boolean {
+  return [signup, login, password, reauthenticate].some(url => url !== false)
 }
 
 /**

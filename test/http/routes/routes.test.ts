@@ -1,7 +1,7 @@
 import fastifyAuth from '@fastify/auth'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import refreshCookie, { type RefreshCookieOptions } from '../../../lib/index.js'
+import refreshCookie, { statelessStore, type RefreshCookieOptions } from '../../../lib/index.js'
 import { cookieJar } from '../../support/cookie-jar.js'
 import { FAST_HASHING, openBrowser, PASSWORD, SECRET, server, testClock, userTable, type Browser } from '../../support/server.js'
 
@@ -79,6 +79,20 @@ t.test('a route exists only if "users" has the functions that it needs', async t
     const { app } = await server(t, { users })
     t.strictSame(['signup', 'login', 'reauthenticate', 'password'].filter(name => app.hasRoute({ method: 'POST', url: `/auth/${name}` })), routes)
   }
+})
+
+t.test('the log names the functions that "users" lacks for a route', async t => {
+  const { findByUsername, findById } = userTable()
+  const missingOf = async (options: RefreshCookieOptions): Promise<unknown[]> => {
+    const lines: Array<{ missing?: unknown }> = []
+    const app = Fastify({ logger: { stream: { write (line: string) { lines.push(JSON.parse(line)) } } } })
+    t.teardown(async () => { await app.close() })
+    await app.register(refreshCookie, { secret: SECRET, ...options })
+    return lines.flatMap(({ missing }) => missing ?? [])
+  }
+  t.strictSame(await missingOf({ users: { findByUsername, findById } }), [{ signup: ['create'], password: ['updatePasswordHash'] }])
+  t.strictSame(await missingOf({ users: { findByUsername, findById }, routes: { signup: false }, store: statelessStore() }), [], 'routes that are off, or need another store')
+  t.strictSame(await missingOf({}), [], 'an app without "users" logs in by itself')
 })
 
 t.test('without any route the app has only hooks and request.auth', async t => {
