@@ -77,7 +77,7 @@ export async function examine ({ target, account }: Pick<CommandSettings, 'targe
 
 /** The settings, or what is wrong with the arguments. */
 function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOCTOR_PASSWORD: password }: CommandContext['env']): CommandSettings | string {
-  const read = parse(args)
+  const read = parseArguments(args)
   if (read === null) return USAGE
   const { url, origin, field, json } = read
   if (!isHttp(url)) return `${USAGE}\n\nThe URL must begin with http:// or https://`
@@ -89,7 +89,7 @@ function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOC
   return { target: { base: own + path, path, page, site: siteOf(page, own) }, account, json }
 }
 
-function parse (args: readonly string[]): { readonly url: string, readonly origin: string | undefined, readonly field: string, readonly json: boolean } | null {
+function parseArguments (args: readonly string[]): { readonly url: string, readonly origin: string | undefined, readonly field: string, readonly json: boolean } | null {
   try {
     const { positionals: [command, url, ...more], values } = parseArgs({
       args: [...args],

@@ -61,9 +61,9 @@ export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetu
     }
   } satisfies Partial<Record<AuthErrorCode, unknown>>))
   scope.addHook<unknown>('onSend', (request, reply, payload, done) => {
-    const { code } = reply.statusCode === 401 || reply.statusCode === 403 ? parse(payload) : {}
+    const { code } = reply.statusCode === 401 || reply.statusCode === 403 ? parseBody(payload) : {}
     const message = explanations.get(code)?.(request) ?? null
-    done(null, message === null ? payload : JSON.stringify({ ...parse(payload), message }))
+    done(null, message === null ? payload : JSON.stringify({ ...parseBody(payload), message }))
   })
 }
 
@@ -76,7 +76,7 @@ function crossSite ({ headers: { origin }, host }: FastifyRequest): string | nul
 }
 
 /** An empty object for anything but JSON: the host's own error handler may send any body. */
-function parse (payload: unknown): { readonly code?: unknown } {
+function parseBody (payload: unknown): { readonly code?: unknown } {
   try {
     return Object(JSON.parse(String(payload)))
   } catch {

@@ -5,7 +5,7 @@ import { type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 import { sessionFromClaims } from './issue.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
-import { presentedBy, refuse } from './refresh.js'
+import { presentedBy, throwRefusal } from './refresh.js'
 import { decide, type RotationPolicy } from './rotation-policy.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
@@ -59,7 +59,7 @@ export async function identify (verified: VerifiedRefreshToken, dependencies: Id
   const session = await context.bounded(() => store.get(claims.sid, sessionFromClaims(claims)))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
   const decision = decide(session, presented, rotationPolicy, at)
-  if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
+  if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
   return toIdentity(claims, session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 

@@ -49,12 +49,12 @@ export async function claimsOfLogin (subject: string, user: User | undefined, ow
 export function loadAppClaims (subject: string, { findById, appClaims }: UserSource, context: RequestContext, onRefused?: () => Promise<unknown>): Promise<AppClaims> {
   if (findById === undefined) return Promise.resolve({})
   return context.bounded(() => findById(subject)).then(user => {
-    if (!isAccepted(user, subject)) return refuse(user, onRefused)
+    if (!isAccepted(user, subject)) return refuseUser(user, onRefused)
     return appClaims === undefined ? {} : makeAppClaims(appClaims, user, context)
   })
 }
 
-async function refuse (user: User | null | undefined, onRefused: (() => Promise<unknown>) | undefined): Promise<never> {
+async function refuseUser (user: User | null | undefined, onRefused: (() => Promise<unknown>) | undefined): Promise<never> {
   await onRefused?.()
   throw refusalOf(user)
 }

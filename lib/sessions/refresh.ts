@@ -47,7 +47,7 @@ export async function refreshSession (store: SessionStore, policy: RotationPolic
     const session = await bounded(() => store.get(claimed.id, claimed))
     if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
     const decision = decide(session, presented, policy, at)
-    if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
+    if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
     // A recovery is counted, so it has a full deadline: of one that is cut short the client gets a 503, and the store may keep it.
@@ -79,7 +79,7 @@ export async function updateAuthTime (store: SessionStore, id: string, context: 
 export async function isCurrentToken (store: SessionStore, policy: RotationPolicy, token: VerifiedRefreshToken, session: Session, context: RequestContext, at: EpochSeconds): Promise<boolean> {
   const presented = presentedBy(token, policy, context)
   const decision = decide(session, presented, policy, at)
-  if ('refuse' in decision) return await refuse(store, decision.refuse, session, presented, context)
+  if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
   return 'answer' in decision || decision.write === 'rotate'
 }
 
@@ -106,7 +106,7 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
 }
 
 /** Throws the error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
-export async function refuse (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
+export async function throwRefusal (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
   if (refusal === 'reuse') await endByReuse(store, session, presented, context)
   throw new AuthError(CODES[refusal])
 }

@@ -48,7 +48,7 @@ export function ownership (marker: Marker): Ownership {
 
   async function resolve (owner: StoreOwner, attempts = MAX_ATTEMPTS): Promise<void> {
     const found = await marker.read()
-    const next = found === null ? owner : nextOwner(parse(found), owner)
+    const next = found === null ? owner : nextOwner(parseOwner(found), owner)
     if (next === null) throw belongsToAnother(marker)
     const text = JSON.stringify({ name: next.name, keyIds: next.keyIds })
     if (text === found || await marker.replace(found, text)) unresolved.delete(owner)
@@ -65,7 +65,7 @@ function nextOwner (recorded: StoreOwner, owner: StoreOwner): StoreOwner | null 
   return isSame ? { name: owner.name ?? recorded.name, keyIds: owner.keyIds } : null
 }
 
-function parse (recorded: string): StoreOwner {
+function parseOwner (recorded: string): StoreOwner {
   return JSON.parse(recorded) as StoreOwner // written by resolve
 }
 

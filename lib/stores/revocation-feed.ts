@@ -53,20 +53,20 @@ export function revocationFeed (pause: Pause = waitAtMost): RevocationFeed {
 }
 
 /** The message that reports a revocation to every process. */
-export function messageOf (revocation: Revocation): string {
+export function messageFor (revocation: Revocation): string {
   return JSON.stringify(revocation)
 }
 
 /** Null for a message of no store. */
 function readMessage (message: string): Revocation | null {
-  const { id, subject, at, exceptId } = parse(message)
+  const { id, subject, at, exceptId } = parseMessage(message)
   if (typeof id === 'string') return { id }
   if (typeof subject !== 'string' || typeof at !== 'number') return null
   return { subject, at, ...(typeof exceptId === 'string' && { exceptId }) }
 }
 
 /** {} for anything but a JSON object: an exception here would end the process. */
-function parse (message: string): Readonly<Record<string, unknown>> {
+function parseMessage (message: string): Readonly<Record<string, unknown>> {
   try {
     return Object(JSON.parse(message))
   } catch {

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
-import { whenAborted, type Pause, messageOf, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
+import { whenAborted, type Pause, messageFor, revocationFeed, type Channel, type RevocationFeed } from '../../lib/stores/revocation-feed.js'
 import { type Revocation } from '../../lib/sessions/store.js'
 import { notifications } from '../support/notifications.js'
 
@@ -25,7 +25,7 @@ t.test('a revocation reaches the listeners of another process unchanged', async 
   const received: Revocation[] = []
   t.teardown(there.subscribe(revocation => received.push(revocation)))
   const revocations: Revocation[] = [{ id: 'a' }, { subject: 'ada', at: 1 }, { subject: 'Ægir "\\', at: 2, exceptId: 'a' }]
-  for (const revocation of revocations) there.deliver(messageOf(revocation))
+  for (const revocation of revocations) there.deliver(messageFor(revocation))
   t.strictSame(received, revocations)
 })
 
@@ -33,7 +33,7 @@ t.test('a store receives its own messages too, since the reply to a revocation m
   const feed = feedOf()
   const received: Revocation[] = []
   t.teardown(feed.subscribe(revocation => received.push(revocation)))
-  feed.deliver(messageOf({ id: 'a' }))
+  feed.deliver(messageFor({ id: 'a' }))
   t.strictSame(received, [{ id: 'a' }])
 })
 
@@ -46,7 +46,7 @@ t.test('a listener that subscribed twice and stopped once is still notified once
   feed.notify({ id: 'a' })
   stop()
   feed.notify({ id: 'b' })
-  feed.deliver(messageOf({ id: 'c' }))
+  feed.deliver(messageFor({ id: 'c' }))
   t.strictSame(received, [{ id: 'a' }, { id: 'a' }, { id: 'b' }, { id: 'c' }])
 })
 

@@ -1,7 +1,7 @@
 import { checkedOptions } from '../../options/validators.js'
 import { type SessionStore, type Revocation } from '../../sessions/store.js'
 import { type Clock, type EpochSeconds } from '../../time.js'
-import { revocationFeed, messageOf } from '../revocation-feed.js'
+import { revocationFeed, messageFor } from '../revocation-feed.js'
 import { DEFAULT_TABLE, tableName, retried, type Row, SessionTable } from '../sql/session-table.js'
 import { sqlStore, type SqlStore } from '../sql/store.js'
 import { listenOn, type PostgresDatabase, hasCode, missingTimeouts, type RunStatement, statementRunner } from './database.js'
@@ -83,7 +83,7 @@ class PostgresTable extends SessionTable<Statements> {
   }
 
   async revoke (revocation: Revocation, at: EpochSeconds, reason: RevokeReason, limit: number): Promise<number> {
-    const message = messageOf(revocation)
+    const message = messageFor(revocation)
     const [ended] = 'id' in revocation
       ? await this.rows(this.sql.revoke, revocation.id, at, reason, message)
       : await this.rows(this.sql.revokeAll, revocation.subject, at, reason, message, revocation.exceptId ?? null, limit)

@@ -3,7 +3,7 @@ import { isRevoked, LIST_START, type RevokeReason, type Session, type SessionCha
 import { type Revocation, type SessionPage, type SessionStore, type StoreOwner } from '../../sessions/store.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, type Seconds } from '../../time.js'
 import { ownership, type Ownership } from '../ownership.js'
-import { messageOf, revocationFeed } from '../revocation-feed.js'
+import { messageFor, revocationFeed } from '../revocation-feed.js'
 import { assertRights, channelOf, type RedisCommands } from './commands.js'
 import { type Ioredis, type IoredisCluster, ioredisCommands } from './ioredis.js'
 import { type NodeRedis, type NodeRedisCluster, nodeRedisCommands } from './node-redis.js'
@@ -109,7 +109,7 @@ class RedisStore implements Store {
   }
 
   readonly revoke = async (id: string, reason: RevokeReason): Promise<boolean> => {
-    const ended = await this.#end(id, reason, this.#clock(), this.#channel, messageOf({ id }))
+    const ended = await this.#end(id, reason, this.#clock(), this.#channel, messageFor({ id }))
     this.#feed.notify({ id }) // also if it was revoked before: the reply to that call may have been lost
     return ended
   }
@@ -197,7 +197,7 @@ class RedisStore implements Store {
 
   async #report (revocation: Extract<Revocation, { readonly subject: string }>): Promise<void> {
     this.#feed.notify(revocation)
-    await this.#run(PUBLISH, this.#indexKey(revocation.subject), this.#channel, messageOf(revocation))
+    await this.#run(PUBLISH, this.#indexKey(revocation.subject), this.#channel, messageFor(revocation))
   }
 
   async #removeFromIndex (subject: string, ids: readonly string[]): Promise<void> {
