@@ -1,12 +1,11 @@
 import { type RequestContext } from '../events.js'
-import { AuthError } from '../errors.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
 import { sessionFromClaims } from './issue.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
-import { presentedBy, throwRefusal } from './refresh.js'
-import { decide, type RotationPolicy } from './rotation-policy.js'
+import { presentedBy, readSession } from './refresh.js'
+import { type RotationPolicy } from './rotation-policy.js'
 import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
 
@@ -55,11 +54,7 @@ interface IdentifyDependencies extends UserSource {
 export async function identify (verified: VerifiedRefreshToken, dependencies: IdentifyDependencies, context: RequestContext, at: EpochSeconds, { user = true }: IdentifyOptions = {}): Promise<Identity> {
   const { claims } = verified
   const { store, rotationPolicy } = dependencies
-  const presented = presentedBy(verified, rotationPolicy, context)
-  const session = await context.bounded(() => store.get(claims.sid, sessionFromClaims(claims)))
-  if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-  const decision = decide(session, presented, rotationPolicy, at)
-  if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
+  const session = await readSession(store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
   return toIdentity(claims, session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 

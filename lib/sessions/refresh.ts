@@ -29,6 +29,17 @@ export function presentedBy ({ claims, signedByCurrentKey }: VerifiedRefreshToke
 }
 
 /**
+ * The session of a refresh token that a refresh would accept now, by one read. Throws the 401s of a refresh,
+ * FST_AUTH_STORE_UNAVAILABLE. A token that was replaced earlier is reuse and ends the session.
+ */
+export async function readSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, context: RequestContext, at: EpochSeconds): Promise<Session> {
+  const session = await context.bounded(() => store.get(claimed.id, claimed))
+  if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
+  const decision = decide(session, presented, policy, at)
+  return 'refuse' in decision ? await throwRefusal(store, decision.refuse, session, presented, context) : session
+}
+
+/**
  * Refreshes a session with a refresh token, by compare-and-set against concurrent requests. `claimed` is the session as the token
  * states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */

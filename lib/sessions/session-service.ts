@@ -3,7 +3,7 @@ import { AuthError, withMessage } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims } from '../tokens/claims.js'
 import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
-import { isCurrentToken, isMissingOrExpired, presentedBy, refreshSession, renewWithAccessToken, updateAuthTime, chooseToken, verifyChosen, verifyChosenOrNull } from './refresh.js'
+import { isCurrentToken, isMissingOrExpired, presentedBy, readSession, refreshSession, renewWithAccessToken, updateAuthTime, chooseToken, verifyChosen, verifyChosenOrNull } from './refresh.js'
 import { type RequestContext } from '../events.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { type Revocations, revokeAllSessions, revokeSession } from './revocations.js'
@@ -31,7 +31,7 @@ export interface SessionServiceOptions extends UserSource {
   readonly limit?: SessionLimit | undefined
   /** Without it, access tokens of ended sessions stay valid until they expire. */
   readonly revocations?: Revocations | undefined
-  /** Consumes the rate limit of a refresh, after the signature was verified and before the store is called. */
+  /** Consumes the rate limit of a refresh, after the signature was verified and before anything is written. */
   readonly limitRefresh?: ((session: SessionRef, context: RequestContext) => Promise<void> | void) | undefined
 }
 
@@ -91,14 +91,22 @@ export class SessionService {
     const at = this.#options.clock()
     const verified = verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at)
     const { claims } = verified
+    const { rotationPolicy, limitRefresh } = this.#options
+    const presented = presentedBy(verified, rotationPolicy, context)
+    const claimed = sessionFromClaims(claims)
 
-    const limited = this.#options.limitRefresh?.(claims, context)
-    if (limited !== undefined) await limited
+    try {
+      const limited = limitRefresh?.(claims, context)
+      if (limited !== undefined) await limited
+    } catch (refusal) {
+      // Otherwise a thief who uses up the limit of the session would hide from reuse detection.
+      await readSession(this.#store, rotationPolicy, presented, claimed, context, at)
+      throw refusal
+    }
     const app = await this.#loadAppClaims(claims, context)
     if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context) // if the call after the reply of the login was lost
 
-    const { rotationPolicy } = this.#options
-    const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
+    const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presented, claimed, context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
     const asProven = withAuthTimeOf(claims, session)

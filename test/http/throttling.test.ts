@@ -250,7 +250,7 @@ t.test('rate limit of a session: sixty refreshes a minute', async t => {
 
   const answer = await ada.refresh()
   t.match([answer.json(), answer.headers, setCookies(answer)], exactly(TOO_MANY, { 'retry-after': '60' }, exactly()))
-  t.strictSame([store.calls, users.calls], [[], []], 'no call was made')
+  t.strictSame([store.calls, users.calls], [['get'], []], 'nothing is written')
   t.match(events, exactly({ type: 'throttled', what: 'session', subject: '1' }))
 
   const other = browser()
@@ -258,6 +258,24 @@ t.test('rate limit of a session: sixty refreshes a minute', async t => {
   t.match(await other.refresh(), { statusCode: 200 }, 'another session of hers')
   mock.timers.tick(60_000)
   t.match(await ada.refresh(), { statusCode: 200 })
+})
+
+t.test('reuse detection: a thief who uses up the limit of the session is found', async t => {
+  stopTime(t)
+  for (const refreshToken of [{}, { grace: 0, recoverLostReply: false }]) {
+    const { ada, wait, events } = await loggedIn(t, { ...BY_DEFAULT, refreshToken })
+    const thief = ada.copy()
+    wait('31s')
+    await thief.refresh()
+    wait('31s')
+    let nth = 1
+    while ((await thief.refresh()).statusCode === 200) nth++
+    t.equal(nth, 60)
+    forget(events)
+    t.match((await ada.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+    t.match(events, exactly({ type: 'throttled' }, { type: 'reuse' }, { type: 'refresh_refused' }))
+    t.match((await thief.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_REUSED' })
+  }
 })
 
 t.test('limits can be changed and switched off, together and one by one', async t => {
