@@ -142,7 +142,7 @@ const IS_PRIVATE = /\b(?:private|no-store)\b/i
 const kept = new WeakSet<FastifyReply>()
 
 /**
- * Keeps a reply out of shared caches: one with a refresh cookie, or with a page of its user. `Cache-Control` becomes no-store unless it
+ * Keeps a reply out of shared caches: one with a refresh cookie, with a page of its user, or a refusal. `Cache-Control` becomes no-store unless it
  * is private, also where @fastify/static or a hook sets it later. An `onSend` hook would cost every other request 5 %.
  */
 export function keepFromCaches (reply: FastifyReply): void {

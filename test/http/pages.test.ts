@@ -119,6 +119,7 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
         if (headers['sec-fetch-dest'] === 'document') await auth.refresh().catch(() => {})
       })
       app.get('/account', { onRequest: app.authenticateByCookie }, async ({ auth }) => auth.identity)
+      app.get('/catalog', { onRequest: app.authenticateOptional }, async () => 'for everybody')
       app.get('/invoice', { onRequest: app.authenticateByCookie }, async (_request, reply) => reply.sendFile('invoice.txt'))
       app.get('/home', async ({ auth }, reply) => {
         const identity = await auth.identifyOrNull()
@@ -132,6 +133,10 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
     const view = async (url: string, headers: object = { cookie: String(s.ada.jar.header('/')) }): Promise<Answer> => await s.app.inject({ url, headers: { host: HOST, ...headers } })
     for (const url of ['/account', '/invoice', '/home']) t.match(await view(url), { statusCode: 200, headers: { 'cache-control': 'no-store' } }, url)
     t.match(await view('/account', {}), { statusCode: 401, headers: { 'cache-control': 'no-store' } }, 'nor a refusal')
+    const embedded = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }
+    t.match(await view('/home', embedded), { statusCode: 403, headers: { 'cache-control': 'no-store' } }, 'nor the refusal of another site')
+    t.match(await view('/catalog', { authorization: 'Bearer x' }), { statusCode: 401, headers: { 'cache-control': 'no-store' } }, 'nor that of an invalid token')
+    t.match(await view('/catalog', TYPED), { statusCode: 200, headers: { 'cache-control': before } }, 'a page of nobody may be public, also where a refresh was tried')
     t.match(await view('/mine'), { headers: { 'cache-control': 'private, max-age=60' } })
     t.match(await view('/home', {}), { headers: { 'cache-control': 'public, max-age=60' } }, 'a page of nobody may be public')
     t.match(await view('/invoice.txt'), { headers: { 'cache-control': before === undefined ? 'public, max-age=3600' : /3600/ } }, 'a file for everybody too')
@@ -262,7 +267,7 @@ t.test('with a SameSite=None cookie a request without any such header is refused
   const s = await pages(t, { cookie: { sameSite: 'none' }, trustedOrigins: [TRUSTED] })
   t.match((await s.view('/page', {})).json(), { ...CROSS_SITE, message: /no Origin header/ })
   t.match(await s.view('/page'), { statusCode: 200 })
-  t.ok(mayReadByCookie({ site: undefined, origin: undefined, host: HOST, mode: undefined, dest: undefined }, { trustedOrigins: new Set(), crossSiteCookie: false }))
+  t.ok(mayReadByCookie({ site: undefined, origin: undefined, host: HOST, mode: undefined, dest: undefined, isHttps: false }, { trustedOrigins: new Set(), crossSiteCookie: false }))
 })
 
 t.test('CSRF: a form identifies its user only from own and trusted pages, navigation or not', async t => {
