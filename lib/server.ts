@@ -116,14 +116,14 @@ export interface RefreshedSession {
 /**
  * Refreshes the session of a navigation, in a middleware, before the page is rendered: pages alone do not extend a session. Call it
  * for every request and append `setCookie` to the response. Null if there is nothing to append: for requests other than navigations of a
- * tab, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails, since the page can be rendered all the
+ * tab, for those that another site started, for prefetches, without the cookie, within `refreshAfter`, and if the refresh is refused or fails, since the page can be rendered all the
  * same. It rejects with a TypeError for an invalid `url`, and for what are no headers, only.
  */
 export async function refreshSession (from: PageHeaders, options: RefreshOptions): Promise<RefreshedSession | null> {
   const headers = read(from)
   const cookies = headers('cookie')
   const cookie = refreshCookies(cookies, options)
-  if (cookie === '' || !isNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
+  if (cookie === '' || !isOwnNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
   if (isRecent(cookie, options.refreshAfter)) return null
   const url = routeOf(options, 'refresh')
   try {
@@ -212,15 +212,21 @@ function isNavigation (headers: ReadHeader): boolean {
   return mode === 'navigate' && headers('sec-fetch-dest') === 'document'
 }
 
+/** By opening a tab, another site could choose the time of a refresh, and so of the grace period in which a stolen copy still works. */
+function isOwnNavigation (headers: ReadHeader): boolean {
+  return isNavigation(headers) && ['same-origin', 'none', undefined].includes(headers('sec-fetch-site'))
+}
+
 /**
  * The `Sec-Fetch-Site` to send. Node's fetch overwrites `Sec-Fetch-Mode`, so a navigation, which may come from any site, is sent as
  * one without a page. Forms and WebSocket upgrades have an Origin; upgrades may have no `Sec-Fetch-Site`, and a sibling origin gets
- * SameSite=Strict cookies too.
+ * SameSite=Strict cookies too. With `same-site` an Origin of the same host is that of a page over http, which anybody on the network
+ * can forge.
  */
 function siteOf (headers: ReadHeader): string | undefined {
   const site = headers('sec-fetch-site')
   const origin = headers('origin')
-  if (site !== 'same-origin' && origin !== undefined && !isOwnOrigin(origin, headers)) return 'cross-site'
+  if (site !== 'same-origin' && origin !== undefined && (site === 'same-site' || !isOwnOrigin(origin, headers))) return 'cross-site'
   return site !== undefined && isNavigation(headers) ? 'none' : site
 }
 

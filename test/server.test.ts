@@ -91,6 +91,7 @@ t.test('cross-site WebSocket hijacking, CSRF: a foreign Origin sees nobody', asy
     t.equal(await getSession({ ...form, cookie, host, origin }, { url: s.url }), null, `a form of ${origin}`)
   }
   t.equal(await getSession({ cookie, origin: 'https://web.example' }, { url: s.url }), null, 'without a Host')
+  t.equal(await getSession({ ...form, cookie, host, origin: 'http://web.example' }, { url: s.url }), null, 'a form of a page over http, which Firefox calls same-site')
   const own = { cookie, origin: 'https://web.example' }
   t.match(await getSession({ ...own, host, upgrade: 'websocket' }, { url: s.url }), { sub: '1' })
   for (const forwarded of [host, `${host}, proxy.internal`, `${host}:443`, 'WEB.example']) {
@@ -202,6 +203,8 @@ t.test('refreshSession does nothing for other requests', async t => {
     { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', cookie },
     { ...LINK, 'sec-fetch-dest': 'iframe', cookie },
     { ...TYPED, 'sec-purpose': 'prefetch;prerender', cookie },
+    { ...LINK, cookie },
+    { ...LINK, 'sec-fetch-site': 'same-site', cookie },
     { accept: 'image/*', cookie },
     { cookie }
   ]

@@ -20,6 +20,8 @@ export interface RequestSource {
   readonly origin: string | undefined
   /** The host and port of the request. */
   readonly host: string | undefined
+  /** True if the request came over https; false also where TLS ends at a proxy that `trustProxy` does not cover. */
+  readonly isHttps: boolean
 }
 
 /** The CSRF policy. */
@@ -34,17 +36,19 @@ export interface OriginPolicy {
  * Accepts a state-changing request from the app's own pages, from a trusted origin, or from a client other than a browser.
  *
  * - `Sec-Fetch-Site: same-origin` is accepted.
- * - Otherwise Origin must be trusted, or have the host and port of the request; `null` is refused. The scheme is not compared,
- *   since TLS may end at a proxy.
- * - With `Sec-Fetch-Site: cross-site` only trusted origins are accepted. A page of the same host over http is cross-site
- *   (schemeful same-site), and an attacker on the network can forge it.
+ * - `same-site` and `cross-site` are accepted from trusted origins only, also if Origin has the host of the request: then the page
+ *   is one over http, which an attacker on the network can forge. Chromium calls it cross-site, Firefox same-site.
+ * - Otherwise Origin must be trusted, or have the host and port of the request; `null` is refused. The scheme must be https where
+ *   the request's is known to be; TLS may end at a proxy.
  * - A request with neither header does not come from a browser, since browsers send Origin with every POST, so it is
  *   accepted unless the cookie is SameSite=None.
  */
-export function isTrustedSource (source: RequestSource, policy: OriginPolicy): boolean {
-  if (source.site === 'same-origin') return true
-  if (source.origin === undefined) return source.site === undefined && !policy.crossSiteCookie
-  return policy.trustedOrigins.has(source.origin) || (source.site !== 'cross-site' && isOwnOrigin(source.origin, source.host))
+export function isTrustedSource ({ site, origin, host, isHttps }: RequestSource, policy: OriginPolicy): boolean {
+  if (site === 'same-origin') return true
+  if (origin === undefined) return site === undefined && !policy.crossSiteCookie
+  if (policy.trustedOrigins.has(origin)) return true
+  if (site === 'same-site' || site === 'cross-site' || (isHttps && !origin.startsWith('https:'))) return false
+  return isOwnOrigin(origin, host)
 }
 
 /** The route that a request is for. */
@@ -144,7 +148,7 @@ export function assertMayUseCookie (request: FastifyRequest, policy: OriginPolic
   if (!accepts(source, policy)) throw crossSiteRefusal(source)
 }
 
-export function sourceOf ({ headers, host }: FastifyRequest): PageSource {
+export function sourceOf ({ headers, host, protocol }: FastifyRequest): PageSource {
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest, origin } = headers
-  return { site, mode, dest, origin, host }
+  return { site, mode, dest, origin, host, isHttps: protocol === 'https' }
 }

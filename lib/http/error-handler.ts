@@ -3,7 +3,7 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 import { redacted } from '../redaction.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type TokenAuth } from './request-auth.js'
-import { nameHosts } from './csrf.js'
+import { isOwnOrigin, nameHosts } from './csrf.js'
 import { redirectRefusal } from './html-forms.js'
 import { type CookieSetup } from './setup-warnings.js'
 
@@ -71,6 +71,7 @@ export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetu
 function crossSite ({ headers: { origin }, host }: FastifyRequest): string | null {
   const named = nameHosts(origin, host)
   if (named === null) return null
+  if (isOwnOrigin(named.origin, named.host)) return `This request comes from a page of ${named.origin}, of the same host but another scheme, which anybody on the network can forge: serve all pages over https`
   return `This request comes from a page of ${named.origin}, but its Host is ${named.host}. ` +
     'Behind a proxy, forward the Host header of the page (Vite: { target, changeOrigin: false } instead of a string); if the page has another origin, add it to trustedOrigins'
 }

@@ -23,13 +23,14 @@ const POLICIES: OriginPolicy[] = [false, true].flatMap(crossSiteCookie => [
 const DEFAULT_PORTS: Record<string, string> = { 'http:': '80', 'https:': '443', 'ftp:': '21', 'ws:': '80', 'wss:': '443' }
 
 /** An independent implementation of the CSRF policy: text patterns instead of a URL parser. */
-function mayChangeThings ({ site, origin, host }: RequestSource, { trustedOrigins, crossSiteCookie }: OriginPolicy): boolean {
+function mayChangeThings ({ site, origin, host, isHttps }: RequestSource, { trustedOrigins, crossSiteCookie }: OriginPolicy): boolean {
   if (site === 'same-origin') return true
   if (origin === undefined) return site === undefined ? !crossSiteCookie : false
   if (trustedOrigins.has(origin)) return true
-  if (site === 'cross-site') return false
+  if (site === 'cross-site' || site === 'same-site') return false
   const [, scheme = '', name, port] = /^([a-z]+:)\/\/([a-z0-9.-]+|\[[0-9a-f:]+\])(?::(\d+))?$/.exec(origin) ?? []
   const [, ownName, ownPort] = /^([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?$/i.exec(host ?? '') ?? []
+  if (isHttps && scheme !== 'https:') return false
   const usual = DEFAULT_PORTS[scheme]
   // Browsers omit the default port of the scheme.
   if (usual === undefined || port === usual || name === undefined) return false
@@ -43,10 +44,12 @@ t.test('CSRF policy: every combination agrees with an independent implementation
     for (const site of SITES) {
       for (const origin of ORIGINS) {
         for (const host of HOSTS) {
-          const source = { site, origin, host }
-          const accepted = isTrustedSource(source, policy)
-          if (accepted !== mayChangeThings(source, policy)) unexpected.push({ ...source, crossSiteCookie: policy.crossSiteCookie, accepted })
-          trusted += accepted ? 1 : 0
+          for (const isHttps of [false, true]) {
+            const source = { site, origin, host, isHttps }
+            const accepted = isTrustedSource(source, policy)
+            if (accepted !== mayChangeThings(source, policy)) unexpected.push({ ...source, crossSiteCookie: policy.crossSiteCookie, accepted })
+            trusted += accepted ? 1 : 0
+          }
         }
       }
     }
@@ -55,7 +58,7 @@ t.test('CSRF policy: every combination agrees with an independent implementation
   t.ok(trusted > 1000, `${trusted} combinations may change something`)
 })
 
-const OWN = { site: undefined, host: 'app.example' }
+const OWN = { site: undefined, host: 'app.example', isHttps: false }
 
 t.test('CSRF policy: requests of the app\'s own pages are accepted', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
@@ -65,10 +68,18 @@ t.test('CSRF policy: requests of the app\'s own pages are accepted', async t => 
   t.ok(isTrustedSource({ ...OWN, origin: undefined }, policy), 'not a browser')
 })
 
+t.test('CSRF policy: a page of the same host over plain http, which anybody on the network can forge, is refused', async t => {
+  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
+  const forged = { ...OWN, origin: 'http://app.example' }
+  for (const site of ['cross-site', 'same-site']) t.notOk(isTrustedSource({ ...forged, site }, policy), `${site}: Chromium and Firefox`)
+  t.notOk(isTrustedSource({ ...forged, isHttps: true }, policy), 'a browser without Fetch Metadata')
+  t.ok(isTrustedSource({ ...OWN, origin: 'https://app.example', isHttps: true }, policy))
+})
+
 t.test('CSRF policy: a host that only a URL parser maps to ours is refused', async t => {
   const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
   for (const host of ['\u00aapp.example', 'app\u00ad.example', '\u00a0app.example', 'app.example\u00a0', 'app\u3002example', ' app.example']) {
-    t.notOk(isTrustedSource({ site: undefined, host, origin: 'https://app.example' }, policy), JSON.stringify(host))
+    t.notOk(isTrustedSource({ ...OWN, host, origin: 'https://app.example' }, policy), JSON.stringify(host))
   }
 })
 

@@ -31,6 +31,11 @@ t.test('CSRF policy behind a proxy that changes Host: outside production the ref
   t.equal(Number(answer.headers['content-length']), Buffer.byteLength(answer.body))
 })
 
+t.test('CSRF policy: the refusal of a page of the same host over plain http says so', async t => {
+  const answer = await refresh(t, { origin: 'http://app.example', host: 'app.example', 'sec-fetch-site': 'same-site' })
+  t.match(answer.json(), { statusCode: 403, message: /^This request comes from a page of http:\/\/app\.example, of the same host but another scheme.*serve all pages over https/ })
+})
+
 t.test('CSRF policy: in production the refusal repeats nothing from the request', async t => {
   t.equal((await inProduction(t, { origin: PHONE, host: UPSTREAM })).json().message, REFUSED)
 })
