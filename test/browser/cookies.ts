@@ -1,31 +1,13 @@
-import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { type Test } from 'tap'
 import { memoryStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
 import { testClock, userTable } from '../support/server.js'
 import { inBrowser, inEveryBrowser } from './support/browsers.js'
-import { type Certificate } from './support/network.js'
+import { selfSigned } from './support/network.js'
 import { otherSite } from './support/other-site.js'
 import { idle, states, statuses } from './support/pages.js'
 import { ADA, HOST, REFRESH, site, type Site } from './support/site.js'
 
 const OK = [200, { id: '1' }]
-
-/** A self-signed certificate for browsers that accept any; if it cannot be created, `t` is skipped with the reason. */
-async function selfSigned (t: Test): Promise<Certificate | undefined> {
-  const folder = t.testdir()
-  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  try {
-    await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile])
-  } catch (error) {
-    t.pass('needs a certificate', { skip: `needs the program openssl (${String(error).split('\n', 1)[0]})` })
-    return undefined
-  }
-  return { key: await readFile(keyFile, 'utf8'), cert: await readFile(certFile, 'utf8') }
-}
 
 inEveryBrowser('XSS: no script can read a refresh token, and no token is in storage', async (t, browser) => {
   const s = await site(t)

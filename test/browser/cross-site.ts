@@ -1,5 +1,6 @@
 import { exactly } from '../support/exactly.js'
 import { inEveryBrowser } from './support/browsers.js'
+import { portOfBoth, selfSigned } from './support/network.js'
 import { otherSite } from './support/other-site.js'
 import { states, statuses } from './support/pages.js'
 import { ADA, HOST, LOGOUT, REFRESH, site, type Site } from './support/site.js'
@@ -31,6 +32,28 @@ for (const path of [LOGOUT, REFRESH, '/auth/login']) {
     t.strictSame(await tab.run(() => ask('/me')), OK)
   })
 }
+
+inEveryBrowser('CSRF: a page of the same host over http, which somebody on the network has forged, changes nothing', async (t, browser) => {
+  const certificate = await selfSigned(t)
+  if (certificate === undefined) return
+  const s = await site(t, {}, { certificate })
+  const forged = await otherSite(t)
+  const port = await portOfBoth(t, { https: Number(new URL(s.url()).port), http: Number(new URL(forged.url()).port) })
+  const host = `app.localhost:${port}`
+  const tab = await s.signedUp(browser, `https://${host}/page`)
+  const page = await browser.open(`http://${host}/`)
+  for (const path of [LOGOUT, REFRESH, '/auth/login']) {
+    await page.run(action => {
+      const form = document.body.appendChild(document.createElement('form'))
+      Object.assign(form, { method: 'POST', action, enctype: 'text/plain', target: '_blank' })
+      form.submit()
+    }, `https://${host}${path}`)
+    await s.network.answered(path)
+    t.match(sentTo(s, path), exactly({ site: browser.engine === 'Firefox' ? 'same-site' : 'cross-site', origin: `http://${host}` }))
+  }
+  t.match(s.events, exactly(...REFUSED, ...REFUSED, ...REFUSED))
+  t.strictSame(await tab.run(() => ask('/me')), OK)
+})
 
 inEveryBrowser('CSRF: scripts of another site send no cookie and change nothing', async (t, browser) => {
   const s = await site(t)

@@ -1,7 +1,13 @@
+import { execFile } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type FastifyServerFactory } from 'fastify'
+import { type Test } from 'tap'
 
 /** The place of a fault: `before` the server saw the request, or `after` it did its work, before the reply left. */
 export type Moment = 'before' | 'after'
@@ -46,6 +52,37 @@ type Fault = (request: IncomingMessage, response: ServerResponse, pass: () => vo
 export interface Certificate {
   readonly key: string
   readonly cert: string
+}
+
+/** A self-signed certificate for browsers that accept any; if it cannot be created, `t` is skipped with the reason. */
+export async function selfSigned (t: Test): Promise<Certificate | undefined> {
+  const folder = t.testdir()
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  try {
+    await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile])
+  } catch (error) {
+    t.pass('needs a certificate', { skip: `needs the program openssl (${String(error).split('\n', 1)[0]})` })
+    return undefined
+  }
+  return { key: await readFile(keyFile, 'utf8'), cert: await readFile(certFile, 'utf8') }
+}
+
+/** The first byte of a TLS connection (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16
+
+/** A port of one host with two servers, for https and for http, as somebody on the network can make one. */
+export async function portOfBoth (t: Test, ports: { readonly https: number, readonly http: number }): Promise<number> {
+  const server = createTcpServer(socket => {
+    socket.once('data', first => {
+      const upstream = connect(first[0] === TLS_HANDSHAKE ? ports.https : ports.http, '127.0.0.1')
+      for (const end of [socket, upstream]) end.on('error', () => {}).on('close', () => { socket.destroy(); upstream.destroy() })
+      upstream.write(first)
+      socket.pipe(upstream).pipe(socket)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => { server.close() })
+  return (server.address() as AddressInfo).port // it listens on TCP
 }
 
 /**
