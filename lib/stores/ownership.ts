@@ -51,9 +51,18 @@ export function ownership (marker: Marker): Ownership {
     const next = found === null ? owner : nextOwner(parseOwner(found), owner)
     if (next === null) throw belongsToAnother(marker)
     const text = JSON.stringify({ name: next.name, keyIds: next.keyIds })
-    if (text === found || await marker.replace(found, text)) unresolved.delete(owner)
+    if (text === found || await marker.replace(found, text)) resolved(owner)
     else if (attempts > 1) await resolve(owner, attempts - 1) // another instance wrote first
     else throw new Error('other instances recorded the owner of the store first, at each attempt')
+  }
+
+  /** An earlier claim of the same app has older keys: a retry would write them over these. */
+  function resolved (owner: StoreOwner): void {
+    for (const earlier of unresolved) {
+      if (earlier === owner) break
+      if (nextOwner(earlier, owner) !== null) unresolved.delete(earlier)
+    }
+    unresolved.delete(owner)
   }
 }
 

@@ -52,6 +52,20 @@ t.test('key rotation: a store keeps its owner while each ring shares a key with 
   await t.rejects(ownership(marker).claim({ keyIds: ['a'] }), ANOTHER)
 })
 
+t.test('key compromise: a claim that failed before is not retried over a newer one', async t => {
+  let isDown = false
+  const { marker, recorded } = recordedMarker()
+  const { claim, resolveClaims } = ownership({ ...marker, async read () { if (isDown) throw new Error('down'); return await marker.read() } })
+  await claim({ keyIds: ['a'] })
+  isDown = true
+  await t.rejects(claim({ keyIds: ['b', 'a'] }), { message: 'down' })
+  await t.rejects(claim({ name: 'another', keyIds: ['z'] }), { message: 'down' })
+  isDown = false
+  await claim({ keyIds: ['c', 'b', 'a'] })
+  await t.rejects(async () => await resolveClaims(), ANOTHER, 'another app still has to claim')
+  t.same(recorded(), { keyIds: ['c', 'b', 'a'] })
+})
+
 t.test('instances of one app can start at once', async t => {
   const { marker } = recordedMarker()
   await t.resolves(Promise.all(Array.from({ length: 4 }, () => ownership(marker).claim({ keyIds: ['a'] }))))
