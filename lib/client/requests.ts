@@ -38,8 +38,8 @@ export interface TokenResponse {
 }
 
 /**
- * A function that sends a POST to one of the plugin's routes. It returns undefined for 204, and throws an AuthError for an
- * error response.
+ * A function that sends a POST to one of the plugin's routes. It returns undefined for 204, and throws an AuthError for any response
+ * without a token: also for the 200 of a captive portal, or of a host that answers each error with its start page.
  *
  * With keepalive the browser stores the cookie even if the page is closed meanwhile. Nothing aborts the request, since
  * the server may have rotated the refresh token already. The content type makes a cross-origin request need a preflight
@@ -56,9 +56,9 @@ export function authRequests (send: Fetch, base: URL | undefined, headers?: Read
       redirect: 'error',
       keepalive: true
     })
-    const json = await response.json().catch(() => []) as TokenResponse & AuthProblem // not JSON: the page of a captive portal
+    const json = await response.json().catch(() => {}) as TokenResponse & AuthProblem | undefined
     if (response.status === 204) return
-    if (response.ok) return json
+    if (json?.access_token) return json
     throw new AuthError({ ...json, status: response.status, retryAfter: +response.headers.get('retry-after')! || 0 })
   }
 }

@@ -220,6 +220,15 @@ t.test('a logout that does not reach the server is retried by the next init', as
   t.same(Object.values(storage), ['out'])
 })
 
+t.test('a 200 that is no reply of the plugin is no logout: the next init retries it', async t => {
+  const { server, tab, ann } = await signedIn(t)
+  server.script(LOGOUT, () => new Response('<h1>Start</h1>', { headers: { 'content-type': 'text/html' } }))
+  await t.rejects(ann.logout(), { name: 'AuthError', status: 200 })
+  t.match(ann.state, { status: 'out' })
+  t.match(await tab().init(), { status: 'out' })
+  t.equal(server.cookie, null)
+})
+
 t.test('a logout that fails again logs nobody in, and is retried', async t => {
   const { server, signedIn, tab } = browser(t)
   server.script(LOGOUT, 'offline', 'offline', refusal(503, 'FST_AUTH_STORE_UNAVAILABLE'))
