@@ -9,7 +9,7 @@ import { type Authenticate } from '../sessions/authenticate.js'
 import { type Clock } from '../time.js'
 import { type AccessClaims, type SessionRef } from '../tokens/claims.js'
 import { type Audit } from './audit-log.js'
-import { keepFromCaches } from './cookie.js'
+import { setRefusalHeaders } from './reply-headers.js'
 
 /**
  * `request.auth`: the authentication of the request. A method that rejects with an AuthError sets the headers of the refusal
@@ -186,10 +186,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   recordRefusal<E> (error: E, verb?: RefreshTokenVerb): E {
     if (!(error instanceof AuthError) || error === this.#refusal) return error
     this.#refusal = error
-    this.reply?.headers(error.headers)
-    // Another visitor must not get this refusal. A hook that refreshes at each page ignores the refusal of a visitor without a cookie,
-    // whose page stays public.
-    if (this.reply !== null && error.code !== 'FST_AUTH_REFRESH_TOKEN_MISSING') keepFromCaches(this.reply)
+    if (this.reply !== null) setRefusalHeaders(this.reply, error)
     const type = refusalTypeOf(error, verb)
     if (type === null || !this.#parts.audit.isRecorded(type, this.#request.log)) return error
     this.emit(refusalEvent(type, error, type === 'refresh_refused' || type === 'identify_refused' ? this.claimedSession : null), error.cause)

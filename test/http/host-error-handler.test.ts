@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore } from '../../lib/index.js'
 import { faultyStore } from '../support/faulty-store.js'
@@ -67,6 +67,23 @@ t.test("the host's own error handler sends Retry-After during a store outage", a
     store.faults.splice(0)
     t.match(answer, { statusCode: 503, payload: '{"mine":true}', headers: { 'retry-after': /^[1-9]\d*$/ } }, url)
   }
+})
+
+t.test('a refusal that the app catches leaves no header on the reply that it sends instead', async t => {
+  const { app, store } = await host(t)
+  app.addHook('onRequest', async (_request, reply) => { reply.header('cache-control', 'public, max-age=60') })
+  app.get('/guest', async ({ auth }) => { await auth.authenticate().catch(() => null); return {} })
+  app.get('/back', async ({ auth }, reply) => { await auth.refresh().catch(() => null); return reply.redirect('/login', 303) })
+  app.get('/later', async ({ auth }, reply) => { await auth.refresh().catch(() => null); return await reply.code(202).header('retry-after', '7').send({}) })
+  const view = async (url: string): Promise<LightMyRequestResponse> => {
+    store.faults.push({ moment: 'before', kind: 'throw' })
+    const answer = await app.inject({ url, headers: { cookie: `${COOKIE}=${forged('refresh')}` } })
+    store.faults.splice(0)
+    return answer
+  }
+  t.match(await view('/guest'), { statusCode: 200, headers: { 'www-authenticate': undefined, 'cache-control': 'public, max-age=60' } })
+  t.match(await view('/back'), { statusCode: 303, headers: { 'retry-after': undefined, 'cache-control': 'no-store' } }, 'in a redirect it would delay the browser (RFC 9110 section 10.2.3), and a cache would redirect everybody')
+  t.match(await view('/later'), { statusCode: 202, headers: { 'retry-after': '7' } }, 'that of the app stays')
 })
 
 t.test('a method of request.auth that is called before the reply exists rejects as usual', async t => {

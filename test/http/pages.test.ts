@@ -125,6 +125,11 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
         const identity = await auth.identifyOrNull()
         return reply.header('cache-control', 'public, max-age=60').send({ identity })
       })
+      app.get('/edges', { onRequest: app.authenticateByCookie }, async (_request, reply) => {
+        reply.header('CDN-Cache-Control', 'max-age=60').header('surrogate-control', 'max-age=60').removeHeader('cache-control')
+        return 'of ada'
+      })
+      app.get('/field', { onRequest: app.authenticateByCookie }, async (_request, reply) => reply.header('cache-control', 'public, private="x-user", max-age=60').send('of ada'))
       app.get('/mine', async ({ auth }, reply) => {
         await auth.identify()
         return reply.header('cache-control', 'private, max-age=60').send('mine')
@@ -137,6 +142,8 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
     t.match(await view('/home', embedded), { statusCode: 403, headers: { 'cache-control': 'no-store' } }, 'nor the refusal of another site')
     t.match(await view('/catalog', { authorization: 'Bearer x' }), { statusCode: 401, headers: { 'cache-control': 'no-store' } }, 'nor that of an invalid token')
     t.match(await view('/catalog', TYPED), { statusCode: 200, headers: { 'cache-control': before } }, 'a page of nobody may be public, also where a refresh was tried')
+    t.match(await view('/edges'), { headers: { 'cache-control': 'no-store', 'cdn-cache-control': 'no-store', 'surrogate-control': 'no-store' } })
+    t.match(await view('/field'), { headers: { 'cache-control': 'no-store' } }, 'a field that is private does not make the reply private')
     t.match(await view('/mine'), { headers: { 'cache-control': 'private, max-age=60' } })
     t.match(await view('/home', {}), { headers: { 'cache-control': 'public, max-age=60' } }, 'a page of nobody may be public')
     t.match(await view('/invoice.txt'), { headers: { 'cache-control': before === undefined ? 'public, max-age=3600' : /3600/ } }, 'a file for everybody too')
