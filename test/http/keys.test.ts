@@ -205,7 +205,7 @@ t.test('key compromise: removing a leaked secret logs everybody out', async t =>
 t.test('cache confusion, key compromise: removing a leaked access key stops its cached tokens, and costs each client one refresh', async t => {
   let keys = [OLD.signs]
   const { ada, app } = await loggedIn(t, { keys: () => keys })
-  t.equal((await ada.get('/me')).statusCode, 200)
+  for (let use = 1; use <= 3; use++) t.equal((await ada.get('/me')).statusCode, 200, 'the second use stores it in the cache')
   keys = [NEW.signs]
   await app.reloadKeys()
   t.equal((await ada.get('/me')).statusCode, 401)

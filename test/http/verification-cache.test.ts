@@ -20,7 +20,7 @@ t.test('cache confusion: a cached token is checked against the clock, and if the
 
 t.test('cache confusion: another spelling of a cached token is invalid', async t => {
   const { ada } = await loggedIn(t)
-  t.equal((await me(ada)).statusCode, 200)
+  for (let use = 1; use <= 2; use++) t.equal((await me(ada)).statusCode, 200, 'the second use stores it in the cache')
   for (const token of respelled(String(ada.accessToken))) t.match((await me(ada, token)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
   t.equal((await me(ada)).statusCode, 200)
 })

@@ -77,7 +77,7 @@ export function randomNode<T> (nodes: readonly T[]): T {
 }
 
 /** Every command that the store runs. */
-const COMMANDS = ['eval', 'evalsha', 'get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'publish', 'subscribe']
+const COMMANDS = ['eval', 'evalsha', 'get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'time', 'publish', 'subscribe']
 
 /** ACL rules that a user lacks. Each is granted by a command of its own, since Redis rejects a command with a redundant rule. */
 interface MissingRights {

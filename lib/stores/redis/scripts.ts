@@ -147,6 +147,7 @@ try('zrank', KEYS[1], '')
 try('zrem', KEYS[1], '')
 try('pttl', KEYS[1])
 try('pexpire', KEYS[1], 1)
+try('time')
 try('publish', ARGV[1], '')
 if redis.acl_check_cmd and not redis.acl_check_cmd('subscribe', ARGV[1]) and redis.acl_check_cmd('publish', ARGV[1]) then
   table.insert(refused, 'subscribe NOPERM')

@@ -351,9 +351,10 @@ t.test('on a server', async t => {
     await store.create(newSession())
     t.equal((await store.list('ada')).length, 1)
     t.equal(await store.revokeAll('ada', 'logout'), 1)
+    t.ok(await store.now() > 0)
   }
 
-  const FEW_RIGHTS = '~auth:* &auth:revoked +@connection +eval +evalsha +get +set +zadd +zrange +zrank +zrem +pttl +pexpire +publish +subscribe'
+  const FEW_RIGHTS = '~auth:* &auth:revoked +@connection +eval +evalsha +get +set +zadd +zrange +zrank +zrem +pttl +pexpire +time +publish +subscribe'
 
   t.test('least privilege: a user with only the documented rights suffices', async t => {
     const warnings = warningsIn(t)
@@ -364,7 +365,7 @@ t.test('on a server', async t => {
 
   t.test('least privilege: a missing right is an error at start, with the command that grants it and no more', async t => {
     const lacking: Array<readonly [rights: string, granted: string]> = [
-      ...['get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'subscribe'].map(command => [`~* &* +@all -${command}`, `+${command}`] as const),
+      ...['get', 'set', 'zadd', 'zrange', 'zrank', 'zrem', 'pttl', 'pexpire', 'time', 'subscribe'].map(command => [`~* &* +@all -${command}`, `+${command}`] as const),
       ['~* &* +@all -@sortedset', '+zadd +zrange +zrank +zrem'],
       ['~* &* +@all -info -publish', '+publish; &auth:revoked'],
       ['~* &other +@all', '&auth:revoked'],
