@@ -24,3 +24,12 @@ t.test('cache confusion: another spelling of a cached token is invalid', async t
   for (const token of respelled(String(ada.accessToken))) t.match((await me(ada, token)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
   t.equal((await me(ada)).statusCode, 200)
 })
+
+t.test('cache confusion: other claims with the signature of a cached token are invalid', async t => {
+  const { ada } = await loggedIn(t)
+  for (let use = 1; use <= 2; use++) t.equal((await me(ada)).statusCode, 200, 'the second use stores it in the cache')
+  const [header, payload = '', signature] = String(ada.accessToken).split('.')
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: '2' }
+  const forged = [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
+  t.match((await me(ada, forged)).json(), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID' })
+})
