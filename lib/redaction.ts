@@ -20,6 +20,16 @@ const TOKEN_HEADER = 'eyJ'
 
 const REDACTED = '[redacted]'
 
+/** Shorter ones also occur in other texts. */
+const SHORTEST_SEGMENT = 16
+
+/** A line break, also escaped as in JSON; the soft one of quoted-printable follows an equals sign. */
+const LINE_BREAK = /(?:\r|\\r)?(?:\n|\\n)/g
+const SOFT_BREAK = new RegExp(`=${LINE_BREAK.source}`, 'g')
+
+/** Shorter ones hold no token and no hash. */
+const BASE64 = /[A-Za-z0-9+/]{24,}/g
+
 /** Properties of an error that a copy keeps. Any other may hold the values of a query. */
 const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
 
@@ -36,7 +46,7 @@ const MAX_CAUSES = 100
  */
 export function redacted (thrown: unknown, known: readonly string[] = []): unknown {
   try {
-    const encodings = known.flatMap(encodingsOf)
+    const encodings = known.flatMap(encodingsOf).sort((one, other) => other.length - one.length)
     return chainOf(thrown).some(error => holdsSecret(error, encodings)) ? copyOf(thrown, encodings, 0) : thrown
   } catch {
     // It is called while an error is handled: another one would end the process.
@@ -93,11 +103,16 @@ function errorReader (): (name: string, value: unknown) => unknown {
   }
 }
 
-/** A secret as an error may contain it: itself, escaped as by JSON, inspect or a URL, and its bytes. */
+/** A secret as an error may contain it: itself, escaped as by JSON, inspect, a URL or HTML, its bytes, and the segments of a token. */
 function encodingsOf (secret: string): string[] {
   const bytes = Buffer.from(secret)
-  const encodings = [secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret), bytes.toString('hex'), bytes.toString('base64'), bytes.join(',')]
-  return [...new Set(encodings)].filter(encoding => encoding !== '')
+  const hex = bytes.toString('hex')
+  const texts = [secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret), secret.replaceAll('.', '%2E'), secret.replaceAll('.', '&#46;')]
+  return [...new Set([...texts, hex, hex.toUpperCase(), bytes.toString('base64'), bytes.join(','), ...segmentsOf(secret)])].filter(encoding => encoding !== '')
+}
+
+function segmentsOf (secret: string): string[] {
+  return secret.startsWith(TOKEN_HEADER) ? secret.split('.').filter(({ length }) => length >= SHORTEST_SEGMENT) : []
 }
 
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
@@ -123,8 +138,20 @@ function propertyOf (error: Error, name: string): unknown {
   }
 }
 
+/** `encodings` come first, the longest first: the patterns could replace a part of one and leave the rest. */
 function withoutSecrets (text: string, encodings: readonly string[]): string {
-  return encodings.reduce((cleaned, encoding) => cleaned.replaceAll(encoding, () => REDACTED), withoutTokens(text.replace(HASHES, REDACTED)))
+  const withoutKnown = encodings.reduce((cleaned, encoding) => cleaned.replaceAll(encoding, () => REDACTED), text)
+  const cleaned = withoutTokens(withoutKnown.replace(HASHES, REDACTED))
+  return isMailWithSecret(cleaned, encodings) ? REDACTED : cleaned
+}
+
+/** True if a text quotes a mail as it is sent (RFC 2045), folded into lines, in quoted-printable or in base64, and that has a secret. */
+function isMailWithSecret (text: string, encodings: readonly string[]): boolean {
+  const softBreaks = text.replace(SOFT_BREAK, '')
+  const unfolded = softBreaks.replace(LINE_BREAK, '')
+  const decoded = unfolded.match(BASE64)?.map(part => Buffer.from(part, 'base64').toString()).join('\n') ?? ''
+  return [unfolded, decoded].some(part => encodings.some(encoding => part.includes(encoding))) ||
+    [softBreaks, decoded].some(part => withoutTokens(part.replace(HASHES, REDACTED)) !== part)
 }
 
 function withoutTokens (text: string): string {

@@ -135,6 +135,37 @@ t.test('information leak: the bytes of a known secret, and a secret in name or c
   t.match(redacted(Object.assign(new Error('failed'), { name: `E ${HASH}`, code: HASH, errno: 7 })), { name: 'E [redacted]', code: '[redacted]', errno: 7 })
 })
 
+t.test('information leak: a mail library quotes a mail as it is sent, in lines, in quoted-printable or in base64', async t => {
+  const token = `eyJhbGciOiJIUzI1NiIsInR5cCI6ImN0K2p3dCIsImtpZCI6IkFCQ0RFRkdISUpLTE1OT1BRUlNUVSJ9.${Buffer.from('{"jti":"challenge-abc","sub":"42","purpose":"reset"}').toString('base64url')}.3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs`
+  const mail = `Hello, https://app.example/reset#${token}`
+  const SENT: Readonly<Record<string, string>> = {
+    'quoted-printable': mail.replace(/.{75}/g, '$&=\r\n'),
+    'lines of 76': mail.replace(/.{76}/g, '$&\n'),
+    base64: Buffer.from(mail).toString('base64').replace(/.{76}/g, '$&\r\n'),
+    'escaped dots': mail.replaceAll('.', '&#46;'),
+    'a URL': mail.replaceAll('.', '%2E'),
+    'its claims and signature': token.split('.').slice(1).join(' ')
+  }
+  const BY_LOOK = ['quoted-printable', 'base64']
+  const parts = [token.slice(20, 60), token.slice(-30), Buffer.from(mail).toString('base64').slice(60, 120)]
+  for (const [form, text] of Object.entries(SENT)) {
+    for (const error of [new Error(`550 rejected: ${text}`), Object.assign(new Error('550'), { response: { text } })]) {
+      const shown = inspect(redacted(error, [token]), { depth: 9 })
+      t.strictSame(parts.filter(part => shown.includes(part)), [], form)
+    }
+    if (BY_LOOK.includes(form)) t.match(redacted(new Error(text)), { message: '[redacted]' }, `${form}, without the token`)
+  }
+  const hash = Buffer.from(`id=7 ${HASH}`)
+  t.match(redacted(new Error(`row ${hash.toString('base64')}`)), { message: '[redacted]' })
+  t.match(redacted(new Error(`row ${hash.toString('hex').toUpperCase()}`), [String(hash)]), { message: 'row [redacted]' })
+})
+
+t.test('information leak: of a known secret that looks like a hash or a token nothing is left', async t => {
+  for (const secret of ['hunter$1$abcdefgh!!rest-of-password', 'my.eyJ.secret-word phrase tail', 'abc', 'abcabc']) {
+    t.match(redacted(new Error(`no answer about ${secret}`), ['abc', secret]), { message: 'no answer about [redacted]' }, secret)
+  }
+})
+
 t.test('redactErrors is for functions of the app', async t => {
   const link = 'https://app.example/reset#a-token'
   t.equal(await redactErrors([link], () => 'sent'), 'sent')
