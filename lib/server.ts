@@ -128,8 +128,8 @@ export async function refreshSession (from: PageHeaders, options: RefreshOptions
   const url = routeOf(options, 'refresh')
   try {
     const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)
-    await response.body?.cancel()
     const setCookie = response.status === 200 ? response.headers.getSetCookie().filter(line => isRefreshCookie(line, options)) : []
+    response.body?.cancel().catch(() => {}) // not awaited: the new cookie must not be lost to a slow body
     return setCookie.length === 0 ? null : { setCookie, cookie: withCookies(String(cookies), setCookie) }
   } catch {
     return null
@@ -178,10 +178,11 @@ function refreshCookies (cookies: string | undefined, options: PageSessionOption
   return pairsOf(cookies).filter(pair => namesOf(options).includes(nameOf(pair))).join('; ')
 }
 
-/** A line that sets the refresh cookie, or clears that of a former setting. Other cookies of the API are none of the page's. */
+/** A line that sets the refresh cookie, or clears that of a former default. Other cookies of the API are none of the page's. */
 function isRefreshCookie (line: string, options: PageSessionOptions): boolean {
   const [pair = ''] = line.split(';', 1)
-  return namesOf(options).includes(nameOf(pair)) || pair === `${nameOf(pair)}=`
+  const name = nameOf(pair)
+  return namesOf(options).includes(name) || (pair === `${name}=` && DEFAULT_NAMES.includes(name))
 }
 
 function namesOf ({ cookieName }: PageSessionOptions): readonly string[] {

@@ -7,7 +7,7 @@ export type EpochSeconds = number
 /** Returns the time in seconds since the epoch. That of an option may give fractions, which `wholeSeconds` cuts off. */
 export type Clock = () => number
 
-/** A length of time in options: whole seconds, or a number with its unit. */
+/** A length of time in options: whole seconds, or a whole number with its unit; not negative. */
 export type Duration = Seconds | `${number}${'s' | 'm' | 'h' | 'd' | 'w'}`
 
 /** The machine's own clock, in whole seconds. */

@@ -226,10 +226,17 @@ t.test('refreshSession keeps the session if the refresh is refused or fails', as
 
 t.test('refreshSession drops a cookie that the response clears', async t => {
   const app = Fastify()
-  app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`, 'LB=abc==; Path=/']).send({}))
+  app.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', ['refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`, 'LB=abc==; Path=/', 'sid=; Path=/; Max-Age=0']).send({}))
   t.teardown(async () => { await app.close() })
   const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/auth`
-  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; a=1` }, { url }), { cookie: `a=1; ${COOKIE}=new`, setCookie: exactly('refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`) }, 'and other cookies of the API')
+  t.match(await refreshSession({ ...TYPED, cookie: `refresh=old; ${COOKIE}=old; sid=a` }, { url }), { cookie: `sid=a; ${COOKIE}=new`, setCookie: exactly('refresh=; Path=/; Max-Age=0', `${COOKIE}=new; Path=/`) }, 'and no other cookie of the API, set or cleared')
+  await app.close()
+
+  const named = Fastify()
+  named.post('/auth/refresh', async (_request, reply) => reply.header('set-cookie', [`${COOKIE}=; Path=/; Max-Age=0`, 'mine=new; Path=/']).send({}))
+  t.teardown(async () => { await named.close() })
+  const mine = { url: `${await named.listen({ port: 0, host: '127.0.0.1' })}/auth`, cookieName: 'mine' }
+  t.match(await refreshSession({ ...TYPED, cookie: `${COOKIE}=old; mine=old` }, mine), { cookie: 'mine=new' }, 'a former default name')
 })
 
 t.test('session fixation: a cookie whose name begins with the byte 0xA0 is not that of the user', async t => {

@@ -22,6 +22,12 @@ export const tokenResponseWithRefreshTokenSchema = {
   required: [...tokenResponseSchema.required, 'refresh_token']
 } as const satisfies JsonSchema
 
+/** The schema of a reauthentication, whose reply has a refresh token only if the request had one. */
+export function withOptionalRefreshToken (schema: JsonSchema): JsonSchema {
+  const required = schema.required?.filter(name => name !== 'refresh_token')
+  return required === undefined ? schema : { ...schema, required }
+}
+
 /**
  * The token response of signup, login, refresh, password and reauthenticate (RFC 6749 section 5.1): `access_token`,
  * `token_type` 'Bearer', and `expires_in` in seconds. `refresh_token` is there only where `refreshToken.transport` is 'body'.

@@ -160,8 +160,9 @@ class MemoryStore implements Store {
   /** Purges each time the map has doubled: constant cost per login (amortised), and no timer. */
   #purgeWhenDoubled (): void {
     if (this.#sessions.size < this.#nextPurgeSize) return
+    const before = this.#clock() - RENEWABLE_FOR // first: an app's clock may throw
     this.#nextPurgeSize = Infinity // until this purge has ended
-    this.#purge(this.#clock() - RENEWABLE_FOR).then(() => { this.#nextPurgeSize = Math.max(FIRST_PURGE_SIZE, 2 * this.#sessions.size) })
+    this.#purge(before).then(() => { this.#nextPurgeSize = Math.max(FIRST_PURGE_SIZE, 2 * this.#sessions.size) })
   }
 
   async #purge (before: EpochSeconds): Promise<number> {

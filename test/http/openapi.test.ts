@@ -200,6 +200,8 @@ t.test('with the transport body the refresh token is in bodies, and no cookie is
   }
   t.match(document.components.securitySchemes, { refreshToken: { type: 'http', scheme: 'bearer' } })
   for (const path of ['/auth/login', '/auth/refresh', '/auth/password', '/auth/reauthenticate']) t.match(JSON.stringify(document.paths[path]?.['post']?.responses['200']), '"refresh_token"', path)
+  const requires = (path: string): boolean => /"required":\[[^\]]*"refresh_token"/.test(JSON.stringify(document.paths[path]?.['post']?.responses['200']))
+  t.strictSame(['/auth/login', '/auth/refresh', '/auth/password', '/auth/reauthenticate'].filter(requires), ['/auth/login', '/auth/refresh', '/auth/password'], 'a reauthentication has one only if the request had one')
   t.notMatch(JSON.stringify(document), /cookie|remember/i)
 })
 

@@ -9,12 +9,16 @@ keepsTheContract(t, memoryStore)
 
 t.test('expired sessions are purged at a login, without a timer', async t => {
   const clock = fakeClock()
-  const store = memoryStore({ clock: clock.now })
+  let isBroken = false
+  const store = memoryStore({ clock () { if (isBroken) throw new Error('no time'); return clock.now() } })
   const old = Array.from({ length: 1000 }, () => newSession())
   for (const session of old) await store.create(session)
 
   clock.wait('8d')
   clock.wait(1)
+  isBroken = true
+  await t.rejects(store.create(newSession()), { message: 'no time' })
+  isBroken = false
   const young = newSession({ idleExpiresAt: START + 9 * 86_400 })
   await store.create(young)
   t.strictSame(new Set(await Promise.all(old.map(({ id }) => store.get(id)))), new Set([null]))

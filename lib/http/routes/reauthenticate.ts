@@ -1,5 +1,6 @@
 import { type FastifyInstance } from 'fastify'
 import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordAndRefreshTokenSchema, passwordSchema, refusalSchemas, refusedByFastify } from '../schemas.js'
+import { withOptionalRefreshToken } from '../token-response.js'
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /reauthenticate`: 200 with an access token and a refresh cookie whose `auth_time` is now; the session stays. */
@@ -11,7 +12,7 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
     security: [{ [ACCESS_TOKEN_SCHEME]: [] }],
     body: transport.setsCookie ? passwordSchema : passwordAndRefreshTokenSchema,
     response: {
-      200: tokenResponse.schema,
+      200: withOptionalRefreshToken(tokenResponse.schema),
       ...refusedByFastify,
       ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
