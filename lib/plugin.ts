@@ -88,7 +88,7 @@ const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options
   openOnReady(fastify, store, owner, timeouts, clock)
   if (revocations !== undefined) followRevocations(fastify, store, revocations, timeouts, context)
   if (store.purgeExpired !== undefined && settings.sessions.purgeEvery !== false) purgePeriodically(fastify, signal => sessions.purgeExpired(signal), settings.sessions.purgeEvery, timeouts)
-  const setup = { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure, origins: auth.origins }
+  const setup = { isUsed: settings.refreshToken.transport === 'cookie', isSecure: settings.cookie.secure, domain: settings.cookie.domain, origins: auth.origins }
   const tokenResponse = createTokenResponseBody(transport.tokenResponseSchema, settings.formatTokenResponse)
   registerRoutesBelow(fastify, options, settings.prefix, { transport, urls, authOf, hooks: createOwnHooks(authOf), accounts, setup, explains: !production, tokenResponse, publicKeys: publicKeys(settings, keys) })
 }

@@ -4,10 +4,11 @@ import { type FastifyBaseLogger } from 'fastify'
 const WARNINGS = {
   FST_AUTH_WARN_ACCESS_LIFETIME: 'option "accessToken.expiresIn" is over an hour: an access token works until it expires, even after a logout; set 10m, the default, or revocation: \'immediate\'',
   FST_AUTH_WARN_CLOCK: 'the clock of this process differs from that of the session store by `seconds`: synchronise all machines with NTP, since instances may differ by no more than a third of refreshToken.grace and accessToken.leeway',
+  FST_AUTH_WARN_COOKIE_DOMAIN: 'option "cookie.domain" does not cover the host of a request, so browsers reject the cookie and log the user out at a reload: leave it out, or set it to the host or a parent of it; behind a proxy forward the Host of the browser',
   FST_AUTH_WARN_COOKIE_NAME: 'option "cookie.name" has no prefix, so other sub-domains can set the cookie: use the name in `suggestion`',
   FST_AUTH_WARN_COOKIE_PATH: 'option "cookie.path" does not cover the route in `refresh`, so browsers do not send the cookie to it: that is right only behind a proxy that rewrites paths; else leave the option out',
   FST_AUTH_WARN_CORS: 'the app\'s CORS headers allow credentials for any origin, or for one that is not in trustedOrigins, where this plugin refuses the request: give @fastify/cors a list of exact origins, and trustedOrigins the same list',
-  FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks" and the network',
+  FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks", the network, and that the login service has the option "keys", since from a "secret" it publishes none',
   FST_AUTH_WARN_LEGACY_HASHES: 'option "passwords.verifyLegacy" is set without "users.updatePasswordHash": old hashes are verified and never replaced; give the function',
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',
   FST_AUTH_WARN_NAME_TAKEN: 'app has a decorator with the name in `decorator` already, which is left unchanged: import the hook of that name instead',

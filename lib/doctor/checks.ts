@@ -78,6 +78,7 @@ function checkPrefix (reply: Reply, path: string): Verdict {
   const [, there] = /^Route POST:([^?\s]+)(?:\?\S*)? not found$/.exec(String(fieldsOf(reply)['message'])) ?? []
   if (there === undefined) return finding(`POST ${sent} answered 404`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
   if (there === sent) return finding(`the app has no route POST ${there}`, 'Give the URL of the routes, with the prefix under which the plugin is registered')
+  if (there === '/refresh' && !path.endsWith('/auth')) return finding(`the app received ${there} instead of ${sent}`, `Give the URL of the routes: ${path}/auth, if the proxy removes ${path} and the plugin has its default prefix`)
   return finding(`the app received ${there} instead of ${sent}`, `Keep the path in the proxy (nginx: proxy_pass without a path after the port), or register the plugin with the prefix that arrives and give cookie.path '${path}'`)
 }
 
@@ -117,7 +118,8 @@ function judgeCookie (cookie: ReceivedCookie, target: Target): Verdict {
 }
 
 /** The most serious first. */
-function faultsOf ({ name, attributes }: ReceivedCookie, { path, page, site }: Target): Fault[] {
+function faultsOf ({ name, attributes }: ReceivedCookie, { base, path, page, site }: Target): Fault[] {
+  const { hostname } = new URL(base)
   const hasAll = (...names: readonly string[]): boolean => names.every(attribute => attributes.has(attribute))
   const sentBelow = (attributes.get('path') ?? path).replace(/\/?$/, '/') // by default the folder of the request
   return [
@@ -127,8 +129,14 @@ function faultsOf ({ name, attributes }: ReceivedCookie, { path, page, site }: T
     [site === 'cross-site' && attributes.get('samesite')?.toLowerCase() !== 'none', `browsers do not keep it for ${page}, which is of another site`,
       "Serve pages and routes from one site, for example through a proxy, or set cookie: { sameSite: 'none', partitioned: true }"],
     [name.startsWith('__Host-') && (hasAll('domain') || attributes.get('path') !== '/'), 'browsers reject this name with a Domain or a Path', BY_PROXY],
+    [!coversHost(attributes.get('domain'), hostname), `browsers reject this Domain from ${hostname}`, `Leave cookie.domain out, or set it to ${hostname} or a parent of it. If it is right: ${BY_PROXY}`],
     [!`${path}/`.startsWith(sentBelow), `browsers do not send it to ${path}/refresh`, `Set cookie.path to '${path}', the path that the browser sees, or leave it out`]
   ]
+}
+
+/** RFC 6265 section 5.1.3. */
+function coversHost (domain: string | undefined, hostname: string): boolean {
+  return domain === undefined || `.${hostname}`.endsWith(`.${domain.replace(/^\./, '').toLowerCase()}`)
 }
 
 /** The private members of a JSON Web Key (RFC 7518 section 6). */

@@ -33,6 +33,8 @@ Exit codes: 0 no finding, 1 findings, 2 it could not run.`
 interface CommandSettings {
   readonly target: Target
   readonly account: Account | null
+  /** The environment variables that an account lacks. */
+  readonly missing: readonly string[]
   readonly json: boolean
 }
 
@@ -65,10 +67,10 @@ function explain ({ name, code, message }: NodeJS.ErrnoException): string {
 }
 
 /** The rows of all checks. A password goes to another machine over https only. */
-export async function examine ({ target, account }: Pick<CommandSettings, 'target' | 'account'>, send: Send): Promise<Row[]> {
+export async function examine ({ target, account, missing }: Pick<CommandSettings, 'target' | 'account' | 'missing'>, send: Send): Promise<Row[]> {
   const seen = await probe(send, target)
   const rows = runChecks(seen)
-  if (account === null) return [...rows, { check: 'login', ...skipped('needs DOCTOR_USERNAME and DOCTOR_PASSWORD') }]
+  if (account === null) return [...rows, { check: 'login', ...skipped(`needs ${missing.join(' and ')}`) }]
   if (rows.some(({ check, result }) => check === 'route' && result === 'finding')) return rows
   const { certificateEnds, isLoopback } = seen.visit
   if (certificateEnds === null && !isLoopback) return [...rows, { check: 'login', ...skipped('no password is sent over plain http: give an https URL') }]
@@ -86,7 +88,8 @@ function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOC
   const page = origin ?? own
   if (!isHttp(page) || new URL(page).origin !== page) return `${USAGE}\n\n--origin must be an origin such as https://app.example, without a path`
   const account = username && password ? { username, password, field } : null
-  return { target: { base: own + path, path, page, site: siteOf(page, own) }, account, json }
+  const missing = [username ? [] : 'DOCTOR_USERNAME', password ? [] : 'DOCTOR_PASSWORD'].flat()
+  return { target: { base: own + path, path, page, site: siteOf(page, own) }, account, missing, json }
 }
 
 function parseArguments (args: readonly string[]): { readonly url: string, readonly origin: string | undefined, readonly field: string, readonly json: boolean } | null {

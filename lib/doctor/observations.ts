@@ -51,8 +51,9 @@ export interface Observations {
   readonly foreignOrigin: Reply
   readonly nullOrigin: Reply
   readonly crossSite: Reply
-  /** A refresh and a logout without a cookie. */
+  /** A refresh without a cookie, of a browser without Fetch Metadata. */
   readonly missing: Reply
+  /** A logout without a cookie. */
   readonly logout: Reply
   /** An empty refresh token in the body, which only native apps may send. */
   readonly logoutByBody: Reply
@@ -79,7 +80,7 @@ export async function probe (send: Send, target: Target): Promise<Observations> 
     foreignOrigin: await visit({ origin: FOREIGN }),
     nullOrigin: await visit({ origin: 'null' }),
     crossSite: await visit({ 'sec-fetch-site': 'cross-site' }),
-    missing: await send({ method: 'POST', path: '/refresh', headers: browser }),
+    missing: await send({ method: 'POST', path: '/refresh', headers: { origin: target.page } }),
     logout: await send({ method: 'POST', path: '/logout', headers: browser }),
     logoutByBody: await send({ method: 'POST', path: '/logout', headers: browser, json: { refresh_token: '' } }),
     preflight: await preflight(target.page),

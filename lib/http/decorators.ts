@@ -5,7 +5,7 @@ import { type Authenticate } from '../sessions/authenticate.js'
 import { type AccessClaims } from '../tokens/claims.js'
 import { logWarning } from '../warnings.js'
 import { isSafe } from './csrf.js'
-import { isByCookie, isStrict, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
+import { isByCookie, isStrict, isUncalled, type AuthenticateHooks, AUTHENTICATION, createHooks } from './hooks.js'
 import { type UnusableHooks, REPLY, type TokenAuth } from './request-auth.js'
 
 /** The decorators of an app, with or without sessions: the hooks, `verifyAccessToken` and `reloadKeys`. */
@@ -43,6 +43,7 @@ export function decorateHooks (fastify: FastifyInstance, authenticationOf: (requ
 
 function assertHooksFit ({ method, onRequest, preParsing, preValidation, preHandler }: RouteOptions, { strict, byCookie }: UnusableHooks): void {
   const hooks = [onRequest, preParsing, preValidation, preHandler].flat().filter(hook => hook !== undefined)
+  if (hooks.some(isUncalled)) throw new TypeError("requireFreshLogin is no hook itself: write requireFreshLogin('5m')")
   if (strict !== undefined && hooks.some(isStrict)) throw new TypeError(strict)
   if (!hooks.some(isByCookie)) return
   if (byCookie !== undefined) throw new TypeError(byCookie)

@@ -5,7 +5,7 @@ import { AuthError, type AuthErrorCode } from '../errors.js'
 import { type TokenAuth } from './request-auth.js'
 import { isOwnOrigin, nameHosts } from './csrf.js'
 import { redirectRefusal } from './html-forms.js'
-import { type CookieSetup } from './setup-warnings.js'
+import { type CookieSetup, coversHost } from './setup-warnings.js'
 
 /**
  * The error handler of our routes. It records an AuthError and replaces an unexpected error with one that reveals nothing, then
@@ -46,18 +46,25 @@ export function formatSchemaErrors (errors: FastifySchemaValidationError[], part
 const CROSS_SITE = 'No refresh token was sent: log in. If a login has just succeeded, the page is of another site than the API, as http://127.0.0.1 is of another than http://localhost, ' +
   "and browsers send the cookie there only with cookie: { sameSite: 'none', partitioned: true }. See \"Another origin\" in docs/cookies.md of fastify-refresh-cookie"
 
+const OUTSIDE_DOMAIN = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: cookie.domain does not cover this host. Leave the option out, or set it to the host or a parent of it'
+
+const REFUSED_USER = 'This account may not log in: it is disabled, or users.findById, which gets the id as text, did not find it'
+
 const DROPPED = 'No refresh token was sent: log in. If a login has just succeeded, the client rejected the cookie: it is Secure, but was sent over plain http. See "Plain http" in docs/cookies.md of fastify-refresh-cookie'
 
 /**
- * Explains two refusals in the reply, outside production. The text is not in the error, which is logged: it may contain hosts
+ * Explains three refusals in the reply, outside production. The text is not in the error, which is logged: it may contain hosts
  * from the request.
  */
-export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetup, 'isUsed' | 'isSecure'>): void {
+export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetup, 'isUsed' | 'isSecure' | 'domain'>): void {
   const explanations = new Map<unknown, (request: FastifyRequest) => string | null>(Object.entries({
     FST_AUTH_CROSS_SITE: crossSite,
-    FST_AUTH_REFRESH_TOKEN_MISSING ({ headers, protocol }: FastifyRequest) {
+    FST_AUTH_USER_REFUSED: () => REFUSED_USER,
+    FST_AUTH_REFRESH_TOKEN_MISSING ({ headers, protocol, hostname }: FastifyRequest) {
+      if (cookie.isUsed && !coversHost(cookie.domain, hostname)) return OUTSIDE_DOMAIN
       if (cookie.isUsed && headers['sec-fetch-site'] === 'cross-site') return CROSS_SITE
-      return cookie.isUsed && cookie.isSecure && protocol === 'http' ? DROPPED : null
+      // Browsers send Sec-Fetch-Site only where they keep a Secure cookie: over https, and to localhost.
+      return cookie.isUsed && cookie.isSecure && protocol === 'http' && headers['sec-fetch-site'] === undefined ? DROPPED : null
     }
   } satisfies Partial<Record<AuthErrorCode, unknown>>))
   scope.addHook<unknown>('onSend', (request, reply, payload, done) => {

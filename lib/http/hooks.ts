@@ -45,6 +45,7 @@ export const AUTHENTICATION = Symbol.for('fastify-refresh-cookie.authentication'
 const REQUIRES_TOKEN = Symbol.for('fastify-refresh-cookie.requiresToken')
 const STRICT = Symbol.for('fastify-refresh-cookie.strict')
 const BY_COOKIE = Symbol.for('fastify-refresh-cookie.byCookie')
+const UNCALLED = Symbol.for('fastify-refresh-cookie.uncalled')
 
 export function requiresAccessToken (hook: object): boolean {
   return REQUIRES_TOKEN in hook
@@ -52,6 +53,11 @@ export function requiresAccessToken (hook: object): boolean {
 
 export function isStrict (hook: object): boolean {
   return STRICT in hook
+}
+
+/** True for `requireFreshLogin` itself, in place of a hook that it returns. */
+export function isUncalled (hook: object): boolean {
+  return UNCALLED in hook
 }
 
 export function isByCookie (hook: object): boolean {
@@ -63,7 +69,7 @@ const NO_CALLBACK = 'this hook of fastify-refresh-cookie takes a callback: write
 type AuthenticationOf = (request: FastifyRequest) => TokenAuth
 
 export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHooks {
-  return {
+  const hooks: AuthenticateHooks = {
     authenticate: marked(hook(auth => auth.authenticateRequest(), authenticationOf), REQUIRES_TOKEN),
     authenticateOptional: hook(auth => auth.hasAccessToken ? auth.authenticateRequest() : undefined, authenticationOf),
     authenticateByCookie: marked(hook(auth => auth.authenticateByCookie(), authenticationOf), BY_COOKIE),
@@ -75,6 +81,8 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
       return marked(hook(auth => auth.authenticateFresh(maxAge), authenticationOf), REQUIRES_TOKEN)
     }
   }
+  Object.defineProperty(hooks.requireFreshLogin, UNCALLED, { value: true })
+  return hooks
 }
 
 /**

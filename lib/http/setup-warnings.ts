@@ -20,6 +20,8 @@ export interface CookieSetup {
   /** False for `refreshToken.transport: 'body'`. */
   readonly isUsed: boolean
   readonly isSecure: boolean
+  /** The option `cookie.domain`. */
+  readonly domain: string | undefined
   readonly origins: OriginPolicy
 }
 
@@ -30,6 +32,7 @@ const FINDINGS: ReadonlyArray<readonly [code: WarningCode, isFound: Finding]> = 
   ['FST_AUTH_WARN_TRUST_PROXY', ignoresProxy],
   ['FST_AUTH_WARN_CORS', sharesWithStrangers],
   ['FST_AUTH_WARN_PLAIN_HTTP', isOfPlainHttp],
+  ['FST_AUTH_WARN_COOKIE_DOMAIN', isOutsideDomain],
   ['FST_AUTH_WARN_OTHER_SITE', isOfOtherSite]
 ]
 
@@ -70,6 +73,16 @@ function isOfPlainHttp (request: FastifyRequest, _reply: FastifyReply, { isUsed,
 
 /** Browsers treat the machine's own addresses as secure. */
 const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
+
+/** A browser whose host the Domain of the cookie does not cover (RFC 6265 section 5.3): it rejects the cookie. */
+function isOutsideDomain ({ headers, hostname }: FastifyRequest, _reply: FastifyReply, { isUsed, domain }: CookieSetup): boolean {
+  return isUsed && headers['sec-fetch-site'] !== undefined && !coversHost(domain, hostname)
+}
+
+/** True if a browser accepts a cookie with this Domain from the host (RFC 6265 section 5.1.3). */
+export function coversHost (domain: string | undefined, hostname: string): boolean {
+  return domain === undefined || `.${hostname.toLowerCase()}`.endsWith(`.${domain.toLowerCase()}`)
+}
 
 /** A script of a trusted origin on another site, where browsers neither keep nor send a cookie with SameSite=Lax or Strict. */
 function isOfOtherSite ({ headers }: FastifyRequest, _reply: FastifyReply, { isUsed, origins: { trustedOrigins, crossSiteCookie } }: CookieSetup): boolean {

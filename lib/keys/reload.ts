@@ -46,7 +46,7 @@ export async function openKeys (settings: KeySettings, emit: (event: KeyEvent) =
     clock: settings.clock,
     period: settings.reloadKeysEvery,
     emit (event, err) {
-      if (err !== undefined) log.warn({ err }, 'auth: reloading the keys failed: the old ones stay in use')
+      if (err !== undefined) log.warn({ err }, source.rings.access.byKid.size > 0 ? 'auth: reloading the keys failed: the old ones stay in use' : 'auth: reading the keys failed again: there are none yet')
       emit(event)
     }
   })

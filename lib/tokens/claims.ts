@@ -89,15 +89,26 @@ const HASH_PROPERTY = /[{,]"password_?hash":/i
 /** Shorter hashes are placeholders, such as the name of a provider. */
 const SHORTEST_HASH = 20
 
+const NOT_JSON = 'the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry'
+
+/** Throws for a bigint or a cycle. */
+function toJson (value: object): string {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    throw new TypeError(NOT_JSON, { cause })
+  }
+}
+
 /**
  * Converts the app's claims to plain JSON, without reserved ones. Throws before anything is written if they are not a JSON object,
  * are too large, or contain a password hash. A hash is recognised by its property name or, if `passwordHash` is given, by its
  * value; not by its format, since a username may look like a hash.
  */
 export function toAppClaims (value: unknown, passwordHash?: string | null): AppClaims {
-  const json = isRecord(value) ? JSON.stringify(value) : 'null'
+  const json = isRecord(value) ? toJson(value) : 'null'
   const claims: unknown = JSON.parse(json)
-  if (!isRecord(claims)) throw new TypeError('the app\'s claims, of accessToken.claims or request.auth.login(), must be an object that JSON can carry')
+  if (!isRecord(claims)) throw new TypeError(NOT_JSON)
   // A function that returns the user itself would show the hash to everybody who holds the token.
   const isExposed = passwordHash != null && passwordHash.length >= SHORTEST_HASH && json.includes(passwordHash)
   if (isExposed || HASH_PROPERTY.test(json)) throw new TypeError('claims must not have a password hash: return the properties that the token needs, and not the user itself')
@@ -113,7 +124,8 @@ export function toAppClaims (value: unknown, passwordHash?: string | null): AppC
 export function readAccessClaims (payload: unknown, policy: AccessPolicy): AccessClaims {
   if (payload === undefined) throw invalid('its signature, key, "typ" or encoding is invalid')
   if (!isAccessClaims(payload)) throw invalid('it lacks one of sub, sid, jti, iat, exp, auth_time')
-  if (!isMeantForUs(payload, policy)) throw invalid('its "iss" or "aud" is not that of the options "issuer" and "audience"')
+  if (policy.issuer !== undefined && payload.iss !== policy.issuer) throw invalid('its "iss" is not that of the option "issuer"')
+  if (!isForAudience(payload, policy)) throw invalid('its "aud" is not that of the option "audience"')
   const lifetime = payload.exp - payload.iat
   if (lifetime <= 0) throw invalid('its "exp" is not after its "iat"')
   if (lifetime > maxAccessLifetime(policy.expiresIn)) throw invalid('its lifetime is over an hour and over the option "accessToken.expiresIn"')
@@ -145,8 +157,7 @@ export function isRefreshClaims (payload: unknown): payload is RefreshClaims {
  * A token with an `aud` is refused by any other audience (RFC 7519 section 4.1.3), and by a service without one (RFC 8725
  * section 3.9).
  */
-function isMeantForUs (claims: AccessClaims, policy: AccessPolicy): boolean {
-  if (policy.issuer !== undefined && claims.iss !== policy.issuer) return false
+function isForAudience (claims: AccessClaims, policy: AccessPolicy): boolean {
   if (policy.audience === undefined) return claims.aud === undefined
   const ours = [policy.audience].flat()
   const theirs: readonly unknown[] = [claims.aud].flat()

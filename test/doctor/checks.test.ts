@@ -77,6 +77,19 @@ t.test('the path that arrives is read up to its query', async t => {
   t.equal(await judged('route', { status: 404, body: body('/refresh') }), 'finding: the app received /refresh instead of /auth/refresh')
 })
 
+t.test('a URL without the prefix of the routes is named first', async t => {
+  const shop: Target = { ...TARGET, base: 'https://app.example/shop', path: '/shop' }
+  const body = JSON.stringify({ message: 'Route POST:/refresh not found' })
+  const row = runChecks(await probe(async () => reply({ status: 404, body }), shop)).find(({ check }) => check === 'route')
+  t.match(row, { seen: 'the app received /refresh instead of /shop/refresh', advice: /^Give the URL of the routes: \/shop\/auth/ })
+})
+
+t.test('a Domain that does not cover the host is rejected by browsers', async t => {
+  const setCookie = (domain: string): Partial<Reply> => ({ headers: { 'set-cookie': [`__Secure-a=; Path=/; Domain=${domain}; HttpOnly; Secure; SameSite=Strict`] } })
+  for (const domain of ['other.example', 'pp.example', 'www.app.example']) t.match(await judged('cookie', setCookie(domain)), /browsers reject this Domain from app\.example$/, domain)
+  for (const domain of ['app.example', '.APP.example', 'example']) t.match(await judged('cookie', setCookie(domain)), /^ok/, domain)
+})
+
 t.test('a refusal of the app itself shows that the proxy changed the path', async t => {
   const row = runChecks(await probe(async () => reply({ status: 401, body: JSON.stringify({ code: 'FST_AUTH_ACCESS_TOKEN_MISSING' }) }), TARGET)).find(({ check }) => check === 'route')
   t.match(row, { result: 'finding', seen: 'POST /auth/refresh answered 401 FST_AUTH_ACCESS_TOKEN_MISSING', advice: /the proxy removes or adds a part of the path/ })
@@ -180,7 +193,7 @@ t.test('cleartext transmission: no password goes to another machine over plain h
   const sent: DoctorRequest[] = []
   const examined = async (more: Partial<Reply>): Promise<string | undefined> => {
     sent.length = 0
-    const rows = await examine({ target: TARGET, account: ADA }, async request => {
+    const rows = await examine({ target: TARGET, account: ADA, missing: [] }, async request => {
       sent.push(request)
       return reply(more)
     })

@@ -33,6 +33,11 @@ t.test('as a program, against the example server', async t => {
     t.same(checks.filter(({ result }) => result === 'ok').map(({ check }) => check).slice(-5), ['login', 'refresh', 'grace', 'logout', 'session end'])
     t.notMatch(output, ADA.password)
   })
+
+  t.test('half of an account is named', async t => {
+    t.match((await program([url], { DOCTOR_USERNAME: ADA.username })).output, /needs DOCTOR_PASSWORD$/m)
+    t.match((await program([url], { DOCTOR_PASSWORD: ADA.password })).output, /needs DOCTOR_USERNAME$/m)
+  })
 })
 
 t.test('a finding, with the output of the documentation', async t => {

@@ -2,7 +2,7 @@ import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { type RefreshCookieOptions } from '../../lib/index.js'
-import { ORIGIN, SECRET, server } from '../support/server.js'
+import { loggedIn, ORIGIN, SECRET, server, userTable } from '../support/server.js'
 
 const PHONE = 'http://192.168.1.7:5173'
 const UPSTREAM = 'localhost:3000'
@@ -68,9 +68,24 @@ t.test('a cookie of another site: outside production the 401 names SameSite', as
 t.test('Secure cookie over plain http: outside production the 401 explains the missing cookie', async t => {
   t.match((await refresh(t, {})).json(), { statusCode: 401, code: 'FST_AUTH_REFRESH_TOKEN_MISSING', message: /^No refresh token was sent: log in\. .*rejected the cookie.*plain http.*docs\/cookies\.md/ })
   t.equal((await refresh(t, { origin: ORIGIN, host: 'app.example', 'x-forwarded-proto': 'https' }, {}, { trustProxy: true })).json().message, MISSING, 'https')
+  t.equal((await refresh(t, { 'sec-fetch-site': 'same-origin' })).json().message, MISSING, 'a browser that keeps the cookie, as at localhost')
   t.equal((await refresh(t, {}, { cookie: { secure: false } })).json().message, MISSING, 'a cookie that is not Secure')
   t.equal((await refresh(t, {}, { refreshToken: { transport: 'body' } })).json().message, MISSING, 'no cookie at all')
   t.equal((await inProduction(t, {})).json().message, MISSING, 'production')
+})
+
+t.test('a cookie.domain that does not cover the host: outside production the 401 says so', async t => {
+  const options: RefreshCookieOptions = { cookie: { domain: 'example.com' } }
+  for (const host of ['localhost:3000', 'badexample.com', 'example.com.evil.example']) t.match((await refresh(t, { host, 'sec-fetch-site': 'same-origin' }, options)).json(), { message: /cookie\.domain does not cover this host/ }, host)
+  for (const host of ['example.com', 'app.EXAMPLE.com:8443']) t.equal((await refresh(t, { host, 'sec-fetch-site': 'same-origin' }, options)).json().message, MISSING, host)
+})
+
+t.test('a user who is not found: outside production the 401 names users.findById', async t => {
+  const users = userTable()
+  let isFound = true
+  const { ada } = await loggedIn(t, { users: { ...users, findById: async id => isFound ? await users.findById(id) : null } })
+  isFound = false
+  t.match((await ada.refresh()).json(), { statusCode: 401, code: 'FST_AUTH_USER_REFUSED', message: /users\.findById, which gets the id as text, did not find it/ })
 })
 
 t.test('an app with its own error handler keeps its error bodies', async t => {

@@ -364,6 +364,16 @@ t.test('broken access control: a route with an imported hook outside of every re
   }
 })
 
+t.test('requireFreshLogin in place of a hook that it returns is an error at start', async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(refreshCookie, { secret: SECRET })
+  for (const uncalled of [requireFreshLogin, app.requireFreshLogin]) {
+    // @ts-expect-error: for those who write JavaScript
+    t.throws(() => app.get('/uncalled', { onRequest: uncalled }, async () => 'ok'), { name: 'TypeError', message: /write requireFreshLogin\('5m'\)/ })
+  }
+})
+
 t.test('a clock with fractions makes no login older than it is', async t => {
   let now = START + 0.9
   const app = Fastify()

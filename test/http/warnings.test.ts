@@ -106,6 +106,8 @@ const DROPPED: ReadonlyArray<readonly [title: string, headers: Record<string, st
   ['an own page over https', { origin: `https://${HOST}` }, {}, null],
   ...['localhost', 'localhost:5173', 'app.localhost:5173', '127.0.0.1:3000', '[::1]:3000'].map(host => [`a page at ${host}`, { host, origin: `http://${host}` }, {}, null] as const),
   ['a page whose name begins as localhost', { host: 'localhost.example', origin: 'http://localhost.example' }, {}, 'FST_AUTH_WARN_PLAIN_HTTP'],
+  ['a host that cookie.domain does not cover', { host: 'localhost:3000', 'sec-fetch-site': 'same-origin' }, { cookie: { domain: 'app.example' } }, 'FST_AUTH_WARN_COOKIE_DOMAIN'],
+  ['a host that cookie.domain covers', { host: 'www.app.example', 'sec-fetch-site': 'same-origin' }, { cookie: { domain: 'app.example' } }, null],
   ['a script of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }, { trustedOrigins: ['https://page.example'] }, 'FST_AUTH_WARN_OTHER_SITE'],
   ['a form of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, { trustedOrigins: ['https://page.example'] }, null],
   ['a script of a trusted page on the same site', { origin: 'https://page.example', 'sec-fetch-site': 'same-site' }, { trustedOrigins: ['https://page.example'] }, null],

@@ -40,6 +40,11 @@ function isPool (db: object): db is Pool {
   return 'Client' in db && typeof db.Client === 'function' && 'options' in db
 }
 
+/** A `Client` of pg, or one that was checked out of a pool. */
+export function isClient (db: object): boolean {
+  return 'connectionParameters' in db
+}
+
 function isPGlite (db: object): db is PGlite {
   return 'listen' in db && typeof db.listen === 'function'
 }

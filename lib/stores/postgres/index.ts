@@ -4,7 +4,7 @@ import { type Clock, type EpochSeconds } from '../../time.js'
 import { revocationFeed, messageFor } from '../revocation-feed.js'
 import { DEFAULT_TABLE, tableName, retried, type Row, SessionTable } from '../sql/session-table.js'
 import { sqlStore, type SqlStore } from '../sql/store.js'
-import { listenOn, type PostgresDatabase, hasCode, missingTimeouts, type RunStatement, statementRunner } from './database.js'
+import { listenOn, type PostgresDatabase, hasCode, isClient, missingTimeouts, type RunStatement, statementRunner } from './database.js'
 import { type RevokeReason, type Session } from '../../sessions/session.js'
 import { assertColumns, assertRights, type FoundColumn, GRANTED, schemaOf, sessionOf, type Statements, statementsOn } from './statements.js'
 
@@ -36,7 +36,8 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
  */
 export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptions = {}): PostgresStore {
   const { table = DEFAULT_TABLE, clock, listen = db } = checkedOptions('postgresStore', options, ['table', 'clock', 'listen'])
-  if (typeof db?.query !== 'function') throw new TypeError('postgresStore: its first argument has no method "query": pass a Pool of pg or a PGlite instance')
+  if (typeof db?.query !== 'function') throw new TypeError(`postgresStore: its first argument ${db === undefined ? 'is undefined' : 'has no method "query"'}: pass a Pool of pg, such as the one that the ORM uses, or a PGlite instance`)
+  if (isClient(db)) warnOfClient()
   if (listen !== db && listenOn(listen) === undefined) throw new TypeError('postgresStore: the option "listen" cannot LISTEN: pass a Pool of pg or a PGlite instance, or leave it out')
   tableName(table, 'postgresStore')
 
@@ -57,6 +58,10 @@ export function postgresStore (db: PostgresDatabase, options: PostgresStoreOptio
       })
     })
   }
+}
+
+function warnOfClient (): void {
+  process.emitWarning('postgresStore: its first argument is a Client of pg, one connection, which is not replaced once it is lost: pass a Pool of pg', { type: 'PostgresStoreWarning', code: 'FST_AUTH_POSTGRES_CLIENT' })
 }
 
 function warnOfSilence (): void {

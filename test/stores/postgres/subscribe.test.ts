@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { type Revocation, type SessionStore } from '../../../lib/sessions/store.js'
 import { postgresStore, type PostgresDatabase, type PostgresStoreOptions } from '../../../lib/stores/postgres/index.js'
 import { listenOn } from '../../../lib/stores/postgres/database.js'
+import { exactly } from '../../support/exactly.js'
 import { fakeClock, START } from '../../support/fake-clock.js'
 import { pgBouncer } from '../../support/pgbouncer.js'
 import { poolOn, postgres } from '../../support/postgres.js'
@@ -229,7 +230,9 @@ t.test('on a server', async t => {
 
   t.test('a database with only a query method has no subscribe', async t => {
     const client = new pg.Client({ connectionString })
+    const warned = t.capture(process, 'emitWarning')
     for (const db of [client, { query: async () => ({ rows: [] }) }]) t.notOk('subscribe' in postgresStore(db))
+    t.match(warned().map(({ args }) => args), exactly([/pass a Pool of pg/, { code: 'FST_AUTH_POSTGRES_CLIENT' }]))
   })
 })
 
