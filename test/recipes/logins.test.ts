@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mock } from 'node:test'
 import { fastifyOauth2 } from '@fastify/oauth2'
@@ -156,6 +157,32 @@ t.test('a second factor: a code of the old authenticator is needed for a new one
   const statuses: number[] = []
   for (let guess = 0; guess < 4; guess++) statuses.push((await post(s.ada, '/totp/new', { challenge: again, code: '12345x' })).statusCode)
   t.strictSame(statuses, [401, 401, 401, 429], 'guesses are limited')
+})
+
+t.test('race: a login by the password alone does not survive a second factor that is confirmed at that moment', async t => {
+  const table = authenticatorsTable()
+  const [asked, answered] = [new EventEmitter(), new EventEmitter()]
+  let isHeld = false
+  const findByUser: typeof table.findByUser = async sub => {
+    const found = await table.findByUser(sub)
+    if (isHeld) {
+      isHeld = false
+      asked.emit('once')
+      await once(answered, 'once')
+    }
+    return found
+  }
+  const s = await recipe(t, 'second-factor', { authenticators: { ...table, findByUser }, recoveryCodes: recoveryCodesTable() })
+  const proposal = await s.ada.send({ method: 'POST', url: '/totp/new' })
+  isHeld = true
+  const thief = s.browser()
+  const login = thief.send({ method: 'POST', url: '/login', payload: { username: 'ada', password: PASSWORD } })
+  await once(asked, 'once')
+  t.match(await s.ada.send({ method: 'POST', url: '/totp', payload: { ...proposal.json<object>(), code: codesOf(s, proposal)(Math.floor(Date.now() / 1000)) } }), { statusCode: 200 })
+  answered.emit('once')
+  t.strictSame(Object.keys((await login).json()), ['challenge'])
+  t.match((await thief.refresh()).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+  t.strictSame((await s.app.sessions.list('1')).length, 1, 'the session of the owner')
 })
 
 t.test('race: a proposal that is stored after another one was confirmed is void, and the other sessions have ended', async t => {
