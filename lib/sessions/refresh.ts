@@ -36,7 +36,8 @@ export async function readSession (store: SessionStore, policy: RotationPolicy, 
   const session = await context.bounded(() => store.get(claimed.id, claimed))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
   const decision = decide(session, presented, policy, at)
-  return 'refuse' in decision ? await throwRefusal(store, decision.refuse, session, presented, context) : session
+  if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
+  return session
 }
 
 /**

@@ -14,7 +14,7 @@ const FAILURES: ReadonlyArray<readonly [name: string, answer: readonly [status: 
   ['a cross-site refusal', [403, '{"code":"FST_AUTH_CROSS_SITE"}'], { status: 403, code: 'FST_AUTH_CROSS_SITE' }],
   ['an error page of a proxy', [502, '<h1>Bad gateway</h1>', { 'content-type': 'text/html' }], { status: 502 }],
   ['a login page of a proxy', [401, '<h1>Who are you?</h1>', { 'www-authenticate': 'Negotiate' }], { status: 401 }],
-  ['a captive portal', [200, '<h1>Free WiFi</h1>', { 'content-type': 'text/html' }], { status: undefined }],
+  ['a captive portal', [200, '<h1>Free WiFi</h1>', { 'content-type': 'text/html' }], { status: 200 }],
   ['a redirect to a captive portal', [302, '', { location: '/page' }], { status: undefined }]
 ]
 

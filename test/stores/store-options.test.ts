@@ -35,7 +35,7 @@ const SQL_STORES: Readonly<Record<string, Kind>> = {
     make: (db, options) => postgresStore(db as never, options),
     db: { query },
     others: ['postgres://localhost/test'],
-    advice: /query/
+    advice: /pass a Pool of pg/
   },
   sqliteStore: {
     make: (db, options) => sqliteStore(db as never, options),
