@@ -5,7 +5,7 @@ import { type AppClaims, subjectOf } from '../tokens/claims.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration, assertNotProduction, eventsOf, type TestClock } from './test-options.js'
-import { sendOverHttp, TestBrowser, type TestBrowserOptions } from './test-browser.js'
+import { assertOrigin, sendOverHttp, TestBrowser, type TestBrowserOptions } from './test-browser.js'
 
 /** The app under test: its root instance, or that of any context. */
 export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>
@@ -59,6 +59,7 @@ export interface AuthTest {
  */
 export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): AuthTest {
   assertNotProduction('authTest')
+  if (typeof app.ready !== 'function') throw new TypeError('authTest takes a Fastify instance: await the function that builds it')
   const registration = (): TestRegistration => findRegistration(app, prefix)
   const browser = (options: TestBrowserOptions = {}): TestBrowser => openBrowser(app, registration, options)
 
@@ -109,6 +110,7 @@ const ORIGIN = 'https://app.example.com'
 const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/150.0'
 
 function openBrowser (app: TestedApp, registration: () => TestRegistration, { url, origin, userAgent = USER_AGENT }: TestBrowserOptions): TestBrowser {
+  if (origin !== undefined) assertOrigin('browser', origin)
   return new TestBrowser({
     send: url === undefined ? async ({ path, ...request }) => await app.inject({ ...request, url: path }) : sendOverHttp(url),
     origin: origin ?? (url === undefined ? ORIGIN : new URL(url).origin),
@@ -123,7 +125,7 @@ function openBrowser (app: TestedApp, registration: () => TestRegistration, { ur
 function findRegistration (app: TestedApp, prefix: string | undefined): TestRegistration {
   const registrations = registrationsOf(app.server).filter(registration => prefix === undefined || registration.prefix === prefix)
   const [registration, other] = registrations
-  if (registration === undefined) throw new Error('authTest found no registration with the clock of testOptions(): register fastify-refresh-cookie with { ...testOptions() }, and await app.ready() first; a "prefix" must be that of the registration')
+  if (registration === undefined) throw new Error('authTest found no registration with the clock of testOptions(): await app.ready() first, register fastify-refresh-cookie with { ...testOptions() }, and give a "prefix" that is that of the registration')
   if (other !== undefined) throw new Error("authTest found several registrations of fastify-refresh-cookie: choose one by its prefix, as in authTest(app, { prefix: '/auth' })")
   return registration
 }

@@ -147,6 +147,7 @@ export class TestBrowser implements TestPage {
 
   /** A page of another origin in this browser, with the same cookies: for tests of the CSRF policy. */
   pageOf (origin: string): TestPage {
+    assertOrigin('pageOf', origin)
     return {
       inject: async options => await this.#send(typeof options === 'string' ? { url: options } : options, FETCH, origin),
       open: async url => await this.#send({ url }, NAVIGATION, origin),
@@ -216,6 +217,11 @@ export class TestBrowser implements TestPage {
     this.jar.store([response.headers['set-cookie'] ?? []].flat().map(String), url, initiator)
     return response
   }
+}
+
+/** Throws a TypeError for anything but an origin as browsers send it. */
+export function assertOrigin (name: string, origin: string): void {
+  if (!URL.canParse(origin) || new URL(origin).origin !== origin) throw new TypeError(`${name}: an origin is a scheme and a host, such as 'https://app.example.com'`)
 }
 
 function urlOf ({ url, query = {} }: TestRequest, origin: string): URL {

@@ -1,11 +1,11 @@
+import { type FastifyInstance } from 'fastify'
 import { allowWeakHashing } from '../accounts/hash-format.js'
 import { type AuditEvent, type EventListener } from '../events.js'
 import { type Clock, type Duration, type EpochSeconds, parseDuration, systemClock, type Seconds } from '../time.js'
-import { type FastifyInstance } from 'fastify'
 import { type User } from '../accounts/user.js'
 import { type RefreshTokenTransport } from '../http/refresh-token-transport.js'
 import { type RouteName } from '../http/routes/route.js'
-import { type IssuedRefreshToken } from '../sessions/issue.js'
+import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
 import { type AppClaims } from '../tokens/claims.js'
 import { logWarning } from '../warnings.js'
 

@@ -126,6 +126,18 @@ t.test('a lost reply, a race of tabs, and theft', async t => {
   t.match(auth.events.findLast(({ type }) => type === 'reuse'), { subject: 'ada' })
 })
 
+t.test('a host in place of an origin, and a promise in place of an app, are errors where they are given', async t => {
+  const app = build(testOptions())
+  t.teardown(async () => { await app.close() })
+  const auth = authTest(app)
+  for (const origin of ['app.example.com', 'https://app.example.com/', 'null']) {
+    t.throws(() => auth.browser({ origin }), { name: 'TypeError', message: /^browser: an origin is/ }, origin)
+    t.throws(() => auth.browser().pageOf(origin), { name: 'TypeError', message: /^pageOf: an origin is/ }, origin)
+  }
+  // @ts-expect-error: for those who write JavaScript
+  t.throws(() => authTest(Promise.resolve(app)), { name: 'TypeError', message: /await the function that builds it/ })
+})
+
 t.test('a page of another origin has the cookies of the browser that SameSite allows, and is refused (CSRF)', async t => {
   const { auth } = await testing(t)
   const ada = await auth.as('ada')
