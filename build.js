@@ -1,6 +1,6 @@
 /**
  * Builds the package into dist: CommonJS, and for `import` a module that passes it on, so that a process has one copy of the
- * code and its state, whatever loads it. The client and `server.js`, which bundlers take, are ES modules of their own.
+ * code and its state, whatever loads it. The client and `renderer.js`, which bundlers take, are ES modules of their own.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

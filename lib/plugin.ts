@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { MemoryCounter, pingCounters, RedisCounter } from './accounts/attempt-counters.js'
 import { loadArgon2, PasswordHasher, type Passwords } from './accounts/hashing.js'
 import { Challenges } from './accounts/challenges.js'
-import { PasswordUpdate } from './accounts/password-update.js'
+import { PasswordChange } from './accounts/password-change.js'
 import { PasswordVerifier } from './accounts/password-verifier.js'
 import { Signup } from './accounts/signup.js'
 import { Throttle } from './accounts/throttle.js'
@@ -29,7 +29,7 @@ import { type RefreshCookieOptions, type Settings } from './options/schema.js'
 import { redacted } from './redaction.js'
 import { Revocations } from './sessions/revocations.js'
 import { toleratedSkew } from './sessions/rotation-policy.js'
-import { observedStore } from './diagnostics.js'
+import { observedStore } from './diagnostics-channels.js'
 import { SessionService } from './sessions/session-service.js'
 import { keepsSessions, type SessionStore } from './sessions/store.js'
 import { memoryStore } from './stores/memory.js'
@@ -202,7 +202,7 @@ function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { user
   return {
     passwordVerifier: new PasswordVerifier({ users, passwords, throttle, warn: warningsIn(fastify.log) }),
     signup,
-    passwordUpdate: new PasswordUpdate(users, passwords),
+    passwordChange: new PasswordChange(users, passwords),
     usernameField
   }
 }

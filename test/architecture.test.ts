@@ -14,7 +14,7 @@ interface Part {
 /** The parts of lib, from the bottom to the top: imports point upwards in this table only. A file named here is no part of its folder. */
 const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
-  'server.ts': {},
+  'renderer.ts': {},
   'time.ts': {},
   'random.ts': { packages: ['node:crypto'] },
   'client-address.ts': { packages: ['node:net'] },
@@ -30,7 +30,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'sessions/store.ts': { usesTypesOf: ['time.ts', 'sessions/session.ts'] },
   'sessions/rotation-policy.ts': { uses: ['sessions/session.ts'], usesTypesOf: ['time.ts'] },
   'events.ts': { uses: ['errors.ts'], usesTypesOf: ['time.ts', 'deadline.ts', 'keys/', 'tokens/', 'sessions/session.ts', 'sessions/rotation-policy.ts'] },
-  'diagnostics.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['events.ts', 'sessions/store.ts'], packages: ['node:diagnostics_channel'] },
+  'diagnostics-channels.ts': { uses: ['errors.ts', 'deadline.ts'], usesTypesOf: ['events.ts', 'sessions/store.ts'], packages: ['node:diagnostics_channel'] },
   'sessions/': {
     uses: ['errors.ts', 'random.ts', 'deadline.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts', 'sessions/rotation-policy.ts'],
     usesTypesOf: ['time.ts', 'accounts/user.ts', 'events.ts']
@@ -42,12 +42,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics-channels.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'events.ts', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'node:timers/promises', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
+    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
     usesTypesOf: ['accounts/'],
     packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/ajv-compiler', 'node:http']
   },
@@ -57,9 +57,9 @@ const PARTS: Readonly<Record<string, Part>> = {
     packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
   'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
-  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'diagnostics.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
+  'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'diagnostics-channels.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'events.ts'], packages: ['fastify', 'fastify-plugin'] },
-  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics.ts', 'keys/', 'tokens/', 'sessions/', 'events.ts'] }
+  'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'sessions/', 'events.ts'] }
 }
 
 const FUNCTION_LINES = 60
@@ -129,7 +129,7 @@ t.test('no file imports itself through others, types included', async t => {
 
 /** What no file may do, and those that may: a browser has no clock but its own, and spreads its retries by any chance. */
 const FORBIDDEN: ReadonlyArray<readonly [name: string, found: (node: ts.Node) => boolean, exceptIn?: readonly string[]]> = [
-  ['the time of the machine', readsTime, ['time.ts', 'client/', 'server.ts']],
+  ['the time of the machine', readsTime, ['time.ts', 'client/', 'renderer.ts']],
   ['chance that can be guessed', node => isMember(node, 'Math', 'random'), ['client/']],
   ['the console', node => ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === 'console'],
   ['the type any', node => node.kind === ts.SyntaxKind.AnyKeyword]

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { type RefreshCookieOptions } from '../lib/index.js'
-import { getSession, PageSessionError, refreshSession } from '../lib/server.js'
+import { getSession, PageSessionError, refreshSession } from '../lib/renderer.js'
 import { exactly } from './support/exactly.js'
 import { COOKIE, forget, loggedIn, sessionOf, type LoggedIn } from './support/server.js'
 

@@ -1,5 +1,5 @@
 import { busy } from '../deadline.js'
-import { isObserved, observe } from '../diagnostics.js'
+import { isObserved, observe } from '../diagnostics-channels.js'
 import { type AuthError } from '../errors.js'
 import { type Seconds } from '../time.js'
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { networkOf, readAddress } from '../client-address.js'
 import { busy, startDeadline, type Timeouts } from '../deadline.js'
 import { type Secret } from '../keys/ring.js'
@@ -5,7 +6,6 @@ import { redactErrors } from '../redaction.js'
 import { type HashingParameters, needsRehash, parsePasswordHash, type StoredHash, withKeyId } from './hash-format.js'
 import { HashingQueue, type HashingQueueOptions } from './hashing-queue.js'
 import { assertPolicy, passwordRefused, type PasswordOwner, type PasswordRules } from './password-policy.js'
-import { randomBytes } from 'node:crypto'
 
 /** The longest password, in bytes of UTF-8. A longer one is refused, never truncated. */
 const MAX_PASSWORD_BYTES = 1024

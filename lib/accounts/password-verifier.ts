@@ -2,7 +2,7 @@ import { type RequestContext } from '../events.js'
 import { AuthError } from '../errors.js'
 import { assertFound, type SessionRef, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
-import { updateHash, wasReplaced } from './password-update.js'
+import { updateHash, wasReplaced } from './password-change.js'
 import { type Attempt, type Caller, type Throttle } from './throttle.js'
 import { normaliseUsername, type User, type Users, type VerifiedLogin, type VerifiedUser } from './user.js'
 

@@ -1,7 +1,7 @@
 import { type FastifyBaseLogger } from 'fastify'
 import { type AuthEvent, type ClientInfo, type EventListener, type RequestContext } from '../events.js'
 import { isThenable, startDeadline, type Timeouts } from '../deadline.js'
-import { areEventsObserved, publishEvent } from '../diagnostics.js'
+import { areEventsObserved, publishEvent } from '../diagnostics-channels.js'
 import { redacted } from '../redaction.js'
 import { type Clock, type EpochSeconds } from '../time.js'
 import { type AuthErrorCode } from '../errors.js'

@@ -1,5 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type IssuedRefreshToken } from '../sessions/issue.js'
+import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
 import { type Warning } from '../warnings.js'
 
 /** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */

@@ -1,5 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { type IssuedRefreshToken } from '../sessions/issue.js'
+import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
 import { bearerToken } from './request-auth.js'
 import { ACCESS_TOKEN_SCHEME, credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
 import { type RefreshCookie } from './cookie.js'

@@ -3,7 +3,7 @@ import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type AuthEvent, type RefreshTokenVerb, refusalEvent, refusalTypeOf, type RequestContext } from '../events.js'
 import { readAddress } from '../client-address.js'
 import { type Bounded, startDeadline, type Timeouts } from '../deadline.js'
-import { isObserved, observe } from '../diagnostics.js'
+import { isObserved, observe } from '../diagnostics-channels.js'
 import { AuthError } from '../errors.js'
 import { type Authenticate } from '../sessions/authenticate.js'
 import { type Clock } from '../time.js'
@@ -15,7 +15,7 @@ import { setRefusalHeaders } from './reply-headers.js'
  * `request.auth`: the authentication of the request. A method that rejects with an AuthError sets the headers of the refusal
  * on the reply (`WWW-Authenticate` of RFC 6750 section 3, `Retry-After`), so that the app's own error handler sends them too.
  *
- * A service that only verifies has this part alone; an app with sessions has `SessionVerbs` too.
+ * A service that only verifies has this part alone; an app with sessions has `SessionMethods` too.
  */
 export interface RequestAuth {
   /**

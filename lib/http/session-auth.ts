@@ -4,7 +4,7 @@ import { type Credentials, type PasswordVerifier } from '../accounts/password-ve
 import { type CustomUser, type User, type UserId, type VerifiedLogin } from '../accounts/user.js'
 import { AuthError, withMessage } from '../errors.js'
 import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
-import { type Issued } from '../sessions/issue.js'
+import { type Issued } from '../sessions/issue-tokens.js'
 import { type SessionService, type WritePassword } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
@@ -13,7 +13,7 @@ import { type AfterReply } from './lifecycle.js'
 import { type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
-import { type SessionVerbs } from './session-verbs.js'
+import { type SessionMethods } from './session-methods.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
 import { type TokenResponse } from './token-response.js'
 
@@ -34,7 +34,7 @@ export interface SessionAuthParts extends RequestAuthParts {
 const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: protect this route with authenticate, and send an access token'
 
 /** `request.auth` of an app with sessions. */
-export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionVerbs {
+export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionMethods {
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
   /** The passwords that this request has verified, and the challenges that it has accepted. */
@@ -118,7 +118,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
     }
   }
 
-  async login (subject: UserId, { claims, remember, authTime, boundTo }: Parameters<SessionVerbs['login']>[1] = {}): Promise<TokenResponse> {
+  async login (subject: UserId, { claims, remember, authTime, boundTo }: Parameters<SessionMethods['login']>[1] = {}): Promise<TokenResponse> {
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
@@ -165,7 +165,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionV
   }
 
   get identity (): Identity {
-    return this.#identity as Identity // null only where the types of `SessionVerbs` say so
+    return this.#identity as Identity // null only where the types of `SessionMethods` say so
   }
 
   get identityOrNull (): Identity | null {

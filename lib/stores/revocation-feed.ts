@@ -1,7 +1,7 @@
-import { randomId } from '../random.js'
-import { type Revocation, type RevocationListener, type SessionStore } from '../sessions/store.js'
 import { randomInt } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
+import { randomId } from '../random.js'
+import { type Revocation, type RevocationListener, type SessionStore } from '../sessions/store.js'
 
 /** Publish/subscribe between the processes that share a store. */
 export interface Channel {

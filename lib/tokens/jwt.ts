@@ -1,10 +1,10 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import { type FastifyInstance } from 'fastify'
+import { constants, createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
 import { type OpenedKeys } from '../keys/reload.js'
 import { type Key, type KeyRing, type SigningKey, type TokenKind, type Algorithm } from '../keys/ring.js'
 import { type AccessClaims, type AccessPolicy, isRefreshClaims, MAX_TOKEN_LENGTH, readAccessClaims, type RefreshClaims } from './claims.js'
 import { VerificationCache } from './verification-cache.js'
-import { constants, createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
 
 /** Signs and verifies the two kinds of token, each with its own keys. It does not check times. */
 export interface Tokens {

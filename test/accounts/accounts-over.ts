@@ -1,7 +1,7 @@
 import { startDeadline } from '../../lib/deadline.js'
 import { MemoryCounter } from '../../lib/accounts/attempt-counters.js'
 import { type Passwords } from '../../lib/accounts/hashing.js'
-import { PasswordUpdate } from '../../lib/accounts/password-update.js'
+import { PasswordChange } from '../../lib/accounts/password-change.js'
 import { PasswordVerifier, type Credentials } from '../../lib/accounts/password-verifier.js'
 import { Signup, type SignupListener } from '../../lib/accounts/signup.js'
 import { Throttle, type Caller, type ThrottleLimits } from '../../lib/accounts/throttle.js'
@@ -32,7 +32,7 @@ interface AccountsOver {
   signupSilently (credentials: Credentials): Promise<void>
   login (credentials: Credentials): Promise<User>
   reauthenticate (subject: string, password: unknown): Promise<VerifiedUser>
-  changePassword (verified: VerifiedUser, password: unknown): ReturnType<PasswordUpdate['prepare']>
+  changePassword (verified: VerifiedUser, password: unknown): ReturnType<PasswordChange['prepare']>
 }
 
 /** Accounts over a user table, without rate limits unless they are given. */
@@ -49,7 +49,7 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
   })
   const signup = new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed: err => { failures.push(err) } })
   const verifier = new PasswordVerifier({ users, passwords, throttle, warn: (_message, details) => { warnings.push(details) } })
-  const passwordUpdate = new PasswordUpdate(users, passwords)
+  const passwordChange = new PasswordChange(users, passwords)
   const caller: Caller = {
     userAgent: null,
     ip: null,
@@ -69,6 +69,6 @@ export function accountsOver (users: Users, { usernameField = 'username', onSign
     signupSilently: async credentials => await signup.signupSilently(credentials, caller),
     login: async credentials => (await verifier.verifyLogin(credentials, caller)).user,
     reauthenticate: async (sub, password) => await verifier.verifyAgain({ sub, sid: 's1' }, password, caller),
-    changePassword: async (verified, password) => await passwordUpdate.prepare(verified, password, caller)
+    changePassword: async (verified, password) => await passwordChange.prepare(verified, password, caller)
   }
 }

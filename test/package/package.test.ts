@@ -11,7 +11,7 @@ const read = (path: string): Promise<string> => readFile(join(packageFolder, pat
 const files = await filesBelow(packageFolder)
 const modules = (await filesBelow('lib')).filter(path => path.endsWith('.ts')).map(path => path.replace(/\.ts$/, ''))
 /** For bundlers; every other entry of `import` passes on the CommonJS one. */
-const compiled = { cjs: modules, esm: modules.filter(path => path === 'server' || path.startsWith('client/')) }
+const compiled = { cjs: modules, esm: modules.filter(path => path === 'renderer' || path.startsWith('client/')) }
 const passedOn = ['index', 'verifier', 'testing/index', ...['mysql', 'postgres', 'redis', 'sqlite'].map(store => `stores/${store}/index`)]
 
 t.test('the package contains both kinds of module and the documents', async t => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
 import { type VerifiedRefreshToken } from '../../lib/tokens/jwt.js'
-import { chooseToken } from '../../lib/sessions/refresh.js'
+import { chooseToken } from '../../lib/sessions/choose-token.js'
 
 const NOW = 1_900_000_000
 

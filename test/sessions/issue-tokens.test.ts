@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createIssuer } from '../../lib/sessions/issue.js'
+import { createIssuer } from '../../lib/sessions/issue-tokens.js'
 import { fakeTokens } from '../support/fake-tokens.js'
 import { START } from '../support/fake-clock.js'
 import { newSession } from '../support/session.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type RefreshClaims } from '../../lib/tokens/claims.js'
-import { refreshClaims } from '../../lib/sessions/issue.js'
+import { refreshClaims } from '../../lib/sessions/issue-tokens.js'
 import { type Identity } from '../../lib/sessions/identify.js'
 import { type RefreshOutcome } from '../../lib/sessions/rotation-policy.js'
 import { isRevoked, type Session } from '../../lib/sessions/session.js'

@@ -6,7 +6,7 @@ import { type RefreshOutcome, type RotationPolicy } from '../../lib/sessions/rot
 import { type Identity, type IdentifyOptions } from '../../lib/sessions/identify.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { type SessionStore } from '../../lib/sessions/store.js'
-import { type Issued } from '../../lib/sessions/issue.js'
+import { type Issued } from '../../lib/sessions/issue-tokens.js'
 import { SessionService, type SessionServiceOptions } from '../../lib/sessions/session-service.js'
 import { type NewSessionOptions } from '../../lib/sessions/login.js'
 import { type Clock, type Duration, wholeSeconds } from '../../lib/time.js'

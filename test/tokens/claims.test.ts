@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type AccessClaims, type AccessPolicy, assertCurrent, isRefreshClaims, isSubject, MAX_APP_CLAIMS, MAX_SUBJECT_LENGTH, readAccessClaims, subjectOf, toAppClaims } from '../../lib/tokens/claims.js'
-import { accessClaims, sessionFromClaims, refreshClaims } from '../../lib/sessions/issue.js'
+import { accessClaims, sessionFromClaims, refreshClaims } from '../../lib/sessions/issue-tokens.js'
 import { type Session } from '../../lib/sessions/session.js'
 import { type EpochSeconds } from '../../lib/time.js'
 import { codeOf } from '../support/core.js'

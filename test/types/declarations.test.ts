@@ -2,7 +2,7 @@ import { dirname, relative, resolve } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
-const ENTRIES = ['lib/index.ts', 'lib/verifier.ts', 'lib/server.ts', 'lib/stores/postgres/index.ts', 'lib/stores/mysql/index.ts', 'lib/stores/sqlite/index.ts', 'lib/testing/index.ts']
+const ENTRIES = ['lib/index.ts', 'lib/verifier.ts', 'lib/renderer.ts', 'lib/stores/postgres/index.ts', 'lib/stores/mysql/index.ts', 'lib/stores/sqlite/index.ts', 'lib/testing/index.ts']
 
 /** The declarations of lib by their path, as the build writes them. */
 function declarations (): Map<string, string> {

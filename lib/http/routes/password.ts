@@ -3,7 +3,7 @@ import { ACCESS_TOKEN_SCHEME, type FromSchema, passwordChangeSchema, refusalSche
 import { ACCESS_TOKEN_REFUSALS, type RouteDependencies, type RouteSchema, TAGS } from './route.js'
 
 /** `POST /password`: 200 with a token response and a new refresh token; ends every other session of the user. */
-export function passwordRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier, passwordUpdate }, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
+export function passwordRoute (scope: FastifyInstance, url: string, { accounts: { passwordVerifier, passwordChange }, tokenResponse, hooks: { authenticate }, authOf }: RouteDependencies): void {
   const schema: RouteSchema = {
     operationId: 'changePassword',
     summary: 'Change the password and end every other session',
@@ -22,7 +22,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts: 
     const { currentPassword, newPassword } = request.body
     const auth = authOf(request)
     const verified = await passwordVerifier.verifyAgain(await auth.assertUnrevoked(), currentPassword, auth)
-    const write = await passwordUpdate.prepare(verified, newPassword, auth)
+    const write = await passwordChange.prepare(verified, newPassword, auth)
     return await tokenResponse.format('password', await auth.changePassword(verified.user, write), auth)
   })
 }

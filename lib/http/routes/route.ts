@@ -1,5 +1,5 @@
 import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions } from 'fastify'
-import { type PasswordUpdate } from '../../accounts/password-update.js'
+import { type PasswordChange } from '../../accounts/password-change.js'
 import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
 import { type PublicKeys } from '../../keys/reload.js'
@@ -27,7 +27,7 @@ export interface RouteDependencies {
 export interface Accounts {
   readonly passwordVerifier: PasswordVerifier
   readonly signup: Signup
-  readonly passwordUpdate: PasswordUpdate
+  readonly passwordChange: PasswordChange
   readonly usernameField: string
 }
 

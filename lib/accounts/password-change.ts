@@ -8,7 +8,7 @@ import { type Passwords } from './hashing.js'
 import { type Users, type VerifiedUser } from './user.js'
 
 /** Writes new passwords; needs `updatePasswordHash`. `SessionService.changePassword` ends the sessions of the old one. */
-export class PasswordUpdate {
+export class PasswordChange {
   readonly #users: Users
   readonly #passwords: Passwords
 

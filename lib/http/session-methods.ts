@@ -16,7 +16,7 @@ import { type TokenResponse } from './token-response.js'
  * accepted. Browsers without Fetch Metadata (Safari before 16.4, and any over plain http) do not show where a GET comes from: log
  * in by POST.
  */
-export interface SessionVerbs {
+export interface SessionMethods {
   /**
    * The user with this username and password, for a login of more than one step. It makes the same checks as `POST /login` before it
    * starts the session: the rate limits, the same work and refusal for every wrong username or password, the stronger hash, the
@@ -100,5 +100,5 @@ export interface SessionVerbs {
 }
 
 declare module './request-auth.js' {
-  interface RequestAuth extends SessionVerbs {}
+  interface RequestAuth extends SessionMethods {}
 }
