@@ -1,26 +1,38 @@
-import { type FastifyReply } from 'fastify'
+import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type AuthError } from '../errors.js'
 
 /** `private="a-field"` keeps nothing but that field from shared caches (RFC 9111 section 5.2.2.7). */
 const IS_PRIVATE = /(?:^|[\s,])(?:private|no-store)(?![\w="-])/i
 
-/** `Cache-Control`, and the headers for one kind of cache (RFC 9213), such as `CDN-Cache-Control` and `Surrogate-Control`. */
-const IS_CACHE_CONTROL = /(?:^|-)(?:cache|surrogate)-control$/i
+const CACHE_CONTROL = ['cache-control']
+
+/** `Cache-Control`, and the headers for one kind of cache (RFC 9213). */
+const CACHE_CONTROLS: ReadonlySet<string> = new Set([...CACHE_CONTROL, 'cdn-cache-control', 'surrogate-control', 'cloudflare-cdn-cache-control', 'netlify-cdn-cache-control', 'vercel-cdn-cache-control'])
 
 const kept = new WeakSet<FastifyReply>()
 
 /**
- * Keeps a reply out of shared caches: one with a refresh cookie, with a page of its user, or a refusal. `Cache-Control` becomes
- * no-store unless it is private, also where @fastify/static or a hook sets it later. An `onSend` hook would cost every other request 5 %.
+ * Keeps a reply of a route of the app out of shared caches: one with a refresh cookie, with a page of its user, or a refusal.
+ * `Cache-Control` becomes no-store unless it is private, also where @fastify/static or a hook sets it later. An `onSend` hook would
+ * cost every other request of the app 5 %.
  */
 export function keepFromCaches (reply: FastifyReply): void {
   if (kept.has(reply)) return
   kept.add(reply)
-  const { header, removeHeader } = reply
-  reply.removeHeader = name => IS_CACHE_CONTROL.test(name) ? reply.header(name, 'no-store') : removeHeader.call(reply, name)
-  reply.header = (name, value) => header.call(reply, name, IS_CACHE_CONTROL.test(name) && !IS_PRIVATE.test(String(value)) ? 'no-store' : value)
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (IS_CACHE_CONTROL.test(name)) reply.header(name, value)
+  const { header } = reply
+  reply.header = (name, value) => header.call(reply, name, CACHE_CONTROLS.has(name.toLowerCase()) && !IS_PRIVATE.test(String(value)) ? 'no-store' : value)
+  for (const name of CACHE_CONTROLS) if (reply.hasHeader(name)) reply.header(name, reply.getHeader(name))
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+}
+
+/** The same for the plugin's own routes, as a hook `onSend` that follows those of the host: it costs a tenth of the above. */
+export function keepOwnFromCaches ({ method }: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error: null, payload: unknown) => void): void {
+  // No cache stores the reply to a POST (RFC 9110 section 9.3.3), but RFC 6749 section 5.1 demands the header.
+  for (const name of method === 'GET' ? CACHE_CONTROLS : CACHE_CONTROL) {
+    const value = reply.getHeader(name)
+    if (value !== undefined && !IS_PRIVATE.test(String(value))) reply.header(name, 'no-store')
+  }
+  done(null, payload)
 }
 
 /**

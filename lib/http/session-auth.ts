@@ -37,6 +37,7 @@ const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: p
 export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionMethods {
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
+  #isOwnRoute = false
   /** The passwords that this request has verified, and the challenges that it has accepted. */
   readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
@@ -54,6 +55,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     const route = { isOwn: this.isOwnRoute, crossSite: this.request.routeOptions.config.crossSite === true }
     if (!mayChangeState(source, this.parts.origins, route)) throw crossSiteRefusal(source, route.isOwn)
     this.#isTrusted = true
+    this.#isOwnRoute = route.isOwn
   }
 
   get #refreshTokens (): readonly string[] {
@@ -289,7 +291,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     this.#noteLateReply(reply)
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    keepFromCaches(reply)
+    if (!this.#isOwnRoute) keepFromCaches(reply) // ours have a hook
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
     const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)

@@ -12,7 +12,7 @@ import verifier from '../../lib/verifier.js'
 import { mayReadByCookie } from '../../lib/http/csrf.js'
 import { exactly } from '../support/exactly.js'
 import { generateKey } from '../support/keys.js'
-import { COOKIE, forget, HOST, loggedIn, ORIGIN, robbed, SECRET, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
+import { COOKIE, forget, HOST, loggedIn, ORIGIN, robbed, SECRET, server, sessionOf, setCookies, type Answer, type LoggedIn } from '../support/server.js'
 
 const CROSS_SITE = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
 const TRUSTED = 'https://admin.example'
@@ -126,8 +126,7 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
         return reply.header('cache-control', 'public, max-age=60').send({ identity })
       })
       app.get('/edges', { onRequest: app.authenticateByCookie }, async (_request, reply) => {
-        reply.header('CDN-Cache-Control', 'max-age=60').header('surrogate-control', 'max-age=60').removeHeader('cache-control')
-        return 'of ada'
+        return reply.header('CDN-Cache-Control', 'max-age=60').header('surrogate-control', 'max-age=60').send('of ada')
       })
       app.get('/field', { onRequest: app.authenticateByCookie }, async (_request, reply) => reply.header('cache-control', 'public, private="x-user", max-age=60').send('of ada'))
       app.get('/mine', async ({ auth }, reply) => {
@@ -152,6 +151,21 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
     t.match(refreshed, { statusCode: 200, headers: { 'cache-control': 'no-store' } }, 'not with a new cookie')
     t.equal(refreshed.cookies.length, 1)
   }
+})
+
+t.test('private replies in shared caches: no hook of the app makes replies of our own routes public, but the keys', async t => {
+  const s = await server(t, { routes: { session: '/session' }, keys: [generateKey('EdDSA', 'a').signs] }, {}, () => {}, app => {
+    app.addHook('onSend', async (_request, reply) => { reply.headers({ 'cache-control': 'public, max-age=60', 'cdn-cache-control': 'max-age=60' }) })
+  })
+  const ada = s.browser()
+  await ada.signup('ada')
+  const cacheOf = async (method: 'GET' | 'POST', url: string): Promise<unknown[]> => {
+    const { statusCode, headers } = await ada.send({ method, url })
+    return [statusCode, headers['cache-control'], headers['cdn-cache-control']]
+  }
+  t.strictSame(await cacheOf('POST', '/auth/refresh'), [200, 'no-store', 'max-age=60'], 'no cache stores the reply to a POST')
+  for (const url of ['/auth/session', '/auth/sessions']) t.strictSame(await cacheOf('GET', url), [200, 'no-store', 'no-store'], url)
+  t.strictSame(await cacheOf('GET', '/auth/jwks'), [200, 'public, max-age=60', 'max-age=60'])
 })
 
 t.test('a page is not stored by caches, unless the route says otherwise', async t => {

@@ -7,6 +7,7 @@ import { type CookieSetup, warnAtRequests } from '../setup-warnings.js'
 import { createErrorHandler, explainRefusals } from '../error-handler.js'
 import { isObserved, observe } from '../../diagnostics-channels.js'
 import { describeRoute } from '../openapi.js'
+import { keepOwnFromCaches } from '../reply-headers.js'
 import { OWN_ROUTE } from '../request-auth.js'
 import { accessTokenScheme } from '../schemas.js'
 import { jwksRoute } from './jwks.js'
@@ -101,6 +102,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
     any = true
     route.bodyLimit = BODY_LIMIT
     if (route.method !== 'HEAD') route.handler = observedHandler(route)
+    if (operationIdOf(route) !== 'jwks') route.onSend = keepOwnFromCaches
     // A new object: the host's own hooks may give one config to all routes, and the mark would exempt them too.
     route.config = Object.assign({}, route.config, { swaggerTransform, [OWN_ROUTE]: true })
   })
@@ -112,9 +114,14 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
 }
 
 /** Publishes the calls of a handler to subscribers of our diagnostics channels. */
-function observedHandler ({ handler, schema }: RouteOptions): RouteHandlerMethod {
-  const { operationId } = schema as RouteSchema // each of our routes has one
+function observedHandler (route: RouteOptions): RouteHandlerMethod {
+  const { handler } = route
+  const operationId = operationIdOf(route)
   return function (request, reply) {
     return isObserved() ? observe('route', operationId, () => handler.call(this, request, reply)) : handler.call(this, request, reply)
   }
+}
+
+function operationIdOf ({ schema }: RouteOptions): string {
+  return (schema as RouteSchema).operationId // each of our routes has one
 }
