@@ -12,8 +12,11 @@ const UNMARKED = '(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\\w:-]{0,4
  */
 const HASHES = new RegExp(`(?:${DOLLAR}${NAMED}|${UNMARKED})${DOLLAR}${String.raw`[\w+/=,.$:%\\&#;-]{8,}`}`, 'g')
 
+/** Such hashes in hexadecimal, as in the bytea of PostgreSQL. */
+const HEX_HASHES = /(?:246172676f6e32|2432[0-9a-f]{2}24)[0-9a-f]{16,}/gi
+
 /** Words that are joined by dots, at least three; a token is such a text, whatever characters of an escape precede it. */
-const DOTTED = /(?<![\w-])[\w-]+(?:\.[\w-]*){2,}/g
+const DOTTED = /(?<![\w-])[\w-]+(?:(?:\.|%2e|&#46;)[\w-]*){2,}/gi
 
 /** `{"` in base64url, with which the header of every token begins. */
 const TOKEN_HEADER = 'eyJ'
@@ -27,17 +30,14 @@ const SHORTEST_SEGMENT = 16
 const LINE_BREAK = /(?:\r|\\r)?(?:\n|\\n)/g
 const SOFT_BREAK = new RegExp(`=${LINE_BREAK.source}`, 'g')
 
-/** Shorter ones hold no token and no hash. */
-const BASE64 = /[A-Za-z0-9+/]{24,}/g
+/** Shorter ones hold no password of eight characters. */
+const BASE64 = /[\w+/-]{11,}/g
 
 /** Properties of an error that a copy keeps. Any other may hold the values of a query. */
 const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
 
 /** The most causes that a copy keeps. An error may be its own cause. */
 const MAX_DEPTH = 5
-
-/** The most causes that are searched: a logger writes the messages of all. */
-const MAX_CAUSES = 100
 
 /**
  * Makes a thrown value safe to log: returns it unchanged if it holds no secret, else a copy without its own properties, with
@@ -47,7 +47,7 @@ const MAX_CAUSES = 100
 export function redacted (thrown: unknown, known: readonly string[] = []): unknown {
   try {
     const encodings = known.flatMap(encodingsOf).sort((one, other) => other.length - one.length)
-    return chainOf(thrown).some(error => holdsSecret(error, encodings)) ? copyOf(thrown, encodings, 0) : thrown
+    return holdsSecret(thrown, encodings) ? copyOf(thrown, encodings, 0) : thrown
   } catch {
     // It is called while an error is handled: another one would end the process.
     return new Error('the thrown value cannot be read')
@@ -65,13 +65,6 @@ export async function redactErrors<T> (secrets: readonly string[], call: () => P
   } catch (error) {
     throw redacted(error, secrets)
   }
-}
-
-/** A thrown value and its causes. */
-function chainOf (thrown: unknown): unknown[] {
-  const chain = [thrown]
-  for (let next = thrown; next instanceof Error && next.cause !== undefined && chain.length < MAX_CAUSES;) chain.push(next = next.cause)
-  return chain
 }
 
 /** True also for an error that cannot be read, such as one with a getter that throws. */
@@ -103,13 +96,41 @@ function errorReader (): (name: string, value: unknown) => unknown {
   }
 }
 
-/** A secret as an error may contain it: itself, escaped as by JSON, inspect, a URL or HTML, its bytes, and the segments of a token. */
+/**
+ * A secret as an error may contain it: itself, escaped as by JSON, inspect, a URL, a form, HTML, SQL or a mail, its bytes, and the
+ * segments of a token.
+ */
 function encodingsOf (secret: string): string[] {
   const bytes = Buffer.from(secret)
   const hex = bytes.toString('hex')
-  const texts = [secret, JSON.stringify(secret).slice(1, -1), inspect(secret).slice(1, -1), encodeURIComponent(secret), secret.replaceAll('.', '%2E'), secret.replaceAll('.', '&#46;')]
-  return [...new Set([...texts, hex, hex.toUpperCase(), bytes.toString('base64'), bytes.join(','), ...segmentsOf(secret)])].filter(encoding => encoding !== '')
+  const json = JSON.stringify(secret).slice(1, -1)
+  const [url, form] = [encodeURIComponent(secret), new URLSearchParams([['', secret]]).toString().slice(1)]
+  const encodings = [
+    secret, json, JSON.stringify(json).slice(1, -1), inspect(secret).slice(1, -1),
+    ...[url, form, secret.replaceAll('.', '%2E')].flatMap(text => [text, text.replace(/%[0-9A-F]{2}/g, part => part.toLowerCase())]),
+    escaped(secret, /[&<>"'.]/g, character => HTML[character]), escaped(secret, /[^\x20-\x7e]/g, unicodeEscape), secret.replaceAll("'", "''"),
+    escaped(bytes.toString('latin1'), /[^!-<>-~]/g, quotedPrintable), escaped(bytes.toString('latin1'), /[^ -<>-~]/g, quotedPrintable),
+    hex, hex.toUpperCase(), hex.replace(/..(?!$)/g, '$& '), bytes.join(','), bytes.join(', '),
+    bytes.toString('base64'), bytes.toString('base64').replaceAll('=', ''), bytes.toString('base64url'),
+    ...segmentsOf(secret)
+  ]
+  return [...new Set(encodings)].filter(encoding => encoding !== '')
 }
+
+function escaped (text: string, characters: RegExp, escape: (character: string) => string | undefined): string {
+  return text.replace(characters, character => String(escape(character)))
+}
+
+function unicodeEscape (character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+/** RFC 2045 section 6.7. */
+function quotedPrintable (byte: string): string {
+  return `=${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;', '.': '&#46;' }
 
 function segmentsOf (secret: string): string[] {
   return secret.startsWith(TOKEN_HEADER) ? secret.split('.').filter(({ length }) => length >= SHORTEST_SEGMENT) : []
@@ -141,7 +162,7 @@ function propertyOf (error: Error, name: string): unknown {
 /** `encodings` come first, the longest first: the patterns could replace a part of one and leave the rest. */
 function withoutSecrets (text: string, encodings: readonly string[]): string {
   const withoutKnown = encodings.reduce((cleaned, encoding) => cleaned.replaceAll(encoding, () => REDACTED), text)
-  const cleaned = withoutTokens(withoutKnown.replace(HASHES, REDACTED))
+  const cleaned = withoutPatterns(withoutKnown)
   return isMailWithSecret(cleaned, encodings) ? REDACTED : cleaned
 }
 
@@ -151,7 +172,11 @@ function isMailWithSecret (text: string, encodings: readonly string[]): boolean 
   const unfolded = softBreaks.replace(LINE_BREAK, '')
   const decoded = unfolded.match(BASE64)?.map(part => Buffer.from(part, 'base64').toString()).join('\n') ?? ''
   return [unfolded, decoded].some(part => encodings.some(encoding => part.includes(encoding))) ||
-    [softBreaks, decoded].some(part => withoutTokens(part.replace(HASHES, REDACTED)) !== part)
+    [softBreaks, decoded].some(part => withoutPatterns(part) !== part)
+}
+
+function withoutPatterns (text: string): string {
+  return withoutTokens(text.replace(HASHES, REDACTED).replace(HEX_HASHES, REDACTED))
 }
 
 function withoutTokens (text: string): string {

@@ -55,11 +55,12 @@ export class PageSessionError extends Error {
  * Rejects with a PageSessionError if the API is unreachable, too slow, or fails; with a TypeError for what are no headers.
  */
 export async function getSession (from: PageHeaders, options: PageSessionOptions): Promise<PageSession | null> {
+  const url = routeOf(options, 'session')
   const headers = read(from)
   const cookie = refreshCookies(headers('cookie'), options)
   if (cookie === '') return null
   const site = siteOf(headers)
-  const response = await send(routeOf(options, 'session'), { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
+  const response = await send(url, { method: 'GET', headers: forwarded(headers, cookie, options, { 'sec-fetch-site': site }) }, options)
   if (response.status === 200) return await readSession(response)
   const isRefusal = /"code"\s*:\s*"FST_AUTH_/.test(await textOf(response).catch(() => '')) // and not that of a proxy
   if (isRefusal && (response.status === 401 || (response.status === 403 && site !== undefined))) return null
@@ -120,12 +121,13 @@ export interface RefreshedSession {
  * same. It rejects with a TypeError for an invalid `url`, and for what are no headers, only.
  */
 export async function refreshSession (from: PageHeaders, options: RefreshOptions): Promise<RefreshedSession | null> {
+  const url = routeOf(options, 'refresh')
+  if (typeof from === 'string') throw new TypeError('refreshSession takes the headers of a request: a Cookie header alone does not show whether it is a navigation')
   const headers = read(from)
   const cookies = headers('cookie')
   const cookie = refreshCookies(cookies, options)
   if (cookie === '' || !isOwnNavigation(headers) || headers('sec-purpose')?.includes('prefetch')) return null
   if (isRecent(cookie, options.refreshAfter)) return null
-  const url = routeOf(options, 'refresh')
   try {
     const response = await send(url, { method: 'POST', headers: forwarded(headers, cookie, options, { origin: url.origin }) }, options)
     const setCookie = response.status === 200 ? response.headers.getSetCookie().filter(line => isRefreshCookie(line, options)) : []
@@ -243,7 +245,9 @@ function forwarded (headers: ReadHeader, cookie: string, { forwardUserAgent = fa
   return Object.fromEntries(sent.filter((header): header is [string, string] => header[1] !== undefined))
 }
 
-function routeOf ({ url }: PageSessionOptions, route: 'session' | 'refresh'): URL {
+function routeOf (options: PageSessionOptions, route: 'session' | 'refresh'): URL {
+  const url: unknown = Object(options).url // JavaScript may leave it out
+  if (!URL.canParse(String(url))) throw new TypeError(`the option "url" of getSession and refreshSession is ${url === undefined ? 'undefined' : 'no URL'}: give that of the routes, such as 'http://127.0.0.1:3000/auth'`)
   return new URL(`${String(url).replace(/\/$/, '')}/${route}`)
 }
 

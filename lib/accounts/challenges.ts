@@ -1,7 +1,7 @@
 import { isUnavailable, startDeadline } from '../deadline.js'
 import { AuthError, withMessage } from '../errors.js'
 import { randomId } from '../random.js'
-import { CHALLENGE_PREFIX, type Session } from '../sessions/session.js'
+import { CHALLENGE_PREFIX, isRevoked, type Session } from '../sessions/session.js'
 import { keepsSessions, type SessionStore } from '../sessions/store.js'
 import { type Clock, type Duration, parseDuration, type Seconds } from '../time.js'
 import { type ChallengeClaims, type ChallengeTokens, type VerifiedChallenge } from '../tokens/challenge.js'
@@ -101,6 +101,7 @@ export class Challenges {
       await this.#use(claims, caller)
       return accepted
     }
+    await this.#assertUnused(claims, caller)
     const attempt = await this.#options.throttle.start(caller)
     try {
       await this.#verify(claims, options.verify, attempt, caller)
@@ -140,6 +141,14 @@ export class Challenges {
     const error = failureOf(answer)
     if (error instanceof AuthError && error.code === 'FST_AUTH_CREDENTIALS_INVALID') caller.emit({ type: 'login_failed', subject: sub })
     throw error
+  }
+
+  /** Before `verify`, which may use up something else, such as a recovery code. */
+  async #assertUnused ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {
+    const { store } = this.#options
+    if (!keepsSessions(store)) return
+    const row = await bounded(() => store.get(jti))
+    if (row === null || isRevoked(row)) throw invalid('it was used already')
   }
 
   async #use ({ jti }: ChallengeClaims, { bounded }: Caller): Promise<void> {

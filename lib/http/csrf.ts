@@ -150,5 +150,5 @@ export function assertMayUseCookie (request: FastifyRequest, policy: OriginPolic
 
 export function sourceOf ({ headers, host, protocol }: FastifyRequest): PageSource {
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest, origin } = headers
-  return { site, mode, dest, origin, host, isHttps: protocol === 'https' }
+  return { site, mode, dest, origin, host, isHttps: /^(?:https|wss)$/i.test(protocol) }
 }

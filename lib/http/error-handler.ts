@@ -76,6 +76,7 @@ export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetu
 
 /** Null without Origin, or where a host is not spelled as browsers spell it. */
 function crossSite ({ headers: { origin }, host }: FastifyRequest): string | null {
+  if (origin === 'null') return 'This request comes from a page without an origin, such as a form of a page with Referrer-Policy: no-referrer, or a sandboxed frame: send Referrer-Policy: same-origin (@fastify/helmet: referrerPolicy: { policy: \'same-origin\' })'
   const named = nameHosts(origin, host)
   if (named === null) return null
   if (isOwnOrigin(named.origin, named.host)) return `This request comes from a page of ${named.origin}, of the same host but another scheme, which anybody on the network can forge: serve all pages over https`

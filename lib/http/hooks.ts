@@ -77,7 +77,7 @@ export function createHooks (authenticationOf: AuthenticationOf): AuthenticateHo
 
     requireFreshLogin (age) {
       const maxAge = parseDuration(age)
-      if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration: whole seconds, or a number with a unit such as '5m'")
+      if (maxAge === null) throw new TypeError("requireFreshLogin takes a duration, whole seconds or a number with a unit such as '5m', and is no hook itself: write requireFreshLogin('5m')")
       return marked(hook(auth => auth.authenticateFresh(maxAge), authenticationOf), REQUIRES_TOKEN)
     }
   }

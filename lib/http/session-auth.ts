@@ -8,7 +8,7 @@ import { type Issued } from '../sessions/issue-tokens.js'
 import { type SessionService, type WritePassword } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
-import { keepFromCaches } from './reply-headers.js'
+import { keepErrorsFromCaches, keepFromCaches } from './reply-headers.js'
 import { type AfterReply } from './lifecycle.js'
 import { type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
@@ -187,8 +187,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     try {
       return await this.#identify(options)
     } catch (error) {
-      if (error instanceof AuthError && error.statusCode === 401) return null
-      throw this.recordRefusal(error, 'identify')
+      if (!(error instanceof AuthError) || error.statusCode !== 401) throw this.recordRefusal(error, 'identify')
+      if (this.reply !== null) keepErrorsFromCaches(this.reply)
+      return null
     }
   }
 

@@ -59,7 +59,7 @@ export interface AuthTest {
  */
 export function authTest (app: TestedApp, { prefix }: AuthTestOptions = {}): AuthTest {
   assertNotProduction('authTest')
-  if (typeof app.ready !== 'function') throw new TypeError('authTest takes a Fastify instance: await the function that builds it')
+  if (typeof app?.ready !== 'function') throw new TypeError('authTest takes a Fastify instance: await the function that builds it')
   const registration = (): TestRegistration => findRegistration(app, prefix)
   const browser = (options: TestBrowserOptions = {}): TestBrowser => openBrowser(app, registration, options)
 

@@ -84,6 +84,16 @@ t.test('replay: a challenge is accepted once, also by concurrent requests', asyn
   t.strictSame(raced.map(({ statusCode }) => statusCode).sort(), [200, 401], 'with a second factor too')
 })
 
+t.test('replay: a used challenge is refused before it is verified, so no recovery code is used up', async t => {
+  const s = await challenged(t)
+  const verified: string[] = []
+  s.options.accept = { purpose: 'totp', verify: sub => verified.push(sub) > 0 }
+  const token = await s.issue()
+  t.match(await s.accept(token), { statusCode: 200 })
+  t.match((await s.accept(token)).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' })
+  t.strictSame(verified, ['1'])
+})
+
 t.test('a challenge expires at its exp', async t => {
   const s = await challenged(t)
   for (const expiresIn of ['5m', 300, undefined] as const) {

@@ -36,13 +36,17 @@ t.test('CSRF policy: the refusal of a page of the same host over plain http says
   t.match(answer.json(), { statusCode: 403, message: /^This request comes from a page of http:\/\/app\.example, of the same host but another scheme.*serve all pages over https/ })
 })
 
+t.test('CSRF policy: the refusal of a page without an origin names its Referrer-Policy', async t => {
+  t.match((await refresh(t, { origin: 'null', host: 'app.example' })).json(), { statusCode: 403, message: /Referrer-Policy: same-origin/ })
+})
+
 t.test('CSRF policy: in production the refusal repeats nothing from the request', async t => {
   t.equal((await inProduction(t, { origin: PHONE, host: UPSTREAM })).json().message, REFUSED)
 })
 
 t.test('CSRF policy: the refusal names hosts only if both are spelled as browsers spell them', async t => {
   const STRANGE: ReadonlyArray<readonly [origin: string, host: string]> = [
-    ['null', UPSTREAM], ['*', UPSTREAM], ['javascript:alert(1)', UPSTREAM], [`${PHONE}/path`, UPSTREAM], ['http://<script>', UPSTREAM], ['http://EVIL.example', UPSTREAM],
+    ['*', UPSTREAM], ['javascript:alert(1)', UPSTREAM], [`${PHONE}/path`, UPSTREAM], ['http://<script>', UPSTREAM], ['http://EVIL.example', UPSTREAM],
     [PHONE, 'a b'], [PHONE, '<script>'], [PHONE, 'user@host'], [PHONE, 'host/path'], [PHONE, 'host?query'], [PHONE, 'HOST'], [PHONE, ''], [PHONE, 'host:99999']
   ]
   for (const [origin, host] of STRANGE) {

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type InjectOptions, type LightMyRequestResponse } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type InjectOptions, type RouteHandlerMethod, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import refreshCookie, { memoryStore } from '../../lib/index.js'
 import { faultyStore } from '../support/faulty-store.js'
@@ -84,6 +84,40 @@ t.test('a refusal that the app catches leaves no header on the reply that it sen
   t.match(await view('/guest'), { statusCode: 200, headers: { 'www-authenticate': undefined, 'cache-control': 'public, max-age=60' } })
   t.match(await view('/back'), { statusCode: 303, headers: { 'retry-after': undefined, 'cache-control': 'no-store' } }, 'in a redirect it would delay the browser (RFC 9110 section 10.2.3), and a cache would redirect everybody')
   t.match(await view('/later'), { statusCode: 202, headers: { 'retry-after': '7' } }, 'that of the app stays')
+})
+
+t.test('a refusal that the app turns into another error, or into a Response, has the headers of its own status', async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.addHook('onRequest', async (_request, reply) => { reply.header('cache-control', 'public, max-age=60') })
+  await app.register(refreshCookie, { secret: SECRET })
+  const refused = (answer: (reply: FastifyReply) => unknown): RouteHandlerMethod => async ({ auth }, reply) => await auth.authenticate().catch(() => answer(reply))
+  app.get('/response', refused(() => new Response('no', { status: 401, headers: { 'cache-control': 'public' } })))
+  app.get('/elsewhere', refused(() => new Response(null, { status: 302, headers: { location: '/login' } })))
+  app.get('/bug', refused(() => { throw new Error('boom') }))
+  app.get('/bad', refused(() => { throw Object.assign(new Error('bad'), { statusCode: 400 }) }))
+  app.get('/twice', async ({ auth }) => { await auth.authenticate().catch(() => auth.refresh()) })
+  app.get('/home', async ({ auth }, reply) => await auth.identifyOrNull() === null ? reply.redirect('/login') : 'home')
+  app.get('/early', async ({ auth }, reply) => { reply.send('early'); await auth.authenticate().catch(() => null); return reply })
+  const view = async (url: string): Promise<unknown[]> => {
+    const { statusCode, headers } = await app.inject(url)
+    return [statusCode, headers['www-authenticate'], headers['cache-control']]
+  }
+  t.strictSame(await view('/response'), [401, CHALLENGE, 'no-store'])
+  t.strictSame(await view('/elsewhere'), [302, undefined, 'no-store'])
+  t.strictSame(await view('/bug'), [500, undefined, 'no-store'])
+  t.strictSame(await view('/bad'), [400, undefined, 'no-store'])
+  t.strictSame(await view('/twice'), [401, CHALLENGE, 'no-store'])
+  t.strictSame(await view('/home'), [302, undefined, 'no-store'])
+  t.strictSame(await view('/early'), [200, undefined, 'public, max-age=60'])
+})
+
+t.test('hooks that the app gives to every route run at ours too', async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.addHook('onRoute', route => { route.onSend = [route.onSend ?? []].flat().concat(async (_request, reply) => { reply.header('x-host', '1') }) })
+  await app.register(refreshCookie, { secret: SECRET })
+  t.match(await app.inject({ method: 'POST', url: '/auth/refresh' }), { statusCode: 401, headers: { 'x-host': '1', 'cache-control': 'no-store' } })
 })
 
 t.test('a method of request.auth that is called before the reply exists rejects as usual', async t => {

@@ -160,6 +160,28 @@ t.test('information leak: a mail library quotes a mail as it is sent, in lines, 
   t.match(redacted(new Error(`row ${hash.toString('hex').toUpperCase()}`), [String(hash)]), { message: 'row [redacted]' })
 })
 
+t.test('information leak: a known secret is found in every common encoding', async t => {
+  const FORMS: ReadonlyArray<readonly [secret: string, text: string]> = [
+    ['correct horse', 'username=ada&password=correct+horse'], ['secret!pass', 'p=secret%21pass'], ['a/b/c/secret', 'a%2fb%2fc%2fsecret'],
+    ['correct horse', `Authorization: Basic ${Buffer.from('ada:correct horse').toString('base64')}`],
+    ['correct horse', Buffer.from('correct horse').toString('base64url')], ['correct horse', inspect(Buffer.from('correct horse'))],
+    ['pa&ss"word', 'pa&amp;ss&quot;word'], ["o'neill-pass", "'o''neill-pass'"], ['a"b\\cdef', JSON.stringify(JSON.stringify({ password: 'a"b\\cdef' }))],
+    ['p\u00e4ssword1', 'p\\u00e4ssword1'], ['correct horse battery', 'correct=20horse=20battery'], ['p\u00e4ss word1', 'p=C3=A4ss word1']
+  ]
+  for (const [secret, text] of FORMS) {
+    t.match(redacted(new Error(`failed: ${text}`), [secret]), { message: /\[redacted\]/ }, text)
+    t.notMatch(redacted(new Error(`failed: ${text}`), [secret]), { message: text }, text)
+  }
+  t.match(redacted(new Error(`row \\x${Buffer.from(HASH).toString('hex')}`)), { message: /^row .{0,2}\[redacted\]$/ }, 'bytea')
+  t.match(redacted(new Error('at eyJhbGciOiJIUzI1NiJ9%2EeyJzdWIiOiIxIn0%2Ec2ln')), { message: 'at [redacted]' })
+})
+
+t.test('denial of service: a long chain of causes takes linear time', async t => {
+  let error = new Error('x'.repeat(50_000))
+  for (let depth = 0; depth < 100; depth++) error = new Error('x'.repeat(50_000), { cause: error })
+  t.equal(redacted(error), error)
+})
+
 t.test('information leak: of a known secret that looks like a hash or a token nothing is left', async t => {
   for (const secret of ['hunter$1$abcdefgh!!rest-of-password', 'my.eyJ.secret-word phrase tail', 'abc', 'abcabc']) {
     t.match(redacted(new Error(`no answer about ${secret}`), ['abc', secret]), { message: 'no answer about [redacted]' }, secret)
@@ -174,7 +196,7 @@ t.test('redactErrors is for functions of the app', async t => {
 
 t.test('ReDoS: a long error of repeated beginnings of secrets takes linear time', async t => {
   // A quadratic expression would take minutes, so that the test would end with a timeout.
-  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', 'eyJ', '.', 'a.', '$a', '$2', '%24', 'md5:', 'sha1-', 'pbkdf2', '$pbkdf2-', '$', '\\', '\\$', '&#36;', 'a-']) {
+  for (const unit of ['-eyJ', 'eyJ-', 'eyJa.', 'eyJ', '.', 'a.', '$a', '$2', '%24', 'md5:', 'sha1-', 'pbkdf2', '$pbkdf2-', '$', '\\', '\\$', '&#36;', 'a-', 'a%2e', '246172676f6e32', '\n', '=\n', 'ab12']) {
     const error = new Error(unit.repeat(200_000))
     t.ok(redacted(error) instanceof Error, unit)
   }

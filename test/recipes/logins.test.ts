@@ -121,7 +121,7 @@ t.test('a second factor: password, then code', async t => {
   s.users.change('ada', { passwordHash: await s.app.passwords.hash('another good password') })
   t.match((await s.post('/login/totp', { challenge, code: codeAt(now + 60) })).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'a changed password ends it')
   const statuses: number[] = []
-  for (const code of ['', '12345x', codeAt(now - 3600), codeAt(now - 7200), codeAt(now + 30)]) {
+  for (const code of ['', 123456, codeAt(now - 3600), codeAt(now - 7200), codeAt(now + 30)]) {
     statuses.push((await s.post('/login/totp', { challenge: (await stepOne('another good password')).json().challenge, code })).statusCode)
   }
   t.strictSame(statuses, [401, 401, 401, 429, 429])
