@@ -90,9 +90,9 @@ function checkProtocol ({ missing, foreignOrigin, target: { base } }: Observatio
 }
 
 function checkCaching ({ visit, missing, logout }: Observations): Verdict {
-  for (const { headers } of [visit, missing, logout]) {
+  for (const { headers } of [visit, missing, logout].filter(({ status }) => status !== 404)) {
     const control = headers['cache-control'] ?? 'nothing'
-    const isStored = headers.age !== undefined || /\bhit\b/i.test(String(headers['x-cache'] ?? headers['cf-cache-status']))
+    const isStored = Number(headers.age ?? 0) > 0 || /\bhit\b/i.test(String(headers['x-cache'] ?? headers['cf-cache-status']))
     if (isStored) return finding('a reply came from a cache', 'Exclude the routes from caching: one user receives the token of another')
     if (!/\bno-store\b/.test(control)) return finding(`Cache-Control: ${control}`, 'Leave Cache-Control: no-store of the app as it is: a cache may give the token of one user to another')
   }
@@ -107,6 +107,7 @@ const BY_PROXY = 'Let Set-Cookie pass through the proxy unchanged (nginx: no pro
 function checkCookie ({ logout, logoutByBody, target }: Observations): Verdict {
   const cookie = clearedCookie(logout)
   if (cookie !== undefined) return judgeCookie(cookie, target)
+  if (logout.status === 404) return skipped('POST /logout is not served')
   if (logoutByBody.status === 204) return skipped('refresh tokens are sent in bodies')
   return finding('a logout sets no cookie', BY_PROXY)
 }
@@ -144,6 +145,7 @@ const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 function checkJwks ({ jwks }: Observations): Verdict {
   if (jwks.status === 401 || jwks.status === 404) return skipped('GET /jwks is not served') // an app may answer 401 to each unknown path
+  if (/\bhtml\b/.test(String(jwks.headers['content-type']))) return skipped('GET /jwks answers with a page, as an app may to each unknown path')
   const { keys } = fieldsOf(jwks)
   if (!Array.isArray(keys)) return finding(`GET /jwks answered ${answerOf(jwks)} without keys`, 'Lead this path to the app: services that verify tokens read their keys there')
   const published = keys.map(key => Object.keys(Object(key)))
@@ -185,9 +187,10 @@ function isRefused (reply: Reply): boolean {
 }
 
 /** Only origins that are named may read replies with credentials (Fetch standard, CORS protocol). */
-function checkCors ({ foreignPreflight, foreignOrigin, preflight, target: { page, site } }: Observations): Verdict {
+function checkCors ({ foreignPreflight, foreignOrigin, nullOrigin, preflight, target: { page, site } }: Observations): Verdict {
   const granted = [foreignPreflight, foreignOrigin].map(grantOf).filter(({ credentials }) => credentials).map(({ origin }) => origin)
   if (granted.includes(FOREIGN)) return finding(`any origin may use the cookie (Access-Control-Allow-Origin: ${FOREIGN} with credentials)`, 'List your origins in @fastify/cors or in the proxy, and do not reflect the Origin of the request')
+  if (grantOf(nullOrigin).origin === 'null' && grantOf(nullOrigin).credentials) return finding('pages without an origin may use the cookie (Access-Control-Allow-Origin: null with credentials)', 'List your origins in @fastify/cors or in the proxy: each sandboxed frame has the origin null')
   if (granted.includes('*')) return finding('Access-Control-Allow-Origin: * with credentials, which browsers refuse', 'List your origins in @fastify/cors or in the proxy instead of *')
   if (site === 'same-origin') return ok('no other origin may use the cookie')
   const { origin, credentials, headers } = grantOf(preflight)

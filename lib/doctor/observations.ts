@@ -97,9 +97,10 @@ export interface ReceivedCookie {
   readonly attributes: ReadonlyMap<string, string>
 }
 
-/** The line that clears the refresh cookie: the last one without a value, since former cookies are cleared first. */
+/** The line that clears the refresh cookie: the last HttpOnly one without a value, since former cookies are cleared first; other cookies of an app often lack HttpOnly. */
 export function clearedCookie (reply: Reply): ReceivedCookie | undefined {
-  return cookiesOf(reply).findLast(({ value }) => value === '')
+  const cleared = cookiesOf(reply).filter(({ value }) => value === '')
+  return cleared.findLast(({ attributes }) => attributes.has('httponly')) ?? cleared.at(-1)
 }
 
 /** The line that sets the refresh cookie. Without its name, the last one whose value is a JWT: load balancers set cookies too. */

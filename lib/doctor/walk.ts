@@ -32,7 +32,7 @@ export async function walk (send: Send, target: Target, account: Account, cookie
     { check: 'refresh', ...judgeRefresh(first) },
     { check: 'grace', ...judgeSecondRefresh(second, refreshCookie(first, cookieName) !== undefined) },
     { check: 'logout', ...judgeLogout(logout, cookie) },
-    { check: 'session end', ...judgeAfterLogout(after) }
+    { check: 'session end', ...(logout.status === 404 ? skipped('no logout') : judgeAfterLogout(after)) }
   ]
 }
 
@@ -40,7 +40,7 @@ function judgeLogin (login: Reply, cookie: ReceivedCookie | undefined): Verdict 
   const seen = `POST /login answered ${answerOf(login)}`
   if (login.status === 429) return finding(seen, 'Wait until the rate limit of the account or of this address allows it, and run again')
   if (login.status !== 200) return finding(seen, 'Check DOCTOR_USERNAME and DOCTOR_PASSWORD, and --username-field if the field has another name; an account with a second factor cannot be used')
-  if (accessTokenOf(login) === null) return finding(`${seen} without a usable access_token`, 'Let the reply pass through the proxy unchanged: no header can carry this token')
+  if (accessTokenOf(login) === null && (cookie === undefined || 'access_token' in fieldsOf(login))) return finding(`${seen} without a usable access_token`, 'Let the reply pass through the proxy unchanged: no header can carry this token')
   if (cookie !== undefined) return ok(`${seen} with ${describeCookie(cookie)}`)
   if (typeof fieldsOf(login)['refresh_token'] === 'string') return ok(`${seen} with the refresh token in its body`)
   return finding(`${seen} without a refresh cookie`, 'Let Set-Cookie pass through the proxy')
@@ -84,6 +84,7 @@ function judgeSecondRefresh (reply: Reply, isReplaced: boolean): Verdict {
 function judgeLogout (reply: Reply, cookie: ReceivedCookie): Verdict {
   const seen = `POST /logout answered ${answerOf(reply)}`
   const cleared = clearedCookie(reply)
+  if (reply.status === 404) return skipped('POST /logout is not served: the session of this check lives on until it expires')
   if (reply.status !== 204) return finding(seen, 'Check that the store is reachable; the log of the app has the cause')
   if (cleared === undefined || !isSamePlace(cleared, cookie)) return finding(`${seen}, and browsers keep the cookie`, 'Let Set-Cookie pass through the proxy unchanged: name, Path and Domain must be those of the login')
   return ok(`${seen} and cleared the cookie`)

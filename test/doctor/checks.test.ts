@@ -77,6 +77,30 @@ t.test('the path that arrives is read up to its query', async t => {
   t.equal(await judged('route', { status: 404, body: body('/refresh') }), 'finding: the app received /refresh instead of /auth/refresh')
 })
 
+t.test('an app with other cookies, without keys or without a logout has no finding', async t => {
+  const setCookie = ['__Host-a=; Path=/; HttpOnly; Secure; SameSite=Strict', 'csrf=; Path=/']
+  t.match(await judged('cookie', { headers: { 'set-cookie': setCookie } }), /^ok: __Host-a/)
+  t.match(await judged('caching', { headers: { age: '0', 'x-cache': 'MISS', 'cache-control': 'no-store' } }), /^ok/)
+  const page = reply({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<html>' })
+  const spa: Send = async ({ path }) => path === '/jwks' ? page : reply({ status: path === '/logout' ? 404 : 204, headers: { 'cache-control': 'no-store' } })
+  const rows = runChecks(await probe(spa, TARGET))
+  t.strictSame(['cookie', 'caching', 'jwks'].map(name => rows.find(({ check }) => check === name)?.result), ['skipped', 'ok', 'skipped'])
+})
+
+t.test('pages without an origin, such as sandboxed frames, must not use the cookie', async t => {
+  const headers = { 'access-control-allow-origin': 'null', 'access-control-allow-credentials': 'true' }
+  t.match(await judged('cors', { headers }), /^finding: pages without an origin may use the cookie/)
+})
+
+t.test('a login whose token has another name, and an app without a logout', async t => {
+  const renamed: Send = async request => request.path === '/login' && Object(request.json).password === ADA.password
+    ? reply({ status: 200, headers: { 'set-cookie': ['__Host-Http-refresh=eyJ; Path=/; HttpOnly; Secure; SameSite=Strict'] }, body: '{"token":"x.y.z"}' })
+    : reply({ status: request.path === '/logout' ? 404 : 401, body: '{}' })
+  t.match(await walked('login', renamed), /^ok: POST \/login answered 200 with __Host-Http-refresh/)
+  t.match(await walked('logout', renamed), /^skipped: POST \/logout is not served/)
+  t.equal(await walked('session end', renamed), 'skipped: no logout')
+})
+
 t.test('a URL without the prefix of the routes is named first', async t => {
   const shop: Target = { ...TARGET, base: 'https://app.example/shop', path: '/shop' }
   const body = JSON.stringify({ message: 'Route POST:/refresh not found' })
