@@ -117,7 +117,7 @@ async function updateSession (store: SessionStore, id: string, { bounded }: Requ
 }
 
 /** Throws the error of a refusal. On reuse it ends the session first (RFC 9700 section 4.14.2). */
-export async function throwRefusal (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
+async function throwRefusal (store: SessionStore, refusal: RefreshRefusal, session: Session, presented: Presented, context: RequestContext): Promise<never> {
   if (refusal === 'reuse') await endByReuse(store, session, presented, context)
   throw new AuthError(CODES[refusal])
 }

@@ -157,7 +157,7 @@ t.test('a challenge that was never stored is refused, although its signature is 
   const key = keyOf('refresh')
   const claims = { jti: sessionOf(s.ada), sub: '1', purpose: 'totp', iat: START, exp: START + 300 }
   const header = { alg: 'HS256', typ: 'ct+jwt', kid: key.kid }
-  t.match((await s.accept(jws(header, { ...claims, jti: 'unknown' }, key.secret))).json(), INVALID)
+  for (const code of [undefined, CODE]) t.match((await s.accept(jws(header, { ...claims, jti: 'unknown' }, key.secret), code)).json(), INVALID)
 })
 
 t.test('boundTo: a value that has changed invalidates the challenge', async t => {

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { type Session } from '../../../lib/sessions/session.js'
@@ -133,12 +134,20 @@ t.test('failover: a cluster that has lost a server rejects', async t => {
   const client = await ioredisClusterOn(t, cluster.ports)
   const store = redisStore(client, { clock: fakeClock().now })
   await cluster.stop(0)
+  await occupied(t, cluster.ports[0]) // or the server of another test may take its port, and accept the commands
   const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => store.create(newSession())))
   t.ok(outcomes.some(({ status }) => status === 'rejected'))
   client.disconnect()
   await emitted(client, 'end')
   await rejectEach(t, store, newSession(), /closed/)
 })
+
+/** A port at which each connection ends at once. */
+async function occupied (t: Test, port: number | undefined): Promise<void> {
+  const server = createServer(socket => socket.destroy())
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
+  t.teardown(() => { server.close() })
+}
 
 /** Unlike `once`, past any error. */
 function emitted (client: NodeJS.EventEmitter, event: string): Promise<unknown> {
