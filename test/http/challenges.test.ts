@@ -493,6 +493,7 @@ t.test('a stateless server accepts a challenge until it expires: it cannot know 
   for (let n = 0; n < 2; n++) t.match(await s.accept(token), { statusCode: 200 })
   s.wait('5m')
   t.match((await s.accept(token)).json(), INVALID)
+  for (let use = 0; use < 2; use++) t.match(await s.accept(await s.issue(), CODE), { statusCode: 200 }, 'with a code too')
 })
 
 t.test('while the store is away no challenge is issued or accepted, and none is lost', async t => {
