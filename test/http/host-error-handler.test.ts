@@ -98,6 +98,7 @@ t.test('a refusal that the app turns into another error, or into a Response, has
   app.get('/bad', refused(() => { throw Object.assign(new Error('bad'), { statusCode: 400 }) }))
   app.get('/twice', async ({ auth }) => { await auth.authenticate().catch(() => auth.refresh()) })
   app.get('/home', async ({ auth }, reply) => await auth.identifyOrNull() === null ? reply.redirect('/login') : 'home')
+  app.get('/unchanged', refused(reply => reply.code(304).send()))
   app.get('/early', async ({ auth }, reply) => { reply.send('early'); await auth.authenticate().catch(() => null); return reply })
   const view = async (url: string): Promise<unknown[]> => {
     const { statusCode, headers } = await app.inject(url)
@@ -109,6 +110,7 @@ t.test('a refusal that the app turns into another error, or into a Response, has
   t.strictSame(await view('/bad'), [400, undefined, 'no-store'])
   t.strictSame(await view('/twice'), [401, CHALLENGE, 'no-store'])
   t.strictSame(await view('/home'), [302, undefined, 'no-store'])
+  t.strictSame(await view('/unchanged'), [304, undefined, 'public, max-age=60'])
   t.strictSame(await view('/early'), [200, undefined, 'public, max-age=60'])
 })
 
