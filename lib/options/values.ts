@@ -133,9 +133,9 @@ const cookiePath: Check<string> = (value, option) =>
   typeof value === 'string' && /^\/[\w./~-]*$/.test(value) ? value : refuse(option, value, "it must be a path such as '/' or '/auth'")
 
 const domain: Check<string> = (value, option) =>
-  typeof value === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(value)
+  typeof value === 'string' && /^([a-z0-9-]+\.)+[a-z][a-z0-9-]*$/.test(value)
     ? value
-    : refuse(option, value, "it must be a domain such as 'example.com', without a leading dot")
+    : refuse(option, value, "it must be a domain such as 'example.com': in lower case, without a leading dot, scheme or port, and no IP address")
 
 /** Fields of our routes and of their forms. */
 const RESERVED_FIELDS = ['password', 'remember', 'redirect', 'failure', 'grant_type']

@@ -159,7 +159,7 @@ const WRONG: Readonly<Record<string, { takes: readonly string[], and?: readonly 
   'refreshToken.renewWithAccessToken': { takes: ['true', 'false'] },
   'cookie.name': { takes: ['word'].concat('duration'), and: ['a b', 'a=b', 'a;b', 'ä', 'a,b', '"a"', 'a\r\nSet-Cookie: x'] },
   'cookie.path': { takes: ['path'], and: ['auth', '/a b', '/;Domain=evil.example', '/a\n'] },
-  'cookie.domain': { takes: [], and: ['.example.com', 'localhost', 'Example.com', 'example.com;', 'https://example.com'] },
+  'cookie.domain': { takes: [], and: ['.example.com', 'localhost', 'Example.com', 'example.com;', 'https://example.com', '127.0.0.1', 'example.com:3000'] },
   'cookie.sameSite': { takes: [], and: ['Strict', 'no'] },
   'cookie.secure': { takes: ['true', 'false'], and: ['auto'] },
   'cookie.partitioned': { takes: ['true', 'false'] },
