@@ -40,14 +40,19 @@ export class HashingQueue {
    * Runs a job and settles as it does. Waiting jobs start in rounds, with one job of each client per round, so that nobody
    * waits for all the jobs of another client. Throws FST_AUTH_BUSY if the job waits longer than `maxWait`, or if the queue
    * is full: then the job that would start last is refused. A job that was refused never runs.
+   *
+   * `keepSlot` keeps the slot of a job that has settled until the work that it left behind ends too.
    */
-  async run<T> (client: string, job: () => Promise<T> | T): Promise<T> {
+  async run<T> (client: string, job: (keepSlot: (work: Promise<unknown>) => void) => Promise<T> | T): Promise<T> {
     if (this.#running < this.#options.concurrency) this.#running++
     else await (isObserved() ? observe('password', 'wait', () => this.#wait(client)) : this.#wait(client))
+    let left: Promise<unknown> | undefined
+    const work = (): Promise<T> | T => job(work => { left = work })
     try {
-      return await (isObserved() ? observe('password', 'work', job) : job())
+      return await (isObserved() ? observe('password', 'work', work) : work())
     } finally {
-      this.#startNext()
+      if (left === undefined) this.#startNext()
+      else left.finally(() => this.#startNext())
     }
   }
 

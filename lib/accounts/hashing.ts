@@ -127,14 +127,14 @@ export class PasswordHasher implements Passwords {
   async verify (passwordHash: string | null, password: unknown, from?: WorkSource): Promise<boolean> {
     const { text } = readPassword(password)
     const stored = text === null ? null : this.#readHash(passwordHash)
-    return await this.#queue.run(clientOf(from), async () => {
+    return await this.#queue.run(clientOf(from), async keepSlot => {
       if (stored !== null && text !== null) {
         this.#dummies.add(stored)
         if (await this.#matches(stored.encoded, text, stored.keyId)) return true
       }
       // As it was typed, since the other system did not normalise it to NFC. If `text` is a string, so is `password`.
       const typed = text === null ? null : password as string
-      if (typed !== null && await this.#matchesLegacy(stored === null ? passwordHash : null, typed)) return true
+      if (typed !== null && await this.#matchesLegacy(stored === null ? passwordHash : null, typed, keepSlot)) return true
       for (const dummy of this.#dummies.dummyHashesExcept(stored)) await this.#matches(dummy, text ?? '', this.#pepperId)
       return false
     })
@@ -166,10 +166,21 @@ export class PasswordHasher implements Passwords {
   }
 
   /** Verifies a hash of another system, and on failure one of each other kind, so that each failure takes the same time. */
-  async #matchesLegacy (passwordHash: string | null, password: string): Promise<boolean> {
+  async #matchesLegacy (passwordHash: string | null, password: string, keepSlot: (work: Promise<unknown>) => void): Promise<boolean> {
     const { verifyLegacy, timeouts } = this.#options
     if (verifyLegacy === undefined) return false
-    const matches = async (hash: string): Promise<unknown> => await startDeadline(timeouts)(() => redactErrors([hash, password], () => verifyLegacy(hash, password)))
+
+    const matches = async (hash: string): Promise<unknown> => {
+      const work = redactErrors([hash, password], () => verifyLegacy(hash, password))
+      try {
+        return await startDeadline(timeouts)(() => work)
+      } catch (error) {
+        // A hash that takes too long is still being computed: without its slot a flood would compute any number at once. A call of another service may never end.
+        const enough = new Promise(resolve => { setTimeout(resolve, timeouts.request * 1000).unref() })
+        keepSlot(Promise.race([work, enough]).catch(() => {}))
+        throw error
+      }
+    }
     const stored = passwordHash || null // a column may be empty
     if (stored !== null) {
       const answer = await matches(stored)

@@ -1,4 +1,5 @@
 import { type RequestContext } from '../events.js'
+import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { assertFound, type SessionRef, subjectOf } from '../tokens/claims.js'
 import { type Passwords } from './hashing.js'
@@ -45,7 +46,7 @@ export class PasswordVerifier {
   /**
    * Resolves to the user with these credentials; needs `findByUsername`. Every wrong username or password is the same
    * FST_AUTH_CREDENTIALS_INVALID after the same work (user enumeration). Throws FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY and
-   * what `Throttle` throws, whatever the credentials.
+   * what `Throttle` throws, whatever the credentials. A password whose verification failed or took too long counts as wrong.
    */
   async verifyLogin ({ username, password }: Credentials, caller: Caller): Promise<VerifiedLogin> {
     const name = normaliseUsername(username)
@@ -103,7 +104,11 @@ export class PasswordVerifier {
   async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller, refusal?: { readonly message: string }): Promise<VerifiedUser> {
     const { user, subject, passwordHash } = found ?? NOBODY
     // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
-    const matches = await this.#passwords.verify(passwordHash, password, caller)
+    const matches = await this.#passwords.verify(passwordHash, password, caller).catch(async (error: unknown) => {
+      // A flood can make a hash of another system take too long after a wrong password was found to be wrong.
+      if (isUnavailable(error)) await this.#throttle.fail(attempt, subject)
+      throw error
+    })
     if (user === null || passwordHash === null || !matches || user.disabled) {
       if (subject !== null && passwordHash !== null) this.#warnIfUnreadable(subject, passwordHash)
       caller.emit({ type: 'login_failed', subject })

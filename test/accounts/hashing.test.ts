@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import argon2 from 'argon2'
+import { mock } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { withKeyId } from '../../lib/accounts/hash-format.js'
@@ -325,6 +326,30 @@ t.test('a hash of another system', async t => {
     const { passwords } = fastPasswords({ verifyLegacy, queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(passwords.verify(BCRYPT, 'correct horse'), { code: 'FST_AUTH_BUSY' })
     t.strictSame(calls, [])
+  })
+
+  t.test('denial of service: keeps its slot while it is still computed after its deadline, and no longer than a request may take', async t => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const started: Array<() => void> = []
+    const { passwords } = fastPasswords({ verifyLegacy: () => new Promise(resolve => { started.push(() => resolve(false)) }), queue: { concurrency: 1, waiting: 9, maxWait: 60 } })
+    const verify = async () => await passwords.verify(BCRYPT, 'correct horse').catch(error => error.code)
+    const answers = [verify(), verify(), verify()]
+    await setImmediate()
+    mock.timers.tick(2000)
+    t.equal(await answers[0], 'FST_AUTH_STORE_UNAVAILABLE')
+    t.equal(started.length, 1, 'the first is still computed')
+    started[0]?.()
+    await setImmediate()
+    t.equal(started.length, 2)
+    mock.timers.tick(2000)
+    t.equal(await answers[1], 'FST_AUTH_STORE_UNAVAILABLE')
+    t.equal(started.length, 2)
+    mock.timers.tick(3000)
+    await setImmediate()
+    t.equal(started.length, 3, 'a call that never ends does not keep its slot for good')
+    mock.timers.tick(2000)
+    t.equal(await answers[2], 'FST_AUTH_STORE_UNAVAILABLE')
   })
 
   t.test('fails without verifyLegacy', async t => {

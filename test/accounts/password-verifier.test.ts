@@ -131,6 +131,25 @@ t.test('login', async t => {
     await t.rejects(Promise.resolve(login), UNAVAILABLE)
   })
 
+  t.test('brute force: a hash of another system that takes too long to verify counts, whoever it is of', async t => {
+    let slow = false
+    const verifyLegacy = (): boolean => {
+      if (slow) throw new Error('it takes too long')
+      return false
+    }
+    const perAccount = [{ max: 2, per: 900 }]
+    for (const username of ['ada', 'bob', 'nobody']) {
+      slow = false
+      const users = userTable({ ada: { id: 'a1', passwordHash: `sha1$${'0'.repeat(40)}` }, bob: { id: 'b2', passwordHash } })
+      const { login } = accountsOver(users, { verifyLegacy, limits: { perAccount } })
+      await t.rejects(login({ ...ADA, username: 'ada' }), INVALID) // its kind of hash is known from now on
+      slow = true
+      const name = username === 'ada' ? [username] : [username, username]
+      for (const username of name) await t.rejects(login({ username, password: 'wrong password' }), UNAVAILABLE)
+      await t.rejects(login({ ...ADA, username }), { code: 'FST_AUTH_TOO_MANY_ATTEMPTS' })
+    }
+  })
+
   t.test('information leak: is a plain 503 if too many log in', async t => {
     const { login, events } = accountsOver(userTable(), { queue: { concurrency: 0, waiting: 0, maxWait: 5 } })
     await t.rejects(login(ADA), { code: 'FST_AUTH_BUSY', statusCode: 503 })
