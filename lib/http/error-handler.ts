@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
 import { redacted } from '../redaction.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
+import { statusOf } from './reply-headers.js'
 import { type TokenAuth } from './request-auth.js'
 import { isOwnOrigin, nameHosts } from './csrf.js'
 import { redirectRefusal } from './html-forms.js'
@@ -12,15 +13,25 @@ import { type CookieSetup, coversHost } from './setup-warnings.js'
  * rethrows to the host's error handler, or to Fastify's. The refusal of an HTML form is a redirect instead.
  */
 export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<TokenAuth, 'recordRefusal'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
-  return (error, request, reply) => {
-    const shown = error instanceof AuthError ? authOf(request).recordRefusal(error) : withoutDetails(error)
+  return (thrown, request, reply) => {
+    const error = asError(thrown)
+    const shown = error instanceof AuthError ? authOf(request).recordRefusal(error) : withoutDetails(error, reply)
     if (!redirectRefusal(request, reply, error)) throw shown
   }
 }
 
-function withoutDetails (error: FastifyError): Error {
-  const { statusCode = 500 } = error
-  if (statusCode >= 400 && statusCode < 500) return unlogged(error)
+/** Fastify would send any other value that a hook of the host throws with 200, since it comes from an error handler. */
+function asError (thrown: unknown): Error & Partial<FastifyError> {
+  return thrown instanceof Error ? thrown : Object.assign(new Error('a hook threw a value that is no Error'), typeof thrown === 'object' ? thrown : {})
+}
+
+/** The status is that which Fastify gives to an error of the host's hooks on other routes. */
+function withoutDetails (error: Error & Partial<FastifyError>, reply: FastifyReply): Error {
+  const statusCode = statusOf(error, reply)
+  if (statusCode >= 400 && statusCode < 500) {
+    reply.code(statusCode)
+    return unlogged(error)
+  }
   // A 503 of an overloaded host stays a 503; a status that is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
   // The message of a bug may contain a query, a host name or a password, so it only goes to the log, redacted.
@@ -31,7 +42,7 @@ function withoutDetails (error: FastifyError): Error {
  * Ajv's `validation` repeats field names from the request, so the log must not print it; the host's error handler can still read
  * it. The log gets no stack trace of a refusal of Fastify, which would look like a bug.
  */
-function unlogged (error: FastifyError): FastifyError {
+function unlogged (error: Error & Partial<FastifyError>): Error {
   if (String(error.code).startsWith('FST_ERR_')) error.stack = `${error.name}: ${error.message}`
   return error.validation === undefined ? error : Object.defineProperty(error, 'validation', { enumerable: false })
 }

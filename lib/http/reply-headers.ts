@@ -79,9 +79,9 @@ function settleWhenSent (reply: FastifyReply): void {
 }
 
 /** The status that Fastify gives to a reply: that of a `Response`, and that of an error unless the app has set one. */
-function statusOf (payload: unknown, { statusCode }: FastifyReply): number {
+export function statusOf (payload: unknown, { statusCode }: FastifyReply): number {
   if (payload instanceof Response) return payload.status
-  return payload instanceof Error && statusCode < 400 ? Number(Reflect.get(payload, 'statusCode') ?? 500) : statusCode
+  return payload instanceof Error && statusCode < 400 ? Number(Reflect.get(payload, 'statusCode') ?? Reflect.get(payload, 'status') ?? 500) : statusCode
 }
 
 /** A value that the app has set since stays. */

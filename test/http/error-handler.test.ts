@@ -8,7 +8,7 @@ function handled (error: object): { thrown: Error & { statusCode?: number }, ref
   const refusals: unknown[] = []
   const handle = createErrorHandler(() => ({ recordRefusal (refusal) { refusals.push(refusal); return refusal } }))
   try {
-    handle(error as never, {} as FastifyRequest, {} as FastifyReply)
+    handle(error as never, {} as FastifyRequest, { statusCode: 200, code: (_status: number) => {} } as FastifyReply)
     throw new Error('nothing was thrown')
   } catch (thrown) {
     return { thrown: thrown as Error, refusals }

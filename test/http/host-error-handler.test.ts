@@ -131,3 +131,22 @@ t.test('a method of request.auth that is called before the reply exists rejects 
   t.match(await app.inject('/'), { statusCode: 200 })
   t.match(refusal, { code: 'FST_AUTH_ACCESS_TOKEN_MISSING', statusCode: 401 })
 })
+
+t.test('an error of a hook of the host has the status on our routes that it has on those of the host', async t => {
+  const HOOKS: ReadonlyArray<readonly [name: string, hook: (reply: FastifyReply) => never, statusCode: number]> = [
+    ['statusCode', () => { throw Object.assign(new Error('slow down'), { statusCode: 429 }) }, 429],
+    ['status', () => { throw Object.assign(new Error('slow down'), { status: 429 }) }, 429],
+    ['reply.code', reply => { reply.code(429); throw new Error('slow down') }, 429],
+    ['reply.code of an outage', reply => { reply.code(503); throw new Error('slow down') }, 503],
+    ['an object', () => { throw { statusCode: 418, message: 'slow down' } }, 418], // eslint-disable-line no-throw-literal
+    ['a text', () => { throw 'slow down' }, 500] // eslint-disable-line no-throw-literal
+  ]
+  for (const [name, hook, statusCode] of HOOKS) {
+    const app = Fastify()
+    t.teardown(async () => await app.close())
+    app.addHook('onRequest', async (_request, reply) => hook(reply))
+    await app.register(refreshCookie, { secret: SECRET })
+    app.get('/mine', () => 'ok')
+    for (const [method, url] of [['GET', '/mine'], ['POST', '/auth/refresh']] as const) t.equal((await app.inject({ method, url })).statusCode, statusCode, `${name} ${url}`)
+  }
+})

@@ -50,6 +50,7 @@ class SqliteTable extends SessionTable<Statements> {
   }
 
   async prepare (): Promise<void> {
+    await this.#db.whenFree(() => this.#db.readBusyTimeout()) // first: `whenFree` waits by it
     await this.#db.whenFree(() => prepareTable(this.#table, this.sql, this.#db))
   }
 
@@ -101,7 +102,6 @@ export function sqliteSchema ({ table = DEFAULT_TABLE }: SqliteTableOptions = {}
  * readers and a writer do not wait for each other. Throws a TypeError if the table or the database cannot be used.
  */
 function prepareTable (table: string, sql: Statements, db: SqliteRunner): void {
-  db.readBusyTimeout()
   try {
     db.run('PRAGMA journal_mode = WAL')
     db.exec(sql.schema)
