@@ -39,6 +39,9 @@ const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
 /** The most causes that a copy keeps. An error may be its own cause. */
 const MAX_DEPTH = 5
 
+/** The most values that are read of an error, which takes 50 ms: a client of HTTP or of a database may hang all its connections on one. */
+const MAX_VALUES = 10_000
+
 /**
  * Makes a thrown value safe to log: returns it unchanged if it holds no secret, else a copy without its own properties, with
  * secrets replaced in message, stack and causes. Database libraries write the values of a query into their errors. Besides
@@ -67,10 +70,11 @@ export async function redactErrors<T> (secrets: readonly string[], call: () => P
   }
 }
 
-/** True also for an error that cannot be read, such as one with a getter that throws. */
+/** True also for an error that cannot be read, such as one with a getter that throws, or with too many values. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
   try {
-    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + JSON.stringify(error, errorReader())
+    const json = JSON.stringify(error, errorReader())
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + json
     return withoutSecrets(text, encodings) !== text
   } catch {
     return true
@@ -83,7 +87,9 @@ function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
  */
 function errorReader (): (name: string, value: unknown) => unknown {
   const seen = new Set<unknown>()
+  let values = 0
   return (_name, value) => {
+    if (++values > MAX_VALUES) throw new Error('it has too many values')
     if (typeof value === 'bigint') return String(value)
     if (typeof value !== 'object' || value === null) return value
     if (seen.has(value)) return undefined

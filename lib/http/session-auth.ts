@@ -195,6 +195,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
 
   override async authenticateByCookie (): Promise<void> {
     if (this.parts.unusableHooks.byCookie !== undefined) return await super.authenticateByCookie()
+    if (this.isOwnRoute) return // `identify` would keep the published keys from caches
     if (!isSafe(this.request.method)) throw new AuthError('FST_AUTH_ACCESS_TOKEN_MISSING', { message: COOKIE_READS_ONLY })
     await this.identify()
   }

@@ -318,11 +318,15 @@ t.test('CSRF: below the hook of a whole app other methods need an access token, 
   const s = await loggedIn(t)
   const app = Fastify()
   app.addHook('onRequest', authenticateByCookie)
-  await app.register(refreshCookie, { secret: SECRET, clock: s.clock, store: s.store })
+  const events: string[] = []
+  const keys = [generateKey('EdDSA', 'a').signs]
+  await app.register(refreshCookie, { secret: SECRET, keys, clock: s.clock, store: s.store, onEvent: ({ type }) => { events.push(type) } })
   app.get('/page', async ({ auth }) => auth.identity)
   app.post('/change', async () => 'changed')
   t.teardown(async () => { await app.close() })
   const headers = { host: HOST, cookie: String(s.ada.jar.header('/')), 'sec-fetch-site': 'same-origin' }
+  t.match(await app.inject('/auth/jwks'), { statusCode: 200, headers: { 'cache-control': /^public/ } })
+  t.strictSame(events, [], 'no event of a visitor')
   t.match(await app.inject({ url: '/page', headers }), { statusCode: 200 })
   t.match((await app.inject({ method: 'POST', url: '/change', headers })).json(), { code: 'FST_AUTH_ACCESS_TOKEN_MISSING', message: /GET and HEAD only/ })
   t.match(await app.inject({ method: 'POST', url: '/auth/refresh', headers }), { statusCode: 200 })

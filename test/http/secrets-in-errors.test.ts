@@ -184,6 +184,14 @@ t.test('denial of service: in a long chain each cause is read once, and not once
   t.equal(reads, 1)
 })
 
+t.test('denial of service: of an error with very many values only some are read, and it is logged without its properties', async t => {
+  let reads = 0
+  const rows = Array.from({ length: 100_000 }, () => ({ get row () { return ++reads } }))
+  const logged = redacted(Object.assign(new Error('no answer'), { code: 'ECONNRESET', rows }))
+  t.match(logged, { message: 'no answer', code: 'ECONNRESET', rows: undefined })
+  t.ok(reads > 0 && reads < 20_000, `${reads} were read`)
+})
+
 t.test('information leak: of a known secret that looks like a hash or a token nothing is left', async t => {
   for (const secret of ['hunter$1$abcdefgh!!rest-of-password', 'my.eyJ.secret-word phrase tail', 'abc', 'abcabc']) {
     t.match(redacted(new Error(`no answer about ${secret}`), ['abc', secret]), { message: 'no answer about [redacted]' }, secret)

@@ -110,7 +110,7 @@ function withPlainRows (statement: SqliteStatement & { setReturnArrays?: (enable
 }
 
 /** Primary result codes of SQLite, by number and by name. */
-const BUSY = [5, 'SQLITE_BUSY'] as const
+export const BUSY = [5, 'SQLITE_BUSY'] as const
 export const READONLY = [8, 'SQLITE_READONLY'] as const
 
 /** True if an error has a primary result code, in its `code` (better-sqlite3) or its `errcode` (node:sqlite). Both may be extended. */

@@ -3,7 +3,7 @@ import { type SessionStore, type Revocation } from '../../sessions/store.js'
 import { type Clock, type EpochSeconds } from '../../time.js'
 import { DEFAULT_TABLE, tableName, COLUMNS, FIELDS, type Row, SessionTable } from '../sql/session-table.js'
 import { POLL_EVERY_MS, type NumberedRevocation, type PolledRevocations, polledStore } from '../sql/store.js'
-import { type SqliteDatabase, hasResult, READONLY, SqliteRunner } from './database.js'
+import { BUSY, type SqliteDatabase, hasResult, READONLY, SqliteRunner } from './database.js'
 import { type RevokeReason } from '../../sessions/session.js'
 import { type Statements, statementsOn, TYPES } from './statements.js'
 
@@ -108,7 +108,7 @@ function prepareTable (table: string, sql: Statements, db: SqliteRunner): void {
     db.run(sql.addCounter)
   } catch (cause) {
     if (hasResult(cause, READONLY)) throw new TypeError('sqliteStore: the database is read-only: open it, and its folder, for writing', { cause })
-    assertColumns(table, sql, db) // an index on a column that is missing
+    if (!hasResult(cause, BUSY)) assertColumns(table, sql, db) // an index on a column that is missing
     throw cause
   }
   assertColumns(table, sql, db)

@@ -87,6 +87,24 @@ t.test('a write waits for another process, while other requests run', async t =>
   }
 })
 
+t.test('the first call waits once for another process, if the connection has a busy_timeout', async t => {
+  const file = await sqliteFile(t)
+  const [here, there] = [sqliteDatabase(t, file), sqliteDatabase(t, file, { timeout: 1 })]
+  here.exec('CREATE TABLE other (id TEXT); BEGIN IMMEDIATE; INSERT INTO other VALUES (1)')
+  let tries = 0
+  const store = sqliteStore({
+    exec: sql => there.exec(sql),
+    prepare (sql) {
+      if (sql.includes('journal_mode')) tries++
+      return there.prepare(sql)
+    }
+  })
+  await t.rejects(store.open(), { code: 'SQLITE_BUSY' })
+  t.equal(tries, 1)
+  here.exec('ROLLBACK')
+  await store.open()
+})
+
 t.test('a write that waited in vain rejects, as a failure', async t => {
   const file = await sqliteFile(t)
   for (const timeout of [0, 20]) {
