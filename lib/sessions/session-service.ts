@@ -76,7 +76,7 @@ export class SessionService {
 
   /**
    * Ends the session that a login replaced. Call it once the reply is sent, so that a lost reply leaves the old session usable.
-   * If the call is missed, the first refresh or the logout of the new session ends the old one.
+   * If the call is missed, the first refresh of the new session ends the old one, or the logout where tokens are not rotated.
    * Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async endReplaced (subject: string, id: string, context: RequestContext): Promise<void> {
@@ -106,7 +106,8 @@ export class SessionService {
       throw refusal
     }
     const app = await this.#loadAppClaims(claims, context)
-    if (claims.replaces !== undefined) await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context) // if the call after the reply of the login was lost
+    // If the call after the reply of the login was lost. A token that is never rotated would repeat it at each refresh: there the logout does it.
+    if (claims.replaces !== undefined && rotationPolicy.rotation === 'always') await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
 
     const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presented, claimed, context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })

@@ -43,8 +43,8 @@ export interface RefreshClaims {
   /** False for a login with `remember: false`: the cookie then ends with the browser. */
   readonly remember?: false
   /**
-   * In the first token of a login only: the session that it replaces. The first refresh or a logout ends that session if it
-   * is still live.
+   * In the first token of a login only: the session that it replaces. The first refresh (where tokens are rotated) or a logout ends
+   * that session if it is still live.
    */
   readonly replaces?: string
 }

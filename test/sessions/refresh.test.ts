@@ -135,6 +135,18 @@ t.test('rotation never', async t => {
     t.equal(await ada.refresh(), EXPIRED)
   })
 
+  t.test('ends the session that the login replaced at no refresh, as each would repeat it, but at the logout', async t => {
+    const { c, ada } = await loggedIn(never)
+    const before = held(c, ada).sid
+    c.store.faults.push({ moment: 'before', kind: 'throw', call: 'revoke' }) // the call after the reply is lost
+    await ada.login('ada')
+    c.store.calls.length = 0
+    for (let i = 0; i < 3; i++) t.equal(await ada.refresh(), 'hold')
+    t.strictSame(c.store.calls, ['get', 'get', 'get'])
+    t.equal(await ada.logout(), 'ok')
+    t.match(await c.store.get(before), { reason: 'superseded' })
+  })
+
   t.test('tokens from before the change still converge', async t => {
     const { c, ada } = await loggedIn(never)
     const { sid } = held(c, ada)
@@ -230,6 +242,18 @@ t.test('a reauthentication', async t => {
       if (losses === 3) t.match(await again(), { expiresIn: 600 })
       else await t.rejects(again(), { code: BUSY, retryAfter: 1 })
     }
+  })
+
+  t.test('keeps the session to be ended that the login replaced', async t => {
+    const { c, ada } = await loggedIn()
+    const before = held(c, ada).sid
+    c.store.faults.push({ moment: 'before', kind: 'throw', call: 'revoke' }) // the call after the reply is lost
+    const { claims } = await ada.login('ada')
+    const { refreshToken } = await c.sessions.reauthenticate(claims, person('ada'), [String(ada.cookie)], c.context())
+    ada.cookie = String(refreshToken?.value)
+    c.wait(GRACE)
+    t.equal(await ada.refresh(), 'rotate')
+    t.match(await c.store.get(before), { reason: 'superseded' })
   })
 
   t.test('keeps a concurrent rotation', async t => {

@@ -66,6 +66,16 @@ t.test('key compromise: a claim that failed before is not retried over a newer o
   t.same(recorded(), { keyIds: ['c', 'b', 'a'] })
 })
 
+t.test('key compromise: an older claim that succeeds late does not drop a newer one', async t => {
+  let isDown = true
+  const { marker, recorded } = recordedMarker()
+  const { claim, resolveClaims } = ownership({ ...marker, async read () { if (isDown) throw new Error('down'); return await marker.read() } })
+  for (const keyIds of [['a'], ['b', 'a']]) await t.rejects(claim({ keyIds }), { message: 'down' })
+  isDown = false
+  await resolveClaims()
+  t.same(recorded(), { keyIds: ['b', 'a'] })
+})
+
 t.test('instances of one app can start at once', async t => {
   const { marker } = recordedMarker()
   await t.resolves(Promise.all(Array.from({ length: 4 }, () => ownership(marker).claim({ keyIds: ['a'] }))))
