@@ -103,12 +103,15 @@ export class PasswordVerifier {
 
   async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller, refusal?: { readonly message: string }): Promise<VerifiedUser> {
     const { user, subject, passwordHash } = found ?? NOBODY
-    // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
-    const matches = await this.#passwords.verify(passwordHash, password, caller).catch(async (error: unknown) => {
+    let matches: boolean
+    try {
+      // Verified whatever was found, so that neither the reply nor its time reveals which part was wrong (user enumeration).
+      matches = await this.#passwords.verify(passwordHash, password, caller)
+    } catch (error) {
       // A flood can make a hash of another system take too long after a wrong password was found to be wrong.
       if (isUnavailable(error)) await this.#throttle.fail(attempt, subject)
       throw error
-    })
+    }
     if (user === null || passwordHash === null || !matches || user.disabled) {
       if (subject !== null && passwordHash !== null) this.#warnIfUnreadable(subject, passwordHash)
       caller.emit({ type: 'login_failed', subject })

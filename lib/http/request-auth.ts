@@ -91,7 +91,7 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   protected get unsentReply (): FastifyReply {
     const { reply } = this
     if (reply === null) throw new TypeError('request.auth cannot set a cookie yet: register fastify-refresh-cookie before the hooks that use it')
-    if (reply.sent || reply.raw.headersSent) throw new TypeError('request.auth cannot set a cookie any more: call it before the reply is sent or hijacked')
+    if (isReplied(reply)) throw new TypeError('request.auth cannot set a cookie any more: call it before the reply is sent or hijacked')
     return reply
   }
 
@@ -108,8 +108,9 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     return readAddress(this.#request.ip)
   }
 
+  /** One deadline for the reply. A socket or a stream stays open after it, so each later operation has its own. */
   get bounded (): Bounded {
-    this.#bounded ??= startDeadline(this.#parts.timeouts)
+    if (this.#bounded === undefined || isReplied(this.reply)) this.#bounded = startDeadline(this.#parts.timeouts)
     return this.#bounded
   }
 
@@ -196,6 +197,11 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
   get hasAccessToken (): boolean {
     return bearerToken(this.#request.headers) !== null
   }
+}
+
+/** The reply has begun, or the app has taken it over (`hijack`). */
+export function isReplied (reply: FastifyReply | null): boolean {
+  return reply !== null && (reply.sent || reply.raw.headersSent)
 }
 
 const SCHEME = /^bearer /i

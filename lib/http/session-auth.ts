@@ -10,7 +10,7 @@ import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
 import { keepErrorsFromCaches, keepFromCaches } from './reply-headers.js'
 import { type AfterReply } from './lifecycle.js'
-import { type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { isReplied, type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { type SessionMethods } from './session-methods.js'
@@ -287,7 +287,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
 
   /** Nothing rejects here: of a call that nobody awaits that would end the process. */
   #noteLateReply (reply: FastifyReply): void {
-    if (reply.sent || reply.raw.headersSent) this.request.log.error('auth: the reply was sent before request.auth.login(), refresh() or logout() had ended, so its cookie is lost: await the call')
+    if (isReplied(reply)) this.request.log.error('auth: the reply was sent before request.auth.login(), refresh() or logout() had ended, so its cookie is lost: await the call')
   }
 
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {

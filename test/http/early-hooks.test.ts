@@ -49,14 +49,47 @@ t.test('once the reply is sent or hijacked no session changes: its cookie could 
     await tryAll(request)
     reply.raw.end()
   })
+  app.post('/streamed', async (request, reply) => {
+    reply.raw.writeHead(200)
+    await tryAll(request)
+    reply.raw.end()
+    return reply
+  })
   t.teardown(() => app.close())
   const cookie = `${COOKIE}=${(await app.inject({ method: 'POST', url: '/enter' })).cookies[0]?.value}`
   now += 60
   store.calls.length = 0
-  for (const url of ['/answered', '/sent', '/hijacked']) {
+  for (const url of ['/answered', '/sent', '/hijacked', '/streamed']) {
     refusals.length = 0
     await app.inject({ method: 'POST', url, headers: { cookie } })
     t.match(refusals, exactly(...Array.from({ length: 3 }, () => ({ name: 'TypeError', message: /before the reply is sent or hijacked/ }))), url)
   }
   t.strictSame(store.calls, [])
+})
+
+t.test('the time limit of a request is that of its reply: a socket or a stream that stays open has it for each call', async t => {
+  let passed = 0
+  const now = performance.now.bind(performance)
+  t.intercept(performance, 'now', { value: () => now() + passed })
+  const store = memoryStore()
+  const app = Fastify()
+  await app.register(refreshCookie, { secret: SECRET, store: { ...store, async get (id) { passed += 2000; return await store.get(id) } } })
+  const identifyThrice = async ({ auth }: FastifyRequest): Promise<string[]> => {
+    const codes: string[] = []
+    for (let nth = 0; nth < 3; nth++) await auth.identify().then(() => codes.push('ok'), error => codes.push(error.code))
+    return codes
+  }
+  let onStream: string[] = []
+  app.post('/enter', async ({ auth }) => await auth.login('ada'))
+  app.get('/page', async request => await identifyThrice(request))
+  app.get('/stream', async (request, reply) => {
+    reply.hijack()
+    onStream = await identifyThrice(request)
+    reply.raw.end()
+  })
+  t.teardown(() => app.close())
+  const cookie = `${COOKIE}=${(await app.inject({ method: 'POST', url: '/enter' })).cookies[0]?.value}`
+  t.strictSame((await app.inject({ url: '/page', headers: { cookie } })).json(), ['ok', 'ok', 'FST_AUTH_STORE_UNAVAILABLE'])
+  await app.inject({ url: '/stream', headers: { cookie } })
+  t.strictSame(onStream, ['ok', 'ok', 'ok'])
 })
