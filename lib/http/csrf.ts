@@ -136,9 +136,18 @@ const ORIGIN_MISSING = 'This request has no Origin header, which is required whe
 const OPENED_BY_OTHER_SITE = 'Another site has opened this URL. If it may, as an OAuth provider does after a login, set on the route config: { crossSite: true }'
 
 /** `isOwn` is true for the plugin's own routes, which no config exempts. */
-export function crossSiteRefusal ({ site, origin, mode }: PageSource, isOwn = true): AuthError {
+export function crossSiteRefusal (source: PageSource, isOwn = true): AuthError {
+  const { site, origin, mode } = source
   if (site === undefined && origin === undefined) return new AuthError('FST_AUTH_CROSS_SITE', { message: ORIGIN_MISSING })
-  return new AuthError('FST_AUTH_CROSS_SITE', mode === 'navigate' && !isOwn ? { message: OPENED_BY_OTHER_SITE } : {})
+  return new AuthError('FST_AUTH_CROSS_SITE', { reason: reasonOf(source), ...(mode === 'navigate' && !isOwn && { message: OPENED_BY_OTHER_SITE }) })
+}
+
+/** For the log. It names no host: those of a request are user input. */
+function reasonOf ({ origin, host }: RequestSource): string {
+  if (origin === undefined) return 'its Sec-Fetch-Site is that of another site, and it has no Origin'
+  if (origin === 'null') return 'its Origin is null, as that of a sandboxed frame, or of a page with Referrer-Policy: no-referrer'
+  if (isOwnOrigin(origin, host)) return 'its Origin has the host of the request, but over http, or its Sec-Fetch-Site is that of another site'
+  return 'its Origin is not in trustedOrigins, and has another host than its Host header: the page is of another site, or a proxy does not forward the Host'
 }
 
 /** Throws FST_AUTH_CROSS_SITE if the refresh cookie must not authenticate the request: a page request by `mayReadByCookie`, any other by the CSRF policy. */

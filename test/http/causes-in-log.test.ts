@@ -3,7 +3,7 @@ import { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t from 'tap'
 import { memoryStore, type RefreshCookieOptions, type SessionStore } from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
-import { FAST_HASHING, loggedIn, PASSWORD, START, userTable, type LoggedIn } from '../support/server.js'
+import { FAST_HASHING, HOST, loggedIn, PASSWORD, START, userTable, type LoggedIn } from '../support/server.js'
 
 const TOKEN = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl'
 
@@ -52,6 +52,24 @@ t.test('information leak: the cause of a 503 puts no token into the log', async 
   t.equal((await s.ada.refresh()).statusCode, 503)
   t.match(ours(s.lines), exactly({ err: { message: 'no answer about [redacted]' } }))
   t.notMatch(JSON.stringify(s.lines), TOKEN)
+})
+
+t.test('the reason of a refusal by the CSRF policy is logged, without the hosts of the request', async t => {
+  const s = await logged(t, {}, { disableRequestLogging: true }, app => {
+    app.get('/open', async ({ auth }) => await auth.identify())
+  })
+  const REASONS: ReadonlyArray<readonly [method: 'GET' | 'POST', url: string, headers: Record<string, string>, reason: RegExp]> = [
+    ['POST', '/auth/refresh', { origin: 'https://evil.example' }, /another host than its Host header/],
+    ['POST', '/auth/refresh', { origin: 'null' }, /^its Origin is null/],
+    ['POST', '/auth/refresh', { origin: `http://${HOST}`, 'sec-fetch-site': 'cross-site' }, /over http/],
+    ['GET', '/open', { 'sec-fetch-site': 'cross-site' }, /has no Origin/]
+  ]
+  for (const [method, url, headers, message] of REASONS) {
+    t.match(await s.app.inject({ method, url, headers: { host: HOST, ...headers } }), { statusCode: 403 })
+    const lines = s.lines.splice(0)
+    t.match(lines.filter(({ msg }) => msg === 'auth: cross_site_refused'), exactly({ err: { message } }), String(message))
+    t.notMatch(JSON.stringify(lines), 'evil.example')
+  }
 })
 
 t.test('the cause of a 503 of a busy server is logged', async t => {
