@@ -7,8 +7,11 @@ import { CookieJar } from './cookie-jar.js'
 import { registrationsOf, type TestRegistration, assertNotProduction, eventsOf, type TestClock } from './test-options.js'
 import { assertOrigin, sendOverHttp, TestBrowser, type TestBrowserOptions } from './test-browser.js'
 
-/** The app under test: its root instance, or that of any context. */
-export type TestedApp = Pick<FastifyInstance, 'inject' | 'ready' | 'server'>
+/** The app under test: its root instance, or that of any context, with any logger and any server (http, https, http2). */
+export interface TestedApp extends Pick<FastifyInstance, 'inject'> {
+  readonly server: object
+  ready (): PromiseLike<unknown>
+}
 
 export interface AuthTestOptions {
   /** The URL prefix of the registration, such as '/auth', where a server has several. */

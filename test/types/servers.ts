@@ -2,6 +2,7 @@
 import fastifyAuth from '@fastify/auth'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyTypeProvider } from 'fastify'
 import refreshCookie, { type AuthenticateHook } from 'fastify-refresh-cookie'
+import { authTest } from 'fastify-refresh-cookie/testing'
 import { assertType, type Same } from './same-type.js'
 
 const secret = 'x'
@@ -68,10 +69,12 @@ export async function ownLogger (loggerInstance: OwnLogger): Promise<void> {
   app.addHook('onRequest', app.authenticate)
   app.addHook('onRequest', app.authenticateStrict)
   app.get('/', { onRequest: [app.authenticate, app.authenticateStrict, app.requireFreshLogin(60)] }, async ({ auth, log }) => { log.audit(auth.claims.sub) })
+  authTest(app)
 
   const secure = Fastify({ loggerInstance, http2: true, https: {} })
   await secure.register(refreshCookie, { secret })
   secure.get('/', { onRequest: [secure.authenticate, secure.authenticateStrict] }, async ({ auth, log }) => { log.audit(auth.claims.sub) })
+  authTest(secure)
 }
 
 export async function typeProviders (): Promise<void> {
