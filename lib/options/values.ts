@@ -169,6 +169,8 @@ export const users: Check<Users> = (value, option) => {
     const meant = USER_FUNCTIONS.includes(name) ? undefined : nearestOf(name, missing, 1)
     if (meant !== undefined && hasFunction(value, name)) throw new TypeError(`option "${option}" has an unknown function "${name}"; did you mean "${meant}"?`)
   }
+  const unknown = Object.keys(value).filter(name => hasFunction(value, name))
+  if (missing.length === USER_FUNCTIONS.length && unknown.length > 0) throw new TypeError(`option "${option}" has ${unknown.join(', ')}, but none of the functions that the plugin calls: ${USER_FUNCTIONS.join(', ')}`)
   return value as Users // parameters of functions cannot be checked
 }
 

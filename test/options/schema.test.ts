@@ -348,7 +348,11 @@ t.test('a misspelled function of users is refused, and other functions are allow
     t.throws(() => read({ users: { [name]: () => null } }), { name: 'TypeError', message })
   }
   for (const wrong of [[], new Map(), Promise.resolve({})]) t.throws(() => read({ users: wrong }), { name: 'TypeError', message: /^option "users" must be an object with the functions findByUsername/ })
-  for (const own of [{ findByEmail () {}, update () {}, read () {}, creator () {} }, { findByMail () {}, findBy () {} }, { findById: () => null, findByIds () {} }, { creates: true }, { close () {} }]) t.doesNotThrow(() => read({ users: own }))
+  for (const own of [{ findByEmail () {}, update () {}, read () {}, creator () {} }, { findByMail () {}, findBy () {} }, { close () {} }]) {
+    t.doesNotThrow(() => read({ users: { ...own, findById: () => null } }))
+    t.throws(() => read({ users: own }), { name: 'TypeError', message: `option "users" has ${Object.keys(own).join(', ')}, but none of the functions that the plugin calls: findByUsername, findById, create, updatePasswordHash` })
+  }
+  for (const none of [{}, { creates: true }]) t.doesNotThrow(() => read({ users: none }))
   t.end()
 })
 
