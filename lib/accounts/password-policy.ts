@@ -9,10 +9,11 @@ export interface PasswordOwner {
 }
 
 /**
- * The app's own rule, e.g. a look-up among breached passwords. True or undefined accepts, anything else refuses.
- * It gets the password in Unicode NFC. If it throws or takes too long, the reply is 503.
+ * The app's own rule, e.g. a look-up among breached passwords. True or undefined accepts, anything else refuses: a text is then
+ * the message of the reply, such as 'The password must have a digit'. It gets the password in Unicode NFC, and must not put it into
+ * the text. If it throws or takes too long, the reply is 503.
  */
-export type PasswordCheck = (password: string, owner: PasswordOwner) => Promise<boolean | void> | boolean | void
+export type PasswordCheck = (password: string, owner: PasswordOwner) => Promise<boolean | string | void> | boolean | string | void
 
 export interface PasswordRules {
   /** The minimum length in characters (Unicode code points). */
@@ -33,7 +34,9 @@ export async function assertPolicy (text: string, owner: PasswordOwner, rules: P
   if (isGuessable(text, [owner.username ?? '', ...contextWords], await loadCommonPasswords())) throw passwordRefused('The password is too easy to guess: choose another')
   if (check === undefined) return
   const verdict = await startDeadline(timeouts)(() => redactErrors([text], () => check(text, owner)))
-  if (verdict !== true && verdict !== undefined) throw passwordRefused('The password is not accepted here: choose another')
+  if (verdict === true || verdict === undefined) return
+  const isMessage = typeof verdict === 'string' && verdict !== '' && !verdict.includes(text) // the message is logged
+  throw passwordRefused(isMessage ? verdict : 'The password is not accepted here: choose another')
 }
 
 export function passwordRefused (message: string): AuthError {

@@ -41,12 +41,13 @@ t.test('the check of the app', async t => {
   })
 
   t.test('refuses with any other value', async t => {
-    for (const verdict of [false, null, 0, '', 'too common', new Error('no')]) {
+    for (const verdict of [false, null, 0, '', 'not correct horse', new Error('no')]) {
       // Return values without a type checker.
       const check = (() => verdict) as unknown as PasswordCheck
       await t.rejects(checkWith(check), { code: 'FST_AUTH_PASSWORD_REFUSED', message: /not accepted here/ }, String(verdict))
     }
     await t.rejects(checkWith(async () => false), { code: 'FST_AUTH_PASSWORD_REFUSED' })
+    await t.rejects(checkWith(() => 'The password must have a digit'), { code: 'FST_AUTH_PASSWORD_REFUSED', message: 'The password must have a digit' })
   })
 
   t.test('is not called for a password that is too short', async t => {
