@@ -28,11 +28,13 @@ function translated (canonical: string): string | undefined {
 
 /**
  * The network of an address of `readAddress`: an IPv4 address itself, or the first bits of an IPv6 address, by default 64,
- * since one household or one server has at least a whole /64. All requests without an address share one network.
+ * since one household or one server has at least a whole /64. The owner of one IPv4 address has a /48 of 6to4 (RFC 3056). All
+ * requests without an address share one network.
  */
 export function networkOf (address: string | null, bits: 48 | 64 = 64): string {
   if (address === null || isIP(address) !== 6) return address ?? ''
   const [head = [], tail = []] = address.split('::').map(part => part.split(':').filter(group => group !== ''))
   const zeros = Array<string>(8 - head.length - tail.length).fill('0') // without "::" the head has all eight groups
-  return `${[...head, ...zeros, ...tail].slice(0, bits / 16).join(':')}::/${bits}`
+  const length = head[0] === '2002' ? 48 : bits
+  return `${[...head, ...zeros, ...tail].slice(0, length / 16).join(':')}::/${length}`
 }

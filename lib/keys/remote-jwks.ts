@@ -27,7 +27,7 @@ interface RemoteKeys {
  */
 export async function fetchJwks (url: string, { timeout, rsaAlgorithm }: FetchOptions): Promise<RemoteKeys> {
   const response = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(timeout * 1000) })
-  if (!response.ok) throw new Error(`the key set has status ${response.status}`)
+  if (!response.ok) throw new Error(`${new URL(url).origin}${new URL(url).pathname} answered ${response.status}`) // without its query, which may hold a secret
   const members = jwksIn(parseJson(await readText(response))).map((member, index) => importJwk(member, index, rsaAlgorithm))
   const keys = members.filter(member => typeof member !== 'string')
   const ignored = firstReasons(members.filter(member => typeof member === 'string'))
