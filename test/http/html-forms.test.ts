@@ -86,12 +86,15 @@ t.test('a refusal goes back to the page with its code, and no credentials are in
   }
 })
 
-t.test('a refusal of the host without a code goes back with its status', async t => {
+t.test('a refusal of the host without a code goes back with its status, and Retry-After does not delay the redirect', async t => {
   const s = await server(t, {}, {}, undefined, app => {
-    app.addHook('preValidation', async () => { throw Object.assign(new Error('slow down'), { statusCode: 429 }) })
+    app.addHook('preValidation', async (_request, reply) => {
+      reply.header('retry-after', '60')
+      throw Object.assign(new Error('slow down'), { statusCode: 429 })
+    })
   })
   const answer = await s.browser().send({ method: 'POST', url: '/auth/login', headers: { 'content-type': FORM }, payload: new URLSearchParams({ ...ADA, failure: '/login' }).toString() })
-  t.match(answer, { statusCode: 303, headers: { location: '/login?error=429' } })
+  t.match(answer, { statusCode: 303, headers: { location: '/login?error=429', 'retry-after': undefined } })
 })
 
 t.test('without a page of this origin a refusal is JSON', async t => {
