@@ -1,10 +1,11 @@
+import auth from '@fastify/auth'
 import cookie, { sign } from '@fastify/cookie'
 import jwt from '@fastify/jwt'
 import t from 'tap'
 import { type FastifyRequest } from 'fastify'
 import refreshCookie from '../../lib/index.js'
 import { exactly } from '../support/exactly.js'
-import { ORIGIN, SECRET, sessionOf, testClock, userTable } from '../support/server.js'
+import { FAST_HASHING, ORIGIN, PASSWORD, SECRET, sessionOf, testClock, userTable } from '../support/server.js'
 import { recipe } from './recipe.js'
 
 t.test('an old session is exchanged once, however many tabs ask', async t => {
@@ -77,4 +78,46 @@ t.test('a cookie of @fastify/jwt is exchanged and cleared', async t => {
   t.equal(reply.cookies.length, 2)
   t.match(await exchange({ authorization: `Bearer ${token}` }), { statusCode: 401 }, 'the cookie only')
   t.match(await exchange({ cookie: `token=${token}x` }), { statusCode: 401, cookies: exactly() })
+})
+
+t.test('a Bearer token of @fastify/jwt is accepted beside those of the plugin, and exchanged', async t => {
+  const users = userTable({ ada: {} })
+  const clock = testClock()
+  const s = await recipe(t, ['both-tokens', 'old-bearer', 'exchange'], {
+    clock,
+    modules: { '@fastify/auth': { ...auth, __esModule: true, default: auth } },
+    before: async app => {
+      await app.register(jwt, { secret: SECRET })
+      await app.register(refreshCookie, { secret: SECRET, clock, users })
+    }
+  })
+  const get = async (token: string) => await s.app.inject({ url: '/orders', headers: { authorization: `Bearer ${token}` } })
+  const exchange = async (token: string) => await s.app.inject({ method: 'POST', url: '/auth/exchange', headers: { authorization: `Bearer ${token}` } })
+  const old = s.app.jwt.sign({ id: 1 })
+  t.strictSame((await get(old)).json(), { of: 1 })
+  const exchanged = await exchange(old)
+  t.match(exchanged, { statusCode: 200 })
+  const { access_token: token } = exchanged.json<{ access_token: string }>()
+  t.strictSame((await get(token)).json(), { of: 1 })
+  t.match(await exchange(token), { statusCode: 401 }, 'a token of the plugin is no old one')
+  t.match(await get(`${old}x`), { statusCode: 401, body: /FST_AUTH_ACCESS_TOKEN_INVALID/ })
+  clock.wait('11m')
+  t.match(await get(token), { statusCode: 401, body: /FST_AUTH_ACCESS_TOKEN_EXPIRED/ }, 'the browser client refreshes after this code')
+})
+
+t.test('a login at the root replies as the old one did, with the limits of the plugin', async t => {
+  const users = userTable()
+  const clock = testClock()
+  const s = await recipe(t, 'root-login', {
+    clock,
+    before: async app => { await app.register(refreshCookie, { secret: SECRET, clock, users, passwords: FAST_HASHING, rateLimit: { perAccount: { max: 3, per: '15m' } }, routes: { login: false } }) }
+  })
+  await s.browser().signup('ada')
+  const login = async (password: string, headers: Record<string, string> = {}) => await s.app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password }, headers })
+  const reply = await login(PASSWORD)
+  t.strictSame(Object.keys(reply.json()), ['token'])
+  t.equal(reply.cookies.length, 1)
+  t.match(await login(PASSWORD, { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }), { statusCode: 403 })
+  for (let guess = 0; guess < 3; guess++) t.match(await login('wrong password'), { statusCode: 401 })
+  t.match(await login('wrong password'), { statusCode: 429 })
 })
