@@ -74,6 +74,7 @@ const AMBIENT = {
     declare module 'next/headers'
     declare module 'next/server' { export const NextResponse: any; export type NextRequest = Request }
     declare module 'react'
+    declare module '*/helper' { export function build (t: import('node:test').TestContext): Promise<{ app: import('fastify').FastifyInstance, auth: import('fastify-refresh-cookie/testing').AuthTest }> }
   `,
   js: `
     declare module 'better-sqlite3'
