@@ -73,7 +73,14 @@ const AMBIENT = {
     declare module '@fastify/aws-lambda'
     declare module 'next/headers'
     declare module 'next/server' { export const NextResponse: any; export type NextRequest = Request }
-    declare module 'react'
+    declare module 'react' {
+      export const cache: any
+      export type FormEvent<Target> = Omit<Event, 'currentTarget'> & { currentTarget: Target, nativeEvent: Event }
+      export function useEffect (effect: () => void, inputs: unknown[]): void
+      export function useState<T> (first: T): [T, (next: T) => void]
+      export function useSyncExternalStore<T> (subscribe: (onChange: () => void) => () => void, snapshot: () => T, onServer: () => T): T
+    }
+    declare namespace JSX { interface IntrinsicElements { [element: string]: any } interface IntrinsicAttributes { key?: unknown } }
     declare module '*/helper' { export function build (t: import('node:test').TestContext): Promise<{ app: import('fastify').FastifyInstance, auth: import('fastify-refresh-cookie/testing').AuthTest }> }
   `,
   js: `
@@ -96,8 +103,8 @@ const AMBIENT = {
 /** A sample in JavaScript need not convince the compiler. */
 const LENIENT: ts.CompilerOptions = { strict: false, exactOptionalPropertyTypes: false, noUncheckedIndexedAccess: false }
 
-/** What a fence may say: the first two are compiled. */
-const LANGUAGES = ['ts', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text', 'yaml']
+/** What a fence may say: the first three are compiled. */
+const LANGUAGES = ['ts', 'tsx', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text', 'yaml']
 
 const README_LINES = 260
 const PAGE_LINES = 200
@@ -115,7 +122,7 @@ interface Block {
 
 const [readme] = PAGES
 const blocks = PAGES.flatMap(readBlocks)
-const programs = blocks.filter(({ language }) => ['ts', 'js'].includes(language))
+const programs = blocks.filter(({ language }) => ['ts', 'tsx', 'js'].includes(language))
 
 t.test('every code block compiles', async t => {
   t.strictSame(blocks.filter(({ language }) => !LANGUAGES.includes(language)).map(({ page, line, language }) => `${page}:${line}: ${language}`), [])
@@ -294,7 +301,8 @@ function fieldsOfEvents (): Map<string, string[]> {
 
 /** What the compiler says of blocks against lib, by the line of the page. */
 function complaints (blocks: readonly Block[]): string[] {
-  const [typed = [], untyped = []] = ['ts', 'js'].map(language => blocks.filter(block => block.language === language))
+  const untyped = blocks.filter(({ language }) => language === 'js')
+  const typed = blocks.filter(({ language }) => language !== 'js')
   return [...diagnose(typed, GIVEN, AMBIENT.ts), ...diagnose(untyped, GIVEN_UNTYPED, AMBIENT.js, LENIENT), ...untyped.flatMap(typesIn)]
 }
 
@@ -307,13 +315,13 @@ function typesIn (block: Block): string[] {
 function diagnose (blocks: readonly Block[], given: Readonly<Record<string, string>>, ambient: string, special: ts.CompilerOptions = {}): string[] {
   const texts = new Map(blocks.map((block, index) => {
     const declared = block.given.map(name => `declare const ${name}: ${given[name]};`).join(' ') // on one line, so that lines are counted as in the page
-    return [`${process.cwd()}/${block.file ?? `docs-block-${index}.ts`}`, `${declared}${block.code}\nexport {}`]
+    return [`${process.cwd()}/${block.file ?? `docs-block-${index}.${block.language === 'tsx' ? 'tsx' : 'ts'}`}`, `${declared}${block.code}\nexport {}`]
   }))
   const modules = new Map([...texts, [`${process.cwd()}/docs-ambient.d.ts`, ambient]])
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, process.cwd())
   const settings: ts.CompilerOptions = {
-    ...options, experimentalDecorators: true, emitDecoratorMetadata: true, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], ...special
+    ...options, experimentalDecorators: true, emitDecoratorMetadata: true, jsx: ts.JsxEmit.Preserve, noUnusedLocals: false, noUnusedParameters: false, lib: [...options.lib ?? [], 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'], ...special
   }
   const host = ts.createCompilerHost(settings)
   const program = ts.createProgram([...modules.keys()], settings, {
