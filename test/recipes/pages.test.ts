@@ -93,3 +93,41 @@ t.test('server-sent events by the cookie: own pages and trusted origins, with th
   t.match(await open({}), { status: 401 })
   s.app.server.closeAllConnections()
 })
+
+t.test('a login page without a script: texts of errors, a safe path to go on, and no page for users who are logged in', async t => {
+  const users = userTable()
+  const clock = testClock()
+  const s = await recipe(t, 'login-page', {
+    clock,
+    before: async app => { await app.register(refreshCookie, { secret: SECRET, clock, users, passwords: FAST_HASHING, rateLimit: { perAccount: { max: 3, per: '15m' } } }) }
+  })
+  await s.browser().signup('ada')
+  const ada = s.browser()
+  const get = async (url: string): Promise<Answer> => await ada.send({ method: 'GET', url })
+  const fieldsOf = (page: string): Record<string, string> => Object.fromEntries([...page.matchAll(/name="(\w+)" type="hidden" value="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value.replaceAll('&quot;', '"').replaceAll('&amp;', '&')]))
+  const submit = async (page: string, password: string): Promise<string> => {
+    const reply = await ada.send({
+      method: 'POST', url: '/auth/login', payload: new URLSearchParams({ ...fieldsOf(page), username: 'ada', password }).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded' }
+    })
+    t.equal(reply.statusCode, 303)
+    return String(reply.headers.location)
+  }
+  const sent = String((await get('/account?a=1&b="2"')).headers.location)
+  t.match(sent, /^\/login\?next=/)
+  const page = (await get(sent)).body
+  t.match(fieldsOf(page), { redirect: /^\/account\?a=1&b=%222%22$/ })
+  const refused = await get(await submit(page, 'wrong password'))
+  t.match(refused.body, 'The name or the password is wrong.')
+  t.equal(fieldsOf(refused.body)['redirect'], fieldsOf(page)['redirect'], 'the path to go on is kept')
+  t.match((await get(await submit(page, ''))).body, 'Fill in the name and the password.')
+  t.match((await get('/login?error=<script>')).body, 'This did not work.')
+  t.notMatch((await get('/login?error=<script>&next=%22%3E%3Cscript%3E')).body, '<script')
+  for (const next of ['https://evil.example', '//evil.example', '/\\evil.example', '/..//evil.example', '/%2fevil.example', 'javascript:alert(1)', 'http://', 'x'.repeat(0)]) {
+    const { redirect } = fieldsOf((await get(`/login?next=${encodeURIComponent(next)}`)).body)
+    t.ok(redirect === '/account' || redirect === '/', next)
+  }
+  t.equal(await submit(page, PASSWORD), '/account?a=1&b=%222%22')
+  t.match(await get('/login?next=/orders'), { statusCode: 302, headers: { location: '/orders' } })
+  t.match(await get('/login?next=//evil.example'), { statusCode: 302, headers: { location: '/account' } })
+  t.match(await get('/account'), { statusCode: 200, headers: { 'cache-control': 'no-store' } })
+})
