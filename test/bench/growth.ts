@@ -101,7 +101,7 @@ for (const { name, sizes, make } of DIMENSIONS) {
   })
   lines.push({ name, points })
 }
-await writeFile(new URL('../growth.svg', import.meta.url), chart(lines))
+await writeFile(new URL('../../../docs/growth.svg', import.meta.url), chart(lines))
 
 async function newApp (options: RefreshCookieOptions) {
   const app = Fastify()
