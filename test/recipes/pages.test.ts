@@ -131,3 +131,30 @@ t.test('a login page without a script: texts of errors, a safe path to go on, an
   t.match(await get('/login?next=//evil.example'), { statusCode: 302, headers: { location: '/account' } })
   t.match(await get('/account'), { statusCode: 200, headers: { 'cache-control': 'no-store' } })
 })
+
+t.test('a dangerous step of a page asks for the password of its user, and the session is recent then', async t => {
+  const users = userTable()
+  const s = await recipe(t, 'fresh-page', {
+    given: { page: (sub: string) => `the page of ${sub}` },
+    async before (app) {
+      app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async (_request: unknown, body: string) => Object.fromEntries(new URLSearchParams(body)))
+      await app.register(refreshCookie, { secret: SECRET, users, passwords: FAST_HASHING }) // the sample reads the machine's clock
+      app.post('/enter', async ({ auth }) => await auth.login('1', { authTime: 0 }))
+    }
+  })
+  const ada = s.browser()
+  await ada.signup('ada')
+  await s.browser().signup('bob', { password: 'a password of bob' })
+  t.match(await ada.send({ url: '/danger' }), { statusCode: 200, body: 'the page of 1' })
+  await ada.send({ method: 'POST', url: '/enter' })
+  t.match(await ada.send({ url: '/danger' }), { statusCode: 302, headers: { location: '/confirm' } })
+  const confirm = async (username: string, password: string): Promise<Answer> => await ada.send({
+    method: 'POST', url: '/confirm', payload: new URLSearchParams({ username, password }).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded' }
+  })
+  t.match(await confirm('ada', 'wrong password'), { statusCode: 401 })
+  t.match(await confirm('bob', 'a password of bob'), { statusCode: 403 })
+  t.match(await ada.send({ url: '/danger' }), { statusCode: 302 })
+  t.match(await confirm('ada', PASSWORD), { statusCode: 303, headers: { location: '/danger' } })
+  t.match(await ada.send({ url: '/danger' }), { statusCode: 200 })
+  t.match(await s.browser().send({ url: '/danger' }), { statusCode: 401 })
+})
