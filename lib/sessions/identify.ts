@@ -2,12 +2,9 @@ import { type RequestContext } from '../events.js'
 import { type EpochSeconds } from '../time.js'
 import { type AppClaims, type RefreshClaims } from '../tokens/claims.js'
 import { type VerifiedRefreshToken } from '../tokens/jwt.js'
-import { sessionFromClaims } from './issue-tokens.js'
 import { loadAppClaims, type UserSource } from './load-user.js'
-import { presentedBy, readSession } from './refresh.js'
-import { type RotationPolicy } from './rotation-policy.js'
+import { readSession, type RefreshDependencies } from './refresh.js'
 import { type Session } from './session.js'
-import { type SessionStore } from './store.js'
 
 /** The user of a refresh token. It is no token: nothing signs it, and it authorises no request. */
 export interface Identity {
@@ -31,10 +28,7 @@ export interface IdentifyOptions {
   readonly user?: boolean | undefined
 }
 
-interface IdentifyDependencies extends UserSource {
-  readonly store: SessionStore
-  readonly rotationPolicy: RotationPolicy
-}
+interface IdentifyDependencies extends UserSource, RefreshDependencies {}
 
 /**
  * Identifies the user of a verified refresh token by one read of the session. It rotates nothing and issues no token.
@@ -52,10 +46,8 @@ interface IdentifyDependencies extends UserSource {
  * FST_AUTH_REFRESH_TOKEN_EXPIRED, _REUSED, FST_AUTH_USER_REFUSED, FST_AUTH_STORE_UNAVAILABLE.
  */
 export async function identify (verified: VerifiedRefreshToken, dependencies: IdentifyDependencies, context: RequestContext, at: EpochSeconds, { user = true }: IdentifyOptions = {}): Promise<Identity> {
-  const { claims } = verified
-  const { store, rotationPolicy } = dependencies
-  const session = await readSession(store, rotationPolicy, presentedBy(verified, rotationPolicy, context), sessionFromClaims(claims), context, at)
-  return toIdentity(claims, session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
+  const session = await readSession(dependencies, verified, context, at)
+  return toIdentity(verified.claims, session, user ? await loadAppClaims(session.subject, dependencies, context) : {})
 }
 
 /** Only fields that a rotation does not change. The idle expiry would show the time of the last one; `auth_time` is that of the token, as at a refresh. */

@@ -3,7 +3,7 @@ import { AuthError } from '../errors.js'
 import { type RequestContext } from '../events.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type AppClaims, isSubject, isTime, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
-import { type Issued, type IssuedRefreshToken, type Issuer } from './issue-tokens.js'
+import { issue, type IssueDependencies, type Issued, type IssuedRefreshToken } from './issue-tokens.js'
 import { assertWithinLimit, enforceLimit, type SessionLimit } from './session-limit.js'
 import { claimsOfLogin, findUser, type UserSource } from './load-user.js'
 import { type RotationPolicy } from './rotation-policy.js'
@@ -34,7 +34,7 @@ interface LoginOptions extends Omit<NewSessionOptions, 'replaces'> {
 
 const CHANGED = 'the password, or the value that a challenge is bound to, has changed since it was checked: a route that changes it itself gives login() the new value as "boundTo"'
 
-interface LoginDependencies extends UserSource {
+interface LoginDependencies extends UserSource, IssueDependencies {
   readonly store: SessionStore
   readonly clock: Clock
   readonly absolute: Seconds
@@ -52,7 +52,7 @@ export interface LoggedIn extends Issued {
  * Logs a subject in: loads its user, writes the session, checks that the proof of the login still holds, and enforces the limit.
  * Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject.
  */
-export async function loginSubject (subject: string, options: LoginOptions, dependencies: LoginDependencies, issuer: Issuer, context: RequestContext): Promise<LoggedIn> {
+export async function loginSubject (subject: string, options: LoginOptions, dependencies: LoginDependencies, context: RequestContext): Promise<LoggedIn> {
   if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
   const { claims = {}, remember = true, authTime, isStillValid, replaced, write } = options
   if (authTime !== undefined && !isTime(authTime)) throw new TypeError('login: "authTime" must be in whole seconds since the epoch')
@@ -74,7 +74,7 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
     if (limit !== undefined) await enforceLimit(store, session, replaced, limit, context, at)
   })
   context.emit({ type: 'login', subject, sessionId: session.id })
-  return { ...issuer.access(session, app, at), refreshToken: issuer.refresh(session, remember, at, replaced), replaced }
+  return { ...issue(dependencies, session, app, at, { remember, replaces: replaced }), replaced }
 }
 
 /**

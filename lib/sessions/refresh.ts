@@ -22,34 +22,55 @@ const CODES: Record<RefreshRefusal, AuthErrorCode> = {
   reuse: 'FST_AUTH_REFRESH_TOKEN_REUSED'
 }
 
-/** A verified refresh token as the rotation policy sees it. */
-export function presentedBy ({ claims, signedByCurrentKey }: VerifiedRefreshToken, { bindUserAgent }: RotationPolicy, context: RequestContext): Presented {
-  return { generation: claims.gen, issuedAt: claims.iat, expiresAt: claims.exp, signedByCurrentKey, userAgent: bindUserAgent ? context.userAgent : null }
+export interface RefreshDependencies {
+  readonly store: SessionStore
+  readonly rotationPolicy: RotationPolicy
+}
+
+/** A verified refresh token as the rotation policy sees it. `claimed` is for stores that keep no rows, too. */
+export function presentedBy ({ claims, signedByCurrentKey }: VerifiedRefreshToken, { bindUserAgent }: Pick<RotationPolicy, 'bindUserAgent'>, context: Pick<RequestContext, 'userAgent'>): Presented {
+  const claimed: Session = {
+    id: claims.sid,
+    subject: claims.sub,
+    generation: claims.gen,
+    previous: claims.gen === 0 ? null : claims.gen - 1,
+    rotatedAt: claims.iat,
+    createdAt: claims.auth_time,
+    expiresAt: claims.end,
+    idleExpiresAt: claims.exp,
+    authTime: claims.auth_time,
+    userAgent: null,
+    ip: null
+  }
+  return { claimed, signedByCurrentKey, userAgent: bindUserAgent ? context.userAgent : null }
 }
 
 /**
  * The session of a refresh token that a refresh would accept now, by one read. Throws the 401s of a refresh,
  * FST_AUTH_STORE_UNAVAILABLE. A token that was replaced earlier is reuse and ends the session.
  */
-export async function readSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, context: RequestContext, at: EpochSeconds): Promise<Session> {
-  const session = await context.bounded(() => store.get(claimed.id, claimed))
+export async function readSession ({ store, rotationPolicy }: RefreshDependencies, token: VerifiedRefreshToken, context: RequestContext, at: EpochSeconds): Promise<Session> {
+  const presented = presentedBy(token, rotationPolicy, context)
+  const session = await context.bounded(() => store.get(token.claims.sid, presented.claimed))
   if (session === null) throw new AuthError('FST_AUTH_SESSION_ENDED')
-  const decision = decide(session, presented, policy, at)
+  const decision = decide(session, presented, rotationPolicy, at)
   if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
   return session
 }
 
 /**
- * Refreshes a session with a refresh token, by compare-and-set against concurrent requests. `claimed` is the session as the token
- * states it. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
+ * Refreshes a session with a refresh token, by compare-and-set against concurrent requests. Throws the 401s of a refresh,
+ * FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY.
  */
-export async function refreshSession (store: SessionStore, policy: RotationPolicy, presented: Presented, claimed: Session, context: RequestContext, at: EpochSeconds): Promise<Refreshed> {
+export async function refreshSession ({ store, rotationPolicy: policy }: RefreshDependencies, token: VerifiedRefreshToken, context: RequestContext, at: EpochSeconds): Promise<Refreshed> {
   const { bounded } = context
+  const presented = presentedBy(token, policy, context)
+  const { claimed } = presented
   // A token past its grace period is nearly always the current one, so it is rotated without reading the row: one round trip.
-  const optimistic = policy.rotation === 'always' && !isYoung(presented.issuedAt, at, policy.grace)
+  const optimistic = policy.rotation === 'always' && !isYoung(claimed.rotatedAt, at, policy.grace)
   if (optimistic) {
-    const change = nextGeneration(presented.generation, claimed.expiresAt, policy, at)
-    const rotated = await bounded(() => store.advance(claimed.id, presented.generation, change, claimed))
+    const change = nextGeneration(claimed.generation, claimed.expiresAt, policy, at)
+    const rotated = await bounded(() => store.advance(claimed.id, claimed.generation, change, claimed))
     if (rotated !== null) return { session: rotated, outcome: 'rotate' }
   }
 
@@ -87,17 +108,17 @@ export async function updateAuthTime (store: SessionStore, id: string, context: 
  * True if a refresh would keep or rotate the token, or replay its successor; false if it would recover or heal the session. Throws
  * FST_AUTH_REFRESH_TOKEN_REUSED, after it has ended the session, FST_AUTH_STORE_UNAVAILABLE.
  */
-export async function isCurrentToken (store: SessionStore, policy: RotationPolicy, token: VerifiedRefreshToken, session: Session, context: RequestContext, at: EpochSeconds): Promise<boolean> {
-  const presented = presentedBy(token, policy, context)
-  const decision = decide(session, presented, policy, at)
+export async function isCurrentToken ({ store, rotationPolicy }: RefreshDependencies, token: VerifiedRefreshToken, session: Session, context: RequestContext, at: EpochSeconds): Promise<boolean> {
+  const presented = presentedBy(token, rotationPolicy, context)
+  const decision = decide(session, presented, rotationPolicy, at)
   if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
   return 'answer' in decision || decision.write === 'rotate'
 }
 
 /** Refreshes a session with a valid access token. Throws the 401s of a refresh, FST_AUTH_STORE_UNAVAILABLE, FST_AUTH_BUSY. */
-export async function renewWithAccessToken (store: SessionStore, policy: RotationPolicy, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
+export async function renewWithAccessToken ({ store, rotationPolicy }: RefreshDependencies, id: string, context: RequestContext, at: EpochSeconds): Promise<Session> {
   return await updateSession(store, id, context, session => {
-    const decision = decideRenewal(session, context.userAgent, policy, at)
+    const decision = decideRenewal(session, context.userAgent, rotationPolicy, at)
     if ('refuse' in decision) throw new AuthError(CODES[decision.refuse])
     return 'answer' in decision ? null : decision.change
   })
@@ -136,7 +157,7 @@ async function endByReuse (store: SessionStore, session: Session, presented: Pre
         type: 'reuse',
         subject: session.subject,
         sessionId: session.id,
-        presented: presented.generation,
+        presented: presented.claimed.generation,
         current: session.generation,
         loggedInFrom: { userAgent: session.userAgent, ip: session.ip }
       })

@@ -16,11 +16,8 @@ export interface RotationPolicy {
 
 /** A verified refresh token and the browser that sent it. */
 export interface Presented {
-  readonly generation: number
-  /** The token's `iat`. */
-  readonly issuedAt: EpochSeconds
-  /** The token's `exp`. */
-  readonly expiresAt: EpochSeconds
+  /** The session as the token states it. */
+  readonly claimed: Session
   /** False for a token that a retired key signed. */
   readonly signedByCurrentKey: boolean
   readonly userAgent: string | null
@@ -76,30 +73,31 @@ export function nextGeneration (generation: number, expiresAt: EpochSeconds, pol
  * - Any other generation was replaced before: reuse (RFC 9700 section 4.14.2).
  */
 export function decide (session: Session, presented: Presented, policy: RotationPolicy, now: EpochSeconds): Decision {
+  const { claimed, signedByCurrentKey } = presented
   if (isRevoked(session)) return refuseRevoked(session)
   if (now >= session.expiresAt || now >= session.idleExpiresAt) return { refuse: 'expired' }
 
   const young = isYoung(session.rotatedAt, now, policy.grace)
 
-  if (presented.generation === session.generation) {
+  if (claimed.generation === session.generation) {
     if (young || policy.rotation === 'never') return { answer: 'hold' }
     return { write: 'rotate', change: nextGeneration(session.generation, session.expiresAt, policy, now) }
   }
-  if (presented.generation === session.previous && isKnownBrowser(session, presented, policy)) {
+  if (claimed.generation === session.previous && isKnownBrowser(session, presented, policy)) {
     if (young) return { answer: 'replay' }
-    if (policy.recoverLostReply && recoveriesOf(session.generation, presented.generation) < MAX_RECOVERIES) {
+    if (policy.recoverLostReply && recoveriesOf(session.generation, claimed.generation) < MAX_RECOVERIES) {
       const next = nextGeneration(session.generation, session.expiresAt, policy, now)
       return { write: 'recover', change: { ...next, previous: session.previous } }
     }
   }
-  if (presented.generation > session.generation && presented.signedByCurrentKey && presented.issuedAt >= session.rotatedAt) {
+  if (claimed.generation > session.generation && signedByCurrentKey && claimed.rotatedAt >= session.rotatedAt) {
     return {
       write: 'heal',
       change: {
-        generation: presented.generation,
-        previous: presented.generation - 1,
-        rotatedAt: presented.issuedAt,
-        idleExpiresAt: Math.min(presented.expiresAt, session.expiresAt)
+        generation: claimed.generation,
+        previous: claimed.previous,
+        rotatedAt: claimed.rotatedAt,
+        idleExpiresAt: Math.min(claimed.idleExpiresAt, session.expiresAt)
       }
     }
   }

@@ -1,10 +1,10 @@
 import { isUnavailable } from '../deadline.js'
 import { AuthError, withMessage } from '../errors.js'
 import { type AccessClaims, type AccessPolicy, type AppClaims, type SessionRef, type RefreshClaims } from '../tokens/claims.js'
-import { sessionFromClaims, createIssuer, type Issued, type Issuer } from './issue-tokens.js'
+import { issue, type Issued } from './issue-tokens.js'
 import { createAuthenticate, type Authenticate } from './authenticate.js'
 import { chooseToken, verifyChosen, verifyChosenOrNull } from './choose-token.js'
-import { isCurrentToken, isMissingOrExpired, presentedBy, readSession, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
+import { isCurrentToken, isMissingOrExpired, readSession, refreshSession, renewWithAccessToken, updateAuthTime } from './refresh.js'
 import { type RequestContext } from '../events.js'
 import { identify, type IdentifyOptions, type Identity } from './identify.js'
 import { type Revocations, revokeAllSessions, revokeSession } from './revocations.js'
@@ -15,7 +15,7 @@ import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
 import { LoginTurns, type SessionLimit } from './session-limit.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
-import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
+import { type Clock, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User } from '../accounts/user.js'
 
@@ -56,7 +56,6 @@ export class SessionService {
   readonly #options: SessionServiceOptions
   readonly #store: SessionStore
   readonly #tokens: Tokens
-  readonly #issuer: Issuer
   readonly #turns = new LoginTurns()
 
   constructor (options: SessionServiceOptions) {
@@ -64,13 +63,12 @@ export class SessionService {
     this.#options = options
     this.#store = store
     this.#tokens = tokens
-    this.#issuer = createIssuer(tokens, access)
     this.authenticate = createAuthenticate({ tokens, access, clock, revocations, isUnrevoked: (id, context) => this.#isUnrevoked(id, context) })
   }
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
-    const login = (): Promise<LoggedIn> => loginSubject(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, this.#options, this.#issuer, context)
+    const login = (): Promise<LoggedIn> => loginSubject(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, this.#options, context)
     return this.#options.limit === undefined ? login() : this.#turns.run(subject, context, login)
   }
 
@@ -93,27 +91,24 @@ export class SessionService {
     const at = this.#options.clock()
     const verified = verifyChosen(refreshTokens, this.#tokens.verifyRefresh, at)
     const { claims } = verified
-    const { rotationPolicy, limitRefresh } = this.#options
-    const presented = presentedBy(verified, rotationPolicy, context)
-    const claimed = sessionFromClaims(claims)
-
     try {
-      const limited = limitRefresh?.(claims, context)
+      const limited = this.#options.limitRefresh?.(claims, context)
       if (limited !== undefined) await limited
     } catch (refusal) {
       // Otherwise a thief who uses up the limit of the session would hide from reuse detection.
-      await readSession(this.#store, rotationPolicy, presented, claimed, context, at)
+      await readSession(this.#options, verified, context, at)
       throw refusal
     }
     const app = await this.#loadAppClaims(claims, context)
     // If the call after the reply of the login was lost. A token that is never rotated would repeat it at each refresh: there the logout does it.
     if (claims.replaces !== undefined && rotationPolicy.rotation === 'always') await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
 
-    const { session, outcome } = await refreshSession(this.#store, rotationPolicy, presented, claimed, context, at)
+    const { session, outcome } = await refreshSession(this.#options, verified, context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
     const clientHasToken = outcome === 'hold' && !this.#options.repeatRefreshToken
-    const asProven = withAuthTimeOf(claims, session)
-    return { ...this.#issuer.access(asProven, app, at), refreshToken: clientHasToken ? null : this.#issuer.refresh(asProven, claims.remember !== false, at) }
+    // A reauthentication issues new tokens, and a copy of an older one, such as that of a thief, does not become as recent (OWASP ASVS 7.2.4).
+    const asProven = { ...session, authTime: claims.auth_time }
+    return issue(this.#options, asProven, app, at, clientHasToken ? null : { remember: claims.remember !== false })
   }
 
   /** The user of a refresh token, without a rotation: see `identify`. Throws the 401s of refresh tokens, FST_AUTH_STORE_UNAVAILABLE. */
@@ -162,15 +157,14 @@ export class SessionService {
    */
   async reauthenticate ({ sid }: AccessClaims, user: User, refreshTokens: readonly string[], context: RequestContext): Promise<Issued> {
     const at = this.#options.clock()
-    const { appClaims, rotationPolicy } = this.#options
+    const { appClaims } = this.#options
     const app = appClaims === undefined ? {} : await makeAppClaims(appClaims, user, context)
     const session = await updateAuthTime(this.#store, sid, context, at)
     const chosen = verifyChosenOrNull(refreshTokens, this.#tokens.verifyRefresh, at)
     const sent = chosen?.claims.sid === sid ? chosen : null // the cookie may be that of another session
-    const isCurrent = sent !== null && await isCurrentToken(this.#store, rotationPolicy, sent, session, context, at)
+    const isCurrent = sent !== null && await isCurrentToken(this.#options, sent, session, context, at)
     context.emit({ type: 'reauthenticated', subject: session.subject, sessionId: sid })
-    const refreshToken = isCurrent ? this.#issuer.refresh(session, sent?.claims.remember !== false, at, sent?.claims.replaces) : null
-    return { ...this.#issuer.access(session, app, at), refreshToken }
+    return issue(this.#options, session, app, at, isCurrent ? { remember: sent?.claims.remember !== false, replaces: sent?.claims.replaces } : null)
   }
 
   /**
@@ -189,7 +183,7 @@ export class SessionService {
       state = PASSWORD_STATE.changed
     }
     try {
-      const issued = await loginSubject(sub, { user, remember, replaced: null, write: writePassword }, this.#options, this.#issuer, context)
+      const issued = await loginSubject(sub, { user, remember, replaced: null, write: writePassword }, this.#options, context)
       await endOthers(issued.claims.sid)
       return issued
     } catch (error) {
@@ -265,10 +259,10 @@ export class SessionService {
     if (former !== undefined && former.sid !== claims.sid) throw new AuthError('FST_AUTH_REFRESH_TOKEN_EXPIRED')
     await this.#options.limitRefresh?.(claims, context)
     const app = await this.#loadAppClaims(claims, context)
-    const session = await renewWithAccessToken(this.#store, this.#options.rotationPolicy, claims.sid, context, at)
+    const session = await renewWithAccessToken(this.#options, claims.sid, context, at)
     context.emit({ type: 'renewed', subject: session.subject, sessionId: session.id, generation: session.generation })
-    const asProven = withAuthTimeOf(claims, session)
-    return { ...this.#issuer.access(asProven, app, at), refreshToken: this.#issuer.refresh(asProven, former?.remember !== false, at) }
+    const asProven = { ...session, authTime: claims.auth_time } // as at a refresh
+    return issue(this.#options, asProven, app, at, { remember: former?.remember !== false })
   }
 
   async #authenticateOrNull (accessToken: string, context: RequestContext): Promise<AccessClaims | null> {
@@ -308,14 +302,6 @@ export class SessionService {
   #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
     return chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims.sid ?? null
   }
-}
-
-/**
- * The session with the `auth_time` of the token that was presented. A reauthentication issues new tokens, and a copy of an older one,
- * such as that of a thief, does not become as recent (OWASP ASVS 7.2.4).
- */
-function withAuthTimeOf ({ auth_time: authTime }: { readonly auth_time: EpochSeconds }, session: Session): Session {
-  return { ...session, authTime }
 }
 
 function isRefusal (error: unknown): boolean {

@@ -30,8 +30,14 @@ function sessionOf (age: number, row: Partial<Session> = {}): Session {
   }
 }
 
-function presentedOf (generation: number, presented: Partial<Presented> = {}): Presented {
-  return { generation, issuedAt: NOW - 10, expiresAt: NOW - 10 + IDLE, signedByCurrentKey: true, userAgent: null, ...presented }
+interface Token extends Partial<Omit<Presented, 'claimed'>> {
+  readonly expiresAt?: number
+}
+
+/** A token that was issued ten seconds ago. */
+function presentedOf (generation: number, { expiresAt = NOW - 10 + IDLE, ...presented }: Token = {}): Presented {
+  const claimed = sessionOf(10, { generation, previous: generation === 0 ? null : generation - 1, idleExpiresAt: expiresAt })
+  return { claimed, signedByCurrentKey: true, userAgent: null, ...presented }
 }
 
 const hold: Decision = { answer: 'hold' }
@@ -50,7 +56,7 @@ interface Row {
   readonly age?: number
   readonly row?: Partial<Session>
   readonly policy?: Partial<RotationPolicy>
-  readonly token?: Partial<Presented>
+  readonly token?: Token
 }
 
 const CURRENT: Array<[title: string, row: Row, decision: Decision]> = [

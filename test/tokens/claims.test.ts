@@ -1,30 +1,13 @@
 import t from 'tap'
 import { type AccessClaims, type AccessPolicy, assertCurrent, isRefreshClaims, isSubject, MAX_APP_CLAIMS, MAX_SUBJECT_LENGTH, readAccessClaims, subjectOf, toAppClaims } from '../../lib/tokens/claims.js'
-import { accessClaims, sessionFromClaims, refreshClaims } from '../../lib/sessions/issue-tokens.js'
-import { type Session } from '../../lib/sessions/session.js'
 import { type EpochSeconds } from '../../lib/time.js'
 import { codeOf } from '../support/core.js'
-import { exactly } from '../support/exactly.js'
 import { START as NOW } from '../support/fake-clock.js'
 
 const INVALID = 'FST_AUTH_ACCESS_TOKEN_INVALID'
 const EXPIRED = 'FST_AUTH_ACCESS_TOKEN_EXPIRED'
 
 const policy: AccessPolicy = { expiresIn: 600, leeway: 5 }
-
-const session: Session = {
-  id: 'sid-1',
-  subject: 'ada',
-  generation: 7,
-  previous: 6,
-  rotatedAt: NOW - 100,
-  createdAt: NOW - 9000,
-  expiresAt: NOW + 9000,
-  idleExpiresAt: NOW + 5000,
-  authTime: NOW - 8000,
-  userAgent: 'Firefox',
-  ip: '192.0.2.1'
-}
 
 const access = { sub: 'ada', iat: NOW - 60, exp: NOW + 540, jti: 'jti-1', sid: 'sid-1', auth_time: NOW - 8000 }
 const refresh = { sub: 'ada', sid: 'sid-1', gen: 7, auth_time: NOW - 8000, iat: NOW - 100, exp: NOW + 5000, end: NOW + 9000 }
@@ -51,40 +34,6 @@ function judged (payload: unknown, own: Partial<AccessPolicy> = {}, now: EpochSe
     return codeOf(error)
   }
 }
-
-t.test('an access token has sub, sid, iat, exp, jti and auth_time', async t => {
-  t.strictSame(Object.keys(accessClaims(session, {}, policy, NOW)), ['sub', 'iat', 'exp', 'jti', 'sid', 'auth_time'])
-  t.match(accessClaims(session, {}, policy, NOW), {
-    sub: 'ada', iat: NOW, exp: NOW + 600, jti: /^[\w-]{22}$/, sid: 'sid-1', auth_time: NOW - 8000
-  })
-})
-
-t.test('issuer and audience are set if configured', async t => {
-  t.match(accessClaims(session, {}, { ...policy, issuer: 'us', audience: 'api' }, NOW), { iss: 'us', aud: 'api' })
-  t.match(accessClaims(session, {}, { ...policy, audience: ['api', 'web'] }, NOW), { aud: exactly('api', 'web') })
-})
-
-t.test('each access token has its own jti', async t => {
-  const ids = new Set(Array.from({ length: 10_000 }, () => accessClaims(session, {}, policy, NOW).jti))
-  t.equal(ids.size, 10_000)
-})
-
-t.test('an access token expires with its session at the latest', async t => {
-  for (const [expiresAt, exp] of [[NOW + 599, NOW + 599], [NOW + 600, NOW + 600], [NOW + 601, NOW + 600]] as const) {
-    t.equal(accessClaims({ ...session, expiresAt }, {}, policy, NOW).exp, exp)
-  }
-})
-
-t.test('app claims never override the reserved ones', async t => {
-  const hostile = JSON.parse('{"__proto__":{"polluted":true},"constructor":1}')
-  const claims = accessClaims(session, toAppClaims({
-    ...access, sub: 'root', iat: 1, exp: 9e12, nbf: 0, jti: 'x', sid: 'x', auth_time: 1, iss: 'evil', aud: 'evil', typ: 'x', role: 'admin', ...hostile
-  }), policy, NOW)
-  t.match(claims, { sub: 'ada', iat: NOW, exp: NOW + 600, sid: 'sid-1', auth_time: NOW - 8000, role: 'admin', constructor: 1 })
-  for (const name of ['iss', 'aud', 'nbf', 'typ', 'polluted']) t.notOk(name in claims, name)
-  t.not(claims.jti, 'x')
-  t.equal(Object.getPrototypeOf(claims), Object.prototype)
-})
 
 t.test('app claims must be an object that JSON can carry', async t => {
   const circle: Record<string, unknown> = {}
@@ -177,14 +126,6 @@ t.test('an expired token of another service is invalid rather than expired', asy
   t.equal(judged({ ...access, iss: 'other' }, { issuer: 'me' }, access.exp), INVALID)
 })
 
-t.test('a refresh token has session, generation and expiry', async t => {
-  t.strictSame(refreshClaims(session, true), refresh)
-  t.strictSame(refreshClaims(session, true), refreshClaims({ ...session, userAgent: null, ip: null }, true), 'the same state, the same claims')
-  t.equal(refreshClaims({ ...session, expiresAt: NOW + 4000 }, true).exp, NOW + 4000, 'the earlier of the two expiries')
-  t.strictSame(refreshClaims(session, false), { ...refresh, remember: false })
-  t.strictSame(refreshClaims(session, true, 'another'), { ...refresh, replaces: 'another' })
-})
-
 t.test('refresh claims are read as they were written', async t => {
   t.ok(isRefreshClaims(refresh))
   t.ok(isRefreshClaims({ ...refresh, remember: false }))
@@ -204,13 +145,6 @@ t.test('a refresh token with a missing claim, or one of a wrong type, is refused
   for (const remember of [true, null, 0, 'false']) t.notOk(isRefreshClaims({ ...refresh, remember }), `remember ${String(remember)}`)
   t.notOk(isRefreshClaims(access), 'an access token')
   t.equal(judged(refresh), INVALID, 'and vice versa')
-})
-
-t.test('a refresh token states its session for the stateless store', async t => {
-  const claimed = sessionFromClaims(refresh)
-  t.strictSame(refreshClaims(claimed, true), refresh, 'which gives the same token again')
-  t.match(claimed, { id: 'sid-1', subject: 'ada', generation: 7, previous: 6, rotatedAt: NOW - 100, userAgent: null, ip: null })
-  t.equal(sessionFromClaims({ ...refresh, gen: 0 }).previous, null, 'nothing comes before the first generation')
 })
 
 t.test('a subject is text that every database stores unchanged', async t => {
