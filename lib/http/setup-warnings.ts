@@ -25,68 +25,53 @@ export interface CookieSetup {
   readonly origins: OriginPolicy
 }
 
-type Finding = (request: FastifyRequest, reply: FastifyReply, setup: CookieSetup) => boolean
-
-/** Mistakes that only a request shows. */
-const FINDINGS: ReadonlyArray<readonly [code: WarningCode, isFound: Finding]> = [
-  ['FST_AUTH_WARN_TRUST_PROXY', ignoresProxy],
-  ['FST_AUTH_WARN_CORS', sharesWithStrangers],
-  ['FST_AUTH_WARN_PLAIN_HTTP', isOfPlainHttp],
-  ['FST_AUTH_WARN_COOKIE_DOMAIN', isOutsideDomain],
-  ['FST_AUTH_WARN_OTHER_SITE', isOfOtherSite]
-]
-
 /** Logs each mistake once, at the first request to one of our routes that shows it. */
 export function warnAtRequests (scope: FastifyInstance, setup: CookieSetup): void {
-  const pending = new Map(FINDINGS)
+  const logged = new Set<WarningCode>()
   scope.addHook('onRequest', (request, reply, done) => {
-    for (const [code, isFound] of pending) {
-      if (!isFound(request, reply, setup)) continue
-      pending.delete(code)
+    const { origin, 'sec-fetch-site': site, 'x-forwarded-for': forwarded } = request.headers
+    if (origin === undefined && site === undefined && forwarded === undefined) return done() // none of the mistakes shows
+    for (const code of mistakesShownBy(request, reply, setup)) {
+      if (logged.has(code)) continue
+      logged.add(code)
       logWarning(request.log, { code })
     }
     done()
   })
 }
 
-/** Fastify sets `ips` only where trustProxy is on. A gateway of serverless functions gives the address of the client itself. */
-function ignoresProxy ({ headers, ips, ip }: FastifyRequest): boolean {
-  const forwarded = headers['x-forwarded-for']
-  return forwarded !== undefined && ips === undefined && !String(forwarded).split(/[,\s]+/).includes(ip)
-}
-
-/** The app's CORS headers let pages of any origin, or of this untrusted one, use the cookie and read the response. */
-function sharesWithStrangers ({ headers: { origin }, host }: FastifyRequest, reply: FastifyReply, { origins: { trustedOrigins } }: CookieSetup): boolean {
-  if (origin === undefined || String(reply.getHeader('access-control-allow-credentials')) !== 'true') return false
-  const allowed = reply.getHeader('access-control-allow-origin')
-  return allowed === '*' || (allowed === origin && !trustedOrigins.has(origin) && !isOwnOrigin(origin, host))
-}
-
-/**
- * A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. They send no `Sec-Fetch-Mode` there; the
- * `fetch` of a renderer in a private network does.
- */
-function isOfPlainHttp (request: FastifyRequest, _reply: FastifyReply, { isUsed, isSecure, origins }: CookieSetup): boolean {
-  const { origin, 'sec-fetch-mode': mode } = request.headers
-  return isUsed && isSecure && mode === undefined && origin !== undefined && INSECURE_ORIGIN.test(origin) && isTrustedSource(sourceOf(request), origins)
-}
-
 /** Browsers treat the machine's own addresses as secure. */
 const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
 
-/** A browser whose host the Domain of the cookie does not cover (RFC 6265 section 5.3): it rejects the cookie. */
-function isOutsideDomain ({ headers, hostname }: FastifyRequest, _reply: FastifyReply, { isUsed, domain }: CookieSetup): boolean {
-  return isUsed && headers['sec-fetch-site'] !== undefined && !coversHost(domain, hostname)
+/** The mistakes that only a request shows. */
+function mistakesShownBy (request: FastifyRequest, reply: FastifyReply, { isUsed, isSecure, domain, origins }: CookieSetup): WarningCode[] {
+  const { origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'x-forwarded-for': forwarded } = request.headers
+  const isTrusted = origins.trustedOrigins.has(String(origin))
+  const allowed = reply.getHeader('access-control-allow-origin')
+  const findings: ReadonlyArray<readonly [isFound: boolean, code: WarningCode]> = [
+    // Fastify sets `ips` only where trustProxy is on. A gateway of serverless functions gives the address of the client itself.
+    [forwarded !== undefined && request.ips === undefined && !String(forwarded).split(/[,\s]+/).includes(request.ip),
+      'FST_AUTH_WARN_TRUST_PROXY'],
+    // The app's CORS headers let pages of any origin, or of this untrusted one, use the cookie and read the response.
+    [origin !== undefined && String(reply.getHeader('access-control-allow-credentials')) === 'true' && (allowed === '*' || (allowed === origin && !isTrusted && !isOwnOrigin(origin, request.host))),
+      'FST_AUTH_WARN_CORS'],
+    // A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. They send no `Sec-Fetch-Mode` there;
+    // the `fetch` of a renderer in a private network does.
+    [isUsed && isSecure && mode === undefined && INSECURE_ORIGIN.test(String(origin)) && isTrustedSource(sourceOf(request), origins),
+      'FST_AUTH_WARN_PLAIN_HTTP'],
+    // A browser whose host the Domain of the cookie does not cover (RFC 6265 section 5.3): it rejects the cookie.
+    [isUsed && site !== undefined && !coversHost(domain, request.hostname),
+      'FST_AUTH_WARN_COOKIE_DOMAIN'],
+    // A script of a trusted origin on another site, where browsers neither keep nor send a cookie with SameSite=Lax or Strict.
+    [isUsed && !origins.crossSiteCookie && site === 'cross-site' && mode !== 'navigate' && isTrusted,
+      'FST_AUTH_WARN_OTHER_SITE']
+  ]
+  return findings.filter(([isFound]) => isFound).map(([, code]) => code)
 }
 
 /** True if a browser accepts a cookie with this Domain from the host (RFC 6265 section 5.1.3). */
 export function coversHost (domain: string | undefined, hostname: string): boolean {
   return domain === undefined || `.${hostname.toLowerCase()}`.endsWith(`.${domain.toLowerCase()}`)
-}
-
-/** A script of a trusted origin on another site, where browsers neither keep nor send a cookie with SameSite=Lax or Strict. */
-function isOfOtherSite ({ headers }: FastifyRequest, _reply: FastifyReply, { isUsed, origins: { trustedOrigins, crossSiteCookie } }: CookieSetup): boolean {
-  return isUsed && !crossSiteCookie && headers['sec-fetch-site'] === 'cross-site' && headers['sec-fetch-mode'] !== 'navigate' && trustedOrigins.has(String(headers.origin))
 }
 
 /** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */
