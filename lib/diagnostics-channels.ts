@@ -93,23 +93,26 @@ export function publishEvent (event: AuthEvent): void {
 }
 
 /** The methods of a store that requests call. */
-type ObservedStore = Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>
+type StoreMethods = Required<Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>>
+
+/** Spelled so that TypeScript can call a method by its name. */
+type StoreWith<Names extends keyof StoreMethods> = { readonly [Name in Names]: (...args: Parameters<StoreMethods[Name]>) => ReturnType<StoreMethods[Name]> }
 
 /** A store whose calls are published to subscribers of our diagnostics channels; without subscribers it only passes them on. */
-export function observedStore (store: SessionStore): ObservedStore {
+export function observedStore (store: SessionStore): Pick<SessionStore, keyof StoreMethods> {
   const list = store.list?.bind(store)
   const purgeExpired = store.purgeExpired?.bind(store)
   return {
-    create: observed('create', session => store.create(session)),
-    get: observed('get', (id, claimed) => store.get(id, claimed)),
-    advance: observed('advance', (id, from, change, claimed) => store.advance(id, from, change, claimed)),
-    revoke: observed('revoke', (id, reason) => store.revoke(id, reason)),
-    revokeAll: observed('revokeAll', (subject, reason, exceptId) => store.revokeAll(subject, reason, exceptId)),
-    ...(list !== undefined && { list: observed('list', list) }),
-    ...(purgeExpired !== undefined && { purgeExpired: observed('purgeExpired', purgeExpired) })
+    create: observed(store, 'create'),
+    get: observed(store, 'get'),
+    advance: observed(store, 'advance'),
+    revoke: observed(store, 'revoke'),
+    revokeAll: observed(store, 'revokeAll'),
+    ...(list !== undefined && { list: observed({ list }, 'list') }),
+    ...(purgeExpired !== undefined && { purgeExpired: observed({ purgeExpired }, 'purgeExpired') })
   }
 }
 
-function observed<Args extends unknown[], Answer> (name: keyof ObservedStore, call: (...args: Args) => Answer): (...args: Args) => Answer {
-  return (...args) => isObserved() ? observe('store', name, () => call(...args)) : call(...args)
+function observed<Name extends keyof StoreMethods> (store: StoreWith<Name>, name: Name): StoreWith<Name>[Name] {
+  return (...args) => isObserved() ? observe('store', name, () => store[name](...args)) : store[name](...args)
 }
