@@ -51,22 +51,6 @@ export function isTrustedSource ({ site, origin, host, isHttps }: RequestSource,
   return isOwnOrigin(origin, host)
 }
 
-/** The route that a request is for. */
-interface Route {
-  /** One of the plugin's own. */
-  readonly isOwn: boolean
-  /** The app's `config: { crossSite: true }`. */
-  readonly crossSite: boolean
-}
-
-/**
- * The CSRF policy of a route that logs in or out, refreshes, or calls `refuseCrossSite`: `isTrustedSource`. A route of the app may
- * also be a link that the user types or opens from a mail, and may allow other sites.
- */
-export function mayChangeState (source: RequestSource, policy: OriginPolicy, { isOwn, crossSite }: Route): boolean {
-  return isTrustedSource(source, policy) || (!isOwn && (crossSite || isUserInitiated(source)))
-}
-
 /** The request headers that show the origin and the purpose of a request. */
 interface PageSource extends RequestSource {
   /** `Sec-Fetch-Mode`. */
@@ -119,7 +103,7 @@ export function isOwnOrigin (origin: string, host: string | undefined): boolean 
 }
 
 /** A navigation that no page started: the address bar, a bookmark, a mail program. */
-function isUserInitiated ({ site, origin }: RequestSource): boolean {
+export function isUserInitiated ({ site, origin }: RequestSource): boolean {
   return site === 'none' && origin === undefined
 }
 

@@ -10,8 +10,8 @@ import { type NewSessionOptions } from '../sessions/login.js'
 import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
 import { keepErrorsFromCaches, keepFromCaches } from './reply-headers.js'
 import { type AfterReply } from './lifecycle.js'
-import { isReplied, type RequestAuthParts, TokenAuth } from './request-auth.js'
-import { assertMayUseCookie, crossSiteRefusal, isSafe, mayChangeState, type OriginPolicy, sourceOf } from './csrf.js'
+import { isReplied, OWN_ROUTE, type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isUserInitiated, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { type SessionMethods } from './session-methods.js'
 import { positionOf, toSessionView, type SessionView, type SessionViewListOptions } from './session-view.js'
@@ -37,7 +37,6 @@ const COOKIE_READS_ONLY = 'The refresh cookie authenticates GET and HEAD only: p
 export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionMethods {
   /** The CSRF policy has accepted the request. */
   #isTrusted = false
-  #isOwnRoute = false
   /** The passwords that this request has verified, and the challenges that it has accepted. */
   readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
@@ -52,10 +51,12 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     if (this.#isTrusted) return
     if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
     const source = sourceOf(this.request)
-    const route = { isOwn: this.isOwnRoute, crossSite: this.request.routeOptions.config.crossSite === true }
-    if (!mayChangeState(source, this.parts.origins, route)) throw crossSiteRefusal(source, route.isOwn)
+    const { config } = this.request.routeOptions
+    // A route of the app may also be a link that the user types or opens from a mail, and may allow other sites.
+    const isOwn = OWN_ROUTE in config
+    const isOpen = !isOwn && (config.crossSite === true || isUserInitiated(source))
+    if (!isOpen && !isTrustedSource(source, this.parts.origins)) throw crossSiteRefusal(source, isOwn)
     this.#isTrusted = true
-    this.#isOwnRoute = route.isOwn
   }
 
   get #refreshTokens (): readonly string[] {
@@ -293,7 +294,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     this.#noteLateReply(reply)
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    if (!this.#isOwnRoute) keepFromCaches(reply) // ours have a hook
+    if (!this.isOwnRoute) keepFromCaches(reply) // ours have a hook
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
     const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)

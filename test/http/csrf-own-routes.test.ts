@@ -1,10 +1,10 @@
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { authenticate, refuseCrossSite, type AuthenticateHook, type RefreshCookieOptions } from '../../lib/index.js'
+import refreshCookie, { authenticate, refuseCrossSite, type AuthenticateHook, type RefreshCookieOptions } from '../../lib/index.js'
 import verifier from '../../lib/verifier.js'
 import { exactly } from '../support/exactly.js'
 import { generateKey } from '../support/keys.js'
-import { forget, HOST, loggedIn, ORIGIN, PASSWORD, setCookies, type LoggedIn } from '../support/server.js'
+import { forget, HOST, loggedIn, ORIGIN, PASSWORD, SECRET, setCookies, type LoggedIn } from '../support/server.js'
 
 const REFUSED = { statusCode: 403, code: 'FST_AUTH_CROSS_SITE' }
 const TRUSTED = 'https://admin.example'
@@ -159,6 +159,18 @@ t.test('refuseCrossSite of the whole app lets links and preflights through, and 
 t.test('the own routes do not accept the address bar for a POST', async t => {
   const s = await served(t)
   t.match((await s.send('/auth/refresh', 'POST', { 'sec-fetch-site': 'none' })).json(), REFUSED)
+})
+
+t.test('no config of the app opens the own routes to other sites', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.addHook('onRoute', route => { route.config = { ...route.config, crossSite: true } })
+  await app.register(refreshCookie, { secret: SECRET })
+  ownRoutes(app)
+  for (const headers of FOREIGN) {
+    t.match((await app.inject({ method: 'POST', url: '/auth/refresh', headers: { host: HOST, ...headers } })).json(), REFUSED)
+    t.match(await app.inject({ method: 'POST', url: '/logout', headers: { host: HOST, ...headers } }), { statusCode: 200 }, 'a route of the app')
+  }
 })
 
 t.test('refuseCrossSite outside of every registration is never open', async t => {

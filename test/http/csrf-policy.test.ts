@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isOrigin, isTrustedSource, mayChangeState, type OriginPolicy, type RequestSource } from '../../lib/http/csrf.js'
+import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource } from '../../lib/http/csrf.js'
 
 const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'SAME-ORIGIN', '', 'same-origin, same-origin', 'nonsense']
 
@@ -97,19 +97,6 @@ t.test('CSRF policy: with a SameSite=None cookie a request without Origin and Se
   const policy = { trustedOrigins: new Set(['https://spa.example']), crossSiteCookie: true }
   t.notOk(isTrustedSource({ ...OWN, origin: undefined }, policy))
   t.ok(isTrustedSource({ ...OWN, site: 'cross-site', origin: 'https://spa.example' }, policy))
-})
-
-t.test('CSRF policy: a route of the app may be opened from a mail or by a typed address, and may allow other sites', async t => {
-  const policy = { trustedOrigins: new Set<string>(), crossSiteCookie: false }
-  const own = { ...OWN, site: 'same-origin', origin: 'https://app.example' }
-  const [typed, foreign] = [{ ...OWN, site: 'none', origin: undefined }, { ...OWN, site: 'cross-site', origin: 'https://evil.example' }]
-  const ROUTES = [
-    [{ isOwn: true, crossSite: false }, [own]],
-    [{ isOwn: true, crossSite: true }, [own]],
-    [{ isOwn: false, crossSite: false }, [own, typed]],
-    [{ isOwn: false, crossSite: true }, [own, typed, foreign]]
-  ] as const
-  for (const [route, accepted] of ROUTES) t.strictSame([own, typed, foreign].filter(source => mayChangeState(source, policy, route)), accepted, JSON.stringify(route))
 })
 
 t.test('CSRF policy: an origin must be spelled as browsers spell it', async t => {
