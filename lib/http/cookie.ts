@@ -46,19 +46,26 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
   return {
     name,
 
-    read: ({ headers }) => headers.cookie === undefined ? [] : cookieValues(headers.cookie, name),
-
-    setCookieLine: line,
-
-    send (reply, token) {
-      write(reply, line(token))
-      return {}
+    /** A parser that keeps only the first value allows cookie tossing: the cookie of a sibling sub-domain can come first. */
+    read ({ headers: { cookie = '' } }) {
+      const values = new Set<string>()
+      for (const pair of cookie.split(';')) {
+        const text = withoutWhitespace(pair)
+        if (!text.startsWith(`${name}=`)) continue
+        const sent = withoutWhitespace(text.slice(name.length + 1))
+        const isQuoted = sent.length > 1 && sent.startsWith('"') && sent.endsWith('"') // RFC 6265 section 4.1.1; Java's cookie jar sends quotes
+        const value = isQuoted ? sent.slice(1, -1) : sent
+        if (value !== '') values.add(value)
+      }
+      return [...values]
     },
 
-    clear: reply => write(reply, cleared)
+    setCookieLine,
+    send,
+    clear: reply => { send(reply, null) }
   }
 
-  function line ({ value, maxAge, expiresAt }: IssuedRefreshToken): string {
+  function setCookieLine ({ value, maxAge, expiresAt }: IssuedRefreshToken): string {
     // With Max-Age alone Java's cookie jar treats the cookie as one of RFC 2965 and quotes its value.
     const lasts = maxAge === null ? '' : `; Max-Age=${maxAge}; Expires=${new Date(expiresAt * 1000).toUTCString()}`
     return `${name}=${value}${lasts}${suffix}`
@@ -68,11 +75,12 @@ export function createRefreshCookie (settings: CookieSettings, serialize: Serial
    * Replaces an earlier refresh cookie of the same reply; cookies of the host stay. The former ones are cleared first, since
    * some cookie jars treat a cookie with a domain and one without as the same (RFC 6265 section 5.3).
    */
-  function write (reply: FastifyReply, cookie: string): void {
+  function send (reply: FastifyReply, token: IssuedRefreshToken | null): Record<never, never> {
     const ours = (line: string): boolean => line.startsWith(`${name}=`) || formerCleared.includes(line)
     const others = [reply.getHeader('set-cookie') ?? []].flat().filter(line => !ours(String(line)))
     reply.removeHeader('set-cookie')
-    reply.header('set-cookie', [...others, ...formerCleared, cookie])
+    reply.header('set-cookie', [...others, ...formerCleared, token === null ? cleared : setCookieLine(token)])
+    return {}
   }
 }
 
@@ -91,26 +99,6 @@ export function checkCookiePath (path: string, base: string, { refresh, logout }
 /** RFC 6265 section 5.1.4. */
 function matchesPath (requested: string, path: string): boolean {
   return requested === path || requested.startsWith(path.replace(/\/?$/, '/'))
-}
-
-/**
- * Reads all values from the raw header. A parser that keeps only the first one allows cookie tossing: the cookie of a sibling
- * sub-domain can come first.
- */
-function cookieValues (header: string, name: string): string[] {
-  const values = new Set<string>()
-  for (const pair of header.split(';')) {
-    const text = withoutWhitespace(pair)
-    if (!text.startsWith(`${name}=`)) continue
-    const value = unquoted(withoutWhitespace(text.slice(name.length + 1)))
-    if (value !== '') values.add(value)
-  }
-  return [...values]
-}
-
-/** A value may be in double quotes (RFC 6265 section 4.1.1); Java's cookie jar sends them. */
-function unquoted (value: string): string {
-  return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }
 
 const WHITESPACE = ' \t'
