@@ -9,8 +9,8 @@ import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './toke
 export interface RefreshTokenTransport {
   /** All distinct refresh tokens, in the order of the request. */
   read (request: FastifyRequest): string[]
-  /** The access token that renews the session if the refresh token is missing or expired; null if the request has none, or renewal is off. */
-  renewingToken (request: FastifyRequest): string | null
+  /** The access token that renews the session if the refresh token is missing or expired; null if the request has none. Absent if renewal is off. */
+  readonly renewingToken?: (request: FastifyRequest) => string | null
   /** Sends a refresh token. Returns the fields that it adds to the token response. */
   send (reply: FastifyReply, token: IssuedRefreshToken): { refresh_token?: string }
   /** The Set-Cookie line of a refresh token; null without a cookie. */
@@ -40,7 +40,7 @@ export function cookieTransport (cookie: RefreshCookie, renewWithAccessToken: bo
   const security = [{ [scheme.name]: [] }]
   return {
     ...cookie,
-    renewingToken: ({ headers }) => renewWithAccessToken ? bearerToken(headers) : null,
+    ...(renewWithAccessToken && { renewingToken: ({ headers }: FastifyRequest) => bearerToken(headers) }),
     scheme,
     security,
     refreshSecurity: renewWithAccessToken ? [...security, { [ACCESS_TOKEN_SCHEME]: [] }] : security,
@@ -63,7 +63,6 @@ export const bodyTransport: RefreshTokenTransport = {
     return [bearerToken(headers) ?? ''].filter(token => token !== '')
   },
   send: (_reply, { value }) => ({ refresh_token: value }),
-  renewingToken: () => null,
   setCookieLine: () => null,
   clear () {},
   scheme: REFRESH_TOKEN_SCHEME,
@@ -79,5 +78,5 @@ export const bodyTransport: RefreshTokenTransport = {
 
 /** The request has no credential that refresh accepts. */
 export function isAnonymous (request: FastifyRequest, transport: RefreshTokenTransport): boolean {
-  return transport.read(request).length === 0 && transport.renewingToken(request) === null
+  return transport.read(request).length === 0 && (transport.renewingToken?.(request) ?? null) === null
 }

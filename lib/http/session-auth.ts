@@ -159,7 +159,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     try {
       this.refuseCrossSite()
       const reply = this.unsentReply
-      const accessToken = transport.renewingToken(this.request)
+      const accessToken = transport.renewingToken?.(this.request) ?? null
       const issuing = accessToken === null ? sessions.refresh(this.#refreshTokens, this) : sessions.refreshOrRenew(this.#refreshTokens, accessToken, this)
       return issuing.then(issued => this.#respond(reply, issued), refuse)
     } catch (error) {
