@@ -56,7 +56,7 @@ export interface TokenResponseBody {
   /** True for RFC 6749 section 5.1, from which Swagger UI can read the access token. */
   readonly standard: boolean
   /** Throws FST_AUTH_STORE_UNAVAILABLE if the app's `formatTokenResponse` fails; the refresh cookie is still set. */
-  format (route: TokenResponseRoute, response: TokenResponse, caller: TokenResponseCaller): Promise<object> | object
+  format (route: TokenResponseRoute, response: Promise<TokenResponse> | TokenResponse, caller: TokenResponseCaller): Promise<object> | object
 }
 
 const customSchema = { type: 'object', description: 'The format is defined by the app.', additionalProperties: true } as const satisfies JsonSchema
@@ -72,7 +72,8 @@ export function createTokenResponseBody (schema: JsonSchema, format: FormatToken
   return {
     schema: customSchema,
     standard: false,
-    async format (route, response, caller) {
+    async format (route, responding, caller) {
+      const response = await responding
       try {
         return await caller.bounded(async () => objectOf(await format(response, { route, claims: caller.assertAuthenticated() })))
       } catch (error) {

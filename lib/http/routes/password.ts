@@ -23,6 +23,6 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts: 
     const auth = authOf(request)
     const verified = await passwordVerifier.verifyAgain(await auth.assertUnrevoked(), currentPassword, auth)
     const write = await passwordChange.prepare(verified, newPassword, auth)
-    return await tokenResponse.format('password', await auth.changePassword(verified.user, write), auth)
+    return await tokenResponse.format('password', auth.changePassword(verified.user, write), auth)
   })
 }

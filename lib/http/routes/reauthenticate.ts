@@ -22,6 +22,6 @@ export function reauthenticateRoute (scope: FastifyInstance, url: string, { acco
   scope.post<{ Body: FromSchema<typeof passwordSchema> }>(url, { schema, onRequest: authenticate }, async request => {
     const auth = authOf(request)
     const { user } = await passwordVerifier.verifyAgain(await auth.assertUnrevoked(), request.body.password, auth)
-    return await tokenResponse.format('reauthenticate', await auth.reauthenticateUser(user), auth)
+    return await tokenResponse.format('reauthenticate', auth.reauthenticateUser(user), auth)
   })
 }

@@ -41,7 +41,6 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, (request, reply) => {
     if (request.query.optional === 'true' && isAnonymous(request, transport)) return reply.code(204).send()
     const auth = authOf(request)
-    const response = auth.refresh()
-    return tokenResponse.standard ? response : response.then(fields => tokenResponse.format('refresh', fields, auth))
+    return tokenResponse.format('refresh', auth.refresh(), auth)
   })
 }
