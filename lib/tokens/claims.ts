@@ -147,7 +147,7 @@ function isAccessClaims (payload: unknown): payload is AccessClaims {
 
 /** True for the shape of refresh claims; `exp` may be over. */
 export function isRefreshClaims (payload: unknown): payload is RefreshClaims {
-  return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isGeneration(payload['gen']) &&
+  return isRecord(payload) && isSubject(payload['sub']) && isId(payload['sid']) && isTime(payload['gen']) && payload['gen'] <= MAX_GENERATION &&
     isTime(payload['iat']) && isTime(payload['exp']) && isTime(payload['auth_time']) && isTime(payload['end']) &&
     (payload['remember'] === undefined || payload['remember'] === false) &&
     (payload['replaces'] === undefined || isId(payload['replaces']))
@@ -174,10 +174,6 @@ export function isRecord (value: unknown): value is Record<string, unknown> {
 
 export function isTime (value: unknown): value is EpochSeconds {
   return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-function isGeneration (value: unknown): value is number {
-  return isTime(value) && value <= MAX_GENERATION
 }
 
 export function isId (value: unknown): value is string {
