@@ -1,5 +1,6 @@
 import { type User } from '../accounts/user.js'
 import { isHostOnly } from '../http/cookie.js'
+import { NEEDED_FUNCTIONS, type RouteName } from '../http/routes/route.js'
 import { defaultCookieName, nameCookies } from './values.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
 import { refuseFirst } from './validators.js'
@@ -89,13 +90,10 @@ function refusedCombinations (settings: Settings, given: RefreshCookieOptions, p
   ]
 }
 
-/** The functions of the app's users that a route needs. */
-const ROUTE_USERS = { signup: ['create'], login: ['findByUsername'], password: ['findById', 'updatePasswordHash'], reauthenticate: ['findById'] } as const
-
 /** Routes that the app sets, but that do not exist without a function of `users`. */
 function routesWithoutUsers ({ routes, users }: RefreshCookieOptions): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
-  return Object.entries(ROUTE_USERS).flatMap(([route, functions]) => functions.map(name => [
-    typeof routes?.[route as keyof typeof ROUTE_USERS] === 'string' && users?.[name] === undefined, // Object.entries is typed string
+  return Object.entries(NEEDED_FUNCTIONS).flatMap(([route, functions]) => functions.map(name => [
+    typeof routes?.[route as RouteName] === 'string' && users?.[name] === undefined, // Object.entries is typed string
     `option "routes.${route}" needs "users.${name}": give the function, or leave the route out`
   ] as const))
 }

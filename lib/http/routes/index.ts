@@ -16,7 +16,7 @@ import { logoutRoute } from './logout.js'
 import { passwordRoute } from './password.js'
 import { reauthenticateRoute } from './reauthenticate.js'
 import { refreshRoute } from './refresh.js'
-import { type RegisterRoute, type RouteDependencies, type RouteName, type RouteSchema } from './route.js'
+import { NEEDED_FUNCTIONS, type RegisterRoute, type RouteDependencies, type RouteName, type RouteSchema } from './route.js'
 import { sessionRoute, sessionsRoutes } from './sessions.js'
 import { signupRoute } from './signup.js'
 import { verifyRoute } from './verify.js'
@@ -42,14 +42,6 @@ const ROUTES: Readonly<Record<RouteName, RegisterRoute>> = {
   reauthenticate: reauthenticateRoute,
   verify: verifyRoute,
   jwks: jwksRoute
-}
-
-/** The functions of `users` without which a route is not served. */
-const NEEDED_FUNCTIONS: Readonly<Partial<Record<RouteName, ReadonlyArray<keyof Users>>>> = {
-  signup: ['create'],
-  login: ['findByUsername'],
-  password: ['findById', 'updatePasswordHash'],
-  reauthenticate: ['findById']
 }
 
 /** The routes that need a store that keeps sessions. */

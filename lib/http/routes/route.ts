@@ -2,6 +2,7 @@ import { type FastifyInstance, type FastifyRequest, type RouteShorthandOptions }
 import { type PasswordChange } from '../../accounts/password-change.js'
 import { type PasswordVerifier } from '../../accounts/password-verifier.js'
 import { type Signup } from '../../accounts/signup.js'
+import { type Users } from '../../accounts/user.js'
 import { type PublicKeys } from '../../keys/reload.js'
 import { type OwnHooks } from '../hooks.js'
 import { type RefreshTokenTransport } from '../refresh-token-transport.js'
@@ -9,6 +10,14 @@ import { type TokenResponseBody } from '../token-response.js'
 import { type SessionAuth } from '../session-auth.js'
 
 export type RouteName = 'signup' | 'login' | 'refresh' | 'logout' | 'session' | 'sessions' | 'password' | 'reauthenticate' | 'verify' | 'jwks'
+
+/** The functions of the app's users without which a route does not exist. */
+export const NEEDED_FUNCTIONS: Readonly<Partial<Record<RouteName, ReadonlyArray<keyof Users>>>> = {
+  signup: ['create'],
+  login: ['findByUsername'],
+  password: ['findById', 'updatePasswordHash'],
+  reauthenticate: ['findById']
+}
 
 /** Registers a route, or several of one name. Registers none if a dependency is missing. */
 export type RegisterRoute = (scope: FastifyInstance, url: string, dependencies: RouteDependencies) => void
