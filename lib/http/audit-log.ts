@@ -49,27 +49,24 @@ const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null }
 
 /** `appLog` is for dropped events, which are of no single request. */
 export function createAudit (clock: Clock, listener: EventListener | undefined, appLog: FastifyBaseLogger): Audit {
-  const limit = createEventLimit()
+  const limit = createEventLimit(dropped => write(dropped, levelIn(appLog, dropped), UNKNOWN_CLIENT, null, appLog))
 
   return {
     record (event, from, requestId, log, cause) {
       publishEvent(event)
-      const now = clock()
-      for (const dropped of limit.takeDropped(now)) write(dropped, UNKNOWN_CLIENT, null, appLog)
-      if ((listener !== undefined || isWritten(levelOf(event), log)) && limit.admits(event, now)) write(event, from, requestId, log, cause)
+      const level = levelIn(log, event)
+      if (limit.admits(event, clock(), level !== null || listener !== undefined)) write(event, level, from, requestId, log, cause)
     },
 
     isRecorded: (type, log) => areEventsObserved() || listener !== undefined || isWritten(EVENT_LEVELS[type], log),
 
-    close () {
-      for (const dropped of limit.takeDropped(Infinity)) write(dropped, UNKNOWN_CLIENT, null, appLog)
-    }
+    close: () => limit.reportDropped(Infinity)
   }
 
-  function write (event: AuthEvent, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
-    const level = levelOf(event)
-    // Fastify logs refusals too, but not with `disableRequestLogging` or behind the host's own error handler.
-    if (isWritten(level, log)) log[level]({ auth: logged(event), ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
+  /** `level` is null for an event that is not logged. */
+  function write (event: AuthEvent, level: Level | null, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
+    // Fastify logs refusals too, but not with `disableRequestLogging` or behind the host's own error handler. The user agent is user input.
+    if (level !== null) log[level]({ auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined }, ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
     if (listener === undefined) return
     const { userAgent, ip } = from
     const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
@@ -96,17 +93,17 @@ function isWritten (level: Level, log: FastifyBaseLogger & { isLevelEnabled?: (l
   return log.isLevelEnabled?.(level) ?? true
 }
 
+/** The level at which a log writes an event; null if it does not. */
+function levelIn (log: FastifyBaseLogger, event: AuthEvent): Level | null {
+  const level = levelOf(event)
+  return isWritten(level, log) ? level : null
+}
+
 /** A healed session means that the store lost writes. Dropped events have the level of their kind. */
 function levelOf (event: AuthEvent): Level {
   if (event.type === 'refresh' && event.outcome === 'heal') return 'warn'
   if (event.type === 'revocation_feed' && event.up) return 'info'
-  if (event.type === 'events_dropped') return EVENT_LEVELS[event.of]
-  return EVENT_LEVELS[event.type]
-}
-
-/** Omits the user agent, which is user input. */
-function logged (event: AuthEvent): object {
-  return { event: event.type, ...event, type: undefined, loggedInFrom: undefined }
+  return EVENT_LEVELS[event.type === 'events_dropped' ? event.of : event.type]
 }
 
 /** The most events of one kind that are recorded in a second. */
@@ -122,10 +119,10 @@ type DroppedEvents = Extract<AuthEvent, { type: 'events_dropped' }>
 
 /** Limits events per kind and second, so that a flood of requests causes no flood of events. A kind is a type and a code. */
 interface EventLimit {
-  /** Takes the counts of the seconds before `now`, and resets them. */
-  takeDropped (now: EpochSeconds): readonly DroppedEvents[]
-  /** True if an event is to be recorded. If not, it is counted as dropped. Call `takeDropped` with the same time before. */
-  admits (event: AuthEvent, now: EpochSeconds): boolean
+  /** True if an event is to be recorded; if it is not, it is counted as dropped. One that nobody receives is not counted. */
+  admits (event: AuthEvent, now: EpochSeconds, isReceived: boolean): boolean
+  /** Reports the counts of the seconds before `now`, as `admits` does first, and resets them. */
+  reportDropped (now: EpochSeconds): void
 }
 
 /** The events of one kind in one second. */
@@ -137,36 +134,34 @@ interface KindCount {
   dropped: number
 }
 
-const NONE: readonly DroppedEvents[] = []
-
-function createEventLimit (): EventLimit {
+function createEventLimit (report: (dropped: DroppedEvents) => void): EventLimit {
   const counts = new Map<string, KindCount>() // one for each kind; there are few kinds
   let dropping = false
+  return { admits, reportDropped }
 
-  return {
-    admits (event, now) {
-      if (!LIMITED.has(event.type)) return true
-      const count = countOf(event, now)
-      if (count.admitted < MAX_EVENTS_PER_SECOND) {
-        count.admitted++
-        return true
-      }
-      count.dropped++
-      dropping = true
-      return false
-    },
-
-    takeDropped (now) {
-      if (!dropping) return NONE
-      const taken = [...counts.values()].filter(({ dropped, second }) => dropped > 0 && second !== now)
-      const events = taken.map(({ of, code, dropped: count }): DroppedEvents => ({ type: 'events_dropped', of, code, count }))
-      for (const count of taken) count.dropped = 0
-      dropping = [...counts.values()].some(({ dropped }) => dropped > 0)
-      return events
+  function admits (event: AuthEvent, now: EpochSeconds, isReceived: boolean): boolean {
+    if (dropping) reportDropped(now)
+    if (!isReceived) return false
+    if (!LIMITED.has(event.type)) return true
+    const count = countOf(event, now)
+    if (count.admitted < MAX_EVENTS_PER_SECOND) {
+      count.admitted++
+      return true
     }
+    count.dropped++
+    dropping = true
+    return false
   }
 
-  /** `takeDropped` has taken the count of a second that is over. */
+  function reportDropped (now: EpochSeconds): void {
+    const taken = [...counts.values()].filter(({ dropped, second }) => dropped > 0 && second !== now)
+    const events = taken.map(({ of, code, dropped: count }): DroppedEvents => ({ type: 'events_dropped', of, code, count }))
+    for (const count of taken) count.dropped = 0
+    dropping = [...counts.values()].some(({ dropped }) => dropped > 0)
+    events.forEach(report)
+  }
+
+  /** The count of a second that is over has been reported. */
   function countOf (event: AuthEvent, second: EpochSeconds): KindCount {
     const code = 'code' in event ? event.code : null
     const kind = `${event.type} ${code}`
