@@ -57,7 +57,17 @@ export class PasswordVerifier {
       await this.#throttle.consumeUser(attempt, found?.subject ?? null)
       const verified = await this.#verify(found, password, attempt, caller)
       const user = verified.passwordHash === found?.passwordHash ? verified.user : await this.#userWith(verified, name, caller)
-      return { ...verified, user, isStillValid: async changedTo => await this.#isStillValid(verified, name, password, caller, changedTo) }
+      return {
+        ...verified,
+        user,
+        isStillValid: async changedTo => {
+          const current = await this.#findByName(name, caller)
+          if (current?.subject !== verified.subject) return false
+          if (current.passwordHash === verified.passwordHash || (changedTo !== undefined && current.passwordHash === changedTo)) return true
+          // A concurrent login may have replaced the hash by a stronger one of the same password.
+          return await this.#passwords.verify(current.passwordHash, password, caller)
+        }
+      }
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
@@ -69,18 +79,13 @@ export class PasswordVerifier {
     const attempt = await this.#throttle.start(caller)
     try {
       await this.#throttle.consumeSession(attempt, session)
-      const found = await this.#findById(session.sub, caller)
+      const found = readUser(await caller.bounded(() => this.#users.findById?.(session.sub)), '"users.findById"')
+      if (found !== null) assertFound(found.subject, session.sub)
       return await this.#verify(found, password, attempt, caller, { message: 'The password is wrong' })
     } catch (error) {
       await this.#throttle.refund(attempt)
       throw error
     }
-  }
-
-  async #findById (subject: string, { bounded }: RequestContext): Promise<FoundUser | null> {
-    const found = readUser(await bounded(() => this.#users.findById?.(subject)), '"users.findById"')
-    if (found !== null) assertFound(found.subject, subject)
-    return found
   }
 
   async #findByName (name: string | null, { bounded }: RequestContext): Promise<FoundUser | null> {
@@ -91,14 +96,6 @@ export class PasswordVerifier {
   async #userWith ({ user, passwordHash }: VerifiedUser, name: string | null, context: RequestContext): Promise<User> {
     const found = await this.#findByName(name, context)
     return found?.passwordHash === passwordHash ? found.user : user
-  }
-
-  async #isStillValid ({ subject, passwordHash }: VerifiedUser, name: string | null, password: unknown, context: RequestContext, changedTo?: string): Promise<boolean> {
-    const found = await this.#findByName(name, context)
-    if (found?.subject !== subject) return false
-    if (found.passwordHash === passwordHash || (changedTo !== undefined && found.passwordHash === changedTo)) return true
-    // A concurrent login may have replaced the hash by a stronger one of the same password.
-    return await this.#passwords.verify(found.passwordHash, password, context)
   }
 
   async #verify (found: FoundUser | null, password: unknown, attempt: Attempt, caller: Caller, refusal?: { readonly message: string }): Promise<VerifiedUser> {

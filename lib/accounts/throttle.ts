@@ -101,9 +101,16 @@ export class Throttle {
     return attempt
   }
 
-  /** Consumes from the limit of a username, before the user is looked up. Null is an invalid name. */
+  /**
+   * Consumes from the limit of a username, before the user is looked up. Null is an invalid name; all of them share one key.
+   *
+   * Case and accents are folded, since databases may compare names so (MySQL's default collation does). Only the accents of
+   * Latin, Greek and Cyrillic: in other scripts marks are vowels and sounds, and distinguish names. Lower case comes first:
+   * only then are "ẞ", "ß" and "ss" the same.
+   */
   async consumeName (attempt: Attempt, name: string | null): Promise<void> {
-    attempt.name = nameKey(name)
+    const letters = name?.normalize('NFKD').replace(/[\u0300-\u036f]+/g, '') ?? ''
+    attempt.name = keyOf('name', letters.toLowerCase().toUpperCase().toLowerCase())
     const wait = await this.#consume(attempt, this.#perAccount, attempt.name)
     if (wait === 0) return
     const session = await this.#sessionOfName(name, attempt.caller)
@@ -269,16 +276,6 @@ function limitsOf (what: string, limits: readonly Limit[], countsSuccesses = fal
 function throttled (what: 'address' | 'account' | 'session', subject: string | null, wait: Seconds, context: RequestContext): AuthError {
   context.emit({ type: 'throttled', what, subject })
   return new AuthError('FST_AUTH_TOO_MANY_ATTEMPTS', { retryAfter: wait })
-}
-
-/**
- * Case and accents are folded, since databases may compare names so (MySQL's default collation does). Only the accents of
- * Latin, Greek and Cyrillic: in other scripts marks are vowels and sounds, and distinguish names. Lower case comes first:
- * only then are "ẞ", "ß" and "ss" the same. All invalid usernames share one key.
- */
-function nameKey (name: string | null): string {
-  const letters = name?.normalize('NFKD').replace(/[\u0300-\u036f]+/g, '') ?? ''
-  return keyOf('name', letters.toLowerCase().toUpperCase().toLowerCase())
 }
 
 /** Hashed, so that keys have one length and hold no user input. The key of a session is its id, which is random and as long. */

@@ -20,7 +20,7 @@ export function chooseToken (tokens: readonly string[], verify: Verify, now: Epo
   const unexpired = ours.filter(({ claims }) => now < claims.exp)
   const candidates = unexpired.length > 0 ? unexpired : ours
   if (new Set(candidates.map(({ claims }) => claims.sub)).size > 1) throw new AuthError('FST_AUTH_REFRESH_TOKEN_INVALID')
-  return newestOf(candidates) ?? null
+  return candidates.reduce<VerifiedRefreshToken | null>((newest, one) => newest === null || isNewer(one.claims, newest.claims) ? one : newest, null)
 }
 
 /**
@@ -41,10 +41,6 @@ export function verifyChosenOrNull (tokens: readonly string[], verify: Verify, n
   } catch {
     return null
   }
-}
-
-function newestOf ([first, ...others]: readonly VerifiedRefreshToken[]): VerifiedRefreshToken | undefined {
-  return first && others.reduce((newest, one) => isNewer(one.claims, newest.claims) ? one : newest, first)
 }
 
 /** `other` precedes `token` in the header. Of two cookies with equal paths, browsers send the older one first (RFC 6265 section 5.4), so `token` wins a tie. */
