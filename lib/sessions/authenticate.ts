@@ -28,20 +28,14 @@ export function createAuthenticate ({ tokens, access, clock, revocations, isUnre
   return function authenticate (token, context, { strict = false } = {}) {
     let claims: AccessClaims
     try {
-      claims = verify(token)
+      claims = assertCurrent(tokens.verifyAccess(token), access, clock())
     } catch (refusal) {
       // Another instance may have loaded a new key earlier. If the key cannot be loaded it is 401, and the client refreshes.
       const sought = tokens.seekKey?.('access', token)
       if (sought === undefined) throw refusal
-      return sought.catch(() => {}).then(() => checkSession(verify(token), context, strict))
+      return sought.catch(() => {}).then(() => checkSession(assertCurrent(tokens.verifyAccess(token), access, clock()), context, strict))
     }
     return strict || revocations !== undefined ? checkSession(claims, context, strict) : claims
-  }
-
-  function verify (token: string): AccessClaims {
-    const claims = tokens.verifyAccess(token)
-    assertCurrent(claims, access, clock())
-    return claims
   }
 
   function checkSession (claims: AccessClaims, context: RequestContext, strict: boolean): Promise<AccessClaims> | AccessClaims {

@@ -133,11 +133,12 @@ export function readAccessClaims (payload: unknown, policy: AccessPolicy): Acces
   return payload
 }
 
-/** Throws FST_AUTH_ACCESS_TOKEN_EXPIRED, or FST_AUTH_ACCESS_TOKEN_INVALID if `iat` or `nbf` is in the future. */
-export function assertCurrent (claims: AccessClaims, { leeway }: AccessPolicy, now: EpochSeconds): void {
+/** Returns the claims. Throws FST_AUTH_ACCESS_TOKEN_EXPIRED, or FST_AUTH_ACCESS_TOKEN_INVALID if `iat` or `nbf` is in the future. */
+export function assertCurrent (claims: AccessClaims, { leeway }: AccessPolicy, now: EpochSeconds): AccessClaims {
   const { iat, nbf = iat, exp } = claims
   if (Math.max(nbf, iat) > now + leeway) throw invalid('its "iat" or "nbf" is in the future: compare the clocks of both servers')
   if (now >= exp) throw new AuthError('FST_AUTH_ACCESS_TOKEN_EXPIRED')
+  return claims
 }
 
 function isAccessClaims (payload: unknown): payload is AccessClaims {

@@ -20,9 +20,7 @@ const NO_PAYLOADS = [undefined, null, 0, 1, true, '', 'text', [], [access], [ref
 
 /** The claims of a token at a time, as a request validates them. */
 function verified (payload: unknown, policy: AccessPolicy, now: EpochSeconds): AccessClaims {
-  const claims = readAccessClaims(payload, policy)
-  assertCurrent(claims, policy, now)
-  return claims
+  return assertCurrent(readAccessClaims(payload, policy), policy, now)
 }
 
 /** 'ok', or the code of the refusal. */
