@@ -194,9 +194,11 @@ export function subjectOf (id: unknown, from = 'the app'): string {
   throw new TypeError(`${from} gave ${kindOf(id)} as the id of a user: it must be a string of 1 to ${MAX_SUBJECT_LENGTH} characters, a safe integer, a bigint, or an object whose own toString() gives such a string, e.g. an ObjectId`)
 }
 
-/** Throws a TypeError if the id of a user from `users.findById` is another than `subject`, for which it was called. */
+/** Throws a TypeError if the id of a user from `users.findById` is another than `subject`, a valid one, for which it was called. */
 export function assertFound (id: unknown, subject: string): void {
-  if (subjectOf(id, '"users.findById"') !== subject) throw new TypeError('"users.findById" gave another user than the one with the id that it was called with')
+  if (textOf(id) === subject) return
+  subjectOf(id, '"users.findById"') // throws for an invalid id, and says why
+  throw new TypeError('"users.findById" gave another user than the one with the id that it was called with')
 }
 
 function textOf (id: unknown): string | null {
