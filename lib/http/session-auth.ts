@@ -125,16 +125,22 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     try {
       this.refuseCrossSite()
       const text = subjectOf(subject, 'request.auth.login()')
-      return await this.#login(text, { claims, authTime, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
+      return await this.startSession(text, { claims, authTime, remember: remember ?? this.#remembered(text), ...this.#proofOf(text, boundTo) })
     } catch (error) {
       const isUsedUp = this.#proofs.some(proof => 'isUsedUp' in proof && proof.isUsedUp)
       throw this.recordRefusal(isUsedUp ? withMessage(error, 'The server is temporarily unavailable, and the challenge is used up: start again') : error)
     }
   }
 
-  /** As `login`, for a user that is already loaded; `isStillValid` as in `NewSessionOptions`. */
-  async loginUser (user: User, remember: boolean | undefined, isStillValid?: () => Promise<boolean>): Promise<TokenResponse> {
-    return await this.#login(subjectOf(user.id, '"users"'), { user, remember, isStillValid })
+  /** As `login`, for a subject that is verified and has passed the CSRF policy. */
+  async startSession (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
+    const reply = this.unsentReply
+    const { replaced, ...issued } = await this.parts.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens })
+    if (replaced !== null) {
+      const end = (): Promise<void> => this.parts.sessions.endReplaced(subject, replaced, this)
+      this.parts.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
+    }
+    return this.#respond(reply, issued)
   }
 
   /** Sets `auth_time` of the session to now. */
@@ -270,16 +276,6 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     this.#identity = await sessions.identify(this.#refreshTokens, this, options)
     this.#keepPrivate()
     return this.#identity
-  }
-
-  async #login (subject: string, options: NewSessionOptions): Promise<TokenResponse> {
-    const reply = this.unsentReply
-    const { replaced, ...issued } = await this.parts.sessions.login(subject, this, { ...options, replaces: this.#refreshTokens })
-    if (replaced !== null) {
-      const end = (): Promise<void> => this.parts.sessions.endReplaced(subject, replaced, this)
-      this.parts.afterReply(this.request, reply, end, 'auth: the session that a login replaced stays valid until the new one is refreshed')
-    }
-    return this.#respond(reply, issued)
   }
 
   #keepPrivate (): void {

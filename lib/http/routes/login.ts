@@ -32,8 +32,8 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
     const { username, password, remember } = readCredentials(request.body, usernameField)
-    const { user, isStillValid } = await passwordVerifier.verifyLogin({ username, password }, auth)
-    const response = await auth.loginUser(user, remember, isStillValid)
+    const { subject, user, isStillValid } = await passwordVerifier.verifyLogin({ username, password }, auth)
+    const response = await auth.startSession(subject, { user, remember, isStillValid })
     const form = formOf(request)
     if (form !== undefined) return reply.redirect(form.redirect, 303)
     return await tokenResponse.format('login', response, auth)

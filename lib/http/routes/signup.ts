@@ -2,6 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
 import { credentialsSchema, noContent, readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
+import { subjectOf } from '../../tokens/claims.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
@@ -35,7 +36,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
       return form === undefined ? await reply.code(202).send() : reply.redirect(form.redirect, 303)
     }
     const user = await signup.signup(credentials, auth)
-    const response = await auth.loginUser(user, remember).catch((error: unknown) => {
+    const response = await auth.startSession(subjectOf(user.id, '"users.create"'), { user, remember }).catch((error: unknown) => {
       throw withMessage(error, 'The account was created, but the login failed: log in')
     })
     if (form !== undefined) return reply.redirect(form.redirect, 303)
