@@ -35,11 +35,11 @@ export async function makeAppClaims (make: MakeAppClaims, user: User, { bounded 
  * The app's claims of a login: those of the user, who is loaded unless `user` is given, and over them its own. Throws
  * FST_AUTH_USER_REFUSED for an unknown or disabled user.
  */
-export async function claimsOfLogin (subject: string, user: User | undefined, own: AppClaims, { findById, appClaims }: UserSource, context: RequestContext): Promise<AppClaims> {
+export async function claimsOfLogin (subject: string, user: User | undefined, own: AppClaims | undefined, { findById, appClaims }: UserSource, context: RequestContext): Promise<AppClaims> {
   const owner = user ?? (findById === undefined ? null : await findUser(findById, subject, context))
   if (owner?.disabled) throw refusalOf(owner)
   const made = appClaims === undefined || owner === null ? {} : await makeAppClaims(appClaims, owner, context)
-  return toAppClaims({ ...made, ...toAppClaims(own) }, owner?.passwordHash)
+  return own === undefined ? made : toAppClaims({ ...made, ...toAppClaims(own) }, owner?.passwordHash)
 }
 
 /**

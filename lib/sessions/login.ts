@@ -4,7 +4,7 @@ import { type RequestContext } from '../events.js'
 import { type Clock, type EpochSeconds, type Seconds } from '../time.js'
 import { type AppClaims, isSubject, isTime, MAX_SUBJECT_LENGTH } from '../tokens/claims.js'
 import { issue, type IssueDependencies, type Issued, type IssuedRefreshToken } from './issue-tokens.js'
-import { assertWithinLimit, enforceLimit, type SessionLimit } from './session-limit.js'
+import { enforceLimit, type SessionLimit } from './session-limit.js'
 import { claimsOfLogin, findUser, type UserSource } from './load-user.js'
 import { type RotationPolicy } from './rotation-policy.js'
 import { newSession, type Session } from './session.js'
@@ -54,16 +54,17 @@ export interface LoggedIn extends Issued {
  */
 export async function loginSubject (subject: string, options: LoginOptions, dependencies: LoginDependencies, context: RequestContext): Promise<LoggedIn> {
   if (!isSubject(subject)) throw new TypeError(`login: the subject must be a non-empty string of at most ${MAX_SUBJECT_LENGTH} characters`)
-  const { claims = {}, remember = true, authTime, isStillValid, replaced, write } = options
+  const { claims, remember = true, authTime, isStillValid, replaced, write } = options
   if (authTime !== undefined && !isTime(authTime)) throw new TypeError('login: "authTime" must be in whole seconds since the epoch')
   const { store, clock, absolute, rotationPolicy: { idle } } = dependencies
   const at = clock()
   const app = await claimsOfLogin(subject, options.user, claims, dependencies, context)
   const limit = write === undefined ? dependencies.limit : undefined
-  if (limit?.whenFull === 'refuseLogin') await assertWithinLimit(store, subject, { replaced }, limit, context, at)
+  if (limit?.whenFull === 'refuseLogin') await enforceLimit(store, subject, { replaced }, limit, context, at)
 
   const session = newSession(subject, context, { idle, absolute }, at, Math.min(authTime ?? at, at))
-  await writeSession(store, session, context, async () => {
+  await createSession(store, session, context)
+  try {
     if (isStillValid !== undefined && !await isStillValid()) {
       context.emit({ type: 'login_failed', subject })
       throw new AuthError('FST_AUTH_CREDENTIALS_INVALID', { reason: CHANGED })
@@ -71,37 +72,37 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
     // Loaded again, as `isStillValid` does for a password: the user may have been disabled, and its sessions revoked, meanwhile.
     if (options.user === undefined && dependencies.findById !== undefined) await findUser(dependencies.findById, subject, context)
     if (write !== undefined) await write()
-    if (limit !== undefined) await enforceLimit(store, session, replaced, limit, context, at)
-  })
+    if (limit !== undefined) await enforceLimit(store, subject, { replaced, started: session.id }, limit, context, at)
+  } catch (error) {
+    await endUnused(store, session, context)
+    throw error
+  }
   context.emit({ type: 'login', subject, sessionId: session.id })
   return { ...issue(dependencies, session, app, at, { remember, replaces: replaced }), replaced }
 }
 
-/**
- * Writes a new session and then runs the other steps of its login. If one throws, it revokes the session, for which no client
- * gets a token, and rethrows. Throws FST_AUTH_STORE_UNAVAILABLE if the session cannot be written.
- */
-async function writeSession (store: SessionStore, session: Session, { bounded }: RequestContext, steps: () => Promise<void>): Promise<void> {
+/** Throws FST_AUTH_STORE_UNAVAILABLE if the session cannot be written; it is revoked then, for it may have been. */
+async function createSession (store: SessionStore, session: Session, context: RequestContext): Promise<void> {
   let creating: Promise<void> | undefined
   let isStarted = false
-  let isCreated = false
   try {
-    await bounded(() => {
+    await context.bounded(() => {
       isStarted = true
       creating = store.create(session)
       return creating
     })
-    isCreated = true
-    await steps()
   } catch (error) {
-    if (isStarted) await revoke()
-    if (!isCreated) creating?.then(revoke, () => {}) // a create that timed out may succeed after the revocation
+    if (isStarted) await endUnused(store, session, context)
+    creating?.then(() => endUnused(store, session, context), () => {}) // a create that timed out may succeed after the revocation
     throw error
   }
+}
 
-  /** The revocation has its own deadline, since that of the request may have expired. The reply waits no longer than the request's. */
-  async function revoke (): Promise<void> {
-    const ended = bounded.withNewDeadline()(() => store.revoke(session.id, 'revoked')).catch(() => {})
-    await bounded(() => ended).catch(() => {})
-  }
+/**
+ * Revokes a session for which no client gets a token. The revocation has its own deadline, since that of the request may have
+ * expired. The reply waits no longer than the request's.
+ */
+async function endUnused (store: SessionStore, { id }: Session, { bounded }: RequestContext): Promise<void> {
+  const ended = bounded.withNewDeadline()(() => store.revoke(id, 'revoked')).catch(() => {})
+  await bounded(() => ended).catch(() => {})
 }

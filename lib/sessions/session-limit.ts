@@ -1,6 +1,5 @@
 import { busy } from '../deadline.js'
 import { AuthError } from '../errors.js'
-import { type Session } from './session.js'
 import { type SessionStore } from './store.js'
 import { listLive } from './list.js'
 import { revokeSession } from './revocations.js'
@@ -43,32 +42,18 @@ interface NewLogin {
 }
 
 /**
- * Applies the limit once the session of a login is stored: ends the oldest sessions beyond it, or throws FST_AUTH_USER_REFUSED. Never
- * ends the session just created, which may look like the oldest one if the clocks of instances differ.
+ * Applies the limit to a login: ends the oldest sessions beyond it, or throws FST_AUTH_USER_REFUSED; before the session is stored, if
+ * there is no place for it. Never ends the session just started, which may look like the oldest one if the clocks of instances
+ * differ. With `refuseLogin` all of the concurrent logins in several processes may be refused.
  */
-export async function enforceLimit (store: SessionStore, { id: started, subject }: Session, replaced: string | null, limit: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-  if (limit.whenFull === 'refuseLogin') return await assertWithinLimit(store, subject, { replaced, started }, limit, context, at)
-  for (const session of await sessionsBeyond(store, subject, { replaced, started }, limit.max, context, at)) await revokeSession(store, session, 'limit', context)
-}
-
-/**
- * Throws FST_AUTH_USER_REFUSED if a subject has no place for another session; with `started`, if it has none for that one. Of
- * concurrent logins in several processes all may be refused.
- */
-export async function assertWithinLimit (store: SessionStore, subject: string, login: NewLogin, { max }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
-  const excess = await sessionsBeyond(store, subject, login, login.started === undefined ? max - 1 : max, context, at)
-  if (excess.length > 0) throw new AuthError('FST_AUTH_USER_REFUSED', { message: 'This account is logged in on as many devices as it may be: log out on one of them first' })
-}
-
-/**
- * The oldest live sessions of a subject beyond `max`. Timestamps have 1 s resolution, so the session `started` sorts last within its
- * second; it is never in the result.
- */
-async function sessionsBeyond (store: SessionStore, subject: string, { replaced, started }: NewLogin, max: number, context: RequestContext, at: EpochSeconds): Promise<Session[]> {
+export async function enforceLimit (store: SessionStore, subject: string, { replaced, started }: NewLogin, { max, whenFull }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
   const limit = max + MAX_EXCESS
   const sessions = await listLive(store, subject, { limit }, context, at, limit + MAX_EXPIRED)
-  const live = sessions
+  // Timestamps have 1 s resolution, so the session `started` sorts last within its second.
+  const counted = sessions
     .filter(({ id }) => id !== replaced)
     .sort((one, other) => one.createdAt - other.createdAt || Number(one.id === started) - Number(other.id === started))
-  return live.slice(0, Math.max(0, live.length - max)).filter(({ id }) => id !== started)
+  const excess = counted.slice(0, Math.max(0, counted.length - (started === undefined ? max - 1 : max))).filter(({ id }) => id !== started)
+  if (whenFull === 'refuseLogin' && excess.length > 0) throw new AuthError('FST_AUTH_USER_REFUSED', { message: 'This account is logged in on as many devices as it may be: log out on one of them first' })
+  for (const session of excess) await revokeSession(store, session, 'limit', context)
 }

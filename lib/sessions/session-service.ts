@@ -68,7 +68,11 @@ export class SessionService {
 
   /** Starts a session. Throws FST_AUTH_USER_REFUSED, FST_AUTH_CREDENTIALS_INVALID, FST_AUTH_STORE_UNAVAILABLE; a TypeError for an invalid subject. */
   login (subject: string, context: RequestContext, { replaces = [], ...options }: NewSessionOptions = {}): Promise<LoggedIn> {
-    const login = (): Promise<LoggedIn> => loginSubject(subject, { ...options, replaced: this.#ownSession(subject, replaces) }, this.#options, context)
+    const login = (): Promise<LoggedIn> => {
+      // Only a session of the subject's own: an attacker may have planted the cookie (cookie tossing).
+      const replaced = chooseToken(replaces, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims.sid ?? null
+      return loginSubject(subject, { ...options, replaced }, this.#options, context)
+    }
     return this.#options.limit === undefined ? login() : this.#turns.run(subject, context, login)
   }
 
@@ -101,7 +105,7 @@ export class SessionService {
     }
     const app = await this.#loadAppClaims(claims, context)
     // If the call after the reply of the login was lost. A token that is never rotated would repeat it at each refresh: there the logout does it.
-    if (claims.replaces !== undefined && rotationPolicy.rotation === 'always') await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
+    if (claims.replaces !== undefined && this.#options.rotationPolicy.rotation === 'always') await revokeSession(this.#store, { id: claims.replaces, subject: claims.sub }, 'superseded', context)
 
     const { session, outcome } = await refreshSession(this.#options, verified, context, at)
     context.emit({ type: 'refresh', subject: session.subject, sessionId: session.id, outcome, generation: session.generation })
@@ -296,11 +300,6 @@ export class SessionService {
   /** The app's claims for a refresh, which ends the session of an unknown or disabled user. */
   #loadAppClaims ({ sub, sid }: SessionRef, context: RequestContext): Promise<AppClaims> {
     return loadAppClaims(sub, this.#options, context, () => revokeSession(this.#store, { id: sid, subject: sub }, 'user_refused', context))
-  }
-
-  /** The session of the browser, only if it is the subject's own: an attacker may have planted the cookie (cookie tossing). */
-  #ownSession (subject: string, refreshTokens: readonly string[]): string | null {
-    return chooseToken(refreshTokens, this.#tokens.verifyRefresh, this.#options.clock(), subject)?.claims.sid ?? null
   }
 }
 
