@@ -55,6 +55,9 @@ function mistakesShownBy (request: FastifyRequest, reply: FastifyReply, { isUsed
     // The app's CORS headers let pages of any origin, or of this untrusted one, use the cookie and read the response.
     [origin !== undefined && String(reply.getHeader('access-control-allow-credentials')) === 'true' && (allowed === '*' || (allowed === origin && !isTrusted && !isOwnOrigin(origin, request.host))),
       'FST_AUTH_WARN_CORS'],
+    // A script of a trusted origin, whose browser gives it no reply without these headers.
+    [isUsed && isTrusted && mode === 'cors' && site !== 'same-origin' && String(reply.getHeader('access-control-allow-credentials')) !== 'true',
+      'FST_AUTH_WARN_CORS_MISSING'],
     // A page of our own or of a trusted origin over plain http, where browsers keep no Secure cookie. They send no `Sec-Fetch-Mode` there;
     // the `fetch` of a renderer in a private network does.
     [isUsed && isSecure && mode === undefined && INSECURE_ORIGIN.test(String(origin)) && isTrustedSource(sourceOf(request), origins),

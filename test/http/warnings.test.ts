@@ -108,7 +108,7 @@ const DROPPED: ReadonlyArray<readonly [title: string, headers: Record<string, st
   ['a page whose name begins as localhost', { host: 'localhost.example', origin: 'http://localhost.example' }, {}, 'FST_AUTH_WARN_PLAIN_HTTP'],
   ['a host that cookie.domain does not cover', { host: 'localhost:3000', 'sec-fetch-site': 'same-origin' }, { cookie: { domain: 'app.example' } }, 'FST_AUTH_WARN_COOKIE_DOMAIN'],
   ['a host that cookie.domain covers', { host: 'www.app.example', 'sec-fetch-site': 'same-origin' }, { cookie: { domain: 'app.example' } }, null],
-  ['a script of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }, { trustedOrigins: ['https://page.example'] }, 'FST_AUTH_WARN_OTHER_SITE'],
+  ['a script of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site' }, { trustedOrigins: ['https://page.example'] }, 'FST_AUTH_WARN_OTHER_SITE'],
   ['a form of a trusted page on another site', { origin: 'https://page.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, { trustedOrigins: ['https://page.example'] }, null],
   ['a script of a trusted page on the same site', { origin: 'https://page.example', 'sec-fetch-site': 'same-site' }, { trustedOrigins: ['https://page.example'] }, null],
   ['a script of another page on another site', { origin: STRANGER, 'sec-fetch-site': 'cross-site' }, { trustedOrigins: ['https://page.example'] }, null],
@@ -142,5 +142,26 @@ for (const [title, options, origin, warns] of CORS) {
     await app.register(refreshCookie, { ...OPTIONS, trustedOrigins: ['https://page.example'] })
     for (let nth = 0; nth < 2; nth++) await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST, ...(origin !== undefined && { origin }) } })
     t.strictSame(codes(), warns ? ['FST_AUTH_WARN_CORS'] : [])
+  })
+}
+
+const SCRIPT = { origin: 'https://page.example', 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'cors' }
+const MISSING: ReadonlyArray<readonly [title: string, options: FastifyCorsOptions | null, headers: Record<string, string>, transport: 'cookie' | 'body', warns: boolean]> = [
+  ['none, to a script of a trusted page', null, SCRIPT, 'cookie', true],
+  ['no credentials, to a script of a trusted page', { origin: 'https://page.example' }, SCRIPT, 'cookie', true],
+  ['credentials, to a script of a trusted page', { origin: 'https://page.example', credentials: true }, SCRIPT, 'cookie', false],
+  ['none, to a script of a trusted page, without a cookie', null, SCRIPT, 'body', false],
+  ['none, to a script through the proxy of a trusted page', null, { ...SCRIPT, 'sec-fetch-site': 'same-origin' }, 'cookie', false],
+  ['none, to a form of a trusted page', null, { ...SCRIPT, 'sec-fetch-mode': 'navigate' }, 'cookie', false],
+  ['none, to a script of a stranger', null, { ...SCRIPT, origin: STRANGER }, 'cookie', false]
+]
+
+for (const [title, options, headers, transport, warns] of MISSING) {
+  t.test(`CORS headers with ${title} cause ${warns ? 'one' : 'no'} warning`, async t => {
+    const { app, codes } = logging(t)
+    if (options !== null) await app.register(cors, options)
+    await app.register(refreshCookie, { ...OPTIONS, trustedOrigins: ['https://page.example'], refreshToken: { transport } })
+    for (let nth = 0; nth < 2; nth++) await app.inject({ method: 'POST', url: '/auth/refresh?optional=true', headers: { host: HOST, ...headers } })
+    t.strictSame(codes(), warns ? ['FST_AUTH_WARN_CORS_MISSING'] : [])
   })
 }
