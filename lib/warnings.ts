@@ -9,6 +9,7 @@ const WARNINGS = {
   FST_AUTH_WARN_COOKIE_PATH: 'option "cookie.path" does not cover the route in `refresh`, so browsers do not send the cookie to it: that is right only behind a proxy that rewrites paths; else leave the option out',
   FST_AUTH_WARN_CORS: 'the app\'s CORS headers allow credentials for any origin, or for one that is not in trustedOrigins, where this plugin refuses the request: give @fastify/cors a list of exact origins, and trustedOrigins the same list',
   FST_AUTH_WARN_CORS_MISSING: 'a page of a trusted origin called a route, whose reply has no Access-Control-Allow-Credentials, so its browser gives it no reply: register @fastify/cors before this plugin, with credentials: true; ignore this if a proxy adds the headers',
+  FST_AUTH_WARN_HTTP_ORIGIN: 'option "trustedOrigins" has a page over plain http, which anybody on the network can forge: list origins with https only',
   FST_AUTH_WARN_KEYS_UNREAD: 'the key set cannot be read at start: requests with access tokens get 503 until it can; check the URL of the option "jwks", the network, and that the login service has the option "keys", since from a "secret" it publishes none',
   FST_AUTH_WARN_LEGACY_HASHES: 'option "passwords.verifyLegacy" is set without "users.updatePasswordHash": old hashes are verified and never replaced; give the function',
   FST_AUTH_WARN_MEMORY_STORE: 'sessions are in the memory of this process, end with it, and no other process sees them: set the option "store" to one in a database',

@@ -41,7 +41,7 @@ export function warnAtRequests (scope: FastifyInstance, setup: CookieSetup): voi
 }
 
 /** Browsers treat the machine's own addresses as secure. */
-const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
+export const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
 
 /** The mistakes that only a request shows. */
 function mistakesShownBy (request: FastifyRequest, reply: FastifyReply, { isUsed, isSecure, domain, origins }: CookieSetup): WarningCode[] {

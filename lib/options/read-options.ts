@@ -1,5 +1,6 @@
 import { type User } from '../accounts/user.js'
 import { isHostOnly } from '../http/cookie.js'
+import { INSECURE_ORIGIN } from '../http/setup-warnings.js'
 import { NEEDED_FUNCTIONS, type RouteName } from '../http/routes/route.js'
 import { defaultCookieName, nameCookies } from './values.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'
@@ -116,6 +117,8 @@ export function warningsOf (settings: Settings, { production, worker }: { readon
     // Nobody sets a grace of 0 by mistake: it is refused unless recoverLostReply is false too.
     [rotation === 'always' && grace > 0 && grace < CLIENT_TIMEOUT,
       { code: 'FST_AUTH_WARN_SHORT_GRACE' }],
+    [production && settings.trustedOrigins.some(origin => INSECURE_ORIGIN.test(origin)),
+      { code: 'FST_AUTH_WARN_HTTP_ORIGIN' }],
     // An app that chose memory may have one process.
     [store === undefined ? production || worker : worker && isMemoryStore(store),
       { code: 'FST_AUTH_WARN_MEMORY_STORE' }]
