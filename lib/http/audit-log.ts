@@ -93,17 +93,12 @@ function isWritten (level: Level, log: FastifyBaseLogger & { isLevelEnabled?: (l
   return log.isLevelEnabled?.(level) ?? true
 }
 
-/** The level at which a log writes an event; null if it does not. */
+/** The level at which a log writes an event; null if it does not. Dropped events have the level of their kind. */
 function levelIn (log: FastifyBaseLogger, event: AuthEvent): Level | null {
-  const level = levelOf(event)
+  let level = EVENT_LEVELS[event.type === 'events_dropped' ? event.of : event.type]
+  if (event.type === 'refresh' && event.outcome === 'heal') level = 'warn' // the store lost writes
+  if (event.type === 'revocation_feed' && event.up) level = 'info'
   return isWritten(level, log) ? level : null
-}
-
-/** A healed session means that the store lost writes. Dropped events have the level of their kind. */
-function levelOf (event: AuthEvent): Level {
-  if (event.type === 'refresh' && event.outcome === 'heal') return 'warn'
-  if (event.type === 'revocation_feed' && event.up) return 'info'
-  return EVENT_LEVELS[event.type === 'events_dropped' ? event.of : event.type]
 }
 
 /** The most events of one kind that are recorded in a second. */

@@ -60,6 +60,9 @@ export const OWN_ROUTE = Symbol.for('fastify-refresh-cookie.ownRoute')
 /** The property of a request that holds its reply; null in hooks that run before ours. */
 export const REPLY = Symbol('reply')
 
+/** The longest user agent that is kept, in characters. */
+const MAX_USER_AGENT = 256
+
 /** `request.auth` of a service that only verifies, and the part of it that an app with sessions has too. */
 export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implements RequestContext {
   claims: AccessClaims | null = null
@@ -99,8 +102,10 @@ export class TokenAuth<Parts extends RequestAuthParts = RequestAuthParts> implem
     return this.claims
   }
 
+  /** Without control characters, which Node accepts but which can inject into logs and pages. */
   get userAgent (): string | null {
-    return readUserAgent(this.#request.headers['user-agent'])
+    const header = this.#request.headers['user-agent']
+    return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT)
   }
 
   /** Null on a Unix socket, or where a proxy forwards an invalid address. */
@@ -214,12 +219,4 @@ export function bearerToken ({ authorization }: IncomingHttpHeaders): string | n
   if (authorization === undefined || !SCHEME.test(authorization)) return null
   const token = authorization.slice('bearer '.length)
   return token.startsWith(' ') ? token.replace(/^ +/, '') : token
-}
-
-/** The longest user agent that is kept, in characters. */
-const MAX_USER_AGENT = 256
-
-/** Removes control characters, which Node accepts but which can inject into logs and pages. */
-function readUserAgent (header: string | undefined): string | null {
-  return header === undefined ? null : header.replace(/[^\x20-\x7e\xa0-\xff]/g, '').slice(0, MAX_USER_AGENT)
 }
