@@ -200,6 +200,19 @@ t.test('log flooding: dropped events are logged by the app, and not as of the re
   t.match(app.lines, exactly(['debug', { auth: { event: 'events_dropped', count: 5 } }, 'auth: events_dropped']))
 })
 
+t.test('log flooding: an event that nobody receives is not counted, but reports what was dropped before', async t => {
+  const [app, request] = [logger(), logger()]
+  const unreceived = Object.assign(logger().log, { isLevelEnabled: () => false })
+  let now = 0
+  const audit = createAudit(() => now, undefined, app.log)
+  for (let n = 0; n < 25; n++) audit.record(BAD_TOKEN, HERE, 'req-1', unreceived)
+  for (let n = 0; n < 25; n++) audit.record(BAD_TOKEN, HERE, 'req-1', request.log)
+  t.equal(request.lines.length, 20)
+  now = 1
+  audit.record({ type: 'signup', subject: 'ada' }, HERE, 'req-2', unreceived)
+  t.match(app.lines, exactly(['debug', { auth: { event: 'events_dropped', count: 5 } }, 'auth: events_dropped']))
+})
+
 t.test('audit log: an event is built only if somebody receives it', async t => {
   const levels = (...enabled: readonly string[]) => Object.assign(logger().log, { isLevelEnabled: (level: string) => enabled.includes(level) })
   const silent = createAudit(() => 0, undefined, logger().log)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type AccessClaims, type AccessPolicy, assertCurrent, isRefreshClaims, isSubject, MAX_APP_CLAIMS, MAX_SUBJECT_LENGTH, readAccessClaims, subjectOf, toAppClaims } from '../../lib/tokens/claims.js'
+import { type AccessClaims, type AccessPolicy, assertCurrent, assertFound, isRefreshClaims, isSubject, MAX_APP_CLAIMS, MAX_SUBJECT_LENGTH, readAccessClaims, subjectOf, toAppClaims } from '../../lib/tokens/claims.js'
 import { type EpochSeconds } from '../../lib/time.js'
 import { codeOf } from '../support/core.js'
 import { START as NOW } from '../support/fake-clock.js'
@@ -193,4 +193,11 @@ t.test('information leak: the reason of a refused access token is only for the l
   ]
   t.ok(verified(good, policy, NOW))
   for (const [message, payload] of REASONS) t.throws(() => verified(payload, policy, NOW), { code: 'FST_AUTH_ACCESS_TOKEN_INVALID', message: 'The access token is not valid', cause: { message, stack: /^Error: [^\n]*$/ } })
+})
+
+t.test('the user that was found must have exactly the id that was asked for', async t => {
+  for (const id of ['5', 5, 5n, new ObjectId('5')]) t.doesNotThrow(() => assertFound(id, '5'), String(id))
+  for (const id of ['6', '05', '5 ', 6, 6n, new ObjectId('6')]) t.throws(() => assertFound(id, '5'), { name: 'TypeError', message: /^"users.findById" gave another user/ }, String(id))
+  for (const id of [undefined, null, true, ['5'], Buffer.from('5'), {}, '']) t.throws(() => assertFound(id, '5'), { name: 'TypeError', message: /^"users.findById" gave .* as the id of a user/ }, typeof id)
+  for (const id of [5.5, NaN, 2 ** 53]) t.throws(() => assertFound(id, String(id)), { name: 'TypeError', message: /^"users.findById" gave a number as the id/ }, `an inexact number, ${id}`)
 })
