@@ -73,17 +73,17 @@ export function decorateRequest<P, T extends TokenAuth> (fastify: FastifyInstanc
   const made = Symbol('auth')
   type Decorated = FastifyRequest & { [made]: T | null } // decorated below
 
-  /** A function of a request, and the getter of its properties. */
-  function authenticationOf (this: FastifyRequest | void, request: FastifyRequest | void = this): T {
+  function authenticationOf (request: FastifyRequest): T {
     const decorated = request as Decorated
-    decorated[made] ??= new Auth(parts, decorated)
+    decorated[made] ??= new Auth(parts, request)
     return decorated[made]
   }
 
   fastify.decorateRequest(made, null)
   if (!fastify.hasRequestDecorator(REPLY)) keepReply(fastify)
-  decorateOrExplain('request.auth', () => fastify.decorateRequest<unknown, string>('auth', { getter: authenticationOf })) // RequestAuth declares only a part of it
-  fastify.decorateRequest<unknown, symbol>(AUTHENTICATION, { getter: authenticationOf })
+  const getter = function (this: FastifyRequest): TokenAuth { return authenticationOf(this) }
+  decorateOrExplain('request.auth', () => fastify.decorateRequest<unknown, string>('auth', { getter })) // RequestAuth declares only a part of it
+  fastify.decorateRequest<unknown, symbol>(AUTHENTICATION, { getter })
   return authenticationOf
 }
 
