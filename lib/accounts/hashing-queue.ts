@@ -41,18 +41,18 @@ export class HashingQueue {
    * waits for all the jobs of another client. Throws FST_AUTH_BUSY if the job waits longer than `maxWait`, or if the queue
    * is full: then the job that would start last is refused. A job that was refused never runs.
    *
-   * `keepSlot` keeps the slot of a job that has settled until the work that it left behind ends too.
+   * `keepSlot` keeps the slot of a job that has settled until the work that it left unfinished ends too. That must not reject.
    */
   async run<T> (client: string, job: (keepSlot: (work: Promise<unknown>) => void) => Promise<T> | T): Promise<T> {
     if (this.#running < this.#options.concurrency) this.#running++
     else await (isObserved() ? observe('password', 'wait', () => this.#wait(client)) : this.#wait(client))
-    let left: Promise<unknown> | undefined
-    const work = (): Promise<T> | T => job(work => { left = work })
+    let unfinished: Promise<unknown> | undefined
+    const work = (): Promise<T> | T => job(left => { unfinished = left })
     try {
       return await (isObserved() ? observe('password', 'work', work) : work())
     } finally {
-      if (left === undefined) this.#startNext()
-      else left.finally(() => this.#startNext())
+      if (unfinished === undefined) this.#startNext()
+      else unfinished.finally(() => this.#startNext())
     }
   }
 
