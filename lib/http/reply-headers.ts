@@ -73,7 +73,7 @@ function settleWhenSent (reply: FastifyReply): void {
     const refusal = refusals.get(reply) as Refusal // set before
     const status = statusOf(payload, reply)
     if (status !== refusal.statusCode) removeHeaders(reply, refusal)
-    if (status >= 300 && status !== 304) keepFromCaches(reply) // a 304 answers for a page that stays as public as its 200
+    if (status >= 300 && status !== 304) keepFromCaches(reply) // a 304 confirms a cached page, which stays as public as it is
     return send.call(reply, payload)
   }
 }

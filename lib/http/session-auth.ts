@@ -282,7 +282,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     if (this.reply !== null) keepFromCaches(this.reply)
   }
 
-  /** Nothing rejects here: of a call that nobody awaits that would end the process. */
+  /** It does not throw: the rejection of a call that nobody awaits would end the process. */
   #noteLateReply (reply: FastifyReply): void {
     if (isReplied(reply)) this.request.log.error('auth: the reply was sent before request.auth.login(), refresh() or logout() had ended, so its cookie is lost: await the call')
   }
@@ -290,7 +290,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   #respond (reply: FastifyReply, issued: Issued): TokenResponse {
     this.#noteLateReply(reply)
     reply.header('cache-control', 'no-store') // RFC 6749 section 5.1; routes of the app need it too
-    if (!this.isOwnRoute) keepFromCaches(reply) // ours have a hook
+    if (!this.isOwnRoute) keepFromCaches(reply) // our own routes have an onSend hook for it
     const { refreshToken } = issued
     if (refreshToken !== null) this.#newRefreshTokens = [refreshToken.value]
     const fields = refreshToken === null ? {} : this.parts.transport.send(reply, refreshToken)

@@ -26,7 +26,7 @@ export interface IssueDependencies {
   readonly access: AccessPolicy
 }
 
-/** What a refresh token states beside its session. */
+/** The claims of a refresh token that its session does not determine. */
 interface RefreshTokenTerms {
   /** False: its cookie ends with the browser. */
   readonly remember: boolean

@@ -82,7 +82,7 @@ export async function refreshSession ({ store, rotationPolicy: policy }: Refresh
     if ('refuse' in decision) return await throwRefusal(store, decision.refuse, session, presented, context)
     if ('answer' in decision) return { session, outcome: healed ? 'heal' : decision.answer }
 
-    // A recovery is counted, so it has a full deadline: of one that is cut short the client gets a 503, and the store may keep it.
+    // A recovery is counted in the row, perhaps also one that is cut short and answered 503: so it has a full deadline.
     const write = decision.write === 'recover' ? bounded.withNewDeadline() : bounded
     const moved = await write(() => store.advance(session.id, session.generation, decision.change, claimed))
     if (moved === null) continue

@@ -160,7 +160,7 @@ class MemoryStore implements Store {
   /** Purges each time the map has doubled: constant cost per login (amortised), and no timer. */
   #purgeWhenDoubled (): void {
     if (this.#sessions.size < this.#nextPurgeSize) return
-    const before = this.#clock() - RENEWABLE_FOR // first: an app's clock may throw
+    const before = this.#clock() - RENEWABLE_FOR // read first, since the clock of an app may throw
     this.#nextPurgeSize = Infinity // until this purge has ended
     this.#purge(before).then(() => { this.#nextPurgeSize = Math.max(FIRST_PURGE_SIZE, 2 * this.#sessions.size) })
   }
