@@ -22,6 +22,7 @@ const DOTTED = /(?<![\w-])[\w-]+(?:(?:\.|%2e|&#46;)[\w-]*){2,}/gi
 const TOKEN_HEADER = 'eyJ'
 
 const REDACTED = '[redacted]'
+const TOO_LONG = '[a text that is too long to be searched for secrets]'
 
 /** Shorter ones also occur in other texts. */
 const SHORTEST_SEGMENT = 16
@@ -39,8 +40,12 @@ const KEPT_PROPERTIES = ['name', 'code', 'errno', 'errcode'] as const
 /** The most causes that a copy keeps. An error may be its own cause. */
 const MAX_DEPTH = 5
 
-/** The most values that are read of an error, which takes 50 ms: a client of HTTP or of a database may hang all its connections on one. */
+/**
+ * The most values and characters that are read of an error, which takes 50 ms: a client of HTTP or of a database may hang all its
+ * connections on one. A value counts each time that `inspect` prints it.
+ */
 const MAX_VALUES = 10_000
+const MAX_LENGTH = 200_000
 
 /**
  * Makes a thrown value safe to log: returns it unchanged if it holds no secret, else a copy without its own properties, with
@@ -70,15 +75,47 @@ export async function redactErrors<T> (secrets: readonly string[], call: () => P
   }
 }
 
-/** True also for an error that cannot be read, such as one with a getter that throws, or with too many values. */
+/** True also for an error that cannot be read, such as one with a getter that throws, and for one that a logger could not write. */
 function holdsSecret (error: unknown, encodings: readonly string[]): boolean {
   try {
-    const json = JSON.stringify(error, errorReader())
-    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + json
+    assertLoggable(error)
+    const text = inspect(error, { depth: MAX_DEPTH, maxStringLength: null, maxArrayLength: 1000 }) + JSON.stringify(error, errorReader())
     return withoutSecrets(text, encodings) !== text
   } catch {
     return true
   }
+}
+
+/**
+ * Throws for an error that is too large to be read at once, and for one that contains itself other than as its cause: pino follows
+ * `errors` without end, and the log line of an error must not throw another one.
+ */
+function assertLoggable (error: unknown): void {
+  const path = new Set<object>()
+  let values = 0
+  let length = 0
+  visit(error)
+
+  function visit (value: unknown): void {
+    if (typeof value === 'string') length += value.length
+    if (++values > MAX_VALUES || length > MAX_LENGTH) throw new Error('it is too large')
+    if (typeof value !== 'object' || value === null || path.size > MAX_DEPTH) return
+    if (path.has(value)) {
+      if (value instanceof Error) throw new Error('it contains itself')
+      return
+    }
+    path.add(value)
+    for (const [name, inner] of membersOf(value)) if (name !== 'cause' || !path.has(Object(inner))) visit(inner)
+    path.delete(value)
+  }
+}
+
+/** The members of an object that `inspect` prints. It calls no getter. */
+function membersOf (value: object): Iterable<readonly [name: unknown, value: unknown]> {
+  if (value instanceof Map) return [...value.keys(), ...value.values()].entries()
+  if (value instanceof Set || Array.isArray(value)) return value.entries()
+  if (ArrayBuffer.isView(value)) return [] // inspect prints the first bytes only
+  return Reflect.ownKeys(value).map(name => [name, Reflect.getOwnPropertyDescriptor(value, name)?.value])
 }
 
 /**
@@ -89,7 +126,7 @@ function errorReader (): (name: string, value: unknown) => unknown {
   const seen = new Set<unknown>()
   let values = 0
   return (_name, value) => {
-    if (++values > MAX_VALUES) throw new Error('it has too many values')
+    if (++values > MAX_VALUES) throw new Error('it is too large') // deeper than `inspect` prints, or from a getter
     if (typeof value === 'bigint') return String(value)
     if (typeof value !== 'object' || value === null) return value
     if (seen.has(value)) return undefined
@@ -143,7 +180,7 @@ function segmentsOf (secret: string): string[] {
 }
 
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
-  const clean = (text: unknown): string => withoutSecrets(String(text), encodings) // a library may set a message that is no string
+  const clean = (text: unknown): string => String(text).length > MAX_LENGTH ? TOO_LONG : withoutSecrets(String(text), encodings) // a library may set a message that is no string
   if (!(thrown instanceof Error)) return new Error(depth < MAX_DEPTH && typeof thrown === 'string' ? clean(thrown) : 'the thrown value contained a secret')
   const copy = new Error(clean(propertyOf(thrown, 'message')))
   copy.stack = clean(propertyOf(thrown, 'stack'))

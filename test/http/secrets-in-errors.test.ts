@@ -184,12 +184,40 @@ t.test('denial of service: in a long chain each cause is read once, and not once
   t.equal(reads, 1)
 })
 
-t.test('denial of service: of an error with very many values only some are read, and it is logged without its properties', async t => {
+t.test('denial of service: an error that is too large is not printed to be searched, and is logged without its properties', async t => {
+  let printed = 0
+  const counter = { [inspect.custom]: () => String(++printed) }
+  const many = Array.from({ length: 100_000 }, () => ({}))
+  const linked = Array.from({ length: 12 }, (): Record<string, unknown> => ({}))
+  for (const one of linked) for (const [nth, other] of linked.entries()) one[`to${nth}`] = other
+  const LARGE: Readonly<Record<string, object>> = {
+    'many values': many,
+    'few values that name each other': linked,
+    'a map of maps': new Map([1, 2, 3].map(key => [key, new Map(many.map((_, nth) => [nth, nth]))])),
+    'a set of long texts': new Set(Array.from({ length: 30 }, (_, nth) => 'x'.repeat(10_000 + nth)))
+  }
+  for (const [title, rows] of Object.entries(LARGE)) {
+    const logged = redacted(Object.assign(new Error('no answer'), { code: 'ECONNRESET', counter, rows }))
+    t.match(logged, { message: 'no answer', code: 'ECONNRESET', rows: undefined }, title)
+    t.equal(printed, 0, title)
+  }
   let reads = 0
-  const rows = Array.from({ length: 100_000 }, () => ({ get row () { return ++reads } }))
-  const logged = redacted(Object.assign(new Error('no answer'), { code: 'ECONNRESET', rows }))
-  t.match(logged, { message: 'no answer', code: 'ECONNRESET', rows: undefined })
-  t.ok(reads > 0 && reads < 20_000, `${reads} were read`)
+  const behindGetter = Object.defineProperty(new Error('no answer'), 'rows', { enumerable: true, get: () => many.map(() => ({ get row () { return ++reads } })) })
+  t.match(redacted(behindGetter), { message: 'no answer', rows: undefined })
+  t.ok(reads < 20_000, `${reads} were read`)
+  t.match(redacted(new Error('x'.repeat(300_000))), { message: '[a text that is too long to be searched for secrets]' })
+  const small = Object.assign(new Error('no answer'), { counter, bytes: Buffer.alloc(100) })
+  t.equal(redacted(small), small)
+  t.equal(printed, 1)
+})
+
+t.test('denial of service: an error that contains itself, which a logger would follow without end, is logged without its properties', async t => {
+  const one = Object.assign(new Error('no answer'), { errors: [] as unknown[] })
+  one.errors.push(Object.assign(new Error('again'), { errors: [one] }))
+  t.match(redacted(one), { message: 'no answer', errors: undefined })
+  const own = new Error('no answer')
+  own.cause = own
+  t.equal(redacted(own), own)
 })
 
 t.test('information leak: of a known secret that looks like a hash or a token nothing is left', async t => {
