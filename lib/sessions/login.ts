@@ -102,7 +102,7 @@ async function createSession (store: SessionStore, session: Session, context: Re
  * Revokes a session for which no client gets a token. The revocation has its own deadline, since that of the request may have
  * expired. The reply waits no longer than the request's.
  */
-async function endUnused (store: SessionStore, { id }: Session, { bounded }: RequestContext): Promise<void> {
+export async function endUnused (store: SessionStore, { id }: Pick<Session, 'id'>, { bounded }: RequestContext): Promise<void> {
   const ended = bounded.withNewDeadline()(() => store.revoke(id, 'revoked')).catch(() => {})
   await bounded(() => ended).catch(() => {})
 }

@@ -11,7 +11,7 @@ import { type Revocations, revokeAllSessions, revokeSession } from './revocation
 import { type RotationPolicy } from './rotation-policy.js'
 import { isChallengeId, isLive, isRevoked, isSessionId, type RevokeReason, type Session } from './session.js'
 import { assertKept, keepsSessions, type SessionStore } from './store.js'
-import { type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
+import { endUnused, type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
 import { LoginTurns, type SessionLimit } from './session-limit.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
 import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
@@ -181,6 +181,7 @@ export class SessionService {
     // These sessions may live on, and no reply says so.
     const reportUnended = (error: unknown): void => context.emit({ type: 'store_unavailable' }, error)
     let state: string = PASSWORD_STATE.unchanged
+    let started: string | undefined
     const writePassword = async (): Promise<void> => {
       state = PASSWORD_STATE.unknown
       await write(() => { endOthers(sid).catch(reportUnended) })
@@ -188,9 +189,11 @@ export class SessionService {
     }
     try {
       const issued = await loginSubject(sub, { user, remember, replaced: null, write: writePassword }, this.#options, context)
-      await endOthers(issued.claims.sid)
+      started = issued.claims.sid
+      await endOthers(started)
       return issued
     } catch (error) {
+      if (started !== undefined) await endUnused(this.#store, { id: started }, context)
       if (state === PASSWORD_STATE.unknown && !isRefusal(error)) await endOthers(sid).catch(reportUnended)
       throw withMessage(error, state)
     }

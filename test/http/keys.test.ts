@@ -303,7 +303,7 @@ t.test('information leak: a failed reload quotes no secret in the log, and neith
   let answer = (): string[] => [SECRET]
   const { app } = await loggedIn(t, { secret: async () => answer() }, { logger })
   class YAMLParseError extends Error { override name = 'YAMLParseError' }
-  for (const failed of [() => { throw new YAMLParseError(SECRET) }, () => { throw new Error('no secret', { cause: new Error('no file', { cause: new SyntaxError(SECRET) }) }) }, () => JSON.parse(SECRET)]) {
+  for (const failed of [() => { throw new YAMLParseError(SECRET) }, () => { throw new Error('no secret', { cause: new Error('no file', { cause: new SyntaxError(SECRET) }) }) }, () => JSON.parse(SECRET), () => { throw Object.assign(new SyntaxError(SECRET), { response: 'x'.repeat(300_000) }) }]) {
     answer = failed
     await t.rejects(app.reloadKeys(), { message: /^the keys could not be parsed/ })
   }

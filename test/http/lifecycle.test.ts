@@ -82,9 +82,12 @@ t.test('race: a login that is refused leaves no live session in a store whose cr
 
 t.test('a store that can never work stops the start', async t => {
   const wrong = new TypeError('the table "sessions" is somebody else\'s')
-  const app = await appOver({ ...memoryStore(), open: async () => { throw wrong } })
-  t.teardown(async () => { await app.close() })
-  await t.rejects(async () => { await app.ready() }, wrong)
+  const copied = Object.assign(new TypeError('the table "sessions" is somebody else\'s'), { row: '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW' })
+  for (const error of [wrong, copied]) {
+    const app = await appOver({ ...memoryStore(), open: async () => { throw error } })
+    t.teardown(async () => { await app.close() })
+    await t.rejects(async () => { await app.ready() }, { name: 'TypeError', message: wrong.message })
+  }
 })
 
 t.test('a store that is temporarily unavailable does not stop the start, and is logged', async t => {
