@@ -14,37 +14,45 @@ import { type CookieSetup, coversHost } from './setup-warnings.js'
  */
 export function createErrorHandler (authOf: (request: FastifyRequest) => Pick<TokenAuth, 'recordRefusal'>): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
   return (thrown, request, reply) => {
-    const error = asError(thrown)
-    const shown = error instanceof AuthError ? authOf(request).recordRefusal(error) : withoutDetails(error, reply)
-    if (!redirectRefusal(request, reply, error)) throw shown
+    const shown = thrown instanceof AuthError ? authOf(request).recordRefusal(thrown) : withoutDetails(thrown, reply)
+    if (!redirectRefusal(request, reply, shown)) throw shown
   }
 }
 
-/** Fastify would send any other value that a hook of the host throws with 200, since it comes from an error handler. */
-function asError (thrown: unknown): Error & Partial<FastifyError> {
+type HostError = Error & Partial<FastifyError>
+
+/** An error of Fastify, or of a hook of the host, for the reply and the log. Its status is that which Fastify gives to it on other routes. */
+function withoutDetails (thrown: unknown, reply: FastifyReply): HostError {
+  try {
+    const error = asError(thrown)
+    const statusCode = statusOf(error, reply)
+    if (!(statusCode >= 400 && statusCode < 500)) return opaque(error, statusCode)
+    reply.code(statusCode)
+    // Ajv's `validation` repeats field names from the request: the host's error handler can still read it, and no log prints it.
+    if (error.validation !== undefined) Reflect.defineProperty(error, 'validation', { enumerable: false })
+    if (!String(error.code).startsWith('FST_ERR_')) return withoutSecrets(error, statusCode)
+    Reflect.set(error, 'stack', `${error.name}: ${error.message}`) // that of a refusal of Fastify would look like a bug in the log
+    return error
+  } catch {
+    return opaque(new Error('a hook threw a value that cannot be read'), 500)
+  }
+}
+
+/** Fastify would send any other value with 200, since it comes from an error handler. */
+function asError (thrown: unknown): HostError {
   return thrown instanceof Error ? thrown : Object.assign(new Error('a hook threw a value that is no Error'), typeof thrown === 'object' ? thrown : {})
 }
 
-/** The status is that which Fastify gives to an error of the host's hooks on other routes. */
-function withoutDetails (error: Error & Partial<FastifyError>, reply: FastifyReply): Error {
-  const statusCode = statusOf(error, reply)
-  if (statusCode >= 400 && statusCode < 500) {
-    reply.code(statusCode)
-    return unlogged(error)
-  }
+/** The message of a bug may contain a query, a host name or a password, so it only goes to the log, redacted. */
+function opaque (error: Error, statusCode: number): HostError {
   // A 503 of an overloaded host stays a 503; a status that is no server error is a bug.
   const status = statusCode > 500 && statusCode in STATUS_CODES ? statusCode : 500
-  // The message of a bug may contain a query, a host name or a password, so it only goes to the log, redacted.
   return Object.assign(new Error(STATUS_CODES[status], { cause: redacted(error) }), { statusCode: status })
 }
 
-/**
- * Ajv's `validation` repeats field names from the request, so the log must not print it; the host's error handler can still read
- * it. The log gets no stack trace of a refusal of Fastify, which would look like a bug.
- */
-function unlogged (error: Error & Partial<FastifyError>): Error {
-  if (String(error.code).startsWith('FST_ERR_')) error.stack = `${error.name}: ${error.message}`
-  return error.validation === undefined ? error : Object.defineProperty(error, 'validation', { enumerable: false })
+function withoutSecrets (error: HostError, statusCode: number): HostError {
+  const safe = redacted(error)
+  return safe === error ? error : Object.assign(asError(safe), { statusCode })
 }
 
 /** Names the invalid field, never its value. */

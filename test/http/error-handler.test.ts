@@ -80,3 +80,14 @@ t.test('information leak: a validation error names the field, never its value', 
   ]
   for (const [errors, message] of MESSAGES) t.equal(formatSchemaErrors(errors, 'body').message, message)
 })
+
+t.test('information leak: an error that cannot be read is an opaque 500', async t => {
+  const unreadable = { get () { throw new Error('host=db1') } }
+  const UNREADABLE: readonly object[] = [
+    Object.defineProperty(new Error('slow down'), 'statusCode', unreadable),
+    Object.defineProperty({}, 'message', { ...unreadable, enumerable: true }),
+    Object.assign(new Error('slow down'), { statusCode: 429, code: Object.create(null) }),
+    new Proxy(new Error('slow down'), unreadable)
+  ]
+  for (const error of UNREADABLE) t.match(handled(error).thrown, { statusCode: 500, message: 'Internal Server Error' })
+})

@@ -138,6 +138,8 @@ t.test('an error of a hook of the host has the status on our routes that it has 
     ['status', () => { throw Object.assign(new Error('slow down'), { status: 429 }) }, 429],
     ['reply.code', reply => { reply.code(429); throw new Error('slow down') }, 429],
     ['reply.code of an outage', reply => { reply.code(503); throw new Error('slow down') }, 503],
+    ['frozen', () => { throw Object.freeze(Object.assign(new Error('slow down'), { statusCode: 429, code: 'FST_ERR_QUOTA', validation: [] })) }, 429],
+    ['a code that is no text', () => { throw Object.assign(new Error('slow down'), { statusCode: 429, code: 7 }) }, 429],
     ['an object', () => { throw { statusCode: 418, message: 'slow down' } }, 418], // eslint-disable-line no-throw-literal
     ['a text', () => { throw 'slow down' }, 500] // eslint-disable-line no-throw-literal
   ]
@@ -149,4 +151,16 @@ t.test('an error of a hook of the host has the status on our routes that it has 
     app.get('/mine', () => 'ok')
     for (const [method, url] of [['GET', '/mine'], ['POST', '/auth/refresh']] as const) t.equal((await app.inject({ method, url })).statusCode, statusCode, `${name} ${url}`)
   }
+})
+
+t.test('information leak: an error of a hook below 500 reaches the log without tokens and hashes', async t => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { stream: { write (line: string) { lines.push(line) } } } })
+  t.teardown(async () => await app.close())
+  const token = forged('access')
+  app.addHook('preHandler', async () => { throw Object.assign(new Error('captcha refused'), { statusCode: 403, config: { authorization: `Bearer ${token}` } }) })
+  await app.register(refreshCookie, { secret: SECRET })
+  t.match(await app.inject({ method: 'POST', url: '/auth/refresh' }), { statusCode: 403, body: /captcha refused/ })
+  t.match(lines.join(''), 'captcha refused')
+  t.notMatch(lines.join(''), token)
 })
