@@ -37,7 +37,7 @@ import { offerForTests } from './testing/test-options.js'
 import { ChallengeTokens } from './tokens/challenge.js'
 import { maxAccessLifetime } from './tokens/claims.js'
 import { createTokens, type Tokens, type VerificationPolicy } from './tokens/jwt.js'
-import { logWarning } from './warnings.js'
+import { logSafely, logWarning } from './warnings.js'
 
 const plugin: FastifyPluginAsync<RefreshCookieOptions> = async (fastify, options) => {
   markContext(fastify)
@@ -196,7 +196,7 @@ function buildThrottle ({ rateLimit: { redis, keyPrefix: prefix, ...limits }, us
 }
 
 function buildAccounts (fastify: FastifyInstance, { users = {}, accounts: { usernameField, onSignup }, timeouts }: Settings, passwords: Passwords, throttle: Throttle): Accounts {
-  const onSignupFailed = (err: unknown): void => fastify.log.error({ err: redacted(err) }, 'auth: onSignup failed')
+  const onSignupFailed = (err: unknown): void => logSafely(fastify.log, 'error', { err: redacted(err) }, 'auth: onSignup failed')
   const signup = new Signup({ users, passwords, throttle, usernameField, onSignup, onSignupFailed })
   fastify.addHook('onClose', async () => await signup.close(timeouts))
   return {

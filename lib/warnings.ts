@@ -46,3 +46,10 @@ export interface Warning {
 export function logWarning (log: Pick<FastifyBaseLogger, 'warn'>, warning: Warning): void {
   log.warn(warning, `auth: ${WARNINGS[warning.code]}`)
 }
+
+/** Logs beside a request that goes on. A logger that throws, as by a serializer of the app, must not fail a login, nor end the process. */
+export function logSafely (log: FastifyBaseLogger, level: 'debug' | 'info' | 'warn' | 'error', details: object, message: string): void {
+  try {
+    log[level](details, message)
+  } catch {} // nothing else can report it
+}

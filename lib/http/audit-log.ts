@@ -3,6 +3,7 @@ import { type AuthEvent, type ClientInfo, type EventListener, type RequestContex
 import { isThenable, startDeadline, type Timeouts } from '../deadline.js'
 import { areEventsObserved, publishEvent } from '../diagnostics-channels.js'
 import { redacted } from '../redaction.js'
+import { logSafely } from '../warnings.js'
 import { type Clock, type EpochSeconds } from '../time.js'
 import { type AuthErrorCode } from '../errors.js'
 
@@ -66,10 +67,10 @@ export function createAudit (clock: Clock, listener: EventListener | undefined, 
   /** `level` is null for an event that is not logged. */
   function write (event: AuthEvent, level: Level | null, from: ClientInfo, requestId: string | null, log: FastifyBaseLogger, cause?: unknown): void {
     // Fastify logs refusals too, but not with `disableRequestLogging` or behind the host's own error handler. The user agent is user input.
-    if (level !== null) log[level]({ auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined }, ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
+    if (level !== null) logSafely(log, level, { auth: { event: event.type, ...event, type: undefined, loggedInFrom: undefined }, ...(cause !== undefined && { err: redacted(cause) }) }, `auth: ${event.type}`)
     if (listener === undefined) return
     const { userAgent, ip } = from
-    const failed = (err: unknown): void => log.error({ err: redacted(err) }, 'auth: onEvent failed')
+    const failed = (err: unknown): void => logSafely(log, 'error', { err: redacted(err) }, 'auth: onEvent failed')
     try {
       const answer: unknown = listener({ at: clock(), requestId, userAgent, ip, ...event }) // spread first it takes 4 µs more (V8 of Node 20)
       if (isThenable(answer)) Promise.resolve(answer).catch(failed)

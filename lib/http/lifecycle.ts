@@ -8,7 +8,7 @@ import { redacted } from '../redaction.js'
 import { type Revocations } from '../sessions/revocations.js'
 import { type SessionStore, type StoreOwner } from '../sessions/store.js'
 import { type Clock, type Seconds } from '../time.js'
-import { logWarning } from '../warnings.js'
+import { logSafely, logWarning } from '../warnings.js'
 
 /** Opens the store in onReady, claims it for this app, and compares its clock with that of the process. */
 export function openOnReady (fastify: FastifyInstance, store: SessionStore, owner: OwnerSource, timeouts: Timeouts, clock: Clock): void {
@@ -128,7 +128,7 @@ export function purgePeriodically (fastify: FastifyInstance, purge: (signal: Abo
     try {
       await purge(closing.signal)
     } catch (err) {
-      fastify.log.warn({ err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them')
+      logSafely(fastify.log, 'warn', { err: redacted(err) }, 'auth: expired sessions could not be deleted: the next attempt deletes them')
     }
     if (!closing.signal.aborted) runIn(period * 1000)
   }
@@ -188,7 +188,7 @@ export function createAfterReply (fastify: FastifyInstance): AfterReply {
   return ({ log }, reply, task, failure) => {
     reply.raw.once('finish', () => {
       const run = task()
-        .catch((err: unknown) => log.warn({ err: redacted(err) }, failure))
+        .catch((err: unknown) => logSafely(log, 'warn', { err: redacted(err) }, failure))
         .finally(() => running.delete(run))
       running.add(run)
     })

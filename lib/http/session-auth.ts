@@ -247,6 +247,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   async #asCaller<T> (act: (caller: Identity | AccessClaims) => Promise<T>): Promise<T> {
     try {
       const caller = this.claims ?? this.#identity ?? this.assertAuthenticated()
+      // A socket or a stream may have been open for longer than the token lives.
+      const [end, ended] = 'exp' in caller ? [caller.exp, 'FST_AUTH_ACCESS_TOKEN_EXPIRED'] as const : [caller.expiresAt, 'FST_AUTH_SESSION_ENDED'] as const
+      if (this.parts.clock() >= end) throw new AuthError(ended)
       await this.parts.sessions.assertUnrevoked(caller, this)
       return await act(caller)
     } catch (error) {

@@ -95,6 +95,13 @@ for (const [fails, listener] of Object.entries(FAILING)) {
   })
 }
 
+t.test('audit log: a logger that throws, as by a serializer of the app, changes nothing', async () => {
+  const throwing = (): never => { throw new RangeError('Maximum call stack size exceeded') }
+  const log = { ...logger().log, info: throwing, warn: throwing, error: throwing } as unknown as FastifyBaseLogger
+  for (const listener of Object.values(FAILING)) createAudit(() => 0, listener as () => void, log).record({ type: 'cross_site_refused' }, HERE, null, log)
+  await new Promise(resolve => setImmediate(resolve)) // an unhandled rejection would end the process
+})
+
 t.test('audit log: a listener may return any value, or never settle', async t => {
   for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {})]) {
     const { lines, log } = logger()

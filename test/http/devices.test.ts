@@ -1,7 +1,7 @@
 import t from 'tap'
 import { memoryStore } from '../../lib/stores/memory.js'
 import { exactly } from '../support/exactly.js'
-import { FAST_HASHING, openBrowser, PASSWORD, server, userTable } from '../support/server.js'
+import { FAST_HASHING, HOST, loggedIn, openBrowser, PASSWORD, server, userTable } from '../support/server.js'
 
 t.test('session limit: a login beyond it ends the oldest session', async t => {
   const { browser, wait } = await server(t, { sessions: { maxPerUser: 2 } })
@@ -181,4 +181,23 @@ t.test('password change', async t => {
     users.byName.set('ada', { id: 1, username: 'ada', passwordHash: null })
     t.match((await ada.send(change())).json(), { code: 'FST_AUTH_CREDENTIALS_INVALID' })
   })
+})
+
+t.test('token theft: a socket that stays open manages no sessions once its token or its session has expired', async t => {
+  const { app, ada, wait } = await loggedIn(t, {}, {}, app => {
+    app.get('/token', { onRequest: app.authenticate }, async ({ auth, headers }) => {
+      wait(Number(headers['x-wait']))
+      return (await auth.sessions()).length
+    })
+    app.get('/cookie', { onRequest: app.authenticateByCookie }, async ({ auth, headers }) => {
+      wait(Number(headers['x-wait']))
+      await auth.revokeOtherSessions()
+      return 'ok'
+    })
+  })
+  const headers = { host: HOST, cookie: String(ada.jar.header('/')), authorization: `Bearer ${ada.accessToken}` }
+  const after = async (url: string, seconds: number): Promise<unknown> => (await app.inject({ url, headers: { ...headers, 'x-wait': String(seconds) } })).json()
+  t.equal(await after('/token', 599), 1)
+  t.match(await after('/token', 1), { code: 'FST_AUTH_ACCESS_TOKEN_EXPIRED' })
+  t.match(await after('/cookie', 30 * 86_400), { code: 'FST_AUTH_SESSION_ENDED' })
 })
