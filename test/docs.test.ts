@@ -42,7 +42,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   store: "import('fastify-refresh-cookie').SessionStore",
   token: 'string',
   settings: '(name: unknown) => string',
-  send: '(to: unknown, text: string) => void',
+  send: '(to: string, text: string) => void',
   repository: 'any',
   recoveryCodes: 'any',
   prisma: 'any',
