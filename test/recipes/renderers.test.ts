@@ -10,15 +10,18 @@ import { exactly } from '../support/exactly.js'
 import { FAST_HASHING, PASSWORD, SECRET, userTable } from '../support/server.js'
 
 type Login = (request: Request, visitor: string) => Promise<Response>
+type Logout = (request: Request) => Promise<Response>
 
 const ORIGIN = 'https://app.example.com'
 
-/** The sample, as the page prints it. */
-function sample (): Login {
-  const [, code = ''] = /<!-- recipe: login-action -->\n```ts\n([^]*?)^```$/m.exec(readFileSync('docs/renderers.md', 'utf8')) ?? []
+/** A sample, as the page prints it. */
+function sample (name: 'login'): Login
+function sample (name: 'logout'): Logout
+function sample (name: string): Login | Logout {
+  const [, code = ''] = new RegExp(`<!-- recipe: ${name}-action -->\\n\`\`\`ts\\n([^]*?)^\`\`\`$`, 'm').exec(readFileSync('docs/renderers.md', 'utf8')) ?? []
   const { outputText } = ts.transpileModule(code.replace('export ', ''), { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } })
   // eslint-disable-next-line no-new-func -- our own page
-  return new Function(`${outputText}; return login`)()
+  return new Function(`${outputText}; return ${name}`)()
 }
 
 /** An API and a renderer, two servers on loopback. Each request of the renderer names its visitor, as a proxy before it would. */
@@ -31,7 +34,7 @@ async function servers (t: Test, options: RefreshCookieOptions = {}) {
   process.env['ORIGIN'] = ORIGIN
   await fetch(`${url}/auth/signup`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username: 'ada', password: PASSWORD }) })
 
-  const login = sample()
+  const login = sample('login')
   const renderer = createServer((incoming, outgoing) => { render(login, incoming, outgoing).catch(error => outgoing.writeHead(500).end(String(error))) })
   renderer.listen(0, '127.0.0.1')
   await once(renderer, 'listening')
@@ -97,4 +100,19 @@ t.test('a login by an action of a renderer: wrong logins of one visitor do not l
   for (let guess = 0; guess < 3; guess++) codes.push((await s.logIn('wrong', { visitor: '198.51.100.7' })).headers.get('location'))
   t.match(codes[2], /FST_AUTH_TOO_MANY_ATTEMPTS/)
   t.equal((await s.logIn(PASSWORD)).headers.get('location'), '/')
+})
+
+t.test('a logout by an action of a renderer ends the session and clears the cookie; not for another site', async t => {
+  const s = await servers(t)
+  const cookie = cookieOf(await s.logIn(PASSWORD))
+  const logout = async (origin: string): Promise<Response> =>
+    await sample('logout')(new Request('http://renderer.internal/logout', { method: 'POST', headers: { origin, cookie } }))
+  t.match(await logout('https://evil.example'), { status: 403 })
+  t.equal((await fetch(`${s.api}/auth/refresh`, { method: 'POST', headers: { cookie } })).status, 200)
+
+  const left = await logout(ORIGIN)
+  t.match(left, { status: 303 })
+  t.equal(left.headers.get('location'), '/login')
+  t.match(left.headers.getSetCookie(), exactly(/^__Host-Http-refresh=; Max-Age=0/i))
+  t.equal((await fetch(`${s.api}/auth/refresh`, { method: 'POST', headers: { cookie } })).status, 401)
 })
