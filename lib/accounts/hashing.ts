@@ -171,10 +171,12 @@ export class PasswordHasher implements Passwords {
     if (verifyLegacy === undefined) return false
 
     const matches = async (hash: string): Promise<unknown> => {
-      const work = redactErrors([hash, password], () => verifyLegacy(hash, password))
+      let isRunning = true
+      const work = redactErrors([hash, password], () => verifyLegacy(hash, password)).finally(() => { isRunning = false })
       try {
         return await startDeadline(timeouts)(() => work)
       } catch (error) {
+        if (isRunning) this.#legacyDummies.add(hash) // other names wait for it too (user enumeration)
         // A hash that takes too long is still being computed: without its slot a flood would compute any number at once. A call of another service may never end.
         const enough = new Promise(resolve => { setTimeout(resolve, timeouts.request * 1000).unref() })
         keepSlot(Promise.race([work, enough]).catch(() => {}))

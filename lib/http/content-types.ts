@@ -56,6 +56,11 @@ function badJson (): Error {
 }
 
 function badForm (body: string): Error {
-  const rule = new URLSearchParams(body).has('grant_type') ? 'grant_type must match this route' : 'redirect and failure must be paths of this app, and failure needs redirect'
-  return Object.assign(new Error(`body/${rule}, and no field but remember may be sent twice`), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+  return Object.assign(new Error(`body ${mistakeOf(new URLSearchParams(body))}`), { code: 'FST_ERR_VALIDATION', statusCode: 400 })
+}
+
+function mistakeOf (form: URLSearchParams): string {
+  if ([...form.keys()].some(name => name !== 'remember' && form.getAll(name).length > 1)) return 'has a field twice, and only remember may be'
+  if (form.has('grant_type')) return 'has another grant_type than this route, or the username in two fields'
+  return 'must have redirect and failure as paths of this app, and failure needs redirect'
 }

@@ -352,6 +352,19 @@ t.test('a hash of another system', async t => {
     t.equal(await answers[2], 'FST_AUTH_STORE_UNAVAILABLE')
   })
 
+  t.test('user enumeration: while it hangs, as in an outage after a restart, unknown names wait for it too', async t => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const { passwords } = fastPasswords({ verifyLegacy: (hash) => { calls.push([hash, '']); return new Promise(() => {}) }, queue: { concurrency: 9, waiting: 9, maxWait: 60 } })
+    for (const hash of [BCRYPT, null]) {
+      const answer = passwords.verify(hash, 'correct horse').catch(error => error.code)
+      await setImmediate()
+      mock.timers.tick(2000)
+      t.equal(await answer, 'FST_AUTH_STORE_UNAVAILABLE')
+    }
+    t.strictSame(calls, [[BCRYPT, ''], [BCRYPT, '']])
+  })
+
   t.test('fails without verifyLegacy', async t => {
     t.equal(fastPasswords().passwords.canVerify(BCRYPT), false)
   })

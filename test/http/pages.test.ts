@@ -84,6 +84,7 @@ t.test('a page without a valid cookie is 401, a page for everybody knows nobody'
   forget(s.events)
   const home = await s.app.inject('/home')
   t.strictSame([home.json(), home.headers['www-authenticate'], s.events], [{ user: null, same: null }, undefined, []])
+  t.match(home, { headers: { 'cache-control': 'no-store' } }, 'a page of nobody that sets no header of its own')
 
   s.users.change('ada', { disabled: true })
   t.match((await s.view('/page')).json(), { code: 'FST_AUTH_USER_REFUSED' })

@@ -167,6 +167,7 @@ async function createTable (table: string, sql: Statements, run: RunStatement): 
     if (!hasCode(cause, NOT_ALLOWED)) throw cause
     const [row] = await run('SELECT quote_ident(current_user) AS role', []) as ReadonlyArray<{ role: string }>
     const schema = table.includes('.') ? sql.name.split('.')[0] : 'public'
+    if (hasCode(cause, [NO_SCHEMA])) throw new TypeError(`postgresStore: the schema of the table "${table}" does not exist: create it, CREATE SCHEMA ${schema}, or set the option "table" to one in another schema`, { cause })
     throw new TypeError(`postgresStore: the table "${table}" is missing, and this user may not create it or may not use its schema: as a user with these rights, run the SQL of postgresSchema({ table: '${table}' }), and then: GRANT USAGE ON SCHEMA ${schema} TO ${row?.role}; GRANT ${GRANTED.join(', ')} ON ${sql.name} TO ${row?.role};`, { cause })
   }
 }
@@ -191,4 +192,5 @@ function refusedByPooler (cause: Error): TypeError {
  */
 const NO_ACCESS = ['28000', '28P01', '3D000']
 const PROTOCOL_VIOLATION = '08P01'
-const NOT_ALLOWED = ['42501', '3F000']
+const NO_SCHEMA = '3F000'
+const NOT_ALLOWED = ['42501', NO_SCHEMA]
