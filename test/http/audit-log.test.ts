@@ -145,6 +145,15 @@ t.test('log flooding: while the second changes every event is recorded or counte
   t.equal(recorded + dropped, 500)
 })
 
+t.test('log flooding: an event of another kind in the same second loses no count', async t => {
+  const { seen, at, send } = flooded()
+  send(BAD_TOKEN, 21)
+  send(EXPIRED_TOKEN, 1)
+  at(1)
+  send(EXPIRED_TOKEN, 1)
+  t.strictSame(seen.filter(text => text.includes(' of ')), ['1 of access_token_refused FST_AUTH_ACCESS_TOKEN_INVALID'])
+})
+
 t.test('log flooding: at most 20 events of one kind are recorded per second, the others are counted', async t => {
   const { seen, at, send } = flooded()
   send(BAD_TOKEN, 20)
