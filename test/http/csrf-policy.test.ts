@@ -1,5 +1,6 @@
+import { type FastifyRequest } from 'fastify'
 import t from 'tap'
-import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource } from '../../lib/http/csrf.js'
+import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource, sourceOf } from '../../lib/http/csrf.js'
 
 const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'SAME-ORIGIN', '', 'same-origin, same-origin', 'nonsense']
 
@@ -106,4 +107,11 @@ t.test('CSRF policy: an origin must be spelled as browsers spell it', async t =>
   for (const text of ['', 'null', '*', 'app.example', 'https://app.example/', 'https://app.example:443', 'http://app.example:80', 'https://App.example', 'https://café.example', 'https://*.example', 'https://ada@app.example', 'file:///etc', 'data:,', ' https://app.example']) {
     t.notOk(isOrigin(text), text)
   }
+})
+
+t.test('a request is over https by the scheme of a page or of a socket, as proxies spell it', t => {
+  const isHttps = (protocol: string): boolean => sourceOf({ headers: {}, host: 'app.example', protocol } as FastifyRequest).isHttps
+  for (const protocol of ['https', 'wss', 'HTTPS']) t.ok(isHttps(protocol), protocol)
+  for (const protocol of ['http', 'ws', '', 'https:']) t.notOk(isHttps(protocol), protocol)
+  t.end()
 })

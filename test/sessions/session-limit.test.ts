@@ -197,3 +197,20 @@ t.test('session limit: excess sessions are ended in bounded batches, one per log
   await c.browser().login('ada')
   t.strictSame(asked, [4])
 })
+
+t.test('denial of service: a login reads about a thousand expired rows of its subject, and no more', async t => {
+  let calls = 0
+  const c = core({
+    limit: { max: 2, whenFull: 'endOldest' },
+    store: clock => ({
+      ...memoryStore({ clock }),
+      async list (_subject, asked) {
+        const page = calls++
+        if (page === 100) return []
+        return Array.from({ length: asked?.limit ?? 0 }, (_, nth) => newSession({ id: `old-${page}-${nth}`, subject: 'ada', createdAt: page * 1000 + nth, idleExpiresAt: START - 1 }))
+      }
+    })
+  })
+  t.match(await c.browser().login('ada'), { claims: { sub: 'ada' } })
+  t.ok(calls > 10 && calls < 50, `${calls} pages of 52 rows`)
+})
