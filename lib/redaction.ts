@@ -21,6 +21,9 @@ const DOTTED = /(?<![\w-])[\w-]+(?:(?:\.|%2e|&#46;)[\w-]*){2,}/gi
 /** `{"` in base64url, with which the header of every token begins. */
 const TOKEN_HEADER = 'eyJ'
 
+/** A copy stays of its kind, by which callers decide: a TypeError of a store stops the start, a SyntaxError may quote a key. */
+const KINDS = [TypeError, SyntaxError]
+
 const REDACTED = '[redacted]'
 const TOO_LONG = '[a text that is too long to be searched for secrets]'
 
@@ -182,7 +185,8 @@ function segmentsOf (secret: string): string[] {
 function copyOf (thrown: unknown, encodings: readonly string[], depth: number): unknown {
   const clean = (text: unknown): string => String(text).length > MAX_LENGTH ? TOO_LONG : withoutSecrets(String(text), encodings) // a library may set a message that is no string
   if (!(thrown instanceof Error)) return new Error(depth < MAX_DEPTH && typeof thrown === 'string' ? clean(thrown) : 'the thrown value contained a secret')
-  const copy = new Error(clean(propertyOf(thrown, 'message')))
+  const Kind = KINDS.find(kind => thrown instanceof kind) ?? Error
+  const copy = new Kind(clean(propertyOf(thrown, 'message')))
   copy.stack = clean(propertyOf(thrown, 'stack'))
   if (thrown.cause !== undefined && depth < MAX_DEPTH) copy.cause = copyOf(thrown.cause, encodings, depth + 1)
   for (const name of KEPT_PROPERTIES) {

@@ -25,7 +25,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, owne
   /** The store retries a failed claim before its next call, as `SessionStore.claim` demands. */
   function claimLater (): void {
     Promise.resolve(owner.current()).then(claim).catch((err: unknown) => {
-      logWarning(fastify.log, { code: isTypeError(err) ? 'FST_AUTH_WARN_STORE_REFUSED' : 'FST_AUTH_WARN_STORE_CLAIM', err: redacted(err) })
+      logWarning(fastify.log, { code: err instanceof TypeError ? 'FST_AUTH_WARN_STORE_REFUSED' : 'FST_AUTH_WARN_STORE_CLAIM', err: redacted(err) })
     })
   }
 }
@@ -79,15 +79,10 @@ async function openStore (open: () => Promise<void>, timeouts: Timeouts, log: Fa
     return true
   } catch (error) {
     const { cause } = error as Error // a deadline rejects with an AuthError only
-    if (isTypeError(cause) && !FETCH_FAILED.test(cause.message)) throw cause
+    if (cause instanceof TypeError && !FETCH_FAILED.test(cause.message)) throw cause
     logWarning(log, { code: 'FST_AUTH_WARN_STORE_UNAVAILABLE', err: cause })
     return false
   }
-}
-
-/** True also for a copy without secrets, which keeps the name. */
-function isTypeError (error: unknown): error is Error {
-  return error instanceof TypeError || (error instanceof Error && error.name === 'TypeError')
 }
 
 const MAX_CLOCK_DIFFERENCE: Seconds = 2

@@ -248,8 +248,8 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     try {
       const caller = this.claims ?? this.#identity ?? this.assertAuthenticated()
       // A socket or a stream may have been open for longer than the token lives.
-      const [end, ended] = 'exp' in caller ? [caller.exp, 'FST_AUTH_ACCESS_TOKEN_EXPIRED'] as const : [caller.expiresAt, 'FST_AUTH_SESSION_ENDED'] as const
-      if (this.parts.clock() >= end) throw new AuthError(ended)
+      const isExpired = this.parts.clock() >= ('exp' in caller ? caller.exp : caller.expiresAt)
+      if (isExpired) throw new AuthError('exp' in caller ? 'FST_AUTH_ACCESS_TOKEN_EXPIRED' : 'FST_AUTH_SESSION_ENDED')
       await this.parts.sessions.assertUnrevoked(caller, this)
       return await act(caller)
     } catch (error) {

@@ -58,9 +58,9 @@ function withoutQuotes (error: unknown): unknown {
   return isOfParser(error) ? new Error('the keys could not be parsed: the message of the error is left out, since it may quote a secret') : redacted(error)
 }
 
-/** True also for the parsers of packages, such as YAMLParseError and YAMLException, for a copy without secrets, and for an error that they caused. */
+/** True also for the parsers of packages, such as YAMLParseError and YAMLException, and for an error that they caused. */
 function isOfParser (error: unknown, depth = 5): boolean {
-  return error instanceof Error && depth > 0 && (error instanceof SyntaxError || /Syntax|Pars|YAML|TOML/.test(error.name) || isOfParser(error.cause, depth - 1))
+  return error instanceof Error && depth > 0 && (error instanceof SyntaxError || /Pars|YAML|TOML/.test(error.name) || isOfParser(error.cause, depth - 1))
 }
 
 const NO_KEYS = createKeyRing([])

@@ -42,9 +42,9 @@ interface NewLogin {
 }
 
 /**
- * Applies the limit to a login: ends the oldest sessions beyond it, or throws FST_AUTH_USER_REFUSED; before the session is stored, if
- * there is no place for it. Never ends the session just started, which may look like the oldest one if the clocks of instances
- * differ. With `refuseLogin` all of the concurrent logins in several processes may be refused.
+ * Ends the oldest sessions beyond the limit, or with `refuseLogin` throws FST_AUTH_USER_REFUSED. Without `started` the session of the
+ * login is not stored yet, and needs a free place. Never ends the session just started, which may look like the oldest one if the
+ * clocks of instances differ. With `refuseLogin` all of the concurrent logins in several processes may be refused.
  */
 export async function enforceLimit (store: SessionStore, subject: string, { replaced, started }: NewLogin, { max, whenFull }: SessionLimit, context: RequestContext, at: EpochSeconds): Promise<void> {
   const limit = max + MAX_EXCESS

@@ -61,7 +61,7 @@ export function servedRoutes (urls: RouteUrls, users: Users | undefined, store: 
     served[name] = false
     missing[name] = lacking
   }
-  if (users !== undefined && Object.keys(missing).length > 0) log.info({ missing, given: Object.keys(users) }, 'auth: the routes in `missing` are not served, since "users" lacks these functions: give them, or set the route to false')
+  if (users !== undefined && Object.keys(missing).length > 0) log.info({ missing, given: Object.keys(users) }, 'auth: the routes in `missing` are not served, since "users" lacks the functions named there (it has those in `given`): give them, or set the route to false')
   return served
 }
 
