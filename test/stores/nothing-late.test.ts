@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { type Redis } from 'ioredis'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -149,6 +150,7 @@ async function lateOnPostgres (t: Test, delay: typeof DELAYS[string], timeouts: 
   await giveUp(t, people)
   if (timeouts.statement_timeout !== 0) await untilNothingWaits(pool, connectionString)
   await mend()
+  while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await setImmediate() // a statement that had waited for a connection may not have reached the table
   // Behind whatever waits for the table.
   await untilAnswered(() => pool.query('BEGIN; LOCK TABLE auth_sessions; COMMIT'))
   return await tookEffect(people)
