@@ -10,6 +10,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
 import { load, start, stop } from './load.js'
 import { measureLogins } from './logins.js'
 import { addTo, table, type Row, type Samples } from './samples.js'
@@ -57,11 +58,17 @@ const ROWS: readonly Row[] = [
   { subject: 'start: ours', reference: 'start: Fastify alone' }
 ]
 
-const quick = process.argv.includes('--quick')
-const rounds = Number(argument('rounds') ?? (quick ? 1 : 5))
+const { values: { quick, rounds: wanted, only, add: file, docs } } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    only: { type: 'string', default: '' },
+    add: { type: 'string' },
+    docs: { type: 'boolean', default: false }
+  }
+})
+const rounds = Number(wanted ?? (quick ? 1 : 5))
 const [seconds, warmUp] = quick ? [0.6, 0.5] : [1.2, 1] // of processor time
-const only = argument('only') ?? ''
-const file = argument('add')
 
 const rows = ROWS.filter(({ subject }) => subject.startsWith(only))
 const names = [...new Set(rows.flatMap(({ subject, reference }) => [subject, reference]))]
@@ -77,7 +84,7 @@ Object.assign(samples, logins?.samples)
 
 const measured = file === undefined ? samples : addTo(file, samples)
 console.log(table(rows, measured))
-if (process.argv.includes('--docs')) await writeDocs(table(rows, measured), Math.max(...Object.values(measured).map(({ length }) => length)))
+if (docs) await writeDocs(table(rows, measured), Math.max(...Object.values(measured).map(({ length }) => length)))
 if (logins !== null) {
   const [alone, beside] = [quantile(logins.idle, 0.99), quantile(logins.busy, 0.99)]
   console.log(`\nAn unrelated GET, 99 % of them: ${alone.toFixed(1)} ms alone, ${beside.toFixed(1)} ms while 200 logins wait.`)
@@ -97,9 +104,4 @@ async function writeDocs (table: string, rounds: number): Promise<void> {
   const conditions = `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, ${rounds} rounds:`
   const text = await readFile(page, 'utf8')
   await writeFile(page, text.replace(/(<!-- bench -->\n)[^]*(<!-- end of bench -->)/, (_, begin, end) => `${begin}${conditions}\n\n${table}\n\n${end}`))
-}
-
-function argument (name: string): string | undefined {
-  const prefix = `--${name}=`
-  return process.argv.find(argument => argument.startsWith(prefix))?.slice(prefix.length)
 }
