@@ -134,6 +134,10 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
         await auth.identify()
         return reply.header('cache-control', 'private, max-age=60').send('mine')
       })
+      app.get('/caught', async ({ auth }, reply) => {
+        const page = await auth.identify().then(({ sub }) => `of ${sub}`, () => 'log in')
+        return reply.header('cache-control', 'public, max-age=60').send(page)
+      })
     })
     const view = async (url: string, headers: object = { cookie: String(s.ada.jar.header('/')) }): Promise<Answer> => await s.app.inject({ url, headers: { host: HOST, ...headers } })
     for (const url of ['/account', '/invoice', '/home']) t.match(await view(url), { statusCode: 200, headers: { 'cache-control': 'no-store' } }, url)
@@ -145,6 +149,7 @@ t.test('private replies in shared caches: @fastify/static and defaults of the ap
     t.match(await view('/edges'), { headers: { 'cache-control': 'no-store', 'cdn-cache-control': 'no-store', 'surrogate-control': 'no-store', 'x-accel-expires': '0' } })
     t.match(await view('/field'), { headers: { 'cache-control': 'no-store' } }, 'a field that is private does not make the reply private')
     t.match(await view('/mine'), { headers: { 'cache-control': 'private, max-age=60' } })
+    t.match(await view('/caught', {}), { statusCode: 200, body: 'log in', headers: { 'cache-control': 'no-store' } }, 'nor a refusal that the route has caught')
     t.match(await view('/home', {}), { headers: { 'cache-control': 'public, max-age=60' } }, 'a page of nobody may be public')
     t.match(await view('/invoice.txt'), { headers: { 'cache-control': before === undefined ? 'public, max-age=3600' : /3600/ } }, 'a file for everybody too')
     s.wait('1m')
@@ -178,10 +183,15 @@ t.test('a page is not stored by caches, unless the route says otherwise', async 
       reply.header('cache-control', 'private')
       return await auth.identify({ user: false })
     })
+    app.post('/enter', async ({ auth }, reply) => {
+      reply.header('cache-control', 'private')
+      return await auth.login('1')
+    })
   })
   const answer = await own.ada.get('/page')
   t.match(answer, { headers: { 'cache-control': 'private' } })
   t.strictSame([answer.json().claims, own.users.calls], [{}, []], 'and user: false looks nobody up')
+  t.match(await own.ada.send({ method: 'POST', url: '/enter' }), { statusCode: 200, headers: { 'cache-control': 'no-store' } }, 'tokens are stored nowhere (RFC 6749 section 5.1)')
 })
 
 t.test('a page of the user\'s devices works by the cookie, and shows no time of a refresh', async t => {
