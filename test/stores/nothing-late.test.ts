@@ -54,7 +54,7 @@ async function untilAnswered (call: () => Promise<unknown>): Promise<void> {
 const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giveUp: () => Promise<void>) => Promise<void>>> = {
   async 'while its server was away' (proxy, client, giveUp) {
     await proxy.refuse()
-    while ('status' in client ? client.status === 'ready' : client.isReady) await new Promise(setImmediate)
+    while ('status' in client ? client.status === 'ready' : client.isReady) await setImmediate()
     await giveUp()
     await proxy.pass()
   },
