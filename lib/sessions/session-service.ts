@@ -14,7 +14,7 @@ import { assertKept, keepsSessions, type SessionStore } from './store.js'
 import { endUnused, type LoggedIn, loginSubject, type NewSessionOptions } from './login.js'
 import { LoginTurns, type SessionLimit } from './session-limit.js'
 import { checkedPage, listLive, type SessionListOptions } from './list.js'
-import { loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
+import { findUser, loadAppClaims, makeAppClaims, type UserSource } from './load-user.js'
 import { type Clock, type Seconds } from '../time.js'
 import { type Tokens } from '../tokens/jwt.js'
 import { type User } from '../accounts/user.js'
@@ -180,9 +180,13 @@ export class SessionService {
     const endOthers = (keptId: string): Promise<number> => this.revokeAll(sub, 'password_changed', context, keptId)
     // These sessions may live on, and no reply says so.
     const reportUnended = (error: unknown): void => context.emit({ type: 'store_unavailable' }, error)
+    const { findById } = this.#options
     let state: string = PASSWORD_STATE.unchanged
     let started: string | undefined
     const writePassword = async (): Promise<void> => {
+      // Checked again, once the new session is stored: sessions that were ended since the request began, or a user who was disabled, get no new one.
+      await this.assertUnrevoked({ sid }, context)
+      if (findById !== undefined) await findUser(findById, sub, context)
       state = PASSWORD_STATE.unknown
       await write(() => { endOthers(sid).catch(reportUnended) })
       state = PASSWORD_STATE.changed

@@ -108,6 +108,27 @@ t.test('password change', async t => {
     t.equal((await ada.refresh()).statusCode, 200)
   })
 
+  t.test('race: is refused if the session ends, or the user is disabled, while the passwords are hashed', async t => {
+    const users = userTable()
+    const meanwhile: Array<() => unknown> = []
+    const { app, browser } = await server(t, { users, passwords: { ...FAST_HASHING, check: async () => { await meanwhile.pop()?.(); return true } } })
+    const [laptop, phone] = [browser(), browser()]
+    await laptop.signup('ada')
+    await phone.login('ada')
+
+    meanwhile.push(() => phone.send({ method: 'DELETE', url: '/auth/sessions' }))
+    t.match((await laptop.send(change())).json(), { code: 'FST_AUTH_SESSION_ENDED' })
+    t.equal((await phone.refresh()).statusCode, 200)
+    t.equal((await app.sessions.list('1')).length, 1)
+
+    meanwhile.push(() => {
+      const ada = users.byName.get('ada')
+      if (ada !== undefined) users.byName.set('ada', { ...ada, disabled: true })
+    })
+    t.match((await phone.send(change())).json(), { code: 'FST_AUTH_USER_REFUSED' })
+    t.equal((await app.sessions.list('1')).length, 1, 'no new session')
+  })
+
   t.test('succeeds over a session limit that was lowered', async t => {
     const store = memoryStore()
     const users = userTable()

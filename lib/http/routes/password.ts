@@ -13,7 +13,7 @@ export function passwordRoute (scope: FastifyInstance, url: string, { accounts: 
     response: {
       200: tokenResponse.schema,
       ...refusedByFastify,
-      ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
+      ...refusalSchemas(...ACCESS_TOKEN_REFUSALS, 'FST_AUTH_CREDENTIALS_INVALID', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_PASSWORD_REFUSED', 'FST_AUTH_CROSS_SITE',
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
