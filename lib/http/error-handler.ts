@@ -87,9 +87,9 @@ export function explainRefusals (scope: FastifyInstance, cookie: Pick<CookieSetu
     }
   } satisfies Partial<Record<AuthErrorCode, unknown>>))
   scope.addHook<unknown>('onSend', (request, reply, payload, done) => {
-    const { code } = reply.statusCode === 401 || reply.statusCode === 403 ? parseBody(payload) : {}
-    const message = explanations.get(code)?.(request) ?? null
-    done(null, message === null ? payload : JSON.stringify({ ...parseBody(payload), message }))
+    const body = reply.statusCode === 401 || reply.statusCode === 403 ? parseBody(payload) : {}
+    const message = 'message' in body ? explanations.get(body.code)?.(request) ?? null : null
+    done(null, message === null ? payload : JSON.stringify({ ...body, message }))
   })
 }
 

@@ -40,6 +40,7 @@ export function useOwnCompilers (scope: FastifyInstance): void {
     return validate
   })
   scope.setSerializerCompiler(({ httpStatus }) => Number(httpStatus) >= 400 ? serializeRefusal : JSON.stringify)
+  scope.setReplySerializer((payload, statusCode) => statusCode >= 400 ? serializeRefusal(Object(payload)) : JSON.stringify(payload))
   scope.setSchemaErrorFormatter(formatSchemaErrors)
 }
 
@@ -49,8 +50,9 @@ async function loadCompilers (): Promise<Compilers> {
   return { body: compile(STRICT), query: compile(QUERY) }
 }
 
-/** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler. */
+/** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler, which may also send a list. */
 function serializeRefusal (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
+  if (Array.isArray(body)) return JSON.stringify(body)
   const { statusCode, code, error, message } = body
   return JSON.stringify({ statusCode, code, error, message, ...body })
 }

@@ -117,3 +117,11 @@ t.test('CSRF policy behind @fastify/http-proxy: a page on a phone is accepted if
   }
   t.strictSame(statuses, [403, 204])
 })
+
+t.test("a body of the host's own error handler without a message gets none", async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.setErrorHandler((error: Error & { code?: string }, _request, reply) => { reply.code(401).send({ code: error.code }) })
+  await app.register(refreshCookie, { secret: SECRET })
+  t.strictSame((await app.inject({ method: 'POST', url: '/auth/refresh' })).json(), { code: 'FST_AUTH_REFRESH_TOKEN_MISSING' })
+})

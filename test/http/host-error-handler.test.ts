@@ -75,6 +75,7 @@ t.test('a refusal that the app catches leaves no header on the reply that it sen
   app.get('/guest', async ({ auth }) => { await auth.authenticate().catch(() => null); return {} })
   app.get('/back', async ({ auth }, reply) => { await auth.refresh().catch(() => null); return reply.redirect('/login', 303) })
   app.get('/later', async ({ auth }, reply) => { await auth.refresh().catch(() => null); return await reply.code(202).header('retry-after', '7').send({}) })
+  app.get('/both', async ({ auth }) => { await auth.authenticate().catch(() => auth.refresh()) })
   const view = async (url: string): Promise<LightMyRequestResponse> => {
     store.faults.push({ moment: 'before', kind: 'throw' })
     const answer = await app.inject({ url, headers: { cookie: `${COOKIE}=${forged('refresh')}` } })
@@ -83,6 +84,7 @@ t.test('a refusal that the app catches leaves no header on the reply that it sen
   }
   t.match(await view('/guest'), { statusCode: 200, headers: { 'www-authenticate': undefined, 'cache-control': 'public, max-age=60' } })
   t.match(await view('/back'), { statusCode: 303, headers: { 'retry-after': undefined, 'cache-control': 'no-store' } }, 'in a redirect it would delay the browser (RFC 9110 section 10.2.3), and a cache would redirect everybody')
+  t.match(await view('/both'), { statusCode: 503, headers: { 'retry-after': /\d/, 'www-authenticate': undefined } }, 'a second refusal has no headers of the first')
   t.match(await view('/later'), { statusCode: 202, headers: { 'retry-after': '7' } }, 'that of the app stays')
 })
 
@@ -112,6 +114,14 @@ t.test('a refusal that the app turns into another error, or into a Response, has
   t.strictSame(await view('/home'), [302, undefined, 'no-store'])
   t.strictSame(await view('/unchanged'), [304, undefined, 'public, max-age=60'])
   t.strictSame(await view('/early'), [200, undefined, 'public, max-age=60'])
+})
+
+t.test("a body of the host's error handler may be a list", async t => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.setErrorHandler((_error, _request, reply) => { reply.code(401).send([{ message: 'no' }]) })
+  await app.register(refreshCookie, { secret: SECRET })
+  t.equal((await app.inject({ method: 'POST', url: '/auth/refresh' })).body, '[{"message":"no"}]')
 })
 
 t.test('hooks that the app gives to every route run at ours too', async t => {

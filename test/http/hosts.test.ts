@@ -69,6 +69,7 @@ const HOSTS: Readonly<Record<string, Host>> = {
   'whose @fastify/cookie parses late': host(app => app.register(fastifyCookie, { hook: 'preHandler' })),
   'with @fastify/auth': host(app => app.register(fastifyAuth)),
   'with @fastify/rate-limit': host(app => app.register(fastifyRateLimit, { max: 1000 })),
+  'with its own serializer': host(app => app.setReplySerializer(payload => JSON.stringify({ id: Object(payload).id }))),
   'with compilers as those of zod': host(zodLike),
   'with compilers as those of zod after us': host(() => {}, zodLike),
   'with @fastify/swagger for OpenAPI 3': host(app => app.register(fastifySwagger, { openapi: { openapi: '3.0.3', info: { title: 'Host', version: '1' } } })),
