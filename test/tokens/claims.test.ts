@@ -55,6 +55,7 @@ t.test('denial of service: a name that looks like a password hash is a claim lik
 
 t.test('app claims have a maximum size in bytes', async t => {
   const frame = '{"name":""}'.length
+  t.equal(MAX_APP_CLAIMS, 4096, 'as documented')
   t.ok(toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame) }))
   t.throws(() => toAppClaims({ name: 'a'.repeat(MAX_APP_CLAIMS - frame + 1) }), { name: 'TypeError' })
   t.throws(() => toAppClaims({ name: 'é'.repeat(MAX_APP_CLAIMS / 2) }), { name: 'TypeError' })

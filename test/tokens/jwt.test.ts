@@ -184,6 +184,17 @@ t.test('a token of exactly the maximum size is accepted', async t => {
   for (const kind of KINDS) t.equal(await entryPoints[kind](padded(kind, 8192)), 'ok', kind)
 })
 
+t.test('the largest claims of an app fit into a token; a token that would be refused is not issued', async t => {
+  const rows = { name: 'a'.repeat(4096 - '{"name":""}'.length) }
+  const s = await loggedIn(t, { accessToken: { claims: () => rows } })
+  t.equal((await s.ada.get('/me')).statusCode, 200)
+
+  const audience = Array.from({ length: 60 }, (_, nth) => `https://service-${nth}.of-a-long-name.example`)
+  const many = await server(t, { audience, accessToken: { claims: () => rows } })
+  t.equal((await many.browser().signup('ada')).statusCode, 500)
+  t.strictSame(await many.app.sessions.list('1'), [], 'nor is a session left')
+})
+
 t.test('a token with additional claims is accepted', async t => {
   const { entryPoints } = await entryPointsWithSession(t)
   for (const kind of KINDS) {
