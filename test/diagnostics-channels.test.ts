@@ -52,6 +52,13 @@ t.test('metrics: a login, its password work and its store call have a start and 
   t.strictSame(seen.events, [{ type: 'login' }])
 })
 
+t.test('metrics: a HEAD request is an operation as a GET is', async t => {
+  const s = await loggedIn(t)
+  const seen = watch(t)
+  await s.ada.send({ method: 'HEAD', url: '/auth/sessions' })
+  t.strictSame(seen.started, ['route listSessions', 'store get', 'store list'])
+})
+
 t.test('metrics: a refusal has its code as outcome, of the operation and of the event', async t => {
   const s = await loggedIn(t)
   const seen = watch(t)

@@ -93,7 +93,7 @@ export function registerRoutes (scope: FastifyInstance, options: RoutesOptions):
   scope.addHook('onRoute', route => {
     any = true
     route.bodyLimit = BODY_LIMIT
-    if (route.method !== 'HEAD') route.handler = observedHandler(route)
+    route.handler = observedHandler(route)
     if (operationIdOf(route) !== 'jwks') route.onSend = [route.onSend ?? []].flat().concat(keepOwnFromCaches)
     // A new object: the host's own hooks may give one config to all routes, and the mark would exempt them too.
     route.config = Object.assign({}, route.config, { swaggerTransform, [OWN_ROUTE]: true })
