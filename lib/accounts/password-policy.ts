@@ -68,15 +68,16 @@ const LETTERS = new Map(LOOKALIKES.flatMap(([letter, ...others]) => others.map(o
 
 const LOOKALIKE = new RegExp(`[${[...LETTERS.keys()].join('')}]`, 'g')
 
-let loading: Promise<CommonPasswords> | undefined
+let list: CommonPasswords | undefined
 
 /**
  * Loads the list of the package @zxcvbn-ts/language-common: 49,233 passwords, 5 MB of heap once it is loaded. The
  * first password that is set loads it, for processes that start often.
  */
 export async function loadCommonPasswords (): Promise<CommonPasswords> {
-  loading ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => readList([...OTHER_LANGUAGES, ...dictionary['passwords-common']]))
-  return await loading
+  const { dictionary } = await import('@zxcvbn-ts/language-common')
+  list ??= readList([...OTHER_LANGUAGES, ...dictionary['passwords-common']])
+  return list
 }
 
 /** Folds a text to lower case and look-alikes to one letter. It keeps the length. */
