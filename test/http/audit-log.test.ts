@@ -4,6 +4,7 @@ import { type AuditEvent, type AuthEvent } from '../../lib/events.js'
 import { createAudit } from '../../lib/http/audit-log.js'
 import { wholeSeconds } from '../../lib/time.js'
 import { exactly } from '../support/exactly.js'
+import { server } from '../support/server.js'
 
 const SESSION = { subject: 'ada', sessionId: 'session-1' }
 const SECRETIVE = 'Mozilla\r\n{"level":60}'
@@ -103,7 +104,8 @@ t.test('audit log: a logger that throws, as by a serializer of the app, changes 
 })
 
 t.test('audit log: a listener may return any value, or never settle', async t => {
-  for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {})]) {
+  const query = { then (resolved: (rows: unknown[]) => void) { resolved([]) } } // as of a query builder, without `catch`
+  for (const answer of [undefined, null, 5, 'text', {}, [], Promise.resolve(), new Promise(() => {}), query]) {
     const { lines, log } = logger()
     createAudit(() => 0, (() => answer) as () => void, log).record({ type: 'cross_site_refused' }, HERE, null, log)
     await new Promise(resolve => setImmediate(resolve))
@@ -214,6 +216,13 @@ t.test('log flooding: dropped events are logged by the app, and not as of the re
   audit.record(EXPIRED_TOKEN, HERE, 'req-2', request.log)
   t.equal(request.lines.length, 21)
   t.match(app.lines, exactly(['debug', { auth: { event: 'events_dropped', count: 5 } }, 'auth: events_dropped']))
+})
+
+t.test('log flooding: a closing app reports the events that it dropped in its last second', async t => {
+  const s = await server(t)
+  for (let n = 0; n < 25; n++) await s.app.inject({ url: '/me', headers: { authorization: 'Bearer x.y.z' } })
+  await s.app.close()
+  t.match(s.events.at(-1), { type: 'events_dropped', of: 'access_token_refused', count: 5 })
 })
 
 t.test('log flooding: an event that nobody receives is not counted, but reports what was dropped before', async t => {

@@ -59,7 +59,8 @@ t.test('former cookies are cleared before the current one is set or cleared, how
   const former = [
     { name: SETTINGS.name, path: '/', domain: undefined, partitioned: true },
     { name: 'refresh', path: '/auth', domain: 'example.com', partitioned: false },
-    { name: 'plain', path: '/', domain: undefined, partitioned: true }
+    { name: 'plain', path: '/', domain: undefined, partitioned: true },
+    { name: '__Host-old', path: '/', domain: undefined, partitioned: false }
   ]
   for (const secure of [true, false]) {
     const cookie = refreshCookie({ name: 'session', secure, former })
@@ -68,15 +69,16 @@ t.test('former cookies are cleared before the current one is set or cleared, how
     const cleared = [
       `${SETTINGS.name}= ${JSON.stringify({ ...where, partitioned: true, secure: true, ...CLEARED })}`,
       `refresh= ${JSON.stringify({ path: '/auth', domain: 'example.com', sameSite: 'strict', secure, partitioned: false, httpOnly: true, ...CLEARED })}`,
-      `plain= ${JSON.stringify({ ...where, partitioned: true, secure: true, ...CLEARED })}`
+      `plain= ${JSON.stringify({ ...where, partitioned: true, secure: true, ...CLEARED })}`,
+      `__Host-old= ${JSON.stringify({ ...where, secure: true, ...CLEARED })}`
     ]
     const sameText = (line: unknown): unknown => JSON.stringify(Object.entries(JSON.parse(String(line).replace(/^[^ ]* /, ''))).sort())
     cookie.send(target, { value: 'token', maxAge: 60, expiresAt: AT })
     cookie.clear(target)
     const [mine, ...lines] = [headers['set-cookie']].flat()
     t.equal(mine, 'refresh=mine; Path=/', 'a cookie of the app')
-    t.strictSame(lines.map(line => String(line).split('=', 1)[0]), [SETTINGS.name, 'refresh', 'plain', 'session'])
-    t.strictSame(lines.slice(0, 3).map(sameText), cleared.map(sameText))
+    t.strictSame(lines.map(line => String(line).split('=', 1)[0]), [SETTINGS.name, 'refresh', 'plain', '__Host-old', 'session'])
+    t.strictSame(lines.slice(0, 4).map(sameText), cleared.map(sameText))
   }
 })
 
