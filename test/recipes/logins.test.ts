@@ -65,10 +65,12 @@ function authenticatorsTable () {
       rows.push({ id, sub, secret, isConfirmed: false, lastStep: 0 })
       return id
     },
-    async confirm (id: number) {
-      const { sub } = find(id)
-      rows = rows.filter(row => row.id === id || row.sub !== sub)
-      find(id).isConfirmed = true
+    async confirm (id: number, currentId: number | undefined) {
+      const proposed = rows.find(row => row.id === id) // undefined once another one is confirmed
+      if (proposed === undefined || rows.find(row => row.sub === proposed.sub && row.isConfirmed)?.id !== currentId) return false
+      rows = rows.filter(row => row === proposed || row.sub !== proposed.sub)
+      proposed.isConfirmed = true
+      return true
     },
     async advance (id: number, step: number) {
       const row = find(id)
@@ -231,6 +233,44 @@ t.test('a second factor: guesses of the first code of a new authenticator are li
   t.match(await post('/totp', { id, challenge, code: codeAt(now) }), { statusCode: 429 }, 'a right code too')
   mock.timers.tick(15 * 60_000) // limits and otplib use the machine's clock
   t.match(await post('/totp', { id, challenge, code: codeAt(now + 15 * 60) }), { statusCode: 200 })
+})
+
+t.test('race: of two authenticators that are confirmed at once one is refused, and leaves the other and its recovery codes', async t => {
+  const [table, codes] = [authenticatorsTable(), recoveryCodesTable()]
+  let proposals = 0
+  let arrived = 0
+  let both = (): void => {}
+  const atOnce = new Promise<void>(resolve => { both = resolve })
+  const authenticators = {
+    ...table,
+    async findProposed (sub: string, id: number) {
+      const row = await table.findProposed(sub, id)
+      if (++arrived === 2) both()
+      await atOnce
+      return row
+    },
+    async propose (sub: string, secret: string) {
+      proposals++
+      return await table.propose(sub, secret)
+    }
+  }
+  const s = await recipe(t, 'second-factor', { authenticators, recoveryCodes: codes })
+  const thief = s.browser()
+  await thief.login('ada')
+  const now = Math.floor(Date.now() / 1000)
+  const people = [s.ada, thief]
+  const proposed = await Promise.all(people.map(async person => await person.send({ method: 'POST', url: '/totp/new' })))
+  t.equal(proposals, 2)
+  const answers = await Promise.all(people.map(async (person, nth) => {
+    const proposal = proposed[nth] as Answer // each person has one
+    const { id, challenge } = proposal.json()
+    return await person.send({ method: 'POST', url: '/totp', payload: { id, challenge, code: codesOf(s, proposal)(now) } })
+  }))
+  t.strictSame(answers.map(({ statusCode }) => statusCode).sort(), [200, 409])
+  const winner = answers.findIndex(({ statusCode }) => statusCode === 200)
+  t.equal((await table.findByUser('1'))?.id, proposed[winner]?.json().id)
+  const { challenge } = (await s.post('/login', { username: 'ada', password: PASSWORD })).json()
+  t.match(await s.post('/login/totp', { challenge, code: answers[winner]?.json().recoveryCodes[0] }), { statusCode: 200 }, 'its recovery codes work')
 })
 
 t.test('a second factor: a code of a confirmed authenticator confirms nothing', async t => {
