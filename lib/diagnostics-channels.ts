@@ -95,7 +95,7 @@ export function publishEvent (event: AuthEvent): void {
 /** The methods of a store that requests call. */
 type StoreMethods = Required<Pick<SessionStore, 'create' | 'get' | 'advance' | 'revoke' | 'revokeAll' | 'list' | 'purgeExpired'>>
 
-/** Spelled so that TypeScript can call a method by its name. */
+/** A mapped type, with which TypeScript can check the call of a method by a generic name. */
 type StoreWith<Names extends keyof StoreMethods> = { readonly [Name in Names]: (...args: Parameters<StoreMethods[Name]>) => ReturnType<StoreMethods[Name]> }
 
 /** A store whose calls are published to subscribers of our diagnostics channels; without subscribers it only passes them on. */

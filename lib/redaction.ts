@@ -1,13 +1,13 @@
 import { inspect } from 'node:util'
 
-/** As it is, escaped, or in a URL or HTML. */
+/** A dollar sign: plain, escaped, or encoded for a URL or HTML. */
 const DOLLAR = String.raw`(?:\\{0,2}\$|%(?:25)?24|\\u0024|&#36;)`
 const NAMED = '(?:argon2[a-z]{1,2}|2[abxy]?|[1567]|g?y|[PHS]|apr1|scrypt|pbkdf2[\\w-]{0,20}|bcrypt[\\w-]{0,20})'
 const UNMARKED = '(?:pbkdf2|scrypt|bcrypt|argon2|sha1|md5|SCRAM-SHA-)[\\w:-]{0,40}'
 
 /**
- * Password hashes of the modular crypt format, also escaped or in a URL, and those of Django, Werkzeug and PostgreSQL. Users can
- * have their input quoted in an error, so every repetition is limited or begins where it cannot begin again: otherwise the time
+ * Password hashes of the modular crypt format, also escaped or in a URL, and those of Django, Werkzeug and PostgreSQL. An
+ * error may quote user input, so every repetition is limited or begins where it cannot begin again: otherwise the time
  * would be quadratic (ReDoS, CWE-1333).
  */
 const HASHES = new RegExp(`(?:${DOLLAR}${NAMED}|${UNMARKED})${DOLLAR}${String.raw`[\w+/=,.$:%\\&#;-]{8,}`}`, 'g')
@@ -15,13 +15,13 @@ const HASHES = new RegExp(`(?:${DOLLAR}${NAMED}|${UNMARKED})${DOLLAR}${String.ra
 /** Such hashes in hexadecimal, as in the bytea of PostgreSQL. */
 const HEX_HASHES = /(?:246172676f6e32|2432[0-9a-f]{2}24)[0-9a-f]{16,}/gi
 
-/** Words that are joined by dots, at least three; a token is such a text, whatever characters of an escape precede it. */
+/** At least three words, joined by dots. A token is such a text, even after characters of an escape. */
 const DOTTED = /(?<![\w-])[\w-]+(?:(?:\.|%2e|&#46;)[\w-]*){2,}/gi
 
 /** `{"` in base64url, with which the header of every token begins. */
 const TOKEN_HEADER = 'eyJ'
 
-/** A copy stays of its kind, by which callers decide: a TypeError of a store stops the start, a SyntaxError may quote a key. */
+/** A copy keeps the class of the error, since callers decide by it: a TypeError of a store stops the start, a SyntaxError may quote a key. */
 const KINDS = [TypeError, SyntaxError]
 
 const REDACTED = '[redacted]'
@@ -67,7 +67,7 @@ export function redacted (thrown: unknown, known: readonly string[] = []): unkno
 
 /**
  * Calls a function, and makes the error that it throws safe for a log and a reply: database and mail libraries write the values of
- * a call into their errors. It finds password hashes and tokens by their look, and `secrets` by their value. An error without any
+ * a call into their errors. It finds password hashes and tokens by their format, and `secrets` by their value. An error without any
  * is rethrown unchanged; else a copy with `message`, `name`, `code`, `stack` and `cause`, and "[redacted]" in their place.
  */
 export async function redactErrors<T> (secrets: readonly string[], call: () => Promise<T> | T): Promise<T> {
@@ -213,7 +213,7 @@ function withoutSecrets (text: string, encodings: readonly string[]): string {
   return isMailWithSecret(cleaned, encodings) ? REDACTED : cleaned
 }
 
-/** True if a text quotes a mail as it is sent (RFC 2045), folded into lines, in quoted-printable or in base64, and that has a secret. */
+/** True if a text quotes a mail with a secret as it is sent (RFC 2045): folded into lines, in quoted-printable or in base64. */
 function isMailWithSecret (text: string, encodings: readonly string[]): boolean {
   const softBreaks = text.replace(SOFT_BREAK, '')
   const unfolded = softBreaks.replace(LINE_BREAK, '')

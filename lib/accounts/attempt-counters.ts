@@ -16,10 +16,10 @@ export interface CounterLimit extends Limit {
 
 /**
  * Counts attempts by key against a list of limits. Windows follow the machine's clock, not the injected one. A counted attempt
- * is ended once, by the counter that counted it, which changes only the windows of that attempt, never later ones.
+ * ends once, in the counter that counted it. Its end changes only the windows of that attempt, never later ones.
  *
- * Not rate-limiter-flexible: it refunds by key, so a late refund would change a later window, and it has no failures by owner
- * within one window, which a success must reset in the same step.
+ * rate-limiter-flexible does not fit: it refunds by key, so a late refund would change a later window, and it does not count the
+ * failures of each owner within a window, which a success must reset in the same step.
  */
 export interface AttemptCounter<Counted extends object = object> {
   /** Consumes one attempt of every limit; or of none if one is reached, and returns the longest time to wait. */
@@ -143,7 +143,7 @@ for i, key in ipairs(KEYS) do
 end
 return reply`
 
-/** ARGV: the outcome, the owner, then the ids of the windows. It leaves alone a key whose window is another by now. */
+/** ARGV: the outcome, the owner, then the ids of the windows. It skips a key whose window has changed. */
 const END = `
 local failures = 'failures of ' .. ARGV[2]
 for i, key in ipairs(KEYS) do

@@ -35,7 +35,7 @@ export interface Passwords {
 }
 
 /**
- * The client that causes password work. The queue is fair between clients, so that one who floods it delays itself.
+ * The client that causes password work. The queue is fair between clients, so that a client that floods it delays only itself.
  * Fastify's request fits. All work without an address counts as one client.
  */
 export interface WorkSource {

@@ -113,7 +113,7 @@ async function createUser (users: Users, row: NewUser): Promise<{ answer: User |
 
 /**
  * Checks the result of `users.create`: the new user, or null for a taken username. Throws a TypeError for anything else: a
- * function without `return` gives undefined, which does not say whether the account was created.
+ * function without `return` gives undefined, which leaves it open whether the account was created.
  */
 function checkCreated (answer: User | null | undefined): User | null {
   if (typeof answer === 'object') return answer

@@ -181,14 +181,14 @@ export class Throttle {
     await this.#end(attempt, ({ counter, counted }) => counter.refund(counted))
   }
 
-  /** The attempt stays counted, as those of signups: a flood of accounts is an attack, too. */
+  /** The attempt stays counted, as for a signup: a flood of accounts is an attack too. */
   keep ({ consumed }: Attempt): void {
     this.#release(consumed.splice(0))
   }
 
   async #refreshShared (perSession: AttemptCounter, session: SessionRef, context: RequestContext): Promise<void> {
     const counted = this.#consumeShared(perSession, session.sid, context).catch(() => null)
-    // While the counters are unreachable no refresh waits for them. The first call that succeeds again ends that.
+    // While the counters are unreachable, no refresh waits for them. The first call that succeeds ends that state.
     const wait = this.#reachable ? await counted : null
     if (typeof wait === 'number') throw throttled('session', session.sub, wait, context)
   }

@@ -81,7 +81,7 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{1
 /**
  * Normalises a username as the routes do before they store it or look it up, for a signup or login of your own: to Unicode
  * NFKC, so that the full-width `＠` is an `@` and one name is one account, and without white space around it. Null for an
- * invalid username. Normalising twice gives the same.
+ * invalid username. Normalising twice does not change the result.
  */
 export function normaliseUsername (value: unknown): string | null {
   // NFKC takes seconds for a hundred thousand accents on one letter. It makes at most 6 units into one.

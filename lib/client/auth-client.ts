@@ -27,7 +27,7 @@ export interface AuthClientOptions {
 export interface AuthClient<Claims = AccessClaims> {
   /** The current state. */
   readonly state: AuthState<Claims>
-  /** Finds out by the cookie who is logged in. Never rejects: after a failure the state stays 'unknown' and has the error. */
+  /** Determines the user by the cookie. Never rejects: after a failure the state stays 'unknown' and has the error. */
   readonly init: () => Promise<AuthState<Claims>>
   /**
    * The platform's fetch, with the access token in requests to the API (RFC 6750 section 2.1), refreshed as needed. It sends and
@@ -77,7 +77,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
 
   const publish = (status: AuthState<Claims>['status'], error: AuthProblem | undefined): void => {
     state = { status, claims: session?.claims, expiresAt: session?.expiresAt, error } as AuthState<Claims> // 'in' is published with a session only
-    // Each in a promise, so that an error is reported and does not stop the others.
+    // Each listener runs in a promise, so that its error is reported and does not stop the others.
     for (const listener of listeners) Promise.resolve(state).then(listener)
   }
 
@@ -149,7 +149,7 @@ export function createAuthClient<Claims extends { readonly sub: string } = Acces
     return refreshing
   }
 
-  /** Finds out who is logged in, unless that is known. */
+  /** Determines the user, unless the state is known. */
   const start = async (): Promise<AuthState<Claims>> => {
     if (!base || state.status !== 'unknown') return state
     const marker = logoutMarker(name)

@@ -83,7 +83,7 @@ interface LoggedIn<Claims> {
   readonly status: 'in'
   /** The claims of the access token. */
   readonly claims: Claims
-  /** When the access token expires, in milliseconds as of Date.now(); 0 if this tab has yet to get one. */
+  /** The expiry of the access token, in milliseconds as of Date.now(); 0 if this tab has no token yet. */
   readonly expiresAt: number
   /** The error of the last refresh, if that failed. The next success resets it. */
   readonly error?: AuthProblem | undefined

@@ -15,7 +15,7 @@ export async function withTabLock<T> (name: string, timeout: number, work: (wait
 }
 
 /**
- * All that is ever stored, for a reload. 'out': logged out, so the page need not ask the server. 'logout': a logout that
+ * The only value in storage, for a reload. 'out': logged out, so the page need not ask the server. 'logout': a logout that
  * did not reach the server, whose cookie would log the user in again.
  */
 type LogoutMarker = 'out' | 'logout'

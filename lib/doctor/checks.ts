@@ -82,7 +82,7 @@ function checkPrefix (reply: Reply, path: string): Verdict {
   return finding(`the app received ${there} instead of ${sent}`, `Keep the path in the proxy (nginx: proxy_pass without a path after the port), or register the plugin with the prefix that arrives and give cookie.path '${path}'`)
 }
 
-/** Only an app outside production explains its refusals: of this one if the cookie is Secure and the protocol http. */
+/** Only an app outside production explains its refusals. It explains this one if the cookie is Secure and the protocol http. */
 function checkProtocol ({ missing, foreignOrigin, target: { base } }: Observations): Verdict {
   if (!base.startsWith('https:')) return skipped('only https is judged')
   if (String(fieldsOf(missing)['message']).includes('plain http')) return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')

@@ -34,7 +34,7 @@ export function siteOf (page: string, own: string): Target['site'] {
   return registrableDomain(one) === registrableDomain(other) ? 'same-site' : 'cross-site'
 }
 
-/** An address has none. */
+/** The last two labels; an IP address itself, since it has no such domain. */
 function registrableDomain ({ hostname }: URL): string {
   const isAddress = /^[\d.]+$|^\[/.test(hostname)
   return isAddress ? hostname : hostname.split('.').slice(-2).join('.')

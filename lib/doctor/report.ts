@@ -1,4 +1,4 @@
-/** Without control characters, by which a server could write to the terminal at will. */
+/** Replaces control characters, with which a server could control the terminal. */
 export function printable (text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
 }

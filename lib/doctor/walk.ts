@@ -52,7 +52,7 @@ function accessTokenOf (login: Reply): string | null {
   return typeof token === 'string' && /^[\w.~+/-]+=*$/.test(token) ? token : null
 }
 
-/** What the app stores as the address of this client, and counts failed logins by. */
+/** Checks the client address that the app sees, by which it counts failed logins. */
 async function checkAddress (send: Send, login: Reply): Promise<Verdict> {
   if (login.isLoopback) return skipped('not judged from the machine of the server')
   const token = accessTokenOf(login)
@@ -73,7 +73,7 @@ function judgeRefresh (reply: Reply): Verdict {
   return reply.status === 200 ? ok(seen) : finding(seen, 'Check that all instances share one store and one secret, and that the proxy forwards Cookie')
 }
 
-/** The same refresh token once more, as another tab or a repeated request sends it. */
+/** Judges the reply to a second use of one refresh token, as another tab or a retry sends it. */
 function judgeSecondRefresh (reply: Reply, isReplaced: boolean): Verdict {
   const seen = `the ${isReplaced ? 'replaced' : 'same'} refresh token again: ${answerOf(reply)}`
   if (reply.status === 200) return ok(seen)
@@ -101,7 +101,7 @@ const SAMPLES = 3
 /** A difference below this is noise of the network. */
 const NOISE_MS = 20
 
-/** Compares failed logins of a known and of an unknown name, one after the other: neither reply nor time may tell them apart (user enumeration). */
+/** Compares failed logins of a known and of an unknown name, in turn: neither replies nor times may differ (user enumeration). */
 async function timeFailedLogins (send: Send, headers: Readonly<Record<string, string>>, { field, username }: Account): Promise<Verdict> {
   const attempt = async (name: string): Promise<Reply> => await send({ method: 'POST', path: '/login', headers, json: { [field]: name, password: randomId() } })
   const known: Reply[] = []

@@ -6,8 +6,8 @@ import { type SessionStore } from '../sessions/store.js'
 /** The state of an instance. A part that is not in use counts as fine. */
 export interface AuthHealth {
   /**
-   * True if the store and the revocation feed are. The other parts do not count: with old keys an instance works, and while logins
-   * fail, by a full queue or without the Redis of the rate limits, all instances would leave the load balancer, refreshes with them.
+   * True if `store` and `revocationFeed` are true. The other parts do not count: an instance works with old keys, and if a full queue
+   * or an unreachable Redis of the rate limits counted, all instances would leave the load balancer, and refreshes would fail too.
    */
   readonly ok: boolean
   /** The session store answers within `timeouts.call`. */

@@ -4,7 +4,7 @@ import { isOwnOrigin } from './csrf.js'
 
 /** A form of a page, with the field `redirect`: it is answered with 303, since a browser shows the reply. */
 export class HtmlForm {
-  /** The body as JSON would have it. */
+  /** The body as JSON. */
   readonly fields: Readonly<Record<string, unknown>>
   /** The path to show after success. */
   readonly redirect: string

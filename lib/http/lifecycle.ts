@@ -31,7 +31,7 @@ export function openOnReady (fastify: FastifyInstance, store: SessionStore, owne
 }
 
 /**
- * Subscribes to revocations before serving, or revoked tokens are accepted. A subscription that is not up within the timeout of
+ * Subscribes to revocations before the app serves, else it would accept revoked tokens. A subscription that is not up within the timeout of
  * a call counts as down.
  */
 export function followRevocations (fastify: FastifyInstance, store: SessionStore, revocations: Revocations, timeouts: Timeouts, context: RequestContext): void {
@@ -139,7 +139,7 @@ export function followKeys (fastify: FastifyInstance, { reload }: KeySource, per
   fastify.addHook('onClose', async () => clearInterval(timer))
 }
 
-/** How an app claims its store: its name, and the ids of its refresh keys, old and new. */
+/** The identity with which an app claims its store: its name, and the ids of its refresh keys, old and new. */
 interface OwnerSource {
   readonly current: () => StoreOwner
   /** Updates it after a change of keys and calls the listeners. */

@@ -40,7 +40,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   /** The passwords that this request has verified, and the challenges that it has accepted. */
   readonly #proofs: Array<VerifiedLogin | AcceptedChallenge> = []
   #identity: Identity | null = null
-  /** Those that the reply sets or clears, in place of those that the request sent; undefined before that. */
+  /** The refresh tokens after this request has changed them; undefined until then. */
   #newRefreshTokens: readonly string[] | undefined
 
   /**
@@ -174,7 +174,7 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
   }
 
   get identity (): Identity {
-    return this.#identity as Identity // null only where the types of `SessionMethods` say so
+    return this.#identity as Identity // null only where `SessionMethods` documents it
   }
 
   get identityOrNull (): Identity | null {

@@ -135,7 +135,7 @@ const REFRESH_SEEK_PAUSE_MS = 1000
 
 const KINDS: readonly TokenKind[] = ['access', 'refresh']
 
-/** When each key was first loaded, by kid. */
+/** The time of the first load of each key, by kid. */
 type LoadedAt = ReadonlyMap<string, EpochSeconds>
 
 export function createKeySource ({ first, load, clock, period, emit }: KeySourceOptions): KeySource {
@@ -222,7 +222,7 @@ function propagationOf (ring: KeyRing, period: Seconds): Seconds {
   return period - 1 + (isPublished ? jwksMaxAge(period) : 0) // clocks may have whole seconds, and timers fire slightly early
 }
 
-/** The same promise; its rejection ends no process if nobody waits for it, as a request whose deadline has passed. */
+/** Returns the same promise. Its rejection does not end the process if no request awaits it any more, as after a deadline. */
 function handled (reload: Promise<void>): Promise<void> {
   reload.catch(() => {})
   return reload

@@ -2,10 +2,10 @@ import { type KeyObject, createHash } from 'node:crypto'
 
 const MIN_SECRET_BYTES = 32
 const MIN_DISTINCT_BYTES = 8
-/** A text that is no spelling of bytes may begin with a few characters that look like one. */
+/** Fewer bytes do not count: a few characters of any text look like base64 or hexadecimal. */
 const MIN_DECODED_BYTES = 16
 
-/** A character of it stands for half a byte. */
+/** Each digit encodes half a byte. */
 const HEXADECIMAL = /^[\da-f]+$/i
 
 /** The placeholders of configuration templates, variables that nobody has set or replaced, and the names of files and commands. */
@@ -44,7 +44,7 @@ function isPublished (text: string): boolean {
   return PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)
 }
 
-/** The bytes of which a text is the base64 or hexadecimal spelling, which makes them no better. */
+/** The bytes that a text encodes in base64 or hexadecimal; the encoding does not make them stronger. */
 function decoded (text: string): Buffer[] {
   return [Buffer.from(text, 'base64'), Buffer.from(text, 'hex')].filter(({ length }) => length >= MIN_DECODED_BYTES)
 }
@@ -100,7 +100,7 @@ function isPower (residue: bigint, prime: bigint): boolean {
 
 const PREFIX_BYTES = 4
 
-/** Examples of RFC 7515 and RFC 7520, of @fastify/session and @fastify/secure-session, of jwt.io, and of earlier versions of ours; a keyboard. */
+/** Examples of RFC 7515 and RFC 7520, of @fastify/session and @fastify/secure-session, of jwt.io, and of earlier versions of this package; the rows of a keyboard. */
 const EXAMPLES: ReadonlySet<string> = new Set([
   'a secret with minimum length of 32 characters',
   'averylogphrasebiggerthanthirtytwochars',

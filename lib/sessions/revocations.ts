@@ -24,7 +24,7 @@ export interface RevocationsOptions {
 interface SubjectEntry {
   readonly at: EpochSeconds
   readonly exceptId: string | undefined
-  /** When this process learned of it, by its own clock. */
+  /** The time at which this process received it, by its own clock. */
   readonly knownAt: EpochSeconds
   readonly until: EpochSeconds
   readonly sequence: number
@@ -64,7 +64,7 @@ export class Revocations {
     const isExcepted = entry?.exceptId === sid
     if (entry !== undefined && !isExcepted && iat < entry.at - skew) return 'revoked'
     // Within `skew` of the revocation, `iat` does not show whether a token is older or newer. The store's clock, which sets `at`, may be
-    // behind the clocks that dated the tokens. So a token issued before this process learned of the revocation is unresolved too.
+    // behind the clocks that dated the tokens. So a token issued before this process received the revocation is unresolved too.
     const isUnresolved = entry !== undefined && (isExcepted ? entry.replacesOther : iat <= Math.max(entry.at, entry.knownAt) + skew)
     const revocation = isUnresolved ? entry.sequence : NEVER
     const gap = iat <= this.#gap.end + skew ? this.#gap.sequence : NEVER

@@ -123,8 +123,8 @@ export class SessionService {
   }
 
   /**
-   * True if `identify` accepts the refresh token. So a stale copy of it is reuse: otherwise a thief could test a copy without
-   * being detected. Throws FST_AUTH_STORE_UNAVAILABLE.
+   * True if `identify` accepts the refresh token. A stale copy is reuse here too: otherwise a thief could test a copy without being
+   * detected. Throws FST_AUTH_STORE_UNAVAILABLE.
    */
   async hasLiveSession (refreshTokens: readonly string[], context: RequestContext): Promise<boolean> {
     try {
@@ -178,7 +178,7 @@ export class SessionService {
    */
   async changePassword ({ sub, sid }: SessionRef, user: User, write: WritePassword, context: RequestContext, remember?: boolean): Promise<Issued> {
     const endOthers = (keptId: string): Promise<number> => this.revokeAll(sub, 'password_changed', context, keptId)
-    // These sessions may live on, and no reply says so.
+    // These sessions may stay live, and no reply reports it.
     const reportUnended = (error: unknown): void => context.emit({ type: 'store_unavailable' }, error)
     const { findById } = this.#options
     let state: string = PASSWORD_STATE.unchanged

@@ -1,7 +1,7 @@
 import { randomId } from '../random.js'
 import { type EpochSeconds, type Seconds } from '../time.js'
 
-/** Why a session ended. After `reuse`, every refresh token of the session is refused with FST_AUTH_REFRESH_TOKEN_REUSED. */
+/** The reason why a session ended. After `reuse`, every refresh token of the session is refused with FST_AUTH_REFRESH_TOKEN_REUSED. */
 export type RevokeReason = 'logout' | 'revoked' | 'reuse' | 'user_refused' | 'superseded' | 'password_changed' | 'limit'
 
 /**
@@ -17,7 +17,7 @@ export interface Session {
   readonly generation: number
   /** The generation that the current one replaced; null before the first rotation. */
   readonly previous: number | null
-  /** When the current generation was issued: the `iat` of its refresh token. */
+  /** The issue time of the current generation: the `iat` of its refresh token. */
   readonly rotatedAt: EpochSeconds
   /** The time of the login. */
   readonly createdAt: EpochSeconds
@@ -31,7 +31,7 @@ export interface Session {
   readonly userAgent: string | null
   /** The client's address at login; null if there was none. */
   readonly ip: string | null
-  /** When the session was revoked; null or absent if it was not. */
+  /** The time of the revocation; null or absent if the session was not revoked. */
   readonly revokedAt?: EpochSeconds | null
   readonly reason?: RevokeReason | null
 }

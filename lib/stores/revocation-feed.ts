@@ -15,7 +15,7 @@ export interface Channel {
 
 /**
  * Notifies the listeners of a store, here and in other processes, of revoked sessions. A store receives its own messages too:
- * where the reply to a revocation is lost, `notify` is not called and the message is all that shows it.
+ * if the reply to a revocation is lost, `notify` is not called, and only the message reports it.
  */
 export interface RevocationFeed {
   /** The method `subscribe` of a store with such a channel. */

@@ -2,7 +2,7 @@ import { type Session, type SessionChange } from '../sessions/session.js'
 import { type SessionStore } from '../sessions/store.js'
 
 /**
- * A store that keeps nothing: a session is what its signed refresh token states. Sessions cannot be revoked or listed,
+ * A store that keeps nothing: the signed refresh token states its session. Sessions cannot be revoked or listed,
  * and the reuse of a refresh token is not detected.
  */
 export function statelessStore (): SessionStore {

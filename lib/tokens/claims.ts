@@ -81,8 +81,8 @@ export function maxAccessLifetime (expiresIn: Seconds): Seconds {
 const RESERVED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'typ', '__proto__'])
 
 /**
- * A property named as that of a user, also without a value: otherwise an app whose first users have no password would see the error
- * only with the first user who has one. Inside a string of JSON quotes are escaped, so it does not match there.
+ * A property `passwordHash` or `password_hash`, even with the value null: otherwise the error would first appear with the first user
+ * who has a password. It does not match inside a JSON string, where quotes are escaped.
  */
 const HASH_PROPERTY = /[{,]"password_?hash":/i
 

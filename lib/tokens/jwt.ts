@@ -33,7 +33,7 @@ const TYPES: Record<TokenKind, string> = { access: 'at+jwt', refresh: 'rt+jwt' }
 /** The shape of a refresh token, whose HS256 signature has 43 characters. Nothing else is decoded: one request can carry hundreds of cookies of this name. */
 const REFRESH_TOKEN = /^[\w-]+\.[\w-]+\.[\w-]{43}$/
 
-/** With the memory of the verification cache in bytes. */
+/** The rules for access tokens, and the memory of the verification cache in bytes. */
 export type VerificationPolicy = AccessPolicy & { readonly cacheBytes: number }
 
 /**

@@ -22,7 +22,7 @@ interface Entry {
  * The claims of access tokens that were verified: a browser sends the same token until it expires. Times and revocation are
  * checked at every request all the same. Another spelling of a token is another token.
  *
- * When the newer half is full, or its first token has expired, it becomes the older half, and what the older half held is
+ * When the newer half is full, or its first token has expired, it becomes the older half, and the former older half is
  * evicted. Tokens that are used move to the newer half. So the cache shrinks with the traffic, and nothing is sorted. A token is
  * kept from its second verification on, so that a flood of distinct tokens costs what it would without a cache.
  */

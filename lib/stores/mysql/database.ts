@@ -102,7 +102,7 @@ export class MysqlRunner {
     }
   }
 
-  /** Ends what runs on a connection: a server that waits for a lock does not notice that the connection was closed. */
+  /** Ends the statement of a connection: a server that waits for a lock does not notice that the connection was closed. */
   #kill (pool: Pool, threadId: number | null | undefined): void {
     if (typeof threadId !== 'number') return
     this.#acquire(pool).then(async connection => {
@@ -157,7 +157,7 @@ function queryOf (text: string, values: readonly unknown[]): MysqlQuery {
     rowsAsArray: false,
     nestTables: false,
     namedPlaceholders: false,
-    // All as text, whatever the options of the connection say of big integers and of the app's own types.
+    // Returns all values as text, whatever options the connection has for big integers and types.
     typeCast: field => field.buffer()?.toString() ?? null
   }
 }

@@ -41,7 +41,7 @@ export function mysqlStore (db: MysqlDatabase, options: MysqlStoreOptions = {}):
   return polledStore({ name: 'mysqlStore', table, clock, pollEveryMs, sessions: new MysqlTable(promises, table, timeoutMs) })
 }
 
-/** Deadlocks come in waves, each of which lets one transaction through. */
+/** Deadlocks come in waves; in each wave one transaction succeeds. */
 const MAX_ATTEMPTS = 5
 
 /** Sessions in a table of MySQL or MariaDB. */
@@ -72,7 +72,7 @@ class MysqlTable extends SessionTable<Statements> {
     const { lastId } = await this.#write(this.sql.advanceWithoutReturning, id, fromGeneration, generation, previous, rotatedAt, idleExpiresAt, authTime ?? null)
     if (lastId === 0) return null
     const session = await this.find(id)
-    // Others may have changed it since: all that can change is as this call wrote it.
+    // The row may have changed since the UPDATE, so the fields that can change are taken from this call.
     return session && { ...session, generation, previous, rotatedAt, idleExpiresAt, authTime: lastId - 1, revokedAt: null, reason: null }
   }
 

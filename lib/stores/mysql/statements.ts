@@ -59,7 +59,7 @@ function tableStatements (name: string) {
   return {
     createTable: `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC`,
     createIndex: INDEXES.map(columns => `CREATE INDEX by_${columns[0]} ON ${name} (${columns.join(', ')})`),
-    // Of no session: they show which rights are missing.
+    // These statements match no session; their errors show which rights are missing.
     rights: {
       SELECT: `SELECT ${SESSION} FROM ${name} WHERE id = ''`,
       INSERT: `INSERT INTO ${name} (${SESSION}, revocation) SELECT ${SESSION}, revocation FROM ${name} WHERE id = ''`,
@@ -109,7 +109,7 @@ function revocationStatements (name: string) {
       ) AS batch JOIN ${name} AS s ON s.id = batch.id ${end(`if(s.id IS NULL, NULL, ${id})`)} WHERE s.revoked_at IS NULL`,
     addCounter: `INSERT IGNORE INTO ${name} (${OWN_COLUMNS}, revocation)
       SELECT ${ownRow(id)}, coalesce(max(revocation), 0) FROM ${name}`,
-    // The counter and what is new, in one snapshot.
+    // The counter and the new revocations, in one snapshot.
     readRevoked: `(SELECT id, revocation AS number FROM ${name} WHERE id = ${id}) UNION ALL (
         SELECT id, revocation FROM ${name} WHERE revocation >= $1 AND (revocation > $1 OR id > $2) AND id <> ${id} ORDER BY revocation, id LIMIT $3
       )`

@@ -83,7 +83,7 @@ export function statementRunner (db: PostgresDatabase, { prepared, outside }: { 
 
 async function outsideTransactions (pool: Pool, text: string, values: unknown[]): Promise<readonly unknown[]> {
   const client = await pool.connect()
-  client.on('error', ignore) // a pool listens for the loss of idle connections only, and an unheard error event ends the process
+  client.on('error', ignore) // a pool listens for the loss of idle connections only, and an error event without a listener ends the process
   try {
     if ((client.getTransactionStatus?.() ?? 'I') !== 'I') throw new Error('a connection of the pool was released inside a transaction: release it after COMMIT or ROLLBACK')
     const { rows } = await client.query(text, values)

@@ -111,7 +111,7 @@ class PostgresTable extends SessionTable<Statements> {
     return typeof key === 'string' && key.includes('\0') ? Promise.resolve([]) : this.#run(statement, ...values)
   }
 
-  /** Each statement that is to count its rows returns them. */
+  /** Each statement that writes returns its rows, which are counted here. */
   protected async write (statement: string, ...values: unknown[]): Promise<number> {
     return (await this.#run(statement, ...values)).length
   }

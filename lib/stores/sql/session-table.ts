@@ -150,7 +150,7 @@ export function createSession (name: string): string {
   return `INSERT INTO ${name} (${SESSION}) VALUES (${FIELDS.map((_, index) => `$${index + 1}`).join(', ')})`
 }
 
-/** A rotation writes to no indexed column. `session` is what is read of the row. */
+/** A rotation writes to no indexed column. `session` is the list of the returned columns. */
 export function advanceReturning (name: string, session: string): string {
   return `UPDATE ${name}
       SET generation = $3, previous = $4, rotated_at = $5, idle_expires_at = $6, auth_time = coalesce($7, auth_time)

@@ -236,13 +236,13 @@ export class RevocationPoll {
     this.#polling = this.#position = this.#isUp = undefined
   }
 
-  /** Reports what is new. After a failure it goes on where it was, so nothing is missed. */
+  /** Reports the new revocations. After a failure it continues from its last position, so it misses none. */
   async #readNew (polling: AbortSignal): Promise<void> {
     const after = this.#position
     const { newest, revoked } = await this.#read(after ?? LATEST, PAGE)
     if (polling.aborted) return
     if (after === undefined || newest < after.number) {
-      if (after !== undefined) this.#report(false) // an older copy was restored: what it revokes now has old numbers
+      if (after !== undefined) this.#report(false) // an older copy was restored, so new revocations get old numbers again
       this.#position = behind(newest)
       return
     }

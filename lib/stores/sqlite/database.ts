@@ -99,7 +99,7 @@ export class SqliteRunner {
 }
 
 const PARAMETER = /\$(\d+)/g
-/** Together about a second. */
+/** All attempts take about a second together. */
 const MAX_ATTEMPTS = 100
 const LONGEST_PAUSE_MS = 20
 

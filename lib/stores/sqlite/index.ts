@@ -50,7 +50,7 @@ class SqliteTable extends SessionTable<Statements> {
   }
 
   async prepare (): Promise<void> {
-    await this.#db.whenFree(() => this.#db.readBusyTimeout()) // first: `whenFree` waits by it
+    await this.#db.whenFree(() => this.#db.readBusyTimeout()) // first, since `whenFree` depends on it
     await this.#db.whenFree(() => prepareTable(this.#table, this.sql, this.#db))
   }
 
