@@ -64,9 +64,9 @@ const PARTS: Readonly<Record<string, Part>> = {
 
 const FUNCTION_LINES = 60
 const FILE_LINES = 240
-/** Longer functions: tables, and those that are still to be split. Only shrinks. */
+/** Longer functions: tables, and functions that must still be split. Remove entries, add none. */
 const LONG_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
-  // Split into parts it has over 2,080 bytes, and its budget is 2,000.
+  // Split into parts, its bundle has over 2,080 bytes, and the budget is 2,000.
   'client/auth-client.ts': ['createAuthClient']
 }
 /** Files that are long because they are lists. */
@@ -127,7 +127,7 @@ t.test('no file imports itself through others, types included', async t => {
   t.same(sources.flatMap(({ path }) => findCycle(path)), [])
 })
 
-/** What no file may do, and those that may: a browser has no clock but its own, and spreads its retries by any chance. */
+/** Forbidden code, and the files that may use it: in a browser the client has no other clock, and its retries need no secure random. */
 const FORBIDDEN: ReadonlyArray<readonly [name: string, found: (node: ts.Node) => boolean, exceptIn?: readonly string[]]> = [
   ['the time of the machine', readsTime, ['time.ts', 'client/', 'renderer.ts']],
   ['chance that can be guessed', node => isMember(node, 'Math', 'random'), ['client/']],
@@ -186,7 +186,7 @@ function read (path: string): SourceFile {
   return { path, tree, imports }
 }
 
-/** What a node imports, if it does: import and export declarations, import() and the type import('…'). */
+/** The specifier of an import or export declaration, an import() or a type import('…'); undefined for other nodes. */
 function specifierOf (node: ts.Node): string | undefined {
   const specifier = ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
     ? node.moduleSpecifier
@@ -207,7 +207,7 @@ function importsTypesOnly (node: ts.Node): boolean {
   return name === undefined && namedBindings !== undefined && ts.isNamedImports(namedBindings) && namedBindings.elements.every(({ isTypeOnly }) => isTypeOnly)
 }
 
-/** '' where no part holds the file. */
+/** '' for a file that is in no part. */
 function partOf (path: string): string {
   return Object.keys(PARTS).find(part => holds(part, path)) ?? ''
 }
@@ -223,7 +223,7 @@ function mayImport (path: string, { target, isPackage, typesOnly }: Import): boo
   return [part, ...uses, ...(typesOnly ? usesTypesOf : [])].some(allowed => holds(allowed, target))
 }
 
-/** The way from a file back to itself, as one line, or nothing. */
+/** The import path from a file back to itself, as one line; empty without one. */
 function findCycle (start: string): string[] {
   const seen = new Set<string>()
   const follow = (path: string, way: readonly string[]): string[] => {
@@ -252,7 +252,7 @@ function isFunctionWithBody (node: ts.Node): node is ts.FunctionLikeDeclaration 
   return ts.isFunctionLike(node) && 'body' in node && node.body !== undefined
 }
 
-/** The lines of a function without those of the functions in it: a factory is as long as what it does itself. */
+/** The lines of a function, without those of nested functions. */
 function ownLines (node: ts.Node): number {
   const nested = (inner: ts.Node): number => {
     let lines = 0
@@ -266,7 +266,7 @@ function span (node: ts.Node): number {
   return lineOf(node, node.getEnd()) - lineOf(node, node.getStart()) + 1
 }
 
-/** Lines with anything on them but comments. */
+/** The number of lines that hold code. */
 function codeLines (tree: ts.SourceFile): number {
   const lines = new Set<number>()
   const visit = (node: ts.Node): void => {

@@ -6,7 +6,7 @@ import { startDeadline, unavailable } from '../lib/deadline.js'
 const timeouts = { call: 2, request: 3 }
 const forever = (): Promise<never> => new Promise(() => {})
 
-/** Timers and the monotonic clock stand still until told. */
+/** Stops timers and the monotonic clock; the returned function moves them. */
 function fakeTime (t: Test): (ms: number) => void {
   let now = 5000
   t.intercept(performance, 'now', { value: () => now })
@@ -25,7 +25,7 @@ function watch (call: Promise<unknown>): { state: 'waiting' | 'done' | 'refused'
   return seen
 }
 
-/** Lets everything that has settled be noticed. */
+/** Waits until the handlers of all settled promises have run. */
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 t.test('a result is returned, from a promise or a value', async t => {

@@ -18,8 +18,8 @@ import { SECRET } from './support/server.js'
 import { ANY_PORT, startProgram } from './support/start-program.js'
 
 /**
- * What a block of the documentation may take as given, and its type. A block says so on the line before its fence:
- * `<!-- given: app, pool -->`. Everything else it imports or makes itself.
+ * The variables that a block of the documentation may use without a declaration, with their types. The line before its fence
+ * lists them: `<!-- given: app, pool -->`. A block imports or declares everything else.
  */
 const GIVEN: Readonly<Record<string, string>> = {
   User: 'any', // a model of Mongoose
@@ -67,7 +67,7 @@ const GIVEN_UNTYPED: Readonly<Record<string, string>> = {
   app: 'UntypedApp'
 }
 
-/** What both declare: packages that the tests do not install, or whose types a sample in JavaScript does not need. */
+/** Declarations of packages that the tests do not install, or whose types a sample in JavaScript does not need. */
 const AMBIENT = {
   ts: `
     declare module '@fastify/aws-lambda'
@@ -100,10 +100,10 @@ const AMBIENT = {
   `
 }
 
-/** A sample in JavaScript need not convince the compiler. */
+/** Samples in JavaScript are compiled without the strict checks. */
 const LENIENT: ts.CompilerOptions = { strict: false, exactOptionalPropertyTypes: false, noUncheckedIndexedAccess: false }
 
-/** What a fence may say: the first three are compiled. */
+/** The languages of a fence; the first three are compiled. */
 const LANGUAGES = ['ts', 'tsx', 'js', 'sh', 'html', 'sql', 'ini', 'nginx', 'json', 'http', 'text', 'yaml']
 
 const README_LINES = 260
@@ -182,7 +182,7 @@ for (const [header, table] of [['option', optionTable], ['option of the verifier
     const rows = rowsUnder(header, 'default')
     const options = leaves(table, '')
     t.strictSame(rows.map(([name]) => name).sort(), options.map(([name]) => `\`${name}\``).sort())
-    // Others have a default that is no plain value, such as a store: the README says it in its own words.
+    // Other defaults are no plain values, such as a store; the README describes them in words.
     const plain = options.filter(([, fallback]) => fallback !== undefined && typeof fallback !== 'function')
     const defaults = new Map(rows.map(([name, fallback]) => [name, fallback]))
     t.strictSame(
@@ -204,7 +204,7 @@ t.test('the short table of options names options, with their defaults', async t 
 t.test('the table of events has a row for each type, with its level and fields', async t => {
   const rows = rowsUnder('event', 'log', 'fields')
   t.strictSame(rows.map(([type]) => type), Object.keys(EVENT_LEVELS).map(type => `\`${type}\``))
-  // That of dropped events depends on what was dropped.
+  // The level of dropped events is that of their type.
   const levels = Object.entries(EVENT_LEVELS).map(([type, level]) => type === 'events_dropped' ? 'as `of`' : level)
   t.strictSame(rows.map(([, level]) => level), levels)
   const sorted = (fields: readonly string[]): string => [...fields].sort().join(', ')
@@ -277,9 +277,9 @@ function anchorsOf ({ text }: Page): string[] {
   return [...headings].map(([, heading = '']) => heading.toLowerCase().replace(/\]\([^)]*\)/g, '').replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-'))
 }
 
-/** Every option of the table in the code that is no group, with what it is when left out. */
+/** Every option of the table in the code that is no group, with its default. */
 function leaves (check: unknown, name: string): Array<readonly [name: string, fallback: unknown]> {
-  const { checks, fallback } = check as { checks?: object, fallback?: unknown } // what group and defaultTo put on a check
+  const { checks, fallback } = check as { checks?: object, fallback?: unknown } // the properties that `group` and `defaultTo` add to a check
   if (checks === undefined) return [[name, fallback]]
   return Object.entries(checks).flatMap(([member, read]) => leaves(read, name === '' ? member : `${name}.${member}`))
 }
@@ -299,14 +299,14 @@ function fieldsOfEvents (): Map<string, string[]> {
   return new Map(Object.keys(EVENT_LEVELS).map(type => [type, fields.get(type) ?? []]))
 }
 
-/** What the compiler says of blocks against lib, by the line of the page. */
+/** The errors of the compiler for blocks, by the line of the page. */
 function complaints (blocks: readonly Block[]): string[] {
   const untyped = blocks.filter(({ language }) => language === 'js')
   const typed = blocks.filter(({ language }) => language !== 'js')
   return [...diagnose(typed, GIVEN, AMBIENT.ts), ...diagnose(untyped, GIVEN_UNTYPED, AMBIENT.js, LENIENT), ...untyped.flatMap(typesIn)]
 }
 
-/** Types, which JavaScript has not. */
+/** The errors for TypeScript syntax in a block of JavaScript. */
 function typesIn (block: Block): string[] {
   const { diagnostics = [] } = ts.transpileModule(block.code, { fileName: 'block.js', reportDiagnostics: true, compilerOptions: { module: ts.ModuleKind.ESNext, allowJs: true } })
   return diagnostics.map(found => complaint(block, found))
@@ -314,7 +314,7 @@ function typesIn (block: Block): string[] {
 
 function diagnose (blocks: readonly Block[], given: Readonly<Record<string, string>>, ambient: string, special: ts.CompilerOptions = {}): string[] {
   const texts = new Map(blocks.map((block, index) => {
-    const declared = block.given.map(name => `declare const ${name}: ${given[name]};`).join(' ') // on one line, so that lines are counted as in the page
+    const declared = block.given.map(name => `declare const ${name}: ${given[name]};`).join(' ') // on one line, so that the line numbers are those of the page
     return [`${process.cwd()}/${block.file ?? `docs-block-${index}.${block.language === 'tsx' ? 'tsx' : 'ts'}`}`, `${declared}${block.code}\nexport {}`]
   }))
   const modules = new Map([...texts, [`${process.cwd()}/docs-ambient.d.ts`, ambient]])
@@ -351,7 +351,7 @@ function programOf (page: string): string {
   return programs.find(block => block.page === page)?.code ?? ''
 }
 
-/** Runs a program against the packed package, as somebody who has installed that and the `hosts` does. Gives its address. */
+/** Runs a program in a project with the packed package and the `hosts`. Resolves to its address. */
 async function start (t: Test, program: string, { hosts = ['fastify'], environment = {} }: { readonly hosts?: readonly string[], readonly environment?: Record<string, string> } = {}): Promise<string> {
   const { folder, write } = await createConsumer(t, hosts)
   await write('server.mjs', program)

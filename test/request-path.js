@@ -13,7 +13,7 @@ const inspector = new Session()
 inspector.connect()
 
 const people = new Map()
-// A logger as deployments have it: without one every event is written, to nobody.
+// A logger as in deployments: without one the plugin writes every event to a dummy logger.
 const app = Fastify({ logger: { level: 'info', stream: { write () {} } } })
 let now = Math.floor(Date.now() / 1000)
 await app.register(refreshCookie, {
@@ -46,7 +46,7 @@ const refresh = async () => {
 }
 const get = async () => await app.inject({ url: '/me', headers: { authorization: `Bearer ${session.json().access_token}` } })
 
-// Each twice before, so that nothing is counted that only a first request does: a token is cached from its second use on.
+// Each request runs twice before, so that the work of first requests does not count: a token is cached from its second use on.
 for (const [name, request] of Object.entries({ login, refresh, 'authenticated GET': get })) {
   for (let before = 0; before < 2; before++) await request()
   const { functions, files } = await run(request)

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const TAP = new URL('../node_modules/tap/dist/esm/run.mjs', import.meta.url)
 const LOADER = new URL('support/typescript.js', import.meta.url)
 
-/** What needs a program, and what it may be called. */
+/** Tests that need a program, with its possible names. */
 const NEEDS = {
   'the Redis store': ['redis-server'],
   'a pooler before PostgreSQL': ['pgbouncer'],

@@ -19,7 +19,7 @@ interface Verifier {
   readonly clock: TestClock
   readonly events: AuditEvent[]
   readonly warnings: string[]
-  /** What a request with a token is answered: 'ok' or the status and code. */
+  /** Sends a request with a token. Resolves to 'ok', or to the status and the code. */
   send (token: string | null): Promise<string>
 }
 
@@ -63,7 +63,7 @@ async function issuer (t: Test, keys: RefreshCookieOptions['keys'], options: Ref
   }
 }
 
-/** A key set on a loopback address, and how often it was asked for. */
+/** A key set on a loopback address, and the number of requests for it. */
 async function jwksAt (t: Test, listener: RequestListener): Promise<{ url: string, asked: () => number }> {
   let count = 0
   const http = createServer((request, response) => { count++; listener(request, response) })
@@ -73,7 +73,7 @@ async function jwksAt (t: Test, listener: RequestListener): Promise<{ url: strin
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/auth/jwks`, asked: () => count }
 }
 
-/** Answers with what `GET /auth/jwks` of an app says. */
+/** Answers with the reply of `GET /auth/jwks` of an app. */
 function answering (app: () => FastifyInstance): RequestListener {
   return (_request, response) => {
     app().inject({ url: '/auth/jwks' }).then(({ statusCode, payload }) => response.writeHead(statusCode, { 'content-type': 'application/json' }).end(payload), () => response.destroy())
@@ -266,7 +266,7 @@ t.test('keys are reloaded periodically', async t => {
   await app.close()
 })
 
-/** A set with one key that is good, and what a service that is not to be trusted may add. */
+/** A valid key, beside which an untrusted service may publish others. */
 const GOOD = { kid: 'one', alg: 'ES256', use: 'sig', ...jwkOf(ONE) }
 
 function jwkOf ({ verifies }: TestKey): object {

@@ -1,4 +1,4 @@
-/** What the benchmark uses of autocannon, which is only installed for it. */
+/** The part of autocannon that the benchmark uses; it is installed for the benchmark only. */
 declare module 'autocannon' {
   export interface Client {
     on (event: 'headers', listener: (response: { readonly headers: readonly string[] }) => void): void
@@ -27,7 +27,7 @@ declare module 'autocannon' {
     readonly setupClient?: (client: Client) => void
   }
 
-  /** A load that runs, and its result. */
+  /** A running load, and its result. */
   export interface Cannon extends Promise<Result> {
     stop (): void
   }

@@ -1,10 +1,10 @@
 /**
- * What authentication costs, beside the same route without it, beside what one would write oneself, and beside other packages.
+ * Compares the cost of authentication with the same route without it, with hand-written code, and with other packages.
  *
  *     npm run bench                       the whole table, about twenty minutes
- *     npm run bench -- --quick            a first look, less than five minutes
+ *     npm run bench -- --quick            a rough result, less than five minutes
  *     npm run bench -- --only=refresh     the rows that begin with this
- *     npm run bench -- --rounds=3         so many rounds, and less time
+ *     npm run bench -- --rounds=3         this number of rounds
  *     npm run bench -- --add=runs.json    adds the run to those of the file, and prints the table of all
  *     npm run bench -- --docs             writes the table into docs/benchmarks.md too
  */
@@ -75,7 +75,7 @@ const names = [...new Set(rows.flatMap(({ subject, reference }) => [subject, ref
 const isLogin = (name: string) => name.startsWith('login')
 const samples: Samples = {}
 
-// A process may have luck, with its compiler or its place in memory, and keeps it: so each round has new ones.
+// Each round starts new processes, since compilation and memory layout can make one process faster for its whole life.
 for (let round = 0; round < rounds; round++) {
   for (const name of names) if (!isLogin(name)) (samples[name] ??= []).push(name.startsWith('start') ? await measureStart(name) : await measureLoad(name))
 }
@@ -98,7 +98,7 @@ async function measureLoad (name: string) {
   return sample
 }
 
-/** Replaces what is between the marks. */
+/** Replaces the text between the marks. */
 async function writeDocs (table: string, rounds: number): Promise<void> {
   const page = new URL('../../../docs/benchmarks.md', import.meta.url)
   const conditions = `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, ${rounds} rounds:`

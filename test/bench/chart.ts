@@ -6,14 +6,14 @@ export interface Line {
 
 const WIDTH = 760
 const HEIGHT = 400
-/** Where the lines are: right of it are their names. */
+/** The area of the lines; their names are to its right. */
 const AREA = { left: 50, right: 520, top: 20, bottom: 350 } as const
 const SIZES = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
-/** Colours that are told apart on white and on black, and by most of the colour-blind. */
+/** Colours that differ on white and on black, also for most colour-blind people. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00']
 const GREY = '#808080'
 
-/** Draws what requests cost beside the smallest size, as an SVG: the size is logarithmic, the cost is not. */
+/** Draws the cost of requests relative to the smallest size, as an SVG with a logarithmic axis for the size. */
 export function chart (lines: readonly Line[]): string {
   const highest = Math.max(1.5, ...lines.flatMap(({ points }) => points.map(({ ratio }) => ratio)))
   const steps = Array.from({ length: Math.floor(highest / 0.5) + 1 }, (_, index) => index * 0.5)
@@ -44,7 +44,7 @@ ${[...grid, ...drawn].join('\n')}
 `
 }
 
-/** The heights of labels, each as near to its line as the others let it. */
+/** The heights of the labels: each at its line, or lower so that no two overlap. */
 function apart (heights: readonly number[]): number[] {
   const order = [...heights.keys()].sort((one, other) => (heights[one] ?? 0) - (heights[other] ?? 0))
   const placed: number[] = []

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import mysql, { type Pool } from 'mysql2/promise'
 import pg from 'pg'
 
-/** A pool on the PostgreSQL of DATABASE_URL, or of this machine. `timeout`: milliseconds that one statement may take. */
+/** A pool on the PostgreSQL of DATABASE_URL, or of this machine. `timeout`: the longest time of a statement, in milliseconds. */
 export function newPool (timeout = 5000): pg.Pool {
   return new pg.Pool({
     connectionString: process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1/postgres',

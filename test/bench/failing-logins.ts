@@ -1,6 +1,6 @@
 /**
- * Does the time of a failed login tell why it failed? Four kinds of failures at the default strength of hashing, in random
- * order, one after the other. Prints the median of each kind, and how far each is from the median of all.
+ * Measures whether the time of a failed login reveals the reason: several kinds of failures with the default hashing, in random
+ * order, one after the other. Prints the median of each kind, and its distance from the median of all.
  *
  *     npm run bench:build && node test/bench/dist/failing-logins.js [samples of each kind]
  */

@@ -1,9 +1,9 @@
-/** Starts an app of a name, sends the processor time that it took in microseconds, and ends. Modules are loaded as the app needs them. */
+/** Starts the app with a name, sends its processor time in microseconds, and ends. Each app loads only the modules that it needs. */
 import Fastify, { type FastifyInstance } from 'fastify'
 
 const secret = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 
-/** Without logins, sessions of an app's own way to log in; with them, a table of users. */
+/** Without login and signup the app has no table of users. */
 const STARTS: Readonly<Record<string, (app: FastifyInstance) => Promise<void>>> = {
   async 'start: Fastify alone' () {},
 

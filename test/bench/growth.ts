@@ -1,6 +1,6 @@
 /**
- * What a request costs as an app grows, beside what it costs while that is small. Sizes take turns in one process, without a
- * network in between. Prints a table and draws it.
+ * Measures the cost of a request as an app grows, relative to a small app. The sizes run in turn in one process, without a network.
+ * Prints a table and draws it.
  *
  *     npm run bench:build && node test/bench/dist/growth.js
  */
@@ -18,13 +18,13 @@ const BROWSERS = 100
 const MORE_THAN_REMEMBERED = 20_000
 const ROTATE_ALWAYS = { grace: 0, recoverLostReply: false } as const
 
-/** Sends one request more. */
+/** Sends one request. */
 type Ask = () => Promise<void>
 
 interface Dimension {
   readonly name: string
   readonly sizes: readonly number[]
-  /** An app of a size, and how a request is sent to it. */
+  /** Makes an app of a size; the result sends it a request. */
   readonly make: (size: number) => Promise<Ask>
 }
 
@@ -113,7 +113,7 @@ async function newApp (options: RefreshCookieOptions) {
   return { app, store }
 }
 
-/** Some browsers that refresh in turn, each with the cookie that it got last. */
+/** Browsers that refresh in turn, each with its latest cookie. */
 async function refreshing (app: FastifyInstance, person: (nth: number) => string): Promise<Ask> {
   const cookies: string[] = []
   const send = async (nth: number, options: InjectOptions) => {
@@ -129,7 +129,7 @@ async function refreshing (app: FastifyInstance, person: (nth: number) => string
   }
 }
 
-/** Requests with so many different access tokens, in turn. */
+/** Requests with `count` different access tokens, in turn. */
 async function getting (app: FastifyInstance, count: number): Promise<Ask> {
   const tokens: string[] = []
   for (let nth = 0; nth < count; nth++) {
@@ -143,7 +143,7 @@ async function getting (app: FastifyInstance, count: number): Promise<Ask> {
   }
 }
 
-/** Lets Node clean up after injected requests, which else have no end to its event loop. */
+/** Ends a turn of the event loop, which injected requests never do, so that Node cleans up. */
 async function breathe (): Promise<void> {
   await new Promise(setImmediate)
 }

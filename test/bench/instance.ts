@@ -1,6 +1,6 @@
 /**
- * One of several processes that serve one app: started by `startInstance`, on the store that its arguments name.
- * It sends its address when it listens, and its memory when it is asked.
+ * One of several processes that serve one app. `startInstance` starts it on the store that its arguments name.
+ * It sends its address when it listens, and its memory on request.
  */
 import Fastify from 'fastify'
 import refreshCookie, { type SessionStore, type User, type Users } from 'fastify-refresh-cookie'
@@ -26,7 +26,7 @@ process.on('message', () => {
   process.send?.({ rss, heapUsed })
 })
 process.once('SIGTERM', async () => {
-  // A connection that is kept after its last answer would be waited for.
+  // Else close would wait for connections that stay open after their last reply.
   setInterval(() => app.server.closeIdleConnections(), 100).unref()
   await app.close()
   process.disconnect()
@@ -43,7 +43,7 @@ async function openStore (): Promise<SessionStore> {
   return postgresStore(pool, { table: name })
 }
 
-/** A table with every user there can be, who all have one password and keep it when they change it. */
+/** A table in which every name is a user. All have the same password, and a password change has no effect. */
 function everybody (): Users {
   const user = (id: string): User => ({ id, username: id, passwordHash })
   return { findById: user, findByUsername: user, updatePasswordHash: async () => true }

@@ -8,14 +8,14 @@ import { type Sample } from './samples.js'
 const CONNECTIONS = 32
 const LONGEST_LOAD = 120
 
-/** A subject that runs. */
+/** A running subject. */
 export interface Running {
   readonly name: string
   readonly url: string
   readonly child: ChildProcess
 }
 
-/** Programs of other packages, which do the same work their way. */
+/** Programs that do the same work with other packages. */
 const PEERS: Readonly<Record<string, readonly [program: string, ...args: string[]]>> = {
   'get: express + jsonwebtoken': ['express.js'],
   'get: hono/jwt': ['hono.js'],
@@ -37,7 +37,7 @@ export async function start (name: string): Promise<Running> {
   return { name, url, child }
 }
 
-/** Ends it, and what it keeps. */
+/** Ends the process of a subject. */
 export async function stop ({ child }: Running): Promise<void> {
   const ended = once(child, 'exit')
   child.disconnect()
@@ -45,8 +45,8 @@ export async function stop ({ child }: Running): Promise<void> {
 }
 
 /**
- * Loads a subject until it has used so many seconds of its processor time, which takes longer beside other work and is as long
- * for the compiler. `GET /me` with an access token, or `POST /auth/refresh` with a cookie that follows every reply.
+ * Loads a subject until it has used `cpuSeconds` of processor time, so that other work on the machine does not shorten its warm-up.
+ * Sends `GET /me` with an access token, or `POST /auth/refresh` with the cookie of the last reply.
  */
 export async function load ({ name, url, child }: Running, cpuSeconds: number): Promise<Sample> {
   const refreshes = name.startsWith('refresh')
@@ -63,7 +63,7 @@ export async function load ({ name, url, child }: Running, cpuSeconds: number): 
     method: refreshes ? 'POST' : 'GET',
     connections: CONNECTIONS,
     duration: LONGEST_LOAD,
-    sampleInt: 100, // and so often it looks whether to stop
+    sampleInt: 100, // autocannon also checks for `stop` at this interval
     setupClient (client) {
       client.setHeaders(entries.pop() ?? {})
       client.on('headers', ({ headers }) => {
@@ -88,7 +88,7 @@ export async function load ({ name, url, child }: Running, cpuSeconds: number): 
   return sample
 }
 
-/** Keeps this process from waiting: to wake it would cost the server up to as much as a request does, where the machine is a virtual one. */
+/** Keeps this process busy: on a virtual machine, waking it can cost the server as much as a request. */
 function stayAwake (): () => void {
   let awake = true
   const turn = (): void => { if (awake) setImmediate(turn) }
@@ -96,7 +96,7 @@ function stayAwake (): () => void {
   return () => { awake = false }
 }
 
-/** Any of so many tokens, each as likely as the others. */
+/** The header with a random one of `tokens` tokens. */
 function anyOf (tokens: number): Record<string, string> {
   return { authorization: `Bearer ${tokenOf(Math.floor(Math.random() * tokens))}` }
 }

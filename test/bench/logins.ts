@@ -6,23 +6,23 @@ import { timed } from './statistics.js'
 
 const ROUNDS = 7
 const LOGINS = 40
-/** With a cheap hash, since the compiler needs thousands of logins. */
+/** Logins with a cheap hash, since the compiler needs thousands of them. */
 const WARM_UP = 5000
 const CHEAP = { memoryCost: 1024, timeCost: 2, parallelism: 1 }
 const WAITING = 200
 const PASSWORD = 'correct horse battery staple'
 const CREDENTIALS = { username: 'ada', password: PASSWORD }
 
-/** What logins cost, and what they cost others. */
+/** The cost of logins, and their effect on other requests. */
 export interface LoginCost {
-  /** By subject, round for round, as many at once: logins, a route that does nothing but verify the same hash, and argon2 alone. */
+  /** The samples of each round: logins, a route that only verifies the same hash, and argon2 alone, all with the same concurrency. */
   readonly samples: Readonly<Record<'login: ours' | 'login: a route with argon2.verify' | 'login: argon2.verify', Sample[]>>
-  /** Milliseconds that an unrelated GET takes: while nothing else happens, and while many logins wait. */
+  /** The time of an unrelated GET in milliseconds: on an idle server, and while many logins wait. */
   readonly idle: readonly number[]
   readonly busy: readonly number[]
 }
 
-/** Measures it on an app of its own. */
+/** Measures the cost on a new app. */
 export async function measureLogins (): Promise<LoginCost> {
   const app = Fastify()
   let ada: User | null = null
@@ -71,7 +71,7 @@ export async function measureLogins (): Promise<LoginCost> {
   return { samples, idle, busy }
 }
 
-/** As many at once as the queue of the plugin verifies by default. The processor time includes the threads that hash. */
+/** Runs two at once, as the plugin's queue does by default. The processor time includes the hashing threads. */
 async function twoAtOnce (work: () => Promise<unknown>): Promise<Sample> {
   const before = process.cpuUsage()
   const milliseconds = await timed(() => Promise.all([0, 1].map(async () => { for (let nth = 0; nth < LOGINS / 2; nth++) await work() })))
@@ -79,7 +79,7 @@ async function twoAtOnce (work: () => Promise<unknown>): Promise<Sample> {
   return { cpu: (user + system) / LOGINS, rate: 1000 * LOGINS / milliseconds }
 }
 
-/** How long requests take, one after the other, until something is over. */
+/** The times of sequential requests in milliseconds, until `isOver`. */
 async function sample (url: string, isOver: (taken: number) => boolean): Promise<number[]> {
   const times: number[] = []
   while (!isOver(times.length)) {

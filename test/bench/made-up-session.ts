@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Session } from 'fastify-refresh-cookie'
 
-/** A live session of a subject that nobody has a token of. */
+/** A live session of a subject, for which no token exists. */
 export function madeUpSession (subject: string): Session {
   const now = Math.floor(Date.now() / 1000)
   return {

@@ -1,5 +1,5 @@
 /**
- * What the plugin keeps in memory, in bytes each, at a million of each.
+ * Measures the memory of sessions, cached tokens and counted attempts, in bytes each, with a million of each.
  *
  *     npm run bench:build && node test/bench/dist/memory.js [count]
  */
@@ -52,7 +52,7 @@ async function bytesOfAttempt (limits: readonly object[]): Promise<number> {
   return bytes
 }
 
-/** A part of a header, as requests bring it. */
+/** The token as a part of a header, as in a request. */
 function asReceived (token: string): string {
   return Buffer.from(`Bearer ${token}`).toString('latin1').slice('Bearer '.length)
 }

@@ -8,12 +8,12 @@ import { sqliteStore } from 'fastify-refresh-cookie/sqlite'
 import { newMysqlPool, newPool, newRedis } from './connections.js'
 import { sqliteFile } from './stores.js'
 
-/** The table, and the prefix of the keys, of this process. */
+/** The name of the table and the prefix of the keys of this process. */
 export const NAME = `bench_${process.pid}`
 
 const endings: Array<() => Promise<unknown>> = []
 
-/** Deletes what this process kept, and disconnects. */
+/** Deletes the data of this process, and disconnects. */
 export async function cleanUp (): Promise<void> {
   for (const end of endings) await end()
 }
@@ -36,7 +36,7 @@ export function ownMysqlStore (): SessionStore {
   return mysqlStore(pool, { table: NAME })
 }
 
-/** With a flush to the disk at each commit, as the other databases have. */
+/** It flushes to the disk at each commit, as the other databases do. */
 export function ownSqliteStore (): SessionStore {
   const file = sqliteFile(NAME)
   const db = new Database(file)

@@ -21,7 +21,7 @@ export async function noAuthentication (tokenLength: number): Promise<FastifyIns
   return app
 }
 
-/** `cache` is that of fast-jwt, which @fastify/jwt leaves off. */
+/** `cache` is that of fast-jwt; @fastify/jwt does not use it by default. */
 export async function withFastifyJwt ({ cache = false }: { cache?: boolean | number } = {}): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(fastifyJwt, { secret: SECRET, verify: { algorithms: ['HS256'], cache } })
@@ -45,7 +45,7 @@ export async function bareRefresh (touchStore: Touch = nothing): Promise<Fastify
   return app
 }
 
-/** A POST that verifies one token and signs two, as every refresh has to. */
+/** A POST that verifies one token and signs two, as every refresh must. */
 export async function jwtRefresh (touchStore: Touch = nothing): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(fastifyCookie)
@@ -69,7 +69,7 @@ export async function jwtRefresh (touchStore: Touch = nothing): Promise<FastifyI
   return app
 }
 
-/** The least that a session in Redis costs: one script on one key. */
+/** The minimum cost of a session in Redis: one script on one key. */
 export async function oneEvalsha (): Promise<Touch> {
   const client = await ownRedis()
   const sha = String(await client.script('LOAD', "local text = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL') return text"))
@@ -80,7 +80,7 @@ export async function oneEvalsha (): Promise<Touch> {
   return async () => { await client.evalsha(sha, 1, keys[++turn % keys.length] ?? '', JSON.stringify({ ...session, generation: turn })) }
 }
 
-/** The least that a session in PostgreSQL costs: one row. */
+/** The minimum cost of a session in PostgreSQL: one UPDATE of one row. */
 export async function oneUpdate (): Promise<Touch> {
   const pool = ownPool()
   await pool.query(`CREATE UNLOGGED TABLE ${NAME} (id text PRIMARY KEY, generation bigint, rotated_at bigint, user_agent text, ip text) WITH (fillfactor = 80)`)
@@ -98,7 +98,7 @@ function setCookie (reply: FastifyReply, value: string): void {
   reply.setCookie(COOKIE, value, COOKIE_OPTIONS)
 }
 
-/** The claims that ours have. */
+/** The claims of the plugin's access tokens. */
 function newClaims (sid: string) {
   const now = Math.floor(Date.now() / 1000)
   return { sub: 'p1', iat: now, exp: now + 600, jti: randomUUID(), sid, auth_time: now }

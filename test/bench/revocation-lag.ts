@@ -1,6 +1,6 @@
 /**
- * How long after a session was ended on one instance the other still accepts its access token (`revocation: 'immediate'`),
- * for each way to end one.
+ * Measures the time from the end of a session on one instance to the first refusal of its access token on the other
+ * (`revocation: 'immediate'`), for each way to end a session.
  *
  *     npm run bench:build && node test/bench/dist/revocation-lag.js redis|postgres [times]
  */
@@ -17,7 +17,7 @@ const [here, there] = [await startInstance(engine, name, settings), await startI
 
 interface Login { readonly token: string, readonly cookie: string }
 
-/** Ends the session of a login of `person`, on the first instance. */
+/** Ways to end the session of a login of `person` on the first instance. */
 const WAYS: Readonly<Record<string, (login: Login, person: string) => Promise<Response>>> = {
   logout: ({ cookie }) => send('POST', '/auth/logout', { cookie }),
 
@@ -45,7 +45,7 @@ for (const [way, end] of Object.entries(WAYS)) {
 await Promise.all([here.stop(), there.stop()])
 await kept.drop()
 
-/** Milliseconds from the reply that tells the end to the first refusal on the other instance; 0 where its first answer is one. */
+/** Milliseconds from the reply of `end` to the first refusal on the other instance; 0 if its first reply is a refusal. */
 async function lagOf (end: (login: Login, person: string) => Promise<Response>, person: string): Promise<number> {
   const login = await enter(person)
   const ask = () => send('GET', '/me', { token: login.token }, there.url)

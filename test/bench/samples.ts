@@ -3,23 +3,23 @@ import { median } from './statistics.js'
 
 /** One measurement of a subject. */
 export interface Sample {
-  /** Microseconds of the server's processor time for a request: this counts, since it depends least on other work on the machine. */
+  /** The server's processor time per request in microseconds. It decides, since it depends least on other work on the machine. */
   readonly cpu: number
-  /** Requests per second on the clock; null where none were sent. */
+  /** Requests per second of real time; null without requests. */
   readonly rate: number | null
 }
 
 /** The samples of subjects by name. The nth samples of two subjects are of the same round. */
 export type Samples = Record<string, Sample[]>
 
-/** Two subjects, and how many times as much the reference should cost. */
+/** A subject and its reference; `aim` is the intended ratio of their costs. */
 export interface Row {
   readonly subject: string
   readonly reference: string
   readonly aim?: number
 }
 
-/** Adds the samples of a run to those of a file, if there is one, so that a table can be of several runs. */
+/** Adds the samples of a run to a file, which is created if it is missing, so that a table can show several runs. */
 export function addTo (file: string, samples: Samples): Samples {
   const known: Samples = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
   for (const [name, added] of Object.entries(samples)) (known[name] ??= []).push(...added)

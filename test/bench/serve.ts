@@ -1,4 +1,4 @@
-/** Serves one of the subjects in a process of its own: sends its address, then its processor time whenever it is asked. */
+/** Serves one of the subjects in its own process: sends its address, then its processor time on each request. */
 import { cleanUp } from './own-databases.js'
 import { SUBJECTS } from './subjects.js'
 

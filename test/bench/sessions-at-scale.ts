@@ -1,6 +1,6 @@
 /**
- * What a session takes, and whether a refresh costs more among a million of them than among a thousand: both stores in one
- * run, in turns, with a rotation at every refresh.
+ * Measures the size of a session, and the cost of a refresh among a million sessions relative to a thousand. Both stores take turns
+ * in one run, and every refresh rotates.
  *
  *     npm run bench:build && node test/bench/dist/sessions-at-scale.js memory|redis|postgres|mysql|sqlite [sessions]
  */
@@ -14,12 +14,12 @@ const ROUNDS = 15
 const BROWSERS = 400
 const AT_ONCE = 8
 
-/** An app with people who are logged in. */
+/** An app with logged-in users. */
 interface Crowd {
   readonly app: FastifyInstance
-  /** The Cookie header of each. */
+  /** The Cookie header of each user. */
   readonly cookies: string[]
-  /** How long each round of refreshes took, in milliseconds. */
+  /** The time of each round of refreshes, in milliseconds. */
   readonly times: number[]
 }
 
@@ -65,7 +65,7 @@ async function gather ({ store }: MeasuredStore): Promise<Crowd> {
   return { app, cookies, times: [] }
 }
 
-/** Everybody refreshes once, a few at a time. */
+/** All users refresh once, a few at a time. */
 async function refreshAll ({ app, cookies }: Crowd): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, async (_, first) => {
     for (let nth = first; nth < cookies.length; nth += AT_ONCE) {

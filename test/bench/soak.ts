@@ -1,7 +1,7 @@
 /**
- * Four processes on one store, people who do all that people do, a process restarted every 20 seconds, and purging all the
- * while. Nobody may lose a session, and no answer may be other than expected. The first process is never restarted: its
- * memory has to stay flat.
+ * Runs four processes on one store under the load of many users, restarts a process every 20 seconds, and purges all the time.
+ * No user may lose a session, and every reply must be the expected one. The first process never restarts: its memory must
+ * stay flat.
  *
  *     npm run bench:build && node test/bench/dist/soak.js redis|postgres [minutes] [longest pause in ms; 0 is full load]
  */
@@ -29,7 +29,7 @@ const wrong: string[] = []
 let lostConnections = 0
 let restarts = 0
 
-/** Somebody with two browsers, of which this is one. */
+/** One of the two browsers of a user. */
 interface Browser {
   readonly person: string
   cookie: string | null
@@ -38,7 +38,7 @@ interface Browser {
 
 type Act = (browser: Browser, other: Browser) => Promise<void>
 
-/** What people do, and how often of a hundred times. */
+/** The actions of users, with their shares in percent. */
 const ACTS: ReadonlyArray<readonly [weight: number, act: Act]> = [
   [40, async browser => { await refresh(browser) }],
   [8, async browser => { await Promise.all([refresh(browser), refresh(browser), refresh(browser)]) }],
@@ -95,7 +95,7 @@ async function logOut (browser: Browser): Promise<void> {
   expect('access a second after a logout', await send('GET', '/me', { authorization: `Bearer ${token}` }), 401)
 }
 
-/** A request with an access token, as the browser client sends it: after a 401 once more with a new one. */
+/** Sends a request with an access token, as the browser client does: after a 401 again with a new token. */
 async function api (browser: Browser, method: string, url: string): Promise<number> {
   let answer = await send(method, url, { authorization: `Bearer ${browser.token}` })
   if (answer.status === 401) {
@@ -108,7 +108,7 @@ async function api (browser: Browser, method: string, url: string): Promise<numb
 
 interface Answer { readonly status: number, readonly body: string, readonly cookie: string | null }
 
-/** Sends a request to any of the processes; to another one where that one is going. */
+/** Sends a request to a random process; to another one if that process is stopping. */
 async function send (method: string, url: string, headers: Record<string, string>): Promise<Answer> {
   for (;;) {
     const instance = instances[Math.floor(Math.random() * instances.length)]
@@ -136,7 +136,7 @@ function keep (browser: Browser, { body, cookie }: Answer): void {
   browser.cookie = cookie ?? browser.cookie
 }
 
-/** All but the first process are stopped and replaced, one after the other. */
+/** Replaces all processes but the first, one after the other. */
 async function restart (): Promise<void> {
   for (let nth = 1; !isOver(); nth = nth % (PROCESSES - 1) + 1) {
     await pause(RESTART_EVERY_MS)

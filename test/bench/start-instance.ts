@@ -6,9 +6,9 @@ import { type RefreshCookieOptions } from 'fastify-refresh-cookie'
 /** A process that serves the app. */
 export interface Instance {
   readonly url: string
-  /** What it uses once garbage is collected, in bytes. */
+  /** Its memory after a garbage collection, in bytes. */
   memory (): Promise<{ rss: number, heapUsed: number }>
-  /** Sends SIGTERM; resolves to its exit code, null where it had to be killed. */
+  /** Sends SIGTERM; resolves to its exit code, or null if it had to be killed. */
   stop (): Promise<number | null>
 }
 
@@ -17,7 +17,7 @@ const PROGRAM = fileURLToPath(new URL('./instance.js', import.meta.url))
 /** The password of every user of an instance. */
 export const PASSWORD = 'correct horse battery staple'
 
-/** Starts a process on a store that all with the same name share. */
+/** Starts a process. Processes with the same `name` share a store. */
 export async function startInstance (engine: 'redis' | 'postgres', name: string, settings: RefreshCookieOptions): Promise<Instance> {
   const child = fork(PROGRAM, [engine, name, JSON.stringify(settings)], { execArgv: ['--expose-gc'] })
   const ended = once(child, 'exit')

@@ -3,7 +3,7 @@ export function median (numbers: readonly number[]): number {
   return quantile(numbers, 0.5)
 }
 
-/** The number below which a share of the numbers lies, interpolated between neighbours. NaN of none. */
+/** The number below which `share` of the numbers lie, interpolated between neighbours; NaN without numbers. */
 export function quantile (numbers: readonly number[], share: number): number {
   const sorted = [...numbers].sort((one, other) => one - other)
   const at = (sorted.length - 1) * share
@@ -11,7 +11,7 @@ export function quantile (numbers: readonly number[], share: number): number {
   return below + (above - below) * (at - Math.floor(at))
 }
 
-/** Milliseconds that some work takes. */
+/** The duration of some work, in milliseconds. */
 export async function timed (work: () => Promise<unknown>): Promise<number> {
   const start = process.hrtime.bigint()
   await work()

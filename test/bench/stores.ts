@@ -12,26 +12,26 @@ import { redisStore } from 'fastify-refresh-cookie/redis'
 import { sqliteStore } from 'fastify-refresh-cookie/sqlite'
 import { newMysqlPool, newPool, newRedis } from './connections.js'
 
-/** Where sessions can be kept. */
+/** The kinds of stores. */
 export type Engine = 'memory' | 'redis' | 'postgres' | 'mysql' | 'sqlite'
 
-/** A store on a server of this machine, and what is measured around it. */
+/** A store under measurement. */
 export interface MeasuredStore {
   readonly store: SessionStore
-  /** Writes the sessions of as many other people. */
+  /** Writes `count` sessions, each of another user. */
   fill (count: number): Promise<void>
-  /** What its sessions take, in bytes. */
+  /** The size of its sessions, in bytes. */
   size (): Promise<number>
-  /** The share of updates that were heap-only; null where there is no such thing. */
+  /** The share of updates that were heap-only; null for other databases than PostgreSQL. */
   hotShare (): Promise<number | null>
-  /** Deletes all that it keeps, and disconnects. */
+  /** Deletes its data, and disconnects. */
   drop (): Promise<void>
 }
 
 const MONTH = 30 * 86_400
 const USER_AGENTS = ['152', '153', '154', '155', '156'].map(version => `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${version}.0.0.0 Safari/537.36`)
 
-/** Opens the store of a name, by default one that nobody else uses. Redis and PostgreSQL are those of REDIS_URL and DATABASE_URL, or of this machine. */
+/** Opens the store with a name, by default a new one. Redis and PostgreSQL are those of REDIS_URL and DATABASE_URL, or of this machine. */
 export async function openStore (engine: Engine, name = `bench_${newName()}`): Promise<MeasuredStore> {
   return await { memory: openMemory, redis: openRedis, postgres: openPostgres, mysql: openMysql, sqlite: openSqlite }[engine](name)
 }
@@ -70,7 +70,7 @@ async function openRedis (name: string): Promise<MeasuredStore> {
 async function openPostgres (table: string): Promise<MeasuredStore> {
   const pool = newPool(60_000)
   const store = postgresStore(pool, { table })
-  await store.get('none') // makes the table
+  await store.get('none') // creates the table
   const one = async (text: string) => Object.values((await pool.query(text)).rows[0] ?? {})[0]
 
   return {
@@ -147,7 +147,7 @@ async function openSqlite (name: string): Promise<MeasuredStore> {
   }
 }
 
-/** The file of the database of a name. */
+/** The file of the database with this name. */
 export function sqliteFile (name: string): string {
   return join(tmpdir(), `${name}.db`)
 }
@@ -160,7 +160,7 @@ async function writeTo (store: SessionStore, count: number, atOnce: number): Pro
   }
 }
 
-/** The session of the nth of many people. */
+/** The session of the nth user. */
 function madeUp (nth: number, now: number): Session {
   return {
     id: randomBytes(16).toString('base64url'),
@@ -172,7 +172,7 @@ function madeUp (nth: number, now: number): Session {
     expiresAt: now + MONTH + nth % 1000,
     idleExpiresAt: now + 604_800,
     authTime: now,
-    userAgent: Buffer.from(USER_AGENTS[nth % USER_AGENTS.length] ?? '').toString(), // as requests bring it: a text of its own each
+    userAgent: Buffer.from(USER_AGENTS[nth % USER_AGENTS.length] ?? '').toString(), // a new string each time, as in requests
     ip: `192.0.${nth >> 8 & 255}.${nth & 255}`
   }
 }
@@ -181,7 +181,7 @@ function newName (): string {
   return randomBytes(16).toString('hex')
 }
 
-/** Bytes that are used once garbage is collected. */
+/** The used heap after a garbage collection, in bytes. */
 export function heapUsed (): number {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()

@@ -10,15 +10,15 @@ import { bareRefresh, jwtRefresh, noAuthentication, oneEvalsha, oneUpdate, withF
 
 const SECRET = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
 
-/** Every refresh rotates. By default one that follows within the grace period does not, and costs less. */
+/** Every refresh rotates. By default a refresh within the grace period does not rotate, and costs less. */
 const ROTATE_ALWAYS = { grace: 0, recoverLostReply: false } as const
 
-/** More tokens are not verified beforehand: no cache holds them. */
+/** Tokens beyond this number are not verified beforehand, since they would not fit into the cache. */
 const MOST_VERIFIED = 200_000
 
 /**
- * What users run: limits that count, users who are looked up, events that are listened to, an issuer and an audience. The
- * limit of refreshes is so high that the load is within it.
+ * The options of a usual deployment: limits, a look-up of users, a listener for events, an issuer and an audience. The load stays
+ * below the limit of refreshes.
  */
 const USUAL: RefreshCookieOptions = {
   issuer: 'https://login.example',
@@ -29,11 +29,11 @@ const USUAL: RefreshCookieOptions = {
 }
 
 /**
- * Our side and the references, by name: apps that answer `GET /me` to an access token, or `POST /auth/refresh` to a cookie,
- * and give both at `POST /enter`. References do the least that somebody would have to do without this package.
+ * The plugin and the references, by name: apps that answer `GET /me` with an access token, or `POST /auth/refresh` with a cookie,
+ * and that issue both at `POST /enter`. A reference does the minimum that an app without this package must do.
  */
 export const SUBJECTS: Readonly<Record<string, () => Promise<FastifyInstance>>> = {
-  // A token each as long as those of ours, since a server pays for every byte of a header.
+  // Each token is as long as those of the plugin, since every byte of a header costs time.
   'get: no authentication': () => noAuthentication(287),
   'get: no authentication, a token with iss and aud': () => noAuthentication(363),
   'get: no authentication, a token as of EdDSA': () => noAuthentication(317),
@@ -101,7 +101,7 @@ async function withRevoked (count: number): Promise<FastifyInstance> {
   return app
 }
 
-/** An app that runs for a while already: each token was there once, as far as that matters. */
+/** An app that has verified each token once, up to `MOST_VERIFIED`. */
 async function withTokens (count: number): Promise<FastifyInstance> {
   const app = await ours({ keys: [SHARED_KEY], accessToken: { expiresIn: '1d' } })
   await app.ready()

@@ -147,7 +147,7 @@ inEveryBrowser('a page from the back/forward cache asks again who is signed in',
   await away.run(() => addEventListener('pageshow', ({ persisted }) => { document.title = `kept: ${persisted}` }))
   await idle(away)
   await away.visit(elsewhere.url())
-  await other.run(async () => { await fetch('/auth/logout', { method: 'POST' }) }) // around the client: no message tells
+  await other.run(async () => { await fetch('/auth/logout', { method: 'POST' }) }) // without the client, so no message is sent
   await away.back()
   t.match(await states(away), exactly({ status: 'out', error: undefined }))
   t.equal(await away.run(() => document.title), 'kept: true')

@@ -13,7 +13,7 @@ t.test('the example’s page in Chromium, with short access tokens', async t => 
     const expiries = inThisTab(page, 'The access token ran out')
     const before = await expiries.count()
     await app?.wait(ACCESS_TTL, page)
-    await seen(t, expiries.nth(before)) // "expired" beside the ring may be over before a busy machine looks
+    await seen(t, expiries.nth(before)) // on a busy machine "expired" beside the ring may be gone before the check
     await app?.wait(PAUSE, page)
   }
 

@@ -10,9 +10,9 @@ async function execute (page: Page, operation: string): Promise<[status: string,
   if (!await block.locator('.opblock-body').isVisible()) await block.locator('.opblock-summary-control').click()
   const tryIt = block.getByRole('button', { name: 'Try it out' })
   const send = block.getByRole('button', { name: 'Execute' })
-  await tryIt.or(send).waitFor() // the block opens in its own time
+  await tryIt.or(send).waitFor() // the block opens with a delay
   if (await tryIt.isVisible()) await tryIt.click()
-  const clear = block.getByRole('button', { name: 'Clear' }) // else the answer before is taken for this one
+  const clear = block.getByRole('button', { name: 'Clear' }) // else the previous reply would count as this one
   if (await clear.isVisible()) await clear.click()
   await send.click()
   const live = block.locator('.live-responses-table')

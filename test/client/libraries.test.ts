@@ -11,7 +11,7 @@ import { LIFETIME, ORIGIN } from './support/fake-server.js'
 const REFRESH = '/auth/refresh'
 const BOOK = { title: 'a book' }
 
-/** What the API says of itself, as openapi-typescript writes it down. */
+/** The types that openapi-typescript generates from the API's document. */
 interface Paths {
   '/api/me': { get: { responses: { 200: { content: { 'application/json': Answer } } } } }
   '/api/orders': { post: { requestBody: { content: { 'application/json': typeof BOOK } }, responses: { 200: { content: { 'application/json': Answer } } } } }
@@ -19,7 +19,7 @@ interface Paths {
 
 interface Answer { readonly sub: string, readonly body: string }
 
-/** How a page gives each library the client's fetch, and what it then calls. */
+/** Each library with the client's fetch, and two calls of it. */
 const LIBRARIES: Readonly<Record<string, (auth: Tab) => { me: () => Promise<unknown>, order: () => Promise<unknown> }>> = {
   'openapi-fetch' (auth) {
     const api = createOpenapiClient<Paths>({ baseUrl: ORIGIN, fetch: auth.fetch })

@@ -1,4 +1,4 @@
-/** Compiled by `npm run typecheck`, never run: what a page may do with the client. */
+/** Compiled by `npm run typecheck`, never run: uses of the client in a page. */
 import { createAuthClient, type AccessClaims, type AuthClient, type AuthState } from 'fastify-refresh-cookie/client'
 
 interface Claims extends AccessClaims {
@@ -25,7 +25,7 @@ if (auth.state.status === 'in') {
 // @ts-expect-error: nobody but the client changes the state
 auth.state.status = 'out'
 
-// A drop-in for the platform's, by itself.
+// `fetch` works without its object, in place of the platform's.
 const { fetch, token, login, logout, subscribe }: typeof auth = auth
 const dropIn: typeof globalThis.fetch = fetch
 const answer: Promise<Response> = fetch(new URL('https://app.test'), { method: 'POST', signal: AbortSignal.timeout(1) })

@@ -6,7 +6,7 @@ import { browser } from './support/browser.js'
 
 const ANN = { username: 'ann', password: PASSWORD }
 
-/** A page of an app that has the plugin: what the client asks, the plugin answers. */
+/** A page of an app with the plugin, which answers the client's requests. */
 async function open (t: Test, options?: RefreshCookieOptions) {
   const { browser: openBrowser, wait } = await server(t, options)
   const { time, tab } = browser(t)

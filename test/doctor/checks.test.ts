@@ -149,7 +149,7 @@ t.test('JSON has no control or bidirectional characters of the server', async t 
   t.equal(JSON.parse(written).checks[0].seen, seen)
 })
 
-/** What an app that is reached through a proxy answers in a walk, apart from the list of sessions. */
+/** The replies of an app behind a proxy in a walk; `sessions` is that of the list of sessions. */
 function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
   return async request => {
     const times = { sentAt: 0, endedAt: timeOf(request) }

@@ -8,7 +8,7 @@ import { type RefreshCookieOptions } from '../../lib/index.js'
 import { run } from '../../lib/doctor/command.js'
 import { PASSWORD, server, START, type TestServer } from '../support/server.js'
 
-/** What a proxy does to requests and replies on the way. It may change the headers that it is given. */
+/** The changes of a proxy to requests and replies. It may modify the headers in place. */
 export interface Proxying {
   readonly path?: (path: string) => string
   readonly request?: (headers: IncomingHttpHeaders) => void

@@ -139,7 +139,7 @@ t.test('a server with its data in a folder', async t => {
   })
 
   t.test('keeps all sessions after a restart', async t => {
-    await writeFile(join(dataDir, 'process-id'), '4194305') // of a life that was killed: Linux gives no id that high
+    await writeFile(join(dataDir, 'process-id'), '4194305') // of a process that was killed: Linux assigns no id that high
     const second = await startServer(t, { DATA_DIR: dataDir, GRACE: '0s', LOG_LEVEL: 'silent' })
     await second.wait(HOUR)
     const again = client(second.url, ada.jar)

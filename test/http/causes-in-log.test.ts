@@ -94,7 +94,7 @@ t.test('fail open: the cause of an outage is logged once', async t => {
     return () => {}
   }
   const s = await logged(t, { revocation: 'immediate', store: { ...memoryStore({ clock: () => START }), subscribe } }, { disableRequestLogging: true })
-  for (const up of [false, true]) feed(up) // whatever ended meanwhile was not heard of, so the store is asked
+  for (const up of [false, true]) feed(up) // revocations in between did not arrive, so the plugin asks the store
   s.store.faults.push({ moment: 'before', kind: 'throw', call: 'get' })
   t.equal((await s.ada.get('/me')).statusCode, 200)
   t.match(ours(s.lines), exactly({ level: WARN, msg: 'auth: store_unavailable', err: { message: 'get: the connection is gone' } }))

@@ -175,7 +175,7 @@ async function send (world: World, { route: [route, body, query = ''], ...reques
   const [method = '', path = ''] = route.split(' ')
   const payload = method === 'GET' ? '' : request.change(body === undefined ? '' : JSON.stringify(body, (_name, value) => value === 'own' ? token : value))
   const answer = await browser.send({
-    method: method as 'POST', // what routes are there, ROUTES says
+    method: method as 'POST', // ROUTES lists the methods
     url: path.replace('{id}', request.session(people)) + query,
     headers: {
       'sec-fetch-site': '',

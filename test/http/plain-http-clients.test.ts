@@ -33,9 +33,9 @@ t.test('Secure cookie over plain http: tough-cookie sends it to both, older vers
   const url = await listening(t)
   for (const [allowSecureOnLocal, status] of [[true, 200], [false, 401]] as const) {
     for (const host of HOSTS) {
-      const jar = new CookieJar(undefined, { allowSecureOnLocal }) // false: as it was before version 6
+      const jar = new CookieJar(undefined, { allowSecureOnLocal }) // false: as before version 6
       const login = await fetch(url('localhost', '/enter'), { method: 'POST' })
-      await jar.setCookie(login.headers.getSetCookie()[0] ?? '', url(host, '/enter')).catch(() => {}) // which is how it drops one
+      await jar.setCookie(login.headers.getSetCookie()[0] ?? '', url(host, '/enter')).catch(() => {}) // it rejects when it drops a cookie
       const cookie = await jar.getCookieString(url(host, '/auth/refresh'))
       const refresh = await fetch(url('localhost', '/auth/refresh'), { method: 'POST', headers: { cookie } })
       t.equal(refresh.status, status, `${host}, ${allowSecureOnLocal}`)

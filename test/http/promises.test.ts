@@ -8,7 +8,7 @@ import { COOKIE, FAST_HASHING, HOST, SECRET, userTable } from '../support/server
 async function promisesOf (work: () => Promise<{ statusCode: number }>): Promise<number> {
   let count = 0
   const hook = createHook({ init (_id, type) { if (type === 'PROMISE') count++ } })
-  for (let nth = 0; nth < 3; nth++) await work() // what only the first requests do
+  for (let nth = 0; nth < 3; nth++) await work() // without the work of first requests
   hook.enable()
   const { statusCode } = await work()
   hook.disable()

@@ -132,7 +132,7 @@ t.test('store outage: an event is emitted also if nothing is refused', async t =
     return () => {}
   }
   const s = await guarded(t, { revocation: 'immediate', store: { ...memoryStore({ clock: () => START }), subscribe } })
-  for (const up of [false, true]) feed(up) // whatever ended meanwhile was not heard of, so the store is asked
+  for (const up of [false, true]) feed(up) // revocations in between did not arrive, so the plugin asks the store
   forget(s.events)
   s.store.faults.push({ moment: 'before', kind: 'throw', call: 'get' })
   t.equal((await s.ada.get('/me')).statusCode, 200, 'which fails open')

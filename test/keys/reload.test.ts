@@ -21,9 +21,9 @@ function rings (keys: readonly KeyOptions[], secrets: readonly string[] = [OLD_S
 interface Setting extends Pick<FakeClock, 'wait'> {
   readonly source: KeySource
   readonly events: AuthEvent[]
-  /** What the app's function gives, or throws. */
+  /** The app's function. */
   answer: () => Promise<KeyRings>
-  /** How often it was asked. */
+  /** The number of its calls. */
   asked: number
   signing (): string | undefined
 }

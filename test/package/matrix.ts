@@ -1,5 +1,5 @@
-// What the package claims to run on, with its tarball in an empty folder: versions of Node, Bun and Deno, both builds, the oldest and
-// the newest Fastify and database clients. Run by `npm run check:matrix`, after `npm ci` has built the package.
+// Tests the tarball in an empty folder on all supported versions of Node, Bun and Deno, with both builds, and the oldest and the
+// newest Fastify and database clients. Run by `npm run check:matrix`, after `npm ci` has built the package.
 
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
@@ -127,7 +127,7 @@ async function versionOf (name: string, folder: string): Promise<string> {
   return JSON.parse(await readFile(join(folder, 'node_modules', name, 'package.json'), 'utf8')).version
 }
 
-/** A new app has the package and Fastify only: what it installs for production. */
+/** Measures the production install of a new app that has the package and Fastify only. */
 async function measureProduction (t: Test, folder: string): Promise<void> {
   await rm(join(folder, 'node_modules'), { recursive: true })
   const started = process.hrtime.bigint()

@@ -102,7 +102,7 @@ t.test('a user signs up, for every CommonJS require', async t => {
   t.strictSame((await run('cjs.cjs')).split('\n'), ALL_WELL)
 })
 
-/** As where another package depends on a version of its own. */
+/** Installs a second copy, as a dependency of another package. */
 async function writeSecondCopy (): Promise<void> {
   await cp(packageFolder, join(packageFolder, '../../other/node_modules/fastify-refresh-cookie'), { recursive: true })
 }

@@ -174,8 +174,8 @@ function momentsOf ({ repliesEarly }: Situation, count: number): Array<[nth: num
 
 /** The number of commands to the store of a request. */
 async function commandsOf (survivor: Survivor, { prepare, request }: Situation, subject: string): Promise<number> {
-  for (let i = 0; i < 2; i++) { // the first time a server may not know the scripts
-    const fresh = `${subject} ${i}` // who has no sessions yet, as whoever meets a process that is killed
+  for (let i = 0; i < 2; i++) { // at the first time the server may lack the scripts
+    const fresh = `${subject} ${i}` // a user without sessions, as in the test of a killed process
     const cookie = await prepare(survivor, fresh)
     await survivor.dieAt(0, 'after')
     await request(survivor, fresh, cookie)

@@ -11,7 +11,7 @@ for (const [name, newStore] of Object.entries(SHARED_SERVERS)) {
     const store = await newStore(t)
     if (store === null) return
     const proxy = await tcpProxy(t, store.server)
-    const options = { revocation: 'immediate', pollEveryMs: 60_000 } // a look for revocations on MariaDB would count as a command
+    const options = { revocation: 'immediate', pollEveryMs: 60_000 } // a poll for revocations on MariaDB would count as a command
     const [leaving, staying] = await Promise.all([startProcess(t, store.by(proxy.port), options), startProcess(t, store, options)])
     const many = <T>(request: (nth: number) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: COUNT }, (_, nth) => request(nth)))
     const entered = await many(nth => leaving.enter(`person ${nth}`))
@@ -25,7 +25,7 @@ for (const [name, newStore] of Object.entries(SHARED_SERVERS)) {
     // New requests during the shutdown get a 503 or no connection.
     const late = await many(async nth => {
       let reply = await leaving.refresh(undefined)
-      while (reply.status === 401) reply = await leaving.refresh(undefined) // it has not heard yet
+      while (reply.status === 401) reply = await leaving.refresh(undefined) // the signal has not arrived yet
       return [reply.status, (await leaving.refresh(entered[nth]?.cookie)).status]
     })
     t.strictSame(late.flat().filter(status => status !== 0 && status !== 503), [])

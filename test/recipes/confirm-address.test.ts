@@ -46,7 +46,7 @@ interface Signups extends Recipe {
   readonly people: ReturnType<typeof peopleTable>
   readonly mails: string[]
   post (browser: Browser, url: string, payload: object): Promise<Answer>
-  /** Signs up, and gives the mail. */
+  /** Signs up; resolves to the mail. */
   mailTo (email: string, password: string): Promise<string>
 }
 

@@ -20,7 +20,7 @@ interface RecipeServer extends LoggedIn {
   post (url: string, payload: object): Promise<Answer>
 }
 
-/** Lets the work finish that a route does after its reply. */
+/** Waits for the work of a route after its reply. */
 async function turns (): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
 }

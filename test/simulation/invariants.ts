@@ -95,7 +95,7 @@ export function checkPageView (view: PageView): void {
   assert.deepEqual(answer, { sub: subject, sid: id, auth_time: authTime, expiresAt, claims: {} }, 'I13: a page shows only what no rotation changes')
 }
 
-/** Whether a refresh must succeed, must be refused, or may do either. */
+/** The expected result of a refresh. */
 function expectation ({ token, family, active, before, now }: Omit<Presentation, 'signedByCurrentKey' | 'answer'>): 'served' | 'refused' | 'either' {
   if (family.ended || !active || before === null || isRevoked(before)) return 'refused'
   if (now >= token.exp || now >= before.idleExpiresAt || now >= before.expiresAt) return 'refused'

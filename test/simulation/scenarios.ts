@@ -19,7 +19,7 @@ const TABS_WITHIN: Seconds = 3
 /** The owner's refreshes while being watched: at random times. */
 const OWNER_GAP: Seconds = 12 * MINUTE
 
-/** How an honest user uses the app. */
+/** The behaviour of an honest user. */
 export interface Use {
   readonly tabs: number
   readonly network: Network

@@ -69,7 +69,7 @@ export const PERFECT: Network = { latency: 0.2, slow: [0, 0], lost: 0 }
 /** A mobile network on a train. */
 export const BAD: Network = { latency: 1.5, slow: [0.01, 20], lost: 0.01 }
 
-/** Sends a browser's current cookie; the reply, if it arrives, sets its cookie. Returns whether it arrived, and when that is known. */
+/** Sends a browser's current cookie; the reply, if it arrives, sets its cookie. Calls `told` with the outcome, or with 'lost'. */
 export function send ({ random, after }: World, browser: Browser, network: Network, told: (outcome: string) => void): void {
   const carried = browser.copy()
   const delay = (): Seconds => random.chance(network.slow[0]) ? random.between(0, network.slow[1]) : random.between(0, network.latency)

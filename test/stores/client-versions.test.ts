@@ -58,7 +58,7 @@ const REDIS: Record<string, (server: RedisServer) => Promise<Connected>> = {
   'the newest redis': async ({ nodeRedis }) => {
     const client = newestNodeRedis({ ...nodeRedis, disableOfflineQueue: true })
     await client.connect()
-    return { client: client as unknown as RedisClient, end: () => client.destroy() } // of whichever protocol
+    return { client: client as unknown as RedisClient, end: () => client.destroy() } // of either protocol
   }
 }
 
@@ -70,7 +70,7 @@ t.test('immediate revocation leaves no subscriber in Redis when an app has close
     t.test(`with ${name}`, async t => {
       const { client, end } = await connect(server)
       t.teardown(end)
-      await serves(t, redisStore(client, { prefix: `${name}:`, clock: fakeClock().now }) as Parameters<typeof serves>[1]) // it has them all
+      await serves(t, redisStore(client, { prefix: `${name}:`, clock: fakeClock().now }) as Parameters<typeof serves>[1]) // each client has these methods
       let subscribers = 'some'
       while (subscribers !== '') subscribers = String(await admin.call('CLIENT', 'LIST', 'TYPE', 'pubsub'))
       t.equal(subscribers, '')

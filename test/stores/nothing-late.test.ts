@@ -50,7 +50,7 @@ async function untilAnswered (call: () => Promise<unknown>): Promise<void> {
   await untilAnswered(call)
 }
 
-/** What can become of a connection with calls on it, which are over at the end. */
+/** Ways to lose a connection with pending calls; all callers have given up at the end. */
 const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giveUp: () => Promise<void>) => Promise<void>>> = {
   async 'while its server was away' (proxy, client, giveUp) {
     await proxy.refuse()
@@ -66,7 +66,7 @@ const LOSSES: Readonly<Record<string, (proxy: TcpProxy, client: RedisClient, giv
   }
 }
 
-t.jobs = 4 // they mostly wait
+t.jobs = 4 // the tests mostly wait
 
 for (const [name, connect] of Object.entries(REDIS_CLIENTS)) {
   for (const [loss, lose] of Object.entries(LOSSES)) {
@@ -92,7 +92,7 @@ function runsLate (t: Test, late: string[] | null): void {
   if (late !== null) t.ok(late.length > 0) // null: there is no server
 }
 
-/** What runs late on a client with some other options, which is shown to the store as another one; null without a server. */
+/** The commands that run late on a client with these options; `show` may disguise it from the store. Null without a server. */
 async function lateOn (t: Test, connect: typeof REDIS_CLIENTS[string], lose: typeof LOSSES[string], options: object, show: (client: RedisClient) => RedisClient): Promise<string[] | null> {
   const redis = await ownRedisServer(t)
   if (redis === null) return null
@@ -100,24 +100,24 @@ async function lateOn (t: Test, connect: typeof REDIS_CLIENTS[string], lose: typ
   const client = await connect(t, proxy.port, options)
   const people = await twoPeople(t, clock => redisStore(show(client), { clock }))
   await lose(proxy, client, () => giveUp(t, people))
-  await untilAnswered(() => people.store.get('any')) // after all that was sent on its connection before
+  await untilAnswered(() => people.store.get('any')) // it follows all earlier commands on its connection
   return await tookEffect(people)
 }
 
-/** A client that says of itself what the store wants to hear. */
+/** A client whose options satisfy the store, although it works differently. */
 function disguised (client: RedisClient): RedisClient {
   const wanted = { enableOfflineQueue: false, maxRetriesPerRequest: 0, disableOfflineQueue: true }
   const members = ['evalsha', 'eval', 'evalSha', 'info'].filter(name => name in client)
-  const call = (name: string) => (...args: unknown[]) => (client as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args) // as it would be
+  const call = (name: string) => (...args: unknown[]) => (client as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args) // with the client's own `this`
   return {
     status: (client as Redis).status,
     isReady: true,
     options: { ...(client as Redis).options, ...wanted },
     ...Object.fromEntries(members.map(name => [name, call(name)]))
-  } as unknown as RedisClient // those are the members that this test's store uses
+  } as unknown as RedisClient // the members that the store uses here
 }
 
-/** What keeps a pool from answering, until the returned function is called. */
+/** Ways to block a pool until the returned function is called. */
 const DELAYS: Readonly<Record<string, (pool: pg.Pool, connectionString: string) => Promise<() => Promise<void>>>> = {
   async 'another transaction holds the table' (_pool, connectionString) {
     const other = new pg.Client({ connectionString })
@@ -151,12 +151,12 @@ async function lateOnPostgres (t: Test, delay: typeof DELAYS[string], timeouts: 
   if (timeouts.statement_timeout !== 0) await untilNothingWaits(pool, connectionString)
   await mend()
   while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await setImmediate() // a statement that had waited for a connection may not have reached the table
-  // Behind whatever waits for the table.
+  // This lock is granted after all others that wait for the table.
   await untilAnswered(() => pool.query('BEGIN; LOCK TABLE auth_sessions; COMMIT'))
   return await tookEffect(people)
 }
 
-/** Until the pool lends no connection to anybody who waits, and no backend waits for a lock. */
+/** Waits until no call waits for a connection of the pool, and no backend waits for a lock. */
 async function untilNothingWaits (pool: pg.Pool, connectionString: string): Promise<void> {
   const admin = new pg.Client({ connectionString })
   await admin.connect()

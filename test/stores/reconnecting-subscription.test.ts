@@ -2,7 +2,7 @@ import t from 'tap'
 import { subscribeWithReconnect, whenAborted, type Connect, type Pause } from '../../lib/stores/revocation-feed.js'
 import { notifications } from '../support/notifications.js'
 
-/** A subscription whose pauses end when the test says so. */
+/** A subscription whose pauses the test ends. */
 function subscription (connect: Connect) {
   const connections = notifications<boolean>()
   const pauses = notifications<{ ms: number, end: () => void }>()
@@ -102,7 +102,7 @@ t.test('a stopped subscription notifies nobody and does not reconnect', async t 
 })
 
 t.test('the default pause lasts its time, or until the signal is aborted', async t => {
-  const alive = setInterval(() => {}, 60_000) // which a pause does not keep the process
+  const alive = setInterval(() => {}, 60_000) // since a pause does not keep the process alive
   t.teardown(() => clearInterval(alive))
   const connections = notifications<boolean>()
   let attempts = 0

@@ -4,7 +4,7 @@ import { whenAborted, type Pause, messageFor, revocationFeed, type Channel, type
 import { type Revocation } from '../../lib/sessions/store.js'
 import { notifications } from '../support/notifications.js'
 
-/** A feed whose connections are up at once, and what delivers a message on all of them. */
+/** A feed whose connections are up at once, and a function that delivers a message on all of them. */
 function feedOf (): RevocationFeed & { readonly subscribe: ReturnType<RevocationFeed['subscribeOver']>, readonly deliver: (message: string) => void } {
   const receivers: Array<(message: string) => void> = []
   const deliver = (message: string): void => { for (const receive of receivers) receive(message) }
@@ -62,7 +62,7 @@ t.test('foreign and malformed messages on the channel are ignored', async t => {
   t.strictSame(received, [{ subject: 'ada', at: 1 }])
 })
 
-/** A subscription whose pauses end when the test says so; `outcome` is what happens to the messages that it sends. */
+/** A subscription whose pauses the test ends; `outcome` is that of the messages that it sends. */
 function probed (t: Test, outcome: 'delivered' | 'lost' | 'not sent' = 'delivered') {
   let receive = (_message: string): void => {}
   let warnings = 0
@@ -95,7 +95,7 @@ function probed (t: Test, outcome: 'delivered' | 'lost' | 'not sent' = 'delivere
     connections,
     warnings: () => warnings,
     pending: () => [...pauses].map(({ ms }) => ms),
-    /** Lets a pause of that length end, once there is one. */
+    /** Waits for a pause of that length, and ends it. */
     async elapse (from: number, to = from): Promise<void> {
       let running
       while (running === undefined) {

@@ -7,7 +7,7 @@ import { sqliteStore } from '../../lib/stores/sqlite/index.js'
 
 const queries: unknown[] = []
 
-/** Notes what reaches a database. */
+/** Records the statements that reach a database. */
 const query = async (text: unknown) => {
   queries.push(text)
   return { rows: [], rowCount: 0 }
@@ -16,7 +16,7 @@ const query = async (text: unknown) => {
 const client = { eval: async () => null, duplicate () { return client } }
 
 interface Kind {
-  /** As somebody without TypeScript would. */
+  /** Makes a store without type checks. */
   make (db: unknown, options?: object): unknown
   readonly db: unknown
   /** Anything but a database, and a pattern of what to pass instead. */

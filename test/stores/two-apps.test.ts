@@ -96,7 +96,7 @@ function twoApps (t: Test, { place, run }: Database): void {
   })
 }
 
-/** Records of the store's own, which no method may take for a session. */
+/** The store's own rows, which no method may return as a session. */
 const OWN_ROWS = [':app', ':revocations']
 
 async function hasNoSessions (t: Test, store: DatabaseStore, purged: number | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type Readable } from 'node:stream'
 
-/** How to run a server of a database. */
+/** The program of a database server. */
 export interface ServerProgram {
   readonly command: readonly string[]
   readonly user?: { readonly uid?: number, readonly gid?: number }

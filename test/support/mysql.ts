@@ -11,7 +11,7 @@ import { freePort } from './free-port.js'
 
 const run = promisify(execFile)
 
-/** Where a database is, as mysql2 wants it. */
+/** The address of a database, as options of mysql2. */
 export interface MysqlPlace {
   readonly host: string
   readonly port: number
@@ -145,7 +145,7 @@ function settingsOf (home: string): string[] {
   return [`--datadir=${join(home, 'data')}`, `--tmpdir=${home}`, '--innodb-log-file-size=4M', '--innodb-buffer-pool-size=32M', ...USER]
 }
 
-/** The server refuses to be root by accident. */
+/** The server runs as root only with this option. */
 const USER = process.getuid?.() === 0 ? ['--user=root'] : []
 
 /** A folder with the data of a new server, in memory where there is room: making them flushes to the disk for seconds. */
@@ -173,7 +173,7 @@ async function server (): Promise<string> {
   return program
 }
 
-/** Debian installs servers where only root's PATH leads. */
+/** Debian installs servers in a folder that is in root's PATH only. */
 async function find (name: string): Promise<string | undefined> {
   for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']) {
     const path = join(folder, name)

@@ -37,7 +37,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 `)
-  const asOwner = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to be root
+  const asOwner = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to run as root
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', 'pgbouncer', ...asOwner, join(home, 'pgbouncer.ini')], {
     env: { ...process.env, POOLER_HOME: home },
     stdio: ['pipe', 'ignore', 'pipe']

@@ -4,7 +4,7 @@ const OF_A_FILE = /^(?:not )?ok |^# (?!Subtest)|^Bail out!/
 const FAILED_OR_SKIPPED = /^ +(?:not ok .*|ok .*# (?:SKIP|TODO).*)$/
 
 /**
- * Prints a line for each test file, what failed with its details, and what was skipped with its reason. The reporters of
+ * Prints a line for each test file, failures with their details, and skipped tests with their reason. The reporters of
  * tap draw everything again at each assertion, which takes a third of the time of all tests.
  */
 export default class FilesAndFailures extends Transform {

@@ -1,4 +1,4 @@
-/** What every peer's process does: listens, sends its address, then its processor time whenever it is asked, and ends with its parent. */
+/** Listens, sends the address, then the processor time on each request, and ends with the parent. */
 export async function answer (listen) {
   process.send({ url: await listen() })
   process.on('message', () => {

@@ -4,7 +4,7 @@ import jwt from 'jsonwebtoken'
 import { answer } from './answer.js'
 
 const secret = 'kJ8#vQ2!mZ7@rT4$wX9%yB3^nC6&pD1*'
-// Of a text jsonwebtoken makes a key for every token, first as if it were a public one, which takes longer than all else.
+// With a secret as text, jsonwebtoken creates a key for every token, and first tries it as a public key, which takes longer than all else.
 const keyOf = use => createSecretKey(secret + use, 'utf8')
 const KEYS = { 'at+jwt': keyOf('at'), 'rt+jwt': keyOf('rt') }
 const COOKIE = { httpOnly: true, secure: true, sameSite: 'strict', path: '/', maxAge: 604_800_000 }

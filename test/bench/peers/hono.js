@@ -5,7 +5,7 @@ import { getCookie, setCookie } from 'hono/cookie'
 import { jwt, sign, verify } from 'hono/jwt'
 import { answer } from './answer.js'
 
-// Of a text hono imports a key for every token.
+// With a secret as text, hono imports a key for every token.
 const newKey = () => webcrypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
 const KEYS = { access: await newKey(), refresh: await newKey() }
 const COOKIE = { httpOnly: true, secure: true, sameSite: 'Strict', path: '/', maxAge: 604_800 }

@@ -10,10 +10,10 @@ export interface Claims extends AccessClaims {
   readonly name: string
 }
 
-/** What a page holds. */
+/** The client in a page. */
 export type Tab = AuthClient<Claims>
 
-/** A browser whose tabs share locks, messages, storage and cookies, and the server that they all talk to. */
+/** A browser whose tabs share locks, messages, storage and cookies, and their server. */
 export interface Browser {
   readonly server: FakeServer
   readonly time: FakeTime
@@ -28,22 +28,22 @@ export interface Browser {
   freeze (tab: Tab): void
   /** Shows a page: again if it comes out of the cache, else for the first time. */
   show (tab: Tab, persisted?: boolean): void
-  /** How many listeners a page has on its window. */
+  /** The number of listeners that a page has on its window. */
   listeners (tab: Tab): number
 }
 
 type PageShow = (event: { persisted: boolean }) => void
 
-/** What may be otherwise in a browser. */
+/** Differences from a current browser. */
 export interface Differences {
   /** False: an insecure context or an old browser. */
   readonly locks?: boolean
-  /** False: the person lets no site store anything. */
+  /** False: the user has blocked storage for all sites. */
   readonly storage?: boolean
   readonly baseURI?: string
 }
 
-/** Turns the platform into a browser's, until `t` ends. */
+/** Replaces the globals of Node with those of a browser, until `t` ends. */
 export function browser (t: Test, { locks: hasLocks = true, storage: hasStorage = true, baseURI = `${ORIGIN}/page` }: Differences = {}): Browser {
   const time = fakeTime(t)
   const server = fakeServer(time)
@@ -109,7 +109,7 @@ export async function signedIn (t: Test, differences?: Differences): Promise<Bro
   return { ...opened, ann: await opened.signedIn() }
 }
 
-/** What Firefox throws for storage, messages and locks where the person lets no site store anything. */
+/** The error of Firefox for storage, messages and locks if the user has blocked storage. */
 function insecure (): DOMException {
   return new DOMException('The operation is insecure', 'SecurityError')
 }

@@ -1,6 +1,6 @@
 import { build } from 'esbuild'
 
-/** What a bundler makes of a module that stands in lib/client. */
+/** Bundles the text of a module as if it were in lib/client. */
 export async function bundle (module: string, minify = false): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: module, resolveDir: 'lib/client' },

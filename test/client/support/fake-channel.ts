@@ -1,10 +1,10 @@
-/** What tabs tell each other, and what a test does to it. */
+/** The messages between tabs, under the control of a test. */
 export interface FakeChannels {
-  /** The class that stands in for BroadcastChannel. */
+  /** The class that replaces BroadcastChannel. */
   readonly Channel: new (name: string) => FakeChannel
   /** Every message so far. */
   readonly messages: unknown[]
-  /** Milliseconds that a message takes. */
+  /** The delay of a message, in milliseconds. */
   delay: number
 }
 
@@ -12,12 +12,12 @@ export interface FakeChannel {
   onmessage: ((event: { data: unknown }) => void) | null
   postMessage (data: unknown): void
   close (): void
-  /** Whether its page is in the back/forward cache: messages are lost. */
+  /** True if its page is in the back/forward cache: then messages are lost. */
   frozen: boolean
   readonly isClosed: boolean
 }
 
-/** Channels that carry copies to all others of their name, as browsers do, never to themselves. */
+/** Channels that send a copy of a message to all other channels of the same name, as browsers do. */
 export function fakeChannels (): FakeChannels {
   const open = new Set<FakeChannel & { readonly name: string }>()
   const channels: FakeChannels = {

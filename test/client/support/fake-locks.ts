@@ -8,7 +8,7 @@ export interface FakeLocks {
   readonly asked: Options[]
 }
 
-/** Locks that are given in the order in which they were asked for, each after a task of its own. */
+/** Locks that are granted in the order of their requests, each in its own task. */
 export function fakeLocks (): FakeLocks {
   const queues = new Map<string, Array<() => void>>()
   const asked: Options[] = []

@@ -7,47 +7,47 @@ export interface Arrival {
   readonly path: string
   readonly headers: Headers
   readonly body: string
-  /** What fetch was called with beside the URL. */
+  /** The second argument of fetch. */
   readonly init: RequestInit | undefined
   /** The subject of a valid access token, null without one. */
   readonly sub: string | null
 }
 
-/** An answer, or 'offline': none comes. */
+/** A reply, or 'offline': fetch rejects. */
 export type Reply = Response | 'offline'
 
-/** Where the pages and the API are. */
+/** The origin of the pages and of the API. */
 export const ORIGIN = 'https://app.test'
 
 /** A claim whose bytes need every character of base64url. */
 export const NAME = 'Zoë ✓ ~~~~ ????'
 
-/** Seconds that an access token lives. */
+/** The lifetime of an access token, in seconds. */
 export const LIFETIME = 600
 
-/** One server, and the one cookie jar of the browser that talks to it. */
+/** A server, and the cookie jar of its browser. */
 export interface FakeServer {
   /** Stands in for the platform's fetch. */
   readonly fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
-  /** Everything that arrived, in order. */
+  /** All requests, in order. */
   readonly arrivals: Arrival[]
-  /** How often a path was asked for. */
+  /** The number of requests for a path. */
   count (path: string): number
-  /** The next requests for a path get these answers; then the server is itself again. */
+  /** The next requests for a path get these replies; after them the server answers again. */
   script (path: string, ...replies: Array<Reply | (() => Reply)>): void
-  /** The next request for a path is answered once the function that this gives is called. */
+  /** Delays the next request for a path until the returned function is called. */
   hold (path: string): () => void
-  /** The refresh cookie: whose session it is. */
+  /** The refresh cookie: the user of its session. */
   cookie: string | null
-  /** The code with which the session ended, where it did. */
+  /** The refusal code of an ended session, else null. */
   ended: string | null
-  /** No access token is valid any more, as after a change of keys. */
+  /** Invalidates all access tokens, as a change of keys does. */
   forgetTokens (): void
 }
 
 /**
- * A server with the plugin at /auth, and below /api routes that answer with whose token came and what was sent. Access
- * tokens are real JWTs with an app's claim outside of ASCII; their end is judged by the given time.
+ * A server with the routes of the plugin at /auth. All other routes reply with the subject of the token and the body. Access
+ * tokens are JWTs with a claim outside of ASCII; they expire by the given time.
  */
 export function fakeServer (time: FakeTime): FakeServer {
   const scripts = new Map<string, Array<Reply | (() => Reply)>>()
@@ -80,7 +80,7 @@ export function fakeServer (time: FakeTime): FakeServer {
   return server
 
   async function arrive (input: RequestInfo | URL, init: RequestInit | undefined): Promise<Arrival> {
-    const request = new Request(input instanceof Request ? input : new URL(String(input), ORIGIN), { ...init, duplex: 'half' } as RequestInit) // Node wants it for streams
+    const request = new Request(input instanceof Request ? input : new URL(String(input), ORIGIN), { ...init, duplex: 'half' } as RequestInit) // Node requires it for streams
     const token = tokens.get(request.headers.get('authorization')?.replace('Bearer ', '') ?? '')
     return {
       method: request.method,
@@ -142,7 +142,7 @@ function gate (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve }
 }
 
-/** Rejects when the caller does not want the answer any more. */
+/** Rejects when the caller aborts the request. */
 function aborted (input: RequestInfo | URL, init: RequestInit | undefined): Promise<never> {
   const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
   signal?.throwIfAborted()

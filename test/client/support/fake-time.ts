@@ -5,22 +5,22 @@ interface Timer { readonly at: number, readonly run: () => void }
 /** 2030-01-01T00:00:00Z, in milliseconds as Date.now() counts. */
 const START = 1_893_456_000_000
 
-/** The platform's time, which stands still until told. */
+/** The platform's time, which only the test moves. */
 export interface FakeTime {
   /** As Date.now(). */
   now (): number
-  /** Moves the time, and lets happen what was waiting for it, in order. */
+  /** Moves the time, and runs the timers that come due, in order. */
   advance (milliseconds: number): Promise<void>
-  /** Moves the clock on the wall alone: no timer comes due. Sleep, or somebody sets it. */
+  /** Moves Date.now() only, without timers: the machine slept, or its clock was set. */
   set (milliseconds: number): void
 }
 
-/** Lets everything happen that needs no time: a page's tasks and microtasks. */
+/** Waits until all tasks and microtasks without a timer have run. */
 export async function idle (): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
 }
 
-/** Takes over Date.now(), setTimeout and AbortSignal.timeout until `t` ends. */
+/** Replaces Date.now(), setTimeout and AbortSignal.timeout until `t` ends. */
 export function fakeTime (t: Test): FakeTime {
   const timers = new Set<Timer>()
   let time = 0

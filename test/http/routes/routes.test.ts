@@ -28,7 +28,7 @@ async function adaAt (t: Test, routes: RefreshCookieOptions['routes'] = {}): Pro
   return ada
 }
 
-/** Whether a route exists, and its status. */
+/** The status of a route; null if it does not exist. */
 async function called (browser: Browser, method: 'GET' | 'POST' | 'DELETE', url: string, payload: object | undefined): Promise<number | null> {
   const answer = await browser.send({ method, url, ...(payload && { payload }) })
   return answer.body === OWN ? null : answer.statusCode

@@ -30,7 +30,7 @@ const failure = (errno: number): Error => Object.assign(new Error('not this time
 /** A pattern of the errors with a number. */
 const numbered = (errno: number) => ({ errno }) as unknown as Error // the type of patterns has no numbers
 
-/** A server that says it is MySQL, which has no RETURNING. */
+/** A server with the version of MySQL, which has no RETURNING. */
 const asMysql8 = (pool: Pool): Pool => watch(pool, sql => {
   return sql.startsWith('SELECT version()') ? [[{ version: '8.0.36', autocommit: '1', readonly: '0', current: 'test', user: 'root@localhost' }]] : undefined
 }).pool
@@ -78,7 +78,7 @@ t.test('on a server', async t => {
     }
   }
 
-  /** Until so many transactions wait for a lock. */
+  /** Waits until so many transactions wait for a lock. */
   const untilWaiting = async (count = 1): Promise<void> => {
     let waiting = -1
     while (waiting !== count) {
@@ -220,7 +220,7 @@ t.test('on a server', async t => {
     const other = await mysql.createConnection({ ...place })
     t.teardown(() => other.end())
     await other.query('BEGIN')
-    for (const id of ['b', ...others]) await other.query(`UPDATE ${table} SET user_agent = 'x' WHERE id = '${id}'`) // so much that the store's is rolled back
+    for (const id of ['b', ...others]) await other.query(`UPDATE ${table} SET user_agent = 'x' WHERE id = '${id}'`) // so many rows that the server rolls back the store's transaction
     const before = watched.statements.length
     const ended = store.revokeAll('ada', 'revoked') // locks a, and waits for b
     await untilWaiting()
@@ -438,7 +438,7 @@ t.test('on a server', async t => {
     }
   })
 
-  /** A user without any right, who goes with `t`, and a pool of theirs. */
+  /** A user without any right, with a pool, until `t` ends. */
   const limitedUser = async (t: Test) => {
     const user = `limited_${randomBytes(6).toString('hex')}`
     await pool.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'secret'`)

@@ -13,7 +13,7 @@ import { notifications } from '../../support/notifications.js'
 
 const INDEXES = ['expires_at', 'id', 'subject, created_at, id COLLATE "C"']
 
-/** A database that notes each statement, and that fails where `fail` gives an error for the nth. */
+/** A database that records each statement; the nth fails if `fail` returns an error for it. */
 function watch (db: PostgresDatabase, fail: (nth: number) => Error | undefined = () => undefined) {
   const statements: Array<{ text: string, values: unknown[] }> = []
   return {
@@ -41,7 +41,7 @@ t.test('on a server', async t => {
   if (connectionString === null) return
   const pool = poolOn(t, { connectionString })
 
-  /** A user without any right, who goes with `t`, and a pool of theirs. */
+  /** A user without any right, with a pool, until `t` ends. */
   const limitedUser = async (t: Test) => {
     const role = `limited_${randomBytes(6).toString('hex')}`
     await pool.query(`CREATE ROLE ${role}`)
@@ -496,7 +496,7 @@ t.test('on a server', async t => {
     await pool.query(`ANALYZE ${table}`)
   }
 
-  /** As many sessions of ada, live and of the same second; no statistics know of them. */
+  /** Writes live sessions of ada, all of the same second, after the last statistics. */
   async function flood (store: ReturnType<typeof postgresStore>, table: string, count: number): Promise<void> {
     await store.open()
     await pool.query(`INSERT INTO ${table} (id, subject, generation, rotated_at, created_at, expires_at, idle_expires_at, auth_time)

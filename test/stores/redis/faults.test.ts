@@ -13,7 +13,7 @@ const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisCli
   'node-redis': (t, { nodeRedis }) => nodeRedisOn(t, nodeRedis)
 }
 
-/** Every call of a store that is there. */
+/** Every call of a store. */
 const calls: Record<string, (store: SessionStore, session: Session) => Promise<unknown> | undefined> = {
   create: store => store.create(newSession()),
   get: (store, { id }) => store.get(id),
@@ -134,7 +134,7 @@ t.test('failover: a cluster that has lost a server rejects', async t => {
   const client = await ioredisClusterOn(t, cluster.ports)
   const store = redisStore(client, { clock: fakeClock().now })
   await cluster.stop(0)
-  await occupied(t, cluster.ports[0]) // or the server of another test may take its port, and accept the commands
+  await occupied(t, cluster.ports[0]) // else the server of another test may take its port and accept the commands
   const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => store.create(newSession())))
   t.ok(outcomes.some(({ status }) => status === 'rejected'))
   client.disconnect()
@@ -149,7 +149,7 @@ async function occupied (t: Test, port: number | undefined): Promise<void> {
   t.teardown(() => { server.close() })
 }
 
-/** Unlike `once`, past any error. */
+/** Waits for an event. Unlike `once`, it does not reject on an error event. */
 function emitted (client: NodeJS.EventEmitter, event: string): Promise<unknown> {
   return new Promise(resolve => client.once(event, resolve))
 }
@@ -165,5 +165,5 @@ function failing (error: unknown): RedisClient {
     info: fail,
     connect: fail,
     duplicate: () => { throw error }
-  } as unknown as RedisClient // these are the methods that the store calls
+  } as unknown as RedisClient // the members that the store uses
 }

@@ -16,7 +16,7 @@ import { keepsTheContract } from '../../support/store-contract.js'
 
 const MONTH = 30 * 86_400
 
-/** Also with options that change what a client answers, or where a command goes. */
+/** The clients, also with options that change replies or the target of a command. */
 const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisClient>> = {
   ioredis: (t, { ioredis }) => ioredisOn(t, ioredis),
   'ioredis with other answers and a prefix of its own': (t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, stringNumbers: true, keyPrefix: 'test:' }),
@@ -71,7 +71,7 @@ t.test('on a server', async t => {
   const admin = await ioredisOn(t, server.ioredis)
   const client = await ioredisOn(t, server.ioredis)
   const clock = fakeClock()
-  /** What the store leaves in Redis is read under keys without a prefix. */
+  /** Without a prefix, so that the tests can read the store's keys by their short names. */
   const newStore = (options: RedisStoreOptions = {}) => redisStore(client, { prefix: '', clock: clock.now, ...options })
   t.beforeEach(async () => { await admin.flushall() })
 
@@ -103,7 +103,7 @@ t.test('on a server', async t => {
       await store.list('ada')
     }
     await everything()
-    await admin.flushall() // which leaves the scripts
+    await admin.flushall() // it does not delete the scripts
 
     const { sent, run } = await commandsOf(everything)
     t.same(new Set(sent), new Set(['EVALSHA']))
@@ -431,7 +431,7 @@ t.test('on a server', async t => {
     t.equal(await admin.dbsize(), 0)
   })
 
-  /** Runs the commands of the error of a start, as whoever looks after the server would. */
+  /** Runs the commands in the error of `open`, as an administrator would. */
   async function granting (t: Test, store: { open (): Promise<void> }): Promise<void> {
     const error = await t.rejects(store.open(), { name: 'TypeError' }) as Error
     const commands = /run: (.*?)\. Redis/.exec(error.message)?.[1]?.split('; ') ?? []
@@ -442,7 +442,7 @@ t.test('on a server', async t => {
   }
 
   t.test('a failing INFO is an error at start', async t => {
-    const failing = Object.create(client, { info: { value: async () => { throw new Error('not this time') } } }) as RedisClient // the client but for that
+    const failing = Object.create(client, { info: { value: async () => { throw new Error('not this time') } } }) as RedisClient // all else is that of the client
     await t.rejects(redisStore(failing).open(), { name: 'Error', message: 'not this time' })
   })
 
@@ -482,17 +482,17 @@ t.test('on a server', async t => {
 
   async function indexOfAda (): Promise<string[]> {
     const members = await admin.zrange('u:ada', '0', '-1')
-    return members.filter(id => id !== '') // which holds no session
+    return members.filter(id => id !== '') // the empty id is no session
   }
 
-  /** Within the minute that a slow test may take. */
+  /** Allows a minute, since a test can be slow. */
   async function livesFor (t: Test, key: string, seconds: number): Promise<void> {
     const rest = await admin.pttl(key)
     t.ok(rest <= seconds * 1000 && rest > (seconds - 60) * 1000, `${key} lives for ${rest} ms`)
   }
 })
 
-/** A client that does something before each script, which fails where that throws. */
+/** A client that calls `before` before each script; if that throws, the script fails. */
 function hooked (client: Redis, before: (sha: string, key: string) => Promise<void>): RedisClient {
   return Object.create(client, {
     evalsha: {

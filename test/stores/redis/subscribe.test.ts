@@ -13,7 +13,7 @@ import { notifications, withoutRepeats } from '../../support/notifications.js'
 
 type Connect = (t: Test, server: RedisServer) => Promise<RedisClient>
 
-/** With what the client's options put before the name of a channel. */
+/** The clients, and the prefix that their options add to the name of a channel. */
 const clients: Record<string, readonly [Connect, string]> = {
   ioredis: [(t, { ioredis }) => ioredisOn(t, ioredis), ''],
   'ioredis with the older protocol and a prefix of its own': [(t, { ioredis }) => ioredisOn(t, { ...ioredis, protocol: 2, keyPrefix: 'app:' }), 'app:'],
@@ -160,7 +160,7 @@ t.test('apps with the same prefix do not receive each other’s revocations', as
     t.equal(await there.connections.next(), true)
   }
 
-  // Messages of a channel keep their order, so what an app received from another one would be between its own two.
+  // Messages of a channel keep their order, so a message of another app would arrive between the app's own two.
   for (const { name, here } of instances) await here.store.revokeAll(name, 'logout')
   for (const { here } of instances) await here.store.revokeAll('last', 'logout')
   for (const { name, here, there } of instances) {

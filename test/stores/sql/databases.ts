@@ -18,24 +18,24 @@ interface StoreOptions {
   readonly clock?: Clock
 }
 
-/** What the stores of a database are tested with. */
+/** A database under test. */
 export interface SqlDatabase {
   newStore (options: StoreOptions): SqlStore
-  /** A store of another process, if a poll tells it of revocations. */
+  /** A store as in another process, if it polls for revocations. */
   readonly polling?: (options: StoreOptions) => Required<SessionStore>
-  /** A store whose statements are noted. */
+  /** A store whose statements are recorded. */
   watched (options: StoreOptions): { readonly store: SqlStore, readonly statements: string[] }
-  /** A store on a database of its own client, and how to end that. */
+  /** A store with its own client, and a function that ends the client. */
   ending (options: StoreOptions): { readonly store: SqlStore, readonly end: () => unknown }
   run (sql: string): Promise<unknown>
   /** A source of rows with the numbers `n` from 1 to `count`. */
   series (count: number): string
   schema (options?: { readonly table?: string }): string
-  /** What the server says of a table, without its name. */
+  /** The server's description of a table, without its name. */
   describe (table: string): Promise<unknown>
-  /** A name with a schema, where the database has them. */
+  /** A name with a schema, if the database has schemas. */
   readonly qualified?: string
-  /** SQL that makes a table, whose one column does not fit. */
+  /** SQL that creates a table in which this column does not fit. */
   readonly misfits: ReadonlyArray<readonly [column: string, sql: (table: string) => readonly string[]]>
 }
 

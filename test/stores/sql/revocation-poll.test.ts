@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { type Revocation } from '../../../lib/sessions/store.js'
 import { RevocationPoll, type NumberedRevocation } from '../../../lib/stores/sql/store.js'
 
-/** A counter and its revocations, read by a poll whose next turn the test gives. */
+/** A counter and its revocations, read by a poll whose pauses the test ends. */
 function polled (t: Test) {
   const table = { newest: 0, revoked: [] as NumberedRevocation[], fails: false, reads: 0, answers: Promise.resolve() }
   let turn = (): void => {}

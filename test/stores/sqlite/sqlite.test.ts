@@ -10,7 +10,7 @@ import { keepsTheContract } from '../../support/store-contract.js'
 
 const contractOn = (t: Test, db: SqliteDatabase): void => keepsTheContract(t, options => sqliteStore(db, { ...options, table: newTable(), pollEveryMs: 10 }))
 
-/** A database that fails as node:sqlite does, and that returns rows as arrays unless it is told otherwise. */
+/** A database that fails as node:sqlite does, and that returns rows as arrays by default. */
 function likeNodeSqlite (db: Database.Database) {
   const codes: Record<string, number> = { SQLITE_BUSY: 5, SQLITE_READONLY: 8, SQLITE_FULL: 13 }
   const failing = <T>(call: () => T): T => {
