@@ -1,10 +1,10 @@
 import type { AuditEvent } from 'fastify-refresh-cookie'
 import type { Database } from './database.js'
 
-/** Something that happened to an account, as its owner may read it. */
+/** An event of an account, as its owner may read it. */
 export interface Activity {
   readonly type: AuditEvent['type']
-  /** Why a session ended; null for everything else. */
+  /** The reason of a revocation; null for other events. */
   readonly reason: string | null
   readonly at: Date
   readonly userAgent: string | null
@@ -18,10 +18,10 @@ export interface ActivityLog {
   list (userId: string): Promise<readonly Activity[]>
 }
 
-/** How many are kept for each user. */
+/** The number of events that are kept per user. */
 const KEPT = 200
 
-/** The table of what happened to accounts, made if it is missing. It refers to the table of users. */
+/** Opens the table of events, and creates it if it is missing. It refers to the table of users. */
 export async function openActivityLog (database: Database): Promise<ActivityLog> {
   await database.query(`DO $$ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('activity'));
@@ -41,7 +41,7 @@ export async function openActivityLog (database: Database): Promise<ActivityLog>
     async add (event) {
       if (!isForOwner(event)) return
       const reason = event.type === 'revoked' ? event.reason : null
-      // Throttled attempts are kept once an hour, or an attacker could push out everything else.
+      // At most one throttled attempt is kept per hour, else an attacker could push out all other events.
       await database.query(`INSERT INTO activity (user_id, type, reason, at, user_agent, ip)
         SELECT $1, $2, $3, to_timestamp($4), $5, $6
         WHERE $2 <> 'throttled' OR NOT EXISTS
@@ -63,7 +63,7 @@ export async function openActivityLog (database: Database): Promise<ActivityLog>
 type OwnerEvent = AuditEvent & { readonly subject: string }
 
 /**
- * Leaves out refreshes (their times would help a thief, and there is one in every minute), and sessions that ended because
+ * Leaves out refreshes (their times would help a thief, and they are frequent), and sessions that ended because
  * of another event that is listed: a new login in the same browser, or a change of password.
  */
 function isForOwner (event: AuditEvent): event is OwnerEvent {

@@ -4,8 +4,8 @@ import { type FastifyInstance } from 'fastify'
 import { type TokenResponse } from 'fastify-refresh-cookie'
 
 /**
- * The OpenAPI document at /docs/json and Swagger UI at /docs. Registered before the routes that it describes; what it
- * says of /auth/* and of protected routes comes from the plugin.
+ * The OpenAPI document at /docs/json and Swagger UI at /docs. Registered before the routes that it describes. The plugin
+ * describes /auth/* and marks the protected routes.
  */
 export async function describeApi (app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
@@ -30,8 +30,8 @@ export async function describeApi (app: FastifyInstance): Promise<void> {
 type RequestInterceptor = NonNullable<NonNullable<FastifySwaggerUiOptions['uiConfig']>['requestInterceptor']>
 
 /**
- * Keeps Authorize good for longer than one access token: an expired one is renewed through the cookie before it is sent.
- * Runs in the browser, from its source text, so it can use nothing from here.
+ * Keeps Authorize working after the access token expires: it renews an expired one by the cookie before a request.
+ * Runs in the browser, from its source text, so it cannot use variables of this module.
  */
 const renewAccessToken: RequestInterceptor = async request => {
   const [, payload] = /^Bearer [^.]+\.([^.]+)/.exec(request['headers'].Authorization) ?? []

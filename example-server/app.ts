@@ -29,7 +29,7 @@ export async function buildApp (environment: Environment): Promise<FastifyInstan
       idle: environment.REFRESH_IDLE,
       absolute: environment.REFRESH_ABSOLUTE,
       grace: environment.GRACE,
-      recoverLostReply: environment.GRACE !== '0s' // without a grace period each refresh token is good once
+      recoverLostReply: environment.GRACE !== '0s' // without a grace period each refresh token works once
     },
     cookie: { secure: environment.COOKIE_SECURE === 'true' },
     revocation: environment.REVOCATION,

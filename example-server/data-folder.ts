@@ -2,20 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The path of a file in the data folder, which is made if it is missing, for this user alone. */
+/** The path of a file in the data folder. Creates the folder if it is missing, readable by this user only. */
 export function dataFolder (folder: string, file: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return join(folder, file)
 }
 
-/** A secret that outlives restarts: made at the first start. */
+/** A secret that is generated at the first start, and kept across restarts. */
 export function ownSecret (folder: string): string {
   const file = dataFolder(folder, 'auth-secret')
   if (!existsSync(file)) writeFileSync(file, randomBytes(48).toString('base64'), { mode: 0o600 })
   return readFileSync(file, 'utf8')
 }
 
-/** Two processes on one embedded database would damage it. Gives the function that unlocks the folder. */
+/** Two processes on one embedded database would damage it. Returns the function that unlocks the folder. */
 export function lock (folder: string): () => void {
   const file = dataFolder(folder, 'process-id')
   const other = existsSync(file) ? Number(readFileSync(file, 'utf8')) : process.pid

@@ -9,7 +9,7 @@ export interface Database {
   query (sql: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
 }
 
-/** A database that is closed with the app. */
+/** Opens a database, which closes with the app. */
 export function openDatabase (app: FastifyInstance, { DATABASE_URL, DATA_DIR }: Environment): Database {
   return DATABASE_URL === undefined ? openEmbedded(app, DATA_DIR) : connect(app, DATABASE_URL)
 }

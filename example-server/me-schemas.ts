@@ -23,13 +23,13 @@ export const userData = {
     id: text,
     username: text,
     createdAt: time,
-    devices: { type: 'array', items: { type: 'object', additionalProperties: true } }, // as GET /auth/sessions gives them
+    devices: { type: 'array', items: { type: 'object', additionalProperties: true } }, // as in GET /auth/sessions
     activity: activityList
   },
   required: ['id', 'username', 'createdAt', 'devices', 'activity']
 }
 
-/** What Fastify answers for an error. */
+/** The body of an error reply of Fastify. */
 export const error = {
   description: 'The access token is missing or not valid, or the route needs a fresh login: `code` says which.',
   type: 'object',

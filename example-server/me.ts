@@ -7,7 +7,7 @@ import { type UserTable } from './users.js'
 export interface MeOptions {
   readonly users: UserTable
   readonly activity: ActivityLog
-  /** How long after a login the account's data may be read without the password. */
+  /** The time after a login in which the account's data can be read without the password. */
   readonly freshFor: Duration
 }
 

@@ -10,7 +10,7 @@ console.log(`Open ${address} in a browser. The API is described at ${address}/do
 
 /** Finishes the requests that are running. A second signal ends the process at once. */
 async function stop (): Promise<void> {
-  // Fastify closes idle connections once, when it begins to close; those that were busy then are idle later.
+  // Fastify closes idle connections only when it begins to close; connections that are busy then become idle later.
   setInterval(() => app.server.closeIdleConnections(), 100).unref()
   await app.close()
 }

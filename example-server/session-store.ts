@@ -7,10 +7,10 @@ import { Redis } from 'ioredis'
 import { type Database } from './database.js'
 import { type Environment } from './environment.js'
 
-/** Sessions in Redis where there is one, else beside the users in the database. */
+/** Keeps sessions in Redis if REDIS_URL is set, else in the database of the users. */
 export async function openSessionStore (app: FastifyInstance, { REDIS_URL }: Environment, database: Database): Promise<SessionStore> {
   if (REDIS_URL === undefined) return postgresStore(database)
-  // Without an offline queue, or a command that was given up could run minutes later.
+  // Without an offline queue: with one, a command could run minutes after its caller gave up.
   const redis = new Redis(REDIS_URL, { enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: 5000 })
   redis.on('error', error => app.log.error(error)) // ioredis connects again by itself
   app.addHook('onClose', async () => { await redis.quit() })

@@ -11,9 +11,9 @@ export type UserTable = Required<Users<AppUser>>
 
 const COLUMNS = 'id, username, password_hash AS "passwordHash", disabled, created_at AS "createdAt"'
 
-/** The table of users, made if it is missing. */
+/** Opens the table of users, and creates it if it is missing. */
 export async function openUsers (database: Database): Promise<UserTable> {
-  // Of two servers that start at once, one waits for the other.
+  // If two servers start at once, one waits for the other.
   await database.query(`DO $$ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('users'));
     CREATE TABLE IF NOT EXISTS users (
@@ -35,7 +35,7 @@ export async function openUsers (database: Database): Promise<UserTable> {
 
     findById: async id => await one(`SELECT ${COLUMNS} FROM users WHERE id = $1`, id),
 
-    // No row comes back where the name is taken.
+    // It returns no row if the name is taken.
     create: async ({ username, passwordHash }) => await one(
       `INSERT INTO users (username, password_hash) VALUES ($1, $2) ON CONFLICT (username) DO NOTHING RETURNING ${COLUMNS}`,
       username, passwordHash),

@@ -1,9 +1,9 @@
 import { AuthError, createAuthClient } from '/client/index.js'
 
-/** Whether the newest access token was brought by this tab, so that the page can tell; another one may have shared it. */
+/** `isOurs` is true if this tab fetched the newest access token, false if another tab shared it. */
 export const newest = { isOurs: false }
 
-/** Who is signed in. An app leaves `leeway` alone: here a token is used to its last second, so that one can watch it end. */
+/** The client of this page. Keep the default `leeway` in an app: the example uses a token to its last second, to show how it expires. */
 export const auth = createAuthClient({
   leeway: 0,
   async fetch (input, init) {
@@ -13,7 +13,7 @@ export const auth = createAuthClient({
   }
 })
 
-/** Sends a request to the API, with JSON if there is any, and gives the JSON of the answer. Rejects with an AuthError. */
+/** Sends a request to the API, with `json` as its body, and resolves to the JSON of the reply. Rejects with an AuthError. */
 export async function call (path, { json, ...options } = {}) {
   const body = json && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(json) }
   const answer = await auth.fetch(path, { cache: 'no-store', ...body, ...options }).catch(cause => {
@@ -25,17 +25,17 @@ export async function call (path, { json, ...options } = {}) {
   throw new AuthError({ ...content, status: answer.status, retryAfter: Number(answer.headers.get('retry-after')) || 0 })
 }
 
-/** Logs in or signs up, and makes sure that the browser kept the cookie. */
+/** Logs in or signs up, and checks that the browser kept the cookie. */
 export async function enter (verb, credentials) {
   await auth[verb](credentials)
-  await auth.refresh().catch(() => {}) // if it cannot be found out now, the next renewal will tell
+  await auth.refresh().catch(() => {}) // after a temporary failure the next renewal checks it
   if (auth.state.error?.code === 'FST_AUTH_REFRESH_TOKEN_MISSING') throw new AuthError({ code: 'COOKIE_REFUSED' })
 }
 
-/** Proves once more who is there. */
+/** Reauthenticates the user. */
 export async function prove (password) {
   await call('/auth/reauthenticate', { method: 'POST', json: { password } })
-  await auth.refresh() // for an access token that says so
+  await auth.refresh() // for an access token with the new `auth_time`
 }
 
 /** Changes the password. keepalive: if the page is left meanwhile, the browser still stores the new session's cookie. */

@@ -2,12 +2,12 @@ import { auth, call, changePassword, enter, newest, prove } from './api.js'
 import { $, act, confirm, element, notice } from './dom.js'
 import { ago, clock, deviceName, describe, ending, explain, happening } from './words.js'
 
-/* ---------- Who is here ---------- */
+/* ---------- The user ---------- */
 
 let shown = { status: 'unknown' }
-let entering = false // between the login and the proof that the cookie came back
+let entering = false // between the login and the check of the cookie
 
-/** Shows a state of the login: the form, or what belongs to the person. */
+/** Shows a login state: the form, or the account. */
 function show (state) {
   if (entering) return
   const before = shown
@@ -48,7 +48,7 @@ function sayGoodbye (error, before) {
   if (before === 'in') $('username').focus()
 }
 
-/** Nothing of a person stays on the page after them. */
+/** Removes all data of the user from the page. */
 function forgetPerson () {
   for (const id of ['hello', 'events', 'answer', 'claims', 'devices', 'activity', 'data', 'status']) $(id).replaceChildren()
   for (const id of ['answer', 'data']) $(id).hidden = true
@@ -61,9 +61,9 @@ function forgetPerson () {
 
 /* ---------- The token that expires ---------- */
 
-let renewAt = 0 // when the page next uses a token that has expired
+let renewAt = 0 // the time at which the page renews an expired token
 
-/** Four times a second: what is left of the token, and a new one once it is used up. */
+/** Runs four times a second: shows the remaining lifetime of the token, and renews an expired one. */
 function tick () {
   const { status, expiresAt, claims } = auth.state
   if (status !== 'in') return
@@ -71,13 +71,13 @@ function tick () {
   const phase = left > 0 ? 'valid' : 'expired'
   if (phase === 'expired' && $('ring').dataset.phase === 'valid') {
     note('The access token ran out')
-    renewAt = Date.now() + 1000 // a moment to see it
+    renewAt = Date.now() + 1000 // so that the user can see it
   }
   $('ring').dataset.phase = phase
   $('ring').style.setProperty('--left', left / (claims.exp - claims.iat) / 10)
   $('time').textContent = clock(left)
   $('phase').textContent = phase === 'valid' ? 'left' : 'expired'
-  // Any use of a token renews it. A page that nobody looks at keeps no session alive.
+  // Any use of an expired token renews it. A hidden page does not keep the session alive.
   if (phase === 'expired' && Date.now() >= renewAt && document.visibilityState === 'visible') auth.token().catch(() => {})
 }
 setInterval(tick, 250)
@@ -87,17 +87,17 @@ function tellRenewal () {
   load()
 }
 
-/** Adds a line to what happened in this tab, newest first. */
+/** Adds a line to the events of this tab, newest first. */
 function note (sentence) {
   $('events').prepend(element('li', {}, element('time', {}, new Date().toLocaleTimeString()), element('span', {}, sentence)))
   $('events').children[5]?.remove()
 }
 
-/* ---------- When the server cannot be reached ---------- */
+/* ---------- Lost connections ---------- */
 
 let retrying
 
-/** As long as requests fail for reasons that will pass, this says so and tries again. */
+/** Shows a temporary failure, and retries until requests succeed. */
 function followConnection (problem) {
   const isLost = problem !== undefined && (problem.status === undefined || problem.status === 429 || problem.status >= 500)
   if (isLost) {
@@ -125,11 +125,11 @@ window.addEventListener('offline', () => auth.state.status === 'in' && followCon
 
 /* ---------- Devices and activity ---------- */
 
-/** Shows devices and activity as they are now. */
+/** Reads devices and activity, and shows them. */
 async function readAccount () {
   const { sub } = auth.state.claims
   const [devices, activity] = await Promise.all([call('/auth/sessions'), call('/me/activity')])
-  if (auth.state.claims?.sub !== sub) return // somebody else is here by now
+  if (auth.state.claims?.sub !== sub) return // another user has logged in meanwhile
   $('devices').replaceChildren(...devices.toReversed().map(deviceItem))
   $('others').hidden = devices.length < 2
   $('activity').replaceChildren(...activity.slice(0, 12).map(activityItem))
@@ -167,14 +167,14 @@ function activityItem (entry) {
 
 /* ---------- Buttons and forms ---------- */
 
-/** Says above everything what went wrong; if the person was signed out, the page shows that already. */
+/** Shows an error at the top of the page; after a logout the page shows its reason already. */
 function complain (problem) {
   if (problem === null && retrying === undefined) notice('')
   if (problem === null || auth.state.status !== 'in' || followConnection(problem)) return
   notice(explain(problem))
 }
 
-/** Says in a form what went wrong. */
+/** Shows an error in a form. */
 function complainIn (form, words = explain) {
   return problem => {
     const sentence = problem === null ? '' : words(problem)
@@ -210,7 +210,7 @@ onClick('show-data', async () => {
   $('data').focus()
 })
 
-/** Does something for which the password must have been given lately: asks for it, and does it again. Null if it was not given. */
+/** Runs work that may need a fresh login: then asks for the password and runs it again. Null if the user cancels. */
 async function withFreshLogin (work) {
   try {
     return await work()
@@ -220,7 +220,7 @@ async function withFreshLogin (work) {
   }
 }
 
-/** Whether the person proved who they are. */
+/** Asks for the password. True if the user reauthenticated. */
 async function askForPassword () {
   $('proof-form').reset()
   complainIn('proof')(null)

@@ -1,21 +1,21 @@
-/** The element of this id. */
+/** The element with this id. */
 export const $ = id => document.getElementById(id)
 
-/** A new element. What is given as text stays text, whatever is in it. */
+/** A new element. Text children stay text, so HTML in them has no effect. */
 export function element (name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties)
   made.append(...children)
   return made
 }
 
-/** Puts a problem above everything, where it is read out at once; '' takes it away. */
+/** Shows a problem at the top of the page, where screen readers announce it at once; '' removes it. */
 export function notice (sentence, kind = 'problem') {
   $('notice').dataset.kind = kind
   $('notice').hidden = sentence === ''
-  if ($('notice').textContent !== sentence) $('notice').textContent = sentence // else it would be read out again
+  if ($('notice').textContent !== sentence) $('notice').textContent = sentence // else it would be announced again
 }
 
-/** Confirms what a person did, for a while; read out when there is time. */
+/** Shows a confirmation for a few seconds; screen readers announce it when they are idle. */
 export function confirm (sentence) {
   $('status').textContent = sentence
   $('status').classList.add('shown')
@@ -24,8 +24,8 @@ export function confirm (sentence) {
 }
 
 /**
- * Runs what a button is for, once at a time; `complain` is told what went wrong, or null. The button is not disabled: it
- * would lose the focus, and whoever uses the keyboard would start again from the top.
+ * Runs the work of a button, once at a time; `complain` receives its error, or null. The button is not disabled: it would
+ * lose the focus, and keyboard users would start again from the top.
  */
 export async function act (button, work, complain) {
   if (button.ariaBusy === 'true') return

@@ -1,4 +1,4 @@
-/** What refusals mean to a person. */
+/** The messages for refusals. */
 const REFUSALS = {
   FST_AUTH_CREDENTIALS_INVALID: 'The username or the password is wrong.',
   FST_AUTH_USERNAME_TAKEN: 'This username is taken. Is it you? Then log in.',
@@ -8,7 +8,7 @@ const REFUSALS = {
     : 'Your browser did not keep the cookie, which is for secure connections only (Safari wants https even on this machine). Use https, or another browser, or start the server with COOKIE_SECURE=false.'
 }
 
-/** Why a session ended, where the person did not end it here. */
+/** The messages for sessions that ended, except by a logout in this browser. */
 const ENDINGS = {
   FST_AUTH_REFRESH_TOKEN_REUSED: 'We signed you out to protect you: an old copy of your sign-in was used, so somebody else may hold one. It is worthless now. Log in again, and change your password unless it was you, for instance with a restored backup.',
   FST_AUTH_REFRESH_TOKEN_EXPIRED: 'You were away for long, so you have been signed out. Please log in again.',
@@ -17,12 +17,12 @@ const ENDINGS = {
   FST_AUTH_USER_REFUSED: 'This account can no longer log in.'
 }
 
-/** Why nobody is signed in any more; '' where that needs no words. */
+/** The message after the end of a session; '' if it needs none. */
 export function ending (problem) {
   return ENDINGS[problem?.code] ?? ''
 }
 
-/** A problem as a sentence; `advice` follows where it will pass by itself. */
+/** The message for an error; `advice` follows if the error is temporary. */
 export function explain ({ status, code, message, retryAfter }, advice = 'Please try again in a moment.') {
   if (REFUSALS[code]) return REFUSALS[code]
   if (status === undefined) return `The server cannot be reached. ${advice}`
@@ -36,7 +36,7 @@ function waiting (seconds) {
   return seconds < 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`
 }
 
-/** What happened to an account: a sentence for each kind, by where it came from. */
+/** A sentence for each type of event; `place` is the device. */
 const HAPPENINGS = {
   signup: () => 'Account created',
   login: place => `Signed in from ${place}`,
@@ -49,10 +49,10 @@ const HAPPENINGS = {
   throttled: () => 'Too many wrong passwords: further tries had to wait'
 }
 
-/** Happenings that their owner should look at. */
+/** The types of events that the owner should check. */
 const ALARMING = new Set(['reuse', 'login_failed', 'throttled'])
 
-/** A line of the account's activity: its words, and whether they should worry. */
+/** A line of the account's activity: its sentence, and true if it is alarming. */
 export function happening ({ type, userAgent }) {
   const words = HAPPENINGS[type] ?? (() => type)
   return { sentence: words(deviceName(userAgent)), alarming: ALARMING.has(type) }
@@ -61,7 +61,7 @@ export function happening ({ type, userAgent }) {
 const BROWSERS = [['Edg/', 'Edge'], ['OPR/', 'Opera'], ['Firefox/', 'Firefox'], ['Chrome/', 'Chrome'], ['Safari/', 'Safari'], ['curl/', 'curl']]
 const SYSTEMS = [['iPhone', 'iPhone'], ['iPad', 'iPad'], ['Android', 'Android'], ['Windows', 'Windows'], ['Mac OS', 'Mac'], ['Linux', 'Linux']]
 
-/** A browser and a system, as far as a User-Agent header tells. */
+/** The browser and the system that a User-Agent header names. */
 export function deviceName (userAgent) {
   const find = names => names.find(([mark]) => userAgent?.includes(mark))?.[1]
   const browser = find(BROWSERS) ?? 'a program'
@@ -71,7 +71,7 @@ export function deviceName (userAgent) {
 
 const UNITS = [[86_400, 'day'], [3600, 'hour'], [60, 'minute']]
 
-/** How long ago a moment was. */
+/** The time since an ISO date, in words. */
 export function ago (iso) {
   const seconds = Math.max(0, (Date.now() - Date.parse(iso)) / 1000)
   const [size, unit] = UNITS.find(([size]) => seconds >= size) ?? []
@@ -85,7 +85,7 @@ export function clock (milliseconds) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 
-/** Claims as JSON, with the time of day beside each moment. */
+/** Claims as JSON, with the time of day beside each timestamp. */
 export function describe (claims) {
   return JSON.stringify(claims, null, 2)
     .replace(/"(?:iat|exp|auth_time)": (\d+),?/g, (claim, seconds) => `${claim}  // ${new Date(seconds * 1000).toLocaleTimeString()}`)
