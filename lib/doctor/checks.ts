@@ -86,6 +86,7 @@ function checkPrefix (reply: Reply, path: string): Verdict {
 function checkProtocol ({ missing, foreignOrigin, target: { base } }: Observations): Verdict {
   if (!base.startsWith('https:')) return skipped('only https is judged')
   if (String(fieldsOf(missing)['message']).includes('plain http')) return finding('the app takes the request for plain http', 'Let the proxy send X-Forwarded-Proto, and set trustProxy to the address of the proxy')
+  if (answerOf(missing) !== '401 FST_AUTH_REFRESH_TOKEN_MISSING') return skipped('the request was refused before its protocol matters: see the other findings')
   return explainedHost(foreignOrigin) === undefined ? skipped('an app in production does not show it') : ok('the app takes the request for https')
 }
 

@@ -62,13 +62,25 @@ t.test('cleartext transmission: plain http to another machine', async t => {
   t.equal(await judged('tls', { certificateEnds: null }), 'finding: plain http')
 })
 
+/** The verdict on the protocol, where a refresh without a token is refused with this code, and a page of another origin with this message. */
+async function protocolBy (status: number, code: string, message = ''): Promise<string> {
+  const replies = await probe(async ({ path }) => reply(path === '/refresh' ? { status, body: JSON.stringify({ code }) } : { body: JSON.stringify({ message }) }), TARGET)
+  const row = runChecks(replies).find(({ check }) => check === 'protocol')
+  return `${row?.result}: ${row?.seen}`
+}
+
+const EXPLAINED = 'a page of https://a.example, but its Host is app.example. Forward it'
+
 t.test('an app in production does not show what it takes the request for', async t => {
-  t.equal(await judged('protocol', {}), 'skipped: an app in production does not show it')
+  t.equal(await protocolBy(401, 'FST_AUTH_REFRESH_TOKEN_MISSING'), 'skipped: an app in production does not show it')
 })
 
 t.test('an app outside production shows that it takes the request for https', async t => {
-  const body = JSON.stringify({ message: 'a page of https://a.example, but its Host is app.example. Forward it' })
-  t.equal(await judged('protocol', { body }), 'ok: the app takes the request for https')
+  t.equal(await protocolBy(401, 'FST_AUTH_REFRESH_TOKEN_MISSING', EXPLAINED), 'ok: the app takes the request for https')
+})
+
+t.test('the protocol of a request that is refused for its origin is unknown', async t => {
+  t.equal(await protocolBy(403, 'FST_AUTH_CROSS_SITE', EXPLAINED), 'skipped: the request was refused before its protocol matters: see the other findings')
 })
 
 t.test('the path that arrives is read up to its query', async t => {
@@ -150,11 +162,11 @@ t.test('JSON has no control or bidirectional characters of the server', async t 
 })
 
 /** The replies of an app behind a proxy in a walk; `sessions` is that of the list of sessions. */
-function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40): Send {
+function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40, refusal = '{"code":"FST_AUTH_CREDENTIALS_INVALID"}'): Send {
   return async request => {
     const times = { sentAt: 0, endedAt: timeOf(request) }
     if (request.path === '/sessions') return reply({ ...sessions, ...times })
-    if (request.path === '/login' && Object(request.json).password !== ADA.password) return reply({ status: 401, ...times })
+    if (request.path === '/login' && Object(request.json).password !== ADA.password) return reply({ status: 401, body: refusal, ...times })
     return reply({ status: 200, headers: { 'set-cookie': ['__Host-Http-refresh=eyJ; Path=/; Secure; HttpOnly; SameSite=Strict'] }, body: '{"access_token":"t"}', ...times })
   }
 }
@@ -191,6 +203,10 @@ t.test('user enumeration: unknown names fail faster, or slower', async t => {
   t.equal(await walked('timing', answers({}, request => known(request) ? 41 : 10)), 'finding: a failed login takes 41 ms for a known name, 10 ms for an unknown one')
   t.equal(await walked('timing', answers({}, request => known(request) ? 10 : 41)), 'finding: a failed login takes 10 ms for a known name, 41 ms for an unknown one')
   t.match(await walked('timing', answers({}, request => known(request) ? 40 : 10)), /^ok/)
+})
+
+t.test('the time of a login that is not refused for its password shows nothing', async t => {
+  t.equal(await walked('timing', answers({}, () => 40, '{"code":"FST_ERR_VALIDATION"}')), 'skipped: a failed login answered 401 FST_ERR_VALIDATION')
 })
 
 t.test('one slow failed login among fast ones is noise', async t => {
