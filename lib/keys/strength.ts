@@ -10,6 +10,9 @@ const HEXADECIMAL = /^[\da-f]+$/i
 
 /** The placeholders of configuration templates, variables that nobody has set or replaced, and the names of files and commands. */
 const PLACEHOLDER = /^\s*<[\w\s-]+>\s*$|^\s*\$\w+\s*$|\$\{\{?[\w\s.:-]{6,}\}|\{\{[\w\s.-]{6,}\}\}|process\.env|\[object |^(?:op|vault|arn):|^\/(?:run|etc|var)\/|openssl rand|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
+/** Phrases that everybody knows, whatever is between their words. */
+const FAMOUS_PHRASE = /correct.?horse.?battery.?staple|(?:quick|lazy).?(?:brown.?fox|dog)|lorem.?ipsum/i
+
 const PLACEHOLDER_IN_CAMEL_CASE = /(?:Change|Replace|Edit)(?:Me|This|With)(?![a-z])|Your(?:[A-Z\d][a-z]*)*(?:Secret|Key)(?![a-z])/
 
 /** A text that describes itself: two words that are rare beside each other in random ones, as in `my-super-secret-key`. */
@@ -41,7 +44,7 @@ export function secretWeakness (secret: string | Buffer, minBytes = MIN_SECRET_B
 }
 
 function isPublished (text: string): boolean {
-  return PLACEHOLDER.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)
+  return PLACEHOLDER.test(text) || FAMOUS_PHRASE.test(text) || PLACEHOLDER_IN_CAMEL_CASE.test(text) || (DESCRIBES_ITSELF.test(text) && isByHand(text)) || isWellKnown(text)
 }
 
 /** The bytes that a text encodes in base64 or hexadecimal; the encoding does not make them stronger. */
