@@ -9,11 +9,11 @@ await app.register(refreshCookie, {
   users: {
     findByUsername: username => people.get(username) ?? null,
     findById: id => [...people.values()].find(user => user.id === id) ?? null,
-    create: ({ username, passwordHash }) => people.has(username)
-      ? null
-      : people.set(username, { id: crypto.randomUUID(), username, passwordHash }).get(username)
+    create ({ username, passwordHash }) {
+      const user = { id: crypto.randomUUID(), username, passwordHash }
+      return people.has(username) ? null : people.set(username, user) && user
+    }
   }
 })
 app.get('/me', { onRequest: authenticate }, async request => request.auth.claims)
-
 await app.listen({ port: 3000 })

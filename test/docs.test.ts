@@ -29,6 +29,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   auth: "import('fastify-refresh-cookie/client').AuthClient<import('fastify-refresh-cookie/client').AccessClaims>",
   takeOldSession: "(request: import('fastify').FastifyRequest) => Promise<string | number | null>",
   client: '{ getDel (key: string): Promise<string | null> }', // of node-redis
+  mercurius: 'any',
   oldSecret: 'string | string[]',
   options: "import('fastify-refresh-cookie').RefreshCookieOptions",
   pool: "import('pg').Pool",
@@ -44,6 +45,8 @@ const GIVEN: Readonly<Record<string, string>> = {
   settings: '(name: unknown) => string',
   send: '(to: string, text: string) => void',
   repository: 'any',
+  resolvers: 'object',
+  schema: 'string',
   recoveryCodes: 'any',
   prisma: 'any',
   people: 'any',

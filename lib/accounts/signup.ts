@@ -68,7 +68,7 @@ export class Signup {
     this.#notifying.add(notifying)
   }
 
-  /** Calls `onSignup` after the response, so that its time does not reveal which mail is sent (user enumeration). */
+  /** Calls `onSignup` without the reply waiting for it, so that the time does not reveal which mail is sent (user enumeration). */
   async #notify (username: string, user: User | null): Promise<void> {
     const { onSignup, onSignupFailed } = this.#options
     await setImmediate()

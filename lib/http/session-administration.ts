@@ -22,10 +22,10 @@ export interface SessionAdministration {
   list (subject: UserId, part?: SessionListOptions): Promise<Session[]>
   /** The session with this id, for one that stays open, such as a socket; null if it does not exist or has ended. */
   get (id: string): Promise<Session | null>
-  /** Ends a session. Resolves to false if it does not exist or has ended already. */
+  /** Ends a session. Resolves to false if it does not exist, was revoked already or is past its absolute end. */
   revoke (id: string): Promise<boolean>
   /**
-   * Ends all sessions of a subject, e.g. after a password reset. Resolves to the number of ended sessions. If it rejects, some
+   * Ends all sessions of a subject, e.g. after a password reset. Resolves to their number, with those past their idle end. If it rejects, some
    * sessions may have ended; call it again for the others.
    */
   revokeAll (subject: UserId): Promise<number>

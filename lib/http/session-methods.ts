@@ -95,7 +95,7 @@ export interface SessionMethods {
   sessions (part?: SessionViewListOptions): Promise<SessionView[]>
   /** Ends one of the caller's sessions. Rejects with FST_AUTH_SESSION_UNKNOWN where the caller has no such session. */
   revokeSession (id: string): Promise<void>
-  /** Ends all of the caller's sessions except the current one. Resolves to the number of ended sessions. */
+  /** Ends all of the caller's sessions except the current one. Resolves to their number, with those past their idle end. */
   revokeOtherSessions (): Promise<number>
 }
 

@@ -61,7 +61,7 @@ export interface RefreshCookieOptions<U extends User = User> {
      */
     signup?: 'open' | 'silent' | undefined
     /**
-     * Called for every silent signup, after its response; `user` is null if the username was taken. Send the link that
+     * Called for every silent signup, whose reply does not wait for it; `user` is null if the username was taken. Send the link that
      * confirms the address, or a notice that somebody tried to sign up. Let `users.create` set `disabled` until the user
      * confirms: otherwise a login with that password reveals who has an account (user enumeration).
      */
