@@ -66,8 +66,6 @@ interface FetchMode { readonly mode: 'cors' | 'navigate', readonly dest: 'empty'
 const FETCH: FetchMode = { mode: 'cors', dest: 'empty' }
 const NAVIGATION: FetchMode = { mode: 'navigate', dest: 'document' }
 
-const TOKEN_ROUTES: readonly RouteName[] = ['signup', 'login', 'refresh', 'password', 'reauthenticate']
-
 interface Parts {
   readonly send: Send
   readonly origin: string
@@ -97,14 +95,14 @@ export class TestBrowser implements TestPage {
 
   /**
    * Sends a request of the page, as `fetch` does: with cookies, and with the access token unless `authorization` is given. The
-   * page keeps the tokens in a reply of the plugin's own routes. After `formatTokenResponse` they may have other names: then set
-   * `accessToken` yourself.
+   * page keeps the tokens of a token response, of the plugin's own routes or of yours. After `formatTokenResponse` they may have
+   * other names: then set `accessToken` yourself.
    */
   async inject (options: string | TestRequest): Promise<TestResponse> {
     const request = typeof options === 'string' ? { url: options } : options
     const authorization = this.accessToken === null ? {} : { authorization: `Bearer ${this.accessToken}` }
     const response = await this.#send({ ...request, headers: { ...authorization, ...request.headers } }, FETCH, this.#parts.origin)
-    if (request.method === 'POST' && response.statusCode < 300 && response.body !== '' && this.#issuesTokens(request)) this.#keepTokens(response.json())
+    if (request.method === 'POST' && response.statusCode < 300) this.#keepTokens(response)
     return response
   }
 
@@ -177,13 +175,12 @@ export class TestBrowser implements TestPage {
     return await this.inject({ method: 'POST', url, payload })
   }
 
-  #issuesTokens (request: TestRequest): boolean {
-    const { origin, urlOf: routeUrl } = this.#parts
-    return TOKEN_ROUTES.some(route => routeUrl(route) === urlOf(request, origin).pathname)
-  }
-
-  #keepTokens ({ access_token: accessToken, refresh_token: refreshToken }: { access_token?: unknown, refresh_token?: unknown }): void {
-    if (typeof accessToken === 'string') this.accessToken = accessToken
+  /** Keeps those of a token response (RFC 6749 section 5.1), also from a login route of the app. */
+  #keepTokens ({ headers, body }: TestResponse): void {
+    if (body === '' || !/\bjson\b/.test(String(headers['content-type']))) return
+    const { token_type: type, access_token: accessToken, refresh_token: refreshToken }: Readonly<Record<string, unknown>> = Object(JSON.parse(body))
+    if (type !== 'Bearer' || typeof accessToken !== 'string') return
+    this.accessToken = accessToken
     if (typeof refreshToken === 'string') this.refreshToken = refreshToken
   }
 

@@ -29,6 +29,11 @@ function build (auth: RefreshCookieOptions): FastifyInstance {
   app.get('/me', { onRequest: authenticate }, async ({ auth }) => auth.claims)
   app.get('/origin', async ({ headers }) => headers.origin ?? 'none')
   app.get('/page', { onRequest: authenticateByCookie }, async ({ auth }) => auth.identity.sub)
+  app.post('/enter', async ({ auth }) => await auth.login('bob'))
+  app.post<{ Body: { kind: string } }>('/other', async ({ body: { kind } }) => {
+    if (kind === 'text') return 'access_token'
+    return kind === 'api key' ? { access_token: 'key', token_type: 'basic' } : { access_token: null, token_type: 'Bearer' }
+  })
   return app
 }
 
@@ -207,7 +212,7 @@ t.test('as() rejects where the browser refuses the cookie', async t => {
   await t.rejects(auth.as('ada', { origin: 'http://app.example.com' }), { message: /Secure needs https/ })
 })
 
-t.test('a page keeps the tokens in replies of the plugin, and of them only', async t => {
+t.test('a page keeps the tokens of each token response, also of a login route of the app', async t => {
   const { auth } = await testing(t)
   const bob = auth.browser()
   await bob.signup({ username: 'bob', password: PASSWORD })
@@ -217,6 +222,10 @@ t.test('a page keeps the tokens in replies of the plugin, and of them only', asy
     t.equal(bob.accessToken, token, url)
     t.not(token, before)
   }
+  const { access_token: own } = (await bob.inject({ method: 'POST', url: '/enter' })).json<{ access_token: string }>()
+  t.equal(bob.accessToken, own, 'a login route of the app')
+  for (const kind of ['text', 'api key', 'bearer without a token']) await bob.inject({ method: 'POST', url: '/other', payload: { kind } })
+  t.equal(bob.accessToken, own, 'no other reply has a token response')
   t.equal((await auth.browser().inject({ method: 'POST', url: '/auth/refresh', query: { optional: 'true' } })).body, '')
 })
 
