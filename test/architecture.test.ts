@@ -15,6 +15,7 @@ interface Part {
 const PARTS: Readonly<Record<string, Part>> = {
   'client/': {},
   'renderer.ts': {},
+  'browser-rules.ts': {},
   'time.ts': {},
   'random.ts': { packages: ['node:crypto'] },
   'client-address.ts': { packages: ['node:net'] },
@@ -40,23 +41,23 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['sessions/store.ts'],
     packages: ['node:crypto', 'node:events', 'node:timers/promises']
   },
-  'doctor/': { uses: ['time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
+  'doctor/': { uses: ['browser-rules.ts', 'time.ts', 'random.ts'], packages: ['node:events', 'node:http', 'node:https', 'node:tls', 'node:util'] },
   'accounts/': {
     uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'redaction.ts', 'deadline.ts', 'diagnostics-channels.ts', 'tokens/', 'sessions/session.ts', 'sessions/store.ts'],
     usesTypesOf: ['accounts/user.ts', 'events.ts', 'keys/', 'sessions/'],
     packages: ['node:crypto', 'node:timers/promises', 'argon2', '@zxcvbn-ts/language-common']
   },
   'http/': {
-    uses: ['time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
+    uses: ['browser-rules.ts', 'time.ts', 'random.ts', 'client-address.ts', 'errors.ts', 'warnings.ts', 'redaction.ts', 'deadline.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'events.ts', 'sessions/'],
     usesTypesOf: ['accounts/'],
     packages: ['node:crypto', 'node:diagnostics_channel', 'fastify', '@fastify/ajv-compiler', 'node:http']
   },
   'testing/': {
-    uses: ['time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
+    uses: ['browser-rules.ts', 'time.ts', 'random.ts', 'errors.ts', 'warnings.ts', 'sessions/session.ts', 'accounts/', 'tokens/'],
     usesTypesOf: ['sessions/', 'accounts/user.ts', 'events.ts', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
-  'options/': { uses: ['time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
+  'options/': { uses: ['browser-rules.ts', 'time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
   'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'diagnostics-channels.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'events.ts'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'sessions/', 'events.ts'] }

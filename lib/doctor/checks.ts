@@ -1,3 +1,4 @@
+import { coversHost, matchesPath } from '../browser-rules.js'
 import { FOREIGN, type Observations, type Target, clearedCookie, describeCookie, type ReceivedCookie } from './observations.js'
 import { answerOf, fieldsOf, type Reply } from './connection.js'
 import { finding, ok, type Row, skipped, type Verdict } from './report.js'
@@ -123,7 +124,6 @@ function judgeCookie (cookie: ReceivedCookie, target: Target): Verdict {
 function faultsOf ({ name, attributes }: ReceivedCookie, { base, path, page, site }: Target): Fault[] {
   const { hostname } = new URL(base)
   const hasAll = (...names: readonly string[]): boolean => names.every(attribute => attributes.has(attribute))
-  const sentBelow = (attributes.get('path') ?? path).replace(/\/?$/, '/') // by default the folder of the request
   return [
     [!hasAll('httponly'), 'scripts can read it', `HttpOnly was removed. ${BY_PROXY}`],
     [!hasAll('secure'), 'it is sent over plain http too', `Set cookie.secure to true. If it is: ${BY_PROXY}`],
@@ -132,13 +132,8 @@ function faultsOf ({ name, attributes }: ReceivedCookie, { base, path, page, sit
       "Serve pages and routes from one site, for example through a proxy, or set cookie: { sameSite: 'none', partitioned: true }"],
     [name.startsWith('__Host-') && (hasAll('domain') || attributes.get('path') !== '/'), 'browsers reject this name with a Domain or a Path', BY_PROXY],
     [!coversHost(attributes.get('domain'), hostname), `browsers reject this Domain from ${hostname}`, `Leave cookie.domain out, or set it to ${hostname} or a parent of it. If it is right: ${BY_PROXY}`],
-    [!`${path}/`.startsWith(sentBelow), `browsers do not send it to ${path}/refresh`, `Set cookie.path to '${path}', the path that the browser sees, or leave it out`]
+    [!matchesPath(`${path}/`, attributes.get('path') ?? path), `browsers do not send it to ${path}/refresh`, `Set cookie.path to '${path}', the path that the browser sees, or leave it out`] // by default it is the folder of the request
   ]
-}
-
-/** RFC 6265 section 5.1.3. */
-function coversHost (domain: string | undefined, hostname: string): boolean {
-  return domain === undefined || `.${hostname}`.endsWith(`.${domain.replace(/^\./, '').toLowerCase()}`)
 }
 
 /** The private members of a JSON Web Key (RFC 7518 section 6). */

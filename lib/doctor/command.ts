@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
+import { relationOf } from '../browser-rules.js'
 import { systemMilliseconds } from '../time.js'
 import { runChecks } from './checks.js'
 import { openConnection, type Send } from './connection.js'
-import { type Account, probe, siteOf, type Target, clearedCookie } from './observations.js'
+import { type Account, probe, type Target, clearedCookie } from './observations.js'
 import { formatJson, formatTable, printable, type Row, skipped } from './report.js'
 import { walk } from './walk.js'
 
@@ -89,7 +90,7 @@ function readSettings (args: readonly string[], { DOCTOR_USERNAME: username, DOC
   if (!isHttp(page) || new URL(page).origin !== page) return `${USAGE}\n\n--origin must be an origin such as https://app.example, without a path`
   const account = username && password ? { username, password, field } : null
   const missing = [username ? [] : 'DOCTOR_USERNAME', password ? [] : 'DOCTOR_PASSWORD'].flat()
-  return { target: { base: own + path, path, page, site: siteOf(page, own) }, account, missing, json }
+  return { target: { base: own + path, path, page, site: relationOf(page, own) }, account, missing, json }
 }
 
 function parseArguments (args: readonly string[]): { readonly url: string, readonly origin: string | undefined, readonly field: string, readonly json: boolean } | null {

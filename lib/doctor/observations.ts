@@ -1,3 +1,4 @@
+import { type SiteRelation } from '../browser-rules.js'
 import { type Reply, type Send } from './connection.js'
 
 /** The deployment under examination. */
@@ -8,8 +9,8 @@ export interface Target {
   readonly path: string
   /** The origin of the pages that use it. */
   readonly page: string
-  /** The relation of the pages to the routes, as in `Sec-Fetch-Site`. */
-  readonly site: 'same-origin' | 'same-site' | 'cross-site'
+  /** The relation of the pages to the routes. */
+  readonly site: SiteRelation
 }
 
 /** A test account. */
@@ -23,21 +24,6 @@ export interface Account {
 /** The headers that a browser sends with a POST of the page. */
 export function browserHeaders ({ page, site }: Target): Readonly<Record<string, string>> {
   return { origin: page, 'sec-fetch-site': site }
-}
-
-/** Two hosts are of one site if scheme and last two labels are equal; the Public Suffix List is not used. */
-export function siteOf (page: string, own: string): Target['site'] {
-  if (page === own) return 'same-origin'
-  const [one, other] = [new URL(page), new URL(own)]
-  if (one.protocol !== other.protocol) return 'cross-site'
-  if (one.hostname === other.hostname) return 'same-site'
-  return registrableDomain(one) === registrableDomain(other) ? 'same-site' : 'cross-site'
-}
-
-/** The last two labels; an IP address itself, since it has no such domain. */
-function registrableDomain ({ hostname }: URL): string {
-  const isAddress = /^[\d.]+$|^\[/.test(hostname)
-  return isAddress ? hostname : hostname.split('.').slice(-2).join('.')
 }
 
 /** Replies to requests that need no account. None of them can create, change or lock anything. */

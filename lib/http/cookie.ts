@@ -1,4 +1,5 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
+import { matchesPath } from '../browser-rules.js'
 import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
 import { type Warning } from '../warnings.js'
 
@@ -94,11 +95,6 @@ export function checkCookiePath (path: string, base: string, { refresh, logout }
   if (!isSentTo(refresh)) return [{ code: 'FST_AUTH_WARN_COOKIE_PATH', path, refresh: `${base}${refresh}` }]
   if (logout === false || isSentTo(logout)) return []
   throw new TypeError(`option "cookie.path" is '${path}': browsers would not send the cookie to '${base}${logout}', so a logout would end no session: set it to '${base}', or leave it out`)
-}
-
-/** RFC 6265 section 5.1.4. */
-function matchesPath (requested: string, path: string): boolean {
-  return requested === path || requested.startsWith(path.replace(/\/?$/, '/'))
 }
 
 const WHITESPACE = ' \t'

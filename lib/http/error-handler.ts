@@ -1,12 +1,13 @@
 import { STATUS_CODES } from 'node:http'
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchemaValidationError } from 'fastify'
+import { coversHost } from '../browser-rules.js'
 import { redacted } from '../redaction.js'
 import { AuthError, type AuthErrorCode } from '../errors.js'
 import { statusOf } from './reply-headers.js'
 import { type TokenAuth } from './request-auth.js'
 import { isOwnOrigin, nameHosts } from './csrf.js'
 import { redirectRefusal } from './html-forms.js'
-import { type CookieSetup, coversHost } from './setup-warnings.js'
+import { type CookieSetup } from './setup-warnings.js'
 
 /**
  * The error handler of our routes. It records an AuthError and replaces an unexpected error with one that reveals nothing, then

@@ -1,5 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { coversHost, INSECURE_ORIGIN } from '../browser-rules.js'
 import { logWarning, type WarningCode } from '../warnings.js'
 import { type CookieIdentity, isSameCookie } from './cookie.js'
 import { isOwnOrigin, isTrustedSource, type OriginPolicy, sourceOf } from './csrf.js'
@@ -40,9 +41,6 @@ export function warnAtRequests (scope: FastifyInstance, setup: CookieSetup): voi
   })
 }
 
-/** Browsers treat the machine's own addresses as secure. */
-export const INSECURE_ORIGIN = /^http:\/\/(?!(?:localhost|[\w.-]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$)/
-
 /** The mistakes that only a request shows. */
 function mistakesShownBy (request: FastifyRequest, reply: FastifyReply, { isUsed, isSecure, domain, origins }: CookieSetup): WarningCode[] {
   const { origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'x-forwarded-for': forwarded } = request.headers
@@ -70,11 +68,6 @@ function mistakesShownBy (request: FastifyRequest, reply: FastifyReply, { isUsed
       'FST_AUTH_WARN_OTHER_SITE']
   ]
   return findings.filter(([isFound]) => isFound).map(([, code]) => code)
-}
-
-/** True if a browser accepts a cookie with this Domain from the host (RFC 6265 section 5.1.3). */
-export function coversHost (domain: string | undefined, hostname: string): boolean {
-  return domain === undefined || `.${hostname.toLowerCase()}`.endsWith(`.${domain.toLowerCase()}`)
 }
 
 /** Marks the contexts of a registration, to distinguish a second one from another plugin's decorator. */

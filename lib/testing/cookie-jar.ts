@@ -1,3 +1,5 @@
+import { isTrustworthy, matchesDomain, matchesPath, siteOf } from '../browser-rules.js'
+
 /** A cookie that a jar holds. */
 export interface StoredCookie {
   readonly name: string
@@ -75,8 +77,8 @@ export class CookieJar {
   /** Plain http does not replace a cookie that is Secure (RFC 6265bis section 5.7, step 15). */
   #isProtected (cookie: StoredCookie, url: URL): boolean {
     return !cookie.secure && !isTrustworthy(url) && this.cookies.some(stored =>
-      stored.secure && stored.name === cookie.name && pathMatches(stored.path, cookie.path) &&
-      (domainMatches(stored.domain, cookie.domain) || domainMatches(cookie.domain, stored.domain)))
+      stored.secure && stored.name === cookie.name && matchesPath(cookie.path, stored.path) &&
+      (matchesDomain(cookie.domain, stored.domain) || matchesDomain(stored.domain, cookie.domain)))
   }
 }
 
@@ -106,7 +108,7 @@ function readCookie (line: string, url: URL, initiator: Initiator, now: number):
 }
 
 function isAcceptable (cookie: StoredCookie, attributes: ReadonlyMap<string, string>, url: URL, initiator: Initiator): boolean {
-  if (!domainMatches(cookie.domain, url.hostname) || (!cookie.hostOnly && !cookie.domain.includes('.'))) return false
+  if (!matchesDomain(url.hostname, cookie.domain) || (!cookie.hostOnly && !cookie.domain.includes('.'))) return false
   if (cookie.secure ? !isTrustworthy(url) : cookie.sameSite === 'none') return false
   if (cookie.partition !== null && !cookie.secure) return false
   if (cookie.sameSite !== 'none' && !initiator.navigates && !isSameSite(initiator, url)) return false // RFC 6265bis section 5.7
@@ -140,8 +142,8 @@ function sameSiteOf (text: string | undefined): StoredCookie['sameSite'] {
 }
 
 function isSent (cookie: StoredCookie, url: URL, initiator: Initiator): boolean {
-  if (cookie.hostOnly ? cookie.domain !== url.hostname : !domainMatches(cookie.domain, url.hostname)) return false
-  if (!pathMatches(cookie.path, url.pathname) || (cookie.secure && !isTrustworthy(url))) return false
+  if (cookie.hostOnly ? cookie.domain !== url.hostname : !matchesDomain(url.hostname, cookie.domain)) return false
+  if (!matchesPath(url.pathname, cookie.path) || (cookie.secure && !isTrustworthy(url))) return false
   if (cookie.partition !== null && cookie.partition !== initiator.tab) return false
   return cookie.sameSite === 'none' || isSameSite(initiator, url) || (cookie.sameSite === 'lax' && initiator.opensPage)
 }
@@ -150,28 +152,9 @@ function isSame (one: StoredCookie, other: StoredCookie): boolean {
   return one.name === other.name && one.domain === other.domain && one.hostOnly === other.hostOnly && one.path === other.path && one.partition === other.partition
 }
 
-function domainMatches (domain: string, host: string): boolean {
-  return host === domain || host.endsWith(`.${domain}`)
-}
-
-function pathMatches (path: string, requested: string): boolean {
-  return requested === path || requested.startsWith(path.replace(/\/?$/, '/'))
-}
-
-/** Browsers treat the machine's own addresses as secure. */
-export function isTrustworthy ({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(?:localhost|[\w.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-}
-
 /** The page, and the tab around it, are of the site of the URL. */
 function isSameSite ({ origin, tab }: Initiator, url: URL): boolean {
   return siteOf(new URL(origin)) === siteOf(url) && tab === siteOf(url)
-}
-
-/** The scheme and the registrable domain, taken to be the last two labels. */
-export function siteOf ({ protocol, hostname }: URL): string {
-  const isAddress = /^[\d.]+$|^\[/.test(hostname)
-  return `${protocol}//${isAddress ? hostname : hostname.split('.').slice(-2).join('.')}`
 }
 
 function splitPair (text: string): [name: string, value: string] {

@@ -3,7 +3,8 @@ import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { type RouteName } from '../http/routes/route.js'
-import { type CookieJar, isTrustworthy, siteOf } from './cookie-jar.js'
+import { isTrustworthy, relationOf, siteOf } from '../browser-rules.js'
+import { type CookieJar } from './cookie-jar.js'
 
 /** A response, of `app.inject` or over HTTP. */
 export interface TestResponse {
@@ -201,7 +202,7 @@ export class TestBrowser implements TestPage {
     const headers = {
       host: url.host,
       'user-agent': userAgent,
-      ...(isTrustworthy(url) && { 'sec-fetch-site': relationOf(page, url), 'sec-fetch-mode': mode, 'sec-fetch-dest': dest }),
+      ...(isTrustworthy(url) && { 'sec-fetch-site': relationOf(page, url.origin), 'sec-fetch-mode': mode, 'sec-fetch-dest': dest }),
       ...(sendsOrigin && { origin: page }),
       ...(cookie !== undefined && { cookie }),
       ...(type !== undefined && { 'content-type': type }),
@@ -235,12 +236,6 @@ function contentOf ({ body, payload = body }: TestRequest): { readonly type?: st
 
 function formOf (url: string, fields: Readonly<Record<string, string>>): TestRequest {
   return { method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: new URLSearchParams(fields).toString() }
-}
-
-/** `Sec-Fetch-Site`. */
-function relationOf (page: string, url: URL): 'same-origin' | 'same-site' | 'cross-site' {
-  if (page === url.origin) return 'same-origin'
-  return siteOf(new URL(page)) === siteOf(url) ? 'same-site' : 'cross-site'
 }
 
 /** Sends requests to a server that listens. Not with `fetch`, which replaces `Sec-Fetch-Mode` and drops `Host`. */

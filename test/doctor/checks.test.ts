@@ -3,7 +3,7 @@ import t from 'tap'
 import { runChecks } from '../../lib/doctor/checks.js'
 import { examine } from '../../lib/doctor/command.js'
 import { type DoctorRequest, type Reply, type Send } from '../../lib/doctor/connection.js'
-import { probe, siteOf, type Target } from '../../lib/doctor/observations.js'
+import { probe, type Target } from '../../lib/doctor/observations.js'
 import { formatJson, formatTable } from '../../lib/doctor/report.js'
 import { walk } from '../../lib/doctor/walk.js'
 import { START } from '../support/server.js'
@@ -22,24 +22,6 @@ async function judged (check: string, more: Partial<Reply>, target: Target = TAR
   const row = runChecks(await probe(async () => reply(more), target)).find(row => row.check === check)
   return `${row?.result}: ${row?.seen}`
 }
-
-t.test('the relation of a page to the routes', async t => {
-  const PAGES: ReadonlyArray<readonly [page: string, own: string, site: Target['site']]> = [
-    ['https://app.example', 'https://app.example', 'same-origin'],
-    ['https://app.example:8443', 'https://app.example', 'same-site'],
-    ['https://www.app.example', 'https://api.app.example', 'same-site'],
-    ['http://app.example', 'https://app.example', 'cross-site'],
-    ['https://shop.example', 'https://app.example', 'cross-site'],
-    ['http://localhost:5173', 'http://localhost:3000', 'same-site'],
-    ['http://127.0.0.1:5173', 'http://localhost:3000', 'cross-site'],
-    ['http://127.0.0.1:5173', 'http://127.0.0.2:3000', 'cross-site'],
-    ['http://[::1]:5173', 'http://localhost:3000', 'cross-site'],
-    ['http://app.localhost:5173', 'http://api.localhost:3000', 'cross-site'],
-    ['http://app.localhost:5173', 'http://localhost:3000', 'cross-site'],
-    ['http://www.app.localhost:5173', 'http://app.localhost:3000', 'same-site']
-  ]
-  for (const [page, own, site] of PAGES) t.equal(siteOf(page, own), site, `${page} ${own}`)
-})
 
 t.test('a page of another site keeps only a cookie with SameSite=None', async t => {
   const target: Target = { ...TARGET, page: 'https://shop.example', site: 'cross-site' }

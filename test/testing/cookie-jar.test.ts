@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { CookieJar as ToughJar } from 'tough-cookie'
-import { CookieJar, siteOf, type Initiator } from '../../lib/testing/cookie-jar.js'
+import { siteOf } from '../../lib/browser-rules.js'
+import { CookieJar, type Initiator } from '../../lib/testing/cookie-jar.js'
 
 const SITE = 'https://app.example.com/auth/login'
 const NOW = 1_767_225_600
