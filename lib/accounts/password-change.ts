@@ -3,7 +3,7 @@ import { isUnavailable } from '../deadline.js'
 import { AuthError } from '../errors.js'
 import { redactErrors } from '../redaction.js'
 import { type WritePassword } from '../sessions/session-service.js'
-import { kindOf } from '../tokens/claims.js'
+import { kindOf } from '../tokens/subject.js'
 import { type Passwords } from './hashing.js'
 import { type Users, type VerifiedUser } from './user.js'
 

@@ -5,7 +5,7 @@ import { type RequestContext } from '../events.js'
 import { type SessionListOptions } from '../sessions/list.js'
 import { type SessionService } from '../sessions/session-service.js'
 import { type Session } from '../sessions/session.js'
-import { subjectOf } from '../tokens/claims.js'
+import { subjectOf } from '../tokens/subject.js'
 import { recordingRefusals } from './decorators.js'
 import { type AuthHealth } from './health.js'
 

@@ -7,10 +7,11 @@ import { type Identity, type IdentifyOptions } from '../sessions/identify.js'
 import { type Issued } from '../sessions/issue-tokens.js'
 import { type SessionService, type WritePassword } from '../sessions/session-service.js'
 import { type NewSessionOptions } from '../sessions/login.js'
-import { type AccessClaims, type RefreshClaims, subjectOf } from '../tokens/claims.js'
+import { type AccessClaims, type RefreshClaims } from '../tokens/claims.js'
+import { subjectOf } from '../tokens/subject.js'
 import { keepErrorsFromCaches, keepFromCaches } from './reply-headers.js'
 import { type AfterReply } from './lifecycle.js'
-import { isReplied, OWN_ROUTE, type RequestAuthParts, TokenAuth } from './request-auth.js'
+import { isReplied, type RequestAuthParts, TokenAuth } from './request-auth.js'
 import { assertMayUseCookie, crossSiteRefusal, isSafe, isTrustedSource, isUserInitiated, type OriginPolicy, sourceOf } from './csrf.js'
 import { type RefreshTokenTransport } from './refresh-token-transport.js'
 import { type SessionMethods } from './session-methods.js'
@@ -51,11 +52,9 @@ export class SessionAuth extends TokenAuth<SessionAuthParts> implements SessionM
     if (this.#isTrusted) return
     if (methods === 'unless safe' && (isSafe(this.request.method) || this.request.method === 'OPTIONS')) return
     const source = sourceOf(this.request)
-    const { config } = this.request.routeOptions
     // A route of the app may also be a link that the user types or opens from a mail, and may allow other sites.
-    const isOwn = OWN_ROUTE in config
-    const isOpen = !isOwn && (config.crossSite === true || isUserInitiated(source))
-    if (!isOpen && !isTrustedSource(source, this.parts.origins)) throw crossSiteRefusal(source, isOwn)
+    const isOpen = !this.isOwnRoute && (this.request.routeOptions.config.crossSite === true || isUserInitiated(source))
+    if (!isOpen && !isTrustedSource(source, this.parts.origins)) throw crossSiteRefusal(source, this.isOwnRoute)
     this.#isTrusted = true
   }
 

@@ -1,6 +1,7 @@
 import { type User, type Users } from '../accounts/user.js'
 import { AuthError } from '../errors.js'
-import { assertFound, toAppClaims, type AppClaims } from '../tokens/claims.js'
+import { toAppClaims, type AppClaims } from '../tokens/claims.js'
+import { assertFound } from '../tokens/subject.js'
 import { type RequestContext } from '../events.js'
 
 /** The option `accessToken.claims`: the app's own claims of a user. */

@@ -1,7 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type OpenedKeys } from '../keys/reload.js'
 import { type Key } from '../keys/ring.js'
-import { isId, isRecord, isSubject, isTime } from './claims.js'
+import { isId, isRecord, isTime } from './claims.js'
+import { isSubject } from './subject.js'
 import { Codec, kidOf } from './jwt.js'
 import { type EpochSeconds } from '../time.js'
 

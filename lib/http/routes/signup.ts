@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
 import { credentialsSchema, noContent, readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
-import { subjectOf } from '../../tokens/claims.js'
+import { subjectOf } from '../../tokens/subject.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /**
