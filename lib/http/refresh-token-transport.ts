@@ -1,7 +1,8 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
 import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
+import { readOAuthForm } from './oauth-form.js'
 import { bearerToken } from './request-auth.js'
-import { ACCESS_TOKEN_SCHEME, credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, readOAuthForm, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
+import { ACCESS_TOKEN_SCHEME, credentialsSchema, emptyBodySchema, type JsonSchema, loginSchema, REFRESH_TOKEN_SCHEME, refreshCookieScheme, refreshTokenSchema, type SecurityScheme } from './schemas.js'
 import { type RefreshCookie } from './cookie.js'
 import { tokenResponseSchema, tokenResponseWithRefreshTokenSchema } from './token-response.js'
 

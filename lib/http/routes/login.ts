@@ -1,6 +1,7 @@
 import { type FastifyInstance } from 'fastify'
 import { formOf, readHtmlForm } from '../html-forms.js'
-import { readCredentials, readOAuthForm, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
+import { readOAuthForm } from '../oauth-form.js'
+import { readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
 
 /** `POST /login`: 200 with a token response and the refresh token; the same 401 for an unknown user and a wrong password. */
