@@ -1,18 +1,19 @@
-import { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { type FastifyContextConfig, type FastifyInstance, type FastifyRequest } from 'fastify'
 import { HtmlForm, rememberForm } from './html-forms.js'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Reads a form body of this route; null refuses the form, undefined its content type. Routes without it take JSON only. */
-    readForm?: ((body: string) => unknown) | undefined
-  }
+/** The property of a route's config that reads its forms: the types of an app's own routes do not show it. */
+export const READ_FORM = Symbol('readForm')
+
+export interface FormConfig extends FastifyContextConfig {
+  /** Reads a form body of this route; null refuses the form, undefined its content type. Routes without it take JSON only. */
+  readonly [READ_FORM]?: ((body: string) => unknown) | undefined
 }
 
 /** The largest body that our routes read, in bytes. */
 export const BODY_LIMIT = 16 * 1024
 
 /**
- * Replaces the host's parsers in our context. It accepts JSON, forms on routes with `readForm`, and an empty body of any
+ * Replaces the host's parsers in our context. It accepts JSON, forms on routes with `READ_FORM`, and an empty body of any
  * content type, which axios, curl and Swagger UI send to refresh and logout. Everything else is 415: a form of another
  * site can send text/plain without a CORS preflight.
  */
@@ -27,7 +28,7 @@ export function registerContentTypes (scope: FastifyInstance): void {
 
   scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (request: FastifyRequest, body: string, done) => {
     if (body === '') return done(null, undefined)
-    const { readForm } = request.routeOptions.config
+    const { [READ_FORM]: readForm } = request.routeOptions.config as FormConfig // only our own routes have the symbol
     const form = readForm?.(body)
     if (form === undefined) return done(readForm === undefined ? unsupported() : unsupportedForm())
     if (form instanceof HtmlForm) {

@@ -58,6 +58,7 @@ export function imported (app: FastifyInstance): void {
   app.get('/callback', { config: { crossSite: true } }, async () => 'ok')
   // @ts-expect-error an origin is no answer
   app.get('/wrong', { config: { crossSite: 'https://accounts.example' } }, async () => 'ok')
+  app.get('/form', { config: { readForm: 'a name that is free for the app' } }, async () => 'ok')
   app.register(async scope => { scope.addHook('preHandler', verifying.authenticate) })
   assertType<Same<typeof authenticate, AuthenticateHook>>()
   assertType<Same<ReturnType<typeof requireFreshLogin>, AuthenticateHook>>()

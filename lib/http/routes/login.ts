@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { type FormConfig, READ_FORM } from '../content-types.js'
 import { formOf, readHtmlForm } from '../html-forms.js'
 import { readOAuthForm } from '../oauth-form.js'
 import { readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
@@ -23,8 +24,8 @@ export function loginRoute (scope: FastifyInstance, url: string, { accounts: { p
   const oauthNames = { username: usernameField, [usernameField]: usernameField, password: 'password' } // Swagger shows `usernameField`
   const htmlNames = { [usernameField]: usernameField, password: 'password' }
   const readHtml = (body: string) => transport.setsCookie ? readHtmlForm(body, htmlNames, true) : undefined
-  const config = {
-    readForm (body: string) {
+  const config: FormConfig = {
+    [READ_FORM] (body) {
       const form = readHtml(body)
       return form === undefined ? readOAuthForm(body, 'password', oauthNames) : form
     }

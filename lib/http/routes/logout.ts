@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { type FormConfig, READ_FORM } from '../content-types.js'
 import { formOf, readHtmlForm } from '../html-forms.js'
 import { noContent, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { TAGS, type RouteDependencies, type RouteSchema } from './route.js'
@@ -19,7 +20,7 @@ export function logoutRoute (scope: FastifyInstance, url: string, { transport, a
       ...refusalSchemas('FST_AUTH_CROSS_SITE', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: transport.readForm ?? ((body: string) => readHtmlForm(body, {}, false)) }
+  const config: FormConfig = { [READ_FORM]: transport.readForm ?? (body => readHtmlForm(body, {}, false)) }
 
   scope.post(url, { schema, config }, async (request, reply) => {
     await authOf(request).logout()

@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { type FormConfig, READ_FORM } from '../content-types.js'
 import { type FromSchema, noContent, refusalSchemas, refusedByFastify } from '../schemas.js'
 import { isAnonymous } from '../refresh-token-transport.js'
 import { type RouteDependencies, type RouteSchema, TAGS } from './route.js'
@@ -36,7 +37,7 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
         'FST_AUTH_TOO_MANY_ATTEMPTS', 'FST_AUTH_BUSY', 'FST_AUTH_STORE_UNAVAILABLE')
     }
   }
-  const config = { readForm: transport.readForm }
+  const config: FormConfig = { [READ_FORM]: transport.readForm }
 
   scope.post<{ Querystring: FromSchema<typeof querySchema> }>(url, { schema, config }, (request, reply) => {
     if (request.query.optional === 'true' && isAnonymous(request, transport)) return reply.code(204).send()

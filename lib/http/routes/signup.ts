@@ -1,4 +1,5 @@
 import { type FastifyInstance } from 'fastify'
+import { type FormConfig, READ_FORM } from '../content-types.js'
 import { formOf, readHtmlForm } from '../html-forms.js'
 import { credentialsSchema, noContent, readCredentials, refusalSchemas, refusedByFastify, withUsernameField } from '../schemas.js'
 import { withMessage } from '../../errors.js'
@@ -25,7 +26,7 @@ export function signupRoute (scope: FastifyInstance, url: string, { accounts: { 
   }
 
   const names = { [usernameField]: usernameField, password: 'password' }
-  const config = { readForm: transport.setsCookie ? (body: string) => readHtmlForm(body, names, !signup.isSilent) : undefined }
+  const config: FormConfig = { [READ_FORM]: transport.setsCookie ? body => readHtmlForm(body, names, !signup.isSilent) : undefined }
 
   scope.post<{ Body: Record<string, unknown> }>(url, { schema, config }, async (request, reply) => {
     const auth = authOf(request)
