@@ -1,3 +1,8 @@
+/** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
+export function isOrigin (text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && !text.includes('*')
+}
+
 /** The relation of a page to the server of its request, as in `Sec-Fetch-Site`. */
 export type SiteRelation = 'same-origin' | 'same-site' | 'cross-site'
 
@@ -10,6 +15,24 @@ export function relationOf (page: string, own: string): SiteRelation {
 export function siteOf ({ protocol, hostname }: URL): string {
   const isAddress = /^[\d.]+$|^\[/.test(hostname)
   return `${protocol}//${isAddress ? hostname : hostname.split('.').slice(-2).join('.')}`
+}
+
+/** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
+export interface CookieIdentity {
+  readonly name: string
+  readonly path: string
+  readonly domain: string | undefined
+  readonly partitioned: boolean
+}
+
+/** The requirements of the name prefix `__Host-` (RFC 6265bis section 4.1.3.2), apart from `Secure`. */
+export function isHostOnly ({ path, domain }: Pick<CookieIdentity, 'path' | 'domain'>): boolean {
+  return path === '/' && domain === undefined
+}
+
+/** A browser treats both as one cookie, so clearing one clears the other. */
+export function isSameCookie (one: CookieIdentity, other: CookieIdentity): boolean {
+  return one.name === other.name && one.path === other.path && one.domain === other.domain && one.partitioned === other.partitioned
 }
 
 /** RFC 6265 section 5.1.3. Both are in lower case. */

@@ -1,5 +1,14 @@
 import t from 'tap'
-import { coversHost, INSECURE_ORIGIN, isTrustworthy, matchesPath, relationOf, type SiteRelation } from '../lib/browser-rules.js'
+import { coversHost, INSECURE_ORIGIN, isOrigin, isTrustworthy, matchesPath, relationOf, type SiteRelation } from '../lib/browser-rules.js'
+
+t.test('CSRF policy: an origin must be spelled as browsers spell it', async t => {
+  for (const text of ['https://app.example', 'http://localhost:3000', 'https://[::1]:8443', 'https://xn--caf-dma.example', 'http://127.0.0.1:1']) {
+    t.ok(isOrigin(text), text)
+  }
+  for (const text of ['', 'null', '*', 'app.example', 'https://app.example/', 'https://app.example:443', 'http://app.example:80', 'https://App.example', 'https://café.example', 'https://*.example', 'https://ada@app.example', 'file:///etc', 'data:,', ' https://app.example']) {
+    t.notOk(isOrigin(text), text)
+  }
+})
 
 t.test('the relation of a page to the server of its request', async t => {
   const PAGES: ReadonlyArray<readonly [page: string, own: string, site: SiteRelation]> = [

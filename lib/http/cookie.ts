@@ -1,15 +1,7 @@
 import { type FastifyReply, type FastifyRequest } from 'fastify'
-import { matchesPath } from '../browser-rules.js'
+import { type CookieIdentity, matchesPath } from '../browser-rules.js'
 import { type IssuedRefreshToken } from '../sessions/issue-tokens.js'
 import { type Warning } from '../warnings.js'
-
-/** The identity of a cookie in a browser (RFC 6265 section 5.3, and CHIPS for `partitioned`). */
-export interface CookieIdentity {
-  readonly name: string
-  readonly path: string
-  readonly domain: string | undefined
-  readonly partitioned: boolean
-}
 
 export interface CookieSettings extends CookieIdentity {
   readonly sameSite: 'strict' | 'lax' | 'none'
@@ -109,14 +101,4 @@ export function withoutWhitespace (text: string): string {
   while (start < end && WHITESPACE.includes(text.charAt(start))) start++
   while (end > start && WHITESPACE.includes(text.charAt(end - 1))) end--
   return text.slice(start, end)
-}
-
-/** The requirements of the name prefix `__Host-` (RFC 6265bis section 4.1.3.2), apart from `Secure`. */
-export function isHostOnly ({ path, domain }: Pick<CookieIdentity, 'path' | 'domain'>): boolean {
-  return path === '/' && domain === undefined
-}
-
-/** A browser treats both as one cookie, so clearing one clears the other. */
-export function isSameCookie (one: CookieIdentity, other: CookieIdentity): boolean {
-  return one.name === other.name && one.path === other.path && one.domain === other.domain && one.partitioned === other.partitioned
 }

@@ -1,4 +1,5 @@
 import { type FastifyRequest } from 'fastify'
+import { isOrigin } from '../browser-rules.js'
 import { AuthError } from '../errors.js'
 
 declare module 'fastify' {
@@ -75,11 +76,6 @@ interface PageSource extends RequestSource {
 export function mayReadByCookie (source: PageSource, policy: OriginPolicy): boolean {
   if (source.mode === 'navigate' && source.dest === 'document') return true
   return isUserInitiated(source) || isTrustedSource(source, policy)
-}
-
-/** An origin exactly as a browser sends it: no path, no wildcard, no default port, lower case. */
-export function isOrigin (text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text && !text.includes('*')
 }
 
 /**

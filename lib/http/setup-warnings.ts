@@ -1,8 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { coversHost, INSECURE_ORIGIN } from '../browser-rules.js'
+import { type CookieIdentity, coversHost, INSECURE_ORIGIN, isSameCookie } from '../browser-rules.js'
 import { logWarning, type WarningCode } from '../warnings.js'
-import { type CookieIdentity, isSameCookie } from './cookie.js'
 import { isOwnOrigin, isTrustedSource, type OriginPolicy, sourceOf } from './csrf.js'
 
 /** It collects routes by a hook, which Fastify does not call for routes that exist already. */

@@ -1,6 +1,5 @@
 import { type User } from '../accounts/user.js'
-import { INSECURE_ORIGIN } from '../browser-rules.js'
-import { isHostOnly } from '../http/cookie.js'
+import { INSECURE_ORIGIN, isHostOnly } from '../browser-rules.js'
 import { NEEDED_FUNCTIONS, type RouteName } from '../http/routes/route.js'
 import { defaultCookieName, nameCookies } from './values.js'
 import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOptions, type Settings } from './schema.js'

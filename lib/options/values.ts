@@ -1,16 +1,15 @@
 import { inspect } from 'node:util'
 import { type Limit, type CounterClient } from '../accounts/attempt-counters.js'
 import { allowWeakHashing, assertStrong, MAX_COST, MINIMA } from '../accounts/hash-format.js'
+import { type CookieIdentity, isHostOnly, isOrigin, isSameCookie } from '../browser-rules.js'
 import { type PasswordCheck } from '../accounts/password-policy.js'
 import { type VerifyLegacy } from '../accounts/hashing.js'
 import { importKey, type KeyMaterial } from '../keys/import.js'
 import { createKeyRing, type KeyRing, type Secret } from '../keys/ring.js'
-import { isOrigin } from '../http/csrf.js'
 import { secretWeakness } from '../keys/strength.js'
 import { type SessionStore } from '../sessions/store.js'
 import { type Users } from '../accounts/user.js'
 import { callback, defaultTo, duration, flag, group, integer, nearestOf, oneOf, oneOrMore, optional, orFalse, refuse, text, type Check, type Checked, listOf } from './validators.js'
-import { isHostOnly, isSameCookie, type CookieIdentity } from '../http/cookie.js'
 
 const secret: Check<Secret> = (value, option) => {
   // Bytes are copied, since their owner may overwrite them.

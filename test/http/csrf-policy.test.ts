@@ -1,6 +1,6 @@
 import { type FastifyRequest } from 'fastify'
 import t from 'tap'
-import { isOrigin, isTrustedSource, type OriginPolicy, type RequestSource, sourceOf } from '../../lib/http/csrf.js'
+import { isTrustedSource, type OriginPolicy, type RequestSource, sourceOf } from '../../lib/http/csrf.js'
 
 const SITES = [undefined, 'same-origin', 'same-site', 'cross-site', 'none', 'SAME-ORIGIN', '', 'same-origin, same-origin', 'nonsense']
 
@@ -98,15 +98,6 @@ t.test('CSRF policy: with a SameSite=None cookie a request without Origin and Se
   const policy = { trustedOrigins: new Set(['https://spa.example']), crossSiteCookie: true }
   t.notOk(isTrustedSource({ ...OWN, origin: undefined }, policy))
   t.ok(isTrustedSource({ ...OWN, site: 'cross-site', origin: 'https://spa.example' }, policy))
-})
-
-t.test('CSRF policy: an origin must be spelled as browsers spell it', async t => {
-  for (const text of ['https://app.example', 'http://localhost:3000', 'https://[::1]:8443', 'https://xn--caf-dma.example', 'http://127.0.0.1:1']) {
-    t.ok(isOrigin(text), text)
-  }
-  for (const text of ['', 'null', '*', 'app.example', 'https://app.example/', 'https://app.example:443', 'http://app.example:80', 'https://App.example', 'https://café.example', 'https://*.example', 'https://ada@app.example', 'file:///etc', 'data:,', ' https://app.example']) {
-    t.notOk(isOrigin(text), text)
-  }
 })
 
 t.test('a request is over https by the scheme of a page or of a socket, as proxies spell it', t => {
