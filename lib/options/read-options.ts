@@ -31,17 +31,6 @@ export function refreshCookieOptions<U extends User> (options: RefreshCookieOpti
   return options as object // the plugin calls `claims` only with users that `users` returned
 }
 
-/** The routes of POST, and those of GET. */
-const ROUTES_BY_METHOD: ReadonlyArray<readonly RouteName[]> = [
-  ['signup', 'login', 'refresh', 'logout', 'password', 'reauthenticate', 'verify'],
-  ['session', 'sessions', 'jwks']
-]
-
-function haveOneUrl (urls: ReadonlyArray<string | false>): boolean {
-  const served = urls.filter(url => url !== false)
-  return new Set(served).size < served.length
-}
-
 /** Combinations of options that are refused, and the way out. */
 function refusedCombinations (settings: Settings, given: RefreshCookieOptions, production: boolean): ReadonlyArray<readonly [refused: boolean, sentence: string]> {
   const { accessToken, refreshToken, cookie, users } = settings
@@ -70,8 +59,6 @@ function refusedCombinations (settings: Settings, given: RefreshCookieOptions, p
       'option "refreshToken.renewWithAccessToken" needs a store that keeps sessions and can list them: use another store, or leave it out'],
     [accessToken.claims !== undefined && users?.findById === undefined,
       'option "accessToken.claims" needs "users.findById", since claims are computed again at every refresh'],
-    [ROUTES_BY_METHOD.some(names => haveOneUrl(names.map(name => settings.routes[name]))),
-      'option "routes" gives two routes of one method the same URL: give each its own'],
     [settings.accounts.signup === 'silent' && settings.accounts.onSignup === undefined,
       'option "accounts.signup" is \'silent\' without "accounts.onSignup": users would not learn the result of their signup; send them an e-mail there'],
     [settings.accounts.signup === 'open' && settings.accounts.onSignup !== undefined,

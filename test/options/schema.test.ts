@@ -406,8 +406,6 @@ t.test('a dangerous or useless combination is refused with the fix', async t => 
     [{ keys: [SIGNING_KEY], secret: SECRET, refreshToken: { secret: SECRET } }, /"secret" does nothing beside "keys"/],
     [{ keys: [SIGNING_KEY], accessToken: { algorithm: 'HS256' } }, /"accessToken\.algorithm" does nothing beside "keys"/],
     [{ sessions: { maxPerUser: false, whenFull: 'refuseLogin' } }, /"sessions\.whenFull" does nothing/],
-    [{ routes: { login: '/enter', refresh: '/enter' } }, /"routes" gives two routes of one method the same URL/],
-    [{ routes: { session: '/jwks' } }, /"routes" gives two routes of one method the same URL/],
     [{ routes: { signup: '/join' } }, /"routes\.signup" needs "users\.create"/],
     [{ routes: { login: '/enter' }, users: { findById: () => null } }, /"routes\.login" needs "users\.findByUsername"/],
     [{ routes: { password: '/secret' }, users: { findById: () => null } }, /"routes\.password" needs "users\.updatePasswordHash"/],
