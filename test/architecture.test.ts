@@ -57,7 +57,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     usesTypesOf: ['sessions/', 'accounts/user.ts', 'events.ts', 'http/'],
     packages: ['fastify', 'node:assert/strict', 'node:events', 'node:http', 'node:https', 'node:stream', 'node:stream/consumers']
   },
-  'options/': { uses: ['browser-rules.ts', 'time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
+  'options/': { uses: ['browser-rules.ts', 'time.ts', 'keys/', 'sessions/store.ts', 'accounts/', 'http/', 'tokens/claims.ts', 'stores/memory.ts', 'options/validators.ts'], usesTypesOf: ['warnings.ts', 'tokens/', 'sessions/', 'events.ts'], packages: ['node:util'] },
   'plugin.ts': { uses: ['warnings.ts', 'redaction.ts', 'diagnostics-channels.ts', 'keys/', 'sessions/', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'testing/', 'tokens/'], packages: ['node:cluster', 'fastify', '@fastify/cookie', 'fastify-plugin'] },
   'verifier.ts': { uses: ['deadline.ts', 'errors.ts', 'keys/', 'tokens/', 'sessions/authenticate.ts', 'http/', 'options/'], usesTypesOf: ['time.ts', 'events.ts'], packages: ['fastify', 'fastify-plugin'] },
   'index.ts': { uses: ['plugin.ts', 'errors.ts', 'redaction.ts', 'accounts/', 'http/', 'options/', 'stores/memory.ts', 'stores/stateless.ts'], usesTypesOf: ['time.ts', 'diagnostics-channels.ts', 'keys/', 'tokens/', 'sessions/', 'events.ts'] }

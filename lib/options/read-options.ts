@@ -6,6 +6,7 @@ import { storeKeepsSessions, MAX_PER_USER, optionTable, type RefreshCookieOption
 import { refuseFirst } from './validators.js'
 import { isMemoryStore } from '../stores/memory.js'
 import { type Seconds } from '../time.js'
+import { MAX_ISSUER_AND_AUDIENCE } from '../tokens/claims.js'
 import { type Warning } from '../warnings.js'
 
 /**
@@ -43,6 +44,8 @@ function refusedCombinations (settings: Settings, given: RefreshCookieOptions, p
       'option "secret" does nothing beside "keys" and "refreshToken.secret": leave it out'],
     [settings.keys !== undefined && given.accessToken?.algorithm !== undefined,
       'option "accessToken.algorithm" does nothing beside "keys", which name their own: leave it out'],
+    [Buffer.byteLength(JSON.stringify([settings.issuer, settings.audience])) > MAX_ISSUER_AND_AUDIENCE,
+      `options "issuer" and "audience" may have ${MAX_ISSUER_AND_AUDIENCE} bytes of JSON together: give shorter or fewer ones, or a token with many claims would be too long to be accepted`],
     [accessToken.expiresIn >= refreshToken.idle,
       'option "accessToken.expiresIn" must be shorter than "refreshToken.idle": an access token should not outlive its session'],
     [refreshToken.idle > refreshToken.absolute,

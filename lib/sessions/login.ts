@@ -74,13 +74,12 @@ export async function loginSubject (subject: string, options: LoginOptions, depe
     if (options.user === undefined && dependencies.findById !== undefined) await findUser(dependencies.findById, subject, context)
     if (write !== undefined) await write()
     if (limit !== undefined) await enforceLimit(store, subject, { replaced, started: session.id }, limit, context, at)
-    const issued = issue(dependencies, session, app, at, { remember, replaces: replaced })
-    context.emit({ type: 'login', subject, sessionId: session.id })
-    return { ...issued, replaced }
   } catch (error) {
     await endUnused(store, session, context)
     throw error
   }
+  context.emit({ type: 'login', subject, sessionId: session.id })
+  return { ...issue(dependencies, session, app, at, { remember, replaces: replaced }), replaced }
 }
 
 /** Throws FST_AUTH_STORE_UNAVAILABLE if the session cannot be written; it is revoked then, for it may have been. */

@@ -62,11 +62,12 @@ export interface AccessPolicy {
   readonly leeway: Seconds
 }
 
-/** The longest token that is issued and parsed, in characters. */
+/** The longest token that is parsed, in characters. */
 export const MAX_TOKEN_LENGTH = 8192
 
-/** The maximum size of the app's own claims, in bytes of JSON: with an `issuer` and an `audience` of usual size a token with them stays below `MAX_TOKEN_LENGTH`. */
+/** The maximum sizes of the app's own claims, and of `issuer` and `audience` together, in bytes of JSON: a token with both stays below `MAX_TOKEN_LENGTH`. */
 export const MAX_APP_CLAIMS = 4096
+export const MAX_ISSUER_AND_AUDIENCE = 900
 
 const MAX_GENERATION = 2 ** 31 - 2
 
