@@ -40,7 +40,8 @@ export function useOwnCompilers (scope: FastifyInstance): void {
     return validate
   })
   scope.setSerializerCompiler(({ httpStatus }) => Number(httpStatus) >= 400 ? serializeRefusal : JSON.stringify)
-  scope.setReplySerializer((payload, statusCode) => statusCode >= 400 ? serializeRefusal(Object(payload)) : JSON.stringify(payload))
+  // Serves all replies of our handlers, and those of the host's error handler; the compiler above serves those of Fastify's own.
+  scope.setReplySerializer((payload, statusCode) => statusCode >= 400 ? serializeRefusal(payload) : JSON.stringify(payload))
   scope.setSchemaErrorFormatter(formatSchemaErrors)
 }
 
@@ -50,9 +51,9 @@ async function loadCompilers (): Promise<Compilers> {
   return { body: compile(STRICT), query: compile(QUERY) }
 }
 
-/** The body of a refusal: the four properties of an error, own or inherited, and all others of the host's own error handler, which may also send a list. */
-function serializeRefusal (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
-  if (Array.isArray(body)) return JSON.stringify(body)
-  const { statusCode, code, error, message } = body
+/** The body of a refusal: the four properties of an error, own or inherited, and all others. The host's own error handler may send any value. */
+function serializeRefusal (body: unknown): string {
+  if (typeof body !== 'object' || body === null || Array.isArray(body) || 'toJSON' in body) return JSON.stringify(body)
+  const { statusCode, code, error, message }: Readonly<Record<string, unknown>> = Object(body)
   return JSON.stringify({ statusCode, code, error, message, ...body })
 }

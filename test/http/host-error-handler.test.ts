@@ -116,12 +116,16 @@ t.test('a refusal that the app turns into another error, or into a Response, has
   t.strictSame(await view('/early'), [200, undefined, 'public, max-age=60'])
 })
 
-t.test("a body of the host's error handler may be a list", async t => {
-  const app = Fastify()
-  t.teardown(async () => { await app.close() })
-  app.setErrorHandler((_error, _request, reply) => { reply.code(401).send([{ message: 'no' }]) })
-  await app.register(refreshCookie, { secret: SECRET })
-  t.equal((await app.inject({ method: 'POST', url: '/auth/refresh' })).body, '[{"message":"no"}]')
+t.test("a body of the host's error handler may be any value", async t => {
+  for (const [sent, body] of [[[{ message: 'no' }], '[{"message":"no"}]'], [{ secret: 1, toJSON: () => 'no' }, '"no"'], [null, 'null'], [5, '5'], [new Date(0), '"1970-01-01T00:00:00.000Z"']] as const) {
+    for (const status of [401, 418]) {
+      const app = Fastify()
+      t.teardown(async () => { await app.close() })
+      app.setErrorHandler((_error, _request, reply) => { reply.code(status).type('application/json').send(sent) })
+      await app.register(refreshCookie, { secret: SECRET })
+      t.equal((await app.inject({ method: 'POST', url: '/auth/refresh' })).body, body, `${status} ${body}`)
+    }
+  }
 })
 
 t.test('hooks that the app gives to every route run at ours too', async t => {
