@@ -176,11 +176,10 @@ export class TestBrowser implements TestPage {
     return await this.inject({ method: 'POST', url, payload })
   }
 
-  /** Keeps those of a token response (RFC 6749 section 5.1), also from a login route of the app. */
-  #keepTokens ({ headers, body }: TestResponse): void {
-    if (body === '' || !/\bjson\b/.test(String(headers['content-type']))) return
-    const { token_type: type, access_token: accessToken, refresh_token: refreshToken }: Readonly<Record<string, unknown>> = Object(JSON.parse(body))
-    if (type !== 'Bearer' || typeof accessToken !== 'string') return
+  /** Keeps those of a token response, also from a login route of the app. */
+  #keepTokens ({ body }: TestResponse): void {
+    const { access_token: accessToken, refresh_token: refreshToken } = fieldsOf(body)
+    if (!isAccessToken(accessToken)) return
     this.accessToken = accessToken
     if (typeof refreshToken === 'string') this.refreshToken = refreshToken
   }
@@ -227,6 +226,20 @@ function urlOf ({ url, query = {} }: TestRequest, origin: string): URL {
   const full = new URL(url, origin)
   for (const [name, value] of Object.entries(query)) full.searchParams.append(name, value)
   return full
+}
+
+/** Empty for anything but JSON. */
+function fieldsOf (body: string): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(body))
+  } catch {
+    return {}
+  }
+}
+
+/** False for the tokens of other servers, which name no session. */
+function isAccessToken (token: unknown): token is string {
+  return typeof token === 'string' && Buffer.from(String(token.split('.')[1]), 'base64url').includes('"sid":')
 }
 
 function contentOf ({ body, payload = body }: TestRequest): { readonly type?: string, readonly payload?: string } {
