@@ -10,13 +10,13 @@ const HEXADECIMAL = /^[\da-f]+$/i
 
 /** The placeholders of configuration templates, variables that nobody has set or replaced, and the names of files and commands. */
 const PLACEHOLDER = /^\s*<[\w\s-]+>\s*$|^\s*\$\w+\s*$|\$\{\{?[\w\s.:-]{6,}\}|\{\{[\w\s.-]{6,}\}\}|process\.env|\[object |^(?:op|vault|arn):|^\/(?:run|etc|var)\/|openssl rand|(?<![a-z])(change|replace|edit)[\s_-]?(me|this|with)(?![a-z])|(?<![a-z])your[\s_-]([a-z\d]+[\s_-])*(secret|key)(?![a-z])|placeholder/i
-/** Phrases that everybody knows, whatever is between their words. */
-const FAMOUS_PHRASE = /correct.?horse.?battery.?staple|(?:quick|lazy).?(?:brown.?fox|dog)|lorem.?ipsum/i
-
 const PLACEHOLDER_IN_CAMEL_CASE = /(?:Change|Replace|Edit)(?:Me|This|With)(?![a-z])|Your(?:[A-Z\d][a-z]*)*(?:Secret|Key)(?![a-z])/
 
 /** A text that describes itself: two words that are rare beside each other in random ones, as in `my-super-secret-key`. */
 const DESCRIBES_ITSELF = /(?:super|very|our|my|jwt|dev|development|test|demo|example|default|auth|access|refresh|token|session|signing|long|secure|random)[\s_-]?(?:secret|key|password)|(?:secret|password)[\s_-]?(?:key|for|that|with|which|must|should|goes|here|do[\s_-]?not|not)/i
+
+/** Phrases that everybody knows, whatever separates their words. */
+const FAMOUS_PHRASE = /correct[^a-z]*horse[^a-z]*battery[^a-z]*staple|quick[^a-z]*brown[^a-z]*fox|lorem[^a-z]*ipsum/i
 
 const PRINTABLE = /^[ -~]+$/
 

@@ -144,11 +144,11 @@ t.test('JSON has no control or bidirectional characters of the server', async t 
 })
 
 /** The replies of an app behind a proxy in a walk; `sessions` is that of the list of sessions. */
-function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40, refusal = '{"code":"FST_AUTH_CREDENTIALS_INVALID"}'): Send {
+function answers (sessions: Partial<Reply>, timeOf: (request: DoctorRequest) => number = () => 40, refusal: Partial<Reply> = { status: 401 }): Send {
   return async request => {
     const times = { sentAt: 0, endedAt: timeOf(request) }
     if (request.path === '/sessions') return reply({ ...sessions, ...times })
-    if (request.path === '/login' && Object(request.json).password !== ADA.password) return reply({ status: 401, body: refusal, ...times })
+    if (request.path === '/login' && Object(request.json).password !== ADA.password) return reply({ ...refusal, ...times })
     return reply({ status: 200, headers: { 'set-cookie': ['__Host-Http-refresh=eyJ; Path=/; Secure; HttpOnly; SameSite=Strict'] }, body: '{"access_token":"t"}', ...times })
   }
 }
@@ -188,7 +188,8 @@ t.test('user enumeration: unknown names fail faster, or slower', async t => {
 })
 
 t.test('the time of a login that is not refused for its password shows nothing', async t => {
-  t.equal(await walked('timing', answers({}, () => 40, '{"code":"FST_ERR_VALIDATION"}')), 'skipped: a failed login answered 401 FST_ERR_VALIDATION')
+  t.equal(await walked('timing', answers({}, () => 40, { status: 400, body: '{"code":"FST_ERR_VALIDATION"}' })), 'skipped: a failed login answered 400 FST_ERR_VALIDATION')
+  t.match(await walked('timing', answers({}, () => 40, { status: 401, body: '{}' })), /^ok/, "the host's error handler may change the code")
 })
 
 t.test('one slow failed login among fast ones is noise', async t => {

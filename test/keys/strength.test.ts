@@ -28,7 +28,7 @@ t.test('guessing: a placeholder of a configuration template is weak', async t =>
     'dev-secret-do-not-use-in-production', 'super-secret-key-that-is-at-least-32-chars', 'my super secret key for jwt tokens 123', 'jwt_secret_at_least_256_bits_or_32_chars',
     'super-secret-key-that-is-at-least-32-characters-long!', 'ThisIsAVerySecretKeyForJwt1234567890', 'MySuperSecretKeyForJWTSigning2024!!', 'ChangeThisSecretInProduction12345!',
     '${{ secrets.AUTH_SECRET_PRODUCTION }}', '{{ .Values.auth.secret }} of the chart', '${AUTH_SECRET:-default-secret-for-dev}', 'op://vault/item/of/the/auth/server', // eslint-disable-line no-template-curly-in-string
-    'correct horse battery staple correct horse', 'Correct-Horse-Battery-Staple-2026', 'The quick brown fox jumps over the lazy dog', 'Lorem ipsum dolor sit amet consectetur',
+    'correct horse battery staple correct horse', 'Correct-Horse-Battery-Staple-2026', 'The quick brown fox jumps over the lazy dog', 'Lorem ipsum dolor sit amet consectetur', 'correct  horse  battery - staple!!',
     'openssl rand -base64 48 > .env AUTH_SECRET', '/run/secrets/auth/production/secret.txt', '[object Promise] [object Promise]!'
   ]
   for (const secret of TEMPLATES) t.match(secretWeakness(secret), /placeholder/, secret)

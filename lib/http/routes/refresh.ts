@@ -11,7 +11,7 @@ const querySchema = {
     optional: {
       type: 'string',
       enum: ['true', 'false'],
-      description: 'With `true` a request without any token is answered with 204 instead of 401.'
+      description: 'With `true` a request without a refresh token is answered with 204 instead of 401. With `renewWithAccessToken` it must have no access token either.'
     }
   },
   required: []
@@ -30,7 +30,7 @@ export function refreshRoute (scope: FastifyInstance, url: string, { transport, 
     body: transport.body,
     response: {
       200: tokenResponse.schema,
-      204: noContent('No token was sent, and `optional` is `true`.'),
+      204: noContent('No refresh token was sent, and `optional` is `true`.'),
       ...refusedByFastify,
       ...refusalSchemas('FST_AUTH_REFRESH_TOKEN_MISSING', 'FST_AUTH_REFRESH_TOKEN_INVALID', 'FST_AUTH_REFRESH_TOKEN_EXPIRED',
         'FST_AUTH_REFRESH_TOKEN_REUSED', 'FST_AUTH_SESSION_ENDED', 'FST_AUTH_USER_REFUSED', 'FST_AUTH_CROSS_SITE',

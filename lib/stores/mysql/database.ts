@@ -102,7 +102,7 @@ export class MysqlRunner {
     }
   }
 
-  /** Ends the statement of a connection: a server that waits for a lock does not notice that the connection was closed. */
+  /** Ends a connection at the server, which does not notice while it waits for a lock that the client has closed it. */
   #kill (pool: Pool, threadId: number | null | undefined): void {
     if (typeof threadId !== 'number') return
     this.#acquire(pool).then(async connection => {

@@ -111,7 +111,7 @@ class PostgresTable extends SessionTable<Statements> {
     return typeof key === 'string' && key.includes('\0') ? Promise.resolve([]) : this.#run(statement, ...values)
   }
 
-  /** Each statement that writes returns its rows, which are counted here. */
+  /** The number of rows that a statement returns: each one whose rows are counted has a RETURNING. */
   protected async write (statement: string, ...values: unknown[]): Promise<number> {
     return (await this.#run(statement, ...values)).length
   }
