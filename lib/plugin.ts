@@ -137,8 +137,8 @@ function unusableHooksOf ({ refreshToken }: Settings, store: SessionStore): Unus
   }
 }
 
-function registrationOf ({ issuer, audience, cookie, refreshToken: { transport } }: Settings, users: object | undefined, store: SessionStore, { rings }: OpenedKeys): Registration {
-  return { keyIds: [...rings.refresh.byKid.keys()], users, issuer, audience, store, cookie: transport === 'cookie' ? cookie : null }
+function registrationOf ({ issuer, audience, cookie, routes, refreshToken: { transport } }: Settings, users: object | undefined, store: SessionStore, { rings }: OpenedKeys): Registration {
+  return { keyIds: [...rings.refresh.byKid.keys()], users, issuer, audience, store, hasLogin: routes.login !== false, cookie: transport === 'cookie' ? cookie : null }
 }
 
 function buildTransport ({ refreshToken, cookie }: Settings, serializeCookie: SerializeCookie): RefreshTokenTransport {

@@ -22,6 +22,7 @@ const WARNINGS = {
   FST_AUTH_WARN_SHARED_KEY: 'another registration of this server has the same refresh key, but other "users", another "issuer" or another "audience": ' +
     'each accepts the tokens of the other\'s users; give each its own "secret", and its own cookie name or path',
   FST_AUTH_WARN_SHARED_STORE: 'another registration of this server has the same "store", but other "users": users with the same id see and end each other\'s sessions; give each its own store, or table or prefix',
+  FST_AUTH_WARN_SHARED_USERS: 'another registration of this server has the same "users", and only one of the two has POST /login: if logins ask for a second factor, the password alone is enough at the other; set the same "routes" in both',
   FST_AUTH_WARN_SHORT_GRACE: 'option "refreshToken.grace" is under 15 seconds, the time that the browser client waits for a reply: a retry and a late reply can then end the session of an honest user; set 30s, the default',
   FST_AUTH_WARN_STORE_CLAIM: 'the session store could not be claimed for this app: its next call tries again; check that it is reachable',
   FST_AUTH_WARN_STORE_REFUSED: 'the session store refuses this app, so logins and refreshes answer 503: `err` says why and how to mend it',

@@ -22,6 +22,8 @@ export interface Registration {
   readonly issuer: readonly string[] | string | undefined
   readonly audience: readonly string[] | string | undefined
   readonly store: object
+  /** True if `routes.login` is not switched off. */
+  readonly hasLogin: boolean
   /** Null without a refresh cookie. */
   readonly cookie: CookieIdentity | null
 }
@@ -33,6 +35,7 @@ const registrations = new WeakMap<object, Registration[]>()
 const MISTAKES: ReadonlyArray<readonly [code: WarningCode, isFound: (one: Registration, other: Registration) => boolean]> = [
   ['FST_AUTH_WARN_SHARED_KEY', (one, other) => sharesKey(one, other) && !hasSameUsers(one, other)],
   ['FST_AUTH_WARN_SHARED_STORE', (one, other) => one.store === other.store && hasOtherUsers(one, other)],
+  ['FST_AUTH_WARN_SHARED_USERS', (one, other) => one.users !== undefined && one.users === other.users && one.hasLogin !== other.hasLogin],
   ['FST_AUTH_WARN_SHARED_COOKIE', (one, other) => !sharesKey(one, other) && one.cookie !== null && other.cookie !== null && isSameCookie(one.cookie, other.cookie)]
 ]
 

@@ -34,6 +34,8 @@ const OTHERS: ReadonlyArray<readonly [which: string, customers: RefreshCookieOpt
   ['another secret and the same cookie', { users: userTable() }, { users: userTable(), secret: OTHER_SECRET }, 'FST_AUTH_WARN_SHARED_COOKIE'],
   ['other users and the same store', { users: userTable(), store: STORE }, { users: userTable(), store: STORE, ...STAFF }, 'FST_AUTH_WARN_SHARED_STORE'],
   ['the same people and the same store', { users: PEOPLE, store: STORE }, { users: PEOPLE, store: STORE, ...STAFF }],
+  ['the same people, without the login that asks for a second factor', { users: PEOPLE, routes: { login: false } }, { users: PEOPLE, refreshToken: { transport: 'body' } }, 'FST_AUTH_WARN_SHARED_USERS'],
+  ['the same people, and no login in both', { users: PEOPLE, routes: { login: false } }, { users: PEOPLE, routes: { login: false }, refreshToken: { transport: 'body' } }],
   ['no users and the same store', { users: PEOPLE, store: STORE }, { store: STORE, ...STAFF }]
 ]
 
