@@ -39,7 +39,8 @@ async function recipe (t: Test, names: string, given: Record<string, unknown>, p
   const sample = names.split(', ').map(printed).join('')
   const modules: Record<string, unknown> = {}
   for (const [, , path = ''] of sample.matchAll(IMPORT)) modules[path] = path === 'fastify-refresh-cookie' ? library : await import(path)
-  const code = sample.replace(IMPORT, (_line, imported: string, path: string) => `const ${imported.startsWith('{') ? imported : `{ default: ${imported} }`} = modules['${path}']`)
+  // `var`, since two samples may import one name.
+  const code = sample.replace(IMPORT, (_line, imported: string, path: string) => `var ${imported.startsWith('{') ? imported : `{ default: ${imported} }`} = modules['${path}']`)
   let app: FastifyInstance | undefined
   const users = { findById: (sub: string) => s.users.findById(sub), findByUsername: (name: string) => s.users.findByUsername(name), updatePasswordHash: (...row: Parameters<LoggedIn['users']['updatePasswordHash']>) => s.users.updatePasswordHash(...row) }
   const AsyncFunction = Object.getPrototypeOf(recipe).constructor as typeof Function // the only way to it
@@ -406,7 +407,7 @@ t.test('passkeys: one is added after a fresh login, and logs in', async t => {
 })
 
 /** A provider of OpenID Connect on loopback, with one user; each code can be redeemed once, with the verifier of its PKCE challenge. */
-async function openidProvider (t: Test, sub: string): Promise<{ issuer: string, authorize (url: URL): string }> {
+async function openidProvider (t: Test, sub: string): Promise<{ issuer: string, authorize (url: URL): string, fail (): void }> {
   const provider = Fastify()
   const challenges = new Map<string, string>()
   provider.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async (_request: unknown, body: string) => Object.fromEntries(new URLSearchParams(body)))
@@ -424,12 +425,18 @@ async function openidProvider (t: Test, sub: string): Promise<{ issuer: string, 
     const isGranted = isClient && challenge === createHash('sha256').update(body.code_verifier).digest('base64url')
     return isGranted ? { access_token: 'of the provider', token_type: 'Bearer', expires_in: 60 } : await reply.code(400).send({ error: 'invalid_grant' })
   })
-  provider.get('/userinfo', async ({ headers }, reply) => headers.authorization === 'Bearer of the provider' ? { sub } : await reply.code(401).send())
+  let isBusy = false
+  provider.get('/userinfo', async ({ headers }, reply) => {
+    if (isBusy) return await reply.code(503).send({ error: 'temporarily_unavailable' })
+    return headers.authorization === 'Bearer of the provider' ? { sub } : await reply.code(401).send()
+  })
   const issuer = await provider.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => { await provider.close() })
 
   return {
     issuer,
+    /** From now on it answers `/userinfo` with an error. */
+    fail () { isBusy = true },
     /** The user agrees: the path of the callback. */
     authorize ({ searchParams }) {
       const code = `code ${challenges.size}`
@@ -474,6 +481,8 @@ t.test('Google, or another OpenID provider: the state is checked, then the cooki
   await refused(visitor, withParameters(await begin(visitor), { state: 'another' }), 'another state')
   await refused(visitor, withParameters(await begin(visitor), { code: 'another' }), 'a code that the provider did not issue')
   await refused(visitor, withParameters(await begin(visitor), { error: 'access_denied', code: '' }), 'the user cancelled')
+  provider.fail()
+  await refused(visitor, await begin(visitor), 'account takeover: an error of the provider is no user')
 })
 
 t.test('GitHub: its number of the user is the account, from its API', async t => {
@@ -544,6 +553,10 @@ t.test('a login link: shown by GET, used up by its button', async t => {
   await turns()
   s.wait('15m')
   t.match((await press(sent[2])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'it expires')
+  await s.post('/login/mail', { username: 'ada' })
+  await turns()
+  s.users.change('ada', { username: 'ada@new.example' })
+  t.match((await press(sent[3])).json(), { code: 'FST_AUTH_CHALLENGE_INVALID' }, 'a change of the address ends it')
 })
 
 t.test('a password reset: one link, one new password', async t => {

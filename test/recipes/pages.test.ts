@@ -147,9 +147,9 @@ t.test('a dangerous step of a page asks for the password of its user, and the se
   await s.browser().signup('bob', { password: 'a password of bob' })
   t.match(await ada.send({ url: '/danger' }), { statusCode: 200, body: 'the page of 1' })
   await ada.send({ method: 'POST', url: '/enter' })
-  t.match(await ada.send({ url: '/danger' }), { statusCode: 302, headers: { location: '/confirm' } })
+  t.match(await ada.send({ url: '/danger' }), { statusCode: 302, headers: { location: '/confirm-password' } })
   const confirm = async (username: string, password: string): Promise<Answer> => await ada.send({
-    method: 'POST', url: '/confirm', payload: new URLSearchParams({ username, password }).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded' }
+    method: 'POST', url: '/confirm-password', payload: new URLSearchParams({ username, password }).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded' }
   })
   t.match(await confirm('ada', 'wrong password'), { statusCode: 401 })
   t.match(await confirm('bob', 'a password of bob'), { statusCode: 403 })
