@@ -110,8 +110,13 @@ t.test('password change', async t => {
 
   t.test('race: is refused if the session ends, or the user is disabled, while the passwords are hashed', async t => {
     const users = userTable()
+    let isAway = false
+    const findById = async (id: string) => {
+      if (isAway) throw new Error('away')
+      return await users.findById(id)
+    }
     const meanwhile: Array<() => unknown> = []
-    const { app, browser } = await server(t, { users, passwords: { ...FAST_HASHING, check: async () => { await meanwhile.pop()?.(); return true } } })
+    const { app, browser } = await server(t, { users: { ...users, findById }, passwords: { ...FAST_HASHING, check: async () => { await meanwhile.pop()?.(); return true } } })
     const [laptop, phone] = [browser(), browser()]
     await laptop.signup('ada')
     await phone.login('ada')
@@ -120,6 +125,11 @@ t.test('password change', async t => {
     t.match((await laptop.send(change())).json(), { code: 'FST_AUTH_SESSION_ENDED' })
     t.equal((await phone.refresh()).statusCode, 200)
     t.equal((await app.sessions.list('1')).length, 1)
+
+    meanwhile.push(() => { isAway = true })
+    t.match((await phone.send(change())).json(), { code: 'FST_AUTH_STORE_UNAVAILABLE', message: 'The password was not changed: try again' })
+    isAway = false
+    t.equal((await app.sessions.list('1')).length, 1, 'no new session')
 
     meanwhile.push(() => {
       const ada = users.byName.get('ada')
