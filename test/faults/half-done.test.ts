@@ -99,7 +99,7 @@ t.test('if the other sessions cannot be ended, the message says that the passwor
     s.store.faults.push(fault, fault, fault)
     const answer = await settled(change(s.ada))
     t.match(answer.json(), { ...UNAVAILABLE, message: 'The password was changed: log in with the new one. Your other devices may still be logged in: end their sessions in your list of devices' })
-    t.strictSame(s.store.calls, ['get', 'create', 'revokeAll', 'revokeAll', 'revokeAll', 'revoke'], 'three attempts after the change, and the new session, of which nobody has a token, is ended')
+    t.strictSame(s.store.calls, ['get', 'create', 'get', 'revokeAll', 'revokeAll', 'revokeAll', 'revoke'], 'the session is checked before and after the new one, three attempts after the change, and the new session, of which nobody has a token, is ended')
     t.equal((await s.store.list?.('1'))?.length, 3, 'those of Ada, her phone and the thief')
     t.strictSame(s.events.map(({ type }) => type), ['password_changed', 'login', 'store_unavailable'])
     t.equal((await s.phone.refresh()).statusCode, 200, 'as the message states')
