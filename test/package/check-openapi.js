@@ -55,9 +55,16 @@ async function lint (path) {
   return status ?? 1
 }
 
+/** Waits for the whole group: npm ends before the database, which still writes to the folder. */
 async function stop () {
-  if (server.exitCode !== null) return
-  const ended = once(server, 'exit')
-  process.kill(-server.pid, 'SIGTERM')
-  await ended
+  if (isRunning()) process.kill(-server.pid, 'SIGTERM')
+  while (isRunning()) await delay(100)
+}
+
+function isRunning () {
+  try {
+    return process.kill(-server.pid, 0)
+  } catch {
+    return false
+  }
 }
