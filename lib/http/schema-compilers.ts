@@ -39,9 +39,9 @@ export function useOwnCompilers (scope: FastifyInstance): void {
     }
     return validate
   })
+  // Fastify's own error handler uses the compiled serializers; all other replies use the reply serializer, in place of the host's.
   scope.setSerializerCompiler(({ httpStatus }) => Number(httpStatus) >= 400 ? serializeRefusal : JSON.stringify)
-  // Serves all replies of our handlers, and those of the host's error handler; the compiler above serves those of Fastify's own.
-  scope.setReplySerializer((payload, statusCode) => statusCode >= 400 ? serializeRefusal(payload) : JSON.stringify(payload))
+  scope.setReplySerializer(payload => JSON.stringify(payload))
   scope.setSchemaErrorFormatter(formatSchemaErrors)
 }
 
@@ -51,9 +51,8 @@ async function loadCompilers (): Promise<Compilers> {
   return { body: compile(STRICT), query: compile(QUERY) }
 }
 
-/** The body of a refusal: the four properties of an error, own or inherited, and all others. The host's own error handler may send any value. */
-function serializeRefusal (body: unknown): string {
-  if (typeof body !== 'object' || body === null || Array.isArray(body) || 'toJSON' in body) return JSON.stringify(body)
-  const { statusCode, code, error, message }: Readonly<Record<string, unknown>> = Object(body)
+/** The body of a refusal: the four properties of an error, which it may inherit. */
+function serializeRefusal (body: Partial<Record<'statusCode' | 'code' | 'error' | 'message', unknown>>): string {
+  const { statusCode, code, error, message } = body
   return JSON.stringify({ statusCode, code, error, message, ...body })
 }
